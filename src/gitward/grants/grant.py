@@ -1,0 +1,29 @@
+"""What one run may do with GitHub, and the worthless string that stands for the token inside the sandbox."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """The rights of one run. Holds no token and may be logged."""
+
+    run_id: str  # also the key under which the broker keeps the grant
+    repository: str  # "owner/name" as GitHub spells it
+    repository_id: int | None = None  # GitHub's numeric id, when preflight learned it
+    push_ref: str  # the one full ref that may be written: "refs/heads/<session branch>"
+    readable: tuple[str, ...] = ()  # further "owner/name" that may be fetched: the session's submodules
+    allow_workflows: bool = False  # whether a push may change .github/workflows/
+    expires_at: float  # seconds since the epoch; after it everything is refused
+
+
+def new_run_credential() -> str:
+    """A random string that is good on one run's listener only.
+
+    It has the shape of a classic token, so that gh and other tools take it; `ghp_0` never begins a masked
+    value of ours alone, and whatever it is, GitHub answers it with 401.
+    """
+    alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+    return "ghp_" + "".join(secrets.choice(alphabet) for _ in range(36))

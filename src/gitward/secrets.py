@@ -1,0 +1,70 @@
+"""The sealed value: a secret that cannot be printed, pickled or compared by accident.
+
+`reveal` may be called in `gitward.github.credentials` and `gitward.broker.upstream` only; a test reads the
+source tree and keeps it so.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from typing import NoReturn
+from urllib.parse import quote
+
+MASK = "***"
+SHORTEST = 8  # characters; below this a value is no secret, and masking it would garble ordinary text
+
+
+class Secret:
+    """A value that prints as `***`."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, _spec: str) -> str:
+        return MASK
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    __hash__ = None  # type: ignore[assignment]  # a hash of a secret is a fingerprint of it
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret cannot be pickled or copied")
+
+
+def reveal(secret: Secret) -> str:
+    """The value itself."""
+    return secret._value
+
+
+def masked_forms(secret: Secret) -> tuple[bytes, ...]:
+    """The spellings under which output may show the secret, longest first, for the masking of output.
+
+    Raw, URL-encoded, hex, and base64 as it stands alone, behind `x-access-token:` (how git sends it), and at
+    each of the three offsets at which it may fall inside a longer base64 text (the unstable first and last
+    characters cut off).
+    """
+    value = secret._value.encode()
+    if len(value) < SHORTEST:
+        return ()
+    forms = {value, quote(secret._value, safe="").encode(), value.hex().encode(), value.hex().upper().encode()}
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        forms.add(encode(b"x-access-token:" + value).rstrip(b"="))
+        for offset in range(3):
+            text = encode(b"\0" * offset + value).rstrip(b"=")
+            start = 0 if offset == 0 else offset + 1
+            end = len(text) if (offset + len(value)) % 3 == 0 else len(text) - 1
+            forms.add(text[start:end])
+    return tuple(sorted(forms, key=lambda form: (-len(form), form)))

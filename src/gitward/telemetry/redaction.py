@@ -1,0 +1,87 @@
+"""Masking of secrets in logs and in output that is stored, also where a secret falls across two pieces."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+
+from gitward.secrets import MASK, Secret, masked_forms
+
+# GitHub's own token shapes: a token that is not ours (an agent printed its own) is masked all the same.
+# Source: GitHub's documentation, "About authentication to GitHub", token formats.
+_TOKEN_SHAPE = rb"\b(?:gh[pousr]_[A-Za-z0-9]{20,255}|github_pat_[A-Za-z0-9_]{20,255})"
+_LONGEST_SHAPE = 270  # bytes; the longest text that _TOKEN_SHAPE matches
+
+
+class Redactor:
+    """Replaces every known spelling of its secrets, and whatever looks like a GitHub token, by `***`."""
+
+    def __init__(self, secrets: Iterable[Secret] = ()) -> None:
+        forms = sorted({form for secret in secrets for form in masked_forms(secret)}, key=len, reverse=True)
+        self._pattern = re.compile(b"|".join([re.escape(form) for form in forms] + [_TOKEN_SHAPE]))
+        self.longest = max([len(form) for form in forms] + [_LONGEST_SHAPE])  # bytes that one match may span
+
+    def bytes(self, data: bytes) -> bytes:
+        return self._pattern.sub(MASK.encode(), data)
+
+    def text(self, text: str) -> str:
+        return self.bytes(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+    def end_of_match(self, data: bytes, position: int) -> int:
+        """`position`, or where the match that covers it ends: data may be cut there without cutting a secret."""
+        start = max(0, position - self.longest)
+        for match in self._pattern.finditer(data, start):
+            if match.start() >= position:
+                break
+            if match.end() > position:
+                return match.end()
+        return position
+
+
+class RedactedStream:
+    """Redacts a stream that arrives in pieces.
+
+    No secret contains white space, so `feed` holds back only the last, unfinished word; of a word without end
+    it holds back as many bytes as a secret may be long.
+    """
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._held = b""
+
+    def feed(self, piece: bytes) -> bytes:
+        """The part of the stream that is safe to show by now."""
+        data = self._held + piece
+        safe = max(data.rfind(space) for space in (b"\n", b"\r", b"\t", b" ")) + 1
+        if len(data) - safe > 2 * self._redactor.longest:
+            safe = self._redactor.end_of_match(data, len(data) - self._redactor.longest)
+        self._held = data[safe:]
+        return self._redactor.bytes(data[:safe])
+
+    def flush(self) -> bytes:
+        """What was held back; call it at the end of the stream, or when it has been silent for a while."""
+        data, self._held = self._held, b""
+        return self._redactor.bytes(data)
+
+
+class RedactingFilter(logging.Filter):
+    """A logging filter that masks the message, its arguments and the traceback of every record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._redactor = Redactor()
+
+    def know(self, secrets: Iterable[Secret]) -> None:
+        """Replaces the secrets whose exact value is masked."""
+        self._redactor = Redactor(secrets)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = self._redactor.text(record.getMessage())
+        record.args = None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = self._redactor.text(record.exc_text)
+            record.exc_info = None
+        return True
