@@ -59,7 +59,12 @@ def masked_forms(secret: Secret) -> tuple[bytes, ...]:
     value = secret._value.encode()
     if len(value) < SHORTEST:
         return ()
-    forms = {value, quote(secret._value, safe="").encode(), value.hex().encode(), value.hex().upper().encode()}
+    forms = {
+        value,
+        quote(secret._value, safe="").encode(),
+        value.hex().encode(),
+        value.hex().upper().encode(),
+    }
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         forms.add(encode(b"x-access-token:" + value).rstrip(b"="))
         for offset in range(3):

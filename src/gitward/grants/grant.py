@@ -22,8 +22,8 @@ class Grant:
 def new_run_credential() -> str:
     """A random string that is good on one run's listener only.
 
-    It has the shape of a classic token, so that gh and other tools take it; `ghp_0` never begins a masked
-    value of ours alone, and whatever it is, GitHub answers it with 401.
+    It has the shape of a classic token, because gh and other tools look at the prefix; GitHub itself answers
+    it with 401.
     """
     alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
     return "ghp_" + "".join(secrets.choice(alphabet) for _ in range(36))

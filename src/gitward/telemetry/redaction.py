@@ -22,11 +22,11 @@ class Redactor:
         self._pattern = re.compile(b"|".join([re.escape(form) for form in forms] + [_TOKEN_SHAPE]))
         self.longest = max([len(form) for form in forms] + [_LONGEST_SHAPE])  # bytes that one match may span
 
-    def bytes(self, data: bytes) -> bytes:
+    def mask(self, data: bytes) -> bytes:
         return self._pattern.sub(MASK.encode(), data)
 
     def text(self, text: str) -> str:
-        return self.bytes(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        return self.mask(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def end_of_match(self, data: bytes, position: int) -> int:
         """`position`, or where the match that covers it ends: data may be cut there without cutting a secret."""
@@ -57,12 +57,12 @@ class RedactedStream:
         if len(data) - safe > 2 * self._redactor.longest:
             safe = self._redactor.end_of_match(data, len(data) - self._redactor.longest)
         self._held = data[safe:]
-        return self._redactor.bytes(data[:safe])
+        return self._redactor.mask(data[:safe])
 
     def flush(self) -> bytes:
         """What was held back; call it at the end of the stream, or when it has been silent for a while."""
         data, self._held = self._held, b""
-        return self._redactor.bytes(data)
+        return self._redactor.mask(data)
 
 
 class RedactingFilter(logging.Filter):

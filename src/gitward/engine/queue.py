@@ -1,0 +1,60 @@
+"""Putting a job on the durable queue in the caller's own transaction."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Protocol
+
+from dbos import DBOSClient, EnqueueOptions
+
+from gitward.engine.serialization import JsonSerializer
+from gitward.store.database import Database, Transaction
+
+APPLICATION = "gitward"
+APPLICATION_VERSION = "1"  # raised when the steps of the job change in a way that a running one cannot follow
+QUEUE = "runs"
+JOB = "run_session"
+
+
+class Queue(Protocol):
+    """Where runs wait for a worker."""
+
+    async def enqueue(self, tx: Transaction, run_id: str, *, owner: str) -> None:
+        """Puts the run on the queue when `tx` commits; a run that is there already is left alone.
+
+        :param owner: any text that identifies the user; limits per user count by it.
+        """
+        ...
+
+
+def partition(owner: str) -> str:
+    """The queue's partition of an owner: a digest, because DBOS shows partition keys in its tables and logs."""
+    return hashlib.sha256(owner.encode()).hexdigest()[:32]
+
+
+class DbosQueue:
+    """DBOS's queue, in the same database as our tables."""
+
+    def __init__(self, database: Database) -> None:
+        self._client = DBOSClient(
+            system_database_url=database.sync_url,
+            serializer=JsonSerializer(),
+            application_name=APPLICATION,
+            system_database_pool_size=1,
+            lazy=True,
+        )
+
+    async def enqueue(self, tx: Transaction, run_id: str, *, owner: str) -> None:
+        options: EnqueueOptions = {
+            "workflow_name": JOB,
+            "queue_name": QUEUE,
+            "workflow_id": run_id,
+            "app_version": APPLICATION_VERSION,
+            "queue_partition_key": partition(owner),
+        }
+        await tx.connection.run_sync(
+            lambda connection: self._client.enqueue_in_transaction(connection, options, run_id)
+        )
+
+    def close(self) -> None:
+        self._client.destroy()

@@ -1,0 +1,58 @@
+"""The append-only log of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from gitward.sessions.model import Event, EventType
+from gitward.sessions.rows import event_from_row
+from gitward.store import schema
+from gitward.store.database import Transaction
+from gitward.store.notify import Notifier
+
+Entry = tuple[EventType, str | None, dict[str, Any]]  # type, run id, data
+
+
+class Journal:
+    """Writes and reads events. A write takes the session's row lock, so `seq` follows the order of commits."""
+
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+
+    async def append(self, tx: Transaction, session_id: str, at: datetime, *entries: Entry) -> None:
+        """Adds events in the caller's transaction; readers are woken when it has been committed."""
+        last = await tx.execute(
+            sa.update(schema.sessions)
+            .where(schema.sessions.c.id == session_id)
+            .values(last_seq=schema.sessions.c.last_seq + len(entries), updated_at=at)
+            .returning(schema.sessions.c.last_seq)
+        )
+        first = last.scalar_one() - len(entries) + 1
+        rows = [
+            {
+                "session_id": session_id,
+                "seq": first + i,
+                "at": at,
+                "type": kind,
+                "run_id": run_id,
+                "data": data,
+            }
+            for i, (kind, run_id, data) in enumerate(entries)
+        ]
+        await tx.execute(sa.insert(schema.events), rows)
+        tx.after_commit(lambda: self._notifier.notify(session_id))
+
+    async def read(
+        self, tx: Transaction, session_id: str, *, after: int, limit: int, run_id: str | None = None
+    ) -> Sequence[Event]:
+        """Events with `seq > after` in their order, `limit` at most; of one run only, when `run_id` is given."""
+        table = schema.events
+        query = sa.select(table).where(table.c.session_id == session_id, table.c.seq > after)
+        if run_id is not None:
+            query = query.where(table.c.run_id == run_id)
+        rows = await tx.execute(query.order_by(table.c.seq).limit(limit))
+        return [event_from_row(row) for row in rows]

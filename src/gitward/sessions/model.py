@@ -1,0 +1,190 @@
+"""What the service is about: sessions, runs, steps, events. Frozen values; a change makes a new one."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+
+class RunState(StrEnum):
+    """`queued → running → succeeded | failed | cancelled`, with `cancelling` between the wish and the end."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in FINAL_STATES
+
+
+FINAL_STATES = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
+ACTIVE_STATES = frozenset({RunState.RUNNING, RunState.CANCELLING})
+
+
+class StepName(StrEnum):
+    """The steps of a run, in their order."""
+
+    PREFLIGHT = "preflight"
+    AUTHENTICATE = "authenticate"
+    CHECKOUT = "checkout"
+    EXECUTE = "execute"
+    PUBLISH = "publish"
+    PULL_REQUEST = "pull_request"
+    SETTLE = "settle"
+
+
+class StepState(StrEnum):
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class EventType(StrEnum):
+    SESSION_CREATED = "session.created"
+    SESSION_UPDATED = "session.updated"
+    RUN_QUEUED = "run.queued"
+    RUN_STARTED = "run.started"
+    RUN_TAKEN_OVER = "run.taken_over"
+    RUN_CANCELLING = "run.cancelling"
+    RUN_ENDED = "run.ended"
+    STEP_STARTED = "step.started"
+    STEP_ENDED = "step.ended"
+    OUTPUT = "output"
+    POLICY_DENIED = "policy.denied"
+    BRANCH_PUSHED = "branch.pushed"
+    PULL_REQUEST_OPENED = "pull_request.opened"
+    NOTICE = "notice"
+
+
+class PublishMode(StrEnum):
+    """What becomes of the change: a draft or ready pull request, a pushed branch, or only a kept patch."""
+
+    DRAFT = "draft"
+    READY = "ready"
+    BRANCH = "branch"
+    DRY_RUN = "dry_run"
+
+
+class ArtifactKind(StrEnum):
+    DIFF = "diff"
+    PATCH = "patch"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """Who owns a session: the JWT's issuer and subject."""
+
+    issuer: str
+    subject: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publish:
+    mode: PublishMode = PublishMode.DRAFT
+    title: str | None = None  # of the pull request; None: made from the session's title
+    body: str | None = None  # None: tells what ran
+    labels: tuple[str, ...] = ()
+    reviewers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instruction:
+    """What a run does; without a command it only checks out and creates the branch."""
+
+    command: str | None = None  # given to /bin/bash -c inside the checkout
+    env: dict[str, str] = field(default_factory=dict)
+    timeout_seconds: int | None = None  # of the whole run; None: the service's limit
+    commit_message: str | None = None
+    publish: Publish = Publish()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullRequest:
+    number: int
+    url: str
+    state: str  # open | closed | merged
+    draft: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    name: StepName
+    state: StepState
+    started_at: datetime
+    seconds: float | None  # None while it runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    id: str
+    session_id: str
+    number: int  # 1, 2, … within the session
+    state: RunState
+    reason: str | None  # errors.Reason, of a failed run
+    message: str | None  # one sentence about the outcome
+    instruction: Instruction
+    changed: bool | None  # None until publish knows
+    head_sha: str | None  # of the session branch after this run
+    exit_code: int | None  # of the instruction's command
+    retry_of: str | None
+    attempt: int  # 0 until a worker takes it
+    output_truncated: bool
+    cancel_requested_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    pull_request: PullRequest | None
+    steps: tuple[Step, ...] = ()
+    queued_because: str | None = None  # why a queued run waits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    id: str
+    owner: Owner
+    repo: str
+    target_branch: str | None  # None: the repository's default, until preflight learned it
+    branch: str
+    title: str
+    labels: tuple[str, ...]
+    submodules: tuple[str, ...]
+    allow_workflows: bool
+    state: RunState
+    archived: bool
+    pull_request: PullRequest | None
+    pushed_sha: str | None  # head of the branch after our last push
+    created_at: datetime
+    updated_at: datetime
+    runs: tuple[Run, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One line of a session's log. `seq` has no gaps and follows the order of commits."""
+
+    session_id: str
+    seq: int
+    at: datetime
+    type: EventType
+    run_id: str | None
+    data: dict[str, Any]
+
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no letter is taken for a digit
+
+
+def new_id(prefix: str) -> str:
+    """A random identifier, 80 bits: `ses_0f3k…`."""
+    return f"{prefix}_" + "".join(secrets.choice(_ALPHABET) for _ in range(16))
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

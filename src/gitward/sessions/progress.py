@@ -1,0 +1,174 @@
+"""What the job writes about a run. Every write is fenced: the results of an old attempt are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from gitward.engine.queue import Queue
+from gitward.errors import GitwardError, Reason
+from gitward.sessions import queries
+from gitward.sessions.journal import Entry, Journal
+from gitward.sessions.model import (
+    ACTIVE_STATES,
+    EventType,
+    PullRequest,
+    Run,
+    RunState,
+    Session,
+    StepName,
+    StepState,
+    now,
+)
+from gitward.sessions.rows import run_from_row, session_from_row
+from gitward.store import schema
+from gitward.store.database import Transaction
+
+_sessions, _runs, _steps = schema.sessions, schema.runs, schema.steps
+_POSITION = {name: position for position, name in enumerate(StepName)}
+
+
+class AttemptLost(GitwardError):
+    """Another worker has the run, or it has ended: this attempt must stop and may write nothing more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One attempt's hold on a run."""
+
+    run: Run
+    session: Session
+    attempt: int
+    first_attempt: bool  # nobody had the run before
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended."""
+
+    state: RunState
+    reason: Reason | None = None
+    message: str
+    changed: bool | None = None
+    head_sha: str | None = None
+    exit_code: int | None = None
+    pull_request: PullRequest | None = None
+
+
+class Progress:
+    """The job's way to tell what happens."""
+
+    def __init__(self, *, queue: Queue, journal: Journal, worker: str) -> None:
+        self._queue = queue
+        self._journal = journal
+        self._worker = worker
+
+    async def claim(self, tx: Transaction, run_id: str) -> Claim:
+        """Takes the run for this worker, or renews its hold.
+
+        :raises AttemptLost: the run has ended already.
+        """
+        row = (await tx.execute(sa.select(_runs).where(_runs.c.id == run_id).with_for_update())).one()
+        run = run_from_row(row)
+        if run.state.is_final:
+            raise AttemptLost(f"run {run_id} has ended")
+        at = now()
+        attempt = run.attempt
+        if row.worker != self._worker:
+            attempt += 1
+            first = run.state is RunState.QUEUED
+            state = RunState.RUNNING if first else run.state
+            values = {"state": state, "attempt": attempt, "worker": self._worker}
+            await tx.execute(
+                sa.update(_runs).where(_runs.c.id == run_id).values(**values, started_at=run.started_at or at)
+            )
+            await queries.refresh_session_state(tx, run.session_id)
+            kind = EventType.RUN_STARTED if first else EventType.RUN_TAKEN_OVER
+            await self._journal.append(tx, run.session_id, at, (kind, run_id, {"attempt": attempt}))
+        session = session_from_row((await tx.execute(_session_of(run))).one())
+        run = run_from_row((await tx.execute(sa.select(_runs).where(_runs.c.id == run_id))).one())
+        return Claim(run=run, session=session, attempt=attempt, first_attempt=attempt == 1)
+
+    async def guard(self, tx: Transaction, claim: Claim) -> RunState:
+        """The run's state, locked until the transaction ends.
+
+        :raises AttemptLost: this attempt is an old one, or the run has ended.
+        """
+        query = sa.select(_runs.c.state, _runs.c.attempt, _runs.c.worker).where(_runs.c.id == claim.run.id)
+        row = (await tx.execute(query.with_for_update())).one()
+        if row.attempt != claim.attempt or row.worker != self._worker or row.state not in ACTIVE_STATES:
+            raise AttemptLost(f"attempt {claim.attempt} of run {claim.run.id} is no longer the current one")
+        return RunState(row.state)
+
+    async def tell(self, tx: Transaction, claim: Claim, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+        """Appends events of this run."""
+        await self.guard(tx, claim)
+        lines: list[Entry] = [(kind, claim.run.id, dict(data)) for kind, data in entries]
+        await self._journal.append(tx, claim.session.id, now(), *lines)
+
+    async def start_step(self, tx: Transaction, claim: Claim, name: StepName) -> datetime:
+        """A step of a new attempt replaces the old attempt's."""
+        await self.guard(tx, claim)
+        at = now()
+        await tx.execute(sa.delete(_steps).where(_steps.c.run_id == claim.run.id, _steps.c.name == name))
+        row = {"run_id": claim.run.id, "name": name, "position": _POSITION[name]}
+        await tx.execute(sa.insert(_steps).values(**row, state=StepState.RUNNING, started_at=at))
+        await self._journal.append(tx, claim.session.id, at, (EventType.STEP_STARTED, claim.run.id, {"step": name}))
+        return at
+
+    async def end_step(self, tx: Transaction, claim: Claim, name: StepName, state: StepState, seconds: float) -> None:
+        await self.guard(tx, claim)
+        seconds = round(seconds, 3)
+        step = sa.update(_steps).where(_steps.c.run_id == claim.run.id, _steps.c.name == name)
+        await tx.execute(step.values(state=state, seconds=seconds))
+        data = {"step": name, "state": state, "seconds": seconds}
+        await self._journal.append(tx, claim.session.id, now(), (EventType.STEP_ENDED, claim.run.id, data))
+
+    async def learned(self, tx: Transaction, claim: Claim, **values: Any) -> None:
+        """Sets columns of the session that the job found out (`target_branch`, `pushed_sha`, `repo`)."""
+        await self.guard(tx, claim)
+        await queries.update_session(tx, claim.session.id, values)
+
+    async def output_was_truncated(self, tx: Transaction, claim: Claim) -> None:
+        await self.guard(tx, claim)
+        await tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(output_truncated=True))
+
+    async def opened(self, tx: Transaction, claim: Claim, pull_request: PullRequest, *, created: bool) -> None:
+        """Notes the pull request on run and session; tells it when it is new."""
+        await self.guard(tx, claim)
+        value = asdict(pull_request)
+        await tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(pull_request=value))
+        await queries.update_session(tx, claim.session.id, {"pull_request": value})
+        if created:
+            entry: Entry = (EventType.PULL_REQUEST_OPENED, claim.run.id, value)
+            await self._journal.append(tx, claim.session.id, now(), entry)
+
+    async def settle(self, tx: Transaction, claim: Claim, outcome: Outcome) -> None:
+        """The final state and its event; in the same transaction the session's next run goes on the queue."""
+        await self.guard(tx, claim)
+        at = now()
+        pull_request = asdict(outcome.pull_request) if outcome.pull_request else None
+        values = {
+            "state": outcome.state,
+            "reason": outcome.reason,
+            "message": outcome.message,
+            "changed": outcome.changed,
+            "head_sha": outcome.head_sha,
+            "exit_code": outcome.exit_code,
+            "pull_request": pull_request,
+        }
+        update = sa.update(_runs).where(_runs.c.id == claim.run.id)
+        await tx.execute(update.values(**values, ended_at=at, worker=None))
+        await queries.refresh_session_state(tx, claim.session.id)
+        await self._journal.append(tx, claim.session.id, at, (EventType.RUN_ENDED, claim.run.id, values))
+        waiting = await queries.unfinished_runs(tx, claim.session.id)
+        if waiting:
+            await self._queue.enqueue(tx, waiting[0].id, owner=queries.owner_key(claim.session.owner))
+
+
+def _session_of(run: Run) -> sa.Select[Any]:
+    return sa.select(_sessions).where(_sessions.c.id == run.session_id)

@@ -1,0 +1,110 @@
+"""Between rows and domain values: the only place that knows both shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+
+from gitward.sessions.model import (
+    Event,
+    EventType,
+    Instruction,
+    Owner,
+    Publish,
+    PublishMode,
+    PullRequest,
+    Run,
+    RunState,
+    Session,
+    Step,
+    StepName,
+    StepState,
+)
+
+
+def instruction_to_json(instruction: Instruction) -> dict[str, Any]:
+    return asdict(instruction)
+
+
+def instruction_from_json(value: dict[str, Any]) -> Instruction:
+    publish = value.get("publish") or {}
+    return Instruction(
+        command=value.get("command"),
+        env=dict(value.get("env") or {}),
+        timeout_seconds=value.get("timeout_seconds"),
+        commit_message=value.get("commit_message"),
+        publish=Publish(
+            mode=PublishMode(publish.get("mode", PublishMode.DRAFT)),
+            title=publish.get("title"),
+            body=publish.get("body"),
+            labels=tuple(publish.get("labels") or ()),
+            reviewers=tuple(publish.get("reviewers") or ()),
+        ),
+    )
+
+
+def pull_request_from_json(value: dict[str, Any] | None) -> PullRequest | None:
+    return PullRequest(**value) if value else None
+
+
+def step_from_row(row: sa.Row[Any]) -> Step:
+    return Step(name=StepName(row.name), state=StepState(row.state), started_at=row.started_at, seconds=row.seconds)
+
+
+def run_from_row(row: sa.Row[Any], steps: Iterable[Step] = ()) -> Run:
+    return Run(
+        id=row.id,
+        session_id=row.session_id,
+        number=row.number,
+        state=RunState(row.state),
+        reason=row.reason,
+        message=row.message,
+        instruction=instruction_from_json(row.instruction),
+        changed=row.changed,
+        head_sha=row.head_sha,
+        exit_code=row.exit_code,
+        retry_of=row.retry_of,
+        attempt=row.attempt,
+        output_truncated=row.output_truncated,
+        cancel_requested_at=row.cancel_requested_at,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        pull_request=pull_request_from_json(row.pull_request),
+        steps=tuple(steps),
+    )
+
+
+def session_from_row(row: sa.Row[Any], runs: Iterable[Run] = ()) -> Session:
+    return Session(
+        id=row.id,
+        owner=Owner(issuer=row.issuer, subject=row.subject),
+        repo=row.repo,
+        target_branch=row.target_branch,
+        branch=row.branch,
+        title=row.title,
+        labels=tuple(row.labels),
+        submodules=tuple(row.submodules),
+        allow_workflows=row.allow_workflows,
+        state=RunState(row.state),
+        archived=row.archived,
+        pull_request=pull_request_from_json(row.pull_request),
+        pushed_sha=row.pushed_sha,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        runs=tuple(runs),
+    )
+
+
+def event_from_row(row: sa.Row[Any]) -> Event:
+    return Event(
+        session_id=row.session_id,
+        seq=row.seq,
+        at=row.at,
+        type=EventType(row.type),
+        run_id=row.run_id,
+        data=row.data,
+    )

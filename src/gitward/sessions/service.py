@@ -1,0 +1,209 @@
+"""What a caller can do with sessions. Every method works in the caller's transaction and checks the owner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+
+from gitward.engine.queue import Queue
+from gitward.errors import Conflict, NotFound
+from gitward.sessions import queries
+from gitward.sessions.journal import Entry, Journal
+from gitward.sessions.model import (
+    Event,
+    EventType,
+    Instruction,
+    Owner,
+    Run,
+    RunState,
+    Session,
+    new_id,
+    now,
+)
+from gitward.sessions.queries import Page, SessionFilter
+from gitward.store.database import Transaction
+
+SHORT_ID = 8  # characters of the session's id that name its branch
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewSession:
+    """A valid request for a session."""
+
+    repo: str
+    target_branch: str | None = None
+    branch: str | None = None  # None: gitward/<short id>
+    title: str | None = None
+    labels: tuple[str, ...] = ()
+    submodules: tuple[str, ...] = ()
+    allow_workflows: bool = False
+    instruction: Instruction = Instruction()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionChange:
+    """What PATCH may set; None leaves a value as it is."""
+
+    title: str | None = None
+    labels: tuple[str, ...] | None = None
+    archived: bool | None = None
+
+
+class SessionService:
+    """Sessions and runs as their owner sees them."""
+
+    def __init__(self, *, queue: Queue, journal: Journal) -> None:
+        self._queue = queue
+        self._journal = journal
+
+    async def create_session(self, tx: Transaction, owner: Owner, new: NewSession) -> Session:
+        """Writes session, first run, events and job in `tx`.
+
+        :raises Conflict: another session has this branch of this repository.
+        """
+        at = now()
+        session_id = new_id("ses")
+        branch = new.branch or f"gitward/{session_id.removeprefix('ses_')[:SHORT_ID]}"
+        session = Session(
+            id=session_id,
+            owner=owner,
+            repo=new.repo,
+            target_branch=new.target_branch,
+            branch=branch,
+            title=new.title or _title(new.instruction),
+            labels=new.labels,
+            submodules=new.submodules,
+            allow_workflows=new.allow_workflows,
+            state=RunState.QUEUED,
+            archived=False,
+            pull_request=None,
+            pushed_sha=None,
+            created_at=at,
+            updated_at=at,
+        )
+        if await queries.branch_is_taken(tx, session.repo, branch):
+            raise Conflict(f"Another session already has the branch {branch} of {session.repo}; name another branch.")
+        await queries.insert_session(tx, session)
+        created: Entry = (EventType.SESSION_CREATED, None, {"repo": session.repo, "branch": branch})
+        run = await self._add_run(tx, session, new.instruction, number=1, at=at, before=(created,))
+        return replace(session, runs=(run,))
+
+    async def add_run(
+        self,
+        tx: Transaction,
+        owner: Owner,
+        session_id: str,
+        instruction: Instruction,
+        *,
+        retry_of: str | None = None,
+    ) -> Run:
+        """Queues a follow-up behind the session's other runs.
+
+        :raises Conflict: the session is archived.
+        """
+        session = await self._own(tx, owner, session_id, lock=True)
+        if session.archived:
+            raise Conflict("The session is archived; set archived to false before you add runs.")
+        last = await queries.last_run_number(tx, session_id)
+        return await self._add_run(tx, session, instruction, number=last + 1, at=now(), retry_of=retry_of)
+
+    async def retry(self, tx: Transaction, owner: Owner, session_id: str, run_id: str) -> Run:
+        """A new run with the instruction of an ended one.
+
+        :raises Conflict: the run has not ended yet.
+        """
+        run = await self.get_run(tx, owner, session_id, run_id)
+        if not run.state.is_final:
+            raise Conflict(f"Run {run.number} is still {run.state}; only an ended run can be retried.")
+        return await self.add_run(tx, owner, session_id, run.instruction, retry_of=run.id)
+
+    async def _add_run(
+        self,
+        tx: Transaction,
+        session: Session,
+        instruction: Instruction,
+        *,
+        number: int,
+        at: datetime,
+        retry_of: str | None = None,
+        before: Sequence[Entry] = (),
+    ) -> Run:
+        run = queries.new_run(session, instruction, run_id=new_id("run"), number=number, at=at, retry_of=retry_of)
+        is_head = not await queries.has_unfinished_run(tx, session.id)
+        await queries.insert_run(tx, run)
+        queued: Entry = (EventType.RUN_QUEUED, run.id, {"number": number, "retry_of": retry_of})
+        await self._journal.append(tx, session.id, at, *before, queued)
+        if is_head:  # of one session only the head is on the queue; settling it enqueues the next
+            await self._queue.enqueue(tx, run.id, owner=queries.owner_key(session.owner))
+        return run
+
+    async def cancel(self, tx: Transaction, owner: Owner, session_id: str) -> Session:
+        """Ends what is queued at once and asks what is running to end. Of ended runs it changes nothing."""
+        await self._own(tx, owner, session_id, lock=True)
+        at = now()
+        for run in await queries.unfinished_runs(tx, session_id):
+            if run.state is RunState.QUEUED:
+                await queries.cancel_queued_run(tx, run.id, at)
+                await self._journal.append(
+                    tx, session_id, at, (EventType.RUN_ENDED, run.id, {"state": RunState.CANCELLED})
+                )
+            elif run.state is RunState.RUNNING:
+                await queries.ask_to_cancel(tx, run.id, at)
+                await self._journal.append(tx, session_id, at, (EventType.RUN_CANCELLING, run.id, {}))
+        return await self.get_session(tx, owner, session_id)
+
+    async def change(self, tx: Transaction, owner: Owner, session_id: str, change: SessionChange) -> Session:
+        """:raises Conflict: an active session cannot be archived."""
+        session = await self._own(tx, owner, session_id, lock=True)
+        if change.archived and await queries.has_unfinished_run(tx, session_id):
+            raise Conflict("The session has runs that are not finished; cancel them before you archive it.")
+        values = {name: value for name, value in asdict(change).items() if value is not None}
+        changed = {name: value for name, value in values.items() if getattr(session, name) != value}
+        if changed:
+            await queries.update_session(tx, session_id, changed)
+            await self._journal.append(tx, session_id, now(), (EventType.SESSION_UPDATED, None, changed))
+        return await self.get_session(tx, owner, session_id)
+
+    async def get_session(self, tx: Transaction, owner: Owner, session_id: str) -> Session:
+        """:raises NotFound: there is none, or it is another owner's."""
+        session = await self._own(tx, owner, session_id)
+        return replace(session, runs=tuple(await queries.runs_of(tx, session_id)))
+
+    async def get_run(self, tx: Transaction, owner: Owner, session_id: str, run_id: str) -> Run:
+        """:raises NotFound: there is none in this session of this owner."""
+        await self._own(tx, owner, session_id)
+        runs = await queries.runs_of(tx, session_id, run_id=run_id)
+        if not runs:
+            raise NotFound("This session has no such run.")
+        return runs[0]
+
+    async def list_sessions(self, tx: Transaction, owner: Owner, wanted: SessionFilter) -> Page:
+        """The owner's sessions, newest first."""
+        return await queries.list_sessions(tx, owner, wanted)
+
+    async def events(
+        self,
+        tx: Transaction,
+        owner: Owner,
+        session_id: str,
+        *,
+        after: int,
+        limit: int,
+        run_id: str | None = None,
+    ) -> Sequence[Event]:
+        await self._own(tx, owner, session_id)
+        return await self._journal.read(tx, session_id, after=after, limit=limit, run_id=run_id)
+
+    async def _own(self, tx: Transaction, owner: Owner, session_id: str, *, lock: bool = False) -> Session:
+        session = await queries.find_session(tx, session_id, lock=lock)
+        if session is None or session.owner != owner:
+            raise NotFound("There is no such session.")
+        return session
+
+
+def _title(instruction: Instruction) -> str:
+    if instruction.command is None:
+        return "Check out the repository"
+    lines = instruction.command.strip().splitlines() or [""]
+    return "Run " + (lines[0] if len(lines[0]) <= 72 else lines[0][:71] + "…")

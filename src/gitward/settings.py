@@ -1,0 +1,266 @@
+"""All settings, read once at the entry point into a frozen value. The only module that reads the environment.
+
+GitHub's own names (GITHUB_TOKEN, GITHUB_SERVER_URL, GITHUB_API_URL) are used as they are; ours begin with
+GITWARD_. Values come from the environment, then from a file `.env` in the working folder.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from gitward.errors import SettingsError
+from gitward.secrets import Secret
+
+DOTENV = ".env"
+
+
+class Credentials(StrEnum):
+    """How gh and git authenticate inside the sandbox."""
+
+    BROKER = "broker"
+    LOGIN = "login"
+
+
+class SandboxKind(StrEnum):
+    BUBBLEWRAP = "bubblewrap"
+
+
+class LimitsMode(StrEnum):
+    """What happens where the host cannot hold a limit."""
+
+    STRICT = "strict"
+    BEST_EFFORT = "best-effort"
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an address such as https://github.com")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must be an address without user name, password, query or fragment")
+    return value.rstrip("/")
+
+
+def _https_url(value: str) -> str:
+    if not value.startswith("https://"):
+        raise ValueError("must begin with https:// because gh speaks nothing else")
+    return _url(value)
+
+
+Url = Annotated[str, AfterValidator(_url)]
+HttpsUrl = Annotated[str, AfterValidator(_https_url)]
+MiB = 1024 * 1024
+
+
+def _default_data_dir() -> Path:
+    if os.geteuid() == 0:
+        return Path("/var/lib/gitward")
+    base = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".local" / "share") / "gitward"
+
+
+class Settings(BaseSettings):
+    """What an operator can set. The table in docs/settings.md is made from these fields."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True)
+
+    github_server_url: HttpsUrl = Field(
+        "https://github.com",
+        alias="GITHUB_SERVER_URL",
+        description="Where GitHub's web pages and git live, as seen from inside the sandbox.",
+    )
+    github_api_url: HttpsUrl = Field(
+        "https://api.github.com",
+        alias="GITHUB_API_URL",
+        description="GitHub's REST API as seen from inside the sandbox; Enterprise Server has it at /api/v3.",
+    )
+    github_token_file: Path | None = Field(
+        None,
+        alias="GITHUB_TOKEN_FILE",
+        description="A file with the token, read again for every run, so that it can be rotated without a restart.",
+    )
+    upstream_url: Url | None = Field(
+        None,
+        alias="GITWARD_UPSTREAM_URL",
+        description="Where job and broker really connect for git: a company's gateway. Default: GITHUB_SERVER_URL.",
+    )
+    upstream_api_url: Url | None = Field(
+        None,
+        alias="GITWARD_UPSTREAM_API_URL",
+        description="The same for the REST API. Default: GITHUB_API_URL.",
+    )
+    ssl_cert_file: Path | None = Field(
+        None,
+        alias="SSL_CERT_FILE",
+        description="Certificates (PEM) that are trusted for connections to GitHub. Default: the system's.",
+    )
+    data_dir: Path = Field(
+        default_factory=_default_data_dir,
+        alias="GITWARD_DATA_DIR",
+        description="Database, key and workspaces. Default: /var/lib/gitward as root, else the XDG data folder.",
+    )
+    database_url: str | None = Field(
+        None,
+        alias="GITWARD_DATABASE_URL",
+        description="sqlite:///path or postgresql://…. Default: gitward.db in the data folder.",
+    )
+    host: str = Field("localhost", alias="GITWARD_HOST", description="The address that the API listens on.")
+    port: int = Field(8000, ge=0, le=65535, alias="GITWARD_PORT", description="Its port; 0 takes a free one.")
+    oidc_audience: str = Field(
+        "gitward", min_length=1, alias="GITWARD_OIDC_AUDIENCE", description="The `aud` that a JWT must carry."
+    )
+    credentials: Credentials = Field(
+        Credentials.BROKER,
+        alias="GITWARD_CREDENTIALS",
+        description="broker: a worthless stand-in is used inside the sandbox; login: the token itself.",
+    )
+    sandbox: SandboxKind = Field(
+        SandboxKind.BUBBLEWRAP, alias="GITWARD_SANDBOX", description="The engine that confines commands."
+    )
+    sandbox_paths: str = Field(
+        "",
+        alias="GITWARD_SANDBOX_PATHS",
+        description="More tool folders (separated by `:`), visible read-only in the sandbox and added to its PATH.",
+    )
+    limits: LimitsMode = Field(
+        LimitsMode.BEST_EFFORT,
+        alias="GITWARD_LIMITS",
+        description="strict: refuse to start where a limit cannot hold; best-effort: hold what the host can.",
+    )
+    memory_mib: int = Field(4096, ge=64, alias="GITWARD_MEMORY", description="Memory of one sandbox, in MiB.")
+    processes: int = Field(512, ge=16, alias="GITWARD_PROCESSES", description="Processes and threads of one sandbox.")
+    disk_mib: int = Field(10240, ge=64, alias="GITWARD_DISK", description="Disk of one session's workspace, in MiB.")
+    max_runs: int = Field(
+        4, ge=1, le=1000, alias="GITWARD_MAX_RUNS", description="Runs at the same time, over all workers."
+    )
+    max_runs_per_user: int = Field(
+        4, ge=1, le=1000, alias="GITWARD_MAX_RUNS_PER_USER", description="Runs of one user at the same time."
+    )
+    run_timeout_seconds: int = Field(
+        3600,
+        ge=1,
+        le=7 * 24 * 3600,
+        alias="GITWARD_RUN_TIMEOUT_SECONDS",
+        description="Time limit of a run; a run may ask for less.",
+    )
+    repos: str = Field(
+        "",
+        alias="GITWARD_REPOS",
+        description="Repositories that sessions may name: globs such as `acme/*`, separated by commas. Empty: all.",
+    )
+    commit_name: str | None = Field(
+        None, alias="GITWARD_COMMIT_NAME", description="Author of commits. Default: the token's owner."
+    )
+    commit_email: str | None = Field(
+        None,
+        alias="GITWARD_COMMIT_EMAIL",
+        description="Their address. Default: the token owner's noreply address.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 -- the base class's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- the base class's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, dotenv_settings
+
+    @property
+    def effective_database_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir / 'gitward.db'}"
+
+    @property
+    def effective_upstream_url(self) -> str:
+        return self.upstream_url or self.github_server_url
+
+    @property
+    def effective_upstream_api_url(self) -> str:
+        return self.upstream_api_url or self.github_api_url
+
+    @property
+    def tool_paths(self) -> tuple[Path, ...]:
+        return tuple(Path(part) for part in self.sandbox_paths.split(":") if part)
+
+    @property
+    def repo_globs(self) -> tuple[str, ...]:
+        return tuple(part.strip().lower() for part in self.repos.split(",") if part.strip())
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of this process.
+
+    :raises SettingsError: one line for each wrong or unknown setting.
+    """
+    problems = [f"{name}: there is no such setting; see docs/settings.md" for name in _unknown_names()]
+    try:
+        settings = Settings(_env_file=DOTENV, **overrides)  # type: ignore[call-arg]  # pydantic-settings' own keyword
+    except ValidationError as error:
+        problems += [_problem(detail["loc"], detail["msg"]) for detail in error.errors(include_input=False)]
+        raise SettingsError(problems) from None
+    problems += [
+        f"GITWARD_SANDBOX_PATHS: {path} must be an absolute path of a folder that exists"
+        for path in settings.tool_paths
+        if not path.is_absolute() or not path.is_dir()
+    ]
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _problem(location: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return f"{'.'.join(str(part) for part in location)}: {message[:1].lower()}{message[1:]}"
+
+
+def _unknown_names() -> list[str]:
+    """Names of ours in the environment or in .env that no setting reads: usually a slip of the pen."""
+    known = {str(field.alias) for field in Settings.model_fields.values()}
+    present = set(os.environ) | set(dotenv_values(DOTENV))
+    return sorted(name for name in present if name.startswith("GITWARD_") and name not in known)
+
+
+class TokenOrigin(StrEnum):
+    """Where the token was found; the log names it."""
+
+    ENVIRONMENT = "environment"
+    DOTENV = ".env"
+    FILE = "GITHUB_TOKEN_FILE"
+
+
+class TokenReader:
+    """Finds GITHUB_TOKEN. Exported: sealed when this reader is made. In `.env` or a file: read at every call."""
+
+    def __init__(self, token_file: Path | None) -> None:
+        exported = os.environ.pop("GITHUB_TOKEN", "")  # no child of this process shall inherit it
+        self._exported = Secret(exported) if exported else None
+        self._file = token_file
+
+    def read(self) -> tuple[Secret, TokenOrigin] | None:
+        """The token and where it was found, or None. Blocks on a small file.
+
+        :raises OSError: GITHUB_TOKEN_FILE is set and cannot be read.
+        """
+        if self._exported is not None:
+            return self._exported, TokenOrigin.ENVIRONMENT
+        if self._file is not None:
+            value = self._file.read_text().strip()
+            return (Secret(value), TokenOrigin.FILE) if value else None
+        value = dotenv_values(DOTENV).get("GITHUB_TOKEN") or ""
+        return (Secret(value), TokenOrigin.DOTENV) if value else None
+
+
+def clean_environment(**extra: str) -> dict[str, str]:
+    """What a child process of ours may inherit: the search path and the locale, never a credential."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ", "HOME") if name in os.environ}
+    return {**kept, **extra}

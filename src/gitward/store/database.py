@@ -1,0 +1,140 @@
+"""The database engine and its transactions: SQLite on one machine, Postgres for many, by the same code.
+
+Only the edge commits: an API route or a step of the job opens a transaction and passes it down.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from gitward.errors import SettingsError
+
+BUSY_TIMEOUT_MS = 30_000  # how long SQLite waits for another writer
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """A moment: aware, in UTC, on both databases (SQLite's own type drops the zone)."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: sa.Dialect,  # noqa: ARG002 -- the base class's signature
+    ) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Transaction:
+    """One open transaction. `after_commit` calls happen once, when it has really been committed."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+        self._after_commit: list[Callable[[], None]] = []
+
+    async def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
+        return await self.connection.execute(statement, parameters)
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        self._after_commit.append(call)
+
+    def committed(self) -> None:
+        for call in self._after_commit:
+            call()
+
+
+class Database:
+    """The one way to the database. `start` checks that it answers; `stop` closes every connection."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _parse(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = _create_engine(self.url, is_sqlite=self.is_sqlite)
+
+    @property
+    def sync_url(self) -> str:
+        """The same database for libraries that bring their own engine (DBOS, Alembic)."""
+        driver = "sqlite" if self.is_sqlite else "postgresql+psycopg"
+        return self.url.set(drivername=driver).render_as_string(hide_password=False)
+
+    async def ping(self) -> None:
+        """Raises when the database does not answer."""
+        async with self.engine.connect() as connection:
+            await connection.execute(sa.select(1))
+
+    async def stop(self) -> None:
+        await self.engine.dispose()
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """A transaction that writes: committed at the end of the block, rolled back when the block raises.
+
+        On SQLite it begins with BEGIN IMMEDIATE: a reader that became a writer half-way would see rows that
+        were committed in between, or fail.
+        """
+        async with self.engine.execution_options(gitward_write=True).begin() as connection:
+            transaction = Transaction(connection)
+            yield transaction
+        transaction.committed()
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Transaction]:
+        """A transaction that only reads; it never waits for a writer."""
+        async with self.engine.connect() as connection:
+            yield Transaction(connection)
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except sa.exc.ArgumentError:
+        parsed = None
+    if parsed is not None and parsed.get_backend_name() == "sqlite" and parsed.database:
+        return parsed.set(drivername="sqlite+aiosqlite")
+    if parsed is not None and parsed.get_backend_name() == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    raise SettingsError(["GITWARD_DATABASE_URL: must be sqlite:///<absolute path> or postgresql://user@host/name"])
+
+
+def _create_engine(url: URL, *, is_sqlite: bool) -> AsyncEngine:
+    if not is_sqlite:
+        return create_async_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=10)
+    engine = create_async_engine(url, pool_size=8, max_overflow=8, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we emit BEGIN ourselves, see _begin_sqlite
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    write = connection.get_execution_options().get("gitward_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

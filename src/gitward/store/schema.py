@@ -1,0 +1,109 @@
+"""The tables. Migrations in `migrations/` create and change them; a test compares the two."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from gitward.store.database import UtcDateTime
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("issuer", sa.String(512), nullable=False),
+    sa.Column("subject", sa.String(512), nullable=False),
+    sa.Column("repo", sa.String(200), nullable=False),
+    sa.Column("repo_key", sa.String(200), nullable=False),  # lower case: GitHub compares names so
+    sa.Column("target_branch", sa.String(255)),  # null: the repository's default, learned by preflight
+    sa.Column("branch", sa.String(255), nullable=False),
+    sa.Column("title", sa.String(256), nullable=False),
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("submodules", sa.JSON, nullable=False),
+    sa.Column("allow_workflows", sa.Boolean, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),  # the latest run's
+    sa.Column("archived", sa.Boolean, nullable=False),
+    sa.Column("pull_request", sa.JSON),
+    sa.Column("pushed_sha", sa.String(64)),  # head of the branch after our last push
+    sa.Column("last_seq", sa.Integer, nullable=False),  # of the event log; its update is the row lock
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("repo_key", "branch"),
+    sa.Index(None, "issuer", "subject", "created_at", "id"),
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("session_id", sa.ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),  # 1, 2, … within the session
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("reason", sa.String(32)),
+    sa.Column("message", sa.Text),
+    sa.Column("instruction", sa.JSON, nullable=False),
+    sa.Column("retry_of", sa.String(40)),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("worker", sa.String(64)),  # executor id of the process that has the attempt
+    sa.Column("changed", sa.Boolean),
+    sa.Column("head_sha", sa.String(64)),
+    sa.Column("exit_code", sa.Integer),
+    sa.Column("output_truncated", sa.Boolean, nullable=False),
+    sa.Column("pull_request", sa.JSON),
+    sa.Column("cancel_requested_at", UtcDateTime),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("started_at", UtcDateTime),
+    sa.Column("ended_at", UtcDateTime),
+    sa.UniqueConstraint("session_id", "number"),
+    sa.Index(None, "state"),
+)
+
+steps = sa.Table(
+    "steps",
+    metadata,
+    sa.Column("run_id", sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("name", sa.String(16), primary_key=True),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("seconds", sa.Float),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("session_id", sa.ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("type", sa.String(40), nullable=False),
+    sa.Column("run_id", sa.String(40)),
+    sa.Column("data", sa.JSON, nullable=False),
+)
+
+artifacts = sa.Table(
+    "artifacts",
+    metadata,
+    sa.Column("run_id", sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),  # diff | patch | bundle
+    sa.Column("piece", sa.Integer, primary_key=True),  # 0, 1, … in order
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("issuer", sa.String(512), primary_key=True),
+    sa.Column("subject", sa.String(512), primary_key=True),
+    sa.Column("key", sa.String(255), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),  # SHA-256 of method, path and body
+    sa.Column("answer", sa.JSON, nullable=False),  # {status, body, location}
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
