@@ -204,7 +204,7 @@ def load_settings(**overrides: Any) -> Settings:
     """
     problems = [f"{name}: there is no such setting; see docs/settings.md" for name in _unknown_names()]
     try:
-        settings = Settings(_env_file=DOTENV, **overrides)  # type: ignore[call-arg]  # pydantic-settings' own keyword
+        settings = Settings(_env_file=DOTENV, **overrides)
     except ValidationError as error:
         problems += [_problem(detail["loc"], detail["msg"]) for detail in error.errors(include_input=False)]
         raise SettingsError(problems) from None
@@ -258,6 +258,11 @@ class TokenReader:
             return (Secret(value), TokenOrigin.FILE) if value else None
         value = dotenv_values(DOTENV).get("GITHUB_TOKEN") or ""
         return (Secret(value), TokenOrigin.DOTENV) if value else None
+
+
+def exported_token() -> str | None:
+    """GITHUB_TOKEN as it is exported, unsealed: for the demo alone, which plays GitHub and must know it."""
+    return os.environ.get("GITHUB_TOKEN") or None
 
 
 def clean_environment(**extra: str) -> dict[str, str]:

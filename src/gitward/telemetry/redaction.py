@@ -11,6 +11,7 @@ from gitward.secrets import MASK, Secret, masked_forms
 # GitHub's own token shapes: a token that is not ours (an agent printed its own) is masked all the same.
 # Source: GitHub's documentation, "About authentication to GitHub", token formats.
 _TOKEN_SHAPE = rb"\b(?:gh[pousr]_[A-Za-z0-9]{20,255}|github_pat_[A-Za-z0-9_]{20,255})"
+_TOKEN_PREFIXES = (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_")
 _LONGEST_SHAPE = 270  # bytes; the longest text that _TOKEN_SHAPE matches
 
 
@@ -20,6 +21,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         forms = sorted({form for secret in secrets for form in masked_forms(secret)}, key=len, reverse=True)
         self._pattern = re.compile(b"|".join([re.escape(form) for form in forms] + [_TOKEN_SHAPE]))
+        self._forms = tuple(forms)
         self.longest = max([len(form) for form in forms] + [_LONGEST_SHAPE])  # bytes that one match may span
 
     def mask(self, data: bytes) -> bytes:
@@ -37,6 +39,16 @@ class Redactor:
             if match.end() > position:
                 return match.end()
         return position
+
+    def begins_at(self, word: bytes) -> int:
+        """Where in the unfinished `word` a secret may begin; its length when no rest of it could become one."""
+        for start in range(len(word)):
+            rest = word[start:]
+            if any(form.startswith(rest) for form in self._forms):
+                return start
+            if any(rest.startswith(prefix) or prefix.startswith(rest) for prefix in _TOKEN_PREFIXES):
+                return start
+        return len(word)
 
 
 class RedactedStream:
@@ -59,8 +71,14 @@ class RedactedStream:
         self._held = data[safe:]
         return self._redactor.mask(data[:safe])
 
+    def pause(self) -> bytes:
+        """What was held back but cannot be the beginning of a secret; for a stream that has fallen silent."""
+        safe = self._redactor.begins_at(self._held)
+        shown, self._held = self._held[:safe], self._held[safe:]
+        return self._redactor.mask(shown)
+
     def flush(self) -> bytes:
-        """What was held back; call it at the end of the stream, or when it has been silent for a while."""
+        """What was held back; call it at the end of the stream."""
         data, self._held = self._held, b""
         return self._redactor.mask(data)
 

@@ -1,0 +1,5 @@
+"""`python -m gitward`."""
+
+from gitward.cli.main import main
+
+main()

@@ -1,0 +1,112 @@
+"""The gate before every route: who calls, and is the body a sane JSON document.
+
+Deny by default: a path that is not open needs a token, whether a route exists for it or not. With a bearer token the
+body is taken as JSON whatever its content type says, because `curl -d` says it is a form.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gitward.api.auth import Verifier
+from gitward.api.problems import problem
+from gitward.errors import InvalidRequest, RequestError, TooLarge, Unavailable
+
+OPEN_PATHS = frozenset({"/health", "/ready", "/docs", "/openapi.json", "/docs/oauth2-redirect"})
+MAX_BODY = 1024 * 1024  # bytes
+MAX_DEPTH = 32  # of nested objects and arrays
+
+
+class Gate:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, *, verifier: Verifier) -> None:
+        self._app = app
+        self._verifier = verifier
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            if scope["path"] not in OPEN_PATHS:
+                scope["gitward.owner"] = self._verifier.owner(_header(scope, b"authorization"))
+            body = await _read(receive)
+            if body:
+                _check_json(body)
+                scope["headers"] = _as_json(scope["headers"])
+        except RequestError as error:
+            await problem(error)(scope, receive, send)
+            return
+        await self._app(scope, _replay(body, receive), send)
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    values = [value for key, value in scope["headers"] if key == name]
+    return values[0].decode("latin-1") if len(values) == 1 else None
+
+
+def _as_json(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [*((k, v) for k, v in headers if k != b"content-type"), (b"content-type", b"application/json")]
+
+
+async def _read(receive: Receive) -> bytes:
+    """:raises TooLarge: without reading the rest."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Unavailable("The client went away.")
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            raise TooLarge(f"The body is longer than {MAX_BODY} bytes.")
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """The body again, and then whatever the server still has to say (a disconnect)."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replay
+
+
+def _check_json(body: bytes) -> None:
+    """Refuses what parsers disagree about: duplicate names, NaN, unpaired surrogates, endless depth."""
+    try:
+        value = json.loads(body, object_pairs_hook=_unique, parse_constant=_no_constant)
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise InvalidRequest("The body is not a JSON document.") from None
+    if _depth(value) > MAX_DEPTH:
+        raise InvalidRequest(f"The body is nested deeper than {MAX_DEPTH} levels.")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise InvalidRequest("The body has a name twice in one object.")
+    return dict(pairs)
+
+
+def _no_constant(_: str) -> None:
+    raise ValueError("NaN and Infinity are not JSON")
+
+
+def _depth(value: Any) -> int:
+    """Without recursion: what a hostile document nests must not nest our calls."""
+    deepest, level = 0, [value]
+    while level:
+        deepest += 1
+        level = [
+            child
+            for parent in level
+            if isinstance(parent, dict | list)
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+    return deepest

@@ -1,0 +1,121 @@
+"""Errors as problem documents (RFC 9457). Nothing of the request's values is echoed."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from gitward.errors import HTTP_STATUS, Code, FieldError, InvalidRequest, RequestError
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class FieldProblem(BaseModel):
+    field: str = Field(description="Dotted path into the body, or the name of a parameter or header.")
+    message: str = Field(description="What is allowed.")
+
+
+class Problem(BaseModel):
+    """A problem document."""
+
+    type: str = Field(description="Always about:blank; `code` tells the kind.")
+    title: str
+    status: int
+    detail: str
+    code: Code
+    errors: list[FieldProblem] = Field(description="One entry for each rejected value.")
+
+
+def problem(error: RequestError) -> JSONResponse:
+    status = HTTP_STATUS[error.code]
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": error.detail,
+        "code": error.code,
+        "errors": [{"field": each.field, "message": each.message} for each in error.errors],
+    }
+    headers = {}
+    if error.code is Code.UNAUTHENTICATED:
+        text = error.detail.replace("\\", "").replace('"', "'")
+        headers["WWW-Authenticate"] = f'Bearer realm="gitward", error="invalid_token", error_description="{text}"'
+    if error.code is Code.TOO_MANY_REQUESTS:
+        headers["Retry-After"] = "1"
+    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def documented(*codes: Code) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route, for OpenAPI."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    statuses = sorted({HTTP_STATUS[code] for code in codes})
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+class _Framework(RequestError):
+    """An error that Starlette itself raised."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error that leaves the application a problem document."""
+
+    @app.exception_handler(RequestError)
+    async def _request_error(_: Request, error: RequestError) -> JSONResponse:
+        return problem(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _validation(_: Request, error: RequestValidationError) -> JSONResponse:
+        errors = [FieldError(field=_field(each["loc"]), message=_message(each)) for each in error.errors()]
+        return problem(InvalidRequest("The request has values that are not allowed.", errors=errors))
+
+    @app.exception_handler(HTTPException)
+    async def _http(_: Request, error: HTTPException) -> JSONResponse:
+        code = {404: Code.NOT_FOUND, 405: Code.INVALID_REQUEST}.get(error.status_code, Code.INVALID_REQUEST)
+        detail = {404: "There is nothing at this address.", 405: "This method is not allowed here."}
+        body = {
+            "type": "about:blank",
+            "title": HTTPStatus(error.status_code).phrase,
+            "status": error.status_code,
+            "detail": detail.get(error.status_code, "The request is not valid."),
+            "code": code,
+            "errors": [],
+        }
+        return JSONResponse(body, error.status_code, headers=dict(error.headers or {}), media_type=MEDIA_TYPE)
+
+    @app.exception_handler(Exception)
+    async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+        log.error("%s %s failed unexpectedly", request.method, request.url.path, exc_info=error)
+        body = {
+            "type": "about:blank",
+            "title": "Internal Server Error",
+            "status": 500,
+            "detail": "Gitward failed; its log has the details.",
+            "code": Code.INTERNAL,
+            "errors": [],
+        }
+        return JSONResponse(body, 500, media_type=MEDIA_TYPE)
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    """`("body", "labels", 0)` → `labels.0`; the name alone for parameters and headers."""
+    return ".".join(str(part) for part in location[1:]) or str(location[0])
+
+
+def _message(error: dict[str, Any]) -> str:
+    if error["type"] == "extra_forbidden":
+        return "there is no such field"
+    text = str(error["msg"]).removeprefix("Value error, ")
+    return text[:1].lower() + text[1:]

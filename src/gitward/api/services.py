@@ -1,0 +1,44 @@
+"""What the routes work with, put together by the command line's wiring."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from gitward.api.auth import Verifier
+from gitward.sessions.service import SessionService
+from gitward.store.database import Database
+from gitward.store.notify import Notifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing that `/ready` looks at."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    database: Database
+    notifier: Notifier
+    sessions: SessionService
+    verifier: Verifier
+    checks: Callable[[], Awaitable[list[Check]]]
+    stopping: asyncio.Event  # set when the server shuts down: live streams end
+    repo_globs: tuple[str, ...] = ()  # lower case; empty: every repository
+
+
+def _services(request: Request) -> Services:
+    services = request.app.state.services
+    assert isinstance(services, Services)
+    return services
+
+
+Served = Annotated[Services, Depends(_services)]

@@ -1,0 +1,133 @@
+"""Routes of sessions and runs."""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatchcase
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request, Response, status
+
+from gitward.api import idempotency
+from gitward.api.auth import Caller
+from gitward.api.problems import documented
+from gitward.api.services import Served, Services
+from gitward.api.shapes import InstructionIn, RunOut, SessionIn, SessionOut, SessionPage, SessionPatch
+from gitward.errors import Code, FieldError, InvalidRequest
+from gitward.sessions.model import RunState
+from gitward.sessions.queries import SessionFilter
+
+router = APIRouter(prefix="/sessions", tags=["sessions"])
+
+_READ = documented(Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.INVALID_REQUEST)
+_WRITE = documented(
+    Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.INVALID_REQUEST, Code.CONFLICT, Code.TOO_LARGE, Code.UNAVAILABLE
+)
+SessionId = Annotated[str, "the session's id"]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="A repeat within 24 hours gets the first answer.",
+    ),
+]
+
+
+@router.post("", status_code=201, responses=documented(
+    Code.UNAUTHENTICATED, Code.INVALID_REQUEST, Code.CONFLICT, Code.TOO_LARGE, Code.UNAVAILABLE
+))  # fmt: skip
+async def create_session(
+    request: Request, body: SessionIn, caller: Caller, served: Served, key: Key = None
+) -> SessionOut:
+    """Creates a session with its first run queued."""
+    _check_repo(served, body.repo)
+    raw = await request.body()
+    async with served.database.transaction() as tx:
+        if key is not None:
+            earlier = await idempotency.recall(tx, caller, key, method="POST /sessions", body=raw)
+            if earlier is not None:
+                return SessionOut.model_validate(earlier)
+        session = await served.sessions.create_session(tx, caller, body.new_session())
+        answer = SessionOut.of(session)
+        if key is not None:
+            stored = json.loads(answer.model_dump_json())
+            await idempotency.remember(tx, caller, key, method="POST /sessions", body=raw, answer=stored)
+    return answer
+
+
+def _check_repo(served: Services, repo: str) -> None:
+    globs = served.repo_globs
+    if globs and not any(fnmatchcase(repo.lower(), glob) for glob in globs):
+        message = f"must be one of the repositories that this server serves: {', '.join(globs)}"
+        raise InvalidRequest("This repository is not served here.", errors=[FieldError(field="repo", message=message)])
+
+
+@router.get("", responses=documented(Code.UNAUTHENTICATED, Code.INVALID_REQUEST))
+async def list_sessions(
+    caller: Caller,
+    served: Served,
+    state: RunState | None = None,
+    repo: Annotated[str | None, Query(max_length=200)] = None,
+    label: Annotated[str | None, Query(max_length=50)] = None,
+    archived: bool | None = None,
+    cursor: Annotated[str | None, Query(max_length=300)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> SessionPage:
+    """The caller's own sessions, newest first."""
+    wanted = SessionFilter(state=state, repo=repo, label=label, archived=archived, cursor=cursor, limit=limit)
+    async with served.database.snapshot() as tx:
+        page = await served.sessions.list_sessions(tx, caller, wanted)
+    return SessionPage(items=[SessionOut.of(session) for session in page.items], next=page.next)
+
+
+@router.get("/{session_id}", responses=_READ)
+async def get_session(session_id: SessionId, caller: Caller, served: Served) -> SessionOut:
+    """One session with its runs."""
+    async with served.database.snapshot() as tx:
+        return SessionOut.of(await served.sessions.get_session(tx, caller, session_id))
+
+
+@router.patch("/{session_id}", responses=_WRITE)
+async def change_session(session_id: SessionId, body: SessionPatch, caller: Caller, served: Served) -> SessionOut:
+    """Sets title, labels or the archived flag; what is left out stays."""
+    async with served.database.transaction() as tx:
+        return SessionOut.of(await served.sessions.change(tx, caller, session_id, body.change()))
+
+
+@router.delete("/{session_id}", status_code=status.HTTP_204_NO_CONTENT, responses=_WRITE)
+async def archive_session(session_id: SessionId, caller: Caller, served: Served) -> Response:
+    """Archives the session; nothing is lost."""
+    async with served.database.transaction() as tx:
+        await served.sessions.change(tx, caller, session_id, SessionPatch(archived=True).change())
+    return Response(status_code=status.HTTP_204_NO_CONTENT)
+
+
+@router.post("/{session_id}/cancel", responses=_WRITE)
+async def cancel_session(session_id: SessionId, caller: Caller, served: Served) -> SessionOut:
+    """Ends what is queued and asks what is running to end. Ended runs stay as they are."""
+    async with served.database.transaction() as tx:
+        return SessionOut.of(await served.sessions.cancel(tx, caller, session_id))
+
+
+@router.post("/{session_id}/runs", status_code=201, responses=_WRITE)
+async def add_run(session_id: SessionId, body: InstructionIn, caller: Caller, served: Served) -> RunOut:
+    """A follow-up on the same branch, after the session's other runs."""
+    async with served.database.transaction() as tx:
+        return RunOut.of(await served.sessions.add_run(tx, caller, session_id, body.instruction()))
+
+
+@router.get("/{session_id}/runs/{run_id}", responses=_READ)
+async def get_run(session_id: SessionId, run_id: str, caller: Caller, served: Served) -> RunOut:
+    """One run with its steps."""
+    async with served.database.snapshot() as tx:
+        return RunOut.of(await served.sessions.get_run(tx, caller, session_id, run_id))
+
+
+@router.post("/{session_id}/runs/{run_id}/retry", status_code=201, responses=_WRITE)
+async def retry_run(session_id: SessionId, run_id: str, caller: Caller, served: Served) -> RunOut:
+    """A new run with the instruction of an ended one."""
+    async with served.database.transaction() as tx:
+        return RunOut.of(await served.sessions.retry(tx, caller, session_id, run_id))

@@ -1,0 +1,287 @@
+"""Requests and answers as JSON. The edge between HTTP and the domain: nothing below knows pydantic."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from gitward.github.names import BRANCH_RULE, REPOSITORY_RULE, is_branch, is_repository
+from gitward.sessions.model import (
+    Event,
+    EventType,
+    Instruction,
+    Publish,
+    PublishMode,
+    Run,
+    RunState,
+    Session,
+    StepName,
+    StepState,
+)
+from gitward.sessions.service import NewSession, SessionChange
+from gitward.telemetry.redaction import Redactor
+
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
+_RESERVED_ENV = ("GIT_", "GH_", "GITHUB_", "LD_")
+_LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}\Z")
+
+
+def _repository(value: str) -> str:
+    if not is_repository(value):
+        raise ValueError(REPOSITORY_RULE)
+    return value
+
+
+def _branch(value: str) -> str:
+    if not is_branch(value):
+        raise ValueError(BRANCH_RULE)
+    return value
+
+
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("must not contain NUL")
+    return value
+
+
+def _line(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("must be one line of printable characters")
+    return value.strip()
+
+
+def _login(value: str) -> str:
+    if not _LOGIN.match(value):
+        raise ValueError("must be a GitHub user name: letters, digits and hyphens")
+    return value
+
+
+def _env(value: dict[str, str]) -> dict[str, str]:
+    redactor = Redactor()
+    for name, text in value.items():
+        if not _ENV_NAME.match(name):
+            raise ValueError("a name must be letters, digits and '_', not beginning with a digit")
+        if name.upper().startswith(_RESERVED_ENV):
+            raise ValueError(f"names that begin with {', '.join(_RESERVED_ENV)} are reserved")
+        if "\0" in text or len(text) > 32_768:
+            raise ValueError("a value must be at most 32768 characters without NUL")
+        if redactor.text(text) != text:
+            raise ValueError("a value looks like a GitHub token; env is stored, so it must not hold one")
+    return value
+
+
+Repository = Annotated[str, Field(max_length=200, examples=["owner/repo"]), AfterValidator(_repository)]
+Branch = Annotated[str, Field(max_length=200, examples=["main"]), AfterValidator(_branch)]
+Title = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_line)]
+Label = Annotated[str, Field(min_length=1, max_length=50), AfterValidator(_line)]
+Login = Annotated[str, Field(max_length=100), AfterValidator(_login)]
+LongText = Annotated[str, Field(min_length=1, max_length=65_536), AfterValidator(_text)]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class PublishIn(_Request):
+    """What becomes of the change."""
+
+    mode: Annotated[PublishMode, Field(strict=False)] = Field(
+        PublishMode.DRAFT, description="A draft or ready pull request, only the pushed branch, or only a kept patch."
+    )
+    title: Title | None = None
+    body: LongText | None = None
+    labels: Annotated[list[Label], Field(max_length=20)] = []
+    reviewers: Annotated[list[Login], Field(max_length=15)] = []
+
+
+class InstructionIn(_Request):
+    """What a run does. Without a command it authenticates, checks out and creates the branch."""
+
+    command: LongText | None = Field(None, description="Given to /bin/bash -c inside the checkout.")
+    prompt: LongText | None = Field(None, description="For an agent; this server has none configured.")
+    agent: Label | None = None
+    env: Annotated[dict[str, str], Field(max_length=64), AfterValidator(_env)] = {}
+    timeout_seconds: Annotated[int, Field(ge=1, le=7 * 24 * 3600)] | None = None
+    commit_message: LongText | None = None
+    publish: PublishIn = PublishIn()
+
+    @model_validator(mode="after")
+    def _one_task(self) -> Self:
+        if self.prompt is not None or self.agent is not None:
+            raise ValueError("no agent is configured on this server; send a command")
+        return self
+
+    def instruction(self) -> Instruction:
+        return Instruction(
+            command=self.command,
+            env=self.env,
+            timeout_seconds=self.timeout_seconds,
+            commit_message=self.commit_message,
+            publish=Publish(
+                mode=self.publish.mode,
+                title=self.publish.title,
+                body=self.publish.body,
+                labels=tuple(self.publish.labels),
+                reviewers=tuple(self.publish.reviewers),
+            ),
+        )
+
+
+class SessionIn(InstructionIn):
+    """A new session with the instruction of its first run."""
+
+    repo: Repository
+    target_branch: Branch | None = Field(None, description="Default: the repository's default branch.")
+    branch: Branch | None = Field(None, description="The session's own branch. Default: gitward/<short id>.")
+    title: Title | None = None
+    labels: Annotated[list[Label], Field(max_length=20)] = []
+    submodules: Annotated[list[Repository], Field(max_length=50)] = Field(
+        [], description="Further repositories that may be read."
+    )
+    allow_workflows: bool = Field(False, description="Whether a push may change .github/workflows/.")
+
+    @model_validator(mode="after")
+    def _own_branch(self) -> Self:
+        if self.branch is not None and self.branch == self.target_branch:
+            raise ValueError("branch must not be the target branch")
+        return self
+
+    def new_session(self) -> NewSession:
+        return NewSession(
+            repo=self.repo,
+            target_branch=self.target_branch,
+            branch=self.branch,
+            title=self.title,
+            labels=tuple(self.labels),
+            submodules=tuple(self.submodules),
+            allow_workflows=self.allow_workflows,
+            instruction=self.instruction(),
+        )
+
+
+class SessionPatch(_Request):
+    title: Title | None = None
+    labels: Annotated[list[Label], Field(max_length=20)] | None = None
+    archived: bool | None = None
+
+    def change(self) -> SessionChange:
+        labels = None if self.labels is None else tuple(self.labels)
+        return SessionChange(title=self.title, labels=labels, archived=self.archived)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class OwnerOut(_Answer):
+    issuer: str
+    subject: str
+
+
+class PullRequestOut(_Answer):
+    number: int
+    url: str
+    state: str
+    draft: bool
+
+
+class StepOut(_Answer):
+    name: StepName
+    state: StepState
+    started_at: datetime
+    seconds: float | None
+
+
+class PublishOut(_Answer):
+    mode: PublishMode
+    title: str | None
+    body: str | None
+    labels: list[str]
+    reviewers: list[str]
+
+
+class InstructionOut(_Answer):
+    command: str | None
+    env: dict[str, str]
+    timeout_seconds: int | None
+    commit_message: str | None
+    publish: PublishOut
+
+
+class RunOut(_Answer):
+    """One unit of background work."""
+
+    id: str
+    session_id: str
+    number: int
+    state: RunState
+    reason: str | None = Field(description="Why a run failed.")
+    message: str | None
+    instruction: InstructionOut
+    changed: bool | None
+    head_sha: str | None
+    exit_code: int | None
+    retry_of: str | None
+    attempt: int
+    queued_because: str | None
+    output_truncated: bool
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    pull_request: PullRequestOut | None
+    steps: list[StepOut]
+
+    @classmethod
+    def of(cls, run: Run) -> RunOut:
+        return cls.model_validate(run)
+
+
+class SessionOut(_Answer):
+    """A conversation about one repository."""
+
+    id: str
+    repo: str
+    target_branch: str | None
+    branch: str
+    title: str
+    labels: list[str]
+    submodules: list[str]
+    allow_workflows: bool
+    owner: OwnerOut
+    state: RunState
+    archived: bool
+    created_at: datetime
+    updated_at: datetime
+    runs: list[RunOut]
+    pull_request: PullRequestOut | None
+
+    @classmethod
+    def of(cls, session: Session) -> SessionOut:
+        return cls.model_validate(session)
+
+
+class SessionPage(BaseModel):
+    items: list[SessionOut]
+    next: str | None = Field(description="The cursor of the next page.")
+
+
+class EventOut(_Answer):
+    """One line of a session's log."""
+
+    seq: int
+    at: datetime
+    type: EventType
+    run_id: str | None
+    data: dict[str, Any]
+
+    @classmethod
+    def of(cls, event: Event) -> EventOut:
+        return cls.model_validate(event)
+
+
+class EventPage(BaseModel):
+    items: list[EventOut]
+    next: str | None = Field(description="The `after` of the next page.")

@@ -1,0 +1,151 @@
+"""`gitward demo`: the main job on this machine, from the POST to the pull request, with real parts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from gitward.cli.demo_proof import Proof, prove
+from gitward.cli.demo_world import REPOSITORY, World, world
+from gitward.errors import EXIT_CODE, Exit, GitwardError
+from gitward.settings import exported_token
+
+DEFAULT_COMMAND = """\
+echo "Working on $(git remote get-url origin) as $(git config user.name)"
+printf '\\nTidied up by a background job on %s.\\n' "$(date -u +%F)" >> README.md
+git diff --stat
+echo "credential: $(gh auth token | tr 'A-Za-z' 'N-ZA-Mn-za-m')"
+"""
+RUN_SECONDS = 3700.0
+Json = dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class Told:
+    """What the demo saw."""
+
+    session: Json
+    run: Json
+    events: list[Json]
+    diff: str
+    first_output: float | None  # seconds from the POST to the first line of the command's output
+    seconds: float
+
+    @property
+    def output(self) -> str:
+        texts = [e["data"]["text"] for e in self.events if e["type"] == "output" and e["data"]["step"] == "execute"]
+        return "".join(texts)
+
+
+def run(command: str | None, *, as_json: bool) -> int:
+    """The exit code."""
+    return asyncio.run(_run(command, as_json=as_json))
+
+
+async def _run(command: str | None, *, as_json: bool) -> int:
+    show = _Screen(quiet=as_json)
+    show("Starting a stand-in GitHub and the service ...")
+    async with world(exported_token()) as around:
+        show(f"POST {around.service_url}/sessions")
+        told = await _session(around, command or DEFAULT_COMMAND, show)
+        proofs = await prove(around, told.session, told.output) if told.run["pull_request"] else []
+    if as_json:
+        keys = {"session": told.session, "run": told.run, "events": told.events}
+        print(json.dumps({**keys, "pull_request": told.run["pull_request"], "diff": told.diff}, indent=2))
+    return _verdict(told, proofs, show)
+
+
+async def _session(around: World, command: str, show: _Screen) -> Told:
+    headers = {"Authorization": f"Bearer {around.jwt}"}
+    async with httpx.AsyncClient(base_url=around.service_url, headers=headers, trust_env=False) as http:
+        began = time.monotonic()
+        body = {"repo": REPOSITORY, "target_branch": "main", "command": command}
+        session = _checked(await http.post("/sessions", json=body)).json()
+        show(f"  session {session['id']} on branch {session['branch']}")
+        url, run_id = f"/sessions/{session['id']}", session["runs"][0]["id"]
+        events, first_output = [], None
+        async for event in _events(http, url, run_id):
+            events.append(event)
+            if first_output is None and event["type"] == "output" and event["data"]["step"] == "execute":
+                first_output = time.monotonic() - began
+            show.event(event)
+        seconds = time.monotonic() - began
+        session = _checked(await http.get(url)).json()
+        diff = await http.get(f"{url}/diff")
+        return Told(
+            session=session,
+            run=session["runs"][0],
+            events=events,
+            diff=diff.text if diff.status_code == 200 else "",
+            first_output=first_output,
+            seconds=seconds,
+        )
+
+
+async def _events(http: httpx.AsyncClient, url: str, run_id: str) -> AsyncIterator[Json]:
+    """The run's events as they come, until it has ended."""
+    headers = {"Accept": "text/event-stream"}
+    parameters = {"run_id": run_id}
+    timeout = httpx.Timeout(RUN_SECONDS, connect=5)
+    async with http.stream("GET", f"{url}/events", params=parameters, headers=headers, timeout=timeout) as answer:
+        if not answer.is_success:
+            await answer.aread()
+            _checked(answer)
+        async for line in answer.aiter_lines():
+            if line.startswith("data: "):
+                yield json.loads(line.removeprefix("data: "))
+
+
+def _checked(answer: httpx.Response) -> httpx.Response:
+    if not answer.is_success:
+        raise GitwardError(f"The service answered {answer.status_code}: {answer.text[:500]}")
+    return answer
+
+
+def _verdict(told: Told, proofs: list[Proof], show: _Screen) -> int:
+    for proof in proofs:
+        show(f"  {'proved' if proof.holds else 'NOT TRUE'}: {proof.claim}")
+    if told.first_output is not None:
+        show(f"  first line of output after {told.first_output:.2f} s, all done after {told.seconds:.2f} s")
+    run = told.run
+    if run["state"] != "succeeded" or not all(proof.holds for proof in proofs):
+        print(f"The run ended {run['state']}: {run['reason'] or ''} {run['message']}", file=sys.stderr)
+        return EXIT_CODE[Exit.FAILED]
+    if run["pull_request"] is None:
+        show(f"No pull request: {run['message']}")
+    else:
+        show(f"Pull request: {run['pull_request']['url']}")
+    return EXIT_CODE[Exit.SUCCEEDED]
+
+
+class _Screen:
+    """What a person sees; nothing when the output is for a program."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def __call__(self, line: str) -> None:
+        if not self._quiet:
+            print(line, flush=True)
+
+    def event(self, event: Json) -> None:
+        kind, data = event["type"], event["data"]
+        if kind == "step.ended":
+            self(f"  {data['step']:<13} {data['state']:<10} {data['seconds']:6.2f} s")
+        elif kind == "output":
+            for line in data["text"].splitlines():
+                self(f"    | {printable(line)}")
+        elif kind in {"policy.denied", "notice"}:
+            self(f"  {kind}: {printable(data['message'])}")
+
+
+def printable(line: str) -> str:
+    """Output of foreign code must not steer the terminal."""
+    return "".join(character if character.isprintable() else "�" for character in line)

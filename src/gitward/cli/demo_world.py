@@ -1,0 +1,111 @@
+"""What the demo needs around it: a stand-in GitHub in this process, and the real service as a child process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitward.api.keys import load_or_make_key, mint
+from gitward.errors import GitwardError
+from gitward.settings import clean_environment
+from gitward.standin import StandIn, Token
+
+OWNER, REPOSITORY = "octocat", "octocat/hello-world"
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
+_FILES = {
+    "README.md": "# Hello, world\n\nThis repository lives in a stand-in GitHub on your machine.\n",
+    "hello.py": 'print("Hello, world")\n',
+}
+
+
+class DemoError(GitwardError):
+    """The demo could not be set up; the text says what to look at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A running service, and the GitHub that it talks to."""
+
+    github: StandIn
+    service_url: str
+    jwt: str
+
+
+@contextlib.asynccontextmanager
+async def world(token: str | None) -> AsyncIterator[World]:
+    """Starts both, and removes every trace at the end.
+
+    :param token: what the stand-in shall accept; None makes one up.
+    """
+    token = token or "ghp_" + secrets.token_urlsafe(27).replace("-", "a").replace("_", "b")
+    root = Path(tempfile.mkdtemp(prefix="gitward-demo-"))
+    root.chmod(0o711)  # the sandbox's own user passes through
+    github = StandIn(root / "github")
+    try:
+        await github.start()
+        github.add_user(OWNER, name="The Octocat")
+        github.add_token(token, Token(login=OWNER))
+        await github.add_repository(REPOSITORY, files=_FILES, permissions={OWNER: "admin"})
+        async with _service(root, github, token) as url:
+            key = load_or_make_key(root / "data")
+            yield World(github=github, service_url=url, jwt=mint(key, subject="demo", audience="gitward"))
+    finally:
+        await github.stop()
+        await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
+
+
+@contextlib.asynccontextmanager
+async def _service(root: Path, github: StandIn, token: str) -> AsyncIterator[str]:
+    """`gitward serve` with its own data folder; the address that it prints."""
+    environment = clean_environment(
+        GITHUB_TOKEN=token,
+        GITWARD_DATA_DIR=str(root / "data"),
+        GITWARD_UPSTREAM_URL=github.url,
+        GITWARD_UPSTREAM_API_URL=github.api_url,
+        GITWARD_PORT="0",
+    )
+    log = root / "service.log"
+    with log.open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gitward", "serve"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            env=environment,
+            cwd=root,
+        )
+    try:
+        yield await _address(process, log)
+    finally:
+        await _stop(process)
+
+
+async def _address(process: asyncio.subprocess.Process, log: Path) -> str:
+    assert process.stdout is not None
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
+    except TimeoutError:
+        line = b""
+    if not line.startswith(b"Gitward is ready at "):
+        tail = log.read_text(errors="replace").strip()[-2000:]
+        raise DemoError(f"The service did not start. Its log ends with:\n{tail}")
+    return line.decode().split()[-1]
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()

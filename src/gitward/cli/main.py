@@ -1,0 +1,90 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from gitward import __version__
+from gitward.errors import EXIT_CODE, Exit, GitwardError, SettingsError
+
+app = typer.Typer(
+    name="gitward",
+    help="Background work on GitHub repositories, in a sandbox that never sees the token.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"gitward {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def serve() -> None:
+    """Serve the API with a worker inside, until SIGTERM. Settings come from the environment and .env."""
+    from gitward.cli import serve as command
+    from gitward.settings import TokenReader, load_settings
+    from gitward.telemetry.logs import setup_logging
+
+    setup_logging()
+    settings = load_settings()
+    command.run(settings, TokenReader(settings.github_token_file))
+
+
+@app.command()
+def token(
+    subject: Annotated[str, typer.Option(help="Who the token stands for.")],
+    hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="How long it is valid.")] = 12,
+) -> None:
+    """Mint a JWT for the API with the local key of the data folder, and print it."""
+    from gitward.api.keys import load_or_make_key, mint
+    from gitward.cli.wiring import prepare_data_dir
+    from gitward.settings import load_settings
+
+    settings = load_settings()
+    prepare_data_dir(settings.data_dir)
+    key = load_or_make_key(settings.data_dir)
+    print(mint(key, subject=subject, audience=settings.oidc_audience, lifetime=timedelta(hours=hours)))
+
+
+@app.command()
+def demo(
+    command: Annotated[
+        str | None, typer.Option("--command", help="What runs in the demo repository; see the default by --help.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+) -> None:
+    """Run the main job end to end on this machine, against a stand-in GitHub, up to its pull request."""
+    from gitward.cli.demo import run
+
+    raise typer.Exit(run(command, as_json=as_json))
+
+
+def main() -> None:
+    """The entry point: errors of ours become sentences on standard error and an exit code."""
+    try:
+        app()
+    except SettingsError as error:
+        for line in error.problems:
+            print(f"gitward: {line}", file=sys.stderr)
+        sys.exit(EXIT_CODE[Exit.USAGE])
+    except GitwardError as error:
+        print(f"gitward: {error}", file=sys.stderr)
+        sys.exit(EXIT_CODE[Exit.FAILED])

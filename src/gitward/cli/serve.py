@@ -1,0 +1,62 @@
+"""`gitward serve`: the API with a worker inside."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from types import FrameType
+
+import uvicorn
+
+from gitward.cli.wiring import Service, running_service
+from gitward.errors import SettingsError
+from gitward.settings import Settings, TokenReader
+
+GRACE_SECONDS = 10  # for answers that are under way when the server is asked to stop
+
+
+class Server(uvicorn.Server):
+    """uvicorn, telling the live streams to end when it is asked to stop."""
+
+    def __init__(self, service: Service) -> None:
+        config = uvicorn.Config(
+            service.app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            h11_max_incomplete_event_size=64 * 1024,
+        )
+        super().__init__(config)
+        self._stopping = service.stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping.set()
+        super().handle_exit(sig, frame)
+
+
+async def serve(settings: Settings, tokens: TokenReader) -> None:
+    """Serves until SIGTERM or SIGINT. Prints the address on standard output when it is ready."""
+    with _listen(settings.host, settings.port) as listener:
+        port = listener.getsockname()[1]
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        base_url = f"http://{host}:{port}"
+        async with running_service(settings, tokens, base_url=base_url) as service:
+            print(f"Gitward is ready at {base_url}", flush=True)
+            await Server(service).serve(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """:raises SettingsError: the address cannot be used."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=512)
+    except OSError as error:
+        raise SettingsError(
+            [f"GITWARD_HOST, GITWARD_PORT: cannot listen on {host}:{port}: {error.strerror or error}"]
+        ) from None
+
+
+def run(settings: Settings, tokens: TokenReader) -> None:
+    asyncio.run(serve(settings, tokens))

@@ -1,0 +1,168 @@
+"""Puts the service together: what is made, in which order it starts, and the reverse in which it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import stat
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
+
+from gitward.api.app import create_app
+from gitward.api.auth import Verifier
+from gitward.api.keys import load_or_make_key, public_key
+from gitward.api.services import Check, Services
+from gitward.broker import Broker, BrokerConfig
+from gitward.engine.queue import DbosQueue
+from gitward.engine.worker import Worker, migrate_engine, new_executor_id
+from gitward.errors import SettingsError
+from gitward.github.client import GitHub
+from gitward.github.credentials import TokenSource
+from gitward.jobs.parts import JobSettings, Parts
+from gitward.jobs.run_session import run_session
+from gitward.sandboxes import BubblewrapEngine, Limits
+from gitward.sessions.journal import Journal
+from gitward.sessions.progress import Progress
+from gitward.sessions.service import SessionService
+from gitward.settings import Credentials, MiB, Settings, TokenReader
+from gitward.store.database import Database
+from gitward.store.migrate import migrate
+from gitward.store.notify import Notifier
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A running service."""
+
+    app: FastAPI
+    stopping: asyncio.Event
+
+
+@contextlib.asynccontextmanager
+async def running_service(settings: Settings, tokens: TokenReader, *, base_url: str) -> AsyncIterator[Service]:
+    """The service with its worker inside: database, broker, sandboxes and queue, started in this order.
+
+    :raises SettingsError: something that the settings name cannot be used.
+    """
+    prepare_data_dir(settings.data_dir)
+    key = load_or_make_key(settings.data_dir)
+    async with contextlib.AsyncExitStack() as stack:
+        # The launcher forks, so it comes before anything that starts threads.
+        sandboxes = BubblewrapEngine(slots=settings.max_runs, tool_paths=settings.tool_paths)
+        await sandboxes.start()
+        stack.push_async_callback(sandboxes.stop)
+        broker = Broker(broker_config(settings))
+        await broker.start()
+        stack.push_async_callback(broker.stop)
+        database = Database(settings.effective_database_url)
+        stack.push_async_callback(database.stop)
+        await migrate(database)
+        await asyncio.to_thread(migrate_engine, database)
+        queue = DbosQueue(database)
+        stack.callback(queue.close)
+        notifier = Notifier()
+        journal = Journal(notifier)
+        worker = Worker(
+            database,
+            executor_id=new_executor_id(),
+            max_runs=settings.max_runs,
+            max_runs_per_user=settings.max_runs_per_user,
+            slots=settings.max_runs,
+        )
+        github = GitHub(
+            api_url=settings.effective_upstream_api_url,
+            server_url=settings.effective_upstream_url,
+            ca_file=settings.ssl_cert_file,
+        )
+        stack.push_async_callback(github.stop)
+        parts = Parts(
+            database=database,
+            notifier=notifier,
+            progress=Progress(queue=queue, journal=journal, worker=worker.executor_id),
+            tokens=TokenSource(tokens),
+            github=github,
+            broker=broker,
+            sandboxes=sandboxes,
+            settings=job_settings(settings, base_url),
+        )
+        await worker.start(partial(run_session, parts))
+        stack.push_async_callback(worker.stop)
+        stopping = asyncio.Event()
+        services = Services(
+            database=database,
+            notifier=notifier,
+            sessions=SessionService(queue=queue, journal=journal),
+            verifier=Verifier(public_key(key), audience=settings.oidc_audience),
+            checks=partial(_checks, database),
+            stopping=stopping,
+            repo_globs=settings.repo_globs,
+        )
+        yield Service(app=create_app(services), stopping=stopping)
+
+
+def prepare_data_dir(data_dir: Path) -> None:
+    """Makes the data folder: its owner writes, others may only pass through (a sandbox's own uid must).
+
+    :raises SettingsError: it cannot be made, or others may read or write it.
+    """
+    try:
+        data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+        mode = stat.S_IMODE(data_dir.stat().st_mode)
+        if mode & 0o066:
+            raise SettingsError(
+                [f"GITWARD_DATA_DIR: others may read {data_dir} (mode {mode:04o}); run: chmod 711 {data_dir}"]
+            )
+        workspaces = data_dir / "workspaces"
+        workspaces.mkdir(mode=0o711, exist_ok=True)
+        workspaces.chmod(0o711)  # whatever the umask
+        data_dir.chmod(0o711)
+    except OSError as error:
+        raise SettingsError([f"GITWARD_DATA_DIR: {data_dir} cannot be used: {error.strerror}"]) from None
+    os.umask(0o077)  # the database and its journals are for their owner only
+
+
+def broker_config(settings: Settings) -> BrokerConfig:
+    return BrokerConfig(
+        server_url=settings.github_server_url,
+        api_url=settings.github_api_url,
+        upstream_url=settings.effective_upstream_url,
+        upstream_api_url=settings.effective_upstream_api_url,
+        login_mode=settings.credentials is Credentials.LOGIN,
+        ca_file=str(settings.ssl_cert_file) if settings.ssl_cert_file else None,
+    )
+
+
+def job_settings(settings: Settings, base_url: str) -> JobSettings:
+    return JobSettings(
+        server_url=settings.github_server_url,
+        session_url=f"{base_url}/sessions",
+        workspaces=settings.data_dir / "workspaces",
+        run_timeout_seconds=settings.run_timeout_seconds,
+        limits=Limits(
+            memory_bytes=settings.memory_mib * MiB,
+            processes=settings.processes,
+            disk_bytes=settings.disk_mib * MiB,
+        ),
+        login_mode=settings.credentials is Credentials.LOGIN,
+        commit_name=settings.commit_name,
+        commit_email=settings.commit_email,
+    )
+
+
+async def _checks(database: Database) -> list[Check]:
+    """What `/ready` tells."""
+    try:
+        await asyncio.wait_for(database.ping(), 5)
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("The database does not answer: %s", type(error).__name__)
+        return [Check(name="database", ok=False, detail="The database does not answer.")]
+    return [Check(name="database", ok=True, detail="The database answers.")]

@@ -1,0 +1,150 @@
+"""What is asked of GitHub before a sandbox opens: does the token work, may it push, is the branch there."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from gitward.errors import Reason, RunFailure
+from gitward.github.client import Answer, Connection, path_of
+from gitward.github.failures import RENEW
+from gitward.github.names import is_branch, is_repository
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Who the token belongs to, and how its commits are signed with a name."""
+
+    login: str  # "octocat", or "app" for an App installation
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What preflight learned; JSON-able by `asdict`, and without any secret."""
+
+    repository: str  # as GitHub spells it
+    repository_id: int
+    default_branch: str
+    target_branch: str
+    target_sha: str
+    branch_sha: str | None  # head of the session's branch upstream, when it is there
+    identity: Identity
+
+
+async def check(
+    github: Connection, *, repo: str, target_branch: str | None, branch: str, needed_until: datetime
+) -> Facts:
+    """Asks, and returns what the run needs to know.
+
+    :param needed_until: when the run's time limit ends: a token that expires before is refused.
+    :raises RunFailure: with the reason that applies, in the order in which a person would mend them.
+    """
+    repository, user = await asyncio.gather(github.get(path_of(repo)), github.get("/user"))
+    _check_expiry(repository, needed_until)
+    about = _repository(repository, repo)
+    full_name: str = about["full_name"]
+    target = target_branch or about["default_branch"]
+    if branch in {target, about["default_branch"]}:
+        raise RunFailure(
+            Reason.PUSH_REJECTED, f"{branch} is the target or the default branch; name another session branch."
+        )
+    push, target_answer, branch_answer = await asyncio.gather(
+        github.may_push(full_name),
+        github.get(path_of(full_name, "branches", target)),
+        github.get(path_of(full_name, "git", "ref", f"heads/{branch}")),
+    )
+    _check_push(push, full_name)
+    return Facts(
+        repository=full_name,
+        repository_id=int(about["id"]),
+        default_branch=about["default_branch"],
+        target_branch=target,
+        target_sha=_target_sha(target_answer, full_name, target),
+        branch_sha=_branch_sha(branch_answer, branch),
+        identity=await _identity(github, user),
+    )
+
+
+def _repository(answer: Answer, repo: str) -> dict[str, Any]:
+    if answer.status in {301, 307, 308}:
+        raise RunFailure(Reason.REPOSITORY_NOT_FOUND, f"{repo} was renamed or moved; use its new name.")
+    if answer.status != 200 or not isinstance(answer.body, dict):
+        raise RunFailure(
+            Reason.REPOSITORY_NOT_FOUND,
+            f"GitHub shows no repository {repo} to this token; check the name, and that the token reaches it.",
+        )
+    about: dict[str, Any] = answer.body
+    if not is_repository(str(about.get("full_name"))) or not is_branch(str(about.get("default_branch"))):
+        raise RunFailure(Reason.INTERNAL, f"GitHub described {repo} in a way that Gitward does not understand.")
+    if about.get("archived"):
+        raise RunFailure(Reason.REPOSITORY_ARCHIVED, f"{repo} is archived and read-only; unarchive it on GitHub first.")
+    return about
+
+
+def _check_push(push: tuple[int, str], repository: str) -> None:
+    status, text = push
+    if status == 200:
+        return
+    if "archived" in text:
+        raise RunFailure(Reason.REPOSITORY_ARCHIVED, f"{repository} is archived and read-only; unarchive it first.")
+    raise RunFailure(
+        Reason.TOKEN_LACKS_PERMISSION,
+        f"The token may not push to {repository}: give it the scope `repo` (classic), or `Contents: read and write` "
+        "(fine-grained and App tokens).",
+    )
+
+
+def _target_sha(answer: Answer, repository: str, branch: str) -> str:
+    if answer.status != 200:
+        raise RunFailure(
+            Reason.BRANCH_NOT_FOUND, f"{repository} has no branch {branch}; name an existing one as target_branch."
+        )
+    return str(answer.body["commit"]["sha"])
+
+
+def _branch_sha(answer: Answer, branch: str) -> str | None:
+    if answer.status != 200 or not isinstance(answer.body, dict) or answer.body.get("ref") != f"refs/heads/{branch}":
+        return None
+    return str(answer.body["object"]["sha"])
+
+
+def _check_expiry(answer: Answer, needed_until: datetime) -> None:
+    """The header reads `2026-12-01 00:00:00 UTC`, or with a numeric zone: `2026-12-01 00:00:00 +0000`."""
+    text = answer.headers.get("github-authentication-token-expiration", "").replace("UTC", "+0000")
+    try:
+        expires = datetime.strptime(text, "%Y-%m-%d %H:%M:%S %z")
+    except ValueError:
+        return
+    if expires <= datetime.now(UTC):
+        raise RunFailure(Reason.TOKEN_EXPIRED, f"The token expired at {expires:%Y-%m-%d %H:%M} UTC: {RENEW}.")
+    if expires < needed_until:
+        raise RunFailure(
+            Reason.TOKEN_EXPIRED,
+            f"The token expires at {expires:%Y-%m-%d %H:%M} UTC, before the run's time limit ends: {RENEW}, "
+            "or give the run a shorter timeout_seconds.",
+        )
+
+
+async def _identity(github: Connection, user: Answer) -> Identity:
+    """The token's owner with a noreply address, unless the scope `user:email` gives one; App tokens act as a bot."""
+    if user.status != 200 or not isinstance(user.body, dict):
+        return Identity(login="app", name="gitward[bot]", email="gitward[bot]@users.noreply.github.com")
+    login, number = str(user.body["login"]), user.body["id"]
+    email = user.body.get("email") or await _primary_email(github) or f"{number}+{login}@users.noreply.github.com"
+    return Identity(login=login, name=_one_line(str(user.body.get("name") or login)), email=_one_line(str(email)))
+
+
+async def _primary_email(github: Connection) -> str | None:
+    answer = await github.get("/user/emails")
+    if answer.status != 200 or not isinstance(answer.body, list):
+        return None
+    primary = [entry["email"] for entry in answer.body if entry.get("primary") and entry.get("verified")]
+    return str(primary[0]) if primary else None
+
+
+def _one_line(text: str) -> str:
+    return "".join(character for character in text if character.isprintable() and character not in "<>")[:200]

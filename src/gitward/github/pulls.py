@@ -1,0 +1,120 @@
+"""Pull requests: found by head branch, else created, so that a repeated step never opens a second one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gitward.errors import Reason, RunFailure
+from gitward.github.client import Answer, Connection, path_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """The pull request that a run wants."""
+
+    repository: str
+    branch: str
+    target_branch: str
+    title: str
+    body: str
+    draft: bool
+    labels: tuple[str, ...] = ()
+    reviewers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposed:
+    """What became of it."""
+
+    number: int
+    url: str
+    state: str
+    draft: bool
+    created: bool  # False: it was there already
+    notices: tuple[str, ...] = ()  # what GitHub did not do as asked
+
+
+async def propose(github: Connection, proposal: Proposal) -> Proposed:
+    """Finds the open pull request of the branch, or creates it.
+
+    :raises RunFailure: `pull_request_failed`, or a refusal of the token.
+    """
+    existing = await _find(github, proposal)
+    if existing is not None:
+        return _proposed(existing, created=False)
+    answer = await _create(github, proposal, draft=proposal.draft)
+    notices: list[str] = []
+    if proposal.draft and answer.status == 422 and "draft" in answer.message.lower():
+        notices.append("This repository does not support draft pull requests; a ready one was opened.")
+        answer = await _create(github, proposal, draft=False)
+    if answer.status == 422 and "already exists" in answer.message:
+        raced = await _find(github, proposal)  # another attempt was faster
+        if raced is not None:
+            return _proposed(raced, created=False)
+    if answer.status != 201:
+        raise RunFailure(
+            Reason.PULL_REQUEST_FAILED,
+            f"GitHub refused the pull request ({answer.status} {answer.message}); the branch {proposal.branch} is "
+            "pushed, so you can open one by hand.",
+        )
+    notices += await _decorate(github, proposal, int(answer.body["number"]))
+    return _proposed(answer.body, created=True, notices=tuple(notices))
+
+
+async def _find(github: Connection, proposal: Proposal) -> dict[str, Any] | None:
+    owner = proposal.repository.split("/")[0]
+    answer = await github.get(
+        path_of(proposal.repository, "pulls"), head=f"{owner}:{proposal.branch}", state="open", per_page="10"
+    )
+    if answer.status != 200 or not isinstance(answer.body, list):
+        raise RunFailure(
+            Reason.PULL_REQUEST_FAILED,
+            f"GitHub does not let the token list pull requests ({answer.status} {answer.message}); "
+            "give it `Pull requests: read and write`.",
+        )
+    matching: list[dict[str, Any]] = [pull for pull in answer.body if pull["head"]["ref"] == proposal.branch]
+    return matching[0] if matching else None
+
+
+async def _create(github: Connection, proposal: Proposal, *, draft: bool) -> Answer:
+    return await github.post(
+        path_of(proposal.repository, "pulls"),
+        {
+            "title": proposal.title,
+            "body": proposal.body,
+            "head": proposal.branch,
+            "base": proposal.target_branch,
+            "draft": draft,
+        },
+    )
+
+
+async def _decorate(github: Connection, proposal: Proposal, number: int) -> list[str]:
+    """Labels and reviewers; a refusal is told but does not undo the pull request."""
+    notices = []
+    if proposal.labels:
+        answer = await github.post(
+            path_of(proposal.repository, "issues", number, "labels"), {"labels": list(proposal.labels)}
+        )
+        if answer.status != 200:
+            notices.append(f"GitHub did not add the labels ({answer.status} {answer.message}).")
+    if proposal.reviewers:
+        answer = await github.post(
+            path_of(proposal.repository, "pulls", number, "requested_reviewers"),
+            {"reviewers": list(proposal.reviewers)},
+        )
+        if answer.status != 201:
+            notices.append(f"GitHub did not ask for the reviews ({answer.status} {answer.message}).")
+    return notices
+
+
+def _proposed(pull: dict[str, Any], *, created: bool, notices: tuple[str, ...] = ()) -> Proposed:
+    return Proposed(
+        number=int(pull["number"]),
+        url=str(pull["html_url"]),
+        state=str(pull["state"]),
+        draft=bool(pull.get("draft")),
+        created=created,
+        notices=notices,
+    )

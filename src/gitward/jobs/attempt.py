@@ -1,0 +1,89 @@
+"""One attempt at a run: it tells the session's log what happens while the attempt is the current one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from gitward.jobs.checkpoints import RunCancelled
+from gitward.jobs.parts import Parts
+from gitward.sessions.model import EventType, RunState, StepName, StepState
+from gitward.sessions.progress import Claim
+
+log = logging.getLogger(__name__)
+
+CANCEL_POLL_SECONDS = 1.0  # when the wish comes from another process and no notification arrives
+
+
+class Attempt:
+    """A claimed run."""
+
+    def __init__(self, parts: Parts, claim: Claim) -> None:
+        self.parts = parts
+        self.claim = claim
+        self.ending: StepState | None = None  # set when supervision ends the steps on purpose
+
+    @classmethod
+    async def begin(cls, parts: Parts, run_id: str) -> Attempt:
+        """Claims the run for this worker.
+
+        :raises AttemptLost: it has ended.
+        :raises RunCancelled: the owner asked for its end already.
+        """
+        async with parts.database.transaction() as tx:
+            claim = await parts.progress.claim(tx, run_id)
+        if claim.run.state is RunState.CANCELLING:
+            raise RunCancelled("the run was cancelled")
+        return cls(parts, claim)
+
+    @contextlib.asynccontextmanager
+    async def step(self, name: StepName) -> AsyncIterator[None]:
+        """Tells the beginning and the end of a step, with its time."""
+        database, progress = self.parts.database, self.parts.progress
+        async with database.transaction() as tx:
+            await progress.start_step(tx, self.claim, name)
+        began = time.monotonic()
+        state = StepState.FAILED
+        try:
+            yield
+            state = StepState.SUCCEEDED
+        except RunCancelled:
+            state = StepState.CANCELLED
+            raise
+        except asyncio.CancelledError:
+            if self.ending is None:
+                raise  # the worker is being stopped: the run belongs to whoever takes it over
+            state = self.ending
+            raise
+        finally:
+            if self.ending is not None or not _being_stopped():
+                async with database.transaction() as tx:
+                    await progress.end_step(tx, self.claim, name, state, time.monotonic() - began)
+        log.info("Run %s: %s %s in %.2f s", self.claim.run.id, name, state, time.monotonic() - began)
+
+    async def tell(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+        async with self.parts.database.transaction() as tx:
+            await self.parts.progress.tell(tx, self.claim, *entries)
+
+    async def notice(self, message: str) -> None:
+        """A sentence for whoever watches."""
+        await self.tell((EventType.NOTICE, {"message": message}))
+
+    async def cancel_requested(self) -> None:
+        """Returns when the owner asked for the end; raises AttemptLost when another worker has the run."""
+        with self.parts.notifier.subscribe(self.claim.session.id) as news:
+            while True:
+                async with self.parts.database.transaction() as tx:
+                    if await self.parts.progress.guard(tx, self.claim) is RunState.CANCELLING:
+                        return
+                await news.wait(CANCEL_POLL_SECONDS)
+
+
+def _being_stopped() -> bool:
+    """Whether this task is being cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,64 @@
+"""A checkpointed step returns its result, its failure or its cancellation as a value.
+
+DBOS stores what a step returns or raises. An exception's text may quote anything; a value of ours is known to hold
+no secret and means the same after a takeover.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from gitward.engine.worker import checkpoint
+from gitward.errors import GitwardError, Reason, RunFailure
+from gitward.jobs.parts import Parts
+from gitward.sandboxes import SandboxError
+from gitward.sessions.progress import AttemptLost
+
+log = logging.getLogger(__name__)
+
+Step = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
+
+
+class RunCancelled(GitwardError):
+    """The owner asked for the run to end."""
+
+
+async def step(name: str, function: Step, parts: Parts, run_id: str, *arguments: dict[str, Any]) -> dict[str, Any]:
+    """Runs `function(parts, run_id, *arguments)` once, across restarts, and returns its JSON value.
+
+    :raises RunFailure: also for an unexpected error, which is logged in full and told as `internal`.
+    :raises RunCancelled: the owner asked for the end.
+    :raises AttemptLost: another worker has the run.
+    """
+
+    async def attempt(*values: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return {"result": await function(parts, run_id, *values)}
+        except RunFailure as failure:
+            return _failure(failure.reason, failure.message, failure.exit_code)
+        except SandboxError as error:
+            return _failure(Reason.SANDBOX_FAILED, str(error), None)
+        except RunCancelled:
+            return {"cancelled": True}
+        except AttemptLost as lost:
+            return {"lost": str(lost)}
+        except Exception:  # the edge of the job: logged in full, told in one sentence
+            log.exception("Step %s of run %s failed unexpectedly", name, run_id)
+            return _failure(Reason.INTERNAL, f"Gitward failed in step {name}; its log has the details.", None)
+
+    value = await checkpoint(name, attempt, *arguments)
+    if "failure" in value:
+        failure = value["failure"]
+        raise RunFailure(Reason(failure["reason"]), failure["message"], exit_code=failure["exit_code"])
+    if "cancelled" in value:
+        raise RunCancelled("the run was cancelled")
+    if "lost" in value:
+        raise AttemptLost(value["lost"])
+    result: dict[str, Any] = value["result"]
+    return result
+
+
+def _failure(reason: Reason, message: str, exit_code: int | None) -> dict[str, Any]:
+    return {"failure": {"reason": reason, "message": message, "exit_code": exit_code}}

@@ -1,0 +1,108 @@
+"""Running commands in the run's sandbox: each within the time that is left, each exit status looked at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gitward.errors import Reason, RunFailure
+from gitward.jobs.output import OutputLog
+from gitward.jobs.supervision import timed_out
+from gitward.sandboxes import HOME_DIR, WORK_DIR, Command, Sandbox, Stream
+from gitward.sessions.model import StepName
+
+CHECKOUT_DIR = f"{WORK_DIR}/repo"
+# What a checkout that foreign code has touched must not decide about our own git commands.
+SAFE_GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0")
+_TAIL_BYTES = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a command ended."""
+
+    exit_code: int
+    output: bytes  # of standard output, when it was captured
+    tail: str  # the last lines that it wrote to standard error, redacted
+
+
+class Commands:
+    """The sandbox of one attempt, with its deadline."""
+
+    def __init__(self, sandbox: Sandbox, output: OutputLog, *, deadline: float, seconds: float) -> None:
+        self.sandbox = sandbox
+        self._output = output
+        self._deadline = deadline  # of time.monotonic()
+        self._seconds = seconds
+        self.checked_out = False  # whether CHECKOUT_DIR is a checkout of this run
+
+    async def run(
+        self,
+        step: StepName,
+        argv: Sequence[str],
+        *,
+        cwd: str = CHECKOUT_DIR,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+    ) -> Ended:
+        """Runs a command whose output belongs to the session's log.
+
+        :raises RunFailure: `timed_out`, or `sandbox_failed` when it hit a limit of the sandbox.
+        """
+        tail = bytearray()
+        async with self._output.stream(step) as sink:
+
+            async def both(stream: Stream, piece: bytes) -> None:
+                if stream is Stream.STDERR:
+                    tail.extend(piece)
+                    del tail[:-_TAIL_BYTES]
+                await sink(stream, piece)
+
+            command = self._command(argv, cwd=cwd, env=env, stdin=stdin)
+            completed = await self.sandbox.run(command, both)
+        self._check(completed.timed_out, completed.limit)
+        return Ended(exit_code=completed.exit_code, output=b"", tail=self._output.last_lines(bytes(tail)))
+
+    async def capture(self, argv: Sequence[str], *, limit: int, cwd: str = CHECKOUT_DIR) -> Ended:
+        """Runs a command whose standard output is data for us, at most `limit` bytes of it.
+
+        :raises RunFailure: as `run`, and when the output is longer.
+        """
+        data, tail = bytearray(), bytearray()
+
+        async def sink(stream: Stream, piece: bytes) -> None:
+            kept = data if stream is Stream.STDOUT else tail
+            if len(kept) <= limit:
+                kept.extend(piece)
+
+        completed = await self.sandbox.run(self._command(argv, cwd=cwd), sink)
+        self._check(completed.timed_out, completed.limit)
+        if len(data) > limit:
+            raise OutputTooLong(argv[0], limit)
+        tail_text = self._output.last_lines(bytes(tail[-_TAIL_BYTES:]))
+        return Ended(exit_code=completed.exit_code, output=bytes(data), tail=tail_text)
+
+    def _command(
+        self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str] | None = None, stdin: bytes = b""
+    ) -> Command:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise timed_out(self._seconds)
+        return Command(argv=tuple(argv), cwd=cwd, env=dict(env or {}), stdin=stdin, timeout_seconds=left)
+
+    def _check(self, was_timed_out: bool, limit: str | None) -> None:
+        if was_timed_out:
+            raise timed_out(self._seconds)
+        if limit is not None:
+            raise RunFailure(Reason.SANDBOX_FAILED, f"The command reached the sandbox's limit of {limit}.")
+
+
+class OutputTooLong(RunFailure):
+    """A command wrote more than its caller can keep."""
+
+    def __init__(self, program: str, limit: int) -> None:
+        super().__init__(Reason.INTERNAL, f"The output of {program} is longer than {limit} bytes.")
+
+
+HOME = HOME_DIR

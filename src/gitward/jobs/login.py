@@ -1,0 +1,58 @@
+"""Authenticates gh and git inside the sandbox, as a person would: `gh auth login`, `gh auth setup-git`."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from gitward.errors import Reason, RunFailure
+from gitward.github.credentials import login_input
+from gitward.jobs.attempt import Attempt
+from gitward.jobs.commands import HOME, Commands
+from gitward.secrets import Secret
+from gitward.sessions.model import StepName
+
+_QUIET = {"GH_PROMPT_DISABLED": "1", "GH_NO_UPDATE_NOTIFIER": "1"}
+
+
+async def authenticate(attempt: Attempt, commands: Commands, facts: dict[str, Any], credential: Secret) -> None:
+    """After it, gh and git work inside, on the session's repository.
+
+    :param credential: what `gh auth login` stores: the run credential, or in `login` mode the token.
+    :raises RunFailure: `token_rejected`, although preflight could use the token.
+    """
+    host = urlsplit(attempt.parts.settings.server_url).netloc
+    config = git_config(name=_name(attempt, facts), email=_email(attempt, facts))
+    await commands.sandbox.write(f"{HOME}/.gitconfig", config.encode(), mode=0o644)
+    login = ["gh", "auth", "login", "--with-token", "--hostname", host, "--git-protocol", "https"]
+    ended = await commands.run(StepName.AUTHENTICATE, login, cwd=HOME, env=_QUIET, stdin=login_input(credential))
+    if ended.exit_code != 0:
+        raise RunFailure(Reason.TOKEN_REJECTED, f"gh auth login failed: {ended.tail}")
+    setup = ["gh", "auth", "setup-git", "--hostname", host]
+    ended = await commands.run(StepName.AUTHENTICATE, setup, cwd=HOME, env=_QUIET)
+    if ended.exit_code != 0:
+        raise RunFailure(Reason.TOKEN_REJECTED, f"gh auth setup-git failed: {ended.tail}")
+
+
+def _name(attempt: Attempt, facts: dict[str, Any]) -> str:
+    return attempt.parts.settings.commit_name or facts["identity"]["name"]
+
+
+def _email(attempt: Attempt, facts: dict[str, Any]) -> str:
+    return attempt.parts.settings.commit_email or facts["identity"]["email"]
+
+
+def git_config(*, name: str, email: str) -> str:
+    """The sandbox user's ~/.gitconfig: who commits, and a plain `git push` that goes to the session's branch."""
+    return (
+        f"[user]\n\tname = {_quoted(name)}\n\temail = {_quoted(email)}\n"
+        "[push]\n\tdefault = current\n\tautoSetupRemote = true\n"
+        "[init]\n\tdefaultBranch = main\n"
+        "[advice]\n\tdetachedHead = false\n"
+    )
+
+
+def _quoted(value: str) -> str:
+    """A value in git-config's own quoting; line breaks cannot occur, they are cut out before."""
+    one_line = "".join(character for character in value if character.isprintable())
+    return '"' + one_line.replace("\\", "\\\\").replace('"', '\\"') + '"'

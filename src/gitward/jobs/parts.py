@@ -1,0 +1,40 @@
+"""What the job works with: one frozen value, put together by the command line's wiring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitward.broker import Broker
+from gitward.github.client import GitHub
+from gitward.github.credentials import TokenSource
+from gitward.sandboxes import Limits, SandboxEngine
+from gitward.sessions.progress import Progress
+from gitward.store.database import Database
+from gitward.store.notify import Notifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSettings:
+    """The settings that the job looks at."""
+
+    server_url: str  # as the sandbox sees it: "https://github.com"
+    session_url: str  # where a person sees a session: "http://localhost:8000/sessions"
+    workspaces: Path  # one folder a session
+    run_timeout_seconds: int
+    limits: Limits
+    login_mode: bool = False
+    commit_name: str | None = None
+    commit_email: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    database: Database
+    notifier: Notifier
+    progress: Progress
+    tokens: TokenSource
+    github: GitHub
+    broker: Broker
+    sandboxes: SandboxEngine
+    settings: JobSettings

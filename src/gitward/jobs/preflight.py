@@ -1,0 +1,44 @@
+"""Step `preflight`: every reason that can be known before a sandbox opens."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from gitward.errors import Reason, RunFailure
+from gitward.github import preflight as questions
+from gitward.jobs.attempt import Attempt
+from gitward.jobs.parts import Parts
+from gitward.jobs.supervision import supervise
+from gitward.sessions.model import StepName, now
+
+PREFLIGHT_SECONDS = 60.0
+
+
+async def preflight(parts: Parts, run_id: str) -> dict[str, Any]:
+    """Takes the token, asks GitHub, and returns `questions.Facts` as JSON."""
+    attempt = await Attempt.begin(parts, run_id)
+    async with attempt.step(StepName.PREFLIGHT):
+        facts = await supervise(attempt, _ask(attempt), seconds=PREFLIGHT_SECONDS)
+    return asdict(facts)
+
+
+async def _ask(attempt: Attempt) -> questions.Facts:
+    parts, session, run = attempt.parts, attempt.claim.session, attempt.claim.run
+    limit = run.instruction.timeout_seconds or parts.settings.run_timeout_seconds
+    facts = await questions.check(
+        parts.github.connect(await parts.tokens.take()),
+        repo=session.repo,
+        target_branch=session.target_branch,
+        branch=session.branch,
+        needed_until=now() + timedelta(seconds=limit),
+    )
+    if facts.branch_sha is not None and session.pushed_sha is None and attempt.claim.first_attempt and run.number == 1:
+        raise RunFailure(
+            Reason.PUSH_REJECTED,
+            f"The branch {session.branch} is already in {facts.repository}; post a session with another branch.",
+        )
+    async with parts.database.transaction() as tx:
+        await parts.progress.learned(tx, attempt.claim, repo=facts.repository, target_branch=facts.target_branch)
+    return facts

@@ -1,0 +1,61 @@
+"""Step `pull_request`: by the job's own client, outside the sandbox; found by head branch, else created."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from gitward.github.pulls import Proposal, propose
+from gitward.jobs.attempt import Attempt
+from gitward.jobs.parts import Parts
+from gitward.jobs.supervision import supervise
+from gitward.sessions.model import PublishMode, PullRequest, Run, Session, StepName
+
+PULL_REQUEST_SECONDS = 60.0
+TITLE_CHARACTERS = 256  # GitHub's limit
+
+
+async def pull_request(parts: Parts, run_id: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Returns `PullRequest` as JSON."""
+    attempt = await Attempt.begin(parts, run_id)
+    async with attempt.step(StepName.PULL_REQUEST):
+        opened = await supervise(attempt, _open(attempt, facts), seconds=PULL_REQUEST_SECONDS)
+    return asdict(opened)
+
+
+async def _open(attempt: Attempt, facts: dict[str, Any]) -> PullRequest:
+    parts, session, run = attempt.parts, attempt.claim.session, attempt.claim.run
+    wanted = run.instruction.publish
+    proposed = await propose(
+        parts.github.connect(await parts.tokens.take()),
+        Proposal(
+            repository=facts["repository"],
+            branch=session.branch,
+            target_branch=facts["target_branch"],
+            title=(wanted.title or session.title)[:TITLE_CHARACTERS],
+            body=wanted.body or body(session, run, f"{parts.settings.session_url}/{session.id}"),
+            draft=wanted.mode is PublishMode.DRAFT,
+            labels=wanted.labels,
+            reviewers=wanted.reviewers,
+        ),
+    )
+    opened = PullRequest(number=proposed.number, url=proposed.url, state=proposed.state, draft=proposed.draft)
+    async with parts.database.transaction() as tx:
+        await parts.progress.opened(tx, attempt.claim, opened, created=proposed.created)
+    for notice in proposed.notices:
+        await attempt.notice(notice)
+    return opened
+
+
+def body(session: Session, run: Run, link: str) -> str:
+    """Tells what ran. The command stands in a fence that it cannot close."""
+    command = run.instruction.command or ""
+    fence = "`" * max(3, 1 + max((len(tick) for tick in _runs_of_backticks(command)), default=0))
+    return (
+        f"Gitward ran this on `{session.target_branch}`:\n\n{fence}sh\n{command}\n{fence}\n\n"
+        f"Session {session.id}, run {run.number}: {link}\n"
+    )
+
+
+def _runs_of_backticks(text: str) -> list[str]:
+    return ["`" * len(part) for part in "".join(c if c == "`" else " " for c in text).split()]

@@ -1,0 +1,53 @@
+"""Step `settle`: the final state, its event, and the session's next run, in one transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gitward.errors import Reason, RunFailure
+from gitward.jobs.parts import Parts
+from gitward.sessions.model import PullRequest, RunState, StepName, StepState, now
+from gitward.sessions.progress import Outcome
+
+Json = dict[str, Any]
+
+
+def succeeded(result: Json, proposed: Json | None) -> Json:
+    message = result["message"] if proposed is None else f"{result['message']} Pull request: {proposed['url']}"
+    return {**_known(result, proposed), "state": RunState.SUCCEEDED, "reason": None, "message": message}
+
+
+def failed(failure: RunFailure, result: Json | None) -> Json:
+    known = _known(result, None)
+    if failure.exit_code is not None:
+        known["exit_code"] = failure.exit_code
+    return {**known, "state": RunState.FAILED, "reason": failure.reason, "message": failure.message}
+
+
+def cancelled(result: Json | None) -> Json:
+    return {**_known(result, None), "state": RunState.CANCELLED, "reason": None, "message": "Cancelled by its owner."}
+
+
+def _known(result: Json | None, proposed: Json | None) -> Json:
+    result = result or {}
+    return {name: result.get(name) for name in ("changed", "head_sha", "exit_code")} | {"pull_request": proposed}
+
+
+async def settle(parts: Parts, run_id: str, outcome: Json) -> Json:
+    """Ends the run. Repeating it finds the run ended and changes nothing."""
+    async with parts.database.transaction() as tx:
+        claim = await parts.progress.claim(tx, run_id)
+        began = await parts.progress.start_step(tx, claim, StepName.SETTLE)
+        pull_request = outcome["pull_request"]
+        final = Outcome(
+            state=RunState(outcome["state"]),
+            reason=Reason(outcome["reason"]) if outcome["reason"] else None,
+            message=outcome["message"],
+            changed=outcome["changed"],
+            head_sha=outcome["head_sha"],
+            exit_code=outcome["exit_code"],
+            pull_request=PullRequest(**pull_request) if pull_request else None,
+        )
+        await parts.progress.end_step(tx, claim, StepName.SETTLE, StepState.SUCCEEDED, (now() - began).total_seconds())
+        await parts.progress.settle(tx, claim, final)
+    return {}

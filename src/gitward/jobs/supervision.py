@@ -1,0 +1,44 @@
+"""Bounds a piece of work: by the run's time limit, and by its owner's wish to end it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from gitward.errors import Reason, RunFailure
+from gitward.jobs.attempt import Attempt
+from gitward.jobs.checkpoints import RunCancelled
+from gitward.sessions.model import StepState
+
+T = TypeVar("T")
+
+GRACE_SECONDS = 5.0  # beyond the commands' own limits, which come first and tell more
+
+
+def timed_out(seconds: float) -> RunFailure:
+    return RunFailure(Reason.TIMED_OUT, f"The run took longer than its time limit of {seconds:g} s.")
+
+
+async def supervise(attempt: Attempt, work: Coroutine[Any, Any, T], *, seconds: float) -> T:
+    """The result of `work`, which is ended and awaited when anything else comes first.
+
+    :raises RunFailure: `timed_out`.
+    :raises RunCancelled: the owner asked for the end.
+    :raises AttemptLost: another worker has the run.
+    """
+    main = asyncio.create_task(work)
+    watch = asyncio.create_task(attempt.cancel_requested())
+    try:
+        await asyncio.wait({main, watch}, timeout=seconds + GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if main.done():
+            return main.result()
+        attempt.ending = StepState.CANCELLED if watch.done() else StepState.FAILED
+        if watch.done():
+            watch.result()
+            raise RunCancelled("the run was cancelled")
+        raise timed_out(seconds)
+    finally:
+        for task in (main, watch):
+            task.cancel()
+        await asyncio.gather(main, watch, return_exceptions=True)

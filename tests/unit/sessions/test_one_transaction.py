@@ -1,0 +1,86 @@
+"""Session, run, events and job commit together or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from gitward.sessions.model import Instruction, Owner, RunState
+from gitward.sessions.service import NewSession
+from gitward.store.database import Database
+from tests_support import Backend
+
+TABLES = ("sessions", "runs", "events", "steps", "workflow_status")
+
+
+class DiskOnFire(Exception):
+    """The fault that the test puts in."""
+
+
+@contextmanager
+def failing_write(database: Database, number: int) -> Iterator[list[str]]:
+    """Lets the write with this number fail in the driver; collects what was written before."""
+    written: list[str] = []
+
+    def before(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.split(None, 1)[0].upper() in {"INSERT", "UPDATE", "DELETE"}:
+            if len(written) == number:
+                raise DiskOnFire
+            written.append(statement)
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", before)
+    try:
+        yield written
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", before)
+
+
+def rows(database: Database) -> dict[str, int]:
+    """What another connection sees."""
+    with closing(sqlite3.connect(str(database.url.database))) as connection:
+        return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in TABLES}
+
+
+async def create(backend: Backend, owner: Owner) -> None:
+    async with backend.database.transaction() as tx:
+        await backend.sessions.create_session(
+            tx, owner, NewSession(repo="acme/widgets", instruction=Instruction(command="true"))
+        )
+
+
+async def test_a_failure_of_any_single_write_leaves_nothing(backend: Backend, alice: Owner) -> None:
+    """Each write fails in turn; another connection then sees no row and no job."""
+    with failing_write(backend.database, -1) as writes:
+        await create(backend, alice)
+    after_one = rows(backend.database)
+    assert after_one == {"sessions": 1, "runs": 1, "events": 2, "steps": 0, "workflow_status": 1}
+    assert len(writes) >= 5, writes
+    for number in range(len(writes)):
+        with failing_write(backend.database, number), pytest.raises(DiskOnFire):
+            await create(backend, alice)
+        assert rows(backend.database) == after_one, writes[number]
+
+
+async def test_nothing_is_seen_before_the_commit(backend: Backend, alice: Owner) -> None:
+    async with backend.database.transaction() as tx:
+        await backend.sessions.create_session(tx, alice, NewSession(repo="acme/widgets"))
+        assert rows(backend.database)["sessions"] == 0
+        assert rows(backend.database)["workflow_status"] == 0
+    assert rows(backend.database)["workflow_status"] == 1
+
+
+async def test_only_the_head_run_of_a_session_is_on_the_queue(backend: Backend, alice: Owner) -> None:
+    async with backend.database.transaction() as tx:
+        session = await backend.sessions.create_session(tx, alice, NewSession(repo="acme/widgets"))
+        follow_up = await backend.sessions.add_run(tx, alice, session.id, Instruction(command="true"))
+    assert rows(backend.database)["runs"] == 2
+    assert rows(backend.database)["workflow_status"] == 1
+    async with backend.database.snapshot() as tx:
+        seen = await backend.sessions.get_run(tx, alice, session.id, follow_up.id)
+    assert seen.state is RunState.QUEUED
+    assert seen.queued_because == "An earlier run of this session has not ended yet."
