@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -50,10 +50,10 @@ async def backend(database: Database) -> AsyncIterator[Backend]:
 
 
 @pytest.fixture
-def alice() -> Iterator[Owner]:
-    yield Owner(issuer="gitward", subject="alice")
+def alice() -> Owner:
+    return Owner(issuer="gitward", subject="alice")
 
 
 @pytest.fixture
-def bob() -> Iterator[Owner]:
-    yield Owner(issuer="gitward", subject="bob")
+def bob() -> Owner:
+    return Owner(issuer="gitward", subject="bob")

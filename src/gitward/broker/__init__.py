@@ -1,0 +1,22 @@
+"""The child process that holds the token while a run is open, and forwards what the run's grant allows.
+
+`client` is the worker's half, `process` the child's. The names are loaded when they are asked for, so that the
+child does not carry the worker's half in memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gitward.broker.client import Broker, BrokerConfig, BrokerEvent, OpenGrant
+
+__all__ = ["Broker", "BrokerConfig", "BrokerEvent", "OpenGrant"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from gitward.broker import client  # noqa: PLC0415 - loaded on first use, see above
+
+    return getattr(client, name)

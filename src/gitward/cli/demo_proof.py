@@ -46,7 +46,8 @@ async def prove(world: World, session: dict[str, Any], output: str) -> list[Proo
 async def _head(path: str, branch: str) -> str | None:
     argv = ("git", "-C", path, "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}")
     process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
-    out, _ = await asyncio.wait_for(process.communicate(), 10)
+    async with asyncio.timeout(10):
+        out, _ = await process.communicate()
     return out.decode().strip() if process.returncode == 0 else None
 
 

@@ -92,7 +92,8 @@ async def _service(root: Path, github: StandIn, token: str) -> AsyncIterator[str
 async def _address(process: asyncio.subprocess.Process, log: Path) -> str:
     assert process.stdout is not None
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
+        async with asyncio.timeout(START_SECONDS):
+            line = await process.stdout.readline()
     except TimeoutError:
         line = b""
     if not line.startswith(b"Gitward is ready at "):
@@ -105,7 +106,8 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()

@@ -27,7 +27,8 @@ from gitward.github.client import GitHub
 from gitward.github.credentials import TokenSource
 from gitward.jobs.parts import JobSettings, Parts
 from gitward.jobs.run_session import run_session
-from gitward.sandboxes import BubblewrapEngine, Limits
+from gitward.sandboxes import Limits
+from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.sessions.journal import Journal
 from gitward.sessions.progress import Progress
 from gitward.sessions.service import SessionService
@@ -161,7 +162,8 @@ def job_settings(settings: Settings, base_url: str) -> JobSettings:
 async def _checks(database: Database) -> list[Check]:
     """What `/ready` tells."""
     try:
-        await asyncio.wait_for(database.ping(), 5)
+        async with asyncio.timeout(5):
+            await database.ping()
     except (SQLAlchemyError, OSError) as error:
         log.warning("The database does not answer: %s", type(error).__name__)
         return [Check(name="database", ok=False, detail="The database does not answer.")]

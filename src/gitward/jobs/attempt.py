@@ -77,7 +77,7 @@ class Attempt:
         """Returns when the owner asked for the end; raises AttemptLost when another worker has the run."""
         with self.parts.notifier.subscribe(self.claim.session.id) as news:
             while True:
-                async with self.parts.database.transaction() as tx:
+                async with self.parts.database.snapshot() as tx:
                     if await self.parts.progress.guard(tx, self.claim) is RunState.CANCELLING:
                         return
                 await news.wait(CANCEL_POLL_SECONDS)

@@ -123,7 +123,8 @@ class StepOutput:
     async def _tick(self) -> None:
         while not self._ended.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), FLUSH_SECONDS)
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._ended.wait()
             if asyncio.get_running_loop().time() - self._last_piece_at > SILENCE_SECONDS:
                 for stream in Stream:
                     await self._show(stream, self._redacted[stream].pause())

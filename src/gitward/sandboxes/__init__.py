@@ -1,0 +1,33 @@
+"""Sandboxes: commands run apart from the host, with the broker as their only neighbour.
+
+The embedded engine is `gitward.sandboxes.bubblewrap.BubblewrapEngine`. This file stays light: the launcher
+imports it before it can fork for the first command.
+"""
+
+from gitward.sandboxes.protocol import (
+    HOME_DIR,
+    WORK_DIR,
+    Command,
+    Completed,
+    Guard,
+    Limits,
+    OnOutput,
+    Sandbox,
+    SandboxEngine,
+    SandboxError,
+    Stream,
+)
+
+__all__ = [
+    "HOME_DIR",
+    "WORK_DIR",
+    "Command",
+    "Completed",
+    "Guard",
+    "Limits",
+    "OnOutput",
+    "Sandbox",
+    "SandboxEngine",
+    "SandboxError",
+    "Stream",
+]

@@ -5,10 +5,11 @@ Only the edge commits: an API route or a step of the job opens a transaction and
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -16,6 +17,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gitward.errors import SettingsError
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 30_000  # how long SQLite waits for another writer
 
@@ -42,6 +45,21 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+async def uninterrupted(call: Coroutine[Any, Any, T]) -> T:
+    """The result of one call to the database; a cancellation waits until the call has ended.
+
+    A statement that is cut off half-way leaves its connection, and on SQLite the write lock, in limbo.
+    """
+    task = asyncio.create_task(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # looked at; the cancellation is what counts
+        raise
+
+
 class Transaction:
     """One open transaction. `after_commit` calls happen once, when it has really been committed."""
 
@@ -50,7 +68,7 @@ class Transaction:
         self._after_commit: list[Callable[[], None]] = []
 
     async def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
-        return await self.connection.execute(statement, parameters)
+        return await uninterrupted(self.connection.execute(statement, parameters))
 
     def after_commit(self, call: Callable[[], None]) -> None:
         self._after_commit.append(call)
@@ -89,16 +107,39 @@ class Database:
         On SQLite it begins with BEGIN IMMEDIATE: a reader that became a writer half-way would see rows that
         were committed in between, or fail.
         """
-        async with self.engine.execution_options(gitward_write=True).begin() as connection:
-            transaction = Transaction(connection)
+        connection = self.engine.execution_options(gitward_write=True).connect()
+        transaction = Transaction(connection)
+        try:
+            await uninterrupted(_open(connection))
+            await uninterrupted(_begin(connection))
             yield transaction
+            await uninterrupted(connection.commit())
+        finally:
+            await uninterrupted(_close(connection))  # rolls back what was not committed
         transaction.committed()
 
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Transaction]:
         """A transaction that only reads; it never waits for a writer."""
-        async with self.engine.connect() as connection:
+        connection = self.engine.connect()
+        try:
+            await uninterrupted(_open(connection))
             yield Transaction(connection)
+        finally:
+            await uninterrupted(_close(connection))
+
+
+async def _close(connection: AsyncConnection) -> None:
+    if connection.sync_connection is not None:  # it is None when it could not be opened
+        await connection.close()
+
+
+async def _open(connection: AsyncConnection) -> None:
+    await connection.start()
+
+
+async def _begin(connection: AsyncConnection) -> None:
+    await connection.begin()
 
 
 def _parse(url: str) -> URL:

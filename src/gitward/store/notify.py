@@ -43,7 +43,8 @@ class Subscription:
         Clears the wake-up before it returns, so the caller must read the rows afterwards.
         """
         try:
-            await asyncio.wait_for(self._event.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
         except TimeoutError:
             return False
         self._event.clear()

@@ -1,0 +1,256 @@
+"""The worker's half: starts the broker process, opens grants in it, and replaces it when it crashes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+
+from gitward.broker.authority import issue
+from gitward.broker.child import BrokerError, Child
+from gitward.broker.config import BrokerConfig, BrokerEvent
+from gitward.broker.upstream import handover
+from gitward.grants import channel
+from gitward.grants.channel import ChannelClosed, Message
+from gitward.grants.endpoint import Address
+from gitward.grants.grant import Grant, new_run_credential
+from gitward.secrets import Secret
+
+log = logging.getLogger(__name__)
+
+__all__ = ["Broker", "BrokerConfig", "BrokerError", "BrokerEvent", "OpenGrant"]
+
+_REPLACE_SECONDS = 30.0  # how long a call waits for the replacement of a crashed process
+_PAUSES = (0.0, 0.1, 0.5, 1.0, 5.0)  # seconds before each try of a replacement; then the last again
+
+
+class OpenGrant:
+    """A grant that is open in the broker: the Endpoint that a sandbox takes."""
+
+    def __init__(self, broker: Broker, grant: Grant, token: Secret, on_event: Callable[[BrokerEvent], None]) -> None:
+        self.grant = grant
+        self.credential = new_run_credential()  # what stands for the token inside; unused in login mode
+        self._broker = broker
+        self._token = token
+        self._on_event = on_event
+        self._certificates = issue((address.host for address in broker.config.addresses), expires_at=grant.expires_at)
+        self._names = itertools.count(1)
+        self._listeners: dict[str, tuple[socket.socket, ...]] = {}
+        self._closed = False
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        return self._broker.config.addresses
+
+    @property
+    def ca_pem(self) -> bytes:
+        return self._certificates.ca_pem
+
+    async def attach(self, listeners: Sequence[socket.socket]) -> str:
+        """Serves connections of these listening TCP sockets; their ports must be among those of `addresses`."""
+        self._require_open()
+        known = {address.port for address in self.addresses}
+        for listener in listeners:
+            if listener.getsockname()[1] not in known:
+                raise ValueError(f"a listener on port {listener.getsockname()[1]}; expected {sorted(known)}")
+        name = str(next(self._names))
+        # Our own copies: a replacement of the process gets them, whatever the caller does meanwhile.
+        self._listeners[name] = tuple(listener.dup() for listener in listeners)
+        try:
+            with self._attach_message(name) as (message, fds):
+                await self._broker._deliver(message, fds)
+        except BaseException:
+            await self.detach(name)
+            raise
+        return name
+
+    async def detach(self, name: str) -> None:
+        """After it returned, the listeners' connections have ended."""
+        for listener in self._listeners.pop(name, ()):
+            listener.close()
+        if not self._closed:
+            await self._broker._deliver({"op": "detach", "run_id": self.grant.run_id, "name": name})
+
+    async def refresh(self, token: Secret) -> None:
+        """The token for all requests from now on."""
+        self._require_open()
+        self._token = token
+        await self._broker._deliver(
+            {"op": "refresh", "run_id": self.grant.run_id, "token": handover(token)},
+        )
+
+    async def close(self) -> None:
+        """After it returned nothing is forwarded any more, and the process has dropped the token."""
+        if self._closed:
+            return
+        self._closed = True
+        for name in list(self._listeners):
+            for listener in self._listeners.pop(name):
+                listener.close()
+        await self._broker._forget(self)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise BrokerError("the grant is closed")
+
+    async def _tell(self, child: Child, seconds: float) -> None:
+        """Everything that a new process must know of this grant."""
+        if self._closed:
+            return
+        await child.call(self._open_message(), seconds=seconds)
+        for name in list(self._listeners):
+            if name in self._listeners:  # it may be detached while we wait
+                with self._attach_message(name) as (message, fds):
+                    await child.call(message, fds, seconds=seconds)
+
+    def _open_message(self) -> Message:
+        return {
+            "op": "open",
+            "grant": asdict(self.grant),
+            "credential": self.credential,
+            "token": handover(self._token),
+            "leaf": self._certificates.leaf_pem.decode(),
+            "key": self._certificates.key_pem.decode(),
+        }
+
+    @contextlib.contextmanager
+    def _attach_message(self, name: str) -> Iterator[tuple[Message, list[int]]]:
+        # Descriptors of its own: the message may wait while the listeners are detached.
+        fds = [os.dup(listener.fileno()) for listener in self._listeners[name]]
+        try:
+            yield {"op": "attach", "run_id": self.grant.run_id, "name": name}, fds
+        finally:
+            channel.close_all(fds)
+
+
+class Broker:
+    """One broker process, kept alive.
+
+    What it must know (grants, tokens, listeners) is kept here, so that a crashed process can be replaced: every
+    call first notes the wanted state, then tells the process; messages may be repeated without harm.
+    """
+
+    def __init__(self, config: BrokerConfig, *, answer_seconds: float = 10.0) -> None:
+        """A process that does not answer a call within `answer_seconds` hangs, and is replaced like a crashed one."""
+        self.config = config
+        self.restarts = 0  # how often the process was replaced
+        self._answer_seconds = answer_seconds
+        self._grants: dict[str, OpenGrant] = {}
+        self._child: Child | None = None
+        self._replacement = asyncio.Condition()
+        self._supervising: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Of the present process."""
+        return self._child.pid if self._child else None
+
+    async def start(self) -> None:
+        """Starts the process and waits until it answers. Raises BrokerError."""
+        self._child = await self._new_child()
+        self._supervising = asyncio.create_task(self._supervise(), name="broker supervisor")
+
+    async def stop(self) -> None:
+        """Closes every grant and waits for the process to end."""
+        if self._supervising:
+            self._supervising.cancel()
+            await asyncio.wait([self._supervising])
+            self._supervising = None
+        if self._child:
+            await self._child.stop()
+            self._child = None
+        for grant in list(self._grants.values()):
+            await grant.close()
+
+    async def open(self, grant: Grant, token: Secret, on_event: Callable[[BrokerEvent], None]) -> OpenGrant:
+        """Lets the run use GitHub as far as `grant` says. `on_event` is called in this loop and must not block."""
+        if self._child is None:
+            raise BrokerError("the broker is not running")
+        if grant.run_id in self._grants:
+            raise BrokerError(f"a grant of run {grant.run_id} is open already")
+        opened = OpenGrant(self, grant, token, on_event)
+        self._grants[grant.run_id] = opened
+        try:
+            await self._deliver(opened._open_message())
+        except BaseException:
+            await opened.close()
+            raise
+        return opened
+
+    async def replaced(self, pid: int) -> None:
+        """Waits until the process is another one than `pid`, and knows everything."""
+        async with self._replacement:
+            await self._replacement.wait_for(lambda: self.pid != pid)
+
+    async def _forget(self, opened: OpenGrant) -> None:
+        try:
+            if self._child:
+                await self._deliver({"op": "close", "run_id": opened.grant.run_id})
+        finally:
+            self._grants.pop(opened.grant.run_id, None)
+
+    async def _deliver(self, message: Message, fds: Sequence[int] = ()) -> None:
+        """Tells the process; if it is gone, waits for its replacement, which is told everything when it starts."""
+        child = self._child
+        if child is None:
+            raise BrokerError("the broker is not running")
+        try:
+            await child.call(message, fds, seconds=self._answer_seconds)
+        except ChannelClosed:
+            try:
+                async with asyncio.timeout(_REPLACE_SECONDS):
+                    await self.replaced(child.pid)
+            except TimeoutError as error:
+                raise BrokerError("the broker process crashed and could not be replaced in time") from error
+
+    async def _new_child(self) -> Child:
+        return await Child.start(self.config, self._dispatch)
+
+    async def _supervise(self) -> None:
+        while True:
+            assert self._child is not None
+            status = await self._child.ended()
+            log.error("the broker process ended (exit status %d) and is replaced", status)
+            child = await self._replace()
+            async with self._replacement:
+                self._child = child
+                self.restarts += 1
+                self._replacement.notify_all()
+
+    async def _replace(self) -> Child:
+        for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
+            await asyncio.sleep(pause)
+            try:
+                child = await self._new_child()
+            except (BrokerError, OSError) as error:
+                log.warning("no new broker process: %s", error)
+                continue
+            try:
+                await self._tell_all(child)
+            except (BrokerError, ChannelClosed) as error:
+                log.warning("the new broker process failed: %s", error)
+                await child.stop()
+            except BaseException:
+                await child.stop()
+                raise
+            else:
+                return child
+        raise AssertionError("the pauses do not end")
+
+    async def _tell_all(self, child: Child) -> None:
+        for opened in list(self._grants.values()):
+            await opened._tell(child, self._answer_seconds)
+
+    def _dispatch(self, event: BrokerEvent) -> None:
+        opened = self._grants.get(event.run_id)
+        if opened is None:
+            return
+        try:
+            opened._on_event(event)
+        except Exception:  # the callback is foreign; the channel must go on for other runs
+            log.exception("the event %s of run %s was lost", event.type, event.run_id)

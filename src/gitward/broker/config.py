@@ -1,0 +1,76 @@
+"""What the worker tells its broker process, and what the broker tells back: plain values that fit in JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from gitward.grants.endpoint import Address
+
+_DEFAULT_PORT = {"https": 443, "http": 80}
+_ENTERPRISE_API = "/api/v3"  # Enterprise Server: REST here, GraphQL at /api/graphql, git on the same host
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerConfig:
+    """Where the sandbox believes GitHub to be, and where it really is."""
+
+    server_url: str  # "https://github.com": what the sandbox sees
+    api_url: str  # "https://api.github.com", or "https://ghe.example/api/v3" (Enterprise: one host)
+    upstream_url: str = ""  # where git requests really go; empty: server_url
+    upstream_api_url: str = ""  # where API requests really go; empty: api_url
+    login_mode: bool = False  # True: the sandbox presents the token itself instead of the run credential
+    ca_file: str | None = None  # PEM bundle that replaces the system's roots for the upstream side
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "upstream_url", (self.upstream_url or self.server_url).rstrip("/"))
+        object.__setattr__(self, "upstream_api_url", (self.upstream_api_url or self.api_url).rstrip("/"))
+        for name, schemes in (("server_url", ("https",)), ("api_url", ("https",))):
+            _check_url(name, getattr(self, name), schemes)
+        for name in ("upstream_url", "upstream_api_url"):
+            _check_url(name, getattr(self, name), ("https", "http"))
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The hosts that the sandbox must find at the broker, without repeats."""
+        return tuple(dict.fromkeys((address_of(self.server_url), address_of(self.api_url))))
+
+    @property
+    def upstream_graphql_url(self) -> str:
+        return graphql_url(self.upstream_api_url)
+
+    def to_message(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerEvent:
+    """One thing worth telling the people who watch a run."""
+
+    run_id: str
+    type: Literal["policy.denied", "branch.pushed"]
+    data: dict[str, str]  # policy.denied: {rule, message}; branch.pushed: {ref, old, new}
+
+
+def address_of(url: str) -> Address:
+    """Host (in lower case) and port of an http(s) URL."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    return Address(host=parts.hostname, port=parts.port or _DEFAULT_PORT[parts.scheme])
+
+
+def graphql_url(api_url: str) -> str:
+    """Where the GraphQL endpoint stands that belongs to a REST base."""
+    base = api_url.rstrip("/")
+    if base.endswith(_ENTERPRISE_API):
+        return base.removesuffix(_ENTERPRISE_API) + "/api/graphql"
+    return base + "/graphql"
+
+
+def _check_url(name: str, url: str, schemes: tuple[str, ...]) -> None:
+    parts: SplitResult = urlsplit(url)
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError(f"{name} must be a URL with {' or '.join(schemes)}, not {url!r}")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError(f"{name} must have a host and a path only, not {url!r}")

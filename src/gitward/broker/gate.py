@@ -1,0 +1,234 @@
+"""One run's door: every request of its sandbox comes here, is understood, checked, and forwarded or refused."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from aiohttp import HttpVersion11
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
+
+from gitward.broker import git, graphql, rest
+from gitward.broker.answers import Screen
+from gitward.broker.bodies import BadBody, grant_continue, pieces, whole
+from gitward.broker.config import BrokerConfig
+from gitward.broker.credentials import presented
+from gitward.broker.forward import Forwarder, Onward, UpstreamFailed
+from gitward.broker.listener import Touch
+from gitward.broker.pushes import Pusher
+from gitward.broker.refusals import lfs_refusal, refusal
+from gitward.broker.reporter import Reporter
+from gitward.broker.routes import Kind, find, routes_of
+from gitward.broker.target import Query, Target, encode_path, encode_query, parse_host, parse_path
+from gitward.broker.upstream import api_authorization, git_authorization, is_one_of
+from gitward.broker.verdict import Verdict, deny
+from gitward.errors import PolicyDenied
+from gitward.grants.grant import Grant
+from gitward.secrets import Secret
+
+log = logging.getLogger(__name__)
+
+_SINGLE = (
+    "Authorization",
+    "Content-Encoding",
+    "Content-Length",
+    "Content-Type",
+    "Expect",
+    "Host",
+    "Transfer-Encoding",
+)  # headers of which two readers may take two different ones when they are repeated
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_CHALLENGE = {"WWW-Authenticate": 'Basic realm="GitHub"'}
+
+
+class Gate:
+    """Holds the token of one run from `open` to `close`."""
+
+    def __init__(
+        self,
+        *,
+        grant: Grant,
+        config: BrokerConfig,
+        credential: Secret,
+        token: Secret,
+        forwarder: Forwarder,
+        reporter: Reporter,
+    ) -> None:
+        self.grant = grant
+        self._config = config
+        self._credential = credential
+        self._forwarder = forwarder
+        self._reporter = reporter
+        self._routes = routes_of(config)
+        self._pusher = Pusher(forwarder=forwarder, reporter=reporter)
+        self._tokens: list[Secret] = []
+        self.refresh(token)
+
+    def refresh(self, token: Secret) -> None:
+        """The newest token goes upstream; in login mode the sandbox may still present an older one of this run."""
+        if token not in self._tokens:
+            self._tokens.append(token)
+        self._reporter.know(self.secrets)
+        # In login mode the sandbox has the token anyway, and tools compare what they get.
+        self._screen = Screen([] if self._config.login_mode else self._tokens)
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        return (self._credential, *self._tokens)
+
+    def forget(self) -> None:
+        """Drops the token. Nothing can be forwarded after it."""
+        self._tokens.clear()
+        self._screen = Screen([])
+        self._reporter.know([])
+
+    async def handle(self, request: BaseRequest, touch: Touch, *, port: int) -> StreamResponse:
+        """Answers every request; an error of our own is a 500 that says nothing about its cause."""
+        kind = Kind.GIT
+        try:
+            _check_framing(request)
+            target = self._target(request, port)
+            kind = self._kind(target)
+            async with asyncio.timeout(max(0.0, self.grant.expires_at - time.time())):
+                return await self._admit(request, target, touch)
+        except TimeoutError:
+            return await self._refuse(request, kind, 403, deny("expired", "this session's access to GitHub has ended"))
+        except BadBody as bad:
+            return await self._refuse(request, kind, 400, deny(bad.rule, bad.message))
+        except PolicyDenied as denied:
+            status = 400 if denied.rule.startswith("http.") else 403
+            return await self._refuse(request, kind, status, deny(denied.rule, denied.message))
+        except UpstreamFailed as failed:
+            return refusal(kind, 502, str(failed))
+        except OSError:
+            raise  # the sandbox's connection is gone
+        except Exception:  # the edge of the process: report, answer, go on for other runs
+            log.exception("a request of run %s failed", self.grant.run_id)
+            return refusal(kind, 500, "the broker failed on this request; the service's log says why")
+
+    def _target(self, request: BaseRequest, port: int) -> Target:
+        here = tuple(address.host for address in self._config.addresses if address.port == port)
+        host = parse_host(request.headers.getall("Host", []), port=port, hosts=here)
+        segments, query = parse_path(request.raw_path)
+        return Target(host=host, segments=segments, query=query)
+
+    def _kind(self, target: Target) -> Kind:
+        found = find(self._routes, target)
+        return found[0] if found else Kind.GIT
+
+    async def _in_time(self, request: BaseRequest, target: Target, touch: Touch) -> StreamResponse:
+        limit = asyncio.timeout(max(0.0, self.grant.expires_at - time.time()))
+        try:
+            async with limit:
+                if time.time() < self.grant.expires_at:
+                    return await self._admit(request, target, touch)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        raise PolicyDenied("expired", "this session's access to GitHub has ended")
+
+    async def _admit(self, request: BaseRequest, target: Target, touch: Touch) -> StreamResponse:
+        found = find(self._routes, target)
+        if found is None:
+            raise PolicyDenied("http.path", "nothing of this host can be reached under this path")
+        kind, segments = found
+        refused = await self._authenticate(request, kind)
+        if refused is not None:
+            return refused
+        if kind is Kind.GIT:
+            return await self._git(request, segments, target.query, touch)
+        if kind is Kind.REST:
+            return await self._rest(request, segments, target.query, touch)
+        return await self._graphql(request, target.query, touch)
+
+    async def _authenticate(self, request: BaseRequest, kind: Kind) -> Response | None:
+        challenge = _CHALLENGE if kind is Kind.GIT else None
+        given = presented(request.headers.get("Authorization"))
+        if given is None:
+            return refusal(kind, 401, "requires authentication with the session's credential", challenge)
+        accepted = self._tokens if self._config.login_mode else [self._credential]
+        if is_one_of(given, accepted):
+            return None
+        verdict = deny("credential", "this is not the credential of this session")
+        await self._reporter.denied(verdict, _asked(request))
+        return refusal(kind, 401, verdict.message, challenge)
+
+    async def _git(self, request: BaseRequest, segments: Sequence[str], query: Query, touch: Touch) -> StreamResponse:
+        call = git.parse(request.method, segments, query)
+        verdict = call if isinstance(call, Verdict) else git.check(call, self.grant)
+        if isinstance(call, Verdict) or not verdict.allowed:
+            if verdict.rule == "git.lfs":
+                return lfs_refusal(501 if "locks" in segments else 404, verdict.message)
+            return await self._refuse(request, Kind.GIT, 403, verdict)
+        await grant_continue(request)
+        onward = Onward(
+            method=request.method,
+            url=self._config.upstream_url + git.upstream_path(call, self.grant),
+            authorization=git_authorization(self._tokens[-1]),
+            body=None if call.advertisement else pieces(request, touch),
+            length=None if call.advertisement else request.content_length,
+            screen=self._screen,
+            screened=False,
+        )
+        if call.service is git.Service.PUSH and not call.advertisement:
+            return await self._pusher.push(request, self.grant, onward, touch)
+        return await self._forwarder.forward(request, onward, touch)
+
+    async def _rest(self, request: BaseRequest, segments: Sequence[str], query: Query, touch: Touch) -> StreamResponse:
+        verdict = rest.check(request.method, segments, query, self.grant)
+        if not verdict.allowed:
+            return await self._refuse(request, Kind.REST, 403, verdict)
+        await grant_continue(request)
+        url = self._config.upstream_api_url + encode_path(segments)
+        onward = Onward(
+            method=request.method,
+            url=f"{url}?{encode_query(query)}" if query else url,
+            authorization=api_authorization(self._tokens[-1]),
+            screen=self._screen,
+        )
+        return await self._forwarder.forward(request, onward, touch)
+
+    async def _graphql(self, request: BaseRequest, query: Query, touch: Touch) -> StreamResponse:
+        if request.method != "POST" or query or request.content_type != "application/json":
+            verdict = deny("graphql.malformed", "GraphQL takes a POST of application/json")
+            return await self._refuse(request, Kind.GRAPHQL, 403, verdict)
+        await grant_continue(request)
+        body = await whole(request, touch)
+        verdict = graphql.check(body, self.grant)
+        if not verdict.allowed:
+            return await self._refuse(request, Kind.GRAPHQL, 403, verdict)
+        onward = Onward(
+            method="POST",
+            url=self._config.upstream_graphql_url,
+            authorization=api_authorization(self._tokens[-1]),
+            screen=self._screen,
+            body=body,
+        )
+        return await self._forwarder.forward(request, onward, touch)
+
+    async def _refuse(self, request: BaseRequest, kind: Kind, status: int, verdict: Verdict) -> Response:
+        await self._reporter.denied(verdict, _asked(request))
+        return refusal(kind, status, verdict.message)
+
+
+def _check_framing(request: BaseRequest) -> None:
+    """Refuses what two HTTP implementations could cut into two different requests. Raises PolicyDenied."""
+    headers = request.headers
+    if request.version != HttpVersion11:
+        raise PolicyDenied("http.version", "only HTTP/1.1 is spoken here")
+    if request.method not in _METHODS:
+        raise PolicyDenied("http.method", "this method is not allowed")
+    for name in _SINGLE:
+        if len(headers.getall(name, [])) > 1:
+            raise PolicyDenied("http.headers", f"the header {name} must not be repeated")
+    if "Transfer-Encoding" in headers and ("Content-Length" in headers or headers["Transfer-Encoding"] != "chunked"):
+        raise PolicyDenied("http.headers", "a body is either chunked or has a Content-Length")
+    if "Upgrade" in headers:
+        raise PolicyDenied("http.headers", "a connection cannot be upgraded here")
+
+
+def _asked(request: BaseRequest) -> str:
+    return f"{request.method} {request.headers.get('Host', '')}{request.raw_path}"[:200]

@@ -1,0 +1,71 @@
+"""The broker process: `python -I -m gitward.broker.process`, with its channel as standard input.
+
+It ends when the channel closes, and holds no token before its worker opens a grant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+import sys
+from urllib.parse import urlsplit
+
+from gitward.broker.config import BrokerConfig
+from gitward.broker.hardening import harden
+from gitward.broker.link import Link
+from gitward.broker.service import Service
+from gitward.broker.tls import upstream_context
+from gitward.grants import channel
+from gitward.grants.channel import ChannelClosed, Message
+from gitward.telemetry.logs import setup_logging
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    setup_logging()
+    sock = socket.socket(fileno=0)
+    message, fds = channel.receive(sock)
+    channel.close_all(fds)
+    config = BrokerConfig(**message["config"])
+    tls = _upstream_tls(config)  # read while we may still read everything
+    harden()
+    with contextlib.suppress(ChannelClosed):
+        asyncio.run(_serve(sock, config, tls, message["id"]))
+    return 0
+
+
+async def _serve(sock: socket.socket, config: BrokerConfig, tls: ssl.SSLContext | None, first: int) -> None:
+    link = Link(sock)
+    service = Service(config, tls, link.send)
+    await link.send({"id": first})
+    try:
+        while True:
+            message, fds = await link.receive()
+            await link.send(await _answer(service, message, fds))
+    finally:
+        await service.stop()
+
+
+async def _answer(service: Service, message: Message, fds: list[int]) -> Message:
+    """One after the other: the worker waits for each answer, and order is what makes `close` final."""
+    try:
+        await service.take(message, fds)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        log.exception("the message %s failed", message.get("op"))
+        return {"id": message["id"], "error": f"{message.get('op')} failed: {type(error).__name__}"}
+    return {"id": message["id"]}
+
+
+def _upstream_tls(config: BrokerConfig) -> ssl.SSLContext | None:
+    urls = (config.upstream_url, config.upstream_api_url)
+    if all(urlsplit(url).scheme == "http" for url in urls):
+        return None  # a stand-in on loopback; the roots would cost memory
+    return upstream_context(config.ca_file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

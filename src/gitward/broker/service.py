@@ -1,0 +1,118 @@
+"""The child's table of open grants, changed by the worker's messages. Every message may be repeated."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+import ssl
+from typing import Any
+
+from gitward.broker.config import BrokerConfig
+from gitward.broker.forward import Forwarder
+from gitward.broker.gate import Gate
+from gitward.broker.listener import Listener
+from gitward.broker.reporter import Reporter, Send
+from gitward.broker.tls import server_context
+from gitward.grants import channel
+from gitward.grants.channel import Message
+from gitward.grants.grant import Grant
+from gitward.secrets import Secret
+from gitward.telemetry.logs import know_secrets
+
+
+class _Open:
+    """One grant with its listeners."""
+
+    def __init__(self, gate: Gate, forwarder: Forwarder, reporter: Reporter, tls: ssl.SSLContext) -> None:
+        self.gate = gate
+        self._forwarder = forwarder
+        self._reporter = reporter
+        self._tls = tls
+        self._listeners: dict[str, list[Listener]] = {}
+
+    def attach(self, name: str, fds: list[int]) -> None:
+        if name in self._listeners:
+            channel.close_all(fds)
+            return
+        listeners = self._listeners[name] = []
+        for fd in fds:
+            sock = socket.socket(fileno=fd)
+            handler = functools.partial(self.gate.handle, port=int(sock.getsockname()[1]))
+            listeners.append(Listener(sock, self._tls, handler))
+            listeners[-1].start()
+
+    async def detach(self, name: str) -> None:
+        for listener in self._listeners.pop(name, ()):
+            await listener.stop()
+
+    async def close(self) -> None:
+        for name in list(self._listeners):
+            await self.detach(name)
+        self.gate.forget()
+        await self._forwarder.close()
+        await self._reporter.finish()
+
+
+class Service:
+    """Holds what the worker said, until it says otherwise or is gone."""
+
+    def __init__(self, config: BrokerConfig, upstream_tls: ssl.SSLContext | None, send: Send) -> None:
+        self._config = config
+        self._upstream_tls = upstream_tls
+        self._send = send
+        self._open: dict[str, _Open] = {}
+
+    async def take(self, message: Message, fds: list[int]) -> None:
+        """Does what one message says. Takes `fds` over. Raises ValueError or KeyError for what makes no sense."""
+        match message["op"]:
+            case "open":
+                self._open_grant(message)
+            case "refresh":
+                self._open[message["run_id"]].gate.refresh(Secret(message["token"]))
+                self._know()
+            case "attach":
+                self._open[message["run_id"]].attach(message["name"], fds)
+                return
+            case "detach":
+                if opened := self._open.get(message["run_id"]):
+                    await opened.detach(message["name"])
+            case "close":
+                if closing := self._open.pop(message["run_id"], None):
+                    await closing.close()
+                self._know()
+            case other:
+                raise ValueError(f"unknown message {other!r}")
+        channel.close_all(fds)
+
+    async def stop(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for opened in self._open.values():
+                group.create_task(opened.close())
+        self._open.clear()
+
+    def _open_grant(self, message: Message) -> None:
+        grant = _grant(message["grant"])
+        if grant.run_id in self._open:
+            self._open[grant.run_id].gate.refresh(Secret(message["token"]))
+            return
+        forwarder = Forwarder(self._config, self._upstream_tls)
+        reporter = Reporter(grant.run_id, self._send)
+        gate = Gate(
+            grant=grant,
+            config=self._config,
+            credential=Secret(message["credential"]),
+            token=Secret(message["token"]),
+            forwarder=forwarder,
+            reporter=reporter,
+        )
+        tls = server_context(message["leaf"], message["key"])
+        self._open[grant.run_id] = _Open(gate, forwarder, reporter, tls)
+        self._know()
+
+    def _know(self) -> None:
+        know_secrets([secret for opened in self._open.values() for secret in opened.gate.secrets])
+
+
+def _grant(fields: dict[str, Any]) -> Grant:
+    return Grant(**{**fields, "readable": tuple(fields["readable"])})

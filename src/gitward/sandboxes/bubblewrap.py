@@ -1,0 +1,103 @@
+"""The embedded sandbox engine: bubblewrap, started by a launcher that was forked early."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from gitward.grants.endpoint import Endpoint
+from gitward.sandboxes import cgroups, readiness, uids
+from gitward.sandboxes.launcher_process import LauncherProcess
+from gitward.sandboxes.protocol import Limits, Sandbox, SandboxError
+from gitward.sandboxes.sandbox import BubblewrapSandbox
+from gitward.sandboxes.tenancy import Tenancy, Terms
+from gitward.sandboxes.walls import ALL_WALLS, Wall
+
+_SLOT_SECONDS = 60.0  # that `open` waits for a free slot
+
+
+class BubblewrapEngine:
+    """Opens at most `slots` sandboxes at a time. As root, each has a user id of its own, from `uid_base` on."""
+
+    def __init__(
+        self,
+        *,
+        slots: int,
+        tool_paths: Sequence[Path] = (),
+        uid_base: int = uids.UID_BASE,
+        memory_cgroups: bool = True,  # False: the watchdog alone, as on a machine without cgroups
+        walls: frozenset[Wall] = ALL_WALLS,  # for the conformance suite only
+    ) -> None:
+        self._slots = asyncio.Semaphore(slots)
+        self._tool_paths = tuple(tool_paths)
+        self._uid_base = uid_base
+        self._walls = walls
+        self._memory_cgroups = memory_cgroups
+        self._is_root = os.geteuid() == 0
+        self._launcher = LauncherProcess(inherits_environment=Wall.ENVIRONMENT_EMPTY not in walls)
+        self._cgroups: cgroups.Controller | None = None
+        self._open: set[BubblewrapSandbox] = set()
+        self._bwrap = ""
+
+    async def start(self) -> None:
+        bwrap = shutil.which("bwrap")
+        if bwrap is None:
+            raise SandboxError("bubblewrap is not installed. On Debian: apt-get install bubblewrap")
+        self._bwrap = bwrap
+        for path in self._tool_paths:
+            if not path.is_absolute() or not path.is_dir():
+                raise SandboxError(f"the tool folder {path} does not exist. Give absolute paths of folders")
+        if self._memory_cgroups:
+            self._cgroups = await asyncio.to_thread(cgroups.find)
+        await self._launcher.start()
+
+    async def stop(self) -> None:
+        for sandbox in tuple(self._open):
+            await sandbox.close()
+        await self._launcher.stop()
+
+    async def open(self, *, name: str, workspace: Path, endpoint: Endpoint, limits: Limits) -> Sandbox:
+        if not self._bwrap:
+            raise SandboxError("the sandbox engine is not started")
+        async with contextlib.AsyncExitStack() as undo:
+            await self._take_slot()
+            undo.callback(self._slots.release)
+            tenancy = Tenancy()
+            undo.push_async_callback(asyncio.to_thread, tenancy.release)
+            occupy = asyncio.to_thread(tenancy.occupy, workspace, self._terms(), endpoint=endpoint, limits=limits)
+            await readiness.uninterrupted(occupy)
+            undo.pop_all()
+        sandbox = BubblewrapSandbox(
+            name=name,
+            tenancy=tenancy,
+            endpoint=endpoint,
+            launcher=self._launcher,
+            bwrap=self._bwrap,
+            on_close=self._closed,
+        )
+        self._open.add(sandbox)
+        return sandbox
+
+    def _terms(self) -> Terms:
+        drops = self._is_root and Wall.UNPRIVILEGED_USER in self._walls
+        return Terms(
+            uid_base=self._uid_base if drops else None,
+            tool_paths=self._tool_paths,
+            cgroups=self._cgroups,
+            walls=self._walls,
+        )
+
+    async def _take_slot(self) -> None:
+        try:
+            async with asyncio.timeout(_SLOT_SECONDS):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise SandboxError("every sandbox slot is in use. Wait for a run to end, or allow more runs") from None
+
+    def _closed(self, sandbox: BubblewrapSandbox) -> None:
+        self._open.discard(sandbox)
+        self._slots.release()

@@ -1,0 +1,119 @@
+"""What a sandbox is, for those who use one: values, the two protocols, and the one error."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Protocol
+
+from gitward.errors import GitwardError
+from gitward.grants.endpoint import Endpoint
+
+WORK_DIR = "/workspace"  # inside; `workspace/work` outside
+HOME_DIR = "/home/gitward"  # inside; `workspace/home` outside
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+
+class SandboxError(GitwardError):
+    """The engine failed, not the command. The text says how to mend it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What all processes of one sandbox may use together."""
+
+    memory_bytes: int = 4 * GIB  # anonymous memory and tmpfs
+    processes: int = 512  # processes and threads of one command, with the three that the sandbox itself needs
+    disk_bytes: int = 10 * GIB  # of `/workspace` and the home together
+    file_bytes: int = 4 * GIB  # the longest file
+    tmp_bytes: int = 1 * GIB  # of `/tmp`, and again of `/dev/shm`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One program to run inside."""
+
+    argv: tuple[str, ...]  # run as is, never by a shell of ours; argv[0] is looked up on PATH
+    env: Mapping[str, str] = field(default_factory=dict)  # added to the sandbox's own small environment
+    cwd: str = WORK_DIR  # a path inside
+    stdin: bytes = b""  # written, then closed
+    timeout_seconds: float  # then SIGTERM, and 2 s later SIGKILL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """How a command ended. No process of it is left."""
+
+    exit_code: int  # 128 + n when signal n ended it; 127 when it could not be started
+    timed_out: bool
+    cancelled: bool  # `close` ended it
+    seconds: float
+    limit: str | None  # "memory" or "disk" when a guard of ours ended it
+
+
+class Stream(StrEnum):
+    """Where output was written."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+OnOutput = Callable[[Stream, bytes], Awaitable[None]]  # awaited: back pressure reaches the command
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guard:
+    """Whether one limit holds on this machine."""
+
+    name: str  # "memory"
+    holds: Literal["hard", "watchdog", "none"]
+    how: str  # what enforces it
+    remedy: str  # what the operator can do for a better guard; empty when it is hard
+
+
+class Sandbox(Protocol):
+    """An open sandbox: one workspace, one endpoint, any number of commands."""
+
+    async def run(self, command: Command, on_output: OnOutput | None = None) -> Completed:
+        """Runs the command to its end. Cancelling ends every process of it before CancelledError goes on.
+
+        Output arrives in pieces of at most 64 KiB, in order within each stream.
+        """
+        ...
+
+    async def read(self, path: str, *, limit: int) -> bytes:
+        """A file of the sandbox, read inside it. SandboxError when it is missing or longer than `limit`."""
+        ...
+
+    async def write(self, path: str, data: bytes, *, mode: int = 0o600) -> None:
+        """Writes a file of the sandbox, from inside it; makes its folders."""
+        ...
+
+    async def close(self) -> None:
+        """Ends every process of it, waits for them and detaches. Safe to call again."""
+        ...
+
+
+class SandboxEngine(Protocol):
+    """Opens sandboxes."""
+
+    async def start(self) -> None:
+        """Makes the engine ready. SandboxError, with the remedy, when this machine cannot hold a sandbox."""
+        ...
+
+    async def stop(self) -> None:
+        """Closes every sandbox and ends every process of the engine. Safe to call again."""
+        ...
+
+    async def open(self, *, name: str, workspace: Path, endpoint: Endpoint, limits: Limits) -> Sandbox:
+        """Opens a sandbox over a folder of the host.
+
+        `name` is the run id. `workspace` is made when missing and kept after close: its `work` is
+        `/workspace`, its `home`, emptied by this call, is `/home/gitward`. Processes that an earlier sandbox,
+        of whatever worker on this machine, still has on the workspace are ended first.
+        """
+        ...

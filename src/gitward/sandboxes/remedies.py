@@ -1,0 +1,26 @@
+"""From what went wrong while a sandbox was made to a sentence that says how to mend it."""
+
+from __future__ import annotations
+
+_REMEDY = {
+    "claim": "The workspace belongs to a newer sandbox; this run has been taken over.",
+    "cgroup": "The memory cgroup refuses the process; is /sys/fs/cgroup still writable for the worker?",
+    "identity": "A root worker must be able to become another user: it needs CAP_SETUID and CAP_SETGID.",
+    "namespaces": (
+        "User namespaces are closed to unprivileged users on this machine. "
+        "On Ubuntu 24.04 and later: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile "
+        "that allows them; on older Debian: sysctl -w kernel.unprivileged_userns_clone=1; in a container: run it with "
+        "--security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined."
+    ),
+    "ports": "The sandbox's own loopback has no room for the listener.",
+    "bubblewrap": "Bubblewrap could not be executed. On Debian: apt-get install bubblewrap.",
+    "setup": (
+        "Bubblewrap could not make the sandbox. In a container it must be allowed to mount /proc: run it with "
+        "--security-opt systempaths=unconfined. Elsewhere, look whether user namespaces are allowed."
+    ),
+}
+
+
+def explain(stage: str, text: str) -> str:
+    """What happened, and the remedy."""
+    return f"a sandbox could not be made ({stage}): {text}. {_REMEDY.get(stage, '')}".rstrip()

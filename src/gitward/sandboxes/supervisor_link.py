@@ -1,0 +1,121 @@
+"""The worker's side of one supervisor: its channel, its pidfd, and the sockets it listens on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+
+from gitward.grants import channel
+from gitward.sandboxes import readiness
+from gitward.sandboxes.launch import Prepare, Start
+from gitward.sandboxes.protocol import SandboxError
+from gitward.sandboxes.remedies import explain
+
+READY_SECONDS = 15.0  # until a supervisor listens
+END_SECONDS = 5.0  # until all has ended after a kill
+
+Send = Callable[[Prepare, tuple[int, ...]], Awaitable[None]]  # to the launcher
+
+
+class SupervisorLink:
+    """Made by `prepare`; ended and closed by `end`."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._handle: int | None = None  # pidfd
+        self._reported = False  # it has told its last
+        self.listeners: tuple[socket.socket, ...] = ()
+
+    @classmethod
+    async def prepare(cls, send: Send, prepare: Prepare, *, claim: int) -> SupervisorLink:
+        """A supervisor that listens and waits for its command."""
+        ours, theirs = channel.pair()
+        ours.setblocking(False)
+        link = cls(ours)
+        try:
+            with theirs:
+                await send(prepare, (theirs.fileno(), claim))
+            message, fds = await link.receive(READY_SECONDS)
+            if "listening" not in message:
+                raise failure(message)
+            link._handle, *listening = fds
+            link.listeners = tuple(socket.socket(fileno=fd) for fd in listening)
+        except BaseException:
+            await readiness.uninterrupted(link.end())
+            link.close()
+            raise
+        return link
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._handle is not None and not select.select([self._handle], [], [], 0)[0]
+
+    async def start(self, start: Start, fds: tuple[int, ...]) -> None:
+        """Hands over the command. The caller still owns `fds`."""
+        await self._send(start.message(), fds)
+
+    async def say(self, word: str) -> None:
+        """`go` or `kill`; nothing happens when the supervisor is gone."""
+        with contextlib.suppress(SandboxError):
+            await self._send({word: True})
+
+    async def _send(self, message: channel.Message, fds: tuple[int, ...] = ()) -> None:
+        try:
+            await readiness.send(self._control, message, fds)
+        except channel.ChannelClosed:
+            raise _gone() from None
+
+    async def receive(self, seconds: float | None) -> tuple[channel.Message, list[int]]:
+        """The supervisor's next message. SandboxError when none comes."""
+        try:
+            async with asyncio.timeout(seconds):
+                message, fds = await readiness.receive(self._control)
+        except TimeoutError:
+            raise SandboxError("a sandbox's supervisor does not answer; is the machine overloaded?") from None
+        except channel.ChannelClosed:
+            raise _gone() from None
+        self._reported = "listening" not in message
+        return message, fds
+
+    async def end(self) -> bool:
+        """Ends the supervisor with all it supervises, and waits for it. Whether it has told how it went."""
+        if self._handle is not None and not self._reported:
+            await self.say("kill")
+            await self._wait(self._handle)
+        return self._reported
+
+    def close(self) -> None:
+        """Closes everything; after `end`."""
+        self._control.close()
+        for listener in self.listeners:
+            listener.close()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    async def _wait(self, handle: int) -> None:
+        for last_resort in (False, True):
+            if last_resort:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(END_SECONDS):
+                    await readiness.readable(handle)
+                    return
+        raise SandboxError("a sandbox's supervisor cannot be ended; look at the machine's processes")
+
+
+def failure(message: channel.Message, said: bytes = b"") -> SandboxError:
+    """The error that a supervisor reports; `said` is what bubblewrap wrote."""
+    text = said.decode("utf-8", "replace").strip()
+    return SandboxError(explain(str(message.get("stage")), f"{message.get('error')} {text}".strip()))
+
+
+def _gone() -> SandboxError:
+    return SandboxError("a sandbox's supervisor was ended from outside; run the command again")

@@ -1,0 +1,97 @@
+"""What an open sandbox holds on this machine: a claim on its workspace, a user id, a memory cgroup."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitward.grants.endpoint import Endpoint
+from gitward.sandboxes import cgroups, claims, etc, trees, uids
+from gitward.sandboxes.plan import Plan
+from gitward.sandboxes.protocol import Limits, SandboxError
+from gitward.sandboxes.walls import Wall
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What the engine gives every sandbox."""
+
+    uid_base: int | None  # None: the sandbox has the worker's own user id
+    tool_paths: tuple[Path, ...]
+    cgroups: cgroups.Controller | None
+    walls: frozenset[Wall]
+
+
+class Tenancy:
+    """Empty until `occupy`; everything is given back by `release`. Both block: call them in a thread."""
+
+    def __init__(self) -> None:
+        self._held = contextlib.ExitStack()
+        self.uid: int | None = None  # to become before anything else; None: stay
+        self.claim = -1  # descriptor
+        self.claim_path = ""
+        self.group: cgroups.Group | None = None
+        self.plan: Plan
+
+    def occupy(self, workspace: Path, terms: Terms, *, endpoint: Endpoint, limits: Limits) -> None:
+        """Takes the workspace over, ends earlier processes on it, and makes it ready."""
+        try:
+            self._occupy(workspace, terms, endpoint=endpoint, limits=limits)
+        except claims.StillAlive as error:
+            raise SandboxError(f"{workspace} is still in use: {error}. Look at the machine's processes") from error
+        except OSError as error:
+            raise SandboxError(f"the workspace {workspace} could not be made ready: {error}") from error
+
+    def _occupy(self, workspace: Path, terms: Terms, *, endpoint: Endpoint, limits: Limits) -> None:
+        workspace.mkdir(parents=True, exist_ok=True)
+        workspace.chmod(0o700 if terms.uid_base is None else 0o711)
+        self._take_claim(workspace)
+        work, home, own_etc = (workspace / name for name in ("work", "home", "etc"))
+        for folder in (work, home, own_etc):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        trees.clear(home)
+        trees.clear(own_etc)
+        etc.build(own_etc, addresses=endpoint.addresses, ca_pem=endpoint.ca_pem)
+        work.chmod(0o700)
+        self._make_cgroup(terms, limits)
+        if terms.uid_base is not None:
+            self._take_uid(terms.uid_base, work, home)
+            check_way_in(workspace, self.uid)
+        self.plan = Plan(
+            work=work, home=home, etc=own_etc, limits=limits, tool_paths=terms.tool_paths, walls=terms.walls
+        )
+
+    def _take_claim(self, workspace: Path) -> None:
+        self.claim = claims.take(workspace)
+        self.claim_path = str(workspace / claims.CLAIM)
+        self._held.callback(claims.give_up, workspace, self.claim)
+
+    def _take_uid(self, base: int, work: Path, home: Path) -> None:
+        lease = uids.lease(base=base, preferred=work.stat().st_uid)
+        self._held.callback(lease.release)
+        self.uid = lease.uid
+        for folder in (work, home):
+            if folder.stat().st_uid != lease.uid:
+                trees.hand_over(folder, lease.uid, lease.uid)
+
+    def _make_cgroup(self, terms: Terms, limits: Limits) -> None:
+        if terms.cgroups is not None and Wall.MEMORY_LIMIT in terms.walls:
+            self.group = terms.cgroups.create(limits.memory_bytes)
+            self._held.callback(self.group.remove)
+
+    def release(self) -> None:
+        """Gives everything back. Safe to call again."""
+        self._held.close()
+
+
+def check_way_in(folder: Path, uid: int | None) -> None:
+    """SandboxError, with the folder's name, when the user cannot get through to `folder`."""
+    for place in (folder, *folder.parents):
+        status = place.stat()
+        bit = 0o100 if status.st_uid == uid else 0o010 if status.st_gid == uid else 0o001
+        if not status.st_mode & bit:
+            raise SandboxError(
+                f"user {uid}, whom sandboxes run as, cannot pass through {place}. Allow it (chmod o+x {place}), "
+                "or put the data folder elsewhere, for example under /var/lib"
+            )

@@ -1,0 +1,133 @@
+"""Walks of folders that foreign code has written: no link is followed, no depth is too much.
+
+One descriptor is open at a time: a walk goes down by `openat(O_NOFOLLOW)` and up by `..`, and looks whether
+it is back where it came from.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_BYTES_PER_ENTRY = 1024  # what an entry costs beside its blocks: its inode and its name
+
+
+class TreeChanged(OSError):
+    """Somebody moved a folder while it was walked."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing in a folder. `folder` is an open descriptor, good until the walk goes on."""
+
+    folder: int
+    name: str
+    status: os.stat_result  # of the thing itself, not of what a link points to
+
+
+@dataclass
+class _Level:
+    """A folder on the way from the root to where the walk is."""
+
+    identity: tuple[int, int]  # device and inode
+    entry: tuple[str, os.stat_result] | None  # how its own parent knows it; None for the root
+    pending: list[tuple[str, os.stat_result]] = field(default_factory=list)  # folders inside, not yet visited
+
+
+def walk(root: Path, *, unlock: bool = False) -> Iterator[Entry]:
+    """Every entry below `root`, a folder after its content. The consumer may change or remove what it is given.
+
+    `unlock` gives the owner of a folder back what it takes to empty it (Go's module cache takes it away); only
+    for a tree that nobody else is changing.
+    """
+    here = os.open(root, _OPEN_FOLDER)
+    try:
+        status = os.fstat(here)
+        levels = [_Level((status.st_dev, status.st_ino), None)]
+        yield from _files(here, levels[-1])
+        while levels:
+            level = levels[-1]
+            if level.pending:
+                name, status = level.pending.pop()
+                if unlock and status.st_mode & 0o700 != 0o700:
+                    os.chmod(name, 0o700, dir_fd=here)
+                here = _descend(here, levels, name, status)
+                yield from _files(here, levels[-1])
+            else:
+                levels.pop()
+                if level.entry is not None:
+                    here = _ascend(here, levels[-1])
+                    yield Entry(here, *level.entry)
+    finally:
+        os.close(here)
+
+
+def _files(folder: int, level: _Level) -> Iterator[Entry]:
+    """The entries of a folder that are no folders; those go to `level.pending`."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            try:
+                status = os.stat(entry.name, dir_fd=folder, follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                level.pending.append((entry.name, status))
+            else:
+                yield Entry(folder, entry.name, status)
+
+
+def _descend(here: int, levels: list[_Level], name: str, status: os.stat_result) -> int:
+    try:
+        child = os.open(name, _OPEN_FOLDER, dir_fd=here)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise TreeChanged(f"{name} was moved or replaced") from error
+    found = os.fstat(child)
+    levels.append(_Level((found.st_dev, found.st_ino), (name, status)))
+    os.close(here)
+    return child
+
+
+def _ascend(here: int, level: _Level) -> int:
+    parent = os.open("..", _OPEN_FOLDER, dir_fd=here)
+    found = os.fstat(parent)
+    if (found.st_dev, found.st_ino) != level.identity:
+        os.close(parent)
+        raise TreeChanged("a folder was moved while it was walked")
+    os.close(here)
+    return parent
+
+
+def hand_over(root: Path, uid: int, gid: int) -> None:
+    """Gives a tree to another user. The root comes last: while it has the old owner, the work is not done."""
+    for entry in walk(root):
+        if (entry.status.st_uid, entry.status.st_gid) != (uid, gid):
+            os.chown(entry.name, uid, gid, dir_fd=entry.folder, follow_symlinks=False)
+    os.chown(root, uid, gid, follow_symlinks=False)
+
+
+def clear(root: Path) -> None:
+    """Removes everything in a folder, and keeps the folder (0700)."""
+    os.chmod(root, 0o700)
+    for entry in walk(root, unlock=True):
+        if stat.S_ISDIR(entry.status.st_mode):
+            os.rmdir(entry.name, dir_fd=entry.folder)
+        else:
+            os.unlink(entry.name, dir_fd=entry.folder)
+
+
+def usage(root: Path) -> Iterator[int]:
+    """The bytes that each entry below `root` takes on disk; hard links to one file count once."""
+    linked: set[tuple[int, int]] = set()
+    for entry in walk(root):
+        status = entry.status
+        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+            identity = (status.st_dev, status.st_ino)
+            if identity in linked:
+                yield _BYTES_PER_ENTRY
+                continue
+            linked.add(identity)
+        yield status.st_blocks * 512 + _BYTES_PER_ENTRY

@@ -1,0 +1,92 @@
+"""One unprivileged user id for each slot of a root worker, never two sandboxes on one machine with the same."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import grp
+import os
+import pwd
+import signal
+import time
+from pathlib import Path
+
+from gitward.sandboxes.protocol import SandboxError
+
+UID_BASE = 61000  # 60514 to 61183 are used neither by people's accounts nor by systemd
+FOLDER = Path("/run/gitward/uids")  # one lock per id, for all workers of the machine
+_TRIED = 180
+_END_SECONDS = 5.0
+
+
+def has_account(uid: int) -> bool:
+    """Whether the id is a user's or a group's of this machine."""
+    for look_up in (pwd.getpwuid, grp.getgrgid):
+        try:
+            look_up(uid)
+        except KeyError:
+            continue
+        return True
+    return False
+
+
+class Lease:
+    """An id that nobody else on this machine uses, until `release`. No process has it before and after."""
+
+    def __init__(self, uid: int, lock: int) -> None:
+        self.uid = uid
+        self._lock: int | None = lock
+
+    def release(self) -> None:
+        if self._lock is not None:
+            try:
+                end_processes(self.uid)
+            finally:
+                os.close(self._lock)
+                self._lock = None
+
+
+def lease(*, base: int = UID_BASE, preferred: int | None = None, folder: Path = FOLDER) -> Lease:
+    """Takes a free id from `base` on; `preferred`, when it is one of them and free (its files need no new owner)."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    candidates = list(range(base, base + _TRIED))
+    if preferred in candidates:
+        candidates.insert(0, preferred)
+    for uid in candidates:
+        if uid == 0 or has_account(uid):
+            continue
+        lock = os.open(folder / str(uid), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        end_processes(uid)
+        return Lease(uid, lock)
+    raise SandboxError(
+        f"no user id from {base} to {base + _TRIED - 1} is free for a sandbox. "
+        "Give the engine a `uid_base` that no account of this machine uses"
+    )
+
+
+def end_processes(uid: int) -> None:
+    """Kills every process of a sandbox's user, and waits until there is none. SandboxError after five seconds.
+
+    There is none to kill unless a supervisor was killed at an unlucky moment.
+    """
+    deadline = time.monotonic() + _END_SECONDS
+    while found := [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if _belongs(pid, uid)]:
+        if time.monotonic() > deadline:
+            raise SandboxError(f"processes {found} of user {uid} do not end; look at the machine's processes")
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _belongs(pid: int, uid: int) -> bool:
+    """Whether a process has this real user id and is not a zombie."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/status") as file:
+        fields = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+        return fields["Uid"].split()[0] == str(uid) and not fields["State"].startswith("Z")
+    return False

@@ -1,0 +1,119 @@
+"""Who exists in the stand-in, and what each token may do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+
+APP_LOGIN = "standin-app[bot]"  # who an App installation's token acts as
+
+
+class TokenKind(StrEnum):
+    """GitHub's kinds of token, as far as its answers differ by them."""
+
+    CLASSIC = "classic"  # ghp_…: scopes; reaches all that its owner reaches
+    FINE_GRAINED = "fine_grained"  # github_pat_…: permissions, on listed repositories
+    APP = "app"  # ghs_…: an installation of a GitHub App; no user behind it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """What a token may do. Its value is given beside it and is never part of it."""
+
+    login: str | None  # the owner; None: an App installation
+    kind: TokenKind = TokenKind.CLASSIC
+    scopes: tuple[str, ...] = ("repo", "user:email")  # classic only: the header X-OAuth-Scopes
+    expires_at: datetime | None = None  # aware; when it is past, the token is 401 Bad credentials
+    repositories: tuple[str, ...] | None = None  # the only ones it reaches; None: all that its owner can
+    push: bool = True  # False: contents and pull requests are read-only for this token
+    sso_required: bool = False  # True: not authorized for SAML single sign-on; every repository is 403
+
+    def __post_init__(self) -> None:
+        if (self.login is None) != (self.kind is TokenKind.APP):
+            raise ValueError("an App token has no login, every other token has one")
+
+    def has_scope(self, *names: str) -> bool:
+        """Whether a classic token has one of these scopes; the other kinds have no scopes and pass."""
+        return self.kind is not TokenKind.CLASSIC or not set(names).isdisjoint(self.scopes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """A user, an organization, or an App's bot."""
+
+    login: str
+    id: int
+    type: str = "User"  # User, Organization or Bot
+    name: str | None = None
+    email: str | None = None  # private: only GET /user/emails tells it
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """The sender of an authenticated request."""
+
+    token: Token
+    account: Account
+
+    @property
+    def login(self) -> str:
+        return self.account.login
+
+
+class Accounts:
+    """The register of accounts and tokens. Logins compare without case."""
+
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._now = now
+        self._accounts: dict[str, Account] = {}
+        self._tokens: dict[str, Token] = {}
+        self._next_id = 1001
+        self.add(APP_LOGIN, type="Bot")
+
+    def add(
+        self,
+        login: str,
+        *,
+        id: int | None = None,
+        type: str = "User",
+        name: str | None = None,
+        email: str | None = None,
+    ) -> Account:
+        """Adds an account, or gives an existing one other details (its number stays unless it is given)."""
+        known = self.find(login)
+        if id is None:
+            id = known.id if known else self._new_id()
+        account = Account(login=login, id=id, type=type, name=name, email=email)
+        self._accounts[login.lower()] = replace(account, created_at=known.created_at) if known else account
+        return self._accounts[login.lower()]
+
+    def find(self, login: str) -> Account | None:
+        return self._accounts.get(login.lower())
+
+    def get(self, login: str) -> Account:
+        """The account; one that nobody added is an ordinary user."""
+        return self.find(login) or self.add(login)
+
+    def add_token(self, value: str, token: Token) -> None:
+        """Makes `value` a token. Its owner is added when nobody did."""
+        if token.login is not None:
+            self.get(token.login)
+        self._tokens[value] = token
+
+    def revoke_token(self, value: str) -> None:
+        """Unknown values are ignored."""
+        self._tokens.pop(value, None)
+
+    def identify(self, value: str) -> Identity | None:
+        """Who sends this token; None when it is unknown, revoked or expired."""
+        token = self._tokens.get(value)
+        if token is None or (token.expires_at is not None and token.expires_at <= self._now()):
+            return None
+        return Identity(token=token, account=self.get(token.login or APP_LOGIN))
+
+    def _new_id(self) -> int:
+        self._next_id += 1
+        return self._next_id - 1

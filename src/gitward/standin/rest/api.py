@@ -1,0 +1,113 @@
+"""The REST API as a whole: authentication, routing, and the headers that every answer has."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+
+from aiohttp import web
+
+from gitward.standin.accounts import Identity, TokenKind
+from gitward.standin.credentials import Unknown
+from gitward.standin.rest import routes
+from gitward.standin.rest.call import DOCS, Answer, ApiError, Call, not_found
+from gitward.standin.rest.users import RATE_LIMIT
+from gitward.standin.site import Site
+
+JSON = "application/json; charset=utf-8"
+_NO_USER_AGENT = (
+    "\r\nRequest forbidden by administrative rules. Please make sure your request has a User-Agent header "
+    "(https://docs.github.com/en/rest/overview/resources-in-the-rest-api#user-agent-required). Check "
+    "https://developer.github.com for other possible causes.\r\n"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiRequest:
+    """A request of the API, wherever it is mounted."""
+
+    method: str
+    path: str  # below the API's root, as sent
+    query: dict[str, str]
+    url: str  # as the client sees it, without the query
+    content: bytes
+    identity: Identity | Unknown | None
+    has_user_agent: bool
+
+
+async def answer(site: Site, request: ApiRequest) -> web.Response:
+    """GitHub's answer, without the headers of `common_headers`."""
+    if not request.has_user_agent:
+        return web.Response(status=403, text=_NO_USER_AGENT)
+    found = routes.find(request.method, request.path)
+    route, params = found if found else (None, {})
+    docs = route.docs_url if route else DOCS
+    try:
+        if isinstance(request.identity, Unknown):
+            raise ApiError(401, "Bad credentials", documentation_url=DOCS)
+        if route is None:
+            raise not_found()
+        call = Call(
+            site=site,
+            identity=request.identity,
+            params=params,
+            query=request.query,
+            url=request.url,
+            content=request.content,
+        )
+        response = _response(await route.handler(call))
+    except ApiError as error:
+        response = json_response(error.status, error.body(docs), error.headers)
+    if request.identity and route and _has_scopes(request.identity):
+        response.headers["X-Accepted-OAuth-Scopes"] = route.accepted_scopes
+    return response
+
+
+def _response(answered: Answer) -> web.Response:
+    if answered.text is not None:
+        return web.Response(status=answered.status, text=answered.text, headers=answered.headers)
+    return json_response(answered.status, answered.payload, answered.headers)
+
+
+def json_response(status: int, payload: object, headers: Mapping[str, str] | None = None) -> web.Response:
+    """An answer in JSON, with GitHub's content type."""
+    headers = {**(headers or {}), "Content-Type": JSON}
+    return web.Response(status=status, body=encode(payload), headers=headers)
+
+
+def encode(payload: object) -> bytes:
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _has_scopes(identity: Identity | Unknown) -> bool:
+    return isinstance(identity, Identity) and identity.token.kind is TokenKind.CLASSIC
+
+
+def common_headers(identity: Identity | Unknown | None, *, used: int, body: bytes) -> dict[str, str]:
+    """Headers of every answer of the API: scopes and expiry of the token, rate limit, ETag."""
+    known = isinstance(identity, Identity)
+    limit = RATE_LIMIT if known else 60
+    headers = {
+        "Server": "github.com",
+        "X-GitHub-Media-Type": "github.v3; format=json",
+        "X-GitHub-Api-Version-Selected": "2022-11-28",
+        "X-RateLimit-Limit": str(limit),
+        "X-RateLimit-Remaining": str(max(limit - used, 0)),
+        "X-RateLimit-Used": str(used),
+        "X-RateLimit-Reset": str(int(time.time()) // 3600 * 3600 + 3600),
+        "X-RateLimit-Resource": "core",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "private, max-age=60, s-maxage=60" if known else "public, max-age=60, s-maxage=60",
+        "ETag": f'W/"{hashlib.sha256(body).hexdigest()}"',
+    }
+    if isinstance(identity, Identity):
+        if identity.token.kind is TokenKind.CLASSIC:
+            headers["X-OAuth-Scopes"] = ", ".join(identity.token.scopes)
+        if identity.token.expires_at is not None and identity.token.kind is not TokenKind.APP:
+            expiry = identity.token.expires_at.astimezone(UTC)
+            headers["GitHub-Authentication-Token-Expiration"] = expiry.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return headers

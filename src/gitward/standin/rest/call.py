@@ -1,0 +1,126 @@
+"""One REST request, its answer, and its refusals, in GitHub's shapes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gitward.standin.accounts import Identity, TokenKind
+from gitward.standin.repositories import Repository, may_write, visible
+from gitward.standin.site import Site
+
+DOCS = "https://docs.github.com/rest"
+SAML_DOCS = "https://docs.github.com/articles/authenticating-to-a-github-organization-with-saml-single-sign-on/"
+
+Json = dict[str, Any]
+
+
+@dataclass
+class ApiError(Exception):
+    """An answer that is not a success: {"message", "errors"?, "documentation_url", "status"}."""
+
+    status: int
+    message: str
+    errors: Sequence[Json] = ()
+    documentation_url: str | None = None  # None: the page of the call
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def body(self, docs: str) -> Json:
+        errors = {"errors": list(self.errors)} if self.errors else {}
+        url = self.documentation_url or docs
+        return {"message": self.message, **errors, "documentation_url": url, "status": str(self.status)}
+
+
+def not_found() -> ApiError:
+    return ApiError(404, "Not Found")
+
+
+def invalid(*errors: Json) -> ApiError:
+    """422 Validation Failed. One error: {"resource", "field"?, "code", "message"?}."""
+    return ApiError(422, "Validation Failed", errors)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A success."""
+
+    status: int = 200
+    payload: Any = None  # JSON
+    text: str | None = None  # instead of JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A request that matched a route."""
+
+    site: Site
+    identity: Identity | None
+    params: Mapping[str, str]  # the variable parts of the path, decoded
+    query: Mapping[str, str]
+    url: str  # as the client sees it, without the query
+    content: bytes
+
+    def sender(self) -> Identity:
+        """Who asks. Raises 401 when nobody does."""
+        if self.identity is None:
+            raise ApiError(401, "Requires authentication")
+        return self.identity
+
+    def repository(self) -> Repository:
+        """The repository of the path, which the sender may read. Raises 404, or 403 for SSO."""
+        repository = self.site.find_repository(f"{self.params['owner']}/{self.params['repo']}")
+        if repository is None or not visible(repository, self.identity):
+            raise not_found()
+        if self.identity is not None and self.identity.token.sso_required:
+            raise sso_required(self.site, repository)
+        return repository
+
+    def writable_repository(self) -> Repository:
+        """The repository of the path, which the sender may write. Raises what GitHub answers otherwise."""
+        sender = self.sender()
+        repository = self.repository()
+        if not may_write(repository, sender):
+            raise cannot_write(sender)
+        if repository.archived:
+            raise ApiError(403, "Repository was archived so is read-only.")
+        return repository
+
+    def body(self) -> Json:
+        """The JSON object that was sent; an empty body is an empty object. Raises 400."""
+        if not self.content:
+            return {}
+        try:
+            value = json.loads(self.content)
+        except (ValueError, RecursionError) as error:
+            raise ApiError(400, "Problems parsing JSON") from error
+        if not isinstance(value, dict):
+            raise ApiError(400, "Body should be a JSON object")
+        return value
+
+
+def cannot_write(sender: Identity) -> ApiError:
+    """How GitHub refuses a write: it depends on the kind of token."""
+    if not sender.token.push or sender.token.kind is not TokenKind.CLASSIC:
+        return inaccessible(sender)
+    return not_found()
+
+
+def inaccessible(sender: Identity) -> ApiError:
+    if sender.token.kind is TokenKind.APP:
+        return ApiError(403, "Resource not accessible by integration")
+    return ApiError(403, "Resource not accessible by personal access token")
+
+
+def sso_required(site: Site, repository: Repository) -> ApiError:
+    organization = repository.owner.login
+    url = f"{site.links.html('orgs', organization, 'sso')}?authorization_request=A1B2C3"
+    return ApiError(
+        403,
+        "Resource protected by organization SAML enforcement. You must grant your Personal Access token access "
+        "to this organization.",
+        documentation_url=SAML_DOCS,
+        headers={"X-GitHub-SSO": f"required; url={url}"},
+    )

@@ -1,0 +1,247 @@
+"""Attacks from inside, each a small program that ends by printing BREACHED or HELD, and the walls that stop it.
+
+`A` in a program is the dictionary of what the attacker knows about the host, so that an attack cannot fail for
+want of knowledge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gitward.sandboxes.walls import Wall
+
+PRELUDE = """
+import ctypes, json, os, resource, socket, sys
+A = json.loads(sys.stdin.read())
+def end(breached, why=""):
+    print("BREACHED" if breached else "HELD", why, flush=True)
+    os._exit(0)
+def attempt(action):
+    try:
+        end(action() is not False)
+    except (OSError, ValueError) as error:
+        end(False, error)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attack:
+    """One attack. It succeeds once the sandbox is without `walls`, and never otherwise."""
+
+    name: str
+    walls: tuple[Wall, ...]
+    program: str
+    as_root_only: bool = False  # the wall is there for root workers only
+
+
+def _attack(name: str, *walls: Wall, as_root_only: bool = False, program: str) -> Attack:
+    return Attack(name=name, walls=walls, program=PRELUDE + program, as_root_only=as_root_only)
+
+
+ATTACKS = (
+    _attack(
+        "change a setting of the host's kernel",
+        Wall.UNPRIVILEGED_USER,
+        as_root_only=True,
+        program="attempt(lambda: os.open('/proc/sys/kernel/core_pattern', os.O_WRONLY))",
+    ),
+    _attack(
+        "own a file of root on the host",
+        Wall.UNPRIVILEGED_USER,
+        as_root_only=True,
+        program="""
+open('/workspace/owned', 'w').close()
+end(os.stat('/proc/self').st_uid == os.stat('/etc/passwd').st_uid)
+""",
+    ),
+    _attack(
+        "change the root folder",
+        Wall.NO_CAPABILITIES,
+        program="attempt(lambda: os.chroot('/workspace'))",
+    ),
+    _attack(
+        "reach a service on the host's loopback",
+        Wall.NETWORK,
+        program="attempt(lambda: socket.create_connection(('127.0.0.1', A['port']), timeout=5))",
+    ),
+    _attack(
+        "reach a service by an abstract socket",
+        Wall.NETWORK,
+        program="attempt(lambda: socket.socket(socket.AF_UNIX).connect(chr(0) + A['abstract']))",
+    ),
+    _attack(
+        "see a process of the host",
+        Wall.PROCESSES_HIDDEN,
+        program="attempt(lambda: A['marker'] in open(f'/proc/{A[\"pid\"]}/cmdline').read())",
+    ),
+    _attack(
+        "see the host's shared memory",
+        Wall.IPC,
+        program="""
+keys = [line.split()[0] for line in open('/proc/sysvipc/shm').read().splitlines()[1:]]
+end(str(A['shm_key']) in keys)
+""",
+    ),
+    _attack(
+        "learn the host's name",
+        Wall.HOST_NAME,
+        program="end(os.stat('/proc/self/ns/uts').st_ino == A['uts'], os.uname().nodename)",
+    ),
+    _attack(
+        "see the host's control groups",
+        Wall.CGROUP_HIDDEN,
+        program="end(os.stat('/proc/self/ns/cgroup').st_ino == A['cgroup'])",
+    ),
+    _attack(
+        "make a user namespace",
+        Wall.USER_NAMESPACES_CLOSED,
+        program="""
+libc = ctypes.CDLL(None, use_errno=True)
+end(libc.unshare(0x10000000) == 0, os.strerror(ctypes.get_errno()))
+""",
+    ),
+    _attack(
+        "read a file of the host",
+        Wall.HOST_FILES_HIDDEN,
+        program="attempt(lambda: open('/host' + A['secret']).read())",
+    ),
+    _attack(
+        "change a tool",
+        Wall.SYSTEM_READ_ONLY,
+        program="attempt(lambda: open(A['tools'] + '/bin/tool', 'w'))",
+    ),
+    _attack(
+        "write to the root folder",
+        Wall.ROOT_READ_ONLY,
+        program="attempt(lambda: open('/file', 'w'))",
+    ),
+    _attack(
+        "fill memory through /dev",
+        Wall.ROOT_READ_ONLY,
+        program="attempt(lambda: open('/dev/file', 'w').write('x' * 65536))",
+    ),
+    *(
+        _attack(
+            f"fill memory through {place}",
+            Wall.TMPFS_SIZES,
+            program=f"attempt(lambda: open('{place}/file', 'w').write('x' * (24 << 20)))",
+        )
+        for place in ("/tmp", "/dev/shm", "/run", "/var/tmp")
+    ),
+    _attack(
+        "read the launcher's environment",
+        Wall.ENVIRONMENT_EMPTY,
+        program="""
+texts = [open(f'/proc/{pid}/environ', errors='replace').read() for pid in os.listdir('/proc') if pid.isdecimal()]
+end(any(A['in_environment'] in text for text in texts))
+""",
+    ),
+    _attack(
+        "read bubblewrap's options",
+        Wall.OPTIONS_HIDDEN,
+        program="attempt(lambda: A['workspace'] in open('/proc/1/cmdline').read())",
+    ),
+    _attack(
+        "use an inherited descriptor",
+        Wall.DESCRIPTORS_CLOSED,
+        program="""
+inherited = []
+for number in range(3, 1024):
+    try:
+        os.fstat(number)
+        inherited.append((number, os.readlink(f'/proc/self/fd/{number}')))
+    except OSError:
+        pass
+end(inherited, inherited)
+""",
+    ),
+    _attack(
+        "start more processes than allowed",
+        Wall.PROCESS_LIMIT,
+        program="""
+children = []
+try:
+    for _ in range(A['processes'] + 20):
+        pid = os.fork()
+        if pid == 0:
+            import signal
+            signal.pause()
+        children.append(pid)
+except OSError as error:
+    end(False, f'{len(children)} {error}')
+end(True)
+""",
+    ),
+    _attack(
+        "start more threads than allowed",
+        Wall.PROCESS_LIMIT,
+        program="""
+import threading
+threading.stack_size(65536)
+def idle(): threading.Event().wait()
+try:
+    for _ in range(A['processes'] + 20):
+        threading.Thread(target=idle, daemon=True).start()
+except RuntimeError as error:
+    end(False, error)
+end(True)
+""",
+    ),
+    _attack(
+        "write a file longer than allowed",
+        Wall.FILE_SIZE_LIMIT,
+        program="""
+def write():
+    with open('/workspace/long', 'wb') as file:
+        file.seek(A['file_bytes'])
+        file.write(b'x')
+attempt(write)
+""",
+    ),
+    _attack(
+        "open more files than allowed",
+        Wall.OPEN_FILES_LIMIT,
+        program="""
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+attempt(lambda: [os.open('/dev/null', os.O_RDONLY) for _ in range(9000)])
+""",
+    ),
+    _attack(
+        "leave a core file",
+        Wall.NO_CORE_FILES,
+        program="attempt(lambda: resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, 1 << 20)))",
+    ),
+)
+
+# What has more than one wall in front of it, or one that cannot be taken away.
+HOPELESS = (
+    ("become root by a setuid program", "attempt(lambda: os.setuid(0))"),
+    ("gain privileges by exec", "end('NoNewPrivs:\\t1' not in open('/proc/self/status').read())"),
+    ("hold a capability", "end('CapBnd:\\t0000000000000000' not in open('/proc/self/status').read())"),
+    ("see the host's hardware", "end(os.path.exists('/sys/devices'))"),
+    ("see homes", "end(set(os.listdir('/home')) != {'gitward'} or os.path.exists('/root'))"),
+    ("read the host's accounts", "end(os.path.exists('/etc/shadow') or 'sync' in open('/etc/passwd').read())"),
+    ("read the machine's identity", "end(os.path.exists('/etc/machine-id'))"),
+    ("read the host's git configuration", "end(os.path.exists('/etc/gitconfig'))"),
+    ("write to /usr", "attempt(lambda: open('/usr/bin/git', 'r+'))"),
+    ("write to /etc", "attempt(lambda: open('/etc/hosts', 'a'))"),
+    ("add a CA", "attempt(lambda: open('/etc/ssl/certs/ca-certificates.crt', 'a'))"),
+    ("make a device", "attempt(lambda: os.mknod('/workspace/disk', 0o060600, os.makedev(254, 0)))"),
+    ("press the magic key", "attempt(lambda: os.open('/proc/sysrq-trigger', os.O_WRONLY))"),
+    ("read kernel memory", "attempt(lambda: open('/proc/kcore', 'rb').read(1))"),
+    ("open a raw socket", "attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))"),
+    ("capture packets", "attempt(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))"),
+    ("find another network interface", "end(socket.if_nameindex() != [(1, 'lo')], socket.if_nameindex())"),
+    ("find a route out", "end(open('/proc/net/route').read().splitlines()[1:])"),
+    ("connect out", "attempt(lambda: socket.create_connection(('192.0.2.1', 443), timeout=5))"),
+    ("connect out by IPv6", "attempt(lambda: socket.create_connection(('2001:db8::1', 443), timeout=5))"),
+    ("resolve a name", "attempt(lambda: socket.getaddrinfo('example.com', 443))"),
+    ("send a datagram out", "attempt(lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53)))"),
+    ("mount", "end(ctypes.CDLL(None).mount(b'none', b'/tmp', b'tmpfs', 0, None) == 0)"),
+    ("raise a limit", "attempt(lambda: resource.setrlimit(resource.RLIMIT_NPROC, (4096, 4096)))"),
+    ("avoid the OOM killer", "attempt(lambda: open('/proc/self/oom_score_adj', 'wb', 0).write(b'-1000'))"),
+    ("trace process 1", "attempt(lambda: open('/proc/1/mem', 'rb').read(1))"),
+    ("change the sandbox's own root", "attempt(lambda: os.chmod('/', 0o777))"),
+    ("change owners", "attempt(lambda: os.chown('/workspace', 0, 0))"),
+)

@@ -1,0 +1,230 @@
+"""Nothing outlives its command, its launcher, or its worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from gitward.sandboxes import Completed, SandboxError
+from gitward.sandboxes.walls import Wall
+
+from .rig import Inside, Rig, are_gone, close_all, parent_of, processes_with
+
+# Leaves a process behind that has left the session and the parent, and holds no descriptor of the command.
+DAEMON = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        null = os.open('/dev/null', os.O_RDWR)
+        for number in range(3): os.dup2(null, number)
+        open('/workspace/daemon', 'w').close()
+        time.sleep(600)
+    os._exit(0)
+os.wait()
+while not os.path.exists('/workspace/daemon'): time.sleep(0.001)
+print(sys.argv[1])
+"""
+
+WORKER = """
+import asyncio, sys
+from pathlib import Path
+from gitward.sandboxes import Command, Limits
+from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.fake import FakeEndpoint
+from gitward.sandboxes.walls import ALL_WALLS, Wall
+
+async def tell(stream, piece):
+    sys.stdout.buffer.write(piece)
+    sys.stdout.flush()
+
+async def main(workspace, token, *without):
+    engine = BubblewrapEngine(slots=1, walls=ALL_WALLS - {Wall(name) for name in without})
+    await engine.start()
+    sandbox = await engine.open(name="run", workspace=Path(workspace), endpoint=FakeEndpoint(), limits=Limits())
+    argv = ("/bin/bash", "-c", f"echo begun; sleep 600; : {token}")
+    await sandbox.run(Command(argv=argv, timeout_seconds=600), tell)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def token() -> str:
+    """A word by which a process of the sandbox is found from outside."""
+    return f"token-{os.urandom(8).hex()}"
+
+
+@asynccontextmanager
+async def running(inside: Inside, token: str) -> AsyncIterator[asyncio.Task[object]]:
+    """A command that goes on until something ends it."""
+    task: asyncio.Task[object] = asyncio.create_task(inside.bash(f"echo; sleep 600; : {token}"))
+    await inside.heard.wait()
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, SandboxError):
+            await task
+
+
+@asynccontextmanager
+async def worker(rig: Rig, token: str, *without: Wall) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Another worker, with a command that goes on; killed at the end."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", WORKER, str(rig.folder / "run"), token, *without), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        assert await process.stdout.readline() == b"begun\n"
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+async def ends(handles: dict[int, int], seconds: float = 5.0) -> bool:
+    """Whether all of these processes, found by a token, end in time. Ends those that do not."""
+    assert handles
+    try:
+        return await asyncio.to_thread(are_gone, handles, seconds)
+    finally:
+        for handle in handles.values():
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        close_all(handles)
+
+
+def supervisor_of(handles: dict[int, int]) -> int:
+    """The ancestor of a command whose parent is the launcher."""
+    pid = min(handles)
+    while b"gitward.sandboxes.launcher" not in Path(f"/proc/{parent_of(pid)}/cmdline").read_bytes():
+        pid = parent_of(pid)
+    return pid
+
+
+async def test_a_daemon_ends_with_its_command(inside: Inside, token: str) -> None:
+    assert (await inside.python(DAEMON, token)).said == token
+    assert not processes_with(token)
+
+
+async def test_a_daemon_stays_when_nobody_ends_it(rig: Rig, token: str) -> None:
+    without = (Wall.ENDS_ALL, Wall.PROCESSES_HIDDEN)
+    async with rig.sandbox(*without) as inside:
+        await inside.python(DAEMON, token)
+        handles = processes_with(token)
+    assert not await ends(handles, seconds=0.3)
+
+
+async def test_either_of_the_two_walls_ends_a_daemon(rig: Rig, token: str) -> None:
+    for wall in (Wall.ENDS_ALL, Wall.PROCESSES_HIDDEN):
+        async with rig.sandbox(wall) as inside:
+            await inside.python(DAEMON, token)
+            left = processes_with(token)
+            assert not left or await ends(left)
+
+
+async def test_killing_the_process_group_kills_nobody_outside(inside: Inside) -> None:
+    outcome = await inside.bash("kill -KILL 0")
+    assert outcome.completed.exit_code == 137
+
+
+async def test_killing_the_process_group_kills_the_supervisor_without_an_own_session(rig: Rig) -> None:
+    async with rig.sandbox(Wall.OWN_SESSION) as inside:
+        with pytest.raises(SandboxError, match="ended from outside"):
+            await inside.bash("kill -KILL 0")
+
+
+async def test_everything_ends_with_the_supervisor(inside: Inside, token: str) -> None:
+    async with running(inside, token) as task:
+        handles = processes_with(token)
+        os.kill(supervisor_of(handles), signal.SIGKILL)
+        assert await ends(handles)
+        with pytest.raises(SandboxError, match="ended from outside"):
+            await task
+
+
+async def test_everything_ends_with_the_launcher_and_a_new_one_comes(inside: Inside, token: str) -> None:
+    async with running(inside, token) as task:
+        handles = processes_with(token)
+        os.kill(parent_of(supervisor_of(handles)), signal.SIGKILL)
+        assert await ends(handles)
+        with contextlib.suppress(SandboxError):
+            await task
+    for _ in range(2):
+        assert (await inside.run("true")).completed.exit_code == 0
+
+
+async def test_what_does_not_follow_outlives_its_supervisor(rig: Rig, token: str) -> None:
+    async with rig.sandbox(Wall.FOLLOWS_PARENT) as inside, running(inside, token):
+        handles = processes_with(token)
+        os.kill(supervisor_of(handles), signal.SIGKILL)
+        assert not await ends(handles, seconds=0.3)
+
+
+async def test_everything_ends_with_the_worker(rig: Rig, token: str) -> None:
+    async with worker(rig, token) as process:
+        handles = processes_with(token)
+        process.kill()
+        assert await ends(handles)
+
+
+async def test_what_does_not_follow_outlives_its_worker(rig: Rig, token: str) -> None:
+    async with worker(rig, token, Wall.FOLLOWS_PARENT) as process:
+        handles = {pid: handle for pid, handle in processes_with(token).items() if pid != process.pid}
+        process.kill()
+        await process.wait()
+        assert not await ends(handles, seconds=0.3)
+
+
+async def test_a_stopped_workers_command_ends_before_the_workspace_is_used_again(rig: Rig, token: str) -> None:
+    async with worker(rig, token) as process:
+        handles = {pid: handle for pid, handle in processes_with(token).items() if pid != process.pid}
+        process.send_signal(signal.SIGSTOP)
+        async with rig.sandbox() as inside:
+            assert await ends(handles, seconds=0)
+            assert (await inside.run("true")).completed.exit_code == 0
+        process.send_signal(signal.SIGCONT)
+
+
+async def test_a_sandbox_whose_workspace_was_taken_over_runs_nothing(rig: Rig) -> None:
+    async with rig.engine() as old_engine, rig.engine() as new_engine, rig.opened(old_engine) as old:
+        await old.run("true")
+        async with rig.opened(new_engine) as new:
+            for _ in range(2):  # the supervisor that was ready, and a new one
+                with pytest.raises(SandboxError, match="taken over|ended from outside"):
+                    await old.run("touch", "/workspace/late")
+            assert (await new.run("ls")).said == ""
+        with pytest.raises(SandboxError, match="taken over"):
+            await old.run("touch", "/workspace/late")
+
+
+async def test_a_workspace_can_be_opened_twice_and_the_second_has_it(rig: Rig, token: str) -> None:
+    async with rig.engine() as engine, rig.opened(engine) as first, running(first, token) as task:
+        handles = processes_with(token)
+        async with rig.opened(engine):
+            assert await ends(handles, seconds=0)
+            with pytest.raises(SandboxError):
+                await task
+
+
+async def test_time_ends_a_command(rig: Rig) -> None:
+    assert (await _sleeper(rig)).timed_out
+
+
+async def test_time_does_not_end_a_command_without_its_wall(rig: Rig) -> None:
+    assert not (await _sleeper(rig, Wall.TIME)).timed_out
+
+
+async def _sleeper(rig: Rig, *without: Wall) -> Completed:
+    async with rig.sandbox(*without) as inside:
+        return (await inside.run("sleep", "1", seconds=0.2)).completed

@@ -1,0 +1,111 @@
+"""From inside, the endpoint is the whole network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import ssl
+from collections.abc import Sequence
+from socket import socket
+
+import pytest
+
+from gitward.sandboxes import Command
+from gitward.sandboxes.fake import FakeEndpoint
+
+from .rig import SMALL, Rig
+
+OPEN_PORTS = """
+import json, socket
+found = []
+for port in range(1, 65536):
+    with socket.socket() as sock:
+        if sock.connect_ex(('127.0.0.1', port)) == 0: found.append(port)
+print(json.dumps(found))
+"""
+
+FETCH = """
+import sys, urllib.request
+print(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode())
+"""
+
+
+def _advertise(_head: bytes) -> bytes:
+    line = b"1" * 40 + b" refs/heads/main\0agent=fake\n"
+    return b"001e# service=git-upload-pack\n0000" + b"%04x" % (len(line) + 4) + line + b"0000"
+
+
+async def test_git_reaches_the_endpoint_under_githubs_name_and_trusts_it(rig: Rig) -> None:
+    endpoint = {"respond": _advertise, "content_type": "application/x-git-upload-pack-advertisement"}
+    async with rig.sandbox(endpoint=endpoint) as inside:
+        outcome = await inside.run("git", "-c", "protocol.version=0", "ls-remote", "https://github.com/octo/demo")
+        assert outcome.said == "1" * 40 + "\trefs/heads/main", outcome.stderr
+        assert inside.endpoint.requests[0].startswith(b"GET /octo/demo/info/refs?service=git-upload-pack HTTP/1.1\r\n")
+        assert b"Host: github.com\r\n" in inside.endpoint.requests[0]
+
+
+@pytest.mark.parametrize("host", ["github.com", "api.github.com"])
+async def test_every_host_of_the_endpoint_answers(rig: Rig, host: str) -> None:
+    async with rig.sandbox() as inside:
+        outcome = await inside.python(FETCH, f"https://{host}/path")
+        assert outcome.said.startswith("GET /path HTTP/1.1"), outcome.stderr
+
+
+async def test_without_the_ca_the_endpoint_is_not_trusted(rig: Rig) -> None:
+    """So it is the bundle that makes it trusted, and nothing weaker."""
+    async with rig.sandbox() as inside:
+        bundle = {"SSL_CERT_FILE": "/dev/null", "GIT_SSL_CAINFO": "/dev/null", "SSL_CERT_DIR": "/dev/null"}
+        assert "CERTIFICATE_VERIFY_FAILED" in (await inside.python(FETCH, "https://github.com/", env=bundle)).stderr
+        outcome = await inside.run("git", "ls-remote", "https://github.com/octo/demo", env=bundle)
+        assert outcome.completed.exit_code == 128
+
+
+async def test_the_bundle_has_the_public_roots_too(rig: Rig) -> None:
+    async with rig.sandbox() as inside:
+        script = "import ssl; print(len(ssl.create_default_context().get_ca_certs()))"
+        inside_roots = int((await inside.python(script)).said)
+    assert inside_roots >= len(ssl.create_default_context().get_ca_certs()) + 1
+
+
+async def test_only_the_endpoints_ports_are_open(rig: Rig) -> None:
+    async with rig.sandbox() as inside:
+        assert json.loads((await inside.python(OPEN_PORTS)).said) == [443]
+
+
+async def test_the_endpoint_decides_on_the_port(rig: Rig) -> None:
+    async with rig.sandbox(endpoint={"port": 8443}) as inside:
+        assert json.loads((await inside.python(OPEN_PORTS)).said) == [8443]
+
+
+async def test_listeners_are_detached_when_the_command_ends(rig: Rig) -> None:
+    async with rig.sandbox() as inside:
+        assert not inside.endpoint.attached
+        await inside.run("true")
+        assert not inside.endpoint.attached
+
+
+async def test_one_commands_network_is_not_anothers(rig: Rig) -> None:
+    """A listener of one command cannot be reached by the next, nor by a command beside it."""
+    serve = "import socket; s = socket.create_server(('127.0.0.1', 7777)); print('up', flush=True); s.accept()"
+    async with rig.sandbox() as inside:
+        server = asyncio.create_task(inside.python(serve))
+        await inside.heard.wait()
+        beside = await inside.python("import socket; print(socket.socket().connect_ex(('127.0.0.1', 7777)))")
+        assert beside.said == "111"
+        server.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await server
+
+
+async def test_an_endpoint_that_cannot_attach_ends_the_command(rig: Rig) -> None:
+    class Broken(FakeEndpoint):
+        async def attach(self, listeners: Sequence[socket]) -> str:
+            raise ConnectionError("the broker is gone")
+
+    async with rig.engine() as engine:
+        endpoint = Broken()
+        sandbox = await engine.open(name="x", workspace=rig.folder / "x", endpoint=endpoint, limits=SMALL)
+        with pytest.raises(ConnectionError):
+            await sandbox.run(Command(argv=("touch", "/workspace/ran"), timeout_seconds=10))
+        assert not (rig.folder / "x/work/ran").exists()

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gitward.broker import Broker, BrokerConfig, BrokerEvent, OpenGrant
+from gitward.grants.grant import Grant
+from gitward.secrets import Secret
+from gitward.standin import StandIn, Token
+
+from .rig import Inside, inside
+
+TOKEN = "ghp_" + "T0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT"
+REPOSITORY = "octo/demo"
+BRANCH = "gitward/abc123"
+
+
+class Events:
+    """What the broker told, with a way to wait for more."""
+
+    def __init__(self) -> None:
+        self.all: list[BrokerEvent] = []
+        self._more = asyncio.Event()
+
+    def __call__(self, event: BrokerEvent) -> None:
+        self.all.append(event)
+        self._more.set()
+
+    async def wait(self, count: int) -> list[BrokerEvent]:
+        async with asyncio.timeout(20):
+            while len(self.all) < count:
+                self._more.clear()
+                await self._more.wait()
+        return self.all
+
+
+@contextlib.asynccontextmanager
+async def populated(root: Path) -> AsyncIterator[StandIn]:
+    """The stand-in, with the session's private repository and another one that the token could push to as well."""
+    standin = StandIn(root)
+    await standin.start()
+    try:
+        standin.add_user("dev")
+        standin.add_token(TOKEN, Token(login="dev"))
+        await standin.add_repository(REPOSITORY, permissions={"dev": "push"})
+        await standin.add_repository("octo/other", permissions={"dev": "push"})
+        yield standin
+    finally:
+        await standin.stop()
+
+
+def new_grant() -> Grant:
+    return Grant(run_id="run-1", repository=REPOSITORY, push_ref=f"refs/heads/{BRANCH}", expires_at=time.time() + 3600)
+
+
+@pytest.fixture
+async def github(tmp_path: Path) -> AsyncIterator[StandIn]:
+    async with populated(tmp_path / "github") as standin:
+        yield standin
+
+
+@pytest.fixture
+def config(github: StandIn) -> BrokerConfig:
+    return BrokerConfig(
+        server_url="https://github.com",
+        api_url="https://api.github.com",
+        upstream_url=github.url,
+        upstream_api_url=github.api_url,
+    )
+
+
+@pytest.fixture
+async def broker(config: BrokerConfig) -> AsyncIterator[Broker]:
+    broker = Broker(config)
+    await broker.start()
+    yield broker
+    await broker.stop()
+
+
+@pytest.fixture
+def events() -> Events:
+    return Events()
+
+
+@pytest.fixture
+def grant() -> Grant:
+    return new_grant()
+
+
+@pytest.fixture
+async def opened(broker: Broker, grant: Grant, events: Events) -> OpenGrant:
+    return await broker.open(grant, Secret(TOKEN), events)
+
+
+@pytest.fixture
+async def tools(tmp_path: Path, opened: OpenGrant) -> AsyncIterator[Inside]:
+    """git and gh in a network of their own, with the run's credential, attached to the broker."""
+    async with inside(tmp_path / "home", "github.com", "api.github.com") as tools:
+        tools.trust(opened)
+        tools.present(opened.credential)
+        name = await opened.attach([tools.listener])
+        yield tools
+        await opened.detach(name)

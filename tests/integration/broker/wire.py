@@ -1,0 +1,117 @@
+"""Bytes to the broker as a hostile client would write them, without any HTTP library in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from gitward.broker import Broker, BrokerConfig, BrokerEvent, OpenGrant
+from gitward.grants.grant import Grant
+from gitward.secrets import Secret
+
+GIT_HOST = "github.test"
+API_HOST = "api.github.test"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    status: int
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+
+
+class Wire:
+    """One broker whose hosts are at a port of this machine's loopback."""
+
+    def __init__(self, broker: Broker, opened: OpenGrant, port: int, events: list[BrokerEvent]) -> None:
+        self.broker = broker
+        self.opened = opened
+        self.port = port
+        self.events = events
+        self._tls = ssl.create_default_context(cadata=opened.ca_pem.decode())
+
+    @property
+    def rules(self) -> list[str]:
+        """The rules that refused something, in order."""
+        return [event.data["rule"] for event in self.events if event.type == "policy.denied"]
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port, ssl=self._tls, server_hostname=GIT_HOST)
+
+    async def send(self, data: bytes) -> Answer:
+        """One exchange on a connection of its own. An empty status 0 stands for a connection that was only closed."""
+        reader, writer = await self.connect()
+        try:
+            async with asyncio.timeout(20):
+                writer.write(data)
+                return await read_answer(reader)
+        finally:
+            writer.transport.abort()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    def head(self, line: str, *headers: str, host: str = API_HOST, auth: bool = True) -> bytes:
+        """A request's head, well-formed but for what the arguments break."""
+        lines = [f"{line} HTTP/1.1", f"Host: {host}:{self.port}", "User-Agent: test"]
+        if auth:
+            lines.append(f"Authorization: token {self.opened.credential}")
+        return "\r\n".join([*lines, *headers, "", ""]).encode("latin-1")
+
+    async def ask(self, line: str, *headers: str, host: str = API_HOST, body: bytes = b"", auth: bool = True) -> Answer:
+        """One request, with the length of its body unless `headers` say something about that."""
+        framed = any(header.lower().startswith(("content-length", "transfer-encoding")) for header in headers)
+        length = [f"Content-Length: {len(body)}"] if body and not framed else []
+        return await self.send(self.head(line, *headers, *length, host=host, auth=auth) + body)
+
+
+async def read_answer(reader: asyncio.StreamReader) -> Answer:
+    """The final answer; a 100 before it is skipped."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return Answer(status=0, headers={}, body=b"")
+    first, *rest = head.decode("latin-1").rstrip("\r\n").split("\r\n")
+    status = int(first.split()[1])
+    if status == 100:
+        return await read_answer(reader)
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in rest)}
+    if headers.get("transfer-encoding") == "chunked":
+        return Answer(status=status, headers=headers, body=await _chunks(reader))
+    return Answer(status=status, headers=headers, body=await reader.readexactly(int(headers["content-length"])))
+
+
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
+    body = b""
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        body += (await reader.readexactly(size + 2))[:-2]
+    return body
+
+
+@contextlib.asynccontextmanager
+async def wired(
+    upstream: str, upstream_api: str, grant: Grant, token: str, *, login: bool = False
+) -> AsyncIterator[Wire]:
+    """A broker process of its own, with `grant` open and listening."""
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+        port = listener.getsockname()[1]
+        broker = Broker(
+            BrokerConfig(
+                server_url=f"https://{GIT_HOST}:{port}",
+                api_url=f"https://{API_HOST}:{port}",
+                upstream_url=upstream,
+                upstream_api_url=upstream_api,
+                login_mode=login,
+            )
+        )
+        await broker.start()
+        events: list[BrokerEvent] = []
+        try:
+            opened = await broker.open(grant, Secret(token), events.append)
+            await opened.attach([listener])
+            yield Wire(broker, opened, port, events)
+        finally:
+            await broker.stop()
