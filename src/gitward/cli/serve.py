@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import socket
-from types import FrameType
+from collections.abc import Iterator
 
 import uvicorn
 
@@ -12,11 +14,15 @@ from gitward.cli.wiring import Service, running_service
 from gitward.errors import SettingsError
 from gitward.settings import Settings, TokenReader
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE_SECONDS = 10  # for answers that are under way when the server is asked to stop
 
 
 class Server(uvicorn.Server):
-    """uvicorn, telling the live streams to end when it is asked to stop."""
+    """uvicorn, which lets the rest of the service stop in order after it.
+
+    uvicorn itself raises the signal again when it has stopped, and that would end the process before its sandboxes.
+    """
 
     def __init__(self, service: Service) -> None:
         config = uvicorn.Config(
@@ -31,9 +37,18 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._stopping = service.stopping
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for each in _SIGNALS:
+            loop.add_signal_handler(each, self._stop)
+        yield
+
+    def _stop(self) -> None:
+        """Live streams end first, so that uvicorn need not wait for them. A second signal ends them by force."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
         self._stopping.set()
-        super().handle_exit(sig, frame)
 
 
 async def serve(settings: Settings, tokens: TokenReader) -> None:

@@ -25,6 +25,7 @@ from gitward.engine.worker import Worker, migrate_engine, new_executor_id
 from gitward.errors import SettingsError
 from gitward.github.client import GitHub
 from gitward.github.credentials import TokenSource
+from gitward.jobs import login
 from gitward.jobs.parts import JobSettings, Parts
 from gitward.jobs.run_session import run_session
 from gitward.sandboxes import Limits
@@ -95,6 +96,7 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
             sandboxes=sandboxes,
             settings=job_settings(settings, base_url),
         )
+        await login.wipe_all(parts.settings.workspaces)
         await worker.start(partial(run_session, parts))
         stack.push_async_callback(worker.stop)
         stopping = asyncio.Event()

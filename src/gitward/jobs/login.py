@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,9 +12,13 @@ from gitward.errors import Reason, RunFailure
 from gitward.github.credentials import login_input
 from gitward.jobs.attempt import Attempt
 from gitward.jobs.commands import HOME, Commands
+from gitward.sandboxes import Command, Sandbox, SandboxError, trees
 from gitward.secrets import Secret
 from gitward.sessions.model import StepName
 
+log = logging.getLogger(__name__)
+
+LOGOUT_SECONDS = 10.0
 _QUIET = {"GH_PROMPT_DISABLED": "1", "GH_NO_UPDATE_NOTIFIER": "1"}
 
 
@@ -32,6 +39,35 @@ async def authenticate(attempt: Attempt, commands: Commands, facts: dict[str, An
     ended = await commands.run(StepName.AUTHENTICATE, setup, cwd=HOME, env=_QUIET)
     if ended.exit_code != 0:
         raise RunFailure(Reason.TOKEN_REJECTED, f"gh auth setup-git failed: {ended.tail}")
+
+
+async def log_out(attempt: Attempt, sandbox: Sandbox) -> None:
+    """In `login` mode: gh forgets the token. Wiping the home afterwards is what counts, so a failure is only logged."""
+    host = urlsplit(attempt.parts.settings.server_url).netloc
+    argv = ("gh", "auth", "logout", "--hostname", host)
+    try:
+        ended = await sandbox.run(Command(argv=argv, env=_QUIET, cwd=HOME, timeout_seconds=LOGOUT_SECONDS))
+    except SandboxError as error:
+        log.warning("Run %s: gh auth logout could not run: %s", attempt.claim.run.id, error)
+        return
+    if ended.exit_code != 0:
+        log.warning("Run %s: gh auth logout ended with exit code %d", attempt.claim.run.id, ended.exit_code)
+
+
+async def wipe(workspace: Path) -> None:
+    """Empties the sandbox's home outside, where gh keeps what it was given. Nothing may be running in it."""
+    try:
+        await asyncio.to_thread(trees.clear, workspace / "home")
+    except FileNotFoundError:
+        return
+    except OSError:
+        log.exception("The home of %s could not be wiped", workspace.name)
+
+
+async def wipe_all(workspaces: Path) -> None:
+    """At the start of a worker: what a killed one left behind."""
+    for workspace in await asyncio.to_thread(lambda: sorted(workspaces.iterdir())):
+        await wipe(workspace)
 
 
 def _name(attempt: Attempt, facts: dict[str, Any]) -> str:

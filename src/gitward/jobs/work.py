@@ -137,14 +137,19 @@ async def _granted(attempt: Attempt, facts: dict[str, Any], token: Secret, secon
 
 @contextlib.asynccontextmanager
 async def _sandbox(attempt: Attempt, grant: OpenGrant) -> AsyncIterator[Sandbox]:
+    """One sandbox lifetime; at its end nothing runs, and the home with gh's credential is empty."""
     settings = attempt.parts.settings
+    workspace = settings.workspaces / attempt.claim.session.id
     sandbox = await attempt.parts.sandboxes.open(
         name=attempt.claim.run.id,
-        workspace=settings.workspaces / attempt.claim.session.id,
+        workspace=workspace,
         endpoint=grant,
         limits=settings.limits,
     )
     try:
         yield sandbox
+        if settings.login_mode:
+            await login.log_out(attempt, sandbox)
     finally:
         await sandbox.close()
+        await login.wipe(workspace)

@@ -134,8 +134,9 @@ class SessionService:
         await queries.insert_run(tx, run)
         queued: Entry = (EventType.RUN_QUEUED, run.id, {"number": number, "retry_of": retry_of})
         await self._journal.append(tx, session.id, at, *before, queued)
-        if is_head:  # of one session only the head is on the queue; settling it enqueues the next
-            await self._queue.enqueue(tx, run.id, owner=queries.owner_key(session.owner))
+        if not is_head:  # of one session only the head is on the queue; settling it enqueues the next
+            return replace(run, queued_because=queries.EARLIER_RUN)
+        await self._queue.enqueue(tx, run.id, owner=queries.owner_key(session.owner))
         return run
 
     async def cancel(self, tx: Transaction, owner: Owner, session_id: str) -> Session:

@@ -1,0 +1,29 @@
+"""One service for each way to authenticate, shared by the tests of a process: each test has its own repository."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from rig import Client, Rig, rig
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All acceptance tests run on the loop that holds the stand-in."""
+    for item in items:
+        if "acceptance" in item.path.parts:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=["broker", "login"])
+async def service(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    async with rig(GITWARD_CREDENTIALS=request.param) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def alice_client(service: Rig) -> AsyncIterator[Client]:
+    async with service.client("alice") as client:
+        yield client

@@ -1,0 +1,129 @@
+"""The service ends, is killed, starts again: no run is lost, no process is left."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+from rig import Client, Rig, output, rig
+from search import found_in_files
+
+
+def processes_of(rig_root: Path) -> list[str]:
+    """Processes that have a file or folder of the rig open or as their root: sandboxes, brokers, launchers."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            mounts = (folder / "mountinfo").read_text()
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if str(rig_root / "data") in mounts and "/workspace" in mounts:
+            found.append(command)
+    return found
+
+
+async def until_output(client: Client, session: dict[str, object]) -> None:
+    """Waits for the first output of the command."""
+    async with asyncio.timeout(30):
+        async for event in client.stream(session):
+            if event["type"] == "output" and event["data"]["step"] == "execute":
+                return
+
+
+async def test_cancel_ends_every_process_and_keeps_the_work(service: Rig, alice_client: Client) -> None:
+    repository = await service.repository()
+    command = "echo precious > work.txt; (setsid sleep 300 &) ; trap '' TERM; echo started; sleep 300"
+    session = await alice_client.session(repository, command=command)
+    await until_output(alice_client, session)
+    answer = await alice_client.post(f"/sessions/{session['id']}/cancel", status=200)
+    assert answer["state"] == "cancelling"
+    async with asyncio.timeout(10):
+        run, _ = await alice_client.finished(session)
+    assert (run["state"], run["reason"]) == ("cancelled", None)
+    assert processes_of(service.root) == []
+    states = {step["name"]: step["state"] for step in run["steps"]}
+    assert states["execute"] == "cancelled"
+    assert "+precious" in (await alice_client.http.get(f"/sessions/{session['id']}/patch")).text
+    again = await alice_client.post(f"/sessions/{session['id']}/cancel", status=200)
+    assert again["state"] == "cancelled"
+
+
+async def test_a_run_that_takes_too_long_ends_and_keeps_the_work(service: Rig, alice_client: Client) -> None:
+    repository = await service.repository()
+    command = "echo precious > work.txt; trap '' TERM; while :; do sleep 1; done"
+    session, run, _ = await alice_client.run(repository, command, timeout_seconds=4)
+    assert (run["state"], run["reason"]) == ("failed", "timed_out"), run
+    assert "+precious" in (await alice_client.http.get(f"/sessions/{session['id']}/patch")).text
+    assert processes_of(service.root) == []
+
+
+async def test_a_killed_service_takes_its_run_up_again() -> None:
+    """kill -9 in the middle of the command; after the restart the command runs again and the run ends truthfully."""
+    async with rig() as service:
+        async with service.client() as client:
+            repository = await service.repository()
+            command = "echo started; test -e /workspace/seen || { touch /workspace/seen; sleep 300; }; echo x > x"
+            session = await client.session(repository, command=command)
+            await until_output(client, session)
+        await service.stop(signal.SIGKILL)
+        await service.start()
+        async with service.client() as client:
+            run, events = await client.finished(session)
+            assert run["state"] == "succeeded", run
+            assert run["attempt"] == 2
+            assert [e["type"] for e in events].count("run.taken_over") == 1
+            assert [e["type"] for e in events].count("run.ended") == 1
+            assert output(events) == "started\nstarted\n"
+            assert [e["seq"] for e in events] == sorted({e["seq"] for e in events})
+            assert len(repository.pulls) == 1
+            assert processes_of(service.root) == []
+
+
+async def test_sigterm_ends_streams_and_sandboxes_and_the_run_goes_on_after_the_restart() -> None:
+    async with rig() as service:
+        async with service.client() as client:
+            repository = await service.repository()
+            command = "echo started; test -e /workspace/seen || { touch /workspace/seen; sleep 300; }"
+            session = await client.session(repository, command=command)
+            await until_output(client, session)
+            assert await service.stop() == 0
+        assert processes_of(service.root) == []
+        await service.start()
+        async with service.client() as client:
+            run, _ = await client.finished(session)
+            assert (run["state"], run["changed"]) == ("succeeded", False)
+
+
+async def test_follow_ups_wait_for_their_turn(service: Rig, alice_client: Client) -> None:
+    repository = await service.repository()
+    session = await alice_client.session(repository, command="sleep 1; echo 1 >> log.txt")
+    url = f"/sessions/{session['id']}/runs"
+    second = await alice_client.post(url, {"command": "echo 2 >> log.txt"})
+    third = await alice_client.post(url, {"command": "echo 3 >> log.txt; cat log.txt"})
+    assert third["queued_because"] == "An earlier run of this session has not ended yet."
+    run, events = await alice_client.finished(session, third["id"])
+    assert run["state"] == "succeeded"
+    assert output(events) == "1\n2\n3\n"
+    ended = await alice_client.get(f"{url}/{second['id']}")
+    assert ended["ended_at"] <= run["started_at"]
+
+
+async def test_login_mode_wipes_at_the_next_start_what_a_crash_left() -> None:
+    async with rig(GITWARD_CREDENTIALS="login") as service:
+        async with service.client() as client:
+            repository = await service.repository()
+            session = await client.session(repository, command="echo started; sleep 300")
+            await until_output(client, session)
+            assert found_in_files(service.token, service.data) != [], "gh keeps it in clear while the run is open"
+            await service.stop(signal.SIGKILL)
+        await service.start()
+        assert found_in_files(service.token, service.data) == []
+        async with service.client() as client:
+            await client.post(f"/sessions/{session['id']}/cancel", status=200)
+            run, _ = await client.finished(session)
+            assert run["state"] == "cancelled"
+        assert found_in_files(service.token, service.data) == []

@@ -1,0 +1,72 @@
+"""A run that cannot succeed says why, with a reason code and a sentence, before a sandbox is opened."""
+
+from __future__ import annotations
+
+import pytest
+
+from rig import LOGIN, Client, Rig, rig
+
+
+async def test_a_missing_repository(alice_client: Client) -> None:
+    session = await alice_client.post("/sessions", {"repo": "acme/nowhere", "command": "true"})
+    run, _ = await alice_client.finished(session)
+    assert (run["state"], run["reason"]) == ("failed", "repository_not_found")
+    assert run["message"].startswith("GitHub shows no repository acme/nowhere to this token")
+    assert [step["name"] for step in run["steps"]] == ["preflight", "settle"]
+    assert run["steps"][0]["state"] == "failed"
+
+
+async def test_a_missing_target_branch(service: Rig, alice_client: Client) -> None:
+    repository = await service.repository()
+    _, run, _ = await alice_client.run(repository, "true", target_branch="release/9")
+    assert (run["state"], run["reason"]) == ("failed", "branch_not_found")
+    assert run["message"] == f"{repository.full_name} has no branch release/9; name an existing one as target_branch."
+
+
+async def test_an_archived_repository(service: Rig, alice_client: Client) -> None:
+    repository = await service.repository(archived=True)
+    _, run, _ = await alice_client.run(repository, "true")
+    assert (run["state"], run["reason"]) == ("failed", "repository_archived")
+
+
+async def test_a_repository_that_may_only_be_read(service: Rig, alice_client: Client) -> None:
+    repository = await service.repository(permissions={LOGIN: "pull"})
+    _, run, _ = await alice_client.run(repository, "true")
+    assert (run["state"], run["reason"]) == ("failed", "token_lacks_permission")
+
+
+async def test_a_session_branch_that_is_there_already(service: Rig, alice_client: Client) -> None:
+    repository = await service.repository()
+    await repository.commit("taken", {"x": "x"})
+    _, run, _ = await alice_client.run(repository, "true", branch="taken")
+    assert (run["state"], run["reason"]) == ("failed", "push_rejected")
+    assert "is already in" in run["message"]
+
+
+async def test_a_protected_session_branch(service: Rig, alice_client: Client) -> None:
+    repository = await service.repository(protected=("locked",))
+    session, run, _ = await alice_client.run(repository, "echo x > x", branch="locked")
+    assert (run["state"], run["reason"]) == ("failed", "branch_protected"), run
+    patch = (await alice_client.http.get(f"/sessions/{session['id']}/patch")).text
+    assert "+x" in patch
+
+
+async def test_no_token_fails_the_run_and_loses_nothing() -> None:
+    """`token_missing`, in the words that users know; a follow-up waits for its turn and is told the same."""
+    async with rig(GITHUB_TOKEN="") as service, service.client() as client:
+        repository = await service.repository()
+        _, run, _ = await client.run(repository, target_branch="main")
+        assert (run["state"], run["reason"]) == ("failed", "token_missing")
+        assert run["message"] == "GITHUB_TOKEN environment variable not set"
+        log = service.log.read_text()
+        assert "Reading GitHub token from environment variable" in log
+        assert "Successfully read" not in log
+
+
+@pytest.mark.parametrize("value", ["ghp_neverissuedneverissuedneverissued1234", "x"])
+async def test_a_token_that_github_rejects(value: str) -> None:
+    async with rig(GITHUB_TOKEN=value) as service, service.client() as client:
+        repository = await service.repository()
+        _, run, _ = await client.run(repository, "true")
+        assert (run["state"], run["reason"]) == ("failed", "token_rejected")
+        assert value not in run["message"]

@@ -1,0 +1,165 @@
+"""The real service as a child process, beside a stand-in GitHub: what acceptance tests drive over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from gitward.api.keys import load_or_make_key, mint
+from gitward.settings import clean_environment
+from gitward.standin import Repository, StandIn, Token
+
+Json = dict[str, Any]
+LOGIN = "octocat"
+RUN_SECONDS = 60.0
+
+
+class Rig:
+    """One service with its own data folder; it can be killed and started again."""
+
+    def __init__(self, root: Path, github: StandIn, **settings: str) -> None:
+        # The operator's token, another for each rig: no test may find it where it must not be.
+        self.token = "ghp_CANARY" + secrets.token_hex(15)
+        self.root = root
+        self.github = github
+        self.data = root / "data"
+        self.log = root / "service.log"
+        self.url = ""
+        self.process: asyncio.subprocess.Process | None = None
+        self._environment = {
+            "GITHUB_TOKEN": self.token,
+            "GITWARD_DATA_DIR": str(self.data),
+            "GITWARD_UPSTREAM_URL": github.url,
+            "GITWARD_UPSTREAM_API_URL": github.api_url,
+            "GITWARD_PORT": "0",
+            **settings,
+        }
+        self._repositories = 0
+
+    async def start(self) -> None:
+        environment = clean_environment(**{k: v for k, v in self._environment.items() if v})
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "gitward", "serve"),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env=environment,
+                cwd=self.root,
+            )
+        assert self.process.stdout is not None
+        async with asyncio.timeout(30):
+            line = await self.process.stdout.readline()
+        assert line.startswith(b"Gitward is ready at "), self.log.read_text()[-3000:]
+        self.url = line.decode().split()[-1]
+
+    async def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
+        """Ends the service and waits; its exit status."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(sig)
+        async with asyncio.timeout(30):
+            return await self.process.wait()
+
+    def jwt(self, subject: str = "alice") -> str:
+        return mint(load_or_make_key(self.data), subject=subject, audience="gitward")
+
+    @asynccontextmanager
+    async def client(self, subject: str = "alice") -> AsyncIterator[Client]:
+        headers = {"Authorization": f"Bearer {self.jwt(subject)}"}
+        async with httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False, timeout=30) as http:
+            yield Client(http)
+
+    async def repository(self, **options: Any) -> Repository:
+        """A new repository that the token's owner administers."""
+        self._repositories += 1
+        name = f"acme/widgets-{os.getpid()}-{self._repositories}"
+        options.setdefault("permissions", {LOGIN: "admin"})
+        return await self.github.add_repository(name, **options)
+
+
+class Client:
+    """A caller of the API."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self.http = http
+
+    async def post(self, path: str, body: Json | None = None, status: int = 201, **headers: str) -> Json:
+        answer = await self.http.post(path, json=body, headers=headers)
+        assert answer.status_code == status, answer.text
+        parsed: Json = answer.json()
+        return parsed
+
+    async def get(self, path: str, status: int = 200, **parameters: str) -> Json:
+        answer = await self.http.get(path, params=parameters)
+        assert answer.status_code == status, answer.text
+        parsed: Json = answer.json()
+        return parsed
+
+    async def session(self, repository: Repository, **body: Any) -> Json:
+        return await self.post("/sessions", {"repo": repository.full_name, **body})
+
+    async def stream(self, session: Json, run_id: str | None = None, after: int = 0) -> AsyncIterator[Json]:
+        """Live events until the run has ended."""
+        parameters = {"run_id": run_id or session["runs"][-1]["id"]}
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        async with self.http.stream(
+            "GET", f"/sessions/{session['id']}/events", params=parameters, headers=headers
+        ) as answer:
+            assert answer.status_code == 200
+            async for line in answer.aiter_lines():
+                if line.startswith("data: "):
+                    yield json.loads(line.removeprefix("data: "))
+
+    async def finished(self, session: Json, run_id: str | None = None) -> tuple[Json, list[Json]]:
+        """Waits for the run's end: the run, and its events."""
+        run_id = run_id or session["runs"][-1]["id"]
+        async with asyncio.timeout(RUN_SECONDS):
+            events = [event async for event in self.stream(session, run_id)]
+        return await self.get(f"/sessions/{session['id']}/runs/{run_id}"), events
+
+    async def run(
+        self, repository: Repository, command: str | None = None, **body: Any
+    ) -> tuple[Json, Json, list[Json]]:
+        """Posts a session and waits: session, run, events."""
+        session = await self.session(repository, **({"command": command} if command else {}), **body)
+        run, events = await self.finished(session)
+        return await self.get(f"/sessions/{session['id']}"), run, events
+
+
+def output(events: list[Json], step: str = "execute") -> str:
+    """What a step of the run wrote."""
+    return "".join(e["data"]["text"] for e in events if e["type"] == "output" and e["data"]["step"] == step)
+
+
+@asynccontextmanager
+async def rig(**settings: str) -> AsyncIterator[Rig]:
+    """A started rig in a folder that the sandbox's own user can pass through."""
+    root = Path(tempfile.mkdtemp(prefix="gitward-test-"))
+    root.chmod(0o711)
+    github = StandIn(root / "github")
+    made = Rig(root, github)
+    try:
+        await github.start()
+        github.add_user(LOGIN, name="The Octocat", email="octocat@example.com")
+        made = Rig(root, github, **settings)
+        github.add_token(made.token, Token(login=LOGIN, scopes=("repo", "user:email", "workflow")))
+        await made.start()
+        yield made
+    finally:
+        if made.process is not None and made.process.returncode is None:
+            await made.stop()
+        await github.stop()
+        await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
