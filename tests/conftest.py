@@ -13,6 +13,7 @@ from gitward.engine.worker import migrate_engine
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import Owner
 from gitward.sessions.service import SessionService
+from gitward.sessions.waiting import RunLimits
 from gitward.store.database import Database
 from gitward.store.migrate import migrate
 from gitward.store.notify import Notifier
@@ -44,7 +45,7 @@ async def backend(database: Database) -> AsyncIterator[Backend]:
         notifier=notifier,
         journal=journal,
         queue=queue,
-        sessions=SessionService(queue=queue, journal=journal),
+        sessions=SessionService(queue=queue, journal=journal, limits=RunLimits(total=4, per_user=2)),
     )
     await asyncio.to_thread(queue.close)
 

@@ -103,4 +103,6 @@ async def _next(
 
 
 def _line(event: Event) -> bytes:
-    return f"id: {event.seq}\nevent: {event.type}\ndata: {EventOut.of(event).model_dump_json()}\n\n".encode()
+    # ASCII only: many clients take U+2028, U+0085 and their kin for the end of a line.
+    data = json.dumps(EventOut.of(event).model_dump(mode="json"), separators=(",", ":"))
+    return f"id: {event.seq}\nevent: {event.type}\ndata: {data}\n\n".encode()

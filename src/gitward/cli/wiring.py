@@ -33,6 +33,7 @@ from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.sessions.journal import Journal
 from gitward.sessions.progress import Progress
 from gitward.sessions.service import SessionService
+from gitward.sessions.waiting import RunLimits
 from gitward.settings import Credentials, MiB, Settings, TokenReader
 from gitward.store.database import Database
 from gitward.store.migrate import migrate
@@ -103,7 +104,11 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
         services = Services(
             database=database,
             notifier=notifier,
-            sessions=SessionService(queue=queue, journal=journal),
+            sessions=SessionService(
+                queue=queue,
+                journal=journal,
+                limits=RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user),
+            ),
             verifier=Verifier(public_key(key), audience=settings.oidc_audience),
             checks=partial(_checks, database),
             stopping=stopping,

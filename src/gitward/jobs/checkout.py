@@ -33,12 +33,16 @@ async def check_out(attempt: Attempt, commands: Commands, facts: dict[str, Any])
     url = f"{attempt.parts.settings.server_url}/{facts['repository']}.git"
     branch, target = attempt.claim.session.branch, facts["target_branch"]
     fresh = attempt.claim.run.number == 1 and attempt.claim.first_attempt
-    if fresh or not await _refresh(commands, url):
+    if fresh:
+        await _clone(commands, url, target)
+    elif not await _refresh(commands, url):
+        await _empty(commands)
         await _clone(commands, url, target)
     target_sha = await resolve(commands, f"refs/remotes/origin/{target}")
     if target_sha is None:
         raise RunFailure(Reason.BRANCH_NOT_FOUND, f"{facts['repository']} has no branch {target} any more.")
-    sha = await resolve(commands, f"refs/remotes/origin/{branch}") or target_sha
+    pushed = None if fresh else await resolve(commands, f"refs/remotes/origin/{branch}")
+    sha = pushed or target_sha
     switch = [*SAFE_GIT, "checkout", "--quiet", "--force", "--no-track", "-B", branch, sha, "--"]
     ended = await commands.run(StepName.CHECKOUT, switch)
     if ended.exit_code != 0:
@@ -47,10 +51,13 @@ async def check_out(attempt: Attempt, commands: Commands, facts: dict[str, Any])
     return Start(sha=sha, target_sha=target_sha)
 
 
-async def _clone(commands: Commands, url: str, target: str) -> None:
+async def _empty(commands: Commands) -> None:
     emptied = await commands.run(StepName.CHECKOUT, ["rm", "-rf", "--", CHECKOUT_DIR], cwd=WORK_DIR)
     if emptied.exit_code != 0:
         raise RunFailure(Reason.CLONE_FAILED, f"The workspace could not be emptied: {emptied.tail}")
+
+
+async def _clone(commands: Commands, url: str, target: str) -> None:
     clone = [*SAFE_GIT, "clone", "--quiet", "--no-checkout", f"--branch={target}", "--", url, CHECKOUT_DIR]
     ended = await commands.run(StepName.CHECKOUT, clone, cwd=WORK_DIR)
     if ended.exit_code != 0:

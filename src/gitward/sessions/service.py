@@ -22,6 +22,7 @@ from gitward.sessions.model import (
     now,
 )
 from gitward.sessions.queries import Page, SessionFilter
+from gitward.sessions.waiting import RunLimits, explain
 from gitward.store.database import Transaction
 
 SHORT_ID = 8  # characters of the session's id that name its branch
@@ -53,9 +54,10 @@ class SessionChange:
 class SessionService:
     """Sessions and runs as their owner sees them."""
 
-    def __init__(self, *, queue: Queue, journal: Journal) -> None:
+    def __init__(self, *, queue: Queue, journal: Journal, limits: RunLimits) -> None:
         self._queue = queue
         self._journal = journal
+        self._limits = limits
 
     async def create_session(self, tx: Transaction, owner: Owner, new: NewSession) -> Session:
         """Writes session, first run, events and job in `tx`.
@@ -169,7 +171,8 @@ class SessionService:
     async def get_session(self, tx: Transaction, owner: Owner, session_id: str) -> Session:
         """:raises NotFound: there is none, or it is another owner's."""
         session = await self._own(tx, owner, session_id)
-        return replace(session, runs=tuple(await queries.runs_of(tx, session_id)))
+        runs = await explain(tx, owner, self._limits, await queries.runs_of(tx, session_id))
+        return replace(session, runs=runs)
 
     async def get_run(self, tx: Transaction, owner: Owner, session_id: str, run_id: str) -> Run:
         """:raises NotFound: there is none in this session of this owner."""
@@ -177,11 +180,13 @@ class SessionService:
         runs = await queries.runs_of(tx, session_id, run_id=run_id)
         if not runs:
             raise NotFound("This session has no such run.")
-        return runs[0]
+        return (await explain(tx, owner, self._limits, runs))[0]
 
     async def list_sessions(self, tx: Transaction, owner: Owner, wanted: SessionFilter) -> Page:
         """The owner's sessions, newest first."""
-        return await queries.list_sessions(tx, owner, wanted)
+        page = await queries.list_sessions(tx, owner, wanted)
+        items = [replace(each, runs=await explain(tx, owner, self._limits, each.runs)) for each in page.items]
+        return replace(page, items=tuple(items))
 
     async def events(
         self,
