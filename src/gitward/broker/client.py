@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 __all__ = ["Broker", "BrokerConfig", "BrokerError", "BrokerEvent", "OpenGrant"]
 
 _REPLACE_SECONDS = 30.0  # how long a call waits for the replacement of a crashed process
+_PING_SECONDS = 30.0  # between two looks whether an idle process still answers
 _PAUSES = (0.0, 0.1, 0.5, 1.0, 5.0)  # seconds before each try of a replacement; then the last again
 
 
@@ -164,6 +165,8 @@ class Broker:
         if self._child:
             await self._child.stop()
             self._child = None
+        async with self._replacement:
+            self._replacement.notify_all()
         for grant in list(self._grants.values()):
             await grant.close()
 
@@ -195,18 +198,24 @@ class Broker:
             self._grants.pop(opened.grant.run_id, None)
 
     async def _deliver(self, message: Message, fds: Sequence[int] = ()) -> None:
-        """Tells the process; if it is gone, waits for its replacement, which is told everything when it starts."""
+        """Tells the process. If it crashes meanwhile, its replacement is told; it may know already."""
+        try:
+            async with asyncio.timeout(_REPLACE_SECONDS):
+                while not await self._delivered(message, fds):
+                    pass
+        except TimeoutError as error:
+            raise BrokerError("the broker process crashed and could not be replaced in time") from error
+
+    async def _delivered(self, message: Message, fds: Sequence[int]) -> bool:
         child = self._child
         if child is None:
             raise BrokerError("the broker is not running")
         try:
             await child.call(message, fds, seconds=self._answer_seconds)
         except ChannelClosed:
-            try:
-                async with asyncio.timeout(_REPLACE_SECONDS):
-                    await self.replaced(child.pid)
-            except TimeoutError as error:
-                raise BrokerError("the broker process crashed and could not be replaced in time") from error
+            await self.replaced(child.pid)
+            return False
+        return True
 
     async def _new_child(self) -> Child:
         return await Child.start(self.config, self._dispatch)
@@ -214,13 +223,22 @@ class Broker:
     async def _supervise(self) -> None:
         while True:
             assert self._child is not None
-            status = await self._child.ended()
+            status = await self._end_of(self._child)
             log.error("the broker process ended (exit status %d) and is replaced", status)
             child = await self._replace()
             async with self._replacement:
                 self._child = child
                 self.restarts += 1
                 self._replacement.notify_all()
+
+    async def _end_of(self, child: Child) -> int:
+        """The exit status of a process that crashed, or was ended because it hangs."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PING_SECONDS):
+                    return await child.ended()
+            with contextlib.suppress(ChannelClosed):
+                await child.call({"op": "ping"}, seconds=self._answer_seconds)
 
     async def _replace(self) -> Child:
         for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):

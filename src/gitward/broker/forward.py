@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,12 +15,13 @@ from yarl import URL
 from gitward.broker.answers import MAX_SCREENED, Screen, decoded_answer
 from gitward.broker.config import BrokerConfig
 from gitward.broker.headers import request_headers, response_headers
-from gitward.broker.listener import STALL_SECONDS, Touch, abort
+from gitward.broker.listener import STALL_SECONDS, Touch
 from gitward.errors import GitwardError
 
 log = logging.getLogger(__name__)
 
 _TIMEOUT = ClientTimeout(total=None, sock_connect=30, sock_read=STALL_SECONDS)
+_MAX_HEADER = 64 * 1024  # bytes of one header line of an answer; GitHub's Content-Security-Policy is long
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 Tap = Callable[[bytes], Awaitable[None]]
@@ -57,6 +57,8 @@ class Forwarder:
             auto_decompress=False,
             trust_env=False,
             timeout=_TIMEOUT,
+            max_line_size=_MAX_HEADER,
+            max_field_size=_MAX_HEADER,
             skip_auto_headers=_AUTOMATIC,
         )
 
@@ -137,10 +139,5 @@ class Forwarder:
             await answer.write_eof()
         except (ClientError, TimeoutError, OSError) as error:
             log.warning("an answer was cut short: %s %s: %s", onward.method, onward.url, error)
-            # The sandbox must not take half an answer for a whole one.
-            abort(request.transport)
             raise ConnectionAbortedError("the answer was cut short") from error
-        except asyncio.CancelledError:
-            abort(request.transport)
-            raise
         return answer

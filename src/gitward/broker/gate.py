@@ -13,7 +13,7 @@ from aiohttp.web_response import Response, StreamResponse
 
 from gitward.broker import git, graphql, rest
 from gitward.broker.answers import Screen
-from gitward.broker.bodies import BadBody, grant_continue, pieces, whole
+from gitward.broker.bodies import grant_continue, pieces, whole
 from gitward.broker.config import BrokerConfig
 from gitward.broker.credentials import presented
 from gitward.broker.forward import Forwarder, Onward, UpstreamFailed
@@ -90,30 +90,31 @@ class Gate:
         kind = Kind.GIT
         try:
             _check_framing(request)
-            target = self._target(request, port)
+            host = self._host(request, port)
+            kind = self._kind(Target(host=host, segments=()))
+            segments, query = parse_path(request.raw_path)
+            target = Target(host=host, segments=segments, query=query)
             kind = self._kind(target)
-            async with asyncio.timeout(max(0.0, self.grant.expires_at - time.time())):
-                return await self._admit(request, target, touch)
-        except TimeoutError:
-            return await self._refuse(request, kind, 403, deny("expired", "this session's access to GitHub has ended"))
-        except BadBody as bad:
-            return await self._refuse(request, kind, 400, deny(bad.rule, bad.message))
-        except PolicyDenied as denied:
-            status = 400 if denied.rule.startswith("http.") else 403
-            return await self._refuse(request, kind, status, deny(denied.rule, denied.message))
-        except UpstreamFailed as failed:
-            return refusal(kind, 502, str(failed))
+            return await self._in_time(request, target, touch)
         except OSError:
-            raise  # the sandbox's connection is gone
-        except Exception:  # the edge of the process: report, answer, go on for other runs
-            log.exception("a request of run %s failed", self.grant.run_id)
-            return refusal(kind, 500, "the broker failed on this request; the service's log says why")
+            raise  # the sandbox's connection is gone, or must go
+        except Exception as error:  # the edge of the process: report, answer, go on for other runs
+            if request.writer.output_size > 0:
+                raise ConnectionAbortedError("half an answer must not be continued by another") from error
+            return await self._explain(request, kind, error)
 
-    def _target(self, request: BaseRequest, port: int) -> Target:
+    async def _explain(self, request: BaseRequest, kind: Kind, error: Exception) -> Response:
+        if isinstance(error, UpstreamFailed):
+            return refusal(kind, 502, str(error))
+        if isinstance(error, PolicyDenied):
+            status = 400 if error.rule.startswith("http.") else 403
+            return await self._refuse(request, kind, status, deny(error.rule, error.message))
+        log.error("a request of run %s failed", self.grant.run_id, exc_info=error)
+        return refusal(kind, 500, "the broker failed on this request; the service's log says why")
+
+    def _host(self, request: BaseRequest, port: int) -> str:
         here = tuple(address.host for address in self._config.addresses if address.port == port)
-        host = parse_host(request.headers.getall("Host", []), port=port, hosts=here)
-        segments, query = parse_path(request.raw_path)
-        return Target(host=host, segments=segments, query=query)
+        return parse_host(request.headers.getall("Host", []), port=port, hosts=here)
 
     def _kind(self, target: Target) -> Kind:
         found = find(self._routes, target)
@@ -192,8 +193,9 @@ class Gate:
         return await self._forwarder.forward(request, onward, touch)
 
     async def _graphql(self, request: BaseRequest, query: Query, touch: Touch) -> StreamResponse:
-        if request.method != "POST" or query or request.content_type != "application/json":
-            verdict = deny("graphql.malformed", "GraphQL takes a POST of application/json")
+        json = request.content_type == "application/json" and (request.charset or "utf-8").lower() == "utf-8"
+        if request.method != "POST" or query or not json:
+            verdict = deny("graphql.malformed", "GraphQL takes a POST of application/json in UTF-8")
             return await self._refuse(request, Kind.GRAPHQL, 403, verdict)
         await grant_continue(request)
         body = await whole(request, touch)

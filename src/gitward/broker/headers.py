@@ -37,8 +37,8 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-# gh refuses a token whose X-OAuth-Scopes lack read:org; without the header it takes any (see the module of the
-# same fact in the documentation). Alt-Svc and Strict-Transport-Security speak of the real host, not of the broker.
+# gh refuses a token whose X-OAuth-Scopes lack read:org; without the header it takes any token. Alt-Svc and
+# Strict-Transport-Security speak of the real host, not of the broker.
 _RESPONSE = _HOP_BY_HOP | {
     "alt-svc",
     "content-length",

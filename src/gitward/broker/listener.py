@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
@@ -16,12 +17,21 @@ from aiohttp.web_server import Server
 
 log = logging.getLogger(__name__)
 
-MAX_CONNECTIONS = 100  # at once; more wait in the kernel's queue
-IDLE_SECONDS = 60.0  # without a request, or with one whose header does not end
-STALL_SECONDS = 600.0  # in a request, without a byte in either direction; GitHub may think long about a push
+STALL_SECONDS = 600.0  # GitHub may think long about a push
 _HANDSHAKE_SECONDS = 15.0
-_SHUTDOWN_SECONDS = 5.0
+_SHUTDOWN_SECONDS = 5.0  # for the farewell of TLS
+_STOP_SECONDS = 2.0  # for handlers to end when they are cancelled and their sockets are shut
 _LINGER_SECONDS = 60.0  # to read the rest of a refused push, so that git sees the answer and not a reset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one listener bears."""
+
+    connections: int = 100  # at once; more wait in the kernel's queue
+    idle_seconds: float = 60.0  # without a request, or with one whose header does not end
+    stall_seconds: float = STALL_SECONDS  # in a request, without a byte in either direction
+
 
 # What a sandbox sends may be garbage without end; it is answered with 400, and not logged.
 _parser_log = logging.getLogger("gitward.broker.parser")
@@ -31,25 +41,17 @@ Touch = Callable[[], None]
 Handler = Callable[[BaseRequest, Touch], Awaitable[StreamResponse]]
 
 
-def abort(transport: asyncio.BaseTransport | None) -> None:
-    """Closes a connection at once, so that the other side cannot take what it got for a whole answer."""
-    if isinstance(transport, asyncio.WriteTransport):
-        # CPython 3.11's TLS transport has lost its inner one when it was closed twice before.
-        with suppress(AttributeError):
-            transport.abort()
-
-
 class _Server(Server):
     """Tells when a connection has ended."""
 
-    def __init__(self, handler: Callable[[BaseRequest], Awaitable[StreamResponse]]) -> None:
+    def __init__(self, handler: Callable[[BaseRequest], Awaitable[StreamResponse]], idle_seconds: float) -> None:
         super().__init__(
             handler,
             handler_cancellation=True,  # git was killed: the request upstream ends too
             auto_decompress=False,
             access_log=None,
             logger=_parser_log,
-            keepalive_timeout=IDLE_SECONDS,
+            keepalive_timeout=idle_seconds,
             lingering_time=_LINGER_SECONDS,
         )
         self.ends: dict[RequestHandler, asyncio.Event] = {}
@@ -63,15 +65,19 @@ class _Server(Server):
 class Listener:
     """Serves one socket from `start` to `stop`."""
 
-    def __init__(self, sock: socket.socket, tls: ssl.SSLContext, handler: Handler) -> None:
+    def __init__(
+        self, sock: socket.socket, tls: ssl.SSLContext, handler: Handler, limits: Limits | None = None
+    ) -> None:
         sock.setblocking(False)
         self._sock = sock
         self._tls = tls
         self._handler = handler
-        self._server = _Server(self._handle)
-        self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._limits = limits or Limits()
+        self._server = _Server(self._handle, self._limits.idle_seconds)
+        self._slots = asyncio.Semaphore(self._limits.connections)
         self._connections: set[asyncio.Task[None]] = set()
         self._requests: set[asyncio.Task[object]] = set()
+        self._sockets: dict[object, socket.socket] = {}  # by protocol
         self._busy: set[object] = set()  # protocols with a request under way
         self._moved: dict[object, float] = {}  # protocol → loop time of its last sign of life
         self._accepting: asyncio.Task[None] | None = None
@@ -92,7 +98,7 @@ class Listener:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        await self._server.shutdown(0)
+        await self._server.shutdown(_STOP_SECONDS)
         self._sock.close()
 
     async def _accept(self) -> None:
@@ -114,53 +120,68 @@ class Listener:
     async def _serve(self, connection: socket.socket) -> None:
         protocol = self._server()
         ended = self._server.ends[protocol] = asyncio.Event()
-        transport: asyncio.Transport | None = None
+        self._sockets[protocol] = connection
+        self._touch(protocol)
         try:
-            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+            await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: protocol,
                 connection,
                 ssl=self._tls,
                 ssl_handshake_timeout=_HANDSHAKE_SECONDS,
                 ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
             )
-            self._moved[protocol] = asyncio.get_running_loop().time()
+            self._touch(protocol)
             await self._watch(protocol, ended)
         except (OSError, TimeoutError):
             pass  # no TLS, or not in time; the sandbox's own tool says so
         finally:
-            abort(transport)
-            connection.close()
-            self._moved.pop(protocol, None)
-            del self._server.ends[protocol]
+            self._cut(protocol)
+            del self._server.ends[protocol], self._sockets[protocol], self._moved[protocol]
+
+    def _touch(self, protocol: object) -> None:
+        self._moved[protocol] = asyncio.get_running_loop().time()
+
+    def _cut(self, protocol: object) -> None:
+        """Ends a connection at once, without TLS's farewell: nobody can take what came for all there was.
+
+        The socket is the transport's, which sees the end and closes it. Its own `abort` is not enough: after a
+        `close` CPython's TLS transport goes on waiting for the other side.
+        """
+        if protocol in self._sockets:
+            with suppress(OSError):
+                self._sockets[protocol].shutdown(socket.SHUT_RDWR)
 
     async def _watch(self, protocol: object, ended: asyncio.Event) -> None:
         """Returns when the connection has ended, or has shown no sign of life for too long."""
         loop = asyncio.get_running_loop()
         while True:
-            limit = STALL_SECONDS if protocol in self._busy else IDLE_SECONDS
+            busy = protocol in self._busy
+            limit = self._limits.stall_seconds if busy else self._limits.idle_seconds
             left = self._moved[protocol] + limit - loop.time()
             if left <= 0:
                 return
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(left, IDLE_SECONDS)):
+                async with asyncio.timeout(min(left, self._limits.idle_seconds)):
                     await ended.wait()
                     return
 
     async def _handle(self, request: BaseRequest) -> StreamResponse:
         protocol = request.protocol
-        loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None
 
         def touch() -> None:
             if protocol in self._moved:
-                self._moved[protocol] = loop.time()
+                self._touch(protocol)
 
         self._requests.add(task)
         self._busy.add(protocol)
         touch()
         try:
             return await self._handler(request, touch)
+        except BaseException:  # cancelled, or broken off in the middle of an answer
+            self._cut(protocol)
+            raise
         finally:
             self._requests.discard(task)
             self._busy.discard(protocol)

@@ -232,6 +232,7 @@ async def test_expect_continue(wire: Wire) -> None:
         (["Content-Type: application/x-www-form-urlencoded"], b"query={viewer{login}}"),
         (["Content-Type: application/json"], b'{"query":"{viewer{login}}","query":"mutation{x}"}'),
     ],
+    ids=["too long", "compressed", "a form", "a name twice"],
 )
 async def test_graphql_bodies_are_bounded_and_plain(
     wire: Wire, github: StandIn, headers: list[str], body: bytes

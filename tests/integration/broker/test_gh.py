@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from gitward.broker import OpenGrant
+from pathlib import Path
+
+from gitward.broker import Broker, BrokerConfig, OpenGrant
+from gitward.secrets import Secret
 from gitward.standin import StandIn
 
-from .conftest import REPOSITORY, TOKEN, Events
-from .rig import Inside
+from .conftest import REPOSITORY, TOKEN, Events, new_grant
+from .rig import Inside, inside
 
 ALLOWED = "this session may only ask for GET /, GET /user, GET /repos/octo/demo"
 
@@ -60,3 +63,30 @@ async def test_a_refusal_is_readable(tools: Inside, opened: OpenGrant, events: E
         assert (event.type, event.data["rule"]) == ("policy.denied", rule)
         assert " api.github.com/" in event.data["message"]
     assert len(github.requests) == seen
+
+
+async def test_enterprise_server(github: StandIn, events: Events, tmp_path: Path) -> None:
+    """One host for git and both APIs, below /api."""
+    config = BrokerConfig(
+        server_url="https://ghe.example",
+        api_url="https://ghe.example/api/v3",
+        upstream_url=github.url,
+        upstream_api_url=github.api_url,
+    )
+    broker = Broker(config)
+    await broker.start()
+    opened = await broker.open(new_grant(), Secret(TOKEN), events)
+    async with inside(tmp_path / "home", "ghe.example") as tools:
+        tools.trust(opened)
+        await opened.attach([tools.listener])
+        login = await tools.run(
+            "gh", "auth", "login", "--with-token", "--hostname", "ghe.example", text=opened.credential
+        )
+        assert login.status == 0, login
+        status = await tools.run("gh", "auth", "status", "--hostname", "ghe.example")
+        assert "Logged in to ghe.example as dev" in status.out + status.err
+        await tools.ok("gh", "auth", "setup-git", "--hostname", "ghe.example")
+        await tools.ok("git", "clone", "-q", f"https://ghe.example/{REPOSITORY}", "demo")
+        assert (await tools.run("gh", "api", "--hostname", "ghe.example", "user/keys")).status == 1
+    assert [event.data["rule"] for event in await events.wait(1)] == ["rest.unlisted"]
+    await broker.stop()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -27,16 +30,19 @@ async def test_many_connections_do_not_stop_other_runs(wire: Wire, github: Stand
     """200 clients of one run that send half a header each; the run next door works, and memory stays."""
     assert wire.broker.pid is not None
     before = peak_memory(wire.broker.pid)
-    connecting = [asyncio.create_task(wire.connect()) for _ in range(200)]
-    done, waiting = await asyncio.wait(connecting, timeout=5)
-    writers = [task.result()[1] for task in done]
+    connecting = {asyncio.create_task(wire.connect()) for _ in range(200)}
+    writers: list[asyncio.StreamWriter] = []
+    async with asyncio.timeout(30):
+        while len(writers) < 100:
+            done, connecting = await asyncio.wait(connecting, return_when=asyncio.FIRST_COMPLETED)
+            writers += [task.result()[1] for task in done]
     for writer in writers:
         writer.write(b"GET /user HTTP/1.1\r\nX-Slow: ")
     async with wired(github.url, github.api_url, grant, TOKEN) as neighbour:
         assert (await neighbour.ask("GET /user")).status == 200
-    for task in waiting:
+    for task in connecting:
         task.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
+    await asyncio.gather(*connecting, return_exceptions=True)
     for writer in writers:
         writer.transport.abort()
     assert (await wire.ask("GET /user")).status == 200
@@ -120,3 +126,28 @@ async def test_half_an_answer_is_not_taken_for_a_whole_one(grant: Grant, framing
                 await wire.ask("GET /octo/demo/info/refs?service=git-upload-pack", host=GIT_HOST)
             answer = await wire.ask("GET /user")
             assert answer.status == 502
+
+
+async def test_an_expiry_in_the_middle_of_an_answer_cuts_it(grant: Grant) -> None:
+    """No second answer is written behind the first half."""
+    begun = asyncio.Event()
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nhello")
+        begun.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(endless, "127.0.0.1", 0) as upstream:
+        url = f"http://127.0.0.1:{upstream.sockets[0].getsockname()[1]}"
+        short = dataclasses.replace(grant, expires_at=time.time() + 3)
+        async with wired(url, f"{url}/api/v3", short, TOKEN) as wire:
+            reader, writer = await wire.connect()
+            writer.write(wire.head("GET /octo/demo/info/refs?service=git-upload-pack", host=GIT_HOST))
+            async with asyncio.timeout(20):
+                assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b"hello"
+            writer.transport.abort()
+    assert begun.is_set()

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -107,6 +108,32 @@ class TestProcess:
         await opened.close()
         with pytest.raises(BrokerError, match="not running"):
             await broker.open(grant, Secret(TOKEN), events)
+
+    async def test_it_ends_with_its_worker(self, tmp_path: Path) -> None:
+        """Killed, a worker leaves no process that holds a token."""
+        script = """
+import asyncio, sys
+from gitward.broker import Broker, BrokerConfig
+async def main():
+    broker = Broker(BrokerConfig(server_url="https://github.com", api_url="https://api.github.com"))
+    await broker.start()
+    print(broker.pid, flush=True)
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-c", script, stdout=asyncio.subprocess.PIPE
+        )
+        assert worker.stdout is not None
+        async with asyncio.timeout(30):
+            orphan = os.pidfd_open(int(await worker.stdout.readline()))
+            ended = asyncio.Event()
+            asyncio.get_running_loop().add_reader(orphan, ended.set)
+            worker.kill()
+            await worker.wait()
+            await ended.wait()
+        asyncio.get_running_loop().remove_reader(orphan)
+        os.close(orphan)
 
 
 class TestGrants:
