@@ -51,9 +51,7 @@ async def test_binary_output_and_output_without_a_line_break(service: Rig, alice
     assert shown.endswith("\ufffdend")
 
 
-async def test_colours_are_kept_and_a_prompt_is_shown_before_its_line_ends(
-    service: Rig, alice_client: Client
-) -> None:
+async def test_colours_are_kept_and_a_prompt_is_shown_before_its_line_ends(service: Rig, alice_client: Client) -> None:
     repository = await service.repository()
     command = "printf '\\033[31mred\\033[0m\\n'; printf 'Continue?'; sleep 1.5; echo"
     session = await alice_client.session(repository, command=command)
@@ -69,7 +67,9 @@ async def test_a_secret_in_pieces_is_masked(service: Rig, alice_client: Client) 
     """Whatever looks like a GitHub token, also when it is written bit by bit."""
     repository = await service.repository()
     secret = "ghp_" + "Ab1" * 12
-    command = f"for c in $(printf %s {secret[:20]}); do printf %s $c; done; printf %s {secret[20:]}; echo; echo {secret}"
+    command = (
+        f"for c in $(printf %s {secret[:20]}); do printf %s $c; done; printf %s {secret[20:]}; echo; echo {secret}"
+    )
     _, run, events = await alice_client.run(repository, command)
     assert run["state"] == "succeeded"
     assert output(events) == "***\n***\n"

@@ -1,0 +1,96 @@
+"""The command line: the demo as a program's input, refusals of wrong settings, two services at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from gitward.settings import clean_environment
+from rig import rig
+
+
+async def gitward(*arguments: str, cwd: Path, **settings: str) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gitward", *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=cwd,
+        env=clean_environment(**settings),
+    )
+    async with asyncio.timeout(90):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_the_demo_prints_one_json_document_and_nothing_else(tmp_path: Path) -> None:
+    code, out, err = await gitward("demo", "--json", cwd=tmp_path)
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    assert set(document) == {"session", "run", "events", "pull_request", "diff"}
+    assert document["run"]["state"] == "succeeded"
+    assert document["pull_request"]["draft"] is True
+    assert "+Tidied up by a background job" in document["diff"]
+    assert [event["seq"] for event in document["events"]] == sorted(event["seq"] for event in document["events"])
+
+
+async def test_the_demo_shows_its_steps_proves_the_outcome_and_ends_with_the_pull_request(tmp_path: Path) -> None:
+    token = "ghp_" + "D3m0" * 9
+    code, out, err = await gitward("demo", cwd=tmp_path, GITHUB_TOKEN=token)
+    lines = out.strip().splitlines()
+    assert (code, err) == (0, ""), (out, err)
+    assert lines[-1].startswith("Pull request: https://github.com/octocat/hello-world/pull/")
+    steps = [line.split()[0] for line in lines if line.endswith(" s") and line.split()[1] == "succeeded"]
+    assert steps == ["preflight", "authenticate", "checkout", "execute", "publish", "pull_request", "settle"]
+    proofs = [line for line in lines if line.startswith("  proved: ")]
+    assert len(proofs) == 3
+    assert "GitHub answers it with 401" in proofs[-1]
+    assert token not in out
+
+
+async def test_the_demo_with_a_failing_command_fails(tmp_path: Path) -> None:
+    code, out, err = await gitward("demo", "--command", "echo no; exit 3", cwd=tmp_path)
+    assert code == 1
+    assert "    | no" in out
+    assert "task_failed" in err
+    assert "exit code 3" in err
+
+
+async def test_wrong_settings_stop_the_start_with_one_line_each(tmp_path: Path) -> None:
+    code, out, err = await gitward(
+        "serve", cwd=tmp_path, GITWARD_PORT="eighty", GITHUB_API_URL="http://x", GITWARD_DATADIR="/tmp/x"
+    )
+    assert (code, out) == (2, "")
+    lines = err.strip().splitlines()
+    assert len(lines) == 3, err
+    assert lines[0].startswith("gitward: GITWARD_DATADIR: there is no such setting")
+    assert any(line.startswith("gitward: GITWARD_PORT: ") for line in lines)
+    assert any(line.startswith("gitward: GITHUB_API_URL: must begin with https://") for line in lines)
+
+
+async def test_a_data_folder_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    folder.chmod(0o755)
+    code, _, err = await gitward("serve", cwd=tmp_path, GITWARD_DATA_DIR=str(folder))
+    assert code == 2
+    assert err == f"gitward: GITWARD_DATA_DIR: others may read {folder} (mode 0755); run: chmod 711 {folder}\n"
+
+
+async def test_a_second_service_on_the_same_database_is_refused_with_a_sentence() -> None:
+    async with rig() as service:
+        code, _, err = await gitward("serve", cwd=service.root, GITWARD_DATA_DIR=str(service.data), GITWARD_PORT="0")
+        assert code == 2
+        assert "another worker already uses this SQLite database" in err.splitlines()[-1]
+
+
+async def test_help_and_version(tmp_path: Path) -> None:
+    code, out, err = await gitward("--help", cwd=tmp_path)
+    assert (code, err) == (0, "")
+    assert all(name in out for name in ("serve", "token", "demo"))
+    code, out, _ = await gitward("--version", cwd=tmp_path)
+    assert (code, out.split()[0]) == (0, "gitward")
