@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,7 +14,8 @@ from rig import Client, Rig, rig
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All acceptance tests run on the loop that holds the stand-in."""
     for item in items:
-        if "acceptance" in item.path.parts:
+        test = getattr(item, "function", None)
+        if "acceptance" in item.path.parts and inspect.iscoroutinefunction(test):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 

@@ -12,7 +12,7 @@ from gitward.jobs.commands import CHECKOUT_DIR, SAFE_GIT, Commands
 from gitward.sandboxes import WORK_DIR
 from gitward.sessions.model import StepName
 
-_OBJECT_ID = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64})\n?\Z")
+_OBJECT = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64}) commit\Z")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +38,11 @@ async def check_out(attempt: Attempt, commands: Commands, facts: dict[str, Any])
     elif not await _refresh(commands, url):
         await _empty(commands)
         await _clone(commands, url, target)
-    target_sha = await resolve(commands, f"refs/remotes/origin/{target}")
+    names = (f"refs/remotes/origin/{target}", f"refs/remotes/origin/{branch}")
+    target_sha, pushed_sha = await resolve(commands, *names)
     if target_sha is None:
         raise RunFailure(Reason.BRANCH_NOT_FOUND, f"{facts['repository']} has no branch {target} any more.")
-    pushed = None if fresh else await resolve(commands, f"refs/remotes/origin/{branch}")
-    sha = pushed or target_sha
+    sha = pushed_sha or target_sha
     switch = [*SAFE_GIT, "checkout", "--quiet", "--force", "--no-track", "-B", branch, sha, "--"]
     ended = await commands.run(StepName.CHECKOUT, switch)
     if ended.exit_code != 0:
@@ -81,10 +81,16 @@ async def _refresh(commands: Commands, url: str) -> bool:
     return True
 
 
-async def resolve(commands: Commands, name: str) -> str | None:
-    """The commit that a name stands for, or None. The answer comes out of a sandbox and is checked for its form."""
-    argv = [*SAFE_GIT, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
-    ended = await commands.capture(argv, limit=1000)
-    if ended.exit_code != 0 or not _OBJECT_ID.match(ended.output):
-        return None
-    return ended.output.decode().strip()
+async def resolve(commands: Commands, *names: str) -> tuple[str | None, ...]:
+    """The commits that full ref names (or HEAD) stand for; None for a name that is not there.
+
+    The answer comes out of a sandbox and is checked for its form.
+    """
+    argv = [*SAFE_GIT, "cat-file", "--batch-check=%(objectname) %(objecttype)"]
+    asked = "".join(f"{name}^{{commit}}\n" for name in names)
+    ended = await commands.capture(argv, limit=4096, stdin=asked.encode())
+    lines = ended.output.decode("utf-8", "replace").splitlines() if ended.exit_code == 0 else []
+    found = [_OBJECT.match(line) for line in lines]
+    if len(found) != len(names):
+        return tuple(None for _ in names)
+    return tuple(match[1] if match else None for match in found)

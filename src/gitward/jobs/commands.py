@@ -36,6 +36,7 @@ class Commands:
         self._deadline = deadline  # of time.monotonic()
         self._seconds = seconds
         self.checked_out = False  # whether CHECKOUT_DIR is a checkout of this run
+        self.kept = False  # whether its work is in the database
 
     async def run(
         self,
@@ -64,7 +65,7 @@ class Commands:
         self._check(completed.timed_out, completed.limit)
         return Ended(exit_code=completed.exit_code, output=b"", tail=self._output.last_lines(bytes(tail)))
 
-    async def capture(self, argv: Sequence[str], *, limit: int, cwd: str = CHECKOUT_DIR) -> Ended:
+    async def capture(self, argv: Sequence[str], *, limit: int, cwd: str = CHECKOUT_DIR, stdin: bytes = b"") -> Ended:
         """Runs a command whose standard output is data for us, at most `limit` bytes of it.
 
         :raises RunFailure: as `run`, and when the output is longer.
@@ -76,7 +77,7 @@ class Commands:
             if len(kept) <= limit:
                 kept.extend(piece)
 
-        completed = await self.sandbox.run(self._command(argv, cwd=cwd), sink)
+        completed = await self.sandbox.run(self._command(argv, cwd=cwd, stdin=stdin), sink)
         self._check(completed.timed_out, completed.limit)
         if len(data) > limit:
             raise OutputTooLong(argv[0], limit)

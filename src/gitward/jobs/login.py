@@ -30,9 +30,11 @@ async def authenticate(attempt: Attempt, commands: Commands, facts: dict[str, An
     """
     host = urlsplit(attempt.parts.settings.server_url).netloc
     config = git_config(name=_name(attempt, facts), email=_email(attempt, facts))
-    await commands.sandbox.write(f"{HOME}/.gitconfig", config.encode(), mode=0o644)
     login = ["gh", "auth", "login", "--with-token", "--hostname", host, "--git-protocol", "https"]
-    ended = await commands.run(StepName.AUTHENTICATE, login, cwd=HOME, env=_QUIET, stdin=login_input(credential))
+    _, ended = await asyncio.gather(
+        commands.sandbox.write(f"{HOME}/.gitconfig", config.encode(), mode=0o644),
+        commands.run(StepName.AUTHENTICATE, login, cwd=HOME, env=_QUIET, stdin=login_input(credential)),
+    )
     if ended.exit_code != 0:
         raise RunFailure(Reason.TOKEN_REJECTED, f"gh auth login failed: {ended.tail}")
     setup = ["gh", "auth", "setup-git", "--hostname", host]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,27 +29,34 @@ class Published:
 
 async def publish(attempt: Attempt, commands: Commands, facts: dict[str, Any], start: Start) -> Published:
     """:raises RunFailure: `push_rejected`, `branch_protected`."""
-    head = await _commit(attempt, commands, facts)
+    head, pushed = await _commit(attempt, commands, facts)
     if head == start.sha:
         return Published(message="The command changed nothing.", changed=False, head_sha=head)
-    await _keep(attempt, commands, start.target_sha)
     if attempt.claim.run.instruction.publish.mode is PublishMode.DRY_RUN:
+        await _keep(attempt, commands, start.target_sha)
         return Published(message="The change is kept as a patch; nothing was pushed.", changed=True, head_sha=head)
-    await _push(attempt, commands, head)
+    await _all(_push(attempt, commands, head, expected=pushed), _keep(attempt, commands, start.target_sha))
     message = f"Pushed {head[:12]} to {attempt.claim.session.branch}."
     return Published(message=message, changed=True, head_sha=head, pushed=True)
 
 
+async def _all(*works: Awaitable[None]) -> None:
+    """Both at the same time, each to its end whatever becomes of the other; then the first failure is raised."""
+    for result in await asyncio.gather(*works, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
 async def keep_work(attempt: Attempt, commands: Commands, facts: dict[str, Any]) -> None:
     """Keeps the work of a run that did not come to its end."""
-    target_sha = await resolve(commands, f"refs/remotes/origin/{facts['target_branch']}")
-    head = await _commit(attempt, commands, facts)
+    [target_sha] = await resolve(commands, f"refs/remotes/origin/{facts['target_branch']}")
+    head, _ = await _commit(attempt, commands, facts)
     if target_sha is not None and head != target_sha:
         await _keep(attempt, commands, target_sha)
 
 
-async def _commit(attempt: Attempt, commands: Commands, facts: dict[str, Any]) -> str:
-    """Commits everything that is not ignored, and returns the head."""
+async def _commit(attempt: Attempt, commands: Commands, facts: dict[str, Any]) -> tuple[str, str | None]:
+    """Commits everything that is not ignored; the head, and where the session's branch stands upstream."""
     run, session, settings = attempt.claim.run, attempt.claim.session, attempt.parts.settings
     added = await commands.run(StepName.PUBLISH, [*SAFE_GIT, "add", "--all"])
     if added.exit_code != 0:
@@ -65,10 +74,10 @@ async def _commit(attempt: Attempt, commands: Commands, facts: dict[str, Any]) -
         ended = await commands.run(StepName.PUBLISH, argv, stdin=commit_message(session, run).encode())
         if ended.exit_code != 0:
             raise RunFailure(Reason.TASK_FAILED, f"git commit failed: {ended.tail}")
-    head = await resolve(commands, "HEAD")
+    head, pushed = await resolve(commands, "HEAD", f"refs/remotes/origin/{session.branch}")
     if head is None:
         raise RunFailure(Reason.TASK_FAILED, "The checkout has no commit any more.")
-    return head
+    return head, pushed
 
 
 def commit_message(session: Session, run: Run) -> str:
@@ -79,13 +88,10 @@ def commit_message(session: Session, run: Run) -> str:
 
 async def _keep(attempt: Attempt, commands: Commands, target_sha: str) -> None:
     """Stores what the branch changed against the target: as a diff to read, and as a mailbox for `git am`."""
-    base = [*SAFE_GIT, "merge-base", "--", target_sha, "HEAD"]
-    ended = await commands.capture(base, limit=1000)
-    since = ended.output.decode("ascii", "replace").strip() if ended.exit_code == 0 else target_sha
     kept: list[tuple[ArtifactKind, bytes]] = []
     for kind, argv in (
-        (ArtifactKind.DIFF, [*SAFE_GIT, "diff", *_DIFF, since, "HEAD", "--"]),
-        (ArtifactKind.PATCH, [*SAFE_GIT, "format-patch", "--stdout", *_DIFF, f"{since}..HEAD", "--"]),
+        (ArtifactKind.DIFF, [*SAFE_GIT, "diff", *_DIFF, f"{target_sha}...HEAD", "--"]),
+        (ArtifactKind.PATCH, [*SAFE_GIT, "format-patch", "--stdout", *_DIFF, f"{target_sha}..HEAD", "--"]),
     ):
         try:
             ended = await commands.capture(argv, limit=artifacts.MAX_BYTES)
@@ -99,13 +105,13 @@ async def _keep(attempt: Attempt, commands: Commands, target_sha: str) -> None:
         await attempt.parts.progress.guard(tx, attempt.claim)
         for kind, content in kept:
             await artifacts.keep(tx, attempt.claim.run.id, kind, content)
+    commands.kept = True
 
 
-async def _push(attempt: Attempt, commands: Commands, head: str) -> None:
+async def _push(attempt: Attempt, commands: Commands, head: str, *, expected: str | None) -> None:
     """Pushes, unless somebody else moved the branch meanwhile."""
     branch = attempt.claim.session.branch
-    expected = await resolve(commands, f"refs/remotes/origin/{branch}") or ""
-    lease = f"--force-with-lease=refs/heads/{branch}:{expected}"
+    lease = f"--force-with-lease=refs/heads/{branch}:{expected or ''}"
     argv = [*SAFE_GIT, "push", "--quiet", "--no-verify", lease, "--", "origin", f"HEAD:refs/heads/{branch}"]
     ended = await commands.run(StepName.PUBLISH, argv)
     if ended.exit_code != 0:

@@ -56,7 +56,7 @@ async def work(parts: Parts, run_id: str, facts: dict[str, Any]) -> dict[str, An
             body = _phases(attempt, commands, facts, token if parts.settings.login_mode else Secret(credential))
             return asdict(await supervise(attempt, body, seconds=seconds))
         except (RunCancelled, RunFailure) as end:
-            if commands.checked_out:
+            if commands.checked_out and not commands.kept:
                 await _salvage(attempt, sandbox, output, facts, end)
             raise
         finally:
