@@ -37,10 +37,11 @@ async def test_a_poisoned_checkout_harms_only_its_own_sandbox(service: Rig, alic
     marker = Path(f"/tmp/gitward-pwned-{secrets.token_hex(8)}")
     evil = f"touch {marker}"
     poison = f"""
-        for key in core.fsmonitor diff.evil.command core.sshCommand core.pager gpg.program uploadpack.packObjectsHook; do
+        for key in core.fsmonitor diff.evil.command core.sshCommand core.pager gpg.program core.editor; do
           git config $key '{evil}'
         done
-        git config filter.evil.clean '{evil}; cat'; git config credential.helper '!{evil}'; git config commit.gpgSign true
+        git config filter.evil.clean '{evil}; cat'; git config credential.helper '!{evil}'
+        git config commit.gpgSign true
         for hook in pre-commit prepare-commit-msg commit-msg post-commit pre-push post-checkout post-index-change; do
           printf '#!/bin/sh\\n{evil}; exit 1\\n' > .git/hooks/$hook; chmod +x .git/hooks/$hook
         done
