@@ -65,6 +65,16 @@ def token(
 
 
 @app.command()
+def doctor() -> None:
+    """Look whether this machine can do the work, and which limits of the sandbox hold."""
+    from gitward.cli.doctor import run
+    from gitward.settings import TokenReader, load_settings
+
+    settings = load_settings()
+    raise typer.Exit(run(settings, TokenReader(settings.github_token_file)))
+
+
+@app.command()
 def demo(
     command: Annotated[
         str | None, typer.Option("--command", help="What runs in the demo repository; see the default by --help.")

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,13 +28,13 @@ from gitward.github.credentials import TokenSource
 from gitward.jobs import login
 from gitward.jobs.parts import JobSettings, Parts
 from gitward.jobs.run_session import run_session
-from gitward.sandboxes import Limits
+from gitward.sandboxes import Guard, Limits
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.sessions.journal import Journal
 from gitward.sessions.progress import Progress
 from gitward.sessions.service import SessionService
 from gitward.sessions.waiting import RunLimits
-from gitward.settings import Credentials, MiB, Settings, TokenReader
+from gitward.settings import Credentials, LimitsMode, MiB, Settings, TokenReader
 from gitward.store.database import Database
 from gitward.store.migrate import migrate
 from gitward.store.notify import Notifier
@@ -63,6 +63,8 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
         sandboxes = BubblewrapEngine(slots=settings.max_runs, tool_paths=settings.tool_paths)
         await sandboxes.start()
         stack.push_async_callback(sandboxes.stop)
+        guards = await sandboxes.probe()
+        _check_limits(settings, guards)
         broker = Broker(broker_config(settings))
         await broker.start()
         stack.push_async_callback(broker.stop)
@@ -110,7 +112,7 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
                 limits=RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user),
             ),
             verifier=Verifier(public_key(key), audience=settings.oidc_audience),
-            checks=partial(_checks, database),
+            checks=partial(_checks, database, guards),
             stopping=stopping,
             repo_globs=settings.repo_globs,
         )
@@ -166,12 +168,28 @@ def job_settings(settings: Settings, base_url: str) -> JobSettings:
     )
 
 
-async def _checks(database: Database) -> list[Check]:
-    """What `/ready` tells."""
+def _check_limits(settings: Settings, guards: Sequence[Guard]) -> None:
+    """:raises SettingsError: GITWARD_LIMITS is strict, and a limit cannot hold on this machine."""
+    missing = [guard for guard in guards if guard.holds == "none"]
+    if settings.limits is LimitsMode.STRICT and missing:
+        raise SettingsError(
+            [f"GITWARD_LIMITS: strict, but the limit {each.name} cannot hold here: {each.remedy}" for each in missing]
+        )
+    for guard in missing:
+        log.warning("The limit %s cannot hold on this machine: %s", guard.name, guard.remedy)
+
+
+async def _checks(database: Database, guards: Sequence[Guard]) -> list[Check]:
+    """What `/ready` tells: what must work, and which limits hold."""
+    limits = [Check(name=f"limit {each.name}", ok=True, detail=f"{each.holds}: {each.how}") for each in guards]
+    return [await _database_answers(database), *limits]
+
+
+async def _database_answers(database: Database) -> Check:
     try:
         async with asyncio.timeout(5):
             await database.ping()
     except (SQLAlchemyError, OSError) as error:
         log.warning("The database does not answer: %s", type(error).__name__)
-        return [Check(name="database", ok=False, detail="The database does not answer.")]
-    return [Check(name="database", ok=True, detail="The database answers.")]
+        return Check(name="database", ok=False, detail="The database does not answer.")
+    return Check(name="database", ok=True, detail="The database answers.")

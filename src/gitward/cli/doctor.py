@@ -1,0 +1,87 @@
+"""`gitward doctor`: can this machine do the work, and which limits does it hold."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from gitward.cli.wiring import prepare_data_dir
+from gitward.errors import EXIT_CODE, Exit, SettingsError
+from gitward.sandboxes import SandboxError
+from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.settings import LimitsMode, Settings, TokenReader
+from gitward.store.database import Database
+
+_TOOLS = {"git": "git", "gh": "gh", "git-lfs": "git-lfs", "bwrap": "bubblewrap"}  # program: Debian package
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+async def _examine(settings: Settings, tokens: TokenReader) -> AsyncIterator[Finding]:
+    for program, package in _TOOLS.items():
+        path = shutil.which(program)
+        missing = f"not found; on Debian: apt-get install {package}"
+        yield Finding(name=program, ok=path is not None, detail=path or missing)
+    yield _token(tokens)
+    yield await _storage(settings)
+    engine = BubblewrapEngine(slots=1, tool_paths=settings.tool_paths)
+    try:
+        await engine.start()
+    except SandboxError as error:
+        yield Finding(name="sandbox", ok=False, detail=str(error))
+        return
+    try:
+        yield Finding(name="sandbox", ok=True, detail="a command ran in bubblewrap")
+        for guard in await engine.probe():
+            ok = guard.holds != "none" or settings.limits is LimitsMode.BEST_EFFORT
+            remedy = f" ({guard.remedy})" if guard.remedy else ""
+            yield Finding(name=f"limit: {guard.name}", ok=ok, detail=f"{guard.holds}: {guard.how}{remedy}")
+    finally:
+        await engine.stop()
+
+
+def _token(tokens: TokenReader) -> Finding:
+    try:
+        found = tokens.read()
+    except (OSError, UnicodeDecodeError) as error:
+        return Finding(name="token", ok=False, detail=f"GITHUB_TOKEN_FILE cannot be read ({type(error).__name__})")
+    if found is None:
+        return Finding(name="token", ok=False, detail="GITHUB_TOKEN is not set; runs will fail with token_missing")
+    return Finding(name="token", ok=True, detail=f"found in {found[1]}")
+
+
+async def _storage(settings: Settings) -> Finding:
+    try:
+        prepare_data_dir(settings.data_dir)
+        database = Database(settings.effective_database_url)
+    except SettingsError as error:
+        return Finding(name="storage", ok=False, detail=str(error))
+    try:
+        await database.ping()
+    except Exception as error:  # noqa: BLE001 -- the edge: whatever the driver raises is the finding
+        return Finding(name="storage", ok=False, detail=f"the database does not answer ({type(error).__name__})")
+    finally:
+        await database.stop()
+    return Finding(name="storage", ok=True, detail=f"{settings.data_dir} and its database can be used")
+
+
+async def _report(settings: Settings, tokens: TokenReader) -> int:
+    well = True
+    async for finding in _examine(settings, tokens):
+        well = well and finding.ok
+        print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name:<18} {finding.detail}", flush=True)
+    return EXIT_CODE[Exit.SUCCEEDED if well else Exit.FAILED]
+
+
+def run(settings: Settings, tokens: TokenReader) -> int:
+    """The exit code: 0 when runs can succeed here."""
+    return asyncio.run(_report(settings, tokens))
