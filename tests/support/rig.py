@@ -96,7 +96,9 @@ class Client:
     def __init__(self, http: httpx.AsyncClient) -> None:
         self.http = http
 
-    async def post(self, path: str, body: Json | None = None, status: int = 201, **headers: str) -> Json:
+    async def post(
+        self, path: str, body: Json | None = None, *, status: int = 201, headers: dict[str, str] | None = None
+    ) -> Json:
         answer = await self.http.post(path, json=body, headers=headers)
         assert answer.status_code == status, answer.text
         parsed: Json = answer.json()
