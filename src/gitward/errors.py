@@ -164,11 +164,14 @@ class Internal(RequestError):
 class RunFailure(GitwardError):
     """A run cannot succeed. `message` is one sentence that says what to do next."""
 
-    def __init__(self, reason: Reason, message: str, *, exit_code: int | None = None) -> None:
+    def __init__(
+        self, reason: Reason, message: str, *, exit_code: int | None = None, head_sha: str | None = None
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
-        self.exit_code = exit_code  # of the instruction's command, for `task_failed`
+        self.exit_code = exit_code  # of the instruction's command
+        self.head_sha = head_sha  # of work that was committed, though it could not be pushed
 
 
 class PolicyDenied(GitwardError):

@@ -12,7 +12,7 @@ from typing import NoReturn
 from urllib.parse import quote
 
 MASK = "***"
-SHORTEST = 8  # characters; below this a value is no secret, and masking it would garble ordinary text
+SHORTEST = 8  # bytes; below this a value is no secret, and masking it would garble ordinary text
 
 
 class Secret:
@@ -24,7 +24,7 @@ class Secret:
         self._value = value
 
     def __repr__(self) -> str:
-        return "Secret(***)"
+        return MASK
 
     def __str__(self) -> str:
         return MASK
@@ -36,7 +36,7 @@ class Secret:
         return bool(self._value)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
+        return isinstance(other, Secret) and hmac.compare_digest(_bytes(self), _bytes(other))
 
     __hash__ = None  # type: ignore[assignment]  # a hash of a secret is a fingerprint of it
 
@@ -56,12 +56,12 @@ def masked_forms(secret: Secret) -> tuple[bytes, ...]:
     each of the three offsets at which it may fall inside a longer base64 text (the unstable first and last
     characters cut off).
     """
-    value = secret._value.encode()
+    value = _bytes(secret)
     if len(value) < SHORTEST:
         return ()
     forms = {
         value,
-        quote(secret._value, safe="").encode(),
+        quote(value, safe="").encode(),
         value.hex().encode(),
         value.hex().upper().encode(),
     }
@@ -73,3 +73,8 @@ def masked_forms(secret: Secret) -> tuple[bytes, ...]:
             end = len(text) if (offset + len(value)) % 3 == 0 else len(text) - 1
             forms.add(text[start:end])
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+
+def _bytes(secret: Secret) -> bytes:
+    """As it stood in the environment or a file, whatever its encoding."""
+    return secret._value.encode("utf-8", "surrogateescape")

@@ -7,19 +7,21 @@ GITWARD_. Values come from the environment, then from a file `.env` in the worki
 from __future__ import annotations
 
 import os
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from gitward.errors import SettingsError
+from gitward.errors import GitwardError, SettingsError
 from gitward.secrets import Secret
 
 DOTENV = ".env"
+_URL = re.compile(r"[\x21-\x7e]+")  # a host in another script is written in its ASCII form
 
 
 class Credentials(StrEnum):
@@ -42,11 +44,20 @@ class LimitsMode(StrEnum):
 
 def _url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not _URL.fullmatch(value):
         raise ValueError("must be an address such as https://github.com")
+    if not _has_a_port(parts):
+        raise ValueError("must have a port between 1 and 65535, or none")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must be an address without user name, password, query or fragment")
     return value.rstrip("/")
+
+
+def _has_a_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _https_url(value: str) -> str:
@@ -55,8 +66,23 @@ def _https_url(value: str) -> str:
     return _url(value)
 
 
+def _file(value: Path) -> Path:
+    if not value.is_file():
+        raise ValueError("must be a file that exists")
+    return value
+
+
+def _line(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("must be one line of printable characters")
+    return value
+
+
 Url = Annotated[str, AfterValidator(_url)]
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
+AbsolutePath = Annotated[Path, AfterValidator(lambda value: value.expanduser().absolute())]
+ExistingFile = Annotated[Path, AfterValidator(_file)]
+Line = Annotated[str, AfterValidator(_line)]
 MiB = 1024 * 1024
 
 
@@ -68,9 +94,12 @@ def _default_data_dir() -> Path:
 
 
 class Settings(BaseSettings):
-    """What an operator can set. The table in docs/settings.md is made from these fields."""
+    """What an operator can set. The table in docs/settings.md is made from these fields.
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True)
+    They are read by their alias alone and in this spelling: many a shell exports a HOST or PORT that is not ours.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, case_sensitive=True)
 
     github_server_url: HttpsUrl = Field(
         "https://github.com",
@@ -82,7 +111,7 @@ class Settings(BaseSettings):
         alias="GITHUB_API_URL",
         description="GitHub's REST API as seen from inside the sandbox; Enterprise Server has it at /api/v3.",
     )
-    github_token_file: Path | None = Field(
+    github_token_file: AbsolutePath | None = Field(
         None,
         alias="GITHUB_TOKEN_FILE",
         description="A file with the token, read again for every run, so that it can be rotated without a restart.",
@@ -97,12 +126,12 @@ class Settings(BaseSettings):
         alias="GITWARD_UPSTREAM_API_URL",
         description="The same for the REST API. Default: GITHUB_API_URL.",
     )
-    ssl_cert_file: Path | None = Field(
+    ssl_cert_file: ExistingFile | None = Field(
         None,
         alias="SSL_CERT_FILE",
         description="Certificates (PEM) that are trusted for connections to GitHub. Default: the system's.",
     )
-    data_dir: Path = Field(
+    data_dir: AbsolutePath = Field(
         default_factory=_default_data_dir,
         alias="GITWARD_DATA_DIR",
         description="Database, key and workspaces. Default: /var/lib/gitward as root, else the XDG data folder.",
@@ -156,10 +185,10 @@ class Settings(BaseSettings):
         alias="GITWARD_REPOS",
         description="Repositories that sessions may name: globs such as `acme/*`, separated by commas. Empty: all.",
     )
-    commit_name: str | None = Field(
+    commit_name: Line | None = Field(
         None, alias="GITWARD_COMMIT_NAME", description="Author of commits. Default: the token's owner."
     )
-    commit_email: str | None = Field(
+    commit_email: Line | None = Field(
         None,
         alias="GITWARD_COMMIT_EMAIL",
         description="Their address. Default: the token owner's noreply address.",
@@ -200,11 +229,14 @@ class Settings(BaseSettings):
 def load_settings(**overrides: Any) -> Settings:
     """The settings of this process.
 
+    :param overrides: by their names in the environment; they come before all else.
     :raises SettingsError: one line for each wrong or unknown setting.
     """
-    problems = [f"{name}: there is no such setting; see docs/settings.md" for name in _unknown_names()]
     try:
+        problems = [f"{name}: there is no such setting; see docs/settings.md" for name in _unknown_names()]
         settings = Settings(_env_file=DOTENV, **overrides)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{DOTENV}: cannot be read ({type(error).__name__})"]) from None
     except ValidationError as error:
         problems += [_problem(detail["loc"], detail["msg"]) for detail in error.errors(include_input=False)]
         raise SettingsError(problems) from None
@@ -238,31 +270,56 @@ class TokenOrigin(StrEnum):
     FILE = "GITHUB_TOKEN_FILE"
 
 
+class TokenUnreadable(GitwardError):
+    """There is something where a token should be, but no token. The text says what to mend and quotes nothing."""
+
+
 class TokenReader:
     """Finds GITHUB_TOKEN. Exported: sealed when this reader is made. In `.env` or a file: read at every call."""
 
     def __init__(self, token_file: Path | None) -> None:
-        exported = os.environ.pop("GITHUB_TOKEN", "")  # no child of this process shall inherit it
+        exported = os.environ.pop("GITHUB_TOKEN", "").strip()  # no child of this process shall inherit it
         self._exported = Secret(exported) if exported else None
+        self._exported_is_sound = _is_sound(exported)
         self._file = token_file
 
     def read(self) -> tuple[Secret, TokenOrigin] | None:
         """The token and where it was found, or None. Blocks on a small file.
 
-        :raises OSError: GITHUB_TOKEN_FILE is set and cannot be read.
+        :raises TokenUnreadable: the file cannot be read, or what stands there cannot be a token.
         """
         if self._exported is not None:
+            if not self._exported_is_sound:
+                raise TokenUnreadable(f"GITHUB_TOKEN holds {_UNSOUND}")
             return self._exported, TokenOrigin.ENVIRONMENT
-        if self._file is not None:
-            value = self._file.read_text().strip()
-            return (Secret(value), TokenOrigin.FILE) if value else None
-        value = dotenv_values(DOTENV).get("GITHUB_TOKEN") or ""
-        return (Secret(value), TokenOrigin.DOTENV) if value else None
+        origin = TokenOrigin.DOTENV if self._file is None else TokenOrigin.FILE
+        try:
+            value = _from_dotenv() if self._file is None else self._file.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise TokenUnreadable(f"{origin} cannot be read ({type(error).__name__}); mend it.") from None
+        value = value.strip()
+        if not value:
+            return None
+        if not _is_sound(value):
+            raise TokenUnreadable(f"{origin} holds {_UNSOUND}")
+        return Secret(value), origin
+
+
+_UNSOUND = "characters that no token has, such as a space or a line break; set it to the token alone."
+
+
+def _is_sound(value: str) -> bool:
+    """Whether it can stand in a header. It need not look like a token of today."""
+    return value.isascii() and value.isprintable() and " " not in value
+
+
+def _from_dotenv() -> str:
+    return dotenv_values(DOTENV).get("GITHUB_TOKEN") or ""
 
 
 def exported_token() -> str | None:
     """GITHUB_TOKEN as it is exported, unsealed: for the demo alone, which plays GitHub and must know it."""
-    return os.environ.get("GITHUB_TOKEN") or None
+    return os.environ.get("GITHUB_TOKEN", "").strip() or None
 
 
 def clean_environment(**extra: str) -> dict[str, str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 from fastapi import APIRouter
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response
 
 from gitward.api.auth import Caller
 from gitward.api.problems import documented
@@ -19,44 +17,39 @@ router = APIRouter(prefix="/sessions", tags=["artifacts"])
 _PROBLEMS = documented(Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.INVALID_REQUEST)
 
 
-class TextResponse(StreamingResponse):
+class TextResponse(Response):
     """Content that came out of a sandbox: shown as plain text, never guessed to be anything else."""
 
     media_type = "text/plain"
 
 
-class MailboxResponse(StreamingResponse):
+class MailboxResponse(Response):
     media_type = "application/mbox"
 
 
 @router.get("/{session_id}/diff", response_class=TextResponse, responses=_PROBLEMS)
 async def diff(session_id: str, caller: Caller, served: Served) -> TextResponse:
     """What the branch changed against its target, as `git diff` shows it."""
-    run_id = await _latest(served, caller, session_id, ArtifactKind.DIFF)
-    return TextResponse(_pieces(served, run_id, ArtifactKind.DIFF), headers={"X-Content-Type-Options": "nosniff"})
+    content = await _latest(served, caller, session_id, ArtifactKind.DIFF)
+    return TextResponse(content, headers={"X-Content-Type-Options": "nosniff"})
 
 
 @router.get("/{session_id}/patch", response_class=MailboxResponse, responses=_PROBLEMS)
 async def patch(session_id: str, caller: Caller, served: Served) -> MailboxResponse:
     """The branch's commits as a mailbox for `git am`; kept also when the push failed or the run was cancelled."""
-    run_id = await _latest(served, caller, session_id, ArtifactKind.PATCH)
+    content = await _latest(served, caller, session_id, ArtifactKind.PATCH)
     headers = {
         "Content-Disposition": f'attachment; filename="{session_id}.mbox"',
         "X-Content-Type-Options": "nosniff",
     }
-    return MailboxResponse(_pieces(served, run_id, ArtifactKind.PATCH), headers=headers)
+    return MailboxResponse(content, headers=headers)
 
 
-async def _latest(served: Services, owner: Owner, session_id: str, kind: ArtifactKind) -> str:
+async def _latest(served: Services, owner: Owner, session_id: str, kind: ArtifactKind) -> bytes:
+    """The whole of it (10 MiB at most): a client that reads slowly must not hold a connection to the database."""
     async with served.database.snapshot() as tx:
         await served.sessions.get_session(tx, owner, session_id)
         run_id = await artifacts.latest(tx, session_id, kind)
-    if run_id is None:
-        raise NotFound(f"This session has no {kind}: none of its runs has changed anything yet.")
-    return run_id
-
-
-async def _pieces(served: Services, run_id: str, kind: ArtifactKind) -> AsyncIterator[bytes]:
-    async with served.database.snapshot() as tx:
-        async for piece in artifacts.read(tx, run_id, kind):
-            yield piece
+        if run_id is None:
+            raise NotFound(f"This session has no {kind}: none of its runs has changed anything yet.")
+        return b"".join([piece async for piece in artifacts.read(tx, run_id, kind)])

@@ -55,7 +55,7 @@ class Verifier:
                 leeway=LEEWAY_SECONDS,
                 options={"require": _REQUIRED},
             )
-        except (jwt.PyJWTError, ValueError, RecursionError) as error:
+        except (jwt.PyJWTError, ValueError, OverflowError, RecursionError) as error:
             raise Unauthenticated(_sentence(error)) from None
         return _owner(claims)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
@@ -47,7 +48,7 @@ async def events(
         if run_id is not None:
             await served.sessions.get_run(tx, caller, session_id, run_id)
         items = await served.sessions.events(tx, caller, session_id, after=after, limit=limit, run_id=run_id)
-    if "text/event-stream" in request.headers.get("accept", ""):
+    if "text/event-stream" in request.headers.get("accept", "").lower():
         lines = _live(served, caller, session_id, after, run_id)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
@@ -70,22 +71,22 @@ async def _live(
 ) -> AsyncIterator[bytes]:
     """Rows after the cursor, then the next ones as they are committed. Ends with the run, or with the server."""
     yield b": connected\n\n"
-    silent = 0.0
+    clock = asyncio.get_running_loop().time
+    spoken = clock()
     with served.notifier.subscribe(session_id) as news:
         while not served.stopping.is_set():
             page, ended = await _next(served, owner, session_id, after, run_id)
             for event in page:
                 yield _line(event)
             if page:
-                after, silent = page[-1].seq, 0.0
+                after, spoken = page[-1].seq, clock()
+            elif clock() - spoken >= KEEP_ALIVE_SECONDS:
+                yield b": keep-alive\n\n"
+                spoken = clock()
             if ended and len(page) < STREAM_PAGE:
                 return
-            if len(page) == STREAM_PAGE or await news.wait(POLL_SECONDS):
-                continue
-            silent += POLL_SECONDS
-            if silent >= KEEP_ALIVE_SECONDS:
-                yield b": keep-alive\n\n"
-                silent = 0.0
+            if len(page) < STREAM_PAGE:
+                await news.wait(POLL_SECONDS)
 
 
 async def _next(

@@ -6,6 +6,7 @@ body is taken as JSON whatever its content type says, because `curl -d` says it 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -17,6 +18,7 @@ from gitward.errors import InvalidRequest, RequestError, TooLarge, Unavailable
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/docs", "/openapi.json", "/docs/oauth2-redirect"})
 MAX_BODY = 1024 * 1024  # bytes
+BODY_SECONDS = 60.0
 MAX_DEPTH = 32  # of nested objects and arrays
 
 
@@ -28,13 +30,16 @@ class Gate:
         self._verifier = verifier
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # there are none here
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         try:
             if scope["path"] not in OPEN_PATHS:
                 scope["gitward.owner"] = self._verifier.owner(_header(scope, b"authorization"))
-            body = await _read(receive)
+            body = await _read_in_time(receive)
             if body:
                 _check_json(body)
                 scope["headers"] = _as_json(scope["headers"])
@@ -51,6 +56,14 @@ def _header(scope: Scope, name: bytes) -> str | None:
 
 def _as_json(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [*((k, v) for k, v in headers if k != b"content-type"), (b"content-type", b"application/json")]
+
+
+async def _read_in_time(receive: Receive) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _read(receive)
+    except TimeoutError:
+        raise InvalidRequest(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
 
 
 async def _read(receive: Receive) -> bytes:
@@ -80,10 +93,11 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 def _check_json(body: bytes) -> None:
     """Refuses what parsers disagree about: duplicate names, NaN, unpaired surrogates, endless depth."""
     try:
-        value = json.loads(body, object_pairs_hook=_unique, parse_constant=_no_constant)
+        # As text, because `json` would guess UTF-16 and UTF-32 from bytes; a byte order mark is let pass.
+        value = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_no_constant)
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        raise InvalidRequest("The body is not a JSON document.") from None
+        raise InvalidRequest("The body is not a JSON document in UTF-8.") from None
     if _depth(value) > MAX_DEPTH:
         raise InvalidRequest(f"The body is nested deeper than {MAX_DEPTH} levels.")
 

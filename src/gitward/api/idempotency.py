@@ -22,6 +22,9 @@ async def recall(tx: Transaction, owner: Owner, key: str, *, method: str, body: 
 
     :raises IdempotencyKeyReused: the key came with another request.
     """
+    if tx.connection.dialect.name == "postgresql":  # of two at once, the second waits for the first one's answer
+        number = int.from_bytes(hashlib.sha256(repr((owner, key)).encode()).digest()[:8], signed=True)
+        await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
     await tx.execute(sa.delete(_keys).where(*_mine(owner, key), _keys.c.created_at < now() - LIFETIME))
     row = (await tx.execute(sa.select(_keys).where(*_mine(owner, key)))).first()
     if row is None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -25,14 +26,18 @@ def load_or_make_key(data_dir: Path) -> Ed25519PrivateKey:
     :raises SettingsError: others may read the file, or it holds no Ed25519 key.
     """
     path = data_dir / _FILE
-    if not path.exists():
-        _write_new(path)
-    mode = stat.S_IMODE(path.stat().st_mode)
+    try:
+        if not path.exists():
+            _write_new(path)
+        mode = stat.S_IMODE(path.stat().st_mode)
+        content = path.read_bytes()
+    except OSError as error:
+        raise SettingsError([f"{path}: cannot be read or made: {error.strerror}"]) from None
     if mode & 0o077:
         raise SettingsError([f"{path}: others may read this key (mode {mode:04o}); run: chmod 600 {path}"])
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except ValueError:
+        key = serialization.load_pem_private_key(content, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it has a passphrase
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise SettingsError([f"{path}: is not an Ed25519 key; remove it, and a new one is made at the next start"])

@@ -10,13 +10,17 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from gitward.errors import HTTP_STATUS, Code, FieldError, InvalidRequest, RequestError
+from gitward.errors import HTTP_STATUS, Code, FieldError, InvalidRequest, RequestError, Unavailable
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 50  # rejected values that one answer lists
+MAX_FIELD = 100  # characters; a name that the caller made up is cut there
 
 
 class FieldProblem(BaseModel):
@@ -49,7 +53,7 @@ def problem(error: RequestError) -> JSONResponse:
     if error.code is Code.UNAUTHENTICATED:
         text = error.detail.replace("\\", "").replace('"', "'")
         headers["WWW-Authenticate"] = f'Bearer realm="gitward", error="invalid_token", error_description="{text}"'
-    if error.code is Code.TOO_MANY_REQUESTS:
+    if error.code in {Code.TOO_MANY_REQUESTS, Code.UNAVAILABLE}:
         headers["Retry-After"] = "1"
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
@@ -61,14 +65,6 @@ def documented(*codes: Code) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
-class _Framework(RequestError):
-    """An error that Starlette itself raised."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-
-
 def install(app: FastAPI) -> None:
     """Makes every error that leaves the application a problem document."""
 
@@ -78,8 +74,16 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _validation(_: Request, error: RequestValidationError) -> JSONResponse:
-        errors = [FieldError(field=_field(each["loc"]), message=_message(each)) for each in error.errors()]
+        shown = error.errors()[:MAX_ERRORS]
+        errors = [FieldError(field=_field(each["loc"]), message=_message(each)) for each in shown]
         return problem(InvalidRequest("The request has values that are not allowed.", errors=errors))
+
+    async def _no_database(request: Request, error: Exception) -> JSONResponse:
+        log.warning("%s %s: the database does not answer", request.method, request.url.path, exc_info=error)
+        return problem(Unavailable("The database does not answer in time; try again."))
+
+    for kind in (OperationalError, PoolTimeout, TimeoutError):
+        app.add_exception_handler(kind, _no_database)
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> JSONResponse:
@@ -111,7 +115,7 @@ def install(app: FastAPI) -> None:
 
 def _field(location: tuple[int | str, ...]) -> str:
     """`("body", "labels", 0)` → `labels.0`; the name alone for parameters and headers."""
-    return ".".join(str(part) for part in location[1:]) or str(location[0])
+    return (".".join(str(part) for part in location[1:]) or str(location[0]))[:MAX_FIELD]
 
 
 def _message(error: dict[str, Any]) -> str:

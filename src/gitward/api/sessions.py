@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response, status
+from fastapi.responses import JSONResponse
 
 from gitward.api import idempotency
 from gitward.api.auth import Caller
 from gitward.api.problems import documented
 from gitward.api.services import Served, Services
-from gitward.api.shapes import InstructionIn, RunOut, SessionIn, SessionOut, SessionPage, SessionPatch
+from gitward.api.shapes import (
+    InstructionIn,
+    Label,
+    Repository,
+    RunOut,
+    SessionIn,
+    SessionOut,
+    SessionPage,
+    SessionPatch,
+)
 from gitward.errors import Code, FieldError, InvalidRequest
-from gitward.sessions.model import RunState
+from gitward.sessions.model import RunState, Session
 from gitward.sessions.queries import SessionFilter
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
@@ -36,33 +46,47 @@ Key = Annotated[
 ]
 
 
-@router.post("", status_code=201, responses=documented(
+@router.post("", status_code=201, response_model=SessionOut, responses=documented(
     Code.UNAUTHENTICATED, Code.INVALID_REQUEST, Code.CONFLICT, Code.TOO_LARGE, Code.UNAVAILABLE
 ))  # fmt: skip
 async def create_session(
     request: Request, body: SessionIn, caller: Caller, served: Served, key: Key = None
-) -> SessionOut:
-    """Creates a session with its first run queued."""
-    _check_repo(served, body.repo)
+) -> Response:
+    """Creates a session with its first run queued. `Location` is the session's address."""
+    _check_repositories(served, body.repo, body.submodules)
     raw = await request.body()
     async with served.database.transaction() as tx:
         if key is not None:
             earlier = await idempotency.recall(tx, caller, key, method="POST /sessions", body=raw)
             if earlier is not None:
-                return SessionOut.model_validate(earlier)
+                return _created(earlier)
         session = await served.sessions.create_session(tx, caller, body.new_session())
-        answer = SessionOut.of(session)
+        answer = SessionOut.of(session).model_dump(mode="json")
         if key is not None:
-            stored = json.loads(answer.model_dump_json())
-            await idempotency.remember(tx, caller, key, method="POST /sessions", body=raw, answer=stored)
-    return answer
+            await idempotency.remember(tx, caller, key, method="POST /sessions", body=raw, answer=answer)
+    return _created(answer)
 
 
-def _check_repo(served: Services, repo: str) -> None:
+def _created(session: dict[str, Any]) -> Response:
+    return JSONResponse(session, status_code=201, headers={"Location": f"/sessions/{session['id']}"})
+
+
+def _check_repositories(served: Services, repo: str, submodules: Sequence[str]) -> None:
+    """:raises InvalidRequest: the operator's token is not for one of these repositories."""
     globs = served.repo_globs
-    if globs and not any(fnmatchcase(repo.lower(), glob) for glob in globs):
-        message = f"must be one of the repositories that this server serves: {', '.join(globs)}"
-        raise InvalidRequest("This repository is not served here.", errors=[FieldError(field="repo", message=message)])
+    message = f"must be one of the repositories that this server serves: {', '.join(globs)}"
+    errors = [
+        FieldError(field=field, message=message)
+        for field, name in [("repo", repo), *(("submodules", name) for name in submodules)]
+        if globs and not any(fnmatchcase(name.lower(), glob) for glob in globs)
+    ]
+    if errors:
+        raise InvalidRequest("This repository is not served here.", errors=errors)
+
+
+def _check_session(served: Services, session: Session) -> None:
+    """The operator may have narrowed the setting since the session was made."""
+    _check_repositories(served, session.repo, session.submodules)
 
 
 @router.get("", responses=documented(Code.UNAUTHENTICATED, Code.INVALID_REQUEST))
@@ -70,8 +94,8 @@ async def list_sessions(
     caller: Caller,
     served: Served,
     state: RunState | None = None,
-    repo: Annotated[str | None, Query(max_length=200)] = None,
-    label: Annotated[str | None, Query(max_length=50)] = None,
+    repo: Annotated[Repository | None, Query()] = None,
+    label: Annotated[Label | None, Query()] = None,
     archived: bool | None = None,
     cursor: Annotated[str | None, Query(max_length=300)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -116,6 +140,7 @@ async def cancel_session(session_id: SessionId, caller: Caller, served: Served) 
 async def add_run(session_id: SessionId, body: InstructionIn, caller: Caller, served: Served) -> RunOut:
     """A follow-up on the same branch, after the session's other runs."""
     async with served.database.transaction() as tx:
+        _check_session(served, await served.sessions.get_session(tx, caller, session_id))
         return RunOut.of(await served.sessions.add_run(tx, caller, session_id, body.instruction()))
 
 
@@ -130,4 +155,5 @@ async def get_run(session_id: SessionId, run_id: str, caller: Caller, served: Se
 async def retry_run(session_id: SessionId, run_id: str, caller: Caller, served: Served) -> RunOut:
     """A new run with the instruction of an ended one."""
     async with served.database.transaction() as tx:
+        _check_session(served, await served.sessions.get_session(tx, caller, session_id))
         return RunOut.of(await served.sessions.retry(tx, caller, session_id, run_id))

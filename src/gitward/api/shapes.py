@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from gitward.github.names import BRANCH_RULE, REPOSITORY_RULE, is_branch, is_repository
 from gitward.sessions.model import (
+    Environment,
     Event,
     EventType,
     Instruction,
@@ -26,7 +28,9 @@ from gitward.telemetry.redaction import Redactor
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _RESERVED_ENV = ("GIT_", "GH_", "GITHUB_", "LD_")
-_LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}\Z")
+_LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z")  # '_' is in the names of enterprise-managed users
+_JOINERS = "\u200c\u200d"  # of emoji and of some scripts; other format characters can hide or reorder text
+MAX_BYTES = 65_536  # of one text; Linux takes 131,072 bytes as one argument or variable
 
 
 def _repository(value: str) -> str:
@@ -44,18 +48,26 @@ def _branch(value: str) -> str:
 def _text(value: str) -> str:
     if "\0" in value:
         raise ValueError("must not contain NUL")
+    if not value.strip():
+        raise ValueError("must not be blank")
+    if len(value.encode()) > MAX_BYTES:
+        raise ValueError(f"must be at most {MAX_BYTES} bytes long in UTF-8")
     return value
 
 
 def _line(value: str) -> str:
-    if not value.strip() or not value.isprintable():
+    if not value.strip() or not all(map(_is_shown, value)):
         raise ValueError("must be one line of printable characters")
     return value.strip()
 
 
+def _is_shown(character: str) -> bool:
+    return character in _JOINERS or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
 def _login(value: str) -> str:
     if not _LOGIN.match(value):
-        raise ValueError("must be a GitHub user name: letters, digits and hyphens")
+        raise ValueError("must be a GitHub user name: letters, digits, '-' and '_'")
     return value
 
 
@@ -66,8 +78,8 @@ def _env(value: dict[str, str]) -> dict[str, str]:
             raise ValueError("a name must be letters, digits and '_', not beginning with a digit")
         if name.upper().startswith(_RESERVED_ENV):
             raise ValueError(f"names that begin with {', '.join(_RESERVED_ENV)} are reserved")
-        if "\0" in text or len(text) > 32_768:
-            raise ValueError("a value must be at most 32768 characters without NUL")
+        if "\0" in text or len(text.encode()) > MAX_BYTES:
+            raise ValueError(f"a value must be at most {MAX_BYTES} bytes long in UTF-8, without NUL")
         if redactor.text(text) != text:
             raise ValueError("a value looks like a GitHub token; env is stored, so it must not hold one")
     return value
@@ -108,11 +120,12 @@ class InstructionIn(_Request):
     commit_message: LongText | None = None
     publish: PublishIn = PublishIn()
 
-    @model_validator(mode="after")
-    def _one_task(self) -> Self:
-        if self.prompt is not None or self.agent is not None:
+    @field_validator("prompt", "agent")
+    @classmethod
+    def _no_agent(cls, value: str | None) -> str | None:
+        if value is not None:
             raise ValueError("no agent is configured on this server; send a command")
-        return self
+        return value
 
     def instruction(self) -> Instruction:
         return Instruction(
@@ -138,16 +151,20 @@ class SessionIn(InstructionIn):
     branch: Branch | None = Field(None, description="The session's own branch. Default: gitward/<short id>.")
     title: Title | None = None
     labels: Annotated[list[Label], Field(max_length=20)] = []
+    environment: Annotated[Environment, Field(strict=False)] = Field(
+        Environment.HOST, description="Which tools the commands find: those of the worker's machine."
+    )
     submodules: Annotated[list[Repository], Field(max_length=50)] = Field(
         [], description="Further repositories that may be read."
     )
     allow_workflows: bool = Field(False, description="Whether a push may change .github/workflows/.")
 
-    @model_validator(mode="after")
-    def _own_branch(self) -> Self:
-        if self.branch is not None and self.branch == self.target_branch:
-            raise ValueError("branch must not be the target branch")
-        return self
+    @field_validator("branch")
+    @classmethod
+    def _own_branch(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and value == info.data.get("target_branch"):
+            raise ValueError("must not be the target branch")
+        return value
 
     def new_session(self) -> NewSession:
         return NewSession(
@@ -158,6 +175,7 @@ class SessionIn(InstructionIn):
             labels=tuple(self.labels),
             submodules=tuple(self.submodules),
             allow_workflows=self.allow_workflows,
+            environment=self.environment,
             instruction=self.instruction(),
         )
 
@@ -248,6 +266,7 @@ class SessionOut(_Answer):
     branch: str
     title: str
     labels: list[str]
+    environment: Environment
     submodules: list[str]
     allow_workflows: bool
     owner: OwnerOut

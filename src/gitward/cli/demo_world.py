@@ -49,7 +49,7 @@ async def world(token: str | None) -> AsyncIterator[World]:
     token = token or "ghp_" + secrets.token_urlsafe(27).replace("-", "a").replace("_", "b")
     root = Path(tempfile.mkdtemp(prefix="gitward-demo-"))
     root.chmod(0o711)  # the sandbox's own user passes through
-    github = StandIn(root / "github")
+    github = StandIn(root / "github", public_url="https://github.example")  # no link of the demo leads anywhere real
     try:
         await github.start()
         github.add_user(OWNER, name="The Octocat")

@@ -77,7 +77,7 @@ def doctor() -> None:
 @app.command()
 def demo(
     command: Annotated[
-        str | None, typer.Option("--command", help="What runs in the demo repository; see the default by --help.")
+        str | None, typer.Option("--command", help="What runs in the demo repository, instead of a small change.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> None:

@@ -99,7 +99,9 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
             sandboxes=sandboxes,
             settings=job_settings(settings, base_url),
         )
+        await worker.acquire()  # before anything that a worker does to what another one may be using
         await login.wipe_all(parts.settings.workspaces)
+        stack.push_async_callback(_release, parts)
         await worker.start(partial(run_session, parts))
         stack.push_async_callback(worker.stop)
         stopping = asyncio.Event()
@@ -117,6 +119,11 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
             repo_globs=settings.repo_globs,
         )
         yield Service(app=create_app(services), stopping=stopping)
+
+
+async def _release(parts: Parts) -> None:
+    async with parts.database.transaction() as tx:
+        await parts.progress.release(tx)
 
 
 def prepare_data_dir(data_dir: Path) -> None:

@@ -52,9 +52,7 @@ class DbosQueue:
             "app_version": APPLICATION_VERSION,
             "queue_partition_key": partition(owner),
         }
-        await tx.connection.run_sync(
-            lambda connection: self._client.enqueue_in_transaction(connection, options, run_id)
-        )
+        await tx.run_sync(lambda connection: self._client.enqueue_in_transaction(connection, options, run_id))
 
     def close(self) -> None:
         self._client.destroy()

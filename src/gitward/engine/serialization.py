@@ -23,18 +23,18 @@ def _encode(value: Any) -> Any:
     raise TypeError(f"a step may only take and return JSON values, not {type(value).__name__}")
 
 
-def _decode(value: dict[str, Any]) -> Any:
-    return StepError(str(value[_ERROR])) if set(value) == {_ERROR} else value
-
-
 class JsonSerializer(Serializer):
-    """Plain JSON. Tuples come back as lists."""
+    """Plain JSON. Tuples come back as lists, a stored exception as StepError."""
 
     def serialize(self, data: Any) -> str:
-        return json.dumps(data, default=_encode, separators=(",", ":"))
+        """:raises TypeError, ValueError: `data` is neither JSON nor an exception."""
+        if isinstance(data, dict) and set(data) == {_ERROR}:
+            raise TypeError(f"{_ERROR} marks a stored exception")
+        return json.dumps(data, default=_encode, separators=(",", ":"), allow_nan=False)
 
     def deserialize(self, serialized_data: str) -> Any:
-        return json.loads(serialized_data, object_hook=_decode)
+        value = json.loads(serialized_data)
+        return StepError(str(value[_ERROR])) if isinstance(value, dict) and set(value) == {_ERROR} else value
 
     def name(self) -> str:
         return "gitward_json"

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from dbos import DBOS, DBOSClient, DBOSConfig
@@ -23,7 +24,9 @@ log = logging.getLogger(__name__)
 Job = Callable[[str], Awaitable[None]]
 T = TypeVar("T")
 
-MAX_RECOVERY_ATTEMPTS = 5  # after so many losses of its worker a run is in the dead letter list
+# DBOS's own limit also counts orderly restarts, and a workflow that reaches it can no longer be settled. Ours counts
+# losses in the runs' table (sessions.progress) and comes long before.
+MAX_RECOVERY_ATTEMPTS = 10_000
 POLLING_SECONDS = 0.15
 
 
@@ -47,17 +50,28 @@ class Worker:
         self._running: set[asyncio.Task[Any]] = set()
         self._stopping = False
 
-    async def start(self, job: Job) -> None:
-        """Takes the worker's lock, launches DBOS and begins to take runs.
+    async def acquire(self) -> None:
+        """Takes the worker's lock: from here on nobody else works on this database.
 
-        :raises SettingsError: another worker has the SQLite database.
+        :raises SettingsError: another worker has it.
         """
-        self._lock.acquire()
-        await asyncio.to_thread(migrate_engine, self._database)
-        await asyncio.to_thread(self._declare_queue)
-        _launch(self._database, self.executor_id)
-        DBOS.workflow(name=JOB, max_recovery_attempts=MAX_RECOVERY_ATTEMPTS)(self._tracked(job))
-        await recover_orphans(self.executor_id)
+        await asyncio.to_thread(self._lock.acquire)
+
+    async def start(self, job: Job) -> None:
+        """Launches DBOS and begins to take runs.
+
+        `acquire` comes before.
+        """
+        try:
+            await asyncio.to_thread(migrate_engine, self._database)
+            await asyncio.to_thread(self._declare_queue)
+            # Before the launch: a run that DBOS dequeues without knowing the job stays pending for ever.
+            DBOS.workflow(name=JOB, max_recovery_attempts=MAX_RECOVERY_ATTEMPTS)(self._tracked(job))
+            _launch(self._database, self.executor_id)
+            await recover_orphans(self.executor_id)
+        except BaseException:
+            await self.stop()
+            raise
 
     def _declare_queue(self) -> None:
         """Before the launch, because DBOS looks for new queues only once a second."""
@@ -90,12 +104,14 @@ class Worker:
         return run_session
 
     async def stop(self) -> None:
-        """Takes no more runs, ends the running ones and waits; they stay `running` and are taken up at the next start."""
+        """Takes no more runs, ends the running ones and waits; they stay `running`, for the next start to take up."""
         self._stopping = True
         for task in tuple(self._running):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
+        # DBOS made its own threads the loop's, and they are gone with it.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
         self._lock.release()
 
 

@@ -40,9 +40,10 @@ class Answer:
         """GitHub's own words about an error, with the details it gives, 500 characters at most."""
         if not isinstance(self.body, dict):
             return ""
+        errors = self.body.get("errors") or []
         details = [
             str(error["message"] if isinstance(error, dict) and "message" in error else error)
-            for error in self.body.get("errors") or ()
+            for error in (errors if isinstance(errors, list) else [errors])
         ]
         return ": ".join([str(self.body.get("message", "")), *details])[:500]
 

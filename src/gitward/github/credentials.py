@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+from collections import deque
 
 from gitward.errors import Reason, RunFailure
 from gitward.secrets import Secret, reveal
-from gitward.settings import TokenReader
+from gitward.settings import TokenReader, TokenUnreadable
 from gitward.telemetry.logs import know_secrets
 
 log = logging.getLogger(__name__)
 
+_REMEMBERED = 8  # tokens that the log masks after their rotation
 MISSING = "GITHUB_TOKEN environment variable not set"
 
 
@@ -21,23 +23,25 @@ class TokenSource:
 
     def __init__(self, reader: TokenReader) -> None:
         self._reader = reader
+        self._taken: deque[Secret] = deque(maxlen=_REMEMBERED)
 
-    async def take(self) -> Secret:
-        """The token of this moment.
+    async def take(self, *, level: int = logging.DEBUG) -> Secret:
+        """The token of this moment. `level`: of the two lines in the log; a run tells them once.
 
         :raises RunFailure: `token_missing`.
         """
-        log.info("Reading GitHub token from environment variable")
+        log.log(level, "Reading GitHub token from environment variable")
         try:
             found = await asyncio.to_thread(self._reader.read)
-        except (OSError, UnicodeDecodeError) as error:
-            name = type(error).__name__
-            raise RunFailure(Reason.TOKEN_MISSING, f"GITHUB_TOKEN_FILE cannot be read ({name}); mend it.") from None
+        except TokenUnreadable as error:
+            raise RunFailure(Reason.TOKEN_MISSING, str(error)) from None
         if found is None:
             raise RunFailure(Reason.TOKEN_MISSING, MISSING)
         token, origin = found
-        know_secrets([token])
-        log.info("Successfully read GitHub token from %s", origin)
+        if token not in self._taken:  # a run that began before a rotation still uses the token of then
+            self._taken.append(token)
+            know_secrets(self._taken)
+        log.log(level, "Successfully read GitHub token from %s", origin)
         return token
 
 

@@ -10,7 +10,7 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9._-]{1,100}\Z")
 
 REPOSITORY_RULE = (
     "must be owner/name: an owner of letters, digits and single hyphens (39 at most), "
-    "and a name of letters, digits, '.', '-' and '_' (100 at most), without '.git' at its end"
+    "and a name of letters, digits, '.', '-' and '_' (100 at most), without '.git' or '.wiki' at its end"
 )
 BRANCH_RULE = (
     "must be a branch name that git check-ref-format accepts: no space, control character or any of ~^:?*[\\, "

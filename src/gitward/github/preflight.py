@@ -9,8 +9,8 @@ from typing import Any
 
 from gitward.errors import Reason, RunFailure
 from gitward.github.client import Answer, Connection, path_of
-from gitward.github.failures import RENEW
-from gitward.github.names import is_branch, is_repository
+from gitward.github.failures import RENEW, expiration
+from gitward.github.names import is_branch, is_repository, same_repository
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,14 +72,21 @@ async def check(
 def _repository(answer: Answer, repo: str) -> dict[str, Any]:
     if answer.status in {301, 307, 308}:
         raise RunFailure(Reason.REPOSITORY_NOT_FOUND, f"{repo} was renamed or moved; use its new name.")
+    if answer.status == 403:
+        raise RunFailure(
+            Reason.TOKEN_LACKS_PERMISSION, f"GitHub does not let the token see {repo}: {answer.message or 'no reason'}."
+        )
     if answer.status != 200 or not isinstance(answer.body, dict):
         raise RunFailure(
             Reason.REPOSITORY_NOT_FOUND,
             f"GitHub shows no repository {repo} to this token; check the name, and that the token reaches it.",
         )
     about: dict[str, Any] = answer.body
-    if not is_repository(str(about.get("full_name"))) or not is_branch(str(about.get("default_branch"))):
+    name, default = about.get("full_name"), about.get("default_branch")
+    if not (isinstance(name, str) and is_repository(name) and isinstance(default, str) and is_branch(default)):
         raise RunFailure(Reason.INTERNAL, f"GitHub described {repo} in a way that Gitward does not understand.")
+    if not same_repository(name, repo):  # something between us and GitHub followed a redirect
+        raise RunFailure(Reason.REPOSITORY_NOT_FOUND, f"{repo} was renamed to {name}; use its new name.")
     if about.get("archived"):
         raise RunFailure(Reason.REPOSITORY_ARCHIVED, f"{repo} is archived and read-only; unarchive it on GitHub first.")
     return about
@@ -99,6 +106,8 @@ def _check_push(push: tuple[int, str], repository: str) -> None:
 
 
 def _target_sha(answer: Answer, repository: str, branch: str) -> str:
+    if answer.status in {301, 307, 308}:
+        raise RunFailure(Reason.BRANCH_NOT_FOUND, f"The branch {branch} of {repository} was renamed; use its new name.")
     if answer.status != 200:
         raise RunFailure(
             Reason.BRANCH_NOT_FOUND, f"{repository} has no branch {branch}; name an existing one as target_branch."
@@ -113,11 +122,8 @@ def _branch_sha(answer: Answer, branch: str) -> str | None:
 
 
 def _check_expiry(answer: Answer, needed_until: datetime) -> None:
-    """The header reads `2026-12-01 00:00:00 UTC`, or with a numeric zone: `2026-12-01 00:00:00 +0000`."""
-    text = answer.headers.get("github-authentication-token-expiration", "").replace("UTC", "+0000")
-    try:
-        expires = datetime.strptime(text, "%Y-%m-%d %H:%M:%S %z")
-    except ValueError:
+    expires = expiration(answer.headers)
+    if expires is None:
         return
     if expires <= datetime.now(UTC):
         raise RunFailure(Reason.TOKEN_EXPIRED, f"The token expired at {expires:%Y-%m-%d %H:%M} UTC: {RENEW}.")
@@ -135,7 +141,8 @@ async def _identity(github: Connection, user: Answer) -> Identity:
         return Identity(login="app", name="gitward[bot]", email="gitward[bot]@users.noreply.github.com")
     login, number = str(user.body["login"]), user.body["id"]
     email = user.body.get("email") or await _primary_email(github) or f"{number}+{login}@users.noreply.github.com"
-    return Identity(login=login, name=_one_line(str(user.body.get("name") or login)), email=_one_line(str(email)))
+    name = _one_line(str(user.body.get("name") or "")) or login
+    return Identity(login=login, name=name, email=_one_line(str(email)))
 
 
 async def _primary_email(github: Connection) -> str | None:
@@ -147,4 +154,4 @@ async def _primary_email(github: Connection) -> str | None:
 
 
 def _one_line(text: str) -> str:
-    return "".join(character for character in text if character.isprintable() and character not in "<>")[:200]
+    return "".join(character for character in text if character.isprintable() and character not in "<>").strip()[:200]

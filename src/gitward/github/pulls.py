@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,24 +43,23 @@ async def propose(github: Connection, proposal: Proposal) -> Proposed:
     """
     existing = await _find(github, proposal)
     if existing is not None:
-        return _proposed(existing, created=False)
+        return await _decorated(github, proposal, existing, created=False)
     answer = await _create(github, proposal, draft=proposal.draft)
     notices: list[str] = []
-    if proposal.draft and answer.status == 422 and "draft" in answer.message.lower():
+    if proposal.draft and answer.status == 422 and "draft pull requests" in answer.message.lower():
         notices.append("This repository does not support draft pull requests; a ready one was opened.")
         answer = await _create(github, proposal, draft=False)
     if answer.status == 422 and "already exists" in answer.message:
         raced = await _find(github, proposal)  # another attempt was faster
         if raced is not None:
-            return _proposed(raced, created=False)
+            return await _decorated(github, proposal, raced, created=False)
     if answer.status != 201:
         raise RunFailure(
             Reason.PULL_REQUEST_FAILED,
             f"GitHub refused the pull request ({answer.status} {answer.message}); the branch {proposal.branch} is "
             "pushed, so you can open one by hand.",
         )
-    notices += await _decorate(github, proposal, int(answer.body["number"]))
-    return _proposed(answer.body, created=True, notices=tuple(notices))
+    return await _decorated(github, proposal, answer.body, created=True, notices=notices)
 
 
 async def _find(github: Connection, proposal: Proposal) -> dict[str, Any] | None:
@@ -90,8 +90,25 @@ async def _create(github: Connection, proposal: Proposal, *, draft: bool) -> Ans
     )
 
 
+async def _decorated(
+    github: Connection, proposal: Proposal, pull: dict[str, Any], *, created: bool, notices: Sequence[str] = ()
+) -> Proposed:
+    """With labels and reviewers, also when it was there: an earlier attempt may have ended before them.
+
+    A refusal of these is told but does not undo the pull request.
+    """
+    refused = await _decorate(github, proposal, int(pull["number"]))
+    return Proposed(
+        number=int(pull["number"]),
+        url=str(pull["html_url"]),
+        state=str(pull["state"]),
+        draft=bool(pull.get("draft")),
+        created=created,
+        notices=(*notices, *refused),
+    )
+
+
 async def _decorate(github: Connection, proposal: Proposal, number: int) -> list[str]:
-    """Labels and reviewers; a refusal is told but does not undo the pull request."""
     notices = []
     if proposal.labels:
         answer = await github.post(
@@ -107,14 +124,3 @@ async def _decorate(github: Connection, proposal: Proposal, number: int) -> list
         if answer.status != 201:
             notices.append(f"GitHub did not ask for the reviews ({answer.status} {answer.message}).")
     return notices
-
-
-def _proposed(pull: dict[str, Any], *, created: bool, notices: tuple[str, ...] = ()) -> Proposed:
-    return Proposed(
-        number=int(pull["number"]),
-        url=str(pull["html_url"]),
-        state=str(pull["state"]),
-        draft=bool(pull.get("draft")),
-        created=created,
-        notices=notices,
-    )

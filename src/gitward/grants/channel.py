@@ -30,7 +30,13 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 
 def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
-    """Sends one message; the caller still owns `fds` and closes them."""
+    """Sends one message; the caller still owns `fds` and closes them.
+
+    :raises ValueError: the message is too long, or has too many descriptors.
+    :raises ChannelClosed: the other end is gone.
+    """
+    if len(fds) > MAX_FDS:
+        raise ValueError(f"{len(fds)} descriptors; at most {MAX_FDS} go with one message")
     data = json.dumps(message, separators=(",", ":")).encode()
     if len(data) > MAX_MESSAGE:
         raise ValueError(f"a message of {len(data)} bytes; at most {MAX_MESSAGE} are allowed")
@@ -42,7 +48,11 @@ def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None
 
 
 def receive(sock: socket.socket) -> tuple[Message, list[int]]:
-    """Receives one message and its descriptors (close-on-exec; the caller owns them). Blocks unless `sock` does not."""
+    """Receives one message and its descriptors (close-on-exec; the caller owns them). Blocks unless `sock` does not.
+
+    :raises ValueError, TypeError: what came is no message; its descriptors are closed.
+    :raises ChannelClosed: the other end is gone.
+    """
     try:
         data, ancillary, flags, _ = sock.recvmsg(
             MAX_MESSAGE, socket.CMSG_LEN(MAX_FDS * array.array("i").itemsize), socket.MSG_CMSG_CLOEXEC
@@ -59,7 +69,11 @@ def receive(sock: socket.socket) -> tuple[Message, list[int]]:
     if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
         close_all(fds)
         raise ValueError("a message or its descriptors were cut short")
-    message = json.loads(data)
+    try:
+        message = json.loads(data)
+    except ValueError:
+        close_all(fds)
+        raise
     if not isinstance(message, dict):
         close_all(fds)
         raise TypeError("a message must be a JSON object")

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from gitward.errors import Reason, RunFailure
 from gitward.jobs.checkpoints import RunCancelled
 from gitward.jobs.parts import Parts
 from gitward.sessions.model import EventType, RunState, StepName, StepState
@@ -16,6 +17,7 @@ from gitward.sessions.progress import Claim
 
 log = logging.getLogger(__name__)
 
+MAX_LOSSES = 5  # of a worker in the middle of one run; then the run is given up
 CANCEL_POLL_SECONDS = 1.0  # when the wish comes from another process and no notification arrives
 
 
@@ -32,10 +34,17 @@ class Attempt:
         """Claims the run for this worker.
 
         :raises AttemptLost: it has ended.
+        :raises RunFailure: `worker_lost`: it has cost too many workers.
         :raises RunCancelled: the owner asked for its end already.
         """
         async with parts.database.transaction() as tx:
             claim = await parts.progress.claim(tx, run_id)
+        if claim.losses > MAX_LOSSES:
+            raise RunFailure(
+                Reason.WORKER_LOST,
+                f"The worker was lost {claim.losses} times while it ran this; look what the command does to its "
+                "machine, then retry.",
+            )
         if claim.run.state is RunState.CANCELLING:
             raise RunCancelled("the run was cancelled")
         return cls(parts, claim)

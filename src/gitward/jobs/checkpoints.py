@@ -37,21 +37,23 @@ async def step(name: str, function: Step, parts: Parts, run_id: str, *arguments:
         try:
             return {"result": await function(parts, run_id, *values)}
         except RunFailure as failure:
-            return _failure(failure.reason, failure.message, failure.exit_code)
+            return _failure(failure)
         except SandboxError as error:
-            return _failure(Reason.SANDBOX_FAILED, str(error), None)
+            return _failure(RunFailure(Reason.SANDBOX_FAILED, str(error)))
         except RunCancelled:
             return {"cancelled": True}
         except AttemptLost as lost:
             return {"lost": str(lost)}
         except Exception:  # the edge of the job: logged in full, told in one sentence
             log.exception("Step %s of run %s failed unexpectedly", name, run_id)
-            return _failure(Reason.INTERNAL, f"Gitward failed in step {name}; its log has the details.", None)
+            message = f"Gitward failed in step {name}; its log has the details."
+            return _failure(RunFailure(Reason.INTERNAL, message))
 
     value = await checkpoint(name, attempt, *arguments)
     if "failure" in value:
-        failure = value["failure"]
-        raise RunFailure(Reason(failure["reason"]), failure["message"], exit_code=failure["exit_code"])
+        known = value["failure"]
+        reason, message = Reason(known["reason"]), known["message"]
+        raise RunFailure(reason, message, exit_code=known["exit_code"], head_sha=known["head_sha"])
     if "cancelled" in value:
         raise RunCancelled("the run was cancelled")
     if "lost" in value:
@@ -60,5 +62,6 @@ async def step(name: str, function: Step, parts: Parts, run_id: str, *arguments:
     return result
 
 
-def _failure(reason: Reason, message: str, exit_code: int | None) -> dict[str, Any]:
-    return {"failure": {"reason": reason, "message": message, "exit_code": exit_code}}
+def _failure(failure: RunFailure) -> dict[str, Any]:
+    names = ("reason", "message", "exit_code", "head_sha")
+    return {"failure": {name: getattr(failure, name) for name in names}}

@@ -27,6 +27,10 @@ class JobSettings:
     commit_name: str | None = None
     commit_email: str | None = None
 
+    def time_limit(self, asked: int | None) -> int:
+        """Seconds that a run may take: what it asked for, but never more than the service allows."""
+        return min(asked or self.run_timeout_seconds, self.run_timeout_seconds)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -26,9 +27,9 @@ async def preflight(parts: Parts, run_id: str) -> dict[str, Any]:
 
 async def _ask(attempt: Attempt) -> questions.Facts:
     parts, session, run = attempt.parts, attempt.claim.session, attempt.claim.run
-    limit = run.instruction.timeout_seconds or parts.settings.run_timeout_seconds
+    limit = parts.settings.time_limit(run.instruction.timeout_seconds)
     facts = await questions.check(
-        parts.github.connect(await parts.tokens.take()),
+        parts.github.connect(await parts.tokens.take(level=logging.INFO)),
         repo=session.repo,
         target_branch=session.target_branch,
         branch=session.branch,

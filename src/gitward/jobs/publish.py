@@ -117,6 +117,7 @@ async def _push(attempt: Attempt, commands: Commands, head: str, *, expected: st
     if ended.exit_code != 0:
         protected = "protected branch" in ended.tail.lower() or "GH006" in ended.tail
         reason = Reason.BRANCH_PROTECTED if protected else Reason.PUSH_REJECTED
-        raise RunFailure(reason, f"git push failed; the work is kept as a patch. {ended.tail}")
+        message = f"git push failed; the work is kept as a patch. {ended.tail}"
+        raise RunFailure(reason, message, exit_code=0, head_sha=head)
     async with attempt.parts.database.transaction() as tx:
         await attempt.parts.progress.learned(tx, attempt.claim, pushed_sha=head)

@@ -21,6 +21,8 @@ def failed(failure: RunFailure, result: Json | None) -> Json:
     known = _known(result, None)
     if failure.exit_code is not None:
         known["exit_code"] = failure.exit_code
+    if failure.head_sha is not None:
+        known |= {"changed": True, "head_sha": failure.head_sha}
     return {**known, "state": RunState.FAILED, "reason": failure.reason, "message": failure.message}
 
 

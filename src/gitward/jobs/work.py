@@ -46,7 +46,7 @@ async def work(parts: Parts, run_id: str, facts: dict[str, Any]) -> dict[str, An
     """Authenticates, checks out, executes and publishes; returns `Result` as JSON."""
     attempt = await Attempt.begin(parts, run_id)
     instruction = attempt.claim.run.instruction
-    seconds = float(instruction.timeout_seconds or parts.settings.run_timeout_seconds)
+    seconds = float(parts.settings.time_limit(instruction.timeout_seconds))
     token = await parts.tokens.take()
     async with _granted(attempt, facts, token, seconds) as grant, _sandbox(attempt, grant) as sandbox:
         output = OutputLog(attempt, Redactor([token]))

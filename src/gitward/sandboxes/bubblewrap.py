@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gitward.grants.endpoint import Endpoint
-from gitward.sandboxes import cgroups, readiness, uids
+from gitward.sandboxes import cgroups, probe, readiness, uids
 from gitward.sandboxes.launcher_process import LauncherProcess
-from gitward.sandboxes.protocol import Limits, Sandbox, SandboxError
+from gitward.sandboxes.protocol import Guard, Limits, Sandbox, SandboxError
 from gitward.sandboxes.sandbox import BubblewrapSandbox
 from gitward.sandboxes.tenancy import Tenancy, Terms
 from gitward.sandboxes.walls import ALL_WALLS, Wall
+
+log = logging.getLogger(__name__)
 
 _SLOT_SECONDS = 60.0  # that `open` waits for a free slot
 
@@ -29,40 +32,58 @@ class BubblewrapEngine:
         slots: int,
         tool_paths: Sequence[Path] = (),
         uid_base: int = uids.UID_BASE,
-        memory_cgroups: bool = True,  # False: the watchdog alone, as on a machine without cgroups
+        find_cgroups: Callable[[], cgroups.Controller | None] = cgroups.find,  # None: the watchdog alone
         walls: frozenset[Wall] = ALL_WALLS,  # for the conformance suite only
     ) -> None:
         self._slots = asyncio.Semaphore(slots)
         self._tool_paths = tuple(tool_paths)
         self._uid_base = uid_base
         self._walls = walls
-        self._memory_cgroups = memory_cgroups
+        self._find_cgroups = find_cgroups
         self._is_root = os.geteuid() == 0
         self._launcher = LauncherProcess(inherits_environment=Wall.ENVIRONMENT_EMPTY not in walls)
         self._cgroups: cgroups.Controller | None = None
         self._open: set[BubblewrapSandbox] = set()
-        self._bwrap = ""
+        self._bwrap = ""  # its path, while the engine is started
 
     async def start(self) -> None:
         bwrap = shutil.which("bwrap")
         if bwrap is None:
             raise SandboxError("bubblewrap is not installed. On Debian: apt-get install bubblewrap")
-        self._bwrap = bwrap
         for path in self._tool_paths:
             if not path.is_absolute() or not path.is_dir():
                 raise SandboxError(f"the tool folder {path} does not exist. Give absolute paths of folders")
-        if self._memory_cgroups:
-            self._cgroups = await asyncio.to_thread(cgroups.find)
+        self._cgroups = await asyncio.to_thread(self._find_cgroups)
         await self._launcher.start()
+        self._bwrap = bwrap
+        try:
+            await self._try_out()
+        except BaseException:
+            await readiness.uninterrupted(self.stop())
+            raise
+
+    async def _try_out(self) -> None:
+        try:
+            await probe.try_out(self)
+        except SandboxError as error:
+            if self._cgroups is None:
+                raise
+            log.warning("Memory cgroups cannot be used, the watchdog takes their place: %s", error)
+            self._cgroups = None
+            await probe.try_out(self)
+
+    async def probe(self) -> tuple[Guard, ...]:
+        """Which limits hold on this machine; after `start`."""
+        return probe.limits(self._cgroups)
 
     async def stop(self) -> None:
+        self._bwrap = ""
         for sandbox in tuple(self._open):
             await sandbox.close()
         await self._launcher.stop()
 
     async def open(self, *, name: str, workspace: Path, endpoint: Endpoint, limits: Limits) -> Sandbox:
-        if not self._bwrap:
-            raise SandboxError("the sandbox engine is not started")
+        self._refuse_when_stopped()
         async with contextlib.AsyncExitStack() as undo:
             await self._take_slot()
             undo.callback(self._slots.release)
@@ -70,6 +91,7 @@ class BubblewrapEngine:
             undo.push_async_callback(asyncio.to_thread, tenancy.release)
             occupy = asyncio.to_thread(tenancy.occupy, workspace, self._terms(), endpoint=endpoint, limits=limits)
             await readiness.uninterrupted(occupy)
+            self._refuse_when_stopped()
             undo.pop_all()
         sandbox = BubblewrapSandbox(
             name=name,
@@ -79,8 +101,13 @@ class BubblewrapEngine:
             bwrap=self._bwrap,
             on_close=self._closed,
         )
+        sandbox.warm_up()
         self._open.add(sandbox)
         return sandbox
+
+    def _refuse_when_stopped(self) -> None:
+        if not self._bwrap:
+            raise SandboxError("the sandbox engine is not started")
 
     def _terms(self) -> Terms:
         drops = self._is_root and Wall.UNPRIVILEGED_USER in self._walls

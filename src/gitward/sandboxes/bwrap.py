@@ -1,18 +1,25 @@
-"""Starting bubblewrap from the supervisor, and reading what it says about itself."""
+"""Becoming bubblewrap, and reading what it says about itself."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import resource
-import subprocess
+import signal
+import socket
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
+from gitward.grants import channel
+from gitward.sandboxes import namespaces
 from gitward.sandboxes.launch import Start
 
 _COULD_NOT_START = 127  # as a shell says it
+_OOM_SCORE = b"500"  # when the host runs out of memory, a sandbox goes before the worker
+_FIRST = 3  # descriptors from here on are bubblewrap's own
+_ABOVE_ALL = 64  # a number above those that are placed
 
 
 @dataclass(frozen=True)
@@ -27,17 +34,35 @@ class Descriptors:
 
 
 class Bubblewrap:
-    """A bubblewrap process that waits for `let_go` before it starts the command."""
+    """A process that waits for `start` before it becomes bubblewrap, and for `let_go` before it starts the command.
 
-    def __init__(self, process: subprocess.Popen[bytes], *, status: int, go: int) -> None:
-        self.pid = process.pid
-        self.handle = os.pidfd_open(process.pid)
-        self.status = status  # readable when there is something to read; never blocks
+    It stands in the sandbox's cgroup already, the supervisor does not: memory that no process owns (a full
+    tmpfs) has the kernel kill every process of a cgroup.
+    """
+
+    def __init__(self, *, cgroup: int | None, follows: bool) -> None:
+        self._orders, orders = channel.pair()
+        self.status, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._go = _gate()
+        supervisor = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._orders.close()
+            _become_bubblewrap(orders, told=told, go=self._go, cgroup=cgroup, parent=supervisor if follows else None)
+        orders.close()
+        os.close(told)
+        self.handle = os.pidfd_open(self.pid)
         self.status_ended = False
-        self._process = process
-        self._go = go
+        self.failure: str | None = None  # why bubblewrap could not be executed
         self._text = b""
         self._exit_code: int | None = None
+
+    def start(self, start: Start, fds: Descriptors) -> None:
+        """Has the process become bubblewrap; closes `fds`."""
+        given = (fds.stdin, fds.stdout, fds.stderr, fds.options, fds.argv)
+        channel.send(self._orders, start.message(), given)
+        channel.close_all(given)
+        self._orders.close()
 
     def let_go(self) -> None:
         """Lets the command start."""
@@ -64,11 +89,13 @@ class Bubblewrap:
         for document in documents:
             if "exit-code" in document:
                 self._exit_code = int(document["exit-code"])
+            self.failure = document.get("failed", self.failure)
         return documents
 
     def wait(self) -> int:
         """Bubblewrap's own exit code, negative for a signal."""
-        return self._process.wait()
+        _, status = os.waitpid(self.pid, 0)
+        return os.waitstatus_to_exitcode(status)
 
     def exit_code(self, own: int) -> int:
         """The command's exit code, given bubblewrap's own: 127 when the command could not be started."""
@@ -77,53 +104,67 @@ class Bubblewrap:
         return 128 - own if own < 0 else _COULD_NOT_START
 
 
-def start_bubblewrap(start: Start, fds: Descriptors) -> Bubblewrap:
-    """Executes bubblewrap, by vfork. OSError when that fails. Takes the limits on, and closes `fds`."""
-    for name, value in start.rlimits:
-        _limit(getattr(resource, f"RLIMIT_{name}"), value)
-    with contextlib.ExitStack() as stack:
-        for descriptor in (fds.stdin, fds.stdout, fds.stderr, fds.options, fds.argv):
-            stack.callback(os.close, descriptor)
-        status, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        stack.callback(os.close, told)
-        go, waiting = _gate()
-        stack.callback(os.close, waiting)
-        passed: tuple[int, ...] = (fds.options, told, waiting)
-        if not start.closes_descriptors:
-            passed = (*passed, *_everything_open())
-        process = subprocess.Popen(
-            _command_line(start, fds, told=told, waiting=waiting),
-            stdin=fds.stdin,
-            stdout=fds.stdout,
-            stderr=fds.stderr,
-            pass_fds=passed,
-            env={} if start.empties_environment else None,
-        )
-    return Bubblewrap(process, status=status, go=go)
+def _gate() -> int:
+    """A pipe with both ends in one descriptor.
 
-
-def _gate() -> tuple[int, int]:
-    """A pipe: our end to write, and bubblewrap's to read.
-
-    Bubblewrap takes the end of the pipe for a go. An end that can also write never sees that end, so the
-    death of this process lets nothing start.
+    Bubblewrap takes the end of `--block-fd` for a go. An end that can also write never sees that end, so the
+    death of the supervisor lets nothing start.
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     try:
-        return os.open(f"/proc/self/fd/{reader}", os.O_RDWR | os.O_CLOEXEC), os.open(
-            f"/proc/self/fd/{reader}", os.O_RDWR | os.O_CLOEXEC
-        )
+        return os.open(f"/proc/self/fd/{reader}", os.O_RDWR | os.O_CLOEXEC)
     finally:
         os.close(reader)
         os.close(writer)
 
 
-def _command_line(start: Start, fds: Descriptors, *, told: int, waiting: int) -> list[bytes]:
-    own = [b"--args", b"%d" % fds.options]
-    if not start.hides_options:
-        own = _strings(fds.options)
-    own += [b"--json-status-fd", b"%d" % told, b"--block-fd", b"%d" % waiting]
-    return [os.fsencode(start.bwrap), *own, b"--", *_strings(fds.argv)]
+def _become_bubblewrap(
+    orders: socket.socket, *, told: int, go: int, cgroup: int | None, parent: int | None
+) -> NoReturn:
+    """The forked half: never returns."""
+    told = fcntl.fcntl(told, fcntl.F_DUPFD_CLOEXEC, _ABOVE_ALL)  # where `_place` does not write over it
+    try:
+        signal.set_wakeup_fd(-1)
+        if parent is not None:
+            namespaces.follow_parent(signal.SIGKILL, parent)
+        if cgroup is not None:
+            os.write(cgroup, b"0")
+        _prefer_for_oom()
+        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)  # Python ignores the first two, and that is inherited
+        message, received = channel.receive(orders)
+        _execute(Start.of(message), Descriptors(*received), told=told, go=go)
+    except channel.ChannelClosed:
+        pass
+    except (OSError, ValueError) as error:
+        os.write(told, json.dumps({"failed": str(error)}).encode() + b"\n")
+    finally:
+        os._exit(_COULD_NOT_START)
+
+
+def _execute(start: Start, fds: Descriptors, *, told: int, go: int) -> NoReturn:
+    options, status, block = range(_FIRST, _FIRST + 3)
+    own = [b"--args", b"%d" % options] if start.hides_options else _strings(fds.options)
+    own += [b"--json-status-fd", b"%d" % status, b"--block-fd", b"%d" % block]
+    line = [os.fsencode(start.bwrap), *own, b"--", *_strings(fds.argv)]
+    for name, value in start.rlimits:
+        _limit(getattr(resource, f"RLIMIT_{name}"), value)
+    placed = (fds.stdin, fds.stdout, fds.stderr, fds.options, told, go)
+    _place(placed, close_others=start.closes_descriptors)
+    if start.empties_environment:
+        os.execve(start.bwrap, line, {})  # noqa: S606  # a program of ours, without a shell
+    os.execv(start.bwrap, line)  # noqa: S606  # the same
+
+
+def _place(sources: tuple[int, ...], *, close_others: bool) -> None:
+    """Makes `sources` the descriptors 0, 1, 2, …; every other one is closed by the execution that follows."""
+    lifted = [fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, _ABOVE_ALL) for source in sources]
+    for number, source in enumerate(lifted):
+        os.dup2(source, number)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) >= len(sources):
+            with contextlib.suppress(OSError):  # the listing's own is closed by now
+                os.set_inheritable(int(name), not close_others)
 
 
 def _strings(descriptor: int) -> list[bytes]:
@@ -131,18 +172,16 @@ def _strings(descriptor: int) -> list[bytes]:
     return os.pread(descriptor, os.fstat(descriptor).st_size, 0).split(b"\0")[:-1]
 
 
-def _everything_open() -> tuple[int, ...]:
-    """Every descriptor of this process from 3 on."""
-    found = []
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # the listing's own is closed by now
-            os.fstat(int(name))
-            found.append(int(name))
-    return tuple(number for number in found if number > 2)
-
-
 def _limit(kind: int, value: int) -> None:
     """Sets a resource limit for good; one that is lower already stays."""
     hard = resource.getrlimit(kind)[1]
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(kind, (value, value))
+
+
+def _prefer_for_oom() -> None:
+    descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, _OOM_SCORE)
+    finally:
+        os.close(descriptor)

@@ -60,8 +60,10 @@ class Controller:
     def sweep(self) -> None:
         """Removes the empty groups of workers that died."""
         for folder in self.folder.glob(f"{PREFIX}*"):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+            pid = folder.name.removeprefix(PREFIX).partition("-")[0]
+            if not os.path.exists(f"/proc/{pid}"):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -130,7 +130,7 @@ def _handle(pid: int, started: str) -> int | None:
     """A pidfd of the process with this number and start time."""
     try:
         handle = os.pidfd_open(pid)
-    except (ProcessLookupError, OSError):
+    except (OSError, OverflowError):  # gone, or a number that no process has
         return None
     if start_time(pid) != started:
         os.close(handle)

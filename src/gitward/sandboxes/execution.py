@@ -51,7 +51,7 @@ class Execution:
         try:
             await self._launch()
             await self._attach()
-            await self._link.say("kill" if self._cancelled else "go")
+            await (self._link.kill() if self._cancelled else self._link.go())
             return await self._to_the_end()
         finally:
             await readiness.uninterrupted(self._clean_up())
@@ -59,7 +59,7 @@ class Execution:
     async def kill(self) -> None:
         """Ends the command; `run` then returns with `cancelled`."""
         self._cancelled = True
-        await self._link.say("kill")
+        await self._link.kill()
 
     async def _launch(self) -> None:
         """Hands the command to the supervisor."""
@@ -127,13 +127,15 @@ class Execution:
     async def _last_message(self) -> channel.Message:
         seconds = self._job.start.timeout_seconds
         patience = None if seconds is None else seconds + GRACE_SECONDS + END_SECONDS
-        try:
-            message, fds = await self._link.receive(patience)
-        except SandboxError:
-            if self._cancelled:
-                return {}
-            raise
-        channel.close_all(fds)
+        message: channel.Message = {"started": True}
+        while "started" in message:
+            try:
+                message, fds = await self._link.receive(patience)
+            except SandboxError:
+                if self._cancelled:
+                    return {}
+                raise
+            channel.close_all(fds)
         return message
 
     async def _pump(self, stream: Stream) -> None:

@@ -17,7 +17,9 @@ class Prepare:
     cgroup: str | None  # a `cgroup.procs` to enter
     network: bool  # an own network namespace
     ports: tuple[int, ...]  # to listen on, on its loopback
-    follows: bool  # ends when the launcher or the worker does; always true outside the conformance suite
+    # The rest is always true outside the conformance suite, which takes each away to see an attack succeed.
+    follows: bool = True  # ends when the launcher or the worker does
+    forgets_keys: bool = True  # of the operator's session
 
     def message(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

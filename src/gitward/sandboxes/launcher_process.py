@@ -25,6 +25,7 @@ class LauncherProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._channel: socket.socket | None = None
         self._changing = asyncio.Lock()
+        self._sending = asyncio.Lock()  # one at a time may wait for the channel
 
     @property
     def pid(self) -> int | None:
@@ -48,7 +49,7 @@ class LauncherProcess:
             if sock is None:
                 raise SandboxError("the sandbox engine is stopped")
             try:
-                async with asyncio.timeout(_SEND_SECONDS):
+                async with asyncio.timeout(_SEND_SECONDS), self._sending:
                     await readiness.send(sock, prepare.message(), fds)
             except TimeoutError:
                 raise SandboxError("the launcher of sandboxes does not answer; restart the worker") from None

@@ -24,6 +24,10 @@ _IFF_UP = 0x1
 _IFREQ = struct.Struct("16sH22x")  # struct ifreq with ifr_flags, 40 bytes
 _BACKLOG = 512
 
+# Of keyctl(2), which libc has no function for; on other machines keys are left as they are.
+_SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "ppc64le": 271, "s390x": 280}
+_KEYCTL_JOIN_SESSION_KEYRING = 1
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 _libc.unshare.argtypes = (ctypes.c_int,)
@@ -38,6 +42,16 @@ def _checked(result: int, call: str) -> None:
 def unshare(flags: int) -> None:
     """Moves this process into new namespaces."""
     _checked(_libc.unshare(flags), "unshare")
+
+
+def forget_keys() -> None:
+    """Leaves the operator's session keyring (Kerberos tickets stand there) for a new, empty one.
+
+    Where that is refused, as by the seccomp rules of containers, keys cannot be read inside either.
+    """
+    number = _SYS_KEYCTL.get(os.uname().machine)
+    if number is not None:
+        _libc.syscall(ctypes.c_long(number), ctypes.c_long(_KEYCTL_JOIN_SESSION_KEYRING), None)
 
 
 def become_subreaper() -> None:

@@ -34,6 +34,7 @@ class Plan:
     work: Path  # host folder of /workspace
     home: Path  # host folder of the home
     etc: Path  # host folder of /etc
+    etc_bound: tuple[Path, ...] = ()  # host folders below /etc, seen at their own names
     limits: Limits
     tool_paths: tuple[Path, ...] = ()
     walls: frozenset[Wall] = field(default=ALL_WALLS)
@@ -100,6 +101,8 @@ class Plan:
             elif os.path.isdir(f"/{name}"):
                 yield from self._bind(f"/{name}", f"/{name}")
         yield from self._bind(self.etc, "/etc")
+        for path in self.etc_bound:
+            yield from self._bind(path, path)
         if not self._has(Wall.HOST_FILES_HIDDEN):
             yield from ("--ro-bind", "/", "/host")
 

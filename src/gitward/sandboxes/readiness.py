@@ -35,7 +35,7 @@ async def _ready(descriptor: int, add: Callable[..., Any], remove: Callable[[int
 
 
 async def receive(sock: socket.socket) -> tuple[channel.Message, list[int]]:
-    """`channel.receive` on a socket that does not block."""
+    """`channel.receive` on a socket that does not block; one caller at a time."""
     while True:
         try:
             return channel.receive(sock)
@@ -44,7 +44,7 @@ async def receive(sock: socket.socket) -> tuple[channel.Message, list[int]]:
 
 
 async def send(sock: socket.socket, message: channel.Message, fds: tuple[int, ...] = ()) -> None:
-    """`channel.send` on a socket that does not block."""
+    """`channel.send` on a socket that does not block; one caller at a time."""
     while True:
         try:
             channel.send(sock, message, fds)

@@ -5,7 +5,10 @@ from __future__ import annotations
 _REMEDY = {
     "claim": "The workspace belongs to a newer sandbox; this run has been taken over.",
     "cgroup": "The memory cgroup refuses the process; is /sys/fs/cgroup still writable for the worker?",
-    "identity": "A root worker must be able to become another user: it needs CAP_SETUID and CAP_SETGID.",
+    "identity": (
+        "A root worker must be able to become another user: it needs CAP_SETUID and CAP_SETGID, and a container that "
+        "maps the ids from 61000 on."
+    ),
     "namespaces": (
         "User namespaces are closed to unprivileged users on this machine. "
         "On Ubuntu 24.04 and later: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile "

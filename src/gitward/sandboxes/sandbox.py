@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -14,7 +15,7 @@ from gitward.sandboxes.launch import Prepare, Start
 from gitward.sandboxes.launcher_process import LauncherProcess
 from gitward.sandboxes.protocol import Command, Completed, OnOutput, SandboxError, Stream
 from gitward.sandboxes.spare import Spare
-from gitward.sandboxes.supervisor_link import SupervisorLink
+from gitward.sandboxes.supervisor_link import NotStarted, SupervisorLink
 from gitward.sandboxes.tenancy import Tenancy
 from gitward.sandboxes.walls import Wall
 
@@ -42,26 +43,55 @@ class BubblewrapSandbox:
         self._spare = Spare(self._prepare)
         self._bwrap = bwrap
         self._on_close = on_close
-        self._running: dict[Execution, asyncio.Event] = {}
+        self._busy: set[asyncio.Event] = set()  # one for each `run`, set when it is over
+        self._running: set[Execution] = set()
         self._closing: asyncio.Task[None] | None = None
 
+    def warm_up(self) -> None:
+        """Begins to make the first command's supervisor ready."""
+        self._spare.refill()
+
     async def run(self, command: Command, on_output: OnOutput | None = None) -> Completed:
-        if self._closing is not None:
-            raise SandboxError(f"the sandbox of {self.name} is closed")
-        _check(command)
+        check(command)
+        job = self._job(command)
+        over = asyncio.Event()
+        self._busy.add(over)
+        try:
+            return await self._run(job, on_output)
+        finally:
+            self._busy.remove(over)
+            over.set()
+
+    async def _run(self, job: Job, on_output: OnOutput | None) -> Completed:
         group = self._tenancy.group
         kills = 0 if group is None else group.kills()
-        link = await self._spare.take()
-        execution = Execution(self._job(command), link, on_output)
-        ended = self._running[execution] = asyncio.Event()
         try:
-            completed = await execution.run()
-        finally:
-            del self._running[execution]
-            ended.set()
+            completed = await self._run_once(job, on_output)
+        except NotStarted:  # the one that was ready died while it waited, as with its launcher
+            completed = await self._run_once(job, on_output)
         if group is not None and completed.exit_code != 0 and group.kills() > kills:
             return replace(completed, limit="memory")
         return completed
+
+    async def _run_once(self, job: Job, on_output: OnOutput | None) -> Completed:
+        self._refuse_when_closed()
+        link = await self._spare.take()
+        try:
+            self._refuse_when_closed()
+        except SandboxError:
+            await link.end()
+            link.close()
+            raise
+        execution = Execution(job, link, on_output)
+        self._running.add(execution)
+        try:
+            return await execution.run()
+        finally:
+            self._running.remove(execution)
+
+    def _refuse_when_closed(self) -> None:
+        if self._closing is not None:
+            raise SandboxError(f"the sandbox of {self.name} is closed")
 
     async def _prepare(self) -> SupervisorLink:
         tenancy, walls = self._tenancy, self._tenancy.plan.walls
@@ -71,6 +101,7 @@ class BubblewrapSandbox:
             network=Wall.NETWORK in walls,
             ports=tuple(sorted({address.port for address in self._endpoint.addresses})),
             follows=Wall.FOLLOWS_PARENT in walls,
+            forgets_keys=Wall.KEYS_FORGOTTEN in walls,
         )
         return await SupervisorLink.prepare(self._launcher.send, prepare, claim=tenancy.claim)
 
@@ -127,23 +158,23 @@ class BubblewrapSandbox:
         await readiness.uninterrupted(self._closing)
 
     async def _close(self) -> None:
-        await self._spare.close()
-        running = dict(self._running)
-        for execution in running:
+        for execution in tuple(self._running):
             await execution.kill()
-        for ended in running.values():
-            try:
+        for over in tuple(self._busy):
+            # A consumer of output may hold a `run` back for ever; its processes are gone all the same.
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_SECONDS):
-                    await ended.wait()
-            except TimeoutError:
-                continue  # a consumer of output holds `run` back; its processes are gone all the same
+                    await over.wait()
         try:
-            await asyncio.to_thread(self._tenancy.release)
+            await self._spare.close()
         finally:
-            self._on_close(self)
+            try:
+                await asyncio.to_thread(self._tenancy.release)
+            finally:
+                self._on_close(self)
 
 
-def _check(command: Command) -> None:
+def check(command: Command) -> None:
     """A command that bubblewrap could not be told of is the caller's mistake."""
     strings = [*command.argv, command.cwd, *command.env, *command.env.values()]
     if not command.argv or not command.argv[0]:
@@ -154,7 +185,7 @@ def _check(command: Command) -> None:
         raise ValueError("the name of a variable is empty or contains '='")
     if not PurePosixPath(command.cwd).is_absolute():
         raise ValueError("the working folder must be an absolute path inside the sandbox")
-    if command.timeout_seconds <= 0:
+    if not command.timeout_seconds > 0:
         raise ValueError("a command needs a time limit above zero")
 
 

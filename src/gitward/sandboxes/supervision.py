@@ -109,6 +109,8 @@ class Supervision:
         if self._go and self._started is None and self._init is not None:
             self._started = time.monotonic()
             self._watchdog.start(self._init)
+            with contextlib.suppress(channel.ChannelClosed):
+                channel.send(self._control, {"started": True})  # before it is so: who never hears it may try again
             self._bwrap.let_go()
 
     def _look(self) -> None:
@@ -147,6 +149,8 @@ class Supervision:
         self._kill()
         if self._start.ends_all:
             _end_children()
+        if self._bwrap.failure is not None:
+            return {"error": self._bwrap.failure, "stage": "bubblewrap"}
         ours = self._timed_out or self._limit is not None
         if self._started is None or not (ours or self._bwrap.got_through()):
             return {"error": f"bubblewrap ended with exit code {code}", "stage": "setup"}

@@ -6,7 +6,7 @@ time, a limit, the worker, or the launcher says so. For none of that does it dep
 stopped or dead.
 
 To the worker, on their own channel: `listening` (with a pidfd of the supervisor and the listening sockets), then
-`ended`; or `error`. From the worker: a `Start`, `go`, `kill`. A closed channel means `kill`.
+`started`, then `ended`; or `error`. From the worker: a `Start`, `go`, `kill`. A closed channel means `kill`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,9 @@ from typing import Any, NoReturn
 
 from gitward.grants import channel
 from gitward.sandboxes import claims, namespaces
-from gitward.sandboxes.bwrap import Descriptors, start_bubblewrap
+from gitward.sandboxes.bwrap import Bubblewrap, Descriptors
 from gitward.sandboxes.launch import Prepare, Start
 from gitward.sandboxes.supervision import Supervision
-
-_OOM_SCORE = b"500"  # when the host runs out of memory, a sandbox goes before the worker
 
 
 def supervise(prepare: Prepare, control: socket.socket, claim: int, *, launcher: int) -> NoReturn:
@@ -35,12 +33,12 @@ def supervise(prepare: Prepare, control: socket.socket, claim: int, *, launcher:
     try:
         claims.record(claim, os.getpid())
         stage = "cgroup"
-        if prepare.cgroup is not None:
-            _write(prepare.cgroup, b"0")
+        entrance = None if prepare.cgroup is None else os.open(prepare.cgroup, os.O_WRONLY | os.O_CLOEXEC)
         stage = "identity"
         if prepare.uid is not None:
             namespaces.drop_to(prepare.uid)
-        _write("/proc/self/oom_score_adj", _OOM_SCORE)
+        if prepare.forgets_keys:
+            namespaces.forget_keys()
         os.chdir("/")
         os.umask(0o022)
         stage = "namespaces"
@@ -49,18 +47,20 @@ def supervise(prepare: Prepare, control: socket.socket, claim: int, *, launcher:
         if prepare.follows:
             namespaces.follow_parent(signal.SIGTERM, launcher)
         stage = "ports"
-        _offer_listeners(control, prepare.ports if prepare.network else ())
-        stage = "setup"
-        start, fds = _await_start(control, wakeup)
+        listeners = [namespaces.listen_on_loopback(port) for port in prepare.ports if prepare.network]
+        stage = "bubblewrap"
+        bubblewrap = Bubblewrap(cgroup=entrance, follows=prepare.follows)
+        claims.record(claim, bubblewrap.pid)
+        _offer(control, listeners)
+        start, fds = _await_start(control, wakeup, bubblewrap)
         stage = "claim"
         if not claims.is_current(claim, start.claim):
             raise PermissionError("another sandbox has taken the workspace over")
         stage = "bubblewrap"
-        bubblewrap = start_bubblewrap(start, fds)
+        bubblewrap.start(start, fds)
     except OSError as error:
         _tell(control, {"error": str(error), "stage": stage})
         os._exit(1)
-    claims.record(claim, bubblewrap.pid)
     supervision = Supervision(start, bubblewrap, control=control, wakeup=wakeup, claim=claim, follows=prepare.follows)
     _tell(control, supervision.to_the_end())
     os._exit(0)
@@ -75,30 +75,26 @@ def _catch_signals() -> int:
     return reader
 
 
-def _write(path: str, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, data)
-    finally:
-        os.close(descriptor)
-
-
-def _offer_listeners(control: socket.socket, ports: tuple[int, ...]) -> None:
-    """Sends a pidfd of this process and one listening socket for each port."""
+def _offer(control: socket.socket, listeners: list[socket.socket]) -> None:
+    """Sends a pidfd of this process and the listening sockets, and closes them here."""
     with contextlib.ExitStack() as stack:
         handle = os.pidfd_open(os.getpid())
         stack.callback(os.close, handle)
-        listeners = [stack.enter_context(namespaces.listen_on_loopback(port)) for port in ports]
-        channel.send(control, {"listening": ports}, [handle, *(listener.fileno() for listener in listeners)])
+        fds = [handle, *(stack.enter_context(listener).fileno() for listener in listeners)]
+        channel.send(control, {"listening": True}, fds)
 
 
-def _await_start(control: socket.socket, wakeup: int) -> tuple[Start, Descriptors]:
+def _await_start(control: socket.socket, wakeup: int, bubblewrap: Bubblewrap) -> tuple[Start, Descriptors]:
     """Waits for the command; exits when there will be none."""
     poll = select.poll()
-    poll.register(wakeup, select.POLLIN)
-    poll.register(control, select.POLLIN)
+    for descriptor in (control.fileno(), wakeup, bubblewrap.handle):
+        poll.register(descriptor, select.POLLIN)
     ready = {descriptor for descriptor, _ in poll.poll()}
-    if wakeup in ready:
+    if bubblewrap.handle in ready:
+        bubblewrap.read_status()
+        if bubblewrap.failure is not None:
+            raise ChildProcessError(bubblewrap.failure)
+    if ready.intersection((wakeup, bubblewrap.handle)):
         os._exit(0)
     try:
         message, fds = channel.receive(control)

@@ -18,8 +18,13 @@ from gitward.sandboxes.remedies import explain
 
 READY_SECONDS = 15.0  # until a supervisor listens
 END_SECONDS = 5.0  # until all has ended after a kill
+_GONE = "a sandbox's supervisor was ended from outside; run the command again"
 
 Send = Callable[[Prepare, tuple[int, ...]], Awaitable[None]]  # to the launcher
+
+
+class NotStarted(SandboxError):
+    """The supervisor died before it let its command start: another one may try."""
 
 
 class SupervisorLink:
@@ -28,6 +33,8 @@ class SupervisorLink:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._handle: int | None = None  # pidfd
+        self._sending = asyncio.Lock()  # one at a time may wait for the channel
+        self._started = False  # it is about to let the command start, or has
         self._reported = False  # it has told its last
         self.listeners: tuple[socket.socket, ...] = ()
 
@@ -57,36 +64,60 @@ class SupervisorLink:
         return self._handle is not None and not select.select([self._handle], [], [], 0)[0]
 
     async def start(self, start: Start, fds: tuple[int, ...]) -> None:
-        """Hands over the command. The caller still owns `fds`."""
-        await self._send(start.message(), fds)
+        """Hands over the command, which waits for `go`. The caller still owns `fds`."""
+        await self._order(start.message(), fds)
 
-    async def say(self, word: str) -> None:
-        """`go` or `kill`; nothing happens when the supervisor is gone."""
-        with contextlib.suppress(SandboxError):
-            await self._send({word: True})
+    async def go(self) -> None:
+        """Lets the command start."""
+        await self._order({"go": True})
+
+    async def kill(self) -> None:
+        """Ends the command; nothing happens when the supervisor is gone."""
+        with contextlib.suppress(channel.ChannelClosed):
+            await self._send({"kill": True})
+
+    async def _order(self, message: channel.Message, fds: tuple[int, ...] = ()) -> None:
+        """Sends a message. When the supervisor is gone: the error it left, or else NotStarted."""
+        try:
+            await self._send(message, fds)
+        except channel.ChannelClosed:
+            with contextlib.suppress(channel.ChannelClosed):
+                left, left_fds = await self._receive()
+                channel.close_all(left_fds)
+                raise failure(left) from None
+            raise NotStarted(_GONE) from None
 
     async def _send(self, message: channel.Message, fds: tuple[int, ...] = ()) -> None:
-        try:
+        async with self._sending:
             await readiness.send(self._control, message, fds)
-        except channel.ChannelClosed:
-            raise _gone() from None
 
     async def receive(self, seconds: float | None) -> tuple[channel.Message, list[int]]:
-        """The supervisor's next message. SandboxError when none comes."""
+        """The supervisor's next message. SandboxError when none comes; NotStarted when it told of no start before."""
         try:
             async with asyncio.timeout(seconds):
-                message, fds = await readiness.receive(self._control)
+                message, fds = await self._receive()
         except TimeoutError:
             raise SandboxError("a sandbox's supervisor does not answer; is the machine overloaded?") from None
         except channel.ChannelClosed:
-            raise _gone() from None
-        self._reported = "listening" not in message
+            raise (SandboxError if self._started else NotStarted)(_GONE) from None
+        self._started = self._started or "started" in message
+        self._reported = "ended" in message or "error" in message
         return message, fds
+
+    async def _receive(self) -> tuple[channel.Message, list[int]]:
+        """The next message, also that of a supervisor which ended before it read our last.
+
+        Then the kernel reports a reset first (unix(7)), and what the supervisor said after it.
+        """
+        try:
+            return await readiness.receive(self._control)
+        except channel.ChannelClosed:
+            return await readiness.receive(self._control)
 
     async def end(self) -> bool:
         """Ends the supervisor with all it supervises, and waits for it. Whether it has told how it went."""
         if self._handle is not None and not self._reported:
-            await self.say("kill")
+            await self.kill()
             await self._wait(self._handle)
         return self._reported
 
@@ -115,7 +146,3 @@ def failure(message: channel.Message, said: bytes = b"") -> SandboxError:
     """The error that a supervisor reports; `said` is what bubblewrap wrote."""
     text = said.decode("utf-8", "replace").strip()
     return SandboxError(explain(str(message.get("stage")), f"{message.get('error')} {text}".strip()))
-
-
-def _gone() -> SandboxError:
-    return SandboxError("a sandbox's supervisor was ended from outside; run the command again")

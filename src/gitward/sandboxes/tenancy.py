@@ -52,14 +52,20 @@ class Tenancy:
             folder.mkdir(mode=0o700, exist_ok=True)
         trees.clear(home)
         trees.clear(own_etc)
-        etc.build(own_etc, addresses=endpoint.addresses, ca_pem=endpoint.ca_pem)
+        bound = etc.build(own_etc, addresses=endpoint.addresses, ca_pem=endpoint.ca_pem)
         work.chmod(0o700)
         self._make_cgroup(terms, limits)
         if terms.uid_base is not None:
             self._take_uid(terms.uid_base, work, home)
             check_way_in(workspace, self.uid)
         self.plan = Plan(
-            work=work, home=home, etc=own_etc, limits=limits, tool_paths=terms.tool_paths, walls=terms.walls
+            work=work,
+            home=home,
+            etc=own_etc,
+            etc_bound=bound,
+            limits=limits,
+            tool_paths=terms.tool_paths,
+            walls=terms.walls,
         )
 
     def _take_claim(self, workspace: Path) -> None:

@@ -38,16 +38,16 @@ class _Level:
     pending: list[tuple[str, os.stat_result]] = field(default_factory=list)  # folders inside, not yet visited
 
 
-def walk(root: Path, *, unlock: bool = False) -> Iterator[Entry]:
+def walk(root: Path, *, unlock: bool = False, moving: bool = False) -> Iterator[Entry]:
     """Every entry below `root`, a folder after its content. The consumer may change or remove what it is given.
 
     `unlock` gives the owner of a folder back what it takes to empty it (Go's module cache takes it away); only
-    for a tree that nobody else is changing.
+    for a tree that nobody else is changing. `moving` is for a tree that somebody is changing: what vanishes is
+    left out, instead of ending the walk by TreeChanged.
     """
     here = os.open(root, _OPEN_FOLDER)
     try:
-        status = os.fstat(here)
-        levels = [_Level((status.st_dev, status.st_ino), None)]
+        levels = [_Level(_identity(here), None)]
         yield from _files(here, levels[-1])
         while levels:
             level = levels[-1]
@@ -55,15 +55,25 @@ def walk(root: Path, *, unlock: bool = False) -> Iterator[Entry]:
                 name, status = level.pending.pop()
                 if unlock and status.st_mode & 0o700 != 0o700:
                     os.chmod(name, 0o700, dir_fd=here)
-                here = _descend(here, levels, name, status)
-                yield from _files(here, levels[-1])
-            else:
-                levels.pop()
-                if level.entry is not None:
-                    here = _ascend(here, levels[-1])
-                    yield Entry(here, *level.entry)
+                try:
+                    here = _descend(here, levels, name, status)
+                except (FileNotFoundError, NotADirectoryError) as error:
+                    if not moving:
+                        raise TreeChanged(f"{name} was moved or replaced") from error
+                else:
+                    yield from _files(here, levels[-1])
+                continue
+            levels.pop()
+            if level.entry is not None:
+                here = _ascend(here, root, levels, moving=moving)
+                yield Entry(here, *level.entry)
     finally:
         os.close(here)
+
+
+def _identity(folder: int) -> tuple[int, int]:
+    status = os.fstat(folder)
+    return status.st_dev, status.st_ino
 
 
 def _files(folder: int, level: _Level) -> Iterator[Entry]:
@@ -81,24 +91,37 @@ def _files(folder: int, level: _Level) -> Iterator[Entry]:
 
 
 def _descend(here: int, levels: list[_Level], name: str, status: os.stat_result) -> int:
-    try:
-        child = os.open(name, _OPEN_FOLDER, dir_fd=here)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise TreeChanged(f"{name} was moved or replaced") from error
-    found = os.fstat(child)
-    levels.append(_Level((found.st_dev, found.st_ino), (name, status)))
+    child = os.open(name, _OPEN_FOLDER, dir_fd=here)
+    levels.append(_Level(_identity(child), (name, status)))
     os.close(here)
     return child
 
 
-def _ascend(here: int, level: _Level) -> int:
+def _ascend(here: int, root: Path, levels: list[_Level], *, moving: bool) -> int:
+    """The folder of the last level, from one of its children."""
     parent = os.open("..", _OPEN_FOLDER, dir_fd=here)
-    found = os.fstat(parent)
-    if (found.st_dev, found.st_ino) != level.identity:
+    if _identity(parent) != levels[-1].identity:
         os.close(parent)
-        raise TreeChanged("a folder was moved while it was walked")
+        if not moving:
+            raise TreeChanged("a folder was moved while it was walked")
+        parent = _way_back(root, levels)
     os.close(here)
     return parent
+
+
+def _way_back(root: Path, levels: list[_Level]) -> int:
+    """The last level's folder, by names from the root; levels that are gone are dropped."""
+    here = os.open(root, _OPEN_FOLDER)
+    for depth, level in enumerate(levels[1:], start=1):
+        assert level.entry is not None
+        try:
+            child = os.open(level.entry[0], _OPEN_FOLDER, dir_fd=here)
+        except (FileNotFoundError, NotADirectoryError):
+            del levels[depth:]
+            break
+        os.close(here)
+        here = child
+    return here
 
 
 def hand_over(root: Path, uid: int, gid: int) -> None:
@@ -120,9 +143,9 @@ def clear(root: Path) -> None:
 
 
 def usage(root: Path) -> Iterator[int]:
-    """The bytes that each entry below `root` takes on disk; hard links to one file count once."""
+    """The bytes that each entry below `root` takes on disk; hard links to one file count once. The tree may move."""
     linked: set[tuple[int, int]] = set()
-    for entry in walk(root):
+    for entry in walk(root, moving=True):
         status = entry.status
         if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
             identity = (status.st_dev, status.st_ino)

@@ -14,7 +14,8 @@ from pathlib import Path
 from gitward.sandboxes.protocol import SandboxError
 
 UID_BASE = 61000  # 60514 to 61183 are used neither by people's accounts nor by systemd
-FOLDER = Path("/run/gitward/uids")  # one lock per id, for all workers of the machine
+RUN_FOLDER = Path("/run/gitward")
+FOLDER = RUN_FOLDER / "uids"  # one lock per id, for all workers of the machine
 _TRIED = 180
 _END_SECONDS = 5.0
 
@@ -86,7 +87,10 @@ def end_processes(uid: int) -> None:
 
 def _belongs(pid: int, uid: int) -> bool:
     """Whether a process has this real user id and is not a zombie."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/status") as file:
-        fields = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
-        return fields["Uid"].split()[0] == str(uid) and not fields["State"].startswith("Z")
-    return False
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            text = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    real = text.partition(b"\nUid:\t")[2].split(maxsplit=1)[0]
+    return int(real) == uid and b"\nState:\tZ" not in text

@@ -7,6 +7,7 @@ pass it.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import stat
 import time
@@ -18,9 +19,12 @@ from gitward.sandboxes import trees
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TMPFS = ("tmp", "dev/shm", "run")
 _LOOK_SECONDS = 0.1
-_SLICE_SECONDS = 0.005  # the longest that a walk keeps the supervisor from its other duties
+_UNNAMED_SECONDS = 0.5  # between two looks at files without a name, which cost more
+_MOST_OPEN_FILES = 20_000  # looked at, so that a sandbox cannot keep its supervisor busy
+_SLICE_SECONDS = 0.02  # the longest that a walk keeps the supervisor from its other duties
 _REST_SECONDS = 1.0  # between two walks, at least
 _REST_RATIO = 10  # a walk takes at most a tenth of the time
+_HURRY = 16  # but begins at once when the file system has lost this part of the limit since the last
 
 
 def children(pid: int) -> list[int]:
@@ -45,39 +49,50 @@ def descendants(pid: int) -> list[int]:
 
 
 def memory_use(init: int) -> int:
-    """Bytes of private memory, tmpfs and memfds of the sandbox whose process 1 this is.
-
-    Anonymous memory that processes share is not seen.
-    """
+    """Bytes of private memory and tmpfs of the sandbox whose process 1 this is. Shared memory is not seen."""
     total = sum(_tmpfs_use(f"/proc/{init}/root/{place}") for place in _TMPFS)
-    memfds: dict[tuple[int, int], int] = {}
     for pid in [init, *descendants(init)]:
         with _gone_is_fine():
             total += _private(pid)
-            for identity, size, in_memory in _unlinked_files(pid):
-                if in_memory:
-                    memfds[identity] = size
-    return total + sum(memfds.values())
+    return total
 
 
-def unlinked_disk_use(init: int) -> int:
-    """Bytes of files on disk that have no name any more and are still open."""
-    in_tmpfs = {0}
+def unnamed_use(init: int) -> tuple[int, int]:
+    """Bytes of files that have no name and are open: in memory (memfds), and on disk."""
+    named_elsewhere = {0}  # the kernel's own, and tmpfs, whose use is known
     for place in _TMPFS:
         with _gone_is_fine():
-            in_tmpfs.add(os.stat(f"/proc/{init}/root/{place}").st_dev)
-    files: dict[tuple[int, int], int] = {}
+            named_elsewhere.add(os.stat(f"/proc/{init}/root/{place}").st_dev)
+    memory: dict[tuple[int, int], int] = {}
+    disk: dict[tuple[int, int], int] = {}
+    for link in itertools.islice(_open_files(init), _MOST_OPEN_FILES):
+        with contextlib.suppress(OSError):
+            status = os.stat(link)
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink:
+                continue
+            identity = (status.st_dev, status.st_ino)
+            if os.readlink(link).startswith("/memfd:"):
+                memory[identity] = status.st_blocks * 512
+            elif status.st_dev not in named_elsewhere:
+                disk[identity] = status.st_blocks * 512
+    return sum(memory.values()), sum(disk.values())
+
+
+def _open_files(init: int) -> Iterator[str]:
     for pid in descendants(init):
         with _gone_is_fine():
-            for identity, size, in_memory in _unlinked_files(pid):
-                if not in_memory and identity[0] not in in_tmpfs:
-                    files[identity] = size
-    return sum(files.values())
+            for number in os.listdir(f"/proc/{pid}/fd"):
+                yield f"/proc/{pid}/fd/{number}"
 
 
 def _gone_is_fine() -> contextlib.suppress:
     """For reading about a process that may end meanwhile."""
     return contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError)
+
+
+def _free_space(paths: tuple[str, ...]) -> int:
+    figures = os.statvfs(paths[0])
+    return figures.f_bavail * figures.f_frsize
 
 
 def _tmpfs_use(place: str) -> int:
@@ -93,17 +108,6 @@ def _private(pid: int) -> int:
     return (int(resident) - int(shared)) * _PAGE
 
 
-def _unlinked_files(pid: int) -> Iterator[tuple[tuple[int, int], int, bool]]:
-    """(identity, bytes, whether it is a memfd) of the nameless files that a process holds open."""
-    for number in os.listdir(f"/proc/{pid}/fd"):
-        with contextlib.suppress(OSError):
-            link = f"/proc/{pid}/fd/{number}"
-            status = os.stat(link)
-            if stat.S_ISREG(status.st_mode) and status.st_nlink == 0:
-                in_memory = os.readlink(link).startswith("/memfd:")
-                yield (status.st_dev, status.st_ino), status.st_blocks * 512, in_memory
-
-
 class Watchdog:
     """Looks at a sandbox now and then. Only what has a limit is looked at."""
 
@@ -112,10 +116,13 @@ class Watchdog:
         self._disk_bytes = disk_bytes
         self._disk_paths = disk_paths
         self._init = 0
+        self._unnamed = (0, 0)  # bytes in memory and on disk of files without a name
+        self._unnamed_again = 0.0
         self._walk: Iterator[int] | None = None
         self._walk_started = 0.0
         self._walk_again = 0.0
         self._disk_use = 0
+        self._free_space = 0  # of the file system, when the last walk began
         self.next_look: float | None = None  # by time.monotonic
 
     def start(self, init: int) -> None:
@@ -126,20 +133,29 @@ class Watchdog:
 
     def look(self) -> str | None:
         """The name of the limit that is passed, if one is."""
+        now = time.monotonic()
+        if now >= self._unnamed_again:
+            self._unnamed = unnamed_use(self._init)
+            self._unnamed_again = time.monotonic() + _UNNAMED_SECONDS
+        in_memory, on_disk = self._unnamed
         self.next_look = time.monotonic() + _LOOK_SECONDS
-        if self._memory_bytes is not None and memory_use(self._init) > self._memory_bytes:
+        if self._memory_bytes is not None and memory_use(self._init) + in_memory > self._memory_bytes:
             return "memory"
-        if self._disk_bytes is not None and self._disk_passed(self._disk_bytes):
+        if self._disk_bytes is not None and self._disk_passed(self._disk_bytes - on_disk):
             return "disk"
         return None
 
     def _disk_passed(self, limit: int) -> bool:
         """Goes on with the walk over the disk paths for a moment."""
+        if limit < 0:
+            return True
         now = time.monotonic()
         if self._walk is None:
-            if now < self._walk_again:
+            free = _free_space(self._disk_paths)
+            if now < self._walk_again and free > self._free_space - limit // _HURRY:
                 return False
             self._walk, self._walk_started, self._disk_use = self._all_use(), now, 0
+            self._free_space = free
         try:
             for size in self._walk:
                 self._disk_use += size
@@ -147,7 +163,7 @@ class Watchdog:
                     return True
                 if time.monotonic() - now > _SLICE_SECONDS:
                     return False
-        except OSError:  # changed under the walk, or made unreadable: begin again
+        except OSError:  # made unreadable, or gone altogether: begin again
             pass
         self._walk = None
         now = time.monotonic()
@@ -157,4 +173,3 @@ class Watchdog:
     def _all_use(self) -> Iterator[int]:
         for path in self._disk_paths:
             yield from trees.usage(Path(path))
-        yield unlinked_disk_use(self._init)

@@ -26,6 +26,7 @@ class Wall(StrEnum):
     TMPFS_SIZES = "tmpfs_sizes"
     ENVIRONMENT_EMPTY = "environment_empty"  # of bubblewrap, whose environment can be read inside
     OPTIONS_HIDDEN = "options_hidden"  # from every process list
+    KEYS_FORGOTTEN = "keys_forgotten"  # those of the operator's session
     DESCRIPTORS_CLOSED = "descriptors_closed"
     FOLLOWS_PARENT = "follows_parent"  # ends with the supervisor, the launcher, the worker
     ENDS_ALL = "ends_all"  # nothing outlives its command

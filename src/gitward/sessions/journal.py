@@ -25,6 +25,8 @@ class Journal:
 
     async def append(self, tx: Transaction, session_id: str, at: datetime, *entries: Entry) -> None:
         """Adds events in the caller's transaction; readers are woken when it has been committed."""
+        if not entries:
+            return
         last = await tx.execute(
             sa.update(schema.sessions)
             .where(schema.sessions.c.id == session_id)

@@ -73,6 +73,12 @@ class PublishMode(StrEnum):
     DRY_RUN = "dry_run"
 
 
+class Environment(StrEnum):
+    """Which tools a session's commands find in their sandbox."""
+
+    HOST = "host"  # those of the worker's machine
+
+
 class ArtifactKind(StrEnum):
     DIFF = "diff"
     PATCH = "patch"
@@ -157,6 +163,7 @@ class Session:
     labels: tuple[str, ...]
     submodules: tuple[str, ...]
     allow_workflows: bool
+    environment: Environment
     state: RunState
     archived: bool
     pull_request: PullRequest | None
@@ -179,11 +186,18 @@ class Event:
 
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no letter is taken for a digit
+_LENGTH = 16
 
 
 def new_id(prefix: str) -> str:
     """A random identifier, 80 bits: `ses_0f3k…`."""
-    return f"{prefix}_" + "".join(secrets.choice(_ALPHABET) for _ in range(16))
+    return f"{prefix}_" + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+
+
+def is_id(value: str, prefix: str) -> bool:
+    """Whether `new_id(prefix)` could have made it; nothing else is worth a look into the database."""
+    kind, _, rest = value.partition("_")
+    return kind == prefix and len(rest) == _LENGTH and set(rest) <= set(_ALPHABET)
 
 
 def now() -> datetime:

@@ -44,6 +44,7 @@ class Claim:
     session: Session
     attempt: int
     first_attempt: bool  # nobody had the run before
+    losses: int  # how often a worker was lost in the middle of the run; an orderly stop does not count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,19 +71,22 @@ class Progress:
     async def claim(self, tx: Transaction, run_id: str) -> Claim:
         """Takes the run for this worker, or renews its hold.
 
-        :raises AttemptLost: the run has ended already.
+        :raises AttemptLost: the run has ended already, or is gone with its session.
         """
-        row = (await tx.execute(sa.select(_runs).where(_runs.c.id == run_id).with_for_update())).one()
+        row = await _locked_run(tx, run_id)
+        if row is None:
+            raise AttemptLost(f"run {run_id} is gone")
         run = run_from_row(row)
         if run.state.is_final:
             raise AttemptLost(f"run {run_id} has ended")
         at = now()
-        attempt = run.attempt
+        attempt, losses = run.attempt, row.losses
         if row.worker != self._worker:
+            losses += row.worker is not None
             attempt += 1
             first = run.state is RunState.QUEUED
             state = RunState.RUNNING if first else run.state
-            values = {"state": state, "attempt": attempt, "worker": self._worker}
+            values = {"state": state, "attempt": attempt, "worker": self._worker, "losses": losses}
             await tx.execute(
                 sa.update(_runs).where(_runs.c.id == run_id).values(**values, started_at=run.started_at or at)
             )
@@ -91,16 +95,20 @@ class Progress:
             await self._journal.append(tx, run.session_id, at, (kind, run_id, {"attempt": attempt}))
         session = session_from_row((await tx.execute(_session_of(run))).one())
         run = run_from_row((await tx.execute(sa.select(_runs).where(_runs.c.id == run_id))).one())
-        return Claim(run=run, session=session, attempt=attempt, first_attempt=attempt == 1)
+        return Claim(run=run, session=session, attempt=attempt, first_attempt=attempt == 1, losses=losses)
+
+    async def release(self, tx: Transaction) -> None:
+        """An orderly stop: gives back what this worker has, so that the next attempt does not count as a loss."""
+        mine = sa.update(_runs).where(_runs.c.worker == self._worker, _runs.c.state.in_(ACTIVE_STATES))
+        await tx.execute(mine.values(worker=None))
 
     async def guard(self, tx: Transaction, claim: Claim) -> RunState:
-        """The run's state, locked until the transaction ends.
+        """The run's state, locked until the transaction ends (in a snapshot: only looked at).
 
         :raises AttemptLost: this attempt is an old one, or the run has ended.
         """
-        query = sa.select(_runs.c.state, _runs.c.attempt, _runs.c.worker).where(_runs.c.id == claim.run.id)
-        row = (await tx.execute(query.with_for_update())).one()
-        if row.attempt != claim.attempt or row.worker != self._worker or row.state not in ACTIVE_STATES:
+        row = await _locked_run(tx, claim.run.id)
+        if row is None or (row.attempt, row.worker) != (claim.attempt, self._worker) or row.state not in ACTIVE_STATES:
             raise AttemptLost(f"attempt {claim.attempt} of run {claim.run.id} is no longer the current one")
         return RunState(row.state)
 
@@ -138,12 +146,13 @@ class Progress:
         await tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(output_truncated=True))
 
     async def opened(self, tx: Transaction, claim: Claim, pull_request: PullRequest, *, created: bool) -> None:
-        """Notes the pull request on run and session; tells it when it is new."""
+        """Notes the pull request on run and session; tells it when it is new, or was never told."""
         await self.guard(tx, claim)
         value = asdict(pull_request)
         await tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(pull_request=value))
         await queries.update_session(tx, claim.session.id, {"pull_request": value})
-        if created:
+        known = claim.session.pull_request
+        if created or known is None or known.number != pull_request.number:
             entry: Entry = (EventType.PULL_REQUEST_OPENED, claim.run.id, value)
             await self._journal.append(tx, claim.session.id, now(), entry)
 
@@ -151,7 +160,7 @@ class Progress:
         """The final state and its event; in the same transaction the session's next run goes on the queue."""
         await self.guard(tx, claim)
         at = now()
-        pull_request = asdict(outcome.pull_request) if outcome.pull_request else None
+        opened = outcome.pull_request or claim.run.pull_request
         values = {
             "state": outcome.state,
             "reason": outcome.reason,
@@ -159,7 +168,7 @@ class Progress:
             "changed": outcome.changed,
             "head_sha": outcome.head_sha,
             "exit_code": outcome.exit_code,
-            "pull_request": pull_request,
+            "pull_request": asdict(opened) if opened else None,
         }
         update = sa.update(_runs).where(_runs.c.id == claim.run.id)
         await tx.execute(update.values(**values, ended_at=at, worker=None))
@@ -168,6 +177,16 @@ class Progress:
         waiting = await queries.unfinished_runs(tx, claim.session.id)
         if waiting:
             await self._queue.enqueue(tx, waiting[0].id, owner=queries.owner_key(claim.session.owner))
+
+
+async def _locked_run(tx: Transaction, run_id: str) -> sa.Row[Any] | None:
+    """The run's row. Its session's row is locked first, as everywhere: two orders could wait for each other."""
+    query = sa.select(_runs).where(_runs.c.id == run_id)
+    if tx.writes:
+        own = sa.select(_runs.c.session_id).where(_runs.c.id == run_id).scalar_subquery()
+        await tx.execute(sa.select(_sessions.c.id).where(_sessions.c.id == own).with_for_update())
+        query = query.with_for_update()
+    return (await tx.execute(query)).first()
 
 
 def _session_of(run: Run) -> sa.Select[Any]:

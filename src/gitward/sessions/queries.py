@@ -7,12 +7,12 @@ import binascii
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from gitward.errors import FieldError, InvalidRequest
+from gitward.errors import Conflict, FieldError, InvalidRequest
 from gitward.sessions.model import (
     FINAL_STATES,
     Instruction,
@@ -21,6 +21,7 @@ from gitward.sessions.model import (
     RunState,
     Session,
     Step,
+    is_id,
 )
 from gitward.sessions.rows import instruction_to_json, run_from_row, session_from_row, step_from_row
 from gitward.store import schema
@@ -28,6 +29,7 @@ from gitward.store.database import Transaction
 
 _sessions, _runs, _steps = schema.sessions, schema.runs, schema.steps
 EARLIER_RUN = "An earlier run of this session has not ended yet."
+CANCELLED_EARLY = "Cancelled before it began."
 WAITING = "Waiting for a free worker."
 
 
@@ -55,6 +57,16 @@ def owner_key(owner: Owner) -> str:
 
 
 async def insert_session(tx: Transaction, session: Session) -> None:
+    """:raises Conflict: another session has the branch. Asked before, so that it is SQL's answer only in a race."""
+    if await _branch_is_taken(tx, session):
+        raise _branch_conflict(session)
+    try:
+        await _insert_session(tx, session)
+    except sa.exc.IntegrityError:
+        raise _branch_conflict(session) from None
+
+
+async def _insert_session(tx: Transaction, session: Session) -> None:
     await tx.execute(
         sa.insert(_sessions).values(
             id=session.id,
@@ -68,6 +80,7 @@ async def insert_session(tx: Transaction, session: Session) -> None:
             labels=list(session.labels),
             submodules=list(session.submodules),
             allow_workflows=session.allow_workflows,
+            environment=session.environment,
             state=session.state,
             archived=session.archived,
             last_seq=0,
@@ -77,14 +90,25 @@ async def insert_session(tx: Transaction, session: Session) -> None:
     )
 
 
-async def branch_is_taken(tx: Transaction, repo: str, branch: str) -> bool:
-    """Whether a session has this branch; on Postgres the unique constraint has the last word."""
-    query = sa.select(_sessions.c.id).where(_sessions.c.repo_key == repo.lower(), _sessions.c.branch == branch)
+async def _branch_is_taken(tx: Transaction, session: Session) -> bool:
+    query = sa.select(_sessions.c.id).where(
+        _sessions.c.repo_key == session.repo.lower(), _sessions.c.branch == session.branch
+    )
     return (await tx.execute(query)).first() is not None
+
+
+def _branch_conflict(session: Session) -> Conflict:
+    message = "is another session's; name another branch"
+    return Conflict(
+        f"Another session already has the branch {session.branch} of {session.repo}; name another branch.",
+        errors=[FieldError(field="branch", message=message)],
+    )
 
 
 async def find_session(tx: Transaction, session_id: str, *, lock: bool = False) -> Session | None:
     """The session without its runs. `lock` keeps others from changing it until the transaction ends."""
+    if not is_id(session_id, "ses"):
+        return None
     query = sa.select(_sessions).where(_sessions.c.id == session_id)
     row = (await tx.execute(query.with_for_update() if lock else query)).first()
     return session_from_row(row) if row else None
@@ -137,6 +161,7 @@ async def insert_run(tx: Transaction, run: Run) -> None:
             instruction=instruction_to_json(run.instruction),
             retry_of=run.retry_of,
             attempt=run.attempt,
+            losses=0,
             output_truncated=run.output_truncated,
             created_at=run.created_at,
         )
@@ -177,7 +202,7 @@ async def cancel_queued_run(tx: Transaction, run_id: str, at: datetime) -> None:
     row = await tx.execute(
         update.values(
             state=RunState.CANCELLED,
-            message="Cancelled before it began.",
+            message=CANCELLED_EARLY,
             cancel_requested_at=at,
             ended_at=at,
         ).returning(_runs.c.session_id)
@@ -195,6 +220,8 @@ async def ask_to_cancel(tx: Transaction, run_id: str, at: datetime) -> None:
 
 async def runs_of(tx: Transaction, session_id: str, *, run_id: str | None = None) -> Sequence[Run]:
     """The session's runs with their steps, first to last; only one of them when `run_id` is given."""
+    if run_id is not None and not is_id(run_id, "run"):
+        return []
     return (await _runs_by_session(tx, [session_id], run_id=run_id)).get(session_id, [])
 
 
@@ -265,9 +292,10 @@ def _decode_cursor(cursor: str) -> tuple[datetime, str]:
     try:
         created_at, session_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         moment = datetime.fromisoformat(created_at)
-        if moment.tzinfo is None or not isinstance(session_id, str):
+        if moment.tzinfo is None or not isinstance(session_id, str) or not is_id(session_id, "ses"):
             raise ValueError("not a cursor of ours")
-    except (ValueError, TypeError, binascii.Error, RecursionError):
+        moment = moment.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, binascii.Error, RecursionError):
         message = "must be the `next` of an earlier answer"
         raise InvalidRequest("The cursor is not valid.", errors=[FieldError(field="cursor", message=message)]) from None
     return moment, session_id

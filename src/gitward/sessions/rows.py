@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gitward.sessions.model import (
+    Environment,
     Event,
     EventType,
     Instruction,
@@ -89,6 +90,7 @@ def session_from_row(row: sa.Row[Any], runs: Iterable[Run] = ()) -> Session:
         labels=tuple(row.labels),
         submodules=tuple(row.submodules),
         allow_workflows=row.allow_workflows,
+        environment=Environment(row.environment),
         state=RunState(row.state),
         archived=row.archived,
         pull_request=pull_request_from_json(row.pull_request),

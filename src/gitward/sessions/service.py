@@ -11,6 +11,7 @@ from gitward.errors import Conflict, NotFound
 from gitward.sessions import queries
 from gitward.sessions.journal import Entry, Journal
 from gitward.sessions.model import (
+    Environment,
     Event,
     EventType,
     Instruction,
@@ -39,6 +40,7 @@ class NewSession:
     labels: tuple[str, ...] = ()
     submodules: tuple[str, ...] = ()
     allow_workflows: bool = False
+    environment: Environment = Environment.HOST
     instruction: Instruction = Instruction()
 
 
@@ -77,6 +79,7 @@ class SessionService:
             labels=new.labels,
             submodules=new.submodules,
             allow_workflows=new.allow_workflows,
+            environment=new.environment,
             state=RunState.QUEUED,
             archived=False,
             pull_request=None,
@@ -84,8 +87,6 @@ class SessionService:
             created_at=at,
             updated_at=at,
         )
-        if await queries.branch_is_taken(tx, session.repo, branch):
-            raise Conflict(f"Another session already has the branch {branch} of {session.repo}; name another branch.")
         await queries.insert_session(tx, session)
         created: Entry = (EventType.SESSION_CREATED, None, {"repo": session.repo, "branch": branch})
         run = await self._add_run(tx, session, new.instruction, number=1, at=at, before=(created,))
@@ -148,9 +149,8 @@ class SessionService:
         for run in await queries.unfinished_runs(tx, session_id):
             if run.state is RunState.QUEUED:
                 await queries.cancel_queued_run(tx, run.id, at)
-                await self._journal.append(
-                    tx, session_id, at, (EventType.RUN_ENDED, run.id, {"state": RunState.CANCELLED})
-                )
+                ended = {"state": RunState.CANCELLED, "reason": None, "message": queries.CANCELLED_EARLY}
+                await self._journal.append(tx, session_id, at, (EventType.RUN_ENDED, run.id, ended))
             elif run.state is RunState.RUNNING:
                 await queries.ask_to_cancel(tx, run.id, at)
                 await self._journal.append(tx, session_id, at, (EventType.RUN_CANCELLING, run.id, {}))

@@ -54,7 +54,9 @@ async def uninterrupted(call: Coroutine[Any, Any, T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({task})
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):  # asked once more: the first one is raised below
+                await asyncio.wait({task})
         if not task.cancelled():
             task.exception()  # looked at; the cancellation is what counts
         raise
@@ -63,28 +65,36 @@ async def uninterrupted(call: Coroutine[Any, Any, T]) -> T:
 class Transaction:
     """One open transaction. `after_commit` calls happen once, when it has really been committed."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, *, writes: bool) -> None:
         self.connection = connection
+        self.writes = writes  # False: a snapshot, in which rows cannot be locked
         self._after_commit: list[Callable[[], None]] = []
 
     async def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
         return await uninterrupted(self.connection.execute(statement, parameters))
 
+    async def run_sync(self, call: Callable[[sa.Connection], T]) -> T:
+        """Lets a library that knows only SQLAlchemy's plain connection work in this transaction."""
+        return await uninterrupted(self.connection.run_sync(call))
+
     def after_commit(self, call: Callable[[], None]) -> None:
         self._after_commit.append(call)
 
-    def committed(self) -> None:
-        for call in self._after_commit:
+    async def commit(self) -> None:
+        await self.connection.commit()
+        calls, self._after_commit = self._after_commit, []
+        for call in calls:
             call()
 
 
 class Database:
-    """The one way to the database. `start` checks that it answers; `stop` closes every connection."""
+    """The one way to the database. Connects when it is first used; `stop` closes every connection."""
 
     def __init__(self, url: str) -> None:
         self.url = _parse(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _create_engine(self.url, is_sqlite=self.is_sqlite)
+        self._sqlite_writer = asyncio.Lock()
 
     @property
     def sync_url(self) -> str:
@@ -94,8 +104,8 @@ class Database:
 
     async def ping(self) -> None:
         """Raises when the database does not answer."""
-        async with self.engine.connect() as connection:
-            await connection.execute(sa.select(1))
+        async with self.snapshot() as tx:
+            await tx.execute(sa.select(1))
 
     async def stop(self) -> None:
         await self.engine.dispose()
@@ -106,25 +116,41 @@ class Database:
 
         On SQLite it begins with BEGIN IMMEDIATE: a reader that became a writer half-way would see rows that
         were committed in between, or fail.
+
+        :raises TimeoutError: on SQLite, when this process's other writers took longer than BUSY_TIMEOUT_MS.
         """
-        connection = self.engine.execution_options(gitward_write=True).connect()
-        transaction = Transaction(connection)
+        async with self._turn():
+            connection = self.engine.execution_options(gitward_write=True).connect()
+            transaction = Transaction(connection, writes=True)
+            try:
+                await uninterrupted(_open(connection))
+                await uninterrupted(_begin(connection))
+                yield transaction
+                await uninterrupted(transaction.commit())
+            finally:
+                await uninterrupted(_close(connection))  # rolls back what was not committed
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Writers of this process queue up here: SQLite has room for one, and lets the others poll for it."""
+        if not self.is_sqlite:
+            yield
+            return
+        async with asyncio.timeout(BUSY_TIMEOUT_MS / 1000):
+            await self._sqlite_writer.acquire()
         try:
-            await uninterrupted(_open(connection))
-            await uninterrupted(_begin(connection))
-            yield transaction
-            await uninterrupted(connection.commit())
+            yield
         finally:
-            await uninterrupted(_close(connection))  # rolls back what was not committed
-        transaction.committed()
+            self._sqlite_writer.release()
 
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Transaction]:
-        """A transaction that only reads; it never waits for a writer."""
-        connection = self.engine.connect()
+        """A transaction that only reads, all of it one state of the database; it never waits for a writer."""
+        engine = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        connection = engine.connect()
         try:
             await uninterrupted(_open(connection))
-            yield Transaction(connection)
+            yield Transaction(connection, writes=False)
         finally:
             await uninterrupted(_close(connection))
 
@@ -145,9 +171,9 @@ async def _begin(connection: AsyncConnection) -> None:
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):  # ValueError: a port that is no number
         parsed = None
-    if parsed is not None and parsed.get_backend_name() == "sqlite" and parsed.database:
+    if parsed is not None and parsed.get_backend_name() == "sqlite" and (parsed.database or "").startswith("/"):
         return parsed.set(drivername="sqlite+aiosqlite")
     if parsed is not None and parsed.get_backend_name() == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")

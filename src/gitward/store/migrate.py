@@ -29,4 +29,4 @@ def _upgrade(connection: sa.Connection) -> None:
 async def migrate(database: Database) -> None:
     """Runs every migration that is missing, in one transaction."""
     async with database.transaction() as transaction:
-        await transaction.connection.run_sync(_upgrade)
+        await transaction.run_sync(_upgrade)

@@ -29,6 +29,7 @@ sessions = sa.Table(
     sa.Column("labels", sa.JSON, nullable=False),
     sa.Column("submodules", sa.JSON, nullable=False),
     sa.Column("allow_workflows", sa.Boolean, nullable=False),
+    sa.Column("environment", sa.String(32), nullable=False),
     sa.Column("state", sa.String(16), nullable=False),  # the latest run's
     sa.Column("archived", sa.Boolean, nullable=False),
     sa.Column("pull_request", sa.JSON),
@@ -53,6 +54,7 @@ runs = sa.Table(
     sa.Column("retry_of", sa.String(40)),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("worker", sa.String(64)),  # executor id of the process that has the attempt
+    sa.Column("losses", sa.Integer, nullable=False),  # how often a worker was lost in the middle of it
     sa.Column("changed", sa.Boolean),
     sa.Column("head_sha", sa.String(64)),
     sa.Column("exit_code", sa.Integer),
@@ -104,6 +106,6 @@ idempotency_keys = sa.Table(
     sa.Column("subject", sa.String(512), primary_key=True),
     sa.Column("key", sa.String(255), primary_key=True),
     sa.Column("fingerprint", sa.String(64), nullable=False),  # SHA-256 of method, path and body
-    sa.Column("answer", sa.JSON, nullable=False),  # {status, body, location}
+    sa.Column("answer", sa.JSON, nullable=False),  # the body of the first answer
     sa.Column("created_at", UtcDateTime, nullable=False),
 )

@@ -1,8 +1,9 @@
-"""Set-up of the process's log: one line per record on standard error, with secrets masked."""
+"""Set-up of the process's log: one line per record (and its traceback) on standard error, with secrets masked."""
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterable
 
@@ -10,6 +11,14 @@ from gitward.secrets import Secret
 from gitward.telemetry.redaction import RedactingFilter
 
 _filter = RedactingFilter()
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class LineFormatter(logging.Formatter):
+    """What a record tells stays on its line: a path or a name with a line break cannot forge a record."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- the base class's name
+        return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], super().formatMessage(record))
 
 
 def setup_logging(*, level: str = "INFO", secrets: Iterable[Secret] = ()) -> None:
@@ -17,7 +26,7 @@ def setup_logging(*, level: str = "INFO", secrets: Iterable[Secret] = ()) -> Non
     know_secrets(secrets)
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_filter)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

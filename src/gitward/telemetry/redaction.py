@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from gitward.secrets import MASK, Secret, masked_forms
 
 # GitHub's own token shapes: a token that is not ours (an agent printed its own) is masked all the same.
-# Source: GitHub's documentation, "About authentication to GitHub", token formats.
-_TOKEN_SHAPE = rb"\b(?:gh[pousr]_[A-Za-z0-9]{20,255}|github_pat_[A-Za-z0-9_]{20,255})"
+# Source: GitHub's documentation, "About authentication to GitHub", token formats. It does not look at what stands
+# before: in a stream that may have been shown already.
+_TOKEN_SHAPE = rb"gh[pousr]_[A-Za-z0-9]{20,255}|github_pat_[A-Za-z0-9_]{20,255}"
 _TOKEN_PREFIXES = (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_")
-_LONGEST_SHAPE = 270  # bytes; the longest text that _TOKEN_SHAPE matches
+_GROWING_SHAPE = re.compile(rb"(?:gh[pousr]_[A-Za-z0-9]{0,254}|github_pat_[A-Za-z0-9_]{0,254})\Z")
+_LONGEST_SHAPE = 270  # bytes; a little more than the longest text that _TOKEN_SHAPE matches
 
 
 class Redactor:
@@ -31,24 +33,32 @@ class Redactor:
         return self.mask(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def end_of_match(self, data: bytes, position: int) -> int:
-        """`position`, or where the match that covers it ends: data may be cut there without cutting a secret."""
-        start = max(0, position - self.longest)
-        for match in self._pattern.finditer(data, start):
+        """`position`, or where the match that covers it ends: data may be cut there without cutting a secret.
+
+        `data` begins where no secret is under way. It is searched from there, because matches that overlap would
+        be told apart differently from anywhere else.
+        """
+        for match in self._pattern.finditer(data):
             if match.start() >= position:
                 break
             if match.end() > position:
                 return match.end()
         return position
 
-    def begins_at(self, word: bytes) -> int:
-        """Where in the unfinished `word` a secret may begin; its length when no rest of it could become one."""
-        for start in range(len(word)):
-            rest = word[start:]
-            if any(form.startswith(rest) for form in self._forms):
-                return start
-            if any(rest.startswith(prefix) or prefix.startswith(rest) for prefix in _TOKEN_PREFIXES):
-                return start
-        return len(word)
+    def open_end(self, word: bytes) -> int:
+        """Where in `word` a secret may begin that what comes next completes; its length when none can."""
+        start = 0
+        while start < len(word) and not self._may_go_on(word[start:]):
+            found = self._pattern.match(word, start)
+            start = found.end() if found else start + 1
+        return start
+
+    def _may_go_on(self, rest: bytes) -> bool:
+        return (
+            any(len(rest) < len(form) and form.startswith(rest) for form in self._forms)
+            or any(prefix.startswith(rest) for prefix in _TOKEN_PREFIXES)
+            or _GROWING_SHAPE.match(rest) is not None
+        )
 
 
 class RedactedStream:
@@ -73,7 +83,7 @@ class RedactedStream:
 
     def pause(self) -> bytes:
         """What was held back but cannot be the beginning of a secret; for a stream that has fallen silent."""
-        safe = self._redactor.begins_at(self._held)
+        safe = self._redactor.open_end(self._held)
         shown, self._held = self._held[:safe], self._held[safe:]
         return self._redactor.mask(shown)
 
@@ -84,7 +94,7 @@ class RedactedStream:
 
 
 class RedactingFilter(logging.Filter):
-    """A logging filter that masks the message, its arguments and the traceback of every record."""
+    """A logging filter that masks the message, its arguments, the traceback and the stack of every record."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,11 +105,21 @@ class RedactingFilter(logging.Filter):
         self._redactor = Redactor(secrets)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = self._redactor.text(record.getMessage())
+        record.msg = self._redactor.text(_message(record))
         record.args = None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
             record.exc_text = self._redactor.text(record.exc_text)
             record.exc_info = None
+        if record.stack_info:
+            record.stack_info = self._redactor.text(record.stack_info)
         return True
+
+
+def _message(record: logging.LogRecord) -> str:
+    """The message with its arguments. A call that cannot be formatted must not fail the code that logs."""
+    try:
+        return record.getMessage()
+    except Exception as error:  # noqa: BLE001 -- an argument's own __str__ may raise anything
+        return f"{record.msg} (its arguments cannot be shown: {type(error).__name__})"

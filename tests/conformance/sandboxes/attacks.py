@@ -142,6 +142,16 @@ end(any(A['in_environment'] in text for text in texts))
         program="attempt(lambda: A['workspace'] in open('/proc/1/cmdline').read())",
     ),
     _attack(
+        "read a key of the operator's session",
+        Wall.KEYS_FORGOTTEN,
+        program="""
+libc = ctypes.CDLL(None, use_errno=True)
+key = libc.syscall(A['keyctl'], 10, ctypes.c_long(-3), b'user', A['key'].encode(), 0)
+text = ctypes.create_string_buffer(64)
+end(key > 0 and libc.syscall(A['keyctl'], 11, key, text, 64) > 0 and text.value == b'secret', text.value)
+""",
+    ),
+    _attack(
         "use an inherited descriptor",
         Wall.DESCRIPTORS_CLOSED,
         program="""

@@ -1,10 +1,16 @@
-"""One suite for all engines; bubblewrap is the only one so far."""
+"""One suite for all engines; bubblewrap is the only one so far.
+
+Tests share one event loop and one engine, unless they need an engine without a wall.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
+
+from gitward.sandboxes.bubblewrap import BubblewrapEngine
 
 from .rig import Inside, Rig, reachable_folder
 
@@ -15,8 +21,17 @@ def rig() -> Iterator[Rig]:
         yield Rig(folder)
 
 
-@pytest.fixture
-async def inside(rig: Rig) -> AsyncIterator[Inside]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def engine() -> AsyncIterator[BubblewrapEngine]:
+    """An engine with all its walls."""
+    engine = BubblewrapEngine(slots=4)
+    await engine.start()
+    yield engine
+    await engine.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def inside(rig: Rig, engine: BubblewrapEngine) -> AsyncIterator[Inside]:
     """A sandbox with all its walls."""
-    async with rig.sandbox() as inside:
+    async with rig.opened(engine) as inside:
         yield inside

@@ -122,12 +122,12 @@ def reachable_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def processes_with(token: str) -> dict[int, int]:
+def processes_with(token: str, where: str = "cmdline") -> dict[int, int]:
     """Processes of the machine with a token in their arguments, each with a pidfd; close them with `close_all`."""
     found: dict[int, int] = {}
     for name in filter(str.isdecimal, os.listdir("/proc")):
         with contextlib.suppress(OSError):
-            if token.encode() in Path(f"/proc/{name}/cmdline").read_bytes():
+            if token.encode() in Path(f"/proc/{name}/{where}").read_bytes():
                 found[int(name)] = os.pidfd_open(int(name))
     return found
 

@@ -1,0 +1,96 @@
+"""Writes docs/settings.md from the fields of `gitward.settings.Settings`. `scripts/docs` runs it.
+
+With `--check` nothing is written: the exit code is 1 when the page is not what the settings say now.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from gitward.settings import Settings
+
+PAGE = "settings.md"
+_HEAD = """\
+# Settings
+
+<!-- Written by scripts/docs from src/gitward/settings.py. Change the fields there, then run scripts/docs. -->
+
+Gitward reads its settings once, at start: from the environment, then from a file `.env` in the working folder.
+Names are spelled exactly as below. An empty value is no value. A wrong value, and a name that begins with `GITWARD_`
+and stands in no row, stop the start with one line each and exit code 2.
+
+`gitward serve` and `gitward token` must see the same `GITWARD_DATA_DIR` and `GITWARD_OIDC_AUDIENCE`: the key that signs
+the JWTs lies in the data folder.
+
+## The token
+
+`GITHUB_TOKEN` is looked for in this order; the first place that is set counts.
+
+| place | when it is read |
+|---|---|
+| the environment | once, at start; then it is removed from what child processes inherit |
+| the file that `GITHUB_TOKEN_FILE` names | again for every run |
+| `GITHUB_TOKEN` in `.env` | again for every run |
+
+The service starts without a token. Runs then fail with `token_missing` and can be retried.
+
+## All settings
+
+| name | default | values | what it does |
+|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """The whole text of docs/settings.md."""
+    schema = Settings.model_json_schema(by_alias=True)
+    rows = (_row(name, field, schema.get("$defs", {})) for name, field in schema["properties"].items())
+    return _HEAD + "".join(rows)
+
+
+def _row(name: str, field: dict[str, Any], definitions: dict[str, Any]) -> str:
+    """One line of the table.
+
+    :param field: the setting's JSON schema; `definitions` are those that it may refer to.
+    """
+    default = field.get("default")
+    shown = f"`{default}`" if default not in (None, "") else "–"
+    description = field["description"].replace("|", "\\|")
+    return f"| `{name}` | {shown} | {_values(field, definitions)} | {description} |\n"
+
+
+def _values(field: dict[str, Any], definitions: dict[str, Any]) -> str:
+    kinds = [_resolved(kind, definitions) for kind in field.get("anyOf", field.get("allOf", [field]))]
+    [kind] = [kind for kind in kinds if kind.get("type") != "null"]
+    if choices := kind.get("enum") or ([kind["const"]] if "const" in kind else []):
+        return ", ".join(f"`{choice}`" for choice in choices)
+    if kind.get("type") == "integer":
+        low, high = kind.get("minimum"), kind.get("maximum")
+        return f"{low} or more" if high is None else f"{low} to {high}"
+    return "path" if kind.get("format") == "path" else "text"
+
+
+def _resolved(kind: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    reference = kind.get("$ref")
+    return definitions[reference.rpartition("/")[2]] if reference else kind
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="scripts/docs", description="Writes the pages that are made from the code.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a page is stale")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent, help="where the pages lie")
+    options = parser.parse_args(arguments)
+    path: Path = options.folder / PAGE
+    if not options.check:
+        path.write_text(page())
+    elif not path.exists() or path.read_text() != page():
+        print(f"{path} is stale: run scripts/docs", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
