@@ -1,0 +1,77 @@
+"""The README's plain way, word for word: only the port is another one, for 8000 may be taken here."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+
+from gitward.settings import clean_environment
+from gitward.standin import StandIn, Token
+from rig import LOGIN
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "ghp_" + "R3adm3" * 6
+
+
+def plain_way() -> str:
+    """The first shell block under the heading."""
+    text = (ROOT / "README.md").read_text()
+    found = re.search(r"^## The plain way$.*?^```sh$\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert found, "the README has no plain way"
+    return found[1]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+async def test_the_plain_way_works_as_it_is_written() -> None:
+    script, port = plain_way(), free_port()
+    assert (
+        'curl -X POST http://localhost:8000/sessions -H "Authorization: Bearer $JWT" '
+        """-d '{"repo":"owner/repo","target_branch":"main"}'"""
+    ) in script
+    folder = Path(tempfile.mkdtemp(prefix="gitward-readme-"))
+    folder.chmod(0o711)
+    github = StandIn(folder / "github")
+    try:
+        await github.start()
+        github.add_user(LOGIN)
+        github.add_token(TOKEN, Token(login=LOGIN))
+        repository = await github.add_repository("owner/repo", permissions={LOGIN: "push"})
+        code, out = await _bash(script.replace("localhost:8000", f"localhost:{port}"), folder, github, port)
+    finally:
+        await github.stop()
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    assert code == 0, out
+    assert "Successfully read GitHub token from environment" in out
+    assert "event: run.ended" in out
+    assert "+hello" in out
+    assert len(repository.pulls) == 1
+    assert TOKEN not in out
+
+
+async def _bash(script: str, folder: Path, github: StandIn, port: int) -> tuple[int | None, str]:
+    settings = {
+        "GITHUB_TOKEN": TOKEN,
+        "GITWARD_DATA_DIR": str(folder / "data"),
+        "GITWARD_UPSTREAM_URL": github.url,
+        "GITWARD_UPSTREAM_API_URL": github.api_url,
+        "GITWARD_PORT": str(port),
+    }
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-e", "-c", script + '\nwait "$SERVER"'),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=ROOT,
+        env=clean_environment(**settings),
+    )
+    async with asyncio.timeout(90):
+        out, _ = await process.communicate()
+    return process.returncode, out.decode(errors="replace")
