@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from gitward.engine.queue import DbosQueue
@@ -19,18 +21,36 @@ from gitward.store.migrate import migrate
 from gitward.store.notify import Notifier
 from tests_support import Backend
 
+# The same examples on every machine, and none judged by its time: machines are shared.
+hypothesis.settings.register_profile("gitward", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("gitward")
+
 
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'gitward.db'}"
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with every table, ours and the engine's; made once, because that takes longer than a test."""
+    path = tmp_path_factory.mktemp("migrated") / "gitward.db"
+
+    async def make() -> None:
+        database = Database(f"sqlite:///{path}")
+        await migrate(database)
+        await asyncio.to_thread(migrate_engine, database)
+        await database.stop()
+
+    asyncio.run(make())
+    return path
+
+
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    """A database with every table, ours and the engine's."""
+async def database(database_url: str, migrated: Path) -> AsyncIterator[Database]:
+    """A database of the test's own."""
     database = Database(database_url)
-    await migrate(database)
-    await asyncio.to_thread(migrate_engine, database)
+    shutil.copyfile(migrated, str(database.url.database))
     yield database
     await database.stop()
 

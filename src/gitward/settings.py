@@ -143,6 +143,16 @@ class Settings(BaseSettings):
     )
     host: str = Field("localhost", alias="GITWARD_HOST", description="The address that the API listens on.")
     port: int = Field(8000, ge=0, le=65535, alias="GITWARD_PORT", description="Its port; 0 takes a free one.")
+    oidc_issuers: str = Field(
+        "",
+        alias="GITWARD_OIDC_ISSUERS",
+        description="OpenID Connect issuers whose tokens are taken, separated by commas. Empty: the local key's.",
+    )
+    authorize: str = Field(
+        "",
+        alias="GITWARD_AUTHORIZE",
+        description="Who may use which repositories: `groups=platform -> acme/*; sub=repo:acme/ci:* -> acme/ci`.",
+    )
     oidc_audience: str = Field(
         "gitward", min_length=1, alias="GITWARD_OIDC_AUDIENCE", description="The `aud` that a JWT must carry."
     )
@@ -222,6 +232,10 @@ class Settings(BaseSettings):
         return tuple(Path(part) for part in self.sandbox_paths.split(":") if part)
 
     @property
+    def issuers(self) -> tuple[str, ...]:
+        return tuple(part.strip() for part in self.oidc_issuers.split(",") if part.strip())
+
+    @property
     def repo_globs(self) -> tuple[str, ...]:
         return tuple(part.strip().lower() for part in self.repos.split(",") if part.strip())
 
@@ -245,6 +259,11 @@ def load_settings(**overrides: Any) -> Settings:
         for path in settings.tool_paths
         if not path.is_absolute() or not path.is_dir()
     ]
+    if settings.issuers and not settings.repo_globs and not settings.authorize.strip():
+        problems.append(
+            "GITWARD_OIDC_ISSUERS: set GITWARD_REPOS or GITWARD_AUTHORIZE too, "
+            "or everybody with an account there could use the token on everything"
+        )
     if problems:
         raise SettingsError(problems)
     return settings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import jwt
@@ -10,6 +12,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from gitward.api.keys import ALGORITHM, LOCAL_ISSUER
+from gitward.api.oidc import ALGORITHMS, Issuer
 from gitward.errors import Unauthenticated
 from gitward.sessions.model import Owner
 
@@ -30,34 +33,66 @@ _SENTENCES: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
 )
 
 
-class Verifier:
-    """Checks JWTs of the local issuer."""
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What a token proves."""
 
-    def __init__(self, key: Ed25519PublicKey, *, audience: str) -> None:
+    owner: Owner
+    claims: Mapping[str, Any]
+
+
+class Verifier:
+    """Checks JWTs: of the local issuer when there is a key, and of OpenID Connect issuers."""
+
+    def __init__(self, key: Ed25519PublicKey | None, *, audience: str, issuers: Iterable[Issuer] = ()) -> None:
         self._key = key
         self._audience = audience
+        self._issuers = {issuer.url: issuer for issuer in issuers}
 
-    def owner(self, authorization: str | None) -> Owner:
-        """The owner that an Authorization header proves.
+    async def identify(self, authorization: str | None) -> Identity:
+        """The caller that an Authorization header proves.
 
         :raises Unauthenticated: with a sentence; the token itself is never quoted.
+        :raises Unavailable: the issuer's keys cannot be had.
         """
         scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
             raise Unauthenticated(f"A bearer token is needed: {_GET_ONE}")
         try:
+            key, algorithms, issuer = await self._key_for(token)
             claims = jwt.decode(
-                token.strip(),
-                self._key,
-                algorithms=[ALGORITHM],
+                token,
+                key,
+                algorithms=algorithms,
                 audience=self._audience,
-                issuer=LOCAL_ISSUER,
+                issuer=issuer,
                 leeway=LEEWAY_SECONDS,
                 options={"require": _REQUIRED},
             )
         except (jwt.PyJWTError, ValueError, OverflowError, RecursionError) as error:
             raise Unauthenticated(_sentence(error)) from None
-        return _owner(claims)
+        return Identity(owner=_owner(claims), claims=claims)
+
+    async def _key_for(self, token: str) -> tuple[Any, Sequence[str], str]:
+        """The key that must have signed the token, what it may have signed with, and the issuer that must stand in it.
+
+        The unverified issuer only chooses among those that are trusted; `jwt.decode` then proves it.
+        """
+        issuer = self._issuers.get(self._claimed_issuer(token)) if self._issuers else None
+        if issuer is None:
+            if self._key is None:
+                raise jwt.InvalidIssuerError
+            return self._key, [ALGORITHM], LOCAL_ISSUER
+        kid = jwt.get_unverified_header(token).get("kid")
+        if not isinstance(kid, str):
+            raise Unauthenticated("The token does not name the key that signed it (`kid`).")
+        key = await issuer.key(kid)
+        return key.key, ALGORITHMS[key.key_type or ""], issuer.url
+
+    def _claimed_issuer(self, token: str) -> str:
+        claims = jwt.decode(token, options={"verify_signature": False})
+        return str(claims.get("iss", ""))
 
 
 def _sentence(error: Exception) -> str:
@@ -83,4 +118,10 @@ def _caller(request: Request, _: Annotated[object, Depends(_scheme)]) -> Owner:
     return owner
 
 
+def _claims(request: Request) -> Mapping[str, Any]:
+    claims = request.scope.get("gitward.claims")
+    return claims if isinstance(claims, Mapping) else {}
+
+
 Caller = Annotated[Owner, Depends(_caller)]
+Claims = Annotated[Mapping[str, Any], Depends(_claims)]

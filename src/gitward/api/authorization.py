@@ -1,4 +1,4 @@
-"""Which repositories a caller may name, by the claims of the token: GITWARD_REPOS and GITWARD_AUTHORIZE."""
+"""Which repositories a caller may name, by the claims of the token: the rules of GITWARD_AUTHORIZE."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
-
-from gitward.errors import FieldError, InvalidRequest
 
 RULE_FORM = "CLAIM=VALUE -> REPOSITORY[, REPOSITORY …], rules separated by ';', with * as a wildcard"
 
@@ -44,22 +42,6 @@ def parse_rules(text: str) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Authorization:
-    """What this server serves to whom. Without globs and rules: everything to everybody who is authenticated."""
-
-    repositories: tuple[str, ...] = ()  # globs, lower case; of the whole server
-    rules: Sequence[Rule] = ()
-
-    def check(self, claims: Mapping[str, Any], repository: str, *, field: str = "repo") -> None:
-        """:raises InvalidRequest: the caller may not use this repository."""
-        if self.repositories and not any(fnmatchcase(repository.lower(), glob) for glob in self.repositories):
-            raise _refused(field, f"must be one of those that this server serves: {', '.join(self.repositories)}")
-        if self.rules and not any(rule.admits(claims, repository) for rule in self.rules):
-            raise _refused(field, "must be one that the server's rules allow to a caller with your token's claims")
-
-
-def _refused(field: str, message: str) -> InvalidRequest:
-    return InvalidRequest(
-        "This repository is not served to you here.", errors=[FieldError(field=field, message=message)]
-    )
+def admitted(rules: Sequence[Rule], claims: Mapping[str, Any], repository: str) -> bool:
+    """Whether one of the rules lets a caller with these claims use the repository. Without rules everybody may."""
+    return not rules or any(rule.admits(claims, repository) for rule in rules)

@@ -14,7 +14,7 @@ from gitward.api.auth import Caller
 from gitward.api.problems import documented
 from gitward.api.services import Served, Services
 from gitward.api.shapes import EventOut, EventPage
-from gitward.errors import Code, FieldError, InvalidRequest
+from gitward.errors import Code, FieldError, InvalidRequest, NotFound
 from gitward.sessions.model import Event, EventType, Owner
 
 router = APIRouter(prefix="/sessions", tags=["events"])
@@ -75,7 +75,10 @@ async def _live(
     spoken = clock()
     with served.notifier.subscribe(session_id) as news:
         while not served.stopping.is_set():
-            page, ended = await _next(served, owner, session_id, after, run_id)
+            try:
+                page, ended = await _next(served, owner, session_id, after, run_id)
+            except NotFound:  # removed meanwhile: there is nothing more to tell
+                return
             for event in page:
                 yield _line(event)
             if page:

@@ -18,16 +18,17 @@ from gitward.errors import InvalidRequest, RequestError, TooLarge, Unavailable
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/docs", "/openapi.json", "/docs/oauth2-redirect"})
 MAX_BODY = 1024 * 1024  # bytes
-BODY_SECONDS = 60.0
+BODY_SECONDS = 60.0  # for a whole body to arrive
 MAX_DEPTH = 32  # of nested objects and arrays
 
 
 class Gate:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, *, verifier: Verifier) -> None:
+    def __init__(self, app: ASGIApp, *, verifier: Verifier, body_seconds: float = BODY_SECONDS) -> None:
         self._app = app
         self._verifier = verifier
+        self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # there are none here
@@ -38,8 +39,9 @@ class Gate:
             return
         try:
             if scope["path"] not in OPEN_PATHS:
-                scope["gitward.owner"] = self._verifier.owner(_header(scope, b"authorization"))
-            body = await _read_in_time(receive)
+                identity = await self._verifier.identify(_header(scope, b"authorization"))
+                scope["gitward.owner"], scope["gitward.claims"] = identity.owner, identity.claims
+            body = await self._read(receive)
             if body:
                 _check_json(body)
                 scope["headers"] = _as_json(scope["headers"])
@@ -47,6 +49,13 @@ class Gate:
             await problem(error)(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
+
+    async def _read(self, receive: Receive) -> bytes:
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                return await _read(receive)
+        except TimeoutError:
+            raise InvalidRequest(f"The body did not arrive within {self._body_seconds:g} s.") from None
 
 
 def _header(scope: Scope, name: bytes) -> str | None:
@@ -56,14 +65,6 @@ def _header(scope: Scope, name: bytes) -> str | None:
 
 def _as_json(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [*((k, v) for k, v in headers if k != b"content-type"), (b"content-type", b"application/json")]
-
-
-async def _read_in_time(receive: Receive) -> bytes:
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await _read(receive)
-    except TimeoutError:
-        raise InvalidRequest(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
 
 
 async def _read(receive: Receive) -> bytes:

@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from gitward.api.auth import Verifier
+from gitward.api.authorization import Rule
 from gitward.sessions.service import SessionService
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
@@ -33,6 +34,7 @@ class Services:
     checks: Callable[[], Awaitable[list[Check]]]
     stopping: asyncio.Event  # set when the server shuts down: live streams end
     repo_globs: tuple[str, ...] = ()  # lower case; empty: every repository
+    rules: tuple[Rule, ...] = ()  # who may use which; empty: everybody all that is served
 
 
 def _services(request: Request) -> Services:

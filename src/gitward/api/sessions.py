@@ -10,7 +10,8 @@ from fastapi import APIRouter, Header, Query, Request, Response, status
 from fastapi.responses import JSONResponse
 
 from gitward.api import idempotency
-from gitward.api.auth import Caller
+from gitward.api.auth import Caller, Claims
+from gitward.api.authorization import admitted
 from gitward.api.problems import documented
 from gitward.api.services import Served, Services
 from gitward.api.shapes import (
@@ -50,10 +51,10 @@ Key = Annotated[
     Code.UNAUTHENTICATED, Code.INVALID_REQUEST, Code.CONFLICT, Code.TOO_LARGE, Code.UNAVAILABLE
 ))  # fmt: skip
 async def create_session(
-    request: Request, body: SessionIn, caller: Caller, served: Served, key: Key = None
+    request: Request, body: SessionIn, caller: Caller, claims: Claims, served: Served, key: Key = None
 ) -> Response:
     """Creates a session with its first run queued. `Location` is the session's address."""
-    _check_repositories(served, body.repo, body.submodules)
+    _check_repositories(served, claims, body.repo, body.submodules)
     raw = await request.body()
     async with served.database.transaction() as tx:
         if key is not None:
@@ -71,22 +72,23 @@ def _created(session: dict[str, Any]) -> Response:
     return JSONResponse(session, status_code=201, headers={"Location": f"/sessions/{session['id']}"})
 
 
-def _check_repositories(served: Services, repo: str, submodules: Sequence[str]) -> None:
-    """:raises InvalidRequest: the operator's token is not for one of these repositories."""
-    globs = served.repo_globs
-    message = f"must be one of the repositories that this server serves: {', '.join(globs)}"
-    errors = [
-        FieldError(field=field, message=message)
-        for field, name in [("repo", repo), *(("submodules", name) for name in submodules)]
-        if globs and not any(fnmatchcase(name.lower(), glob) for glob in globs)
-    ]
+def _check_repositories(served: Services, claims: Claims, repo: str, submodules: Sequence[str]) -> None:
+    """:raises InvalidRequest: the operator's token is not for one of these repositories, or not for this caller."""
+    globs, errors = served.repo_globs, []
+    for field, name in [("repo", repo), *(("submodules", name) for name in submodules)]:
+        if globs and not any(fnmatchcase(name.lower(), glob) for glob in globs):
+            message = f"must be one of the repositories that this server serves: {', '.join(globs)}"
+            errors.append(FieldError(field=field, message=message))
+        elif not admitted(served.rules, claims, name):
+            message = "must be one that this server's rules allow to a caller with your token's claims"
+            errors.append(FieldError(field=field, message=message))
     if errors:
         raise InvalidRequest("This repository is not served here.", errors=errors)
 
 
-def _check_session(served: Services, session: Session) -> None:
-    """The operator may have narrowed the setting since the session was made."""
-    _check_repositories(served, session.repo, session.submodules)
+def _check_session(served: Services, claims: Claims, session: Session) -> None:
+    """The operator may have narrowed the settings since the session was made."""
+    _check_repositories(served, claims, session.repo, session.submodules)
 
 
 @router.get("", responses=documented(Code.UNAUTHENTICATED, Code.INVALID_REQUEST))
@@ -137,10 +139,10 @@ async def cancel_session(session_id: SessionId, caller: Caller, served: Served) 
 
 
 @router.post("/{session_id}/runs", status_code=201, responses=_WRITE)
-async def add_run(session_id: SessionId, body: InstructionIn, caller: Caller, served: Served) -> RunOut:
+async def add_run(session_id: SessionId, body: InstructionIn, caller: Caller, claims: Claims, served: Served) -> RunOut:
     """A follow-up on the same branch, after the session's other runs."""
     async with served.database.transaction() as tx:
-        _check_session(served, await served.sessions.get_session(tx, caller, session_id))
+        _check_session(served, claims, await served.sessions.get_session(tx, caller, session_id))
         return RunOut.of(await served.sessions.add_run(tx, caller, session_id, body.instruction()))
 
 
@@ -152,8 +154,8 @@ async def get_run(session_id: SessionId, run_id: str, caller: Caller, served: Se
 
 
 @router.post("/{session_id}/runs/{run_id}/retry", status_code=201, responses=_WRITE)
-async def retry_run(session_id: SessionId, run_id: str, caller: Caller, served: Served) -> RunOut:
+async def retry_run(session_id: SessionId, run_id: str, caller: Caller, claims: Claims, served: Served) -> RunOut:
     """A new run with the instruction of an ended one."""
     async with served.database.transaction() as tx:
-        _check_session(served, await served.sessions.get_session(tx, caller, session_id))
+        _check_session(served, claims, await served.sessions.get_session(tx, caller, session_id))
         return RunOut.of(await served.sessions.retry(tx, caller, session_id, run_id))

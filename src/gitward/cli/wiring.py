@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import httpx
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from gitward.api.app import create_app
 from gitward.api.auth import Verifier
+from gitward.api.authorization import Rule, parse_rules
 from gitward.api.keys import load_or_make_key, public_key
+from gitward.api.oidc import Issuer, is_safe_url
 from gitward.api.services import Check, Services
 from gitward.broker import Broker, BrokerConfig
 from gitward.engine.queue import DbosQueue
@@ -41,6 +44,8 @@ from gitward.store.notify import Notifier
 
 log = logging.getLogger(__name__)
 
+ISSUER_SECONDS = 10.0  # for one answer of an OpenID Connect issuer
+
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
@@ -57,8 +62,8 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
     :raises SettingsError: something that the settings name cannot be used.
     """
     prepare_data_dir(settings.data_dir)
-    key = load_or_make_key(settings.data_dir)
     async with contextlib.AsyncExitStack() as stack:
+        verifier = await stack.enter_async_context(_verifier(settings))
         # The launcher forks, so it comes before anything that starts threads.
         sandboxes = BubblewrapEngine(slots=settings.max_runs, tool_paths=settings.tool_paths)
         await sandboxes.start()
@@ -113,12 +118,35 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
                 journal=journal,
                 limits=RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user),
             ),
-            verifier=Verifier(public_key(key), audience=settings.oidc_audience),
+            verifier=verifier,
             checks=partial(_checks, database, guards),
             stopping=stopping,
             repo_globs=settings.repo_globs,
+            rules=_rules(settings),
         )
         yield Service(app=create_app(services), stopping=stopping)
+
+
+@contextlib.asynccontextmanager
+async def _verifier(settings: Settings) -> AsyncIterator[Verifier]:
+    """With issuers, theirs are the only tokens that are taken; without, those of the local key."""
+    unsafe = [issuer for issuer in settings.issuers if not is_safe_url(issuer)]
+    if unsafe:
+        raise SettingsError([f"GITWARD_OIDC_ISSUERS: {issuer} must begin with https://" for issuer in unsafe])
+    if not settings.issuers:
+        key = load_or_make_key(settings.data_dir)
+        yield Verifier(public_key(key), audience=settings.oidc_audience)
+        return
+    async with httpx.AsyncClient(timeout=ISSUER_SECONDS, follow_redirects=False, trust_env=False) as http:
+        issuers = [Issuer(url, http) for url in settings.issuers]
+        yield Verifier(None, audience=settings.oidc_audience, issuers=issuers)
+
+
+def _rules(settings: Settings) -> tuple[Rule, ...]:
+    try:
+        return parse_rules(settings.authorize)
+    except ValueError as error:
+        raise SettingsError([f"GITWARD_AUTHORIZE: {error}"]) from None
 
 
 async def _release(parts: Parts) -> None:

@@ -67,6 +67,7 @@ def test_a_path_with_two_readings_is_refused(raw: str) -> None:
         (["github.com"], 443, "github.com"),
         (["api.github.com:443"], 443, "api.github.com"),
         (["github.com:8443"], 8443, "github.com"),
+        (["GitHub.COM"], 443, "github.com"),
     ],
 )
 def test_known_hosts(values: list[str], port: int, host: str) -> None:
@@ -80,8 +81,8 @@ def test_known_hosts(values: list[str], port: int, host: str) -> None:
         ([""], 443),
         (["github.com", "github.com"], 443),
         (["evil.example"], 443),
-        (["GitHub.com"], 443),
         (["github.com."], 443),
+        (["GIT\u212aUB.com"], 443),
         (["github.com:80"], 443),
         (["github.com:"], 443),
         (["github.com:0443"], 443),

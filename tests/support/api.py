@@ -1,0 +1,81 @@
+"""The HTTP application over a real database, without a server, and what its answers must look like."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fastapi import FastAPI
+
+from gitward.api.app import create_app
+from gitward.api.auth import Verifier
+from gitward.api.keys import mint, public_key
+from gitward.api.services import Check, Services
+from gitward.sessions.model import Owner
+from tests_support import Backend
+
+AUDIENCE = "gitward"
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Api:
+    """The application, and the key that its callers' tokens are signed with."""
+
+    backend: Backend
+    app: FastAPI
+    services: Services
+    key: Ed25519PrivateKey
+    stopping: asyncio.Event
+
+    def jwt(self, owner: Owner, lifetime: timedelta = timedelta(minutes=5)) -> str:
+        return mint(self.key, subject=owner.subject, audience=AUDIENCE, lifetime=lifetime)
+
+    @asynccontextmanager
+    async def client(self, owner: Owner | None = None) -> AsyncIterator[httpx.AsyncClient]:
+        """A client with the owner's token, or with none."""
+        headers = {"Authorization": f"Bearer {self.jwt(owner)}"} if owner else {}
+        transport = httpx.ASGITransport(self.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gitward", headers=headers) as client:
+            yield client
+
+
+def make_api(backend: Backend, *, repo_globs: tuple[str, ...] = (), checks: list[Check] | None = None) -> Api:
+    async def look() -> list[Check]:
+        return checks or []
+
+    key, stopping = Ed25519PrivateKey.generate(), asyncio.Event()
+    services = Services(
+        database=backend.database,
+        notifier=backend.notifier,
+        sessions=backend.sessions,
+        verifier=Verifier(public_key(key), audience=AUDIENCE),
+        checks=look,
+        stopping=stopping,
+        repo_globs=repo_globs,
+    )
+    return Api(backend=backend, app=create_app(services), services=services, key=key, stopping=stopping)
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> Json:
+    """The problem document of an answer, checked for its form."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document: Json = answer.json()
+    assert set(document) == {"type", "title", "status", "detail", "code", "errors"}
+    assert (document["type"], document["status"], document["code"]) == ("about:blank", status, code)
+    assert document["title"]
+    assert document["detail"]
+    assert all(set(error) == {"field", "message"} and error["message"] for error in document["errors"])
+    return document
+
+
+def fields(answer: httpx.Response) -> list[str]:
+    """The names of the values that were refused."""
+    return [error["field"] for error in problem(answer, 422, "invalid_request")["errors"]]

@@ -1,0 +1,37 @@
+"""The application and clients of two users."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from api import Api, make_api
+from gitward.sessions.model import Owner
+from tests_support import Backend
+
+
+@pytest.fixture
+async def api(backend: Backend) -> Api:
+    return make_api(backend)
+
+
+@pytest.fixture
+async def http(api: Api, alice: Owner) -> AsyncIterator[httpx.AsyncClient]:
+    """Alice's."""
+    async with api.client(alice) as client:
+        yield client
+
+
+@pytest.fixture
+async def bob_http(api: Api, bob: Owner) -> AsyncIterator[httpx.AsyncClient]:
+    async with api.client(bob) as client:
+        yield client
+
+
+@pytest.fixture
+async def stranger(api: Api) -> AsyncIterator[httpx.AsyncClient]:
+    """Has no token."""
+    async with api.client() as client:
+        yield client

@@ -1,0 +1,126 @@
+"""Another owner's session does not exist, in every route that there is: they are taken from the application itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+from starlette.routing import Route
+
+from api import Api, problem
+from gitward.api.gate import OPEN_PATHS
+from gitward.sessions import artifacts
+from gitward.sessions.model import ArtifactKind
+
+Call = tuple[str, str]
+FRAMEWORK = {("GET", path) for path in ("/docs", "/docs/oauth2-redirect", "/openapi.json")}
+
+
+def routes(router: Any) -> Iterator[Route]:
+    """Those of routers that were included, too; FastAPI keeps them apart."""
+    for each in router.routes:
+        if isinstance(each, Route | APIRoute):
+            yield each
+        else:
+            yield from routes(each.original_router)
+
+
+def calls(api: Api) -> list[Call]:
+    """Every method and path that the application answers, but for what the framework adds."""
+    every = {(method, route.path) for route in routes(api.app) for method in route.methods or () if method != "HEAD"}
+    return sorted(every - FRAMEWORK)
+
+
+async def send(http: httpx.AsyncClient, call: Call, names: dict[str, str], **headers: str) -> httpx.Response:
+    method, path = call
+    body: dict[str, str] | None = {} if method in {"POST", "PATCH", "PUT"} else None
+    return await http.request(method, path.format(**names), json=body, headers=headers)
+
+
+async def names_of_a_session(api: Api, http: httpx.AsyncClient) -> dict[str, str]:
+    """An ended session of Alice's that has everything that a session can have."""
+    session = (await http.post("/sessions", json={"repo": "owner/repo"})).json()
+    run_id = session["runs"][0]["id"]
+    async with api.backend.database.transaction() as tx:
+        for kind in ArtifactKind:
+            await artifacts.keep(tx, run_id, kind, b"secret change")
+    await api.backend.end(run_id)
+    return {"session_id": session["id"], "run_id": run_id}
+
+
+async def test_the_routes_are_those_of_the_contract(api: Api) -> None:
+    assert calls(api) == [
+        ("DELETE", "/sessions/{session_id}"),
+        ("GET", "/health"),
+        ("GET", "/ready"),
+        ("GET", "/sessions"),
+        ("GET", "/sessions/{session_id}"),
+        ("GET", "/sessions/{session_id}/diff"),
+        ("GET", "/sessions/{session_id}/events"),
+        ("GET", "/sessions/{session_id}/patch"),
+        ("GET", "/sessions/{session_id}/runs/{run_id}"),
+        ("PATCH", "/sessions/{session_id}"),
+        ("POST", "/sessions"),
+        ("POST", "/sessions/{session_id}/cancel"),
+        ("POST", "/sessions/{session_id}/runs"),
+        ("POST", "/sessions/{session_id}/runs/{run_id}/retry"),
+    ]
+
+
+async def test_every_route_is_described(api: Api) -> None:
+    described = {(method.upper(), path) for path, methods in api.app.openapi()["paths"].items() for method in methods}
+    assert described == set(calls(api))
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+async def test_a_second_user_sees_not_found_everywhere(
+    api: Api, http: httpx.AsyncClient, bob_http: httpx.AsyncClient, accept: str
+) -> None:
+    """With the same words as for a session that never was; and nothing has changed afterwards."""
+    names = await names_of_a_session(api, http)
+    nothing = {"session_id": "ses_0000000000000000", "run_id": "run_0000000000000000"}
+    before = (await http.get(f"/sessions/{names['session_id']}")).json()
+    walked = [call for call in calls(api) if "{" in call[1]]
+    assert len(walked) >= 10
+    for call in walked:
+        hidden = await send(bob_http, call, names, Accept=accept)
+        absent = await send(bob_http, call, nothing, Accept=accept)
+        problem(hidden, 404, "not_found")
+        assert hidden.content == absent.content, call
+    assert (await http.get(f"/sessions/{names['session_id']}")).json() == before
+    assert (await bob_http.get("/sessions")).json() == {"items": [], "next": None}
+
+
+async def test_the_owner_is_let_in_by_the_same_calls(api: Api, http: httpx.AsyncClient) -> None:
+    """So that the walk above proves something."""
+    for call in calls(api):
+        if "{" in call[1]:
+            answer = await send(http, call, await names_of_a_session(api, http))
+            assert answer.status_code in {200, 201, 204}, (call, answer.text)
+
+
+async def test_a_run_of_another_session_is_not_reached_through_one_s_own(
+    api: Api, http: httpx.AsyncClient, bob_http: httpx.AsyncClient
+) -> None:
+    names = await names_of_a_session(api, http)
+    own = (await bob_http.post("/sessions", json={"repo": "owner/repo"})).json()
+    mixed = {"session_id": own["id"], "run_id": names["run_id"]}
+    for call in calls(api):
+        if "{run_id}" in call[1]:
+            problem(await send(bob_http, call, mixed), 404, "not_found")
+    problem(await bob_http.get(f"/sessions/{own['id']}/events?run_id={names['run_id']}"), 404, "not_found")
+
+
+async def test_without_a_token_every_route_that_is_not_open_is_refused(
+    api: Api, http: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
+    names = await names_of_a_session(api, http)
+    for call in calls(api):
+        answer = await send(stranger, call, names)
+        if call[1] in OPEN_PATHS:
+            assert answer.status_code == 200
+        else:
+            problem(answer, 401, "unauthenticated")

@@ -1,0 +1,282 @@
+"""The worker runs what is queued, within its limits, and nothing is lost when it ends in whatever way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitward.engine.queue import DbosQueue
+from gitward.engine.takeover import WorkerLock
+from gitward.engine.worker import Worker, checkpoint, new_executor_id
+from gitward.errors import SettingsError
+from gitward.store.database import Database
+
+PROGRAM = Path(__file__).with_name("crash_program.py")
+CANARY = "canary-0123456789"
+Job = Callable[[str], Awaitable[None]]
+
+
+@pytest.fixture
+async def queue(database: Database) -> AsyncIterator[DbosQueue]:
+    queue = DbosQueue(database)
+    yield queue
+    await asyncio.to_thread(queue.close)
+
+
+@asynccontextmanager
+async def working(database: Database, job: Job, **limits: int) -> AsyncIterator[Worker]:
+    limits = {"max_runs": 4, "max_runs_per_user": 4, "slots": 4, **limits}
+    worker = Worker(database, executor_id=new_executor_id(), **limits)
+    await worker.start(job)
+    try:
+        async with asyncio.timeout(60):
+            yield worker
+    finally:
+        await worker.stop()
+
+
+async def enqueue(database: Database, queue: DbosQueue, *run_ids: str, owner: str = "alice") -> None:
+    async with database.transaction() as tx:
+        for run_id in run_ids:
+            await queue.enqueue(tx, run_id, owner=owner)
+
+
+def look(database: Database, query: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(str(database.url.database))) as connection:
+        return connection.execute(query).fetchall()
+
+
+class Ended:
+    """Collects the runs that ended and tells when all are there."""
+
+    def __init__(self, *expected: str) -> None:
+        self._expected = sorted(expected)
+        self.runs: list[str] = []
+        self.all = asyncio.Event()
+
+    def add(self, run_id: str) -> None:
+        self.runs.append(run_id)
+        if sorted(self.runs) == self._expected:
+            self.all.set()
+
+
+async def test_a_backlog_is_worked_off_from_the_start(database: Database, queue: DbosQueue) -> None:
+    """Runs that were queued while no worker was there; none is dequeued before the worker knows the job."""
+    runs = [f"run-{number}" for number in range(12)]
+    await enqueue(database, queue, *runs)
+    ended = Ended(*runs)
+
+    async def job(run_id: str) -> None:
+        ended.add(run_id)
+
+    async with working(database, job):
+        await ended.all.wait()
+    assert sorted(ended.runs) == sorted(runs)
+
+
+async def test_a_run_that_is_queued_twice_runs_once(database: Database, queue: DbosQueue) -> None:
+    ended = Ended("one", "two")
+
+    async def job(run_id: str) -> None:
+        ended.add(run_id)
+
+    async with working(database, job):
+        await enqueue(database, queue, "one", "one")
+        await enqueue(database, queue, "one", "two")
+        await ended.all.wait()
+    assert sorted(ended.runs) == ["one", "two"]
+
+
+async def test_the_limits_hold_in_all_and_for_each_user(database: Database, queue: DbosQueue) -> None:
+    """Alice has more than her share queued before Bob comes; three places, two for each."""
+    running: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+    full, go = asyncio.Event(), asyncio.Event()
+    ended = Ended(*(f"alice-{number}" for number in range(5)), "bob-0", "bob-1")
+
+    async def job(run_id: str) -> None:
+        owner = run_id.partition("-")[0]
+        running[owner] += 1
+        for who in ("alice", "bob"):
+            most[who] = max(most[who], running[who])
+        most["all"] = max(most["all"], running.total())
+        if running.total() == 3:
+            full.set()
+        await go.wait()
+        running[owner] -= 1
+        ended.add(run_id)
+
+    await enqueue(database, queue, *(f"alice-{number}" for number in range(5)))
+    await enqueue(database, queue, "bob-0", "bob-1", owner="bob")
+    async with working(database, job, max_runs=3, max_runs_per_user=2, slots=3):
+        await full.wait()
+        go.set()
+        await ended.all.wait()
+    assert most["all"] == 3
+    assert most["alice"] <= 2
+    assert most["bob"] <= 2
+
+
+async def test_a_worker_that_stops_leaves_its_runs_to_the_next(database: Database, queue: DbosQueue) -> None:
+    """The running ones are cancelled and awaited; they and the queued ones are done by the next worker."""
+    await enqueue(database, queue, "one", "two")
+    begun, cleaned = asyncio.Event(), []
+
+    async def hang(run_id: str) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned.append(run_id)
+
+    async with working(database, hang, slots=1):
+        await begun.wait()
+    assert len(cleaned) == 1
+    assert {state for (state,) in look(database, "SELECT status FROM workflow_status")} == {"PENDING", "ENQUEUED"}
+    ended = Ended("one", "two")
+
+    async def job(run_id: str) -> None:
+        ended.add(run_id)
+
+    async with working(database, job):
+        await ended.all.wait()
+
+
+async def test_the_loop_has_threads_after_a_stop(database: Database) -> None:
+    """DBOS puts its own in place of the loop's, and takes them away with itself."""
+
+    async def job(_run_id: str) -> None:
+        pass
+
+    async with working(database, job):
+        pass
+    assert await asyncio.to_thread(lambda: 1) == 1
+
+
+async def test_a_finished_step_is_not_repeated_after_a_kill(
+    database: Database, queue: DbosQueue, database_url: str, tmp_path: Path
+) -> None:
+    """SIGKILL in the middle of the second step: another process does the second step again, and the first not."""
+    await enqueue(database, queue, "run-1")
+    notes = tmp_path / "notes"
+
+    async def start(mode: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, str(PROGRAM), database_url, str(notes), mode),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    async with asyncio.timeout(60):
+        first = await start("hang")
+        assert first.stdout is not None
+        line = await first.stdout.readline()
+        first.send_signal(signal.SIGKILL)
+        await first.communicate()
+        assert line == b"in the second step\n"
+        second = await start("finish")
+        _, errors = await second.communicate()
+    assert second.returncode == 0, errors.decode()
+    assert notes.read_text().split("\n") == ["first", "second", "second", "end run-1", ""]
+
+
+async def test_a_second_worker_on_the_same_sqlite_is_refused(database: Database) -> None:
+    async def job(_run_id: str) -> None:
+        pass
+
+    async with working(database, job):
+        other = Worker(database, executor_id=new_executor_id(), max_runs=1, max_runs_per_user=1, slots=1)
+        with pytest.raises(SettingsError) as raised:
+            await other.start(job)
+    assert str(raised.value) == (
+        "GITWARD_DATABASE_URL: another worker already uses this SQLite database; "
+        "stop it, or use Postgres for more than one worker"
+    )
+
+
+def test_the_lock_is_free_when_its_holder_ends(database_url: str) -> None:
+    """However it ends: the kernel frees it. It is private, and harmless to give back twice."""
+    one, other = WorkerLock(Database(database_url)), WorkerLock(Database(database_url))
+    one.acquire()
+    with pytest.raises(SettingsError):
+        other.acquire()
+    one.release()
+    one.release()
+    other.acquire()
+    other.release()
+    path = Path(database_url.removeprefix("sqlite:///") + ".worker")
+    assert path.stat().st_mode & 0o077 == 0
+
+
+async def test_a_start_that_fails_gives_the_lock_back(tmp_path: Path) -> None:
+    path = tmp_path / "gitward.db"
+    path.write_bytes(b"this is no database" * 100)
+    broken = Database(f"sqlite:///{path}")
+
+    async def job(_run_id: str) -> None:
+        pass
+
+    worker = Worker(broken, executor_id=new_executor_id(), max_runs=1, max_runs_per_user=1, slots=1)
+    with pytest.raises(Exception, match="not a database"):
+        await worker.start(job)
+    lock = WorkerLock(broken)
+    lock.acquire()
+    lock.release()
+    await broken.stop()
+
+
+async def test_what_a_step_raises_is_stored_without_its_text(database: Database, queue: DbosQueue) -> None:
+    """And what steps take and return is stored as JSON, with owners as digests."""
+    seen: list[str] = []
+    done = asyncio.Event()
+
+    async def fail(value: list[int]) -> None:
+        raise RuntimeError(f"{CANARY} {value}")
+
+    async def fine(value: dict[str, int]) -> list[int]:
+        return [value["n"], 2]
+
+    async def job(_run_id: str) -> None:
+        try:
+            await checkpoint("fail", fail, await checkpoint("fine", fine, {"n": 1}))
+        except RuntimeError as error:
+            seen.append(str(error))
+        finally:
+            done.set()
+        raise RuntimeError(CANARY)
+
+    async with working(database, job):
+        await enqueue(database, queue, "run-1", owner=f"alice {CANARY}")
+        await done.wait()
+    assert seen == [f"{CANARY} [1, 2]"]
+    outputs = look(database, "SELECT function_name, output, error, serialization FROM operation_outputs")
+    assert sorted(outputs) == [
+        ("fail", None, '{"$error":"RuntimeError"}', "gitward_json"),
+        ("fine", "[1,2]", None, "gitward_json"),
+    ]
+    [(key,)] = look(database, "SELECT queue_partition_key FROM workflow_status")
+    assert len(key) == 32
+    for file in Path(str(database.url.database)).parent.glob("gitward.db*"):
+        assert CANARY.encode() not in file.read_bytes()
+
+
+async def test_the_engine_logs_through_our_handlers_only(database: Database) -> None:
+    """A handler of its own would pass by the redaction."""
+
+    async def job(_run_id: str) -> None:
+        pass
+
+    async with working(database, job):
+        theirs = logging.getLogger("dbos")
+        assert theirs.handlers == []
+        assert theirs.propagate

@@ -1,0 +1,68 @@
+"""Rules about the whole source that no linter knows: who opens the seal, who reads the environment, no shell."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import gitward
+
+ROOT = Path(gitward.__file__).parent
+MODULES = {
+    ".".join(("gitward", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
+MAY_REVEAL = {"gitward.github.credentials", "gitward.broker.upstream"}
+# git's hook in the stand-in: a program of its own, whose whole input is the environment that git gives it.
+MAY_READ_ENVIRONMENT = {"gitward.settings", "gitward.standin.proc_receive"}
+SHELLS = {"system", "popen", "create_subprocess_shell", "getoutput", "getstatusoutput", "subprocess_shell"}
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(), module)
+
+
+def names(module: str) -> Iterator[str]:
+    """Every name that the code mentions: plain, after a dot, imported, or in the text given to getattr."""
+    for node in ast.walk(tree(module)):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.alias(name=name):
+                yield name.rpartition(".")[2]
+            case ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=str(name)), *_]):
+                yield name
+
+
+def test_the_tree_is_found() -> None:
+    assert len(MODULES) > 100
+    assert set(MODULES) >= MAY_REVEAL | MAY_READ_ENVIRONMENT
+
+
+@pytest.mark.parametrize("forbidden", [{"reveal"}, {"_value"}])
+def test_the_seal_is_opened_in_two_modules_only(forbidden: set[str]) -> None:
+    users = {module for module in MODULES if module != "gitward.secrets" and forbidden & set(names(module))}
+    assert users == (MAY_REVEAL if forbidden == {"reveal"} else set())
+
+
+def test_the_environment_is_read_in_one_module_only() -> None:
+    readers = {module for module in MODULES if {"environ", "environb", "getenv", "getenvb"} & set(names(module))}
+    assert readers == MAY_READ_ENVIRONMENT
+
+
+def test_no_module_starts_a_shell() -> None:
+    for module in MODULES:
+        assert not SHELLS & set(names(module)), module
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.keyword) and node.arg == "shell":
+                assert isinstance(node.value, ast.Constant), module
+                assert node.value.value is False, module
+
+
+def test_no_module_unpickles_or_evaluates() -> None:
+    """What comes from a database, a pipe or a sandbox is data."""
+    for module in MODULES:
+        assert not {"pickle", "marshal", "shelve", "dill", "eval", "exec"} & set(names(module)), module

@@ -1,0 +1,231 @@
+"""Only the current attempt of a run may tell anything about it; a run ends once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from gitward.errors import Reason
+from gitward.sessions.model import EventType, Owner, PullRequest, Run, RunState, Session, StepName, StepState
+from gitward.sessions.progress import AttemptLost, Claim, Outcome, Progress
+from gitward.store.database import Transaction
+from tests_support import Backend
+
+PULL = PullRequest(number=7, url="https://github.com/acme/widgets/pull/7", state="open", draft=True)
+DONE = Outcome(state=RunState.SUCCEEDED, message="Done.", changed=True, head_sha="a" * 40, exit_code=0)
+
+
+async def claim(backend: Backend, run: Run, worker: str = "worker-1") -> Claim:
+    async with backend.database.transaction() as tx:
+        return await backend.progress(worker).claim(tx, run.id)
+
+
+async def types(backend: Backend, session: Session) -> list[EventType]:
+    return [event.type for event in await backend.events(session.id)]
+
+
+class TestClaim:
+    async def test_the_first_claim_starts_the_run(self, backend: Backend, alice: Owner) -> None:
+        session = await backend.create(alice)
+        held = await claim(backend, session.runs[0])
+        assert (held.attempt, held.first_attempt, held.run.state) == (1, True, RunState.RUNNING)
+        assert held.run.started_at is not None
+        assert held.session.state is RunState.RUNNING
+        assert (await types(backend, session))[-1] is EventType.RUN_STARTED
+
+    async def test_the_same_worker_renews_its_hold(self, backend: Backend, alice: Owner) -> None:
+        """The next step of the job: nothing is told, and it is the same attempt."""
+        session = await backend.create(alice)
+        first = await claim(backend, session.runs[0])
+        again = await claim(backend, session.runs[0])
+        assert (again.attempt, again.first_attempt) == (1, True)
+        assert again.run.started_at == first.run.started_at
+        assert (await types(backend, session)).count(EventType.RUN_STARTED) == 1
+
+    async def test_another_worker_takes_the_run_over(self, backend: Backend, alice: Owner) -> None:
+        session = await backend.create(alice)
+        first = await claim(backend, session.runs[0])
+        second = await claim(backend, session.runs[0], "worker-2")
+        assert (second.attempt, second.first_attempt) == (2, False)
+        assert second.run.started_at == first.run.started_at
+        last = (await backend.events(session.id))[-1]
+        assert (last.type, last.data) == (EventType.RUN_TAKEN_OVER, {"attempt": 2})
+
+    async def test_a_run_that_is_being_cancelled_stays_so_when_it_is_taken_over(
+        self, backend: Backend, alice: Owner
+    ) -> None:
+        session = await backend.create(alice)
+        await claim(backend, session.runs[0])
+        async with backend.database.transaction() as tx:
+            await backend.sessions.cancel(tx, alice, session.id)
+        assert (await claim(backend, session.runs[0], "worker-2")).run.state is RunState.CANCELLING
+
+    async def test_a_run_that_has_ended_or_is_gone_is_not_claimed(self, backend: Backend, alice: Owner) -> None:
+        session = await backend.create(alice)
+        async with backend.database.transaction() as tx:
+            await backend.sessions.cancel(tx, alice, session.id)
+        async with backend.database.transaction() as tx:
+            with pytest.raises(AttemptLost, match="has ended"):
+                await backend.progress().claim(tx, session.runs[0].id)
+            with pytest.raises(AttemptLost, match="is gone"):
+                await backend.progress().claim(tx, "run_0000000000000000")
+
+
+Write = Callable[[Progress, Transaction, Claim], Awaitable[object]]
+WRITES: dict[str, Write] = {
+    "guard": lambda progress, tx, held: progress.guard(tx, held),
+    "tell": lambda progress, tx, held: progress.tell(tx, held, (EventType.NOTICE, {"message": "x"})),
+    "start_step": lambda progress, tx, held: progress.start_step(tx, held, StepName.EXECUTE),
+    "end_step": lambda progress, tx, held: progress.end_step(tx, held, StepName.EXECUTE, StepState.SUCCEEDED, 1.0),
+    "learned": lambda progress, tx, held: progress.learned(tx, held, pushed_sha="b" * 40),
+    "output_was_truncated": lambda progress, tx, held: progress.output_was_truncated(tx, held),
+    "opened": lambda progress, tx, held: progress.opened(tx, held, PULL, created=True),
+    "settle": lambda progress, tx, held: progress.settle(tx, held, DONE),
+}
+
+
+class TestFence:
+    def test_every_method_is_fenced(self) -> None:
+        """A new one must be added here."""
+        public = {name for name in vars(Progress) if not name.startswith("_")}
+        assert public == {*WRITES, "claim"}
+
+    @pytest.mark.parametrize("write", WRITES)
+    async def test_an_old_attempt_writes_nothing(self, backend: Backend, alice: Owner, write: str) -> None:
+        session = await backend.create(alice)
+        old = await claim(backend, session.runs[0])
+        await claim(backend, session.runs[0], "worker-2")
+        before = await backend.get(alice, session.id), await backend.events(session.id)
+        async with backend.database.transaction() as tx:
+            with pytest.raises(AttemptLost):
+                await WRITES[write](backend.progress(), tx, old)
+        assert (await backend.get(alice, session.id), await backend.events(session.id)) == before
+
+    @pytest.mark.parametrize("write", WRITES)
+    async def test_an_ended_run_is_written_no_more(self, backend: Backend, alice: Owner, write: str) -> None:
+        session = await backend.create(alice)
+        held = await claim(backend, session.runs[0])
+        await backend.end(session.runs[0].id)
+        async with backend.database.transaction() as tx:
+            with pytest.raises(AttemptLost):
+                await WRITES[write](backend.progress(), tx, held)
+
+    @pytest.mark.parametrize("write", WRITES)
+    async def test_the_current_attempt_writes_also_while_it_is_being_cancelled(
+        self, backend: Backend, alice: Owner, write: str
+    ) -> None:
+        """So that it can salvage and settle."""
+        session = await backend.create(alice)
+        held = await claim(backend, session.runs[0])
+        async with backend.database.transaction() as tx:
+            await backend.sessions.cancel(tx, alice, session.id)
+        async with backend.database.transaction() as tx:
+            await WRITES[write](backend.progress(), tx, held)
+
+    async def test_a_worker_that_took_it_back_does_not_revive_its_old_attempt(
+        self, backend: Backend, alice: Owner
+    ) -> None:
+        session = await backend.create(alice)
+        old = await claim(backend, session.runs[0])
+        await claim(backend, session.runs[0], "worker-2")
+        new = await claim(backend, session.runs[0])
+        assert new.attempt == 3
+        async with backend.database.snapshot() as tx:
+            with pytest.raises(AttemptLost):
+                await backend.progress().guard(tx, old)
+            assert await backend.progress().guard(tx, new) is RunState.RUNNING
+
+
+class TestSteps:
+    async def test_a_step_is_told_with_its_time(self, backend: Backend, alice: Owner) -> None:
+        session = await backend.create(alice)
+        held, progress = await claim(backend, session.runs[0]), backend.progress()
+        async with backend.database.transaction() as tx:
+            await progress.start_step(tx, held, StepName.CHECKOUT)
+            await progress.start_step(tx, held, StepName.PREFLIGHT)
+            await progress.end_step(tx, held, StepName.PREFLIGHT, StepState.FAILED, 0.12345)
+        steps = (await backend.get(alice, session.id)).runs[0].steps
+        assert [(step.name, step.state, step.seconds) for step in steps] == [
+            (StepName.PREFLIGHT, StepState.FAILED, 0.123),
+            (StepName.CHECKOUT, StepState.RUNNING, None),
+        ]
+        last = (await backend.events(session.id))[-1]
+        assert (last.type, last.data) == (
+            EventType.STEP_ENDED,
+            {"step": "preflight", "state": "failed", "seconds": 0.123},
+        )
+
+    async def test_a_step_that_is_done_again_replaces_the_old_one(self, backend: Backend, alice: Owner) -> None:
+        session = await backend.create(alice)
+        for worker in ("worker-1", "worker-2"):
+            held = await claim(backend, session.runs[0], worker)
+            async with backend.database.transaction() as tx:
+                await backend.progress(worker).start_step(tx, held, StepName.EXECUTE)
+        [step] = (await backend.get(alice, session.id)).runs[0].steps
+        assert step.state is StepState.RUNNING
+
+
+class TestOutcome:
+    async def test_the_end_is_stored_told_and_shown_by_the_session(self, backend: Backend, alice: Owner) -> None:
+        session = await backend.create(alice)
+        held = await claim(backend, session.runs[0])
+        async with backend.database.transaction() as tx:
+            await backend.progress().settle(tx, held, DONE)
+        ended = await backend.get(alice, session.id)
+        run = ended.runs[0]
+        assert ended.state is run.state is RunState.SUCCEEDED
+        assert (run.message, run.changed, run.head_sha, run.exit_code) == ("Done.", True, "a" * 40, 0)
+        assert run.ended_at is not None
+        last = (await backend.events(session.id))[-1]
+        assert (last.type, last.data["state"], last.data["message"]) == (EventType.RUN_ENDED, "succeeded", "Done.")
+
+    async def test_a_failure_has_its_reason(self, backend: Backend, alice: Owner) -> None:
+        session = await backend.create(alice)
+        held = await claim(backend, session.runs[0])
+        failed = Outcome(state=RunState.FAILED, reason=Reason.TASK_FAILED, message="It failed.", exit_code=3)
+        async with backend.database.transaction() as tx:
+            await backend.progress().settle(tx, held, failed)
+        run = (await backend.get(alice, session.id)).runs[0]
+        assert (run.state, run.reason, run.exit_code) == (RunState.FAILED, "task_failed", 3)
+
+    async def test_a_run_ends_once(self, backend: Backend, alice: Owner) -> None:
+        session = await backend.create(alice)
+        held = await claim(backend, session.runs[0])
+        async with backend.database.transaction() as tx:
+            await backend.progress().settle(tx, held, DONE)
+            with pytest.raises(AttemptLost):
+                await backend.progress().settle(tx, held, DONE)
+        assert (await types(backend, session)).count(EventType.RUN_ENDED) == 1
+
+    async def test_the_session_shows_its_latest_run(self, backend: Backend, alice: Owner) -> None:
+        session = await backend.create(alice)
+        async with backend.database.transaction() as tx:
+            await backend.sessions.add_run(tx, alice, session.id, session.runs[0].instruction)
+        await backend.end(session.runs[0].id)
+        assert (await backend.get(alice, session.id)).state is RunState.QUEUED
+
+    async def test_a_pull_request_is_told_once_and_outlives_a_failure(self, backend: Backend, alice: Owner) -> None:
+        """It was opened by an attempt that died before it told so; then the step after it fails."""
+        session = await backend.create(alice)
+        for _ in range(2):
+            held = await claim(backend, session.runs[0])
+            async with backend.database.transaction() as tx:
+                await backend.progress().opened(tx, held, PULL, created=False)
+        held = await claim(backend, session.runs[0])
+        async with backend.database.transaction() as tx:
+            failed = Outcome(state=RunState.FAILED, reason=Reason.INTERNAL, message="It failed.")
+            await backend.progress().settle(tx, held, failed)
+        ended = await backend.get(alice, session.id)
+        assert ended.pull_request == ended.runs[0].pull_request == PULL
+        assert (await types(backend, session)).count(EventType.PULL_REQUEST_OPENED) == 1
+
+    async def test_what_the_job_learned_is_the_session_s(self, backend: Backend, alice: Owner) -> None:
+        session = await backend.create(alice)
+        held = await claim(backend, session.runs[0])
+        async with backend.database.transaction() as tx:
+            await backend.progress().learned(tx, held, target_branch="trunk", repo="Acme/Widgets")
+            await backend.progress().output_was_truncated(tx, held)
+        learned = await backend.get(alice, session.id)
+        assert (learned.target_branch, learned.repo) == ("trunk", "Acme/Widgets")
+        assert learned.runs[0].output_truncated

@@ -1,0 +1,176 @@
+"""Settings are read once, by the names that are documented; each wrong one is told in one line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+
+import pytest
+
+from gitward.errors import SettingsError
+from gitward.settings import (
+    Credentials,
+    LimitsMode,
+    Settings,
+    clean_environment,
+    exported_token,
+    load_settings,
+)
+
+Environment = MutableMapping[str, str]
+
+WRONG = [
+    ("GITHUB_SERVER_URL", "http://github.com", "must begin with https:// because gh speaks nothing else"),
+    ("GITHUB_SERVER_URL", "github.com", "must begin with https:// because gh speaks nothing else"),
+    ("GITHUB_API_URL", "https://", "must be an address such as https://github.com"),
+    ("GITHUB_API_URL", "https://github.com/ x", "must be an address such as https://github.com"),
+    ("GITHUB_API_URL", "https://[::1", "invalid IPv6 URL"),
+    ("GITWARD_UPSTREAM_URL", "ftp://x", "must be an address such as https://github.com"),
+    (
+        "GITWARD_UPSTREAM_URL",
+        "https://user:secret@x",
+        "must be an address without user name, password, query or fragment",
+    ),
+    ("GITWARD_UPSTREAM_API_URL", "https://x/?q", "must be an address without user name, password, query or fragment"),
+    ("GITWARD_UPSTREAM_API_URL", "https://x:70000", "must have a port between 1 and 65535, or none"),
+    ("GITWARD_UPSTREAM_API_URL", "https://x:port", "must have a port between 1 and 65535, or none"),
+    ("GITWARD_PORT", "70000", "input should be less than or equal to 65535"),
+    ("GITWARD_PORT", "http", "input should be a valid integer, unable to parse string as an integer"),
+    ("GITWARD_CREDENTIALS", "both", "input should be 'broker' or 'login'"),
+    ("GITWARD_LIMITS", "lax", "input should be 'strict' or 'best-effort'"),
+    ("GITWARD_SANDBOX", "none", "input should be 'bubblewrap'"),
+    ("GITWARD_SANDBOX_PATHS", "/nowhere", "/nowhere must be an absolute path of a folder that exists"),
+    ("GITWARD_SANDBOX_PATHS", "bin", "bin must be an absolute path of a folder that exists"),
+    ("GITWARD_MEMORY", "1", "input should be greater than or equal to 64"),
+    ("GITWARD_PROCESSES", "1", "input should be greater than or equal to 16"),
+    ("GITWARD_DISK", "-5", "input should be greater than or equal to 64"),
+    ("GITWARD_MAX_RUNS", "0", "input should be greater than or equal to 1"),
+    ("GITWARD_MAX_RUNS_PER_USER", "1.5", "input should be a valid integer, unable to parse string as an integer"),
+    ("GITWARD_RUN_TIMEOUT_SECONDS", "0", "input should be greater than or equal to 1"),
+    ("GITWARD_COMMIT_NAME", "two\nlines", "must be one line of printable characters"),
+    ("GITWARD_COMMIT_EMAIL", " ", "must be one line of printable characters"),
+    ("SSL_CERT_FILE", "/nowhere.pem", "must be a file that exists"),
+    ("GITWARD_PROT", "8000", "there is no such setting; see docs/settings.md"),
+]
+
+
+def test_without_any_setting_the_documented_defaults_hold(environment: Environment) -> None:
+    settings = load_settings()
+    assert (settings.github_server_url, settings.github_api_url) == ("https://github.com", "https://api.github.com")
+    assert settings.effective_upstream_url == "https://github.com"
+    assert settings.effective_upstream_api_url == "https://api.github.com"
+    assert (settings.host, settings.port, settings.oidc_audience) == ("localhost", 8000, "gitward")
+    assert settings.credentials is Credentials.BROKER
+    assert settings.limits is LimitsMode.BEST_EFFORT
+    assert (settings.max_runs, settings.max_runs_per_user, settings.run_timeout_seconds) == (4, 4, 3600)
+    assert settings.repo_globs == ()
+    assert settings.tool_paths == ()
+
+
+def test_data_lies_where_the_user_s_data_lies(environment: Environment, tmp_path: Path) -> None:
+    """As root /var/lib/gitward, else the XDG data folder."""
+    environment["XDG_DATA_HOME"] = str(tmp_path / "share")
+    expected = Path("/var/lib/gitward") if os.geteuid() == 0 else tmp_path / "share" / "gitward"
+    assert load_settings().data_dir == expected
+    assert load_settings().effective_database_url == f"sqlite:///{expected}/gitward.db"
+
+
+def test_a_data_folder_is_made_absolute(environment: Environment, folder: Path) -> None:
+    """A relative one would move with the working folder; `~` in .env is no shell's business."""
+    environment["GITWARD_DATA_DIR"] = "data"
+    assert load_settings().data_dir == folder / "data"
+    environment["GITWARD_DATA_DIR"] = "~/data"
+    assert load_settings().data_dir == Path.home() / "data"
+
+
+def test_the_environment_comes_before_the_file(environment: Environment, folder: Path) -> None:
+    (folder / ".env").write_text("GITWARD_PORT=9001\nGITWARD_HOST=0.0.0.0\nGITHUB_TOKEN=ghp_x\nSOMETHING=else\n")
+    environment["GITWARD_PORT"] = "9002"
+    settings = load_settings()
+    assert (settings.host, settings.port) == ("0.0.0.0", 9002)
+
+
+def test_an_empty_variable_is_no_variable(environment: Environment) -> None:
+    environment.update({"GITWARD_PORT": "", "GITWARD_UPSTREAM_URL": "", "SSL_CERT_FILE": ""})
+    assert load_settings().port == 8000
+
+
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if "_" not in name])
+def test_a_variable_of_another_program_is_not_read(environment: Environment, name: str) -> None:
+    """Many a shell exports HOST, PORT or REPOS; they are not ours."""
+    environment.update({name: "999999", name.upper(): "999999"})
+    assert load_settings() == load_settings_without(environment, name)
+
+
+def load_settings_without(environment: Environment, name: str) -> Settings:
+    del environment[name], environment[name.upper()]
+    return load_settings()
+
+
+@pytest.mark.parametrize(("name", "value", "sentence"), WRONG)
+def test_a_wrong_value_is_told_in_one_line_that_does_not_quote_it(
+    environment: Environment, name: str, value: str, sentence: str
+) -> None:
+    environment[name] = value
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert raised.value.problems == (f"{name}: {sentence}",)
+    assert "secret" not in str(raised.value)
+
+
+def test_all_wrong_values_are_told_at_once(environment: Environment) -> None:
+    environment.update({"GITWARD_PORT": "x", "GITWARD_HOTS": "x", "GITWARD_CREDENTIALS": "x"})
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert sorted(line.partition(":")[0] for line in str(raised.value).splitlines()) == [
+        "GITWARD_CREDENTIALS",
+        "GITWARD_HOTS",
+        "GITWARD_PORT",
+    ]
+
+
+def test_an_unknown_name_in_the_file_is_told_too(environment: Environment, folder: Path) -> None:
+    (folder / ".env").write_text("GITWARD_TOKEN=x\n")
+    with pytest.raises(SettingsError, match="GITWARD_TOKEN: there is no such setting"):
+        load_settings()
+
+
+@pytest.mark.parametrize("content", [b"GITWARD_HOST=\xff\xfe\n"])
+def test_a_file_that_is_no_text_is_told(environment: Environment, folder: Path, content: bytes) -> None:
+    (folder / ".env").write_bytes(content)
+    with pytest.raises(SettingsError, match=r"^\.env: cannot be read"):
+        load_settings()
+
+
+def test_every_setting_has_a_name_of_github_s_or_ours_and_a_description() -> None:
+    for field in Settings.model_fields.values():
+        assert str(field.alias).startswith(("GITWARD_", "GITHUB_", "SSL_CERT_FILE"))
+        assert field.description
+
+
+def test_settings_cannot_be_changed(environment: Environment) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().port = 1  # type: ignore[misc]  # what is tested
+
+
+def test_lists_are_taken_apart(environment: Environment, tmp_path: Path) -> None:
+    environment["GITWARD_SANDBOX_PATHS"] = f"{tmp_path}::/usr/bin"
+    environment["GITWARD_REPOS"] = "Acme/*, octo/demo,,"
+    settings = load_settings()
+    assert settings.tool_paths == (tmp_path, Path("/usr/bin"))
+    assert settings.repo_globs == ("acme/*", "octo/demo")
+
+
+def test_a_child_inherits_no_credential(environment: Environment) -> None:
+    environment.update({"GITHUB_TOKEN": "x", "AWS_SECRET_ACCESS_KEY": "x", "LANG": "C.UTF-8"})
+    inherited = clean_environment(EXTRA="1")
+    assert inherited["LANG"] == "C.UTF-8"
+    assert inherited["EXTRA"] == "1"
+    assert set(inherited) <= {"PATH", "LANG", "LC_ALL", "TZ", "HOME", "EXTRA"}
+
+
+def test_the_demo_sees_the_exported_token(environment: Environment) -> None:
+    assert exported_token() is None
+    environment["GITHUB_TOKEN"] = " ghp_x\n"
+    assert exported_token() == "ghp_x"

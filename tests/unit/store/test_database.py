@@ -1,0 +1,175 @@
+"""Which databases are taken, and what a transaction and a snapshot promise."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+import sqlalchemy as sa
+
+from gitward.errors import SettingsError
+from gitward.store import schema
+from gitward.store.database import Database, Transaction
+
+KEYS = schema.idempotency_keys
+
+
+class Failed(Exception):
+    """What a block raises."""
+
+
+async def write(tx: Transaction, key: str, at: datetime | None = None) -> None:
+    row = {"issuer": "i", "subject": "s", "key": key, "fingerprint": "f", "answer": {}}
+    await tx.execute(sa.insert(KEYS).values(**row, created_at=at or datetime.now(UTC)))
+
+
+async def keys(tx: Transaction) -> list[str]:
+    return list((await tx.execute(sa.select(KEYS.c.key).order_by(KEYS.c.key))).scalars())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///relative.db",
+        "mysql://host/name",
+        "postgresql://user:secret@host:port/name",
+        "no address: secret",
+    ],
+)
+def test_an_address_that_cannot_be_used_is_told_without_quoting_it(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^GITWARD_DATABASE_URL: must be sqlite:///<absolute path> or") as raised:
+        Database(url)
+    assert "secret" not in str(raised.value)
+
+
+def test_the_drivers_are_ours_to_choose() -> None:
+    assert Database("sqlite:////x/y.db").sync_url == "sqlite:////x/y.db"
+    assert Database("postgresql+other://u:p@h/n").sync_url == "postgresql+psycopg://u:p@h/n"
+
+
+async def test_a_block_that_raises_writes_nothing(database: Database) -> None:
+    async def fail() -> None:
+        async with database.transaction() as tx:
+            await write(tx, "a")
+            raise Failed
+
+    with pytest.raises(Failed):
+        await fail()
+    async with database.snapshot() as tx:
+        assert await keys(tx) == []
+
+
+async def test_a_transaction_is_the_only_writer_from_its_beginning(database: Database) -> None:
+    """BEGIN IMMEDIATE: what it reads first is still true when it writes."""
+    async with database.transaction() as tx:
+        with (
+            closing(sqlite3.connect(str(database.url.database), timeout=0)) as other,
+            pytest.raises(sqlite3.OperationalError, match="locked"),
+        ):
+            other.execute("BEGIN IMMEDIATE")
+        assert await keys(tx) == []
+
+
+async def test_a_snapshot_sees_one_state_and_stops_nobody(database: Database) -> None:
+    async with database.snapshot() as reader:
+        assert await keys(reader) == []
+        async with database.transaction() as tx:
+            await write(tx, "a")
+        assert await keys(reader) == []
+    async with database.snapshot() as reader:
+        assert await keys(reader) == ["a"]
+
+
+async def test_writers_of_one_process_come_one_after_the_other(database: Database) -> None:
+    """Many more than there are connections, and none of them is refused."""
+
+    async def count_up(number: int) -> None:
+        async with database.transaction() as tx:
+            before = len(await keys(tx))
+            await write(tx, f"{before:03}-{number}")
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(count_up(number) for number in range(50)))
+    async with database.snapshot() as tx:
+        assert [key[:3] for key in await keys(tx)] == [f"{number:03}" for number in range(50)]
+
+
+async def test_a_writer_waits_for_another_process(database: Database) -> None:
+    with closing(sqlite3.connect(str(database.url.database), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = asyncio.Event()
+
+        async def wait_and_write() -> None:
+            began.set()
+            async with database.transaction() as tx:
+                await write(tx, "a")
+
+        task = asyncio.create_task(wait_and_write())
+        await began.wait()
+        assert not task.done()
+        other.execute("COMMIT")
+        async with asyncio.timeout(20):
+            await task
+
+
+async def test_calls_after_the_commit_come_once_and_only_then(database: Database) -> None:
+    told: list[int] = []
+
+    def tell() -> None:
+        with closing(sqlite3.connect(str(database.url.database))) as other:
+            told.append(other.execute("SELECT count(*) FROM idempotency_keys").fetchone()[0])
+
+    async with database.transaction() as tx:
+        await write(tx, "a")
+        tx.after_commit(tell)
+        assert told == []
+    assert told == [1]
+
+    async def fail() -> None:
+        async with database.transaction() as tx:
+            tx.after_commit(tell)
+            raise Failed
+
+    with pytest.raises(Failed):
+        await fail()
+    assert told == [1]
+
+
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=-7)), timezone(timedelta(hours=5, minutes=30))])
+async def test_moments_come_back_in_utc(database: Database, zone: timezone) -> None:
+    at = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=zone)
+    async with database.transaction() as tx:
+        await write(tx, "a", at)
+        found = (await tx.execute(sa.select(KEYS.c.created_at))).scalar_one()
+    assert found == at
+    assert found.tzinfo is UTC
+
+
+async def test_text_and_json_come_back_as_they_were(database: Database) -> None:
+    value = {"text": "grün 🫨 \u2028 \x01", "list": [1, None, 2.5]}
+    async with database.transaction() as tx:
+        await write(tx, "a")
+        await tx.execute(sa.update(KEYS).values(answer=value))
+        assert (await tx.execute(sa.select(KEYS.c.answer))).scalar_one() == value
+
+
+async def test_a_database_that_answers_is_told_from_one_that_does_not(database: Database) -> None:
+    await database.ping()
+    broken = Database("sqlite:////nowhere/at/all.db")
+    with pytest.raises(sa.exc.OperationalError):
+        await broken.ping()
+    await broken.stop()
+
+
+async def test_foreign_keys_hold(database: Database) -> None:
+    with pytest.raises(sa.exc.IntegrityError):
+        async with database.transaction() as tx:
+            await tx.execute(
+                sa.insert(schema.events).values(session_id="none", seq=1, at=datetime.now(UTC), type="x", data={})
+            )

@@ -1,0 +1,124 @@
+"""The migrations make exactly the tables that the code uses, once, whoever runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from contextlib import closing
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from gitward.store import schema
+from gitward.store.database import Database, UtcDateTime
+from gitward.store.migrate import migrate
+
+PROGRAM = """
+import asyncio, sys
+from gitward.store.database import Database
+from gitward.store.migrate import migrate
+
+async def main():
+    database = Database(sys.argv[1])
+    print("ready", flush=True)
+    sys.stdin.readline()
+    await migrate(database)
+    await database.stop()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+async def empty(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
+    yield database
+    await database.stop()
+
+
+def same_type(
+    _context: MigrationContext, _inspected: object, _column: object, _found: object, wanted: sa.types.TypeEngine[object]
+) -> bool | None:
+    """Our moments are plain timestamps to the database."""
+    return False if isinstance(wanted, UtcDateTime) else None
+
+
+def differences(connection: sa.Connection) -> list[object]:
+    context = MigrationContext.configure(connection, opts={"compare_type": same_type})
+    found = compare_metadata(context, schema.metadata)
+    return list(found)
+
+
+async def test_migrating_makes_the_tables_that_the_code_describes(empty: Database) -> None:
+    await migrate(empty)
+    async with empty.transaction() as tx:
+        assert await tx.run_sync(differences) == []
+
+
+async def test_the_comparison_sees_a_difference(empty: Database) -> None:
+    """So that an empty list means something."""
+    await migrate(empty)
+    async with empty.transaction() as tx:
+        await tx.execute(sa.text("ALTER TABLE sessions ADD COLUMN surplus TEXT"))
+        await tx.execute(sa.text("DROP INDEX ix_runs_state"))
+        assert len(await tx.run_sync(differences)) == 2
+
+
+async def test_migrating_again_changes_nothing(empty: Database) -> None:
+    await migrate(empty)
+    before = dump(empty)
+    await migrate(empty)
+    assert dump(empty) == before
+
+
+def dump(database: Database) -> list[str]:
+    with closing(sqlite3.connect(str(database.url.database))) as connection:
+        return list(connection.iterdump())
+
+
+async def test_two_tasks_at_once_migrate_once(empty: Database) -> None:
+    await asyncio.gather(migrate(empty), migrate(empty), migrate(empty))
+    async with empty.snapshot() as tx:
+        assert (await tx.execute(sa.text("SELECT version_num FROM alembic_version"))).scalars().all() == ["0001"]
+
+
+async def test_three_processes_at_once_migrate_once(empty: Database, database_url: str) -> None:
+    """A fresh file, as when `serve` and `worker` are started together for the first time."""
+    processes = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", PROGRAM, database_url),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        for _ in range(3)
+    ]
+    async with asyncio.timeout(60):
+        for process in processes:
+            assert process.stdout is not None
+            assert await process.stdout.readline() == b"ready\n"
+        ended = await asyncio.gather(*(process.communicate(b"go\n") for process in processes))
+    assert [process.returncode for process in processes] == [0, 0, 0], ended
+    async with empty.transaction() as tx:
+        assert await tx.run_sync(differences) == []
+
+
+async def test_a_migration_that_is_cut_off_leaves_no_table(empty: Database) -> None:
+    """It is one transaction."""
+
+    class Interrupted(Exception):
+        pass
+
+    async def begin() -> None:
+        async with empty.transaction() as tx:
+            await tx.run_sync(schema.metadata.create_all)
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        await begin()
+    async with empty.snapshot() as tx:
+        assert (await tx.execute(sa.text("SELECT name FROM sqlite_master"))).all() == []
