@@ -18,10 +18,10 @@ SHORTEST = 8  # bytes; below this a value is no secret, and masking it would gar
 class Secret:
     """A value that prints as `***`."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_sealed",)
 
     def __init__(self, value: str) -> None:
-        self._value = value
+        self._sealed = value
 
     def __repr__(self) -> str:
         return MASK
@@ -33,7 +33,7 @@ class Secret:
         return MASK
 
     def __bool__(self) -> bool:
-        return bool(self._value)
+        return bool(self._sealed)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and hmac.compare_digest(_bytes(self), _bytes(other))
@@ -46,7 +46,7 @@ class Secret:
 
 def reveal(secret: Secret) -> str:
     """The value itself."""
-    return secret._value
+    return secret._sealed
 
 
 def masked_forms(secret: Secret) -> tuple[bytes, ...]:
@@ -77,4 +77,4 @@ def masked_forms(secret: Secret) -> tuple[bytes, ...]:
 
 def _bytes(secret: Secret) -> bytes:
     """As it stood in the environment or a file, whatever its encoding."""
-    return secret._value.encode("utf-8", "surrogateescape")
+    return secret._sealed.encode("utf-8", "surrogateescape")

@@ -33,10 +33,12 @@ class WorkerLock:
         self._connection: psycopg.Connection[Any] | None = None
 
     def acquire(self) -> None:
-        """Blocks for a moment.
+        """Blocks for a moment. Whoever has the lock may call it again.
 
         :raises SettingsError: another process holds the lock.
         """
+        if self._fd is not None or self._connection is not None:
+            return
         if self._database.is_sqlite:
             self._lock_file(f"{self._database.url.database}.worker")
         else:

@@ -58,10 +58,11 @@ class Worker:
         await asyncio.to_thread(self._lock.acquire)
 
     async def start(self, job: Job) -> None:
-        """Launches DBOS and begins to take runs.
+        """Takes the lock, unless `acquire` did before; launches DBOS and begins to take runs.
 
-        `acquire` comes before.
+        :raises SettingsError: another worker has the database.
         """
+        await self.acquire()
         try:
             await asyncio.to_thread(migrate_engine, self._database)
             await asyncio.to_thread(self._declare_queue)

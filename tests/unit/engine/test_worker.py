@@ -199,8 +199,7 @@ async def test_a_second_worker_on_the_same_sqlite_is_refused(database: Database)
         with pytest.raises(SettingsError) as raised:
             await other.start(job)
     assert str(raised.value) == (
-        "GITWARD_DATABASE_URL: another worker already uses this SQLite database; "
-        "stop it, or use Postgres for more than one worker"
+        "GITWARD_DATABASE_URL: another worker already uses this database; stop it before you start this one"
     )
 
 

@@ -29,7 +29,7 @@ async def test_taking_the_token_is_told_in_the_words_of_the_contract(
     file = tmp_path / "token"
     file.write_text(TOKEN)
     with caplog.at_level(logging.INFO):
-        assert await TokenSource(TokenReader(file)).take() == Secret(TOKEN)
+        assert await TokenSource(TokenReader(file)).take(level=logging.INFO) == Secret(TOKEN)
     assert caplog.messages == [
         "Reading GitHub token from environment variable",
         "Successfully read GitHub token from GITHUB_TOKEN_FILE",

@@ -42,7 +42,7 @@ def test_the_tree_is_found() -> None:
     assert set(MODULES) >= MAY_REVEAL | MAY_READ_ENVIRONMENT
 
 
-@pytest.mark.parametrize("forbidden", [{"reveal"}, {"_value"}])
+@pytest.mark.parametrize("forbidden", [{"reveal"}, {"_sealed"}])
 def test_the_seal_is_opened_in_two_modules_only(forbidden: set[str]) -> None:
     users = {module for module in MODULES if module != "gitward.secrets" and forbidden & set(names(module))}
     assert users == (MAY_REVEAL if forbidden == {"reveal"} else set())

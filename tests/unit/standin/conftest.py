@@ -128,22 +128,22 @@ async def graphql(example: tuple[StandIn, Example]) -> AsyncIterator[GraphQL]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_example(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[StandIn, Example]]:
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[StandIn, Example]]:
     """One populated stand-in for all tests of a module: for tests that change nothing but tokens."""
     async with populated(tmp_path_factory.mktemp("example") / "github") as world:
         yield world
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_graphql(shared_example: tuple[StandIn, Example]) -> AsyncIterator[GraphQL]:
+async def ask(world: tuple[StandIn, Example]) -> AsyncIterator[GraphQL]:
     async with aiohttp.ClientSession() as session:
-        yield GraphQL(shared_example[0], session)
+        yield GraphQL(world[0], session)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_rest(shared_example: tuple[StandIn, Example]) -> AsyncIterator[Api]:
+async def read(world: tuple[StandIn, Example]) -> AsyncIterator[Api]:
     async with aiohttp.ClientSession() as session:
-        yield Api(shared_example[0], session)
+        yield Api(world[0], session)
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class TestErrors:
-    async def test_a_repository_that_is_not_there(self, shared_graphql: GraphQL) -> None:
+    async def test_a_repository_that_is_not_there(self, ask: GraphQL) -> None:
         query = 'query Name {\n  repository(owner: "octo-org", name: "none") { id }\n}'
-        assert await shared_graphql(query) == {
+        assert await ask(query) == {
             "data": {"repository": None},
             "errors": [
                 {
@@ -54,16 +54,16 @@ class TestErrors:
             ),
         ],
     )
-    async def test_what_is_not_there(self, shared_graphql: GraphQL, query: str, path: list[str], message: str) -> None:
-        (error,) = (await shared_graphql(query.replace("%s", DEMO)))["errors"]
+    async def test_what_is_not_there(self, ask: GraphQL, query: str, path: list[str], message: str) -> None:
+        (error,) = (await ask(query.replace("%s", DEMO)))["errors"]
         assert (error["type"], error["path"], error["message"]) == (
             "NOT_FOUND",
             path,
             f"Could not resolve to {message}.",
         )
 
-    async def test_an_unknown_field(self, shared_graphql: GraphQL) -> None:
-        answer = await shared_graphql("query Q { viewer { ... on User { nothing } } }")
+    async def test_an_unknown_field(self, ask: GraphQL) -> None:
+        answer = await ask("query Q { viewer { ... on User { nothing } } }")
         assert answer == {
             "errors": [
                 {
@@ -86,34 +86,32 @@ class TestErrors:
         ],
     )
     async def test_an_invalid_request_has_no_data(
-        self, shared_graphql: GraphQL, query: str, variables: dict[str, Any], message: str
+        self, ask: GraphQL, query: str, variables: dict[str, Any], message: str
     ) -> None:
-        answer = await shared_graphql(query, **variables)
+        answer = await ask(query, **variables)
         assert list(answer) == ["errors"]
         assert message in answer["errors"][0]["message"]
 
-    async def test_one_name_may_have_two_types(self, shared_graphql: GraphQL) -> None:
+    async def test_one_name_may_have_two_types(self, ask: GraphQL) -> None:
         """As on GitHub, and against the specification: gh asks so for `state`."""
         query = "{ %s { issueOrPullRequest(number: 1) { ... on Issue { state } ... on PullRequest { state } } } }"
-        data = await shared_graphql.data(query.replace("%s", DEMO))
+        data = await ask.data(query.replace("%s", DEMO))
         assert data["repository"]["issueOrPullRequest"]["state"] == "OPEN"
 
-    async def test_a_body_must_be_an_object_with_a_query(self, shared_rest: Api) -> None:
+    async def test_a_body_must_be_an_object_with_a_query(self, read: Api) -> None:
         for body, message in ((b"[]", "A query attribute"), (b'{"query": 1}', "A query attribute"), (b"{", "Problems")):
-            answer = await shared_rest("POST", "/api/graphql", base=shared_rest.standin.url, data=body)
+            answer = await read("POST", "/api/graphql", base=read.standin.url, data=body)
             assert answer.status == 400
             assert answer.json["message"].startswith(message)
 
-    async def test_a_missing_scope_refuses_the_whole_document(
-        self, shared_graphql: GraphQL, shared_example: World
-    ) -> None:
+    async def test_a_missing_scope_refuses_the_whole_document(self, ask: GraphQL, world: World) -> None:
         """Even when no team is asked for a review: a classic token needs read:org for the question."""
-        shared_example[0].add_token(SECOND, Token(login="octocat"))
+        world[0].add_token(SECOND, Token(login="octocat"))
         query = (
             "{ %s { pullRequest(number: 1) { reviewRequests(first: 9) { nodes { requestedReviewer { "
             "... on User { login } ... on Team { name organization { login } } } } } } } }"
         )
-        answer = await shared_graphql(query.replace("%s", DEMO), token=SECOND)
+        answer = await ask(query.replace("%s", DEMO), token=SECOND)
         assert list(answer) == ["errors"]
         assert {error["type"] for error in answer["errors"]} == {"INSUFFICIENT_SCOPES"}
         assert answer["errors"][0]["message"].startswith(
@@ -125,27 +123,25 @@ class TestErrors:
             Token(login="octocat", kind=TokenKind.FINE_GRAINED),
             Token(login="octocat", scopes=("repo", "admin:org")),
         ):
-            shared_example[0].add_token(SECOND, token)
-            await shared_graphql.data(query.replace("%s", DEMO), token=SECOND)
+            world[0].add_token(SECOND, token)
+            await ask.data(query.replace("%s", DEMO), token=SECOND)
 
-    async def test_sso(self, shared_graphql: GraphQL, shared_example: World) -> None:
-        shared_example[0].add_token(SECOND, Token(login="octocat", sso_required=True))
-        answer = await shared_graphql("{ %s { id } }".replace("%s", DEMO), token=SECOND)
+    async def test_sso(self, ask: GraphQL, world: World) -> None:
+        world[0].add_token(SECOND, Token(login="octocat", sso_required=True))
+        answer = await ask("{ %s { id } }".replace("%s", DEMO), token=SECOND)
         assert answer["data"] == {"repository": None}
         (error,) = answer["errors"]
         assert (error["type"], error["extensions"]) == ("FORBIDDEN", {"saml_failure": True})
         assert error["message"].startswith("Resource protected by organization SAML enforcement.")
 
-    async def test_classic_projects_are_gone_where_that_is_wanted(
-        self, shared_graphql: GraphQL, shared_example: World
-    ) -> None:
+    async def test_classic_projects_are_gone_where_that_is_wanted(self, ask: GraphQL, world: World) -> None:
         query = "{ %s { issue(number: 3) { projectCards(first: 1) { totalCount } } } }".replace("%s", DEMO)
-        assert (await shared_graphql.data(query))["repository"]["issue"]["projectCards"]["totalCount"] == 0
-        shared_example[0].site.classic_projects = False
-        (error,) = (await shared_graphql(query))["errors"]
+        assert (await ask.data(query))["repository"]["issue"]["projectCards"]["totalCount"] == 0
+        world[0].site.classic_projects = False
+        (error,) = (await ask(query))["errors"]
         assert error["message"].startswith("Projects (classic) is being deprecated")
         assert error["path"] == ["repository", "issue", "projectCards"]
-        shared_example[0].site.classic_projects = True
+        world[0].site.classic_projects = True
 
 
 class TestReach:
@@ -174,13 +170,11 @@ class TestReach:
             "fragment F on Repository { releases(first: 9) { nodes { tagName } } }",
         ],
     )
-    async def test_other_repositories_of_the_token(
-        self, shared_graphql: GraphQL, shared_example: World, query: str
-    ) -> None:
-        secret = shared_example[0].repository("octo-org/secret")
+    async def test_other_repositories_of_the_token(self, ask: GraphQL, world: World, query: str) -> None:
+        secret = world[0].repository("octo-org/secret")
         old = base64.b64encode(f"013:Repository{secret.id}".encode()).decode()
         query = query.replace("%s", DEMO).replace("ID", encode("Repository", secret.id)).replace("OLD", old)
-        assert CANARY in str(await shared_graphql.data(query))
+        assert CANARY in str(await ask.data(query))
 
     @pytest.mark.parametrize(
         "token",
@@ -190,10 +184,8 @@ class TestReach:
             Token(login=None, kind=TokenKind.APP, repositories=("octo-org/demo",)),
         ],
     )
-    async def test_what_a_token_does_not_see_is_not_there(
-        self, shared_graphql: GraphQL, shared_example: World, token: Token
-    ) -> None:
-        standin, _ = shared_example
+    async def test_what_a_token_does_not_see_is_not_there(self, ask: GraphQL, world: World, token: Token) -> None:
+        standin, _ = world
         standin.add_token(SECOND, token)
         for name in ("octo-org/secret", "octocat/own", "stranger/hidden"):
             other = standin.repository(name)
@@ -204,7 +196,7 @@ class TestReach:
                 f'{{ resource(url: "https://github.com/{name}") {{ ... on Repository {{ id }} }} }}',
                 *(f'{{ node(id: "{node_id}") {{ id }} }}' for node_id in ids),
             ):
-                (error,) = (await shared_graphql(query, token=SECOND))["errors"]
+                (error,) = (await ask(query, token=SECOND))["errors"]
                 assert error["type"] == "NOT_FOUND"
         everything = (
             '{ search(query: "CANARY", type: ISSUE, first: 99) { nodes { ... on Issue { repository { nameWithOwner } } '
@@ -212,27 +204,21 @@ class TestReach:
             '{ nameWithOwner } } } user(login: "stranger") { issues(first: 9) { nodes { repository '
             "{ nameWithOwner } } } } }"
         )
-        found = str(await shared_graphql.data(everything, token=SECOND))
+        found = str(await ask.data(everything, token=SECOND))
         assert "octo-org/open" in found  # it is public
         assert not [name for name in ("octo-org/secret", "octocat/own", "stranger/hidden") if name in found]
 
-    async def test_the_viewer_of_an_app_is_its_bot(self, shared_graphql: GraphQL, shared_example: World) -> None:
-        shared_example[0].add_token(SECOND, Token(login=None, kind=TokenKind.APP))
-        assert (await shared_graphql.data("{ viewer { login id } }", token=SECOND))["viewer"][
-            "login"
-        ] == "standin-app[bot]"
+    async def test_the_viewer_of_an_app_is_its_bot(self, ask: GraphQL, world: World) -> None:
+        world[0].add_token(SECOND, Token(login=None, kind=TokenKind.APP))
+        assert (await ask.data("{ viewer { login id } }", token=SECOND))["viewer"]["login"] == "standin-app[bot]"
 
-    async def test_collaborators_are_for_those_who_may_push(
-        self, shared_graphql: GraphQL, shared_example: World
-    ) -> None:
+    async def test_collaborators_are_for_those_who_may_push(self, ask: GraphQL, world: World) -> None:
         query = '{ repository(owner: "octo-org", name: "open") { collaborators(first: 9) { nodes { login } } } }'
-        assert (await shared_graphql.data(query))["repository"]["collaborators"]["nodes"] == [{"login": "octocat"}]
-        shared_example[0].add_token(SECOND, Token(login="hubot"))
-        assert (await shared_graphql(query, token=SECOND))["errors"][0]["type"] == "FORBIDDEN"
+        assert (await ask.data(query))["repository"]["collaborators"]["nodes"] == [{"login": "octocat"}]
+        world[0].add_token(SECOND, Token(login="hubot"))
+        assert (await ask(query, token=SECOND))["errors"][0]["type"] == "FORBIDDEN"
 
-    async def test_every_kind_of_node_has_an_id_that_finds_it(
-        self, shared_graphql: GraphQL, shared_example: World
-    ) -> None:
+    async def test_every_kind_of_node_has_an_id_that_finds_it(self, ask: GraphQL, world: World) -> None:
         pull = (
             "id author { ... on User { id } } labels(first: 1) { nodes { id } } comments(first: 1) { nodes { id } } "
             "reviews(first: 1) { nodes { id } } milestone { id } headRef { id } commits(first: 1) { nodes { commit { "
@@ -244,16 +230,14 @@ class TestReach:
             'latestRelease { id } object(expression: "main:README.md") { id } } '
             'organization(login: "octo-org") { team(slug: "reviewers") { id } } }'
         )
-        ids = set(_ids(await shared_graphql.data(query)))
-        answer = await shared_graphql.data(
-            "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }", ids=sorted(ids)
-        )
+        ids = set(_ids(await ask.data(query)))
+        answer = await ask.data("query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }", ids=sorted(ids))
         assert {node["id"] for node in answer["nodes"]} == ids
         assert len({node["__typename"] for node in answer["nodes"]}) == 21
 
-    async def test_unknown_ids_among_known_ones(self, shared_graphql: GraphQL, shared_example: World) -> None:
-        known = encode("Repository", shared_example[1].repository.id)
-        answer = await shared_graphql("query($ids: [ID!]!) { nodes(ids: $ids) { __typename } }", ids=[known, "nothing"])
+    async def test_unknown_ids_among_known_ones(self, ask: GraphQL, world: World) -> None:
+        known = encode("Repository", world[1].repository.id)
+        answer = await ask("query($ids: [ID!]!) { nodes(ids: $ids) { __typename } }", ids=[known, "nothing"])
         assert answer["data"]["nodes"] == [{"__typename": "Repository"}, None]
         assert answer["errors"][0]["path"] == ["nodes", 1]
 
@@ -268,15 +252,15 @@ def _ids(value: Any) -> list[str]:
 
 
 class TestLists:
-    async def test_pages(self, shared_graphql: GraphQL) -> None:
+    async def test_pages(self, ask: GraphQL) -> None:
         query = (
             'query($after: String) { %s { refs(refPrefix: "refs/heads/", first: 3, after: $after) { totalCount '
             "nodes { name } pageInfo { hasNextPage hasPreviousPage endCursor } } } }"
         ).replace("%s", DEMO)
-        first = (await shared_graphql.data(query))["repository"]["refs"]
+        first = (await ask.data(query))["repository"]["refs"]
         assert (first["totalCount"], [ref["name"] for ref in first["nodes"]]) == (4, ["done", "fresh", "main"])
         assert (first["pageInfo"]["hasNextPage"], first["pageInfo"]["hasPreviousPage"]) == (True, False)
-        last = (await shared_graphql.data(query, after=first["pageInfo"]["endCursor"]))["repository"]["refs"]
+        last = (await ask.data(query, after=first["pageInfo"]["endCursor"]))["repository"]["refs"]
         assert ([ref["name"] for ref in last["nodes"]], last["pageInfo"]["hasNextPage"]) == (["topic"], False)
 
     @pytest.mark.parametrize(
@@ -287,12 +271,12 @@ class TestLists:
             ('(first: 1, after: "x")', "INVALID_CURSOR_ARGUMENTS"),
         ],
     )
-    async def test_bounds(self, shared_graphql: GraphQL, arguments: str, type_: str) -> None:
-        answer = await shared_graphql(f"{{ {DEMO} {{ issues{arguments} {{ nodes {{ id }} }} }} }}")
+    async def test_bounds(self, ask: GraphQL, arguments: str, type_: str) -> None:
+        answer = await ask(f"{{ {DEMO} {{ issues{arguments} {{ nodes {{ id }} }} }} }}")
         assert answer["errors"][0]["type"] == type_
 
-    async def test_a_count_needs_no_bounds(self, shared_graphql: GraphQL) -> None:
-        assert (await shared_graphql.data(f"{{ {DEMO} {{ issues {{ totalCount }} }} }}"))["repository"]["issues"] == {
+    async def test_a_count_needs_no_bounds(self, ask: GraphQL) -> None:
+        assert (await ask.data(f"{{ {DEMO} {{ issues {{ totalCount }} }} }}"))["repository"]["issues"] == {
             "totalCount": 2
         }
 
@@ -316,11 +300,9 @@ class TestLists:
             ('issues(first: 9, labels: ["bug"])', [3]),
         ],
     )
-    async def test_filters(self, shared_graphql: GraphQL, field: str, numbers: list[int]) -> None:
+    async def test_filters(self, ask: GraphQL, field: str, numbers: list[int]) -> None:
         name = field.partition("(")[0]
-        nodes = (await shared_graphql.data(f"{{ {DEMO} {{ {field} {{ nodes {{ number }} }} }} }}"))["repository"][name][
-            "nodes"
-        ]
+        nodes = (await ask.data(f"{{ {DEMO} {{ {field} {{ nodes {{ number }} }} }} }}"))["repository"][name]["nodes"]
         assert [node["number"] for node in nodes] == numbers
 
     @pytest.mark.parametrize(
@@ -341,33 +323,31 @@ class TestLists:
             ("repo:stranger/hidden", set()),
         ],
     )
-    async def test_search(self, shared_graphql: GraphQL, query: str, numbers: set[int]) -> None:
+    async def test_search(self, ask: GraphQL, query: str, numbers: set[int]) -> None:
         document = (
             "query($q: String!) { search(query: $q, type: ISSUE, first: 50) { issueCount nodes { ... on Issue { "
             "number } ... on PullRequest { number } } } }"
         )
-        found = (await shared_graphql.data(document, q=query))["search"]
+        found = (await ask.data(document, q=query))["search"]
         assert {node["number"] for node in found["nodes"]} == numbers
         assert found["issueCount"] == len(numbers)
 
-    async def test_repositories_of_an_account(self, shared_graphql: GraphQL) -> None:
+    async def test_repositories_of_an_account(self, ask: GraphQL) -> None:
         for arguments, names in (
             ("first: 9, ownerAffiliations: OWNER", ["octocat/own"]),
             ("first: 9, affiliations: COLLABORATOR", []),
             ("first: 9, affiliations: ORGANIZATION_MEMBER, ownerAffiliations: [ORGANIZATION_MEMBER]", None),
             ("first: 9, privacy: PUBLIC", []),
         ):
-            data = await shared_graphql.data(
-                f"{{ viewer {{ repositories({arguments}) {{ nodes {{ nameWithOwner }} }} }} }}"
-            )
+            data = await ask.data(f"{{ viewer {{ repositories({arguments}) {{ nodes {{ nameWithOwner }} }} }} }}")
             found = [node["nameWithOwner"] for node in data["viewer"]["repositories"]["nodes"]]
             assert names is None or found == names
             assert names is not None or "octo-org/secret" in found
 
 
 class TestIntrospection:
-    async def test_types_can_be_asked_for(self, shared_graphql: GraphQL) -> None:
+    async def test_types_can_be_asked_for(self, ask: GraphQL) -> None:
         """gh does so to find out what a server can."""
         query = '{ it: __type(name: "PullRequest") { fields(includeDeprecated: true) { name } } }'
-        names = {field["name"] for field in (await shared_graphql.data(query))["it"]["fields"]}
+        names = {field["name"] for field in (await ask.data(query))["it"]["fields"]}
         assert {"isInMergeQueue", "projectCards", "statusCheckRollup"} <= names
