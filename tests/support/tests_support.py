@@ -52,5 +52,6 @@ class Backend:
     async def jobs(self) -> list[str]:
         """The ids of the runs that are on the engine's queue, or were."""
         async with self.database.snapshot() as tx:
-            rows = await tx.execute(sa.text("SELECT workflow_uuid FROM workflow_status ORDER BY created_at"))
-            return list(rows.scalars())
+            jobs = sa.table("workflow_status", schema=None if self.database.is_sqlite else "dbos")
+            query = sa.select(sa.column("workflow_uuid", sa.String)).select_from(jobs).order_by(sa.column("created_at"))
+            return list((await tx.execute(query)).scalars())

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from gitward.api.auth import Caller
+from gitward.api.paths import SessionId
 from gitward.api.problems import documented
 from gitward.api.services import Served, Services
 from gitward.errors import Code, NotFound
@@ -14,7 +15,7 @@ from gitward.sessions.model import ArtifactKind, Owner
 
 router = APIRouter(prefix="/sessions", tags=["artifacts"])
 
-_PROBLEMS = documented(Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.INVALID_REQUEST)
+_PROBLEMS = documented(Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.INVALID_REQUEST, Code.UNAVAILABLE)
 
 
 class TextResponse(Response):
@@ -28,14 +29,14 @@ class MailboxResponse(Response):
 
 
 @router.get("/{session_id}/diff", response_class=TextResponse, responses=_PROBLEMS)
-async def diff(session_id: str, caller: Caller, served: Served) -> TextResponse:
+async def diff(session_id: SessionId, caller: Caller, served: Served) -> TextResponse:
     """What the branch changed against its target, as `git diff` shows it."""
     content = await _latest(served, caller, session_id, ArtifactKind.DIFF)
     return TextResponse(content, headers={"X-Content-Type-Options": "nosniff"})
 
 
 @router.get("/{session_id}/patch", response_class=MailboxResponse, responses=_PROBLEMS)
-async def patch(session_id: str, caller: Caller, served: Served) -> MailboxResponse:
+async def patch(session_id: SessionId, caller: Caller, served: Served) -> MailboxResponse:
     """The branch's commits as a mailbox for `git am`; kept also when the push failed or the run was cancelled."""
     content = await _latest(served, caller, session_id, ArtifactKind.PATCH)
     headers = {

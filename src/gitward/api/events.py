@@ -10,7 +10,9 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from gitward.api import patterns
 from gitward.api.auth import Caller
+from gitward.api.paths import SessionId
 from gitward.api.problems import documented
 from gitward.api.services import Served, Services
 from gitward.api.shapes import EventOut, EventPage
@@ -30,17 +32,28 @@ _STREAM = {"description": "A page, or with `Accept: text/event-stream` a live st
 @router.get(
     "/{session_id}/events",
     response_model=EventPage,
-    responses={200: _STREAM, **documented(Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.INVALID_REQUEST)},
+    responses={
+        200: _STREAM,
+        **documented(Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.INVALID_REQUEST, Code.UNAVAILABLE),
+    },
 )
 async def events(
     request: Request,
-    session_id: str,
+    session_id: SessionId,
     caller: Caller,
     served: Served,
     after: Annotated[int, Query(ge=0, le=2**31 - 1, description="Events with a greater seq only.")] = 0,
     limit: Annotated[int, Query(ge=1, le=200)] = 200,
     run_id: Annotated[str | None, Query(max_length=40, description="Of this run only; a stream ends with it.")] = None,
-    last_event_id: Annotated[str | None, Header(description="Where a stream goes on.", max_length=20)] = None,
+    last_event_id: Annotated[
+        str | None,
+        Header(
+            alias="Last-Event-ID",
+            description="Where a stream goes on.",
+            max_length=20,
+            json_schema_extra={"pattern": patterns.DIGITS},
+        ),
+    ] = None,
 ) -> Response:
     """The session's log, in order."""
     after = max(after, _cursor(last_event_id))

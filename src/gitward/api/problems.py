@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from gitward.errors import HTTP_STATUS, Code, FieldError, InvalidRequest, RequestError, Unavailable
 
@@ -21,6 +22,11 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 50  # rejected values that one answer lists
 MAX_FIELD = 100  # characters; a name that the caller made up is cut there
+_HEADERS = {  # that answers with these statuses carry
+    401: ("WWW-Authenticate", "Bearer, with the reason (RFC 6750)."),
+    429: ("Retry-After", "Seconds to wait."),
+    503: ("Retry-After", "Seconds to wait."),
+}
 
 
 class FieldProblem(BaseModel):
@@ -61,8 +67,13 @@ def problem(error: RequestError) -> JSONResponse:
 def documented(*codes: Code) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route, for OpenAPI."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    statuses = sorted({HTTP_STATUS[code] for code in codes})
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+    answers: dict[int | str, dict[str, Any]] = {}
+    for status in sorted({HTTP_STATUS[code] for code in codes}):
+        answers[status] = {"description": HTTPStatus(status).phrase, "content": content}
+        if status in _HEADERS:
+            name, text = _HEADERS[status]
+            answers[status]["headers"] = {name: {"description": text, "required": True, "schema": {"type": "string"}}}
+    return answers
 
 
 def install(app: FastAPI) -> None:
@@ -86,7 +97,7 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, _no_database)
 
     @app.exception_handler(HTTPException)
-    async def _http(_: Request, error: HTTPException) -> JSONResponse:
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
         code = {404: Code.NOT_FOUND, 405: Code.INVALID_REQUEST}.get(error.status_code, Code.INVALID_REQUEST)
         detail = {404: "There is nothing at this address.", 405: "This method is not allowed here."}
         body = {
@@ -97,7 +108,10 @@ def install(app: FastAPI) -> None:
             "code": code,
             "errors": [],
         }
-        return JSONResponse(body, error.status_code, headers=dict(error.headers or {}), media_type=MEDIA_TYPE)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_allowed(request))
+        return JSONResponse(body, error.status_code, headers=headers, media_type=MEDIA_TYPE)
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:
@@ -111,6 +125,17 @@ def install(app: FastAPI) -> None:
             "errors": [],
         }
         return JSONResponse(body, 500, media_type=MEDIA_TYPE)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of this address. Starlette's own `Allow` names those of the first route of several only."""
+    scope = {name: request.scope[name] for name in ("type", "path", "root_path")}
+    routes = request.app.routes
+    return [
+        method
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 def _field(location: tuple[int | str, ...]) -> str:

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from gitward.api import idempotency
 from gitward.api.auth import Caller, Claims
 from gitward.api.authorization import admitted
+from gitward.api.paths import RunId, SessionId
 from gitward.api.problems import documented
 from gitward.api.services import Served, Services
 from gitward.api.shapes import (
@@ -30,11 +31,12 @@ from gitward.sessions.queries import SessionFilter
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
 
-_READ = documented(Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.INVALID_REQUEST)
+_READ = documented(Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.INVALID_REQUEST, Code.UNAVAILABLE)
 _WRITE = documented(
     Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.INVALID_REQUEST, Code.CONFLICT, Code.TOO_LARGE, Code.UNAVAILABLE
 )
-SessionId = Annotated[str, "the session's id"]
+_LOCATION = {"description": "The session's address.", "required": True, "schema": {"type": "string"}}
+_CREATED: dict[str, Any] = {"headers": {"Location": _LOCATION}}
 Key = Annotated[
     str | None,
     Header(
@@ -47,9 +49,15 @@ Key = Annotated[
 ]
 
 
-@router.post("", status_code=201, response_model=SessionOut, responses=documented(
-    Code.UNAUTHENTICATED, Code.INVALID_REQUEST, Code.CONFLICT, Code.TOO_LARGE, Code.UNAVAILABLE
-))  # fmt: skip
+@router.post(
+    "",
+    status_code=201,
+    response_model=SessionOut,
+    responses={
+        201: _CREATED,
+        **documented(Code.UNAUTHENTICATED, Code.INVALID_REQUEST, Code.CONFLICT, Code.TOO_LARGE, Code.UNAVAILABLE),
+    },
+)
 async def create_session(
     request: Request, body: SessionIn, caller: Caller, claims: Claims, served: Served, key: Key = None
 ) -> Response:
@@ -91,7 +99,7 @@ def _check_session(served: Services, claims: Claims, session: Session) -> None:
     _check_repositories(served, claims, session.repo, session.submodules)
 
 
-@router.get("", responses=documented(Code.UNAUTHENTICATED, Code.INVALID_REQUEST))
+@router.get("", responses=documented(Code.UNAUTHENTICATED, Code.INVALID_REQUEST, Code.UNAVAILABLE))
 async def list_sessions(
     caller: Caller,
     served: Served,
@@ -147,14 +155,14 @@ async def add_run(session_id: SessionId, body: InstructionIn, caller: Caller, cl
 
 
 @router.get("/{session_id}/runs/{run_id}", responses=_READ)
-async def get_run(session_id: SessionId, run_id: str, caller: Caller, served: Served) -> RunOut:
+async def get_run(session_id: SessionId, run_id: RunId, caller: Caller, served: Served) -> RunOut:
     """One run with its steps."""
     async with served.database.snapshot() as tx:
         return RunOut.of(await served.sessions.get_run(tx, caller, session_id, run_id))
 
 
 @router.post("/{session_id}/runs/{run_id}/retry", status_code=201, responses=_WRITE)
-async def retry_run(session_id: SessionId, run_id: str, caller: Caller, claims: Claims, served: Served) -> RunOut:
+async def retry_run(session_id: SessionId, run_id: RunId, caller: Caller, claims: Claims, served: Served) -> RunOut:
     """A new run with the instruction of an ended one."""
     async with served.database.transaction() as tx:
         _check_session(served, claims, await served.sessions.get_session(tx, caller, session_id))

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from gitward.api import patterns
 from gitward.github.names import BRANCH_RULE, REPOSITORY_RULE, is_branch, is_repository
 from gitward.sessions.model import (
     Environment,
@@ -85,12 +86,28 @@ def _env(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-Repository = Annotated[str, Field(max_length=200, examples=["owner/repo"]), AfterValidator(_repository)]
-Branch = Annotated[str, Field(max_length=200, examples=["main"]), AfterValidator(_branch)]
-Title = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_line)]
-Label = Annotated[str, Field(min_length=1, max_length=50), AfterValidator(_line)]
-Login = Annotated[str, Field(max_length=100), AfterValidator(_login)]
-LongText = Annotated[str, Field(min_length=1, max_length=65_536), AfterValidator(_text)]
+def _like(pattern: str) -> dict[str, Any]:
+    """Describes the form of a text; the validator beside it decides."""
+    return {"pattern": pattern}
+
+
+_REPOSITORY = _like(patterns.REPOSITORY)
+_LINE = _like(patterns.LINE)
+_ENV = {
+    "propertyNames": _like(patterns.ENV_NAME),
+    "additionalProperties": {"type": "string", "maxLength": MAX_BYTES, "pattern": patterns.ENV_VALUE},
+}
+
+Repository = Annotated[
+    str, Field(max_length=200, examples=["owner/repo"], json_schema_extra=_REPOSITORY), AfterValidator(_repository)
+]
+Branch = Annotated[str, Field(max_length=200, json_schema_extra=_like(patterns.BRANCH)), AfterValidator(_branch)]
+Title = Annotated[str, Field(min_length=1, max_length=256, json_schema_extra=_LINE), AfterValidator(_line)]
+Label = Annotated[str, Field(min_length=1, max_length=50, json_schema_extra=_LINE), AfterValidator(_line)]
+Login = Annotated[str, Field(max_length=100, json_schema_extra=_like(patterns.LOGIN)), AfterValidator(_login)]
+LongText = Annotated[
+    str, Field(min_length=1, max_length=65_536, json_schema_extra=_like(patterns.TEXT)), AfterValidator(_text)
+]
 
 
 class _Request(BaseModel):
@@ -115,7 +132,7 @@ class InstructionIn(_Request):
     command: LongText | None = Field(None, description="Given to /bin/bash -c inside the checkout.")
     prompt: LongText | None = Field(None, description="For an agent; this server has none configured.")
     agent: Label | None = None
-    env: Annotated[dict[str, str], Field(max_length=64), AfterValidator(_env)] = {}
+    env: Annotated[dict[str, str], Field(max_length=64, json_schema_extra=_ENV), AfterValidator(_env)] = {}
     timeout_seconds: Annotated[int, Field(ge=1, le=7 * 24 * 3600)] | None = None
     commit_message: LongText | None = None
     publish: PublishIn = PublishIn()
@@ -147,8 +164,14 @@ class SessionIn(InstructionIn):
     """A new session with the instruction of its first run."""
 
     repo: Repository
-    target_branch: Branch | None = Field(None, description="Default: the repository's default branch.")
-    branch: Branch | None = Field(None, description="The session's own branch. Default: gitward/<short id>.")
+    target_branch: Branch | None = Field(
+        None, description="Default: the repository's default branch.", examples=["main"]
+    )
+    branch: Branch | None = Field(
+        None,
+        description="The session's own branch, never the target branch. Default: gitward/<short id>.",
+        examples=["fix/readme"],
+    )
     title: Title | None = None
     labels: Annotated[list[Label], Field(max_length=20)] = []
     environment: Annotated[Environment, Field(strict=False)] = Field(

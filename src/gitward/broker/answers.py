@@ -11,8 +11,9 @@ from typing import Any
 from gitward.secrets import MASK, Secret, masked_forms
 
 MAX_SCREENED = 8 * 1024 * 1024  # bytes of an answer that is read whole
-# A repository's description holds a token that reads the private repository without any other credential.
-_CREDENTIALS = frozenset({"temp_clone_token"})
+# A repository's description holds a token that reads the private repository without any other credential, and the
+# description of a private file an address that does.
+_CREDENTIALS = frozenset({"temp_clone_token", "download_url"})
 
 
 class Screen:

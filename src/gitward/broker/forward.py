@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
@@ -15,7 +15,9 @@ from yarl import URL
 from gitward.broker.answers import MAX_SCREENED, Screen, decoded_answer
 from gitward.broker.config import BrokerConfig
 from gitward.broker.headers import request_headers, response_headers
+from gitward.broker.lfs_actions import Action
 from gitward.broker.listener import STALL_SECONDS, Touch
+from gitward.broker.refusals import SERVER
 from gitward.errors import GitwardError
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,10 @@ log = logging.getLogger(__name__)
 _TIMEOUT = ClientTimeout(total=None, sock_connect=30, sock_read=STALL_SECONDS)
 _MAX_HEADER = 64 * 1024  # bytes of one header line of an answer; GitHub's Content-Security-Policy is long
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+# What a storage must know of a transfer, and the sandbox of its answer.
+_STORAGE_REQUEST = frozenset({"accept", "content-length", "content-type", "range"})
+_STORAGE_ANSWER = frozenset({"accept-ranges", "content-encoding", "content-range", "content-type"})
 
 Tap = Callable[[bytes], Awaitable[None]]
 
@@ -43,6 +49,7 @@ class Onward:
     dropped: frozenset[str] = frozenset()  # request headers, in lower case, that must not go on
     screen: Screen
     screened: bool = True  # the answer is read whole; else only when it is an error or a redirect
+    rewrite: Callable[[bytes], bytes] | None = None  # of a screened answer with status 200; raises ValueError
     tap: Tap | None = None  # sees the pieces of a streamed answer before the sandbox does
 
 
@@ -67,22 +74,49 @@ class Forwarder:
 
     async def forward(self, request: BaseRequest, onward: Onward, touch: Touch) -> StreamResponse:
         """Answers the sandbox with what upstream says. Raises UpstreamFailed before the answer has begun."""
-        try:
-            response = await self._session.request(
-                onward.method,
-                URL(onward.url, encoded=True),
-                headers=self._headers(request, onward),
-                data=onward.body,
-                allow_redirects=False,
-            )
-        except (ClientError, TimeoutError, OSError) as error:
-            log.warning("upstream failed: %s %s: %s", onward.method, onward.url, error)
-            raise UpstreamFailed("GitHub could not be reached from the worker; try again later") from error
+        response = await self._ask(onward.method, onward.url, self._headers(request, onward), onward.body)
         touch()
         async with response:
             if onward.screened or response.status >= 300:
                 return await self._screened(response, onward)
-            return await self._streamed(request, response, onward, touch)
+            headers = self._answer_headers(response, onward)
+            return await self._streamed(request, response, headers, onward.tap, touch)
+
+    async def transfer(
+        self, request: BaseRequest, action: Action, body: AsyncIterator[bytes] | None, touch: Touch
+    ) -> StreamResponse:
+        """Streams one LFS object to or from its storage, which never sees a token of ours, nor the sandbox its answer
+        to a refusal: that may repeat the signature."""
+        response = await self._ask(request.method, action.href, _storage_headers(request, action), body)
+        touch()
+        async with response:
+            if response.status not in {200, 201, 202, 204, 206}:
+                log.warning("the storage of an LFS object answered %d to an %s", response.status, action.name)
+                raise UpstreamFailed(f"the storage of the LFS object answered {response.status}")
+            pairs = response.headers.items()
+            headers = [(name, value) for name, value in pairs if name.lower() in _STORAGE_ANSWER]
+            return await self._streamed(request, response, [*headers, ("Server", SERVER)], None, touch)
+
+    async def ask(self, onward: Onward) -> bytes:
+        """A question of our own: the body of its answer. Raises UpstreamFailed, also for another status than 200."""
+        headers = {"authorization": onward.authorization, "content-type": "application/json"}
+        response = await self._ask(onward.method, onward.url, headers, onward.body)
+        async with response:
+            body = await self._read(response, onward)
+            if response.status != 200:
+                raise UpstreamFailed(f"GitHub answered {response.status} to a question of the broker's")
+            return body
+
+    async def _ask(
+        self, method: str, url: str, headers: Mapping[str, str], body: AsyncIterator[bytes] | bytes | None
+    ) -> ClientResponse:
+        try:
+            return await self._session.request(
+                method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
+            )
+        except (ClientError, TimeoutError, OSError) as error:
+            log.warning("upstream failed: %s %s: %s", method, url.partition("?")[0], type(error).__name__)
+            raise UpstreamFailed("GitHub could not be reached from the worker; try again later") from error
 
     def _headers(self, request: BaseRequest, onward: Onward) -> dict[str, str]:
         headers = {name.lower(): value for name, value in request_headers(request.headers.items()).items()}
@@ -96,20 +130,14 @@ class Forwarder:
         return headers
 
     def _answer_headers(self, upstream: ClientResponse, onward: Onward) -> list[tuple[str, str]]:
-        return onward.screen.headers(response_headers(upstream.headers.items(), self._config))
+        headers = onward.screen.headers(response_headers(upstream.headers.items(), self._config))
+        if "Server" not in upstream.headers:
+            headers.append(("Server", SERVER))  # else aiohttp names itself and its version
+        return headers
 
     async def _screened(self, upstream: ClientResponse, onward: Onward) -> StreamResponse:
         """An answer that is read whole. Raises UpstreamFailed when that cannot be."""
-        body = bytearray()
-        try:
-            async for piece in upstream.content.iter_any():
-                body += piece
-                if len(body) > MAX_SCREENED:
-                    raise UpstreamFailed(f"GitHub's answer is larger than {MAX_SCREENED} bytes")
-            plain = decoded_answer(bytes(body), upstream.headers.get("Content-Encoding", "identity"))
-        except (ClientError, TimeoutError, OSError, ValueError) as error:
-            log.warning("an answer could not be read: %s %s: %s", onward.method, onward.url, error)
-            raise UpstreamFailed("GitHub's answer could not be read") from error
+        plain = await self._read(upstream, onward)
         pairs = self._answer_headers(upstream, onward)
         headers = [(name, value) for name, value in pairs if name.lower() != "content-encoding"]
         answer = Response(
@@ -119,25 +147,48 @@ class Forwarder:
             answer.body = None
         return answer
 
+    async def _read(self, upstream: ClientResponse, onward: Onward) -> bytes:
+        body = bytearray()
+        try:
+            async for piece in upstream.content.iter_any():
+                body += piece
+                if len(body) > MAX_SCREENED:
+                    raise UpstreamFailed(f"GitHub's answer is larger than {MAX_SCREENED} bytes")
+            plain = decoded_answer(bytes(body), upstream.headers.get("Content-Encoding", "identity"))
+            return onward.rewrite(plain) if onward.rewrite is not None and upstream.status == 200 else plain
+        except (ClientError, TimeoutError, OSError, ValueError) as error:
+            log.warning("an answer could not be read: %s %s: %s", onward.method, onward.url, error)
+            raise UpstreamFailed("GitHub's answer could not be read") from error
+
     async def _streamed(
-        self, request: BaseRequest, upstream: ClientResponse, onward: Onward, touch: Touch
+        self,
+        request: BaseRequest,
+        upstream: ClientResponse,
+        headers: list[tuple[str, str]],
+        tap: Tap | None,
+        touch: Touch,
     ) -> StreamResponse:
-        headers = self._answer_headers(upstream, onward)
         answer = StreamResponse(status=upstream.status, reason=upstream.reason, headers=headers)
         length = upstream.headers.get("Content-Length")
         if length is not None:
             answer.content_length = int(length)
-        else:
+        elif upstream.status != 204:
             answer.enable_chunked_encoding()  # git's GnuTLS wants an end that is not just a closed connection
         try:
             await answer.prepare(request)
             async for piece in upstream.content.iter_any():
                 touch()
-                if onward.tap is not None:
-                    await onward.tap(piece)
+                if tap is not None:
+                    await tap(piece)
                 await answer.write(piece)
             await answer.write_eof()
         except (ClientError, TimeoutError, OSError) as error:
-            log.warning("an answer was cut short: %s %s: %s", onward.method, onward.url, error)
+            log.warning("an answer was cut short: %s: %s", upstream.method, type(error).__name__)
             raise ConnectionAbortedError("the answer was cut short") from error
         return answer
+
+
+def _storage_headers(request: BaseRequest, action: Action) -> dict[str, str]:
+    """The action's own headers, and of the sandbox's those that say which bytes are meant."""
+    headers = {name.lower(): value for name, value in request.headers.items() if name.lower() in _STORAGE_REQUEST}
+    return {"accept-encoding": "identity", **headers, **action.headers}

@@ -6,21 +6,25 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from aiohttp import HttpVersion11
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 
-from gitward.broker import git, graphql, rest
+from gitward.broker import git, rest
 from gitward.broker.answers import Screen
 from gitward.broker.bodies import grant_continue, pieces, whole
 from gitward.broker.config import BrokerConfig
 from gitward.broker.credentials import presented
 from gitward.broker.forward import Forwarder, Onward, UpstreamFailed
+from gitward.broker.graphql.door import GraphqlDoor
+from gitward.broker.lfs_door import LfsDoor
 from gitward.broker.listener import Touch
 from gitward.broker.pushes import Pusher
-from gitward.broker.refusals import lfs_refusal, refusal
+from gitward.broker.refusals import refusal
 from gitward.broker.reporter import Reporter
+from gitward.broker.rest import RestRule
 from gitward.broker.routes import Kind, find, routes_of
 from gitward.broker.target import Query, Target, encode_path, encode_query, parse_host, parse_path
 from gitward.broker.upstream import api_authorization, git_authorization, is_one_of
@@ -63,6 +67,8 @@ class Gate:
         self._forwarder = forwarder
         self._reporter = reporter
         self._routes = routes_of(config)
+        self._graphql_door = GraphqlDoor(grant=grant, config=config, forwarder=forwarder)
+        self._lfs_door = LfsDoor(grant=grant, config=config, forwarder=forwarder)
         self._pusher = Pusher(forwarder=forwarder, reporter=reporter)
         self._tokens: list[Secret] = []
         self.refresh(token)
@@ -82,6 +88,7 @@ class Gate:
     def forget(self) -> None:
         """Drops the token. Nothing can be forwarded after it."""
         self._tokens.clear()
+        self._lfs_door.forget()
         self._screen = Screen([])
         self._reporter.know([])
 
@@ -102,6 +109,10 @@ class Gate:
             if request.writer.output_size > 0:
                 raise ConnectionAbortedError("half an answer must not be continued by another") from error
             return await self._explain(request, kind, error)
+
+    async def malformed(self) -> None:
+        """Tells of a request that the HTTP parser refused."""
+        await self._reporter.denied(deny("http.malformed", "a request must be well-formed HTTP/1.1"), "a request")
 
     async def _explain(self, request: BaseRequest, kind: Kind, error: Exception) -> Response:
         if isinstance(error, UpstreamFailed):
@@ -141,12 +152,14 @@ class Gate:
             return refused
         if kind is Kind.GIT:
             return await self._git(request, segments, target.query, touch)
+        if kind is Kind.LFS:
+            return await self._lfs_door.handle(request, segments, target.query, self._onward(request, git=True), touch)
         if kind is Kind.REST:
             return await self._rest(request, segments, target.query, touch)
-        return await self._graphql(request, target.query, touch)
+        return await self._graphql_door.handle(request, target.query, self._onward(request), touch)
 
     async def _authenticate(self, request: BaseRequest, kind: Kind) -> Response | None:
-        challenge = _CHALLENGE if kind is Kind.GIT else None
+        challenge = _CHALLENGE if kind in {Kind.GIT, Kind.LFS} else None
         given = presented(request.headers.get("Authorization"))
         if given is None:
             return refusal(kind, 401, "requires authentication with the session's credential", challenge)
@@ -161,8 +174,6 @@ class Gate:
         call = git.parse(request.method, segments, query)
         verdict = call if isinstance(call, Verdict) else git.check(call, self.grant)
         if isinstance(call, Verdict) or not verdict.allowed:
-            if verdict.rule == "git.lfs":
-                return lfs_refusal(501 if "locks" in segments else 404, verdict.message)
             return await self._refuse(request, Kind.GIT, 403, verdict)
         await grant_continue(request)
         onward = Onward(
@@ -179,37 +190,28 @@ class Gate:
         return await self._forwarder.forward(request, onward, touch)
 
     async def _rest(self, request: BaseRequest, segments: Sequence[str], query: Query, touch: Touch) -> StreamResponse:
-        verdict = rest.check(request.method, segments, query, self.grant)
-        if not verdict.allowed:
-            return await self._refuse(request, Kind.REST, 403, verdict)
+        call = rest.find(request.method, segments, query, self.grant)
+        if isinstance(call, Verdict):
+            return await self._refuse(request, Kind.REST, 403, call)
         await grant_continue(request)
-        url = self._config.upstream_api_url + encode_path(segments)
-        onward = Onward(
-            method=request.method,
-            url=f"{url}?{encode_query(query)}" if query else url,
-            authorization=api_authorization(self._tokens[-1]),
-            screen=self._screen,
-        )
+        body = await self._rest_body(request, call.rule, touch)
+        if isinstance(body, Verdict):
+            return await self._refuse(request, Kind.REST, 403, body)
+        url = self._config.upstream_api_url + encode_path(call.segments)
+        onward = replace(self._onward(request), url=f"{url}?{encode_query(query)}" if query else url, body=body)
         return await self._forwarder.forward(request, onward, touch)
 
-    async def _graphql(self, request: BaseRequest, query: Query, touch: Touch) -> StreamResponse:
-        json = request.content_type == "application/json" and (request.charset or "utf-8").lower() == "utf-8"
-        if request.method != "POST" or query or not json:
-            verdict = deny("graphql.malformed", "GraphQL takes a POST of application/json in UTF-8")
-            return await self._refuse(request, Kind.GRAPHQL, 403, verdict)
-        await grant_continue(request)
-        body = await whole(request, touch)
-        verdict = graphql.check(body, self.grant)
-        if not verdict.allowed:
-            return await self._refuse(request, Kind.GRAPHQL, 403, verdict)
-        onward = Onward(
-            method="POST",
-            url=self._config.upstream_graphql_url,
-            authorization=api_authorization(self._tokens[-1]),
-            screen=self._screen,
-            body=body,
-        )
-        return await self._forwarder.forward(request, onward, touch)
+    async def _rest_body(self, request: BaseRequest, rule: RestRule, touch: Touch) -> bytes | Verdict | None:
+        if not rule.body:
+            return None  # whatever was sent is not sent on
+        if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
+            return deny(rule.name, "the body must be application/json in UTF-8")
+        return rest.check_body(rule, await whole(request, touch), self.grant)
+
+    def _onward(self, request: BaseRequest, *, git: bool = False) -> Onward:
+        """The request as it goes on, without an address yet."""
+        authorization = git_authorization if git else api_authorization
+        return Onward(method=request.method, url="", authorization=authorization(self._tokens[-1]), screen=self._screen)
 
     async def _refuse(self, request: BaseRequest, kind: Kind, status: int, verdict: Verdict) -> Response:
         await self._reporter.denied(verdict, _asked(request))

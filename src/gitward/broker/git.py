@@ -38,8 +38,6 @@ def parse(method: str, segments: Sequence[str], query: Query) -> GitCall | Verdi
         return deny("git.unlisted", "only git's own requests for a repository are allowed on this host")
     owner, name, *rest = segments
     name = name.removesuffix(".git")
-    if is_lfs(segments):
-        return deny("git.lfs", "Git LFS is not available in this session")
     if method == "GET" and rest == ["info", "refs"]:
         services = {(("service", str(service)),): service for service in Service}
         if query in services:
@@ -71,10 +69,6 @@ def upstream_path(call: GitCall, grant: Grant) -> str:
     if call.advertisement:
         return f"/{spelled}.git/info/refs?service={call.service}"
     return f"/{spelled}.git/{call.service}"
-
-
-def is_lfs(segments: Sequence[str]) -> bool:
-    return tuple(segments[2:4]) == ("info", "lfs")
 
 
 def _same(one: str, other: str) -> bool:

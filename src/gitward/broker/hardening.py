@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import logging
 import os
 import resource
@@ -14,6 +15,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 UNPRIVILEGED_ID = 60999  # uid and gid; above what distributions give to users, below systemd's dynamic ones
+_LATER = ("graphql",)  # packages that are imported when they are needed
 _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 _MAX_DESCRIPTORS = 65536
@@ -22,7 +24,7 @@ _MAX_DESCRIPTORS = 65536
 def harden() -> None:
     """No core dump, no tracing, no way to more rights, and no root when the code is readable without it.
 
-    Call it after all imports: what is imported later must be readable to UNPRIVILEGED_ID.
+    Call it after all imports but those of _LATER: what is imported after it must be readable to UNPRIVILEGED_ID.
     """
     os.chdir("/")
     os.umask(0o077)
@@ -48,8 +50,12 @@ def _drop_root() -> None:
 
 
 def _needed() -> set[Path]:
-    """The interpreter and one file of each top-level package that is loaded."""
+    """The interpreter, and one file of each top-level package that is loaded, or will be by the first request."""
     needed = {Path(sys.executable).resolve()}
+    for name in _LATER:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None:
+            needed.add(Path(spec.origin).resolve())
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if file and "." not in name:

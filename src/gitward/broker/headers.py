@@ -66,6 +66,8 @@ def response_headers(headers: Iterable[tuple[str, str]], config: BrokerConfig) -
         if name.lower() == "location":
             location = seen_from_inside(value, config)
             kept.extend([(name, location)] if location else [])
+        elif name.lower() == "link":
+            kept.append((name, value.replace(f"<{config.upstream_api_url}/", f"<{config.api_url.rstrip('/')}/")))
         elif name.lower() not in _RESPONSE:
             kept.append((name, value))
     return kept

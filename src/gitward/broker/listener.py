@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import StreamResponse
-from aiohttp.web_server import Server
+
+from gitward.broker.protocol import HttpServer
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,6 @@ STALL_SECONDS = 600.0  # GitHub may think long about a push
 _HANDSHAKE_SECONDS = 15.0
 _SHUTDOWN_SECONDS = 5.0  # for the farewell of TLS
 _STOP_SECONDS = 2.0  # for handlers to end when they are cancelled and their sockets are shut
-_LINGER_SECONDS = 60.0  # to read the rest of a refused push, so that git sees the answer and not a reset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,47 +32,30 @@ class Limits:
     stall_seconds: float = STALL_SECONDS  # in a request, without a byte in either direction
 
 
-# What a sandbox sends may be garbage without end; it is answered with 400, and not logged.
-_parser_log = logging.getLogger("gitward.broker.parser")
-_parser_log.setLevel(logging.CRITICAL + 1)
-
 Touch = Callable[[], None]
 Handler = Callable[[BaseRequest, Touch], Awaitable[StreamResponse]]
-
-
-class _Server(Server):
-    """Tells when a connection has ended."""
-
-    def __init__(self, handler: Callable[[BaseRequest], Awaitable[StreamResponse]], idle_seconds: float) -> None:
-        super().__init__(
-            handler,
-            handler_cancellation=True,  # git was killed: the request upstream ends too
-            auto_decompress=False,
-            access_log=None,
-            logger=_parser_log,
-            keepalive_timeout=idle_seconds,
-            lingering_time=_LINGER_SECONDS,
-        )
-        self.ends: dict[RequestHandler, asyncio.Event] = {}
-
-    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
-        super().connection_lost(handler, exc)
-        if handler in self.ends:
-            self.ends[handler].set()
+Report = Callable[[], Awaitable[None]]
 
 
 class Listener:
     """Serves one socket from `start` to `stop`."""
 
     def __init__(
-        self, sock: socket.socket, tls: ssl.SSLContext, handler: Handler, limits: Limits | None = None
+        self,
+        sock: socket.socket,
+        tls: ssl.SSLContext,
+        handler: Handler,
+        malformed: Report,
+        limits: Limits | None = None,
     ) -> None:
+        """`malformed` is called for each request that is no HTTP; it has been answered already."""
         sock.setblocking(False)
         self._sock = sock
         self._tls = tls
         self._handler = handler
         self._limits = limits or Limits()
-        self._server = _Server(self._handle, self._limits.idle_seconds)
+        self._malformed = malformed
+        self._server = HttpServer(self._handle, malformed=self._note_malformed, idle_seconds=self._limits.idle_seconds)
         self._slots = asyncio.Semaphore(self._limits.connections)
         self._connections: set[asyncio.Task[None]] = set()
         self._requests: set[asyncio.Task[object]] = set()
@@ -137,6 +119,17 @@ class Listener:
         finally:
             self._cut(protocol)
             del self._server.ends[protocol], self._sockets[protocol], self._moved[protocol]
+
+    def _note_malformed(self) -> None:
+        task: asyncio.Task[object] = asyncio.get_running_loop().create_task(self._tell_malformed())
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+
+    async def _tell_malformed(self) -> None:
+        try:
+            await self._malformed()
+        except Exception:  # a task of its own: nobody else would see the error
+            log.exception("a malformed request could not be reported")
 
     def _touch(self, protocol: object) -> None:
         self._moved[protocol] = asyncio.get_running_loop().time()

@@ -9,7 +9,8 @@ from aiohttp.web_response import Response
 
 from gitward.broker.routes import Kind
 
-DOCUMENTATION_URL = "https://github.com/gitward/gitward#what-a-session-may-do"
+SERVER = "Gitward"  # the header Server of every answer of our own
+_MEDIA_TYPES = {Kind.LFS: "application/vnd.git-lfs+json"}
 GIT_RESULT = "application/x-git-receive-pack-result"
 
 
@@ -18,24 +19,12 @@ def refusal(kind: Kind, status: int, message: str, headers: Mapping[str, str] | 
     text = f"Gitward: {message}"
     if kind is Kind.GIT:
         return Response(status=status, text=text + "\n", headers=_with_server(headers))
-    body = json.dumps({"message": text, "documentation_url": DOCUMENTATION_URL})
     return Response(
         status=status,
-        body=body.encode(),
-        content_type="application/json",
-        charset="utf-8",
-        headers=_with_server(headers),
-    )
-
-
-def lfs_refusal(status: int, message: str) -> Response:
-    """Git LFS reads `message` of its own media type."""
-    body = json.dumps({"message": f"Gitward: {message}", "documentation_url": DOCUMENTATION_URL})
-    return Response(
-        status=status,
-        body=body.encode(),
-        content_type="application/vnd.git-lfs+json",
-        headers=_with_server(None),
+        body=json.dumps({"message": text}).encode(),
+        headers=_with_server(
+            {"Content-Type": _MEDIA_TYPES.get(kind, "application/json; charset=utf-8"), **(headers or {})}
+        ),
     )
 
 
@@ -50,4 +39,4 @@ def push_refusal(report: bytes) -> Response:
 
 
 def _with_server(headers: Mapping[str, str] | None) -> dict[str, str]:
-    return {"Server": "Gitward", **(headers or {})}
+    return {"Server": SERVER, **(headers or {})}

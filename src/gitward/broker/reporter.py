@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterable
 
 from gitward.broker.verdict import Verdict
-from gitward.grants.channel import Message
+from gitward.grants.channel import ChannelClosed, Message
 from gitward.secrets import Secret
 from gitward.telemetry.redaction import Redactor
 
@@ -44,7 +45,8 @@ class Reporter:
         """Call it when the grant closes: tells how many refusals were only counted."""
         if self._denied > MAX_DENIED:
             more = self._denied - MAX_DENIED
-            await self._tell("policy.denied", {"rule": "more", "message": f"{more} more requests were refused"})
+            with contextlib.suppress(ChannelClosed):  # the worker may be gone: then nobody wants to know
+                await self._tell("policy.denied", {"rule": "more", "message": f"{more} more requests were refused"})
 
     async def _tell(self, kind: str, data: dict[str, str]) -> None:
         clean = {name: self._clean(value) for name, value in data.items()}

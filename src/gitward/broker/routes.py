@@ -16,6 +16,7 @@ class Kind(StrEnum):
     """One policy each."""
 
     GIT = "git"
+    LFS = "lfs"
     REST = "rest"
     GRAPHQL = "graphql"
 
@@ -52,7 +53,8 @@ def find(routes: Sequence[Route], target: Target) -> tuple[Kind, tuple[str, ...]
     for route in routes:
         rest = route.rest(target)
         if rest is not None:
-            return route.kind, rest
+            lfs = route.kind is Kind.GIT and rest[2:4] == ("info", "lfs")
+            return Kind.LFS if lfs else route.kind, rest
     return None
 
 

@@ -39,7 +39,7 @@ class _Open:
         for fd in fds:
             sock = socket.socket(fileno=fd)
             handler = functools.partial(self.gate.handle, port=int(sock.getsockname()[1]))
-            listeners.append(Listener(sock, self._tls, handler))
+            listeners.append(Listener(sock, self._tls, handler, self.gate.malformed))
             listeners[-1].start()
 
     async def detach(self, name: str) -> None:

@@ -41,10 +41,11 @@ def parse_host(values: Sequence[str], *, port: int, hosts: Sequence[str]) -> str
     if len(values) != 1:
         raise PolicyDenied("http.host", f"a request must have exactly one Host header: {allowed}")
     host, colon, asked = values[0].partition(":")
+    host = host.lower() if host.isascii() else host  # RFC 9110 4.2.3: a host has no case
     if colon and asked != str(port):
         raise PolicyDenied("http.host", f"this port serves {allowed} only")
     if host not in hosts or (not colon and port != 443):
-        raise PolicyDenied("http.host", f"only {allowed} can be reached, in lower case and without a trailing dot")
+        raise PolicyDenied("http.host", f"only {allowed} can be reached, without a trailing dot")
     return host
 
 

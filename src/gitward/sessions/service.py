@@ -25,6 +25,7 @@ from gitward.sessions.model import (
 from gitward.sessions.queries import Page, SessionFilter
 from gitward.sessions.waiting import RunLimits, explain
 from gitward.store.database import Transaction
+from gitward.telemetry.redaction import Redactor
 
 SHORT_ID = 8  # characters of the session's id that name its branch
 
@@ -209,7 +210,9 @@ class SessionService:
 
 
 def _title(instruction: Instruction) -> str:
+    """Fit for a list, a commit and a pull request that others read: one line, and no token that was put into it."""
     if instruction.command is None:
         return "Check out the repository"
-    lines = instruction.command.strip().splitlines() or [""]
-    return "Run " + (lines[0] if len(lines[0]) <= 72 else lines[0][:71] + "…")
+    first = (instruction.command.strip().splitlines() or [""])[0]
+    shown = "".join(c if c.isprintable() else " " for c in Redactor().text(first))
+    return "Run " + (shown if len(shown) <= 72 else shown[:71] + "…")

@@ -1,18 +1,23 @@
-"""A stand-in for GitHub on loopback: real git over smart HTTP, REST, and GitHub's ways to refuse.
+"""A stand-in for GitHub on loopback: real git over smart HTTP, REST, GraphQL, and GitHub's ways to refuse.
 
 It serves the demo and the tests. It keeps everything under one folder and needs git alone.
 """
 
 from gitward.standin.accounts import APP_LOGIN, Account, Token, TokenKind
-from gitward.standin.repositories import PullRequest, Repository, Role
+from gitward.standin.discussions import Comment, Issue, Label, Milestone, PullRequest
+from gitward.standin.repositories import Repository, Role
 from gitward.standin.server import StandIn
 from gitward.standin.traffic import Fault, Gate, ReceivedRequest
 
 __all__ = [
     "APP_LOGIN",
     "Account",
+    "Comment",
     "Fault",
     "Gate",
+    "Issue",
+    "Label",
+    "Milestone",
     "PullRequest",
     "ReceivedRequest",
     "Repository",

@@ -52,6 +52,16 @@ class Account:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Team:
+    """A team of an organization."""
+
+    organization: Account
+    id: int
+    slug: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Identity:
     """The sender of an authenticated request."""
 
@@ -70,6 +80,8 @@ class Accounts:
         self._now = now
         self._accounts: dict[str, Account] = {}
         self._tokens: dict[str, Token] = {}
+        self._members: dict[str, set[str]] = {}  # organization -> logins, both in lower case
+        self._teams: list[Team] = []
         self._next_id = 1001
         self.add(APP_LOGIN, type="Bot")
 
@@ -96,6 +108,34 @@ class Accounts:
     def get(self, login: str) -> Account:
         """The account; one that nobody added is an ordinary user."""
         return self.find(login) or self.add(login)
+
+    @property
+    def all(self) -> tuple[Account, ...]:
+        return tuple(self._accounts.values())
+
+    def find_by_id(self, number: int) -> Account | None:
+        return next((account for account in self.all if account.id == number), None)
+
+    def add_member(self, organization: str, *logins: str) -> None:
+        """Makes users members of an organization; whom nobody added is added."""
+        if self.find(organization) is None:
+            self.add(organization, type="Organization")
+        self._members.setdefault(organization.lower(), set()).update(self.get(login).login.lower() for login in logins)
+
+    def members(self, organization: Account) -> tuple[Account, ...]:
+        return tuple(self.get(login) for login in sorted(self._members.get(organization.login.lower(), ())))
+
+    def organizations(self, member: Account) -> tuple[Account, ...]:
+        found = (name for name, logins in self._members.items() if member.login.lower() in logins)
+        return tuple(self.get(name) for name in sorted(found))
+
+    def add_team(self, organization: str, slug: str, *, name: str | None = None) -> Team:
+        team = Team(organization=self.get(organization), id=self._new_id(), slug=slug, name=name or slug)
+        self._teams.append(team)
+        return team
+
+    def teams(self, organization: Account) -> tuple[Team, ...]:
+        return tuple(team for team in self._teams if team.organization == organization)
 
     def add_token(self, value: str, token: Token) -> None:
         """Makes `value` a token. Its owner is added when nobody did."""

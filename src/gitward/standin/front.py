@@ -71,6 +71,8 @@ class Front:
 
     async def _git(self, request: web.BaseRequest, received: ReceivedRequest, *, silent: bool) -> web.StreamResponse:
         identity = self._identify(request, received, git=True)
+        if self.site.downloads.is_download(request):
+            return self.site.downloads.answer(request)
         try:
             if self.lfs.is_action(request):
                 await bodies.invite(request)
@@ -92,6 +94,7 @@ class Front:
             query=dict(request.rel_url.query),
             url=f"{request.scheme}://{request.host}{request.rel_url.raw_path}",
             content=received.body,
+            accept=request.headers.get("Accept", ""),
             identity=identity,
             has_user_agent="User-Agent" in request.headers,
         )

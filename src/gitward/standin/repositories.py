@@ -1,20 +1,25 @@
-"""Repositories and their pull requests: what the stand-in keeps beside the bare git folders."""
+"""Repositories: what the stand-in keeps beside the bare git folders, and who may see and write them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gitward.standin.accounts import Account, Identity, TokenKind
+from gitward.standin.clock import now
 from gitward.standin.plumbing import Git
 
-
-def now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
+if TYPE_CHECKING:
+    from gitward.standin.actions import Workflow, WorkflowRun
+    from gitward.standin.checks import CheckRun, StatusContext
+    from gitward.standin.discussions import Issue, Label, Milestone, PullRequest
+    from gitward.standin.history import ChangedFile
+    from gitward.standin.releases import Release
 
 
 class Role(IntEnum):
@@ -27,30 +32,7 @@ class Role(IntEnum):
     ADMIN = 5
 
 
-@dataclass(kw_only=True)
-class PullRequest:
-    """A pull request from a branch of the same repository."""
-
-    id: int
-    number: int
-    title: str
-    body: str | None
-    author: Account
-    head: str  # branch
-    base: str  # branch
-    head_sha: str  # the last one seen; kept when the branch is deleted
-    base_sha: str
-    draft: bool = False
-    state: str = "open"  # open or closed
-    labels: list[str] = field(default_factory=list)
-    reviewers: list[Account] = field(default_factory=list)
-    created_at: datetime = field(default_factory=now)
-    updated_at: datetime = field(default_factory=now)
-    closed_at: datetime | None = None
-    html_url: str = ""
-
-
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Repository:
     """One repository. Names compare without case; `owner` and `name` are GitHub's spelling."""
 
@@ -65,8 +47,18 @@ class Repository:
     protected: tuple[str, ...]  # branches that refuse pushes
     permissions: dict[str, Role]  # by lower-case login
     git: Git
+    description: str | None = None
+    issues_enabled: bool = True
     pulls: list[PullRequest] = field(default_factory=list)
-    labels: dict[str, int] = field(default_factory=dict)  # name -> id
+    issues: list[Issue] = field(default_factory=list)
+    labels: dict[str, Label] = field(default_factory=dict)  # by name
+    milestones: list[Milestone] = field(default_factory=list)
+    check_runs: list[CheckRun] = field(default_factory=list)
+    statuses: list[StatusContext] = field(default_factory=list)
+    workflows: list[Workflow] = field(default_factory=list)
+    runs: list[WorkflowRun] = field(default_factory=list)
+    releases: list[Release] = field(default_factory=list)
+    changes: dict[tuple[str, str], list[ChangedFile]] = field(default_factory=dict, repr=False)  # between two commits
     last_number: int = 0  # issues and pull requests count together
     created_at: datetime = field(default_factory=now)
     pushed_at: datetime = field(default_factory=now)
@@ -77,16 +69,28 @@ class Repository:
 
     def role(self, account: Account | None) -> Role | None:
         """The user's own role, whatever the token may do; None: not even visible."""
-        if account is not None:
-            if account.login.lower() == self.owner.login.lower():
-                return Role.ADMIN
-            role = self.permissions.get(account.login.lower())
-            if role is not None:
-                return role
-        return None if self.private else Role.PULL
+        own = self.own_role(account) if account is not None else None
+        return own or (None if self.private else Role.PULL)
+
+    def own_role(self, account: Account) -> Role | None:
+        """The role that the account was given; None: it is nobody special here."""
+        if account.login.lower() == self.owner.login.lower():
+            return Role.ADMIN
+        return self.permissions.get(account.login.lower())
 
     def pull(self, number: int) -> PullRequest | None:
         return next((pull for pull in self.pulls if pull.number == number), None)
+
+    def issue(self, number: int) -> Issue | None:
+        return next((issue for issue in self.issues if issue.number == number), None)
+
+    def label(self, name: str) -> Label | None:
+        """Labels compare without case."""
+        return next((label for key, label in self.labels.items() if key.lower() == name.lower()), None)
+
+    async def run_git(self, *arguments: str, stdin: bytes = b"") -> bytes:
+        """git in the bare folder: its standard output. Raises GitFailed."""
+        return await self.git.run(*arguments, cwd=self.path, stdin=stdin)
 
     async def head(self, branch: str) -> str | None:
         """The commit at a branch's tip; None when there is no such branch."""
@@ -96,21 +100,22 @@ class Repository:
         """The object of exactly this full ref; None when there is none."""
         if "\0" in ref:
             return None
-        return (await self._refs(ref)).get(ref)
+        return (await self.refs(ref)).get(ref)
 
     async def branches(self) -> dict[str, str]:
         """Every branch with its commit, in git's order."""
-        refs = await self._refs("refs/heads")
+        refs = await self.refs("refs/heads")
         return {ref.removeprefix("refs/heads/"): sha for ref, sha in refs.items()}
 
-    async def _refs(self, pattern: str) -> dict[str, str]:
-        listing = await self.git.run("for-each-ref", "--format=%(objectname) %(refname)", pattern, cwd=self.path)
+    async def refs(self, pattern: str) -> dict[str, str]:
+        """The refs below `pattern`, or exactly of that name, each with its object."""
+        listing = await self.run_git("for-each-ref", "--format=%(objectname) %(refname)", pattern)
         lines = (line.split(" ", 1) for line in listing.decode().splitlines())
         return {ref: sha for sha, ref in lines}
 
     async def commits_between(self, base: str, head: str) -> int:
         """How many commits `head` has that `base` has not."""
-        return int(await self.git.run("rev-list", "--count", head, f"^{base}", cwd=self.path))
+        return int(await self.run_git("rev-list", "--count", head, f"^{base}"))
 
     async def commit(
         self,
@@ -119,10 +124,12 @@ class Repository:
         *,
         message: str = "Change",
         start: str | None = None,
+        deletions: Sequence[str] = (),
     ) -> str:
         """Commits files on a branch (made from the commit `start`, or without parent); returns the commit."""
         tip = await self.head(branch) or start
-        await self.git.run("fast-import", "--quiet", cwd=self.path, stdin=_stream(branch, files, message, tip))
+        stream = _stream(branch, files, deletions, message, tip)
+        await self.run_git("fast-import", "--quiet", stdin=stream)
         await self.follow_pushes()
         head = await self.head(branch)
         assert head is not None
@@ -138,7 +145,7 @@ class Repository:
                 await self.keep_head(pull)
 
     async def keep_head(self, pull: PullRequest) -> None:
-        await self.git.run("update-ref", f"refs/pull/{pull.number}/head", pull.head_sha, cwd=self.path)
+        await self.run_git("update-ref", f"refs/pull/{pull.number}/head", pull.head_sha)
 
 
 def visible(repository: Repository, identity: Identity | None) -> bool:
@@ -165,12 +172,32 @@ def may_write(repository: Repository, identity: Identity | None) -> bool:
     return role is not None and role >= Role.PUSH
 
 
+def role_of(repository: Repository, identity: Identity | None) -> Role | None:
+    """What `permissions` tells: the role of the user, not of the token; an App's bot has the App's rights."""
+    if identity is None:
+        return None
+    if identity.token.kind is TokenKind.APP:
+        return Role.PUSH if may_write(repository, identity) else Role.PULL
+    return repository.role(identity.account)
+
+
+def may_discuss(repository: Repository, identity: Identity | None) -> bool:
+    """Whether the sender may open issues and comment: who may read may, unless the token is read-only."""
+    if identity is None or not identity.token.push or not _reaches(repository, identity):
+        return False
+    return visible(repository, identity) and identity.token.has_scope(
+        "repo", *(() if repository.private else ("public_repo",))
+    )
+
+
 def _reaches(repository: Repository, identity: Identity) -> bool:
     listed = identity.token.repositories
     return listed is None or repository.full_name.lower() in {name.lower() for name in listed}
 
 
-def _stream(branch: str, files: Mapping[str, str | bytes], message: str, tip: str | None) -> bytes:
+def _stream(
+    branch: str, files: Mapping[str, str | bytes], deletions: Sequence[str], message: str, tip: str | None
+) -> bytes:
     """One commit in the language of `git fast-import`."""
     text = message.encode()
     out = [
@@ -180,6 +207,10 @@ def _stream(branch: str, files: Mapping[str, str | bytes], message: str, tip: st
     ]
     for path, content in files.items():
         data = content.encode() if isinstance(content, str) else content
-        quoted = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        out.append(f'M 100644 inline "{quoted}"\n'.encode() + b"data %d\n%s\n" % (len(data), data))
+        out.append(f'M 100644 inline "{_quoted(path)}"\n'.encode() + b"data %d\n%s\n" % (len(data), data))
+    out += [f'D "{_quoted(path)}"\n'.encode() for path in deletions]
     return b"".join(out)
+
+
+def _quoted(path: str) -> str:
+    return path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

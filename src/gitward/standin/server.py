@@ -67,7 +67,7 @@ class StandIn:
         address = self._runner.addresses[0]
         shown = f"[{address[0]}]" if ":" in address[0] else address[0]
         self.url = f"{'https' if self._tls else 'http'}://{shown}:{address[1]}"
-        self._front.lfs.base = self.url
+        self._front.lfs.base = self.site.downloads.base = self.url
 
     async def stop(self) -> None:
         """May be called again."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from gitward.standin.accounts import Accounts
+from gitward.standin.downloads import Downloads
 from gitward.standin.plumbing import Git
-from gitward.standin.repositories import PullRequest, Repository, Role
+from gitward.standin.repositories import Repository, Role
 
 README: Mapping[str, str | bytes] = {"README.md": "# A repository of the stand-in\n"}
 
@@ -38,12 +38,6 @@ class Links:
         return "/".join([self.api_url, *(quote(str(part)) for part in parts)])
 
 
-def node_id(prefix: str, *numbers: int) -> str:
-    """GitHub's global node id: a prefix, and the base64 of a msgpack array of 0 and the numbers."""
-    packed = bytes([0x91 + len(numbers), 0]) + b"".join(b"\xce" + number.to_bytes(4, "big") for number in numbers)
-    return f"{prefix}_{base64.urlsafe_b64encode(packed).decode().rstrip('=')}"
-
-
 class Site:
     """Accounts and repositories under one folder. Repository names compare without case."""
 
@@ -53,6 +47,8 @@ class Site:
         self.links = links
         self.accounts = Accounts()
         self.git = Git(root / "git")
+        self.downloads = Downloads()
+        self.classic_projects = True  # False: as github.com since 2024, which answers queries for them with an error
         self._repositories: dict[str, Repository] = {}
         self._last_id = 900_000_000
 
@@ -71,6 +67,9 @@ class Site:
 
     def find_repository(self, full_name: str) -> Repository | None:
         return self._repositories.get(full_name.lower())
+
+    def find_repository_by_id(self, number: int) -> Repository | None:
+        return next((repository for repository in self.repositories if repository.id == number), None)
 
     async def add_repository(
         self,
@@ -111,11 +110,3 @@ class Site:
         if files:
             await repository.commit(default_branch, files, message="Initial commit")
         return repository
-
-    async def open_pull(self, repository: Repository, pull: PullRequest) -> None:
-        """Gives a pull request its number and address, and keeps it."""
-        repository.last_number += 1
-        pull.number = repository.last_number
-        pull.html_url = self.links.html(repository.owner.login, repository.name, "pull", pull.number)
-        repository.pulls.append(pull)
-        await repository.keep_head(pull)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from gitward.broker import Broker, BrokerConfig, BrokerEvent, OpenGrant
 from gitward.grants.grant import Grant
@@ -14,6 +15,9 @@ from gitward.secrets import Secret
 from gitward.standin import StandIn, Token
 
 from .rig import Inside, inside
+
+settings.register_profile("long", max_examples=50_000)
+settings.register_profile("short", max_examples=500)
 
 TOKEN = "ghp_" + "T0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT"
 REPOSITORY = "octo/demo"
@@ -54,8 +58,14 @@ async def populated(root: Path) -> AsyncIterator[StandIn]:
         await standin.stop()
 
 
-def new_grant() -> Grant:
-    return Grant(run_id="run-1", repository=REPOSITORY, push_ref=f"refs/heads/{BRANCH}", expires_at=time.time() + 3600)
+def new_grant(*, readable: tuple[str, ...] = ()) -> Grant:
+    return Grant(
+        run_id="run-1",
+        repository=REPOSITORY,
+        push_ref=f"refs/heads/{BRANCH}",
+        readable=readable,
+        expires_at=time.time() + 3600,
+    )
 
 
 @pytest.fixture

@@ -92,11 +92,16 @@ async def test_path_tricks_are_refused(wire: Wire, github: StandIn, line: str) -
     assert 400 <= answer.status < 500, answer
     assert answer.body
     assert github.requests == []
+    assert (answer.headers["server"], len(await wire.denied(1))) == ("Gitward", 1)
+
+
+async def test_a_host_has_no_case(wire: Wire) -> None:
+    assert (await wire.ask("GET /user", host=API_HOST.upper())).status == 200
 
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "API.github.test", "api.github.test.", "api.github.test:1", "", "api.github.test@evil.example"],
+    ["evil.example", "api.github.test.", "api.github.test:1", "", "api.github.test@evil.example"],
 )
 async def test_other_hosts_are_refused(wire: Wire, github: StandIn, host: str) -> None:
     name = f"{host}:{wire.port}" if host and ":" not in host else host
@@ -130,7 +135,9 @@ async def test_other_hosts_are_refused(wire: Wire, github: StandIn, host: str) -
 async def test_ambiguous_framing_is_refused(wire: Wire, github: StandIn, headers: list[str]) -> None:
     answer = await wire.ask("GET /user", *headers)
     assert 400 <= answer.status < 500, answer
+    assert answer.headers["server"] == "Gitward"
     assert github.requests == []
+    assert [rule.partition(".")[0] for rule in await wire.denied(1)] == ["http"]
     assert (await wire.ask("GET /user")).status == 200  # and it is alive
 
 

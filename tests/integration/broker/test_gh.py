@@ -1,35 +1,62 @@
-"""Real gh through the real broker process."""
+"""Real gh, Debian's and the newest, through the real broker process."""
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
+
+import pytest
 
 from gitward.broker import Broker, BrokerConfig, OpenGrant
 from gitward.secrets import Secret
 from gitward.standin import StandIn
 
-from .conftest import REPOSITORY, TOKEN, Events, new_grant
-from .rig import Inside, inside
+from .conftest import BRANCH, REPOSITORY, TOKEN, Events, new_grant
+from .rig import Inside, commit, inside
 
-ALLOWED = "this session may only ask for GET /, GET /user, GET /repos/octo/demo"
+OLD, NEW = "/usr/bin/gh", str(Path(sys.executable).with_name("gh"))
+MAY = "it may read octo/demo and write the texts of its issues and pull requests"
 
 
-async def login(tools: Inside, opened: OpenGrant) -> None:
-    result = await tools.run("gh", "auth", "login", "--with-token", text=opened.credential)
+@pytest.fixture(params=[OLD, NEW], ids=["2.23", "2.102"])
+def gh(request: pytest.FixtureRequest) -> str:
+    path: str = request.param
+    return path
+
+
+async def login(tools: Inside, opened: OpenGrant, gh: str = OLD) -> None:
+    result = await tools.run(gh, "auth", "login", "--with-token", text=opened.credential)
     assert result.status == 0, result
 
 
-async def test_login_status_and_setup_git(tools: Inside, opened: OpenGrant, github: StandIn, events: Events) -> None:
+@pytest.fixture
+async def checkout(tools: Inside, opened: OpenGrant, gh: str) -> Path:
+    """A clone whose session branch is pushed, with gh logged in, and git sent from SSH to https."""
+    await login(tools, opened, gh)
+    with (tools.home / ".gitconfig").open("a") as file:
+        file.write('[url "https://github.com/"]\n\tinsteadOf = git@github.com:\n\tinsteadOf = ssh://git@github.com/\n')
+    await tools.ok("git", "clone", "-q", f"https://github.com/{REPOSITORY}", "demo")
+    checkout = tools.home / "demo"
+    await tools.ok("git", "checkout", "-q", "-b", BRANCH, cwd=checkout)
+    await commit(tools, checkout, "a.txt", b"a\n")
+    await tools.ok("git", "push", "-q", "-u", "origin", BRANCH, cwd=checkout)
+    return checkout
+
+
+async def test_login_status_and_setup_git(
+    tools: Inside, opened: OpenGrant, github: StandIn, events: Events, gh: str
+) -> None:
     """gh takes the run credential for a token, though the token's scopes are fewer than gh asks for."""
     (tools.home / ".git-credentials").unlink()
     (tools.home / ".gitconfig").unlink()
-    await login(tools, opened)
-    status = await tools.run("gh", "auth", "status")
+    await login(tools, opened, gh)
+    status = await tools.run(gh, "auth", "status")
     assert status.status == 0
-    assert "Logged in to github.com as dev" in status.out + status.err
-    await tools.ok("gh", "auth", "setup-git")
+    assert "Logged in to github.com a" in status.out + status.err
+    await tools.ok(gh, "auth", "setup-git")
     await tools.ok("git", "clone", "-q", f"https://github.com/{REPOSITORY}", "demo")
-    assert await tools.ok("gh", "api", f"repos/{REPOSITORY}", "--jq", ".full_name") == f"{REPOSITORY}\n"
+    assert await tools.ok(gh, "api", f"repos/{REPOSITORY}", "--jq", ".full_name") == f"{REPOSITORY}\n"
     assert events.all == []
     assert {request.login for request in github.requests} == {"dev"}
 
@@ -43,26 +70,128 @@ async def test_the_token_is_not_inside(tools: Inside, opened: OpenGrant) -> None
     assert not any(TOKEN.encode() in text for text in written)
 
 
-async def test_a_refusal_is_readable(tools: Inside, opened: OpenGrant, events: Events, github: StandIn) -> None:
-    await login(tools, opened)
-    seen = len(github.requests)
-    rest = f"gh: Gitward: {ALLOWED} (HTTP 403)"
-    graphql = "HTTP 403: Gitward: this session may only ask GraphQL for viewer{login} (https://api.github.com/graphql)"
-    for count, (argv, message, rule) in enumerate(
-        [
-            (["api", "repos/octo/other"], rest, "rest.unlisted"),
-            (["api", "-X", "POST", "user/keys"], rest, "rest.unlisted"),
-            (["api", "-X", "DELETE", f"repos/{REPOSITORY}"], rest, "rest.unlisted"),
-            (["pr", "list", "-R", REPOSITORY], graphql, "graphql.unlisted"),
-        ],
-        start=1,
-    ):
-        result = await tools.run("gh", *argv)
-        assert (result.status, result.err.strip()) == (1, message)
-        event = (await events.wait(count))[-1]
+async def test_a_repository(tools: Inside, checkout: Path, gh: str, events: Events) -> None:
+    assert "A repository of the stand-in" in await tools.ok(gh, "repo", "view", cwd=checkout)
+    fields = "name,owner,defaultBranchRef,id,parent,description,isPrivate,viewerPermission,url,sshUrl"
+    shown = json.loads(await tools.ok(gh, "repo", "view", "--json", fields, cwd=checkout))
+    assert (shown["name"], shown["owner"]["login"]) == ("demo", "octo")
+    await tools.ok(gh, "repo", "clone", REPOSITORY, "../again", cwd=checkout)
+    assert (tools.home / "again" / ".git").is_dir()
+    for argv in (["run", "list"], ["release", "list"], ["label", "list"], ["workflow", "list"]):
+        await tools.ok(gh, *argv, cwd=checkout)
+    missing = await tools.run(gh, "run", "view", "1", cwd=checkout)
+    assert "HTTP 404" in missing.err
+    assert {event.type for event in events.all} == {"branch.pushed"}
+
+
+async def test_a_pull_request(tools: Inside, checkout: Path, gh: str, events: Events, github: StandIn) -> None:
+    """All that gh pr does with the session's own, with a token of the documented scopes."""
+
+    async def pr(*argv: str) -> str:
+        return await tools.ok(gh, "pr", *argv, cwd=checkout)
+
+    assert await pr("create", "--title", "T", "--body", "B", "--draft") == "https://github.com/octo/demo/pull/1\n"
+    assert BRANCH in await pr("list")
+    assert "DRAFT" in await pr("list", "--author", "@me", "--search", "T")
+    assert "title:\tT" in await pr("view", "1")
+    await pr("view", "--comments")
+    assert BRANCH in await pr("status")
+    await pr("edit", "1", "--title", "New", "--body", "More", "--add-assignee", "dev")
+    assert "issuecomment" in await pr("comment", "1", "--body", "hello")
+    assert "+a" in await pr("diff", "1")
+    await pr("ready", "1")
+    shown = await pr(
+        "view", "--json", "assignees,author,body,comments,commits,files,isDraft,reviewRequests,statusCheckRollup,title"
+    )
+    pull = json.loads(shown)
+    assert (pull["title"], pull["body"], pull["isDraft"]) == ("New", "More", False)
+    assert [person["login"] for person in pull["assignees"]] == ["dev"]
+    assert [comment["body"] for comment in pull["comments"]] == ["hello"]
+    assert [file["path"] for file in pull["files"]] == ["a.txt"]
+    await pr("ready", "1", "--undo")
+    await pr("checkout", "1")
+    checks = await tools.run(gh, "pr", "checks", "1", cwd=checkout)
+    assert f"no checks reported on the '{BRANCH}' branch" in checks.err
+    assert {event.type for event in events.all} == {"branch.pushed"}
+    assert {request.login for request in github.requests if request.path.startswith("/api/")} == {"dev"}
+
+
+async def test_an_issue(tools: Inside, checkout: Path, gh: str, events: Events) -> None:
+    async def issue(*argv: str) -> str:
+        return await tools.ok(gh, "issue", *argv, cwd=checkout)
+
+    assert await issue("create", "-t", "T", "-b", "B", "-a", "dev") == "https://github.com/octo/demo/issues/1\n"
+    assert "T" in await issue("list")
+    await issue("list", "--label", "good first issue")
+    assert "title:\tT" in await issue("view", "1")
+    await issue("comment", "1", "--body", "hello")
+    assert "hello" in await issue("view", "1", "--comments")
+    await issue("edit", "1", "--title", "New")
+    assert "New" in await issue("status")
+    assert {event.type for event in events.all} == {"branch.pushed"}
+
+
+async def test_the_api_on_allowed_paths(tools: Inside, checkout: Path, gh: str, events: Events) -> None:
+    for number in range(3):
+        await tools.ok(gh, "api", "repos/{owner}/{repo}/issues", "-f", f"title=T{number}", cwd=checkout)
+    pages = ["api", "repos/octo/demo/issues?per_page=1", "--paginate", "--jq", ".[].title"]
+    assert sorted((await tools.ok(gh, *pages, cwd=checkout)).split()) == ["T0", "T1", "T2"]
+    readme = await tools.ok(gh, "api", "repos/octo/demo/contents/README.md", "--jq", ".path")
+    assert readme == "README.md\n"
+    query = 'query={repository(owner:"octo",name:"demo"){issues(first:1){totalCount}}}'
+    count = await tools.ok(gh, "api", "graphql", "-f", query, "--jq", ".data.repository.issues.totalCount")
+    assert count == "3\n"
+    assert {event.type for event in events.all} == {"branch.pushed"}
+
+
+def field(name: str) -> str:
+    return f"this session may not use the GraphQL field {name}"
+
+
+def unlisted(method: str, path: str) -> str:
+    return f"this session may not use {method} {path}; {MAY}"
+
+
+REFUSED = [
+    (["api", "repos/octo/other"], "rest.repository", "this session may only use the REST API of octo/demo"),
+    (["api", "-X", "POST", "user/keys"], "rest.unlisted", unlisted("POST", "/user/keys")),
+    (["api", "-X", "DELETE", "repos/octo/demo"], "rest.unlisted", unlisted("DELETE", "/repos/octo/demo")),
+    (["api", "-X", "PUT", "repos/octo/demo/pulls/1/merge"], "rest.unlisted",
+     unlisted("PUT", "/repos/octo/demo/pulls/1/merge")),
+    (["api", "repos/octo/demo/pulls", "-f", "title=T", "-f", "head=main", "-f", "base=x"], "rest.pulls.create",
+     "head must be the session's branch"),
+    (["secret", "list"], "rest.unlisted", unlisted("GET", "/repos/octo/demo/actions/secrets")),
+    (["release", "create", "v1", "--notes", "x"], "rest.unlisted", unlisted("POST", "/repos/octo/demo/releases")),
+    (["pr", "list", "-R", "octo/other"], "graphql.argument",
+     "Query.repository(name) must be the name of the session's repository"),
+    (["repo", "list"], "graphql.field", field("User.repositories")),
+    (["pr", "merge", "1", "--squash"], "graphql.field", field("Mutation.mergePullRequest")),
+    (["api", "graphql", "-f", "query=mutation{enablePullRequestAutoMerge(input:{}){clientMutationId}}"],
+     "graphql.field", field("Mutation.enablePullRequestAutoMerge")),
+    (["pr", "close", "1"], "graphql.field", field("Mutation.closePullRequest")),
+    (["pr", "review", "1", "--approve"], "graphql.field", field("Mutation.addPullRequestReview")),
+    (["issue", "delete", "1", "--yes"], "graphql.field", field("Mutation.deleteIssue")),
+]  # fmt: skip
+
+
+async def test_refusals_are_readable(tools: Inside, checkout: Path, gh: str, events: Events, github: StandIn) -> None:
+    """gh's own output names what was refused, and so does the event; upstream saw no change."""
+    await tools.ok(gh, "pr", "create", "-t", "T", "-b", "B", cwd=checkout)
+    issue = ["issue", "create", "-t", "T", "-b", "B"]
+    url = (await tools.ok(gh, *issue, cwd=checkout)).strip()
+    heads = await github.repository(REPOSITORY).branches()
+    for template, rule, message in REFUSED:
+        argv = [url if part == "1" and template[0] == "issue" else part for part in template]
+        seen = len(events.all)
+        result = await tools.run(gh, *argv, cwd=checkout)
+        assert result.status == 1, (argv, result)
+        assert f"Gitward: {message}" in result.err.replace('\\"', '"'), (argv, result)
+        event = (await events.wait(seen + 1))[-1]
         assert (event.type, event.data["rule"]) == ("policy.denied", rule)
+        assert event.data["message"].endswith(f": {message}")
         assert " api.github.com/" in event.data["message"]
-    assert len(github.requests) == seen
+    assert await github.repository(REPOSITORY).branches() == heads
+    assert {request.method for request in github.requests} == {"GET", "POST"}
 
 
 async def test_enterprise_server(github: StandIn, events: Events, tmp_path: Path) -> None:

@@ -30,7 +30,12 @@ class Served:
         self.sock = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.sock.getsockname()[1]
         tls = server_context(self.certificates.leaf_pem.decode(), self.certificates.key_pem.decode())
-        self.listener = Listener(self.sock, tls, self.echo, Limits(connections=3, idle_seconds=0.3, stall_seconds=0.6))
+        limits = Limits(connections=3, idle_seconds=0.3, stall_seconds=0.6)
+        self.malformed = asyncio.Event()
+        self.listener = Listener(self.sock, tls, self.echo, self.note_malformed, limits)
+
+    async def note_malformed(self) -> None:
+        self.malformed.set()
 
     async def echo(self, request: BaseRequest, touch: Touch) -> StreamResponse:
         body = b""
@@ -112,6 +117,18 @@ async def test_too_many_wait_for_their_turn(served: Served) -> None:
         assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 OK")
     for _, connection in [*first, (reader, writer)]:
         connection.transport.abort()
+
+
+async def test_what_is_no_http_is_told(served: Served) -> None:
+    reader, writer = await served.connect()
+    writer.write(b"\x00garbage\r\n\r\n")
+    answer = await ended(reader)
+    assert answer.split(b" ")[1] == b"400"
+    assert answer.endswith(b"\r\n\r\nGitward: this is no HTTP/1.1 request\n")
+    assert b"\r\nServer: Gitward\r\n" in answer
+    async with asyncio.timeout(10):
+        await served.malformed.wait()
+    writer.transport.abort()
 
 
 async def test_stop_ends_everything(served: Served) -> None:

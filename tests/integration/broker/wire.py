@@ -24,10 +24,22 @@ class Answer:
     body: bytes
 
 
+class Told(list[BrokerEvent]):
+    """What the broker told; `more` is set by each event."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.more = asyncio.Event()
+
+    def __call__(self, event: BrokerEvent) -> None:
+        self.append(event)
+        self.more.set()
+
+
 class Wire:
     """One broker whose hosts are at a port of this machine's loopback."""
 
-    def __init__(self, broker: Broker, opened: OpenGrant, port: int, events: list[BrokerEvent]) -> None:
+    def __init__(self, broker: Broker, opened: OpenGrant, port: int, events: Told) -> None:
         self.broker = broker
         self.opened = opened
         self.port = port
@@ -39,16 +51,24 @@ class Wire:
         """The rules that refused something, in order."""
         return [event.data["rule"] for event in self.events if event.type == "policy.denied"]
 
+    async def denied(self, count: int) -> list[str]:
+        """The rules, once there are `count` of them: an event may come after the answer."""
+        async with asyncio.timeout(20):
+            while len(self.rules) < count:
+                self.events.more.clear()
+                await self.events.more.wait()
+        return self.rules
+
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port, ssl=self._tls, server_hostname=GIT_HOST)
 
-    async def send(self, data: bytes) -> Answer:
+    async def send(self, data: bytes, *, bodiless: bool = False) -> Answer:
         """One exchange on a connection of its own. An empty status 0 stands for a connection that was only closed."""
         reader, writer = await self.connect()
         try:
             async with asyncio.timeout(20):
                 writer.write(data)
-                return await read_answer(reader)
+                return await read_answer(reader, bodiless=bodiless)
         finally:
             writer.transport.abort()
             with contextlib.suppress(OSError):
@@ -65,11 +85,13 @@ class Wire:
         """One request, with the length of its body unless `headers` say something about that."""
         framed = any(header.lower().startswith(("content-length", "transfer-encoding")) for header in headers)
         length = [f"Content-Length: {len(body)}"] if body and not framed else []
-        return await self.send(self.head(line, *headers, *length, host=host, auth=auth) + body)
+        return await self.send(
+            self.head(line, *headers, *length, host=host, auth=auth) + body, bodiless=line.startswith("HEAD ")
+        )
 
 
-async def read_answer(reader: asyncio.StreamReader) -> Answer:
-    """The final answer; a 100 before it is skipped."""
+async def read_answer(reader: asyncio.StreamReader, *, bodiless: bool = False) -> Answer:
+    """The final answer; a 100 before it is skipped. `bodiless`: it answers a HEAD."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except (asyncio.IncompleteReadError, ConnectionError):
@@ -77,8 +99,10 @@ async def read_answer(reader: asyncio.StreamReader) -> Answer:
     first, *rest = head.decode("latin-1").rstrip("\r\n").split("\r\n")
     status = int(first.split()[1])
     if status == 100:
-        return await read_answer(reader)
+        return await read_answer(reader, bodiless=bodiless)
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in rest)}
+    if bodiless:
+        return Answer(status=status, headers=headers, body=b"")
     if headers.get("transfer-encoding") == "chunked":
         return Answer(status=status, headers=headers, body=await _chunks(reader))
     return Answer(status=status, headers=headers, body=await reader.readexactly(int(headers["content-length"])))
@@ -108,9 +132,9 @@ async def wired(
             )
         )
         await broker.start()
-        events: list[BrokerEvent] = []
+        events = Told()
         try:
-            opened = await broker.open(grant, Secret(token), events.append)
+            opened = await broker.open(grant, Secret(token), events)
             await opened.attach([listener])
             yield Wire(broker, opened, port, events)
         finally:

@@ -195,7 +195,7 @@ async def namespace(tmp_path: Path) -> AsyncIterator[tuple[socket.socket, socket
 
 
 @pytest.fixture
-async def github(
+async def empty_github(
     tmp_path: Path, namespace: tuple[socket.socket, socket.socket]
 ) -> AsyncIterator[tuple[StandIn, Inside]]:
     """A stand-in that bare gh and git take for GitHub, and the place to run them in."""
@@ -206,10 +206,17 @@ async def github(
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
     standin = StandIn(tmp_path / "github", tls=tls, listener=listener)
-    standin.add_user("octocat", name="Mona Lisa", email="mona@example.org")
-    standin.add_token(TOKEN, Token(login="octocat", kind=TokenKind.FINE_GRAINED))
-    await standin.add_repository(REPOSITORY, permissions={"octocat": "push"})
     await standin.start()
     (tmp_path / "inside").mkdir()
     yield standin, Inside(outside, tmp_path / "inside", certificate)
     await standin.stop()
+
+
+@pytest.fixture
+async def github(empty_github: tuple[StandIn, Inside]) -> tuple[StandIn, Inside]:
+    """The same with one user, a token and a repository."""
+    standin, _ = empty_github
+    standin.add_user("octocat", name="Mona Lisa", email="mona@example.org")
+    standin.add_token(TOKEN, Token(login="octocat", kind=TokenKind.FINE_GRAINED))
+    await standin.add_repository(REPOSITORY, permissions={"octocat": "push"})
+    return empty_github

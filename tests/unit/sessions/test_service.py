@@ -79,6 +79,20 @@ class TestCreate:
         assert session.title == f"Run {'x' * 71}…"
         assert (await backend.create(alice)).title == "Check out the repository"
 
+    @pytest.mark.parametrize(
+        ("command", "title"),
+        [
+            ("make\tall \x1b[31m\u202e", "Run make all  [31m "),
+            (f"curl -H 'X: ghp_{'a1' * 18}' x", "Run curl -H 'X: ***' x"),
+            ("\n\nfirst\nsecond", "Run first"),
+        ],
+    )
+    async def test_a_title_that_is_made_up_is_fit_to_be_read_by_others(
+        self, backend: Backend, alice: Owner, command: str, title: str
+    ) -> None:
+        """It becomes that of the commit and of the pull request."""
+        assert (await backend.create(alice, instruction=Instruction(command=command))).title == title
+
     async def test_a_branch_is_one_session_s_alone(self, backend: Backend, alice: Owner, bob: Owner) -> None:
         """Whoever owns it, however the repository is written; an archived one's too."""
         first = await backend.create(alice, branch="fix")

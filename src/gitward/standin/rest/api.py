@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +13,15 @@ from datetime import UTC
 from aiohttp import web
 
 from gitward.standin.accounts import Identity, TokenKind
+from gitward.standin.changes import Unprocessable
 from gitward.standin.credentials import Unknown
 from gitward.standin.rest import routes
-from gitward.standin.rest.call import DOCS, Answer, ApiError, Call, not_found
+from gitward.standin.rest.call import DOCS, Answer, ApiError, Call, not_found, unprocessable
 from gitward.standin.rest.users import RATE_LIMIT
 from gitward.standin.site import Site
 
 JSON = "application/json; charset=utf-8"
+_BY_NUMBER = re.compile(r"/repositories/(\d{1,15})(|/.*)")
 _NO_USER_AGENT = (
     "\r\nRequest forbidden by administrative rules. Please make sure your request has a User-Agent header "
     "(https://docs.github.com/en/rest/overview/resources-in-the-rest-api#user-agent-required). Check "
@@ -35,6 +38,7 @@ class ApiRequest:
     query: dict[str, str]
     url: str  # as the client sees it, without the query
     content: bytes
+    accept: str
     identity: Identity | Unknown | None
     has_user_agent: bool
 
@@ -43,7 +47,7 @@ async def answer(site: Site, request: ApiRequest) -> web.Response:
     """GitHub's answer, without the headers of `common_headers`."""
     if not request.has_user_agent:
         return web.Response(status=403, text=_NO_USER_AGENT)
-    found = routes.find(request.method, request.path)
+    found = routes.find(request.method, _by_name(site, request.path))
     route, params = found if found else (None, {})
     docs = route.docs_url if route else DOCS
     try:
@@ -57,9 +61,10 @@ async def answer(site: Site, request: ApiRequest) -> web.Response:
             params=params,
             query=request.query,
             url=request.url,
+            accept=request.accept,
             content=request.content,
         )
-        response = _response(await route.handler(call))
+        response = await _carry_out(route.handler, call)
     except ApiError as error:
         response = json_response(error.status, error.body(docs), error.headers)
     if request.identity and route and _has_scopes(request.identity):
@@ -67,7 +72,23 @@ async def answer(site: Site, request: ApiRequest) -> web.Response:
     return response
 
 
+def _by_name(site: Site, path: str) -> str:
+    """GitHub also knows each repository by its number: /repositories/1/pulls is /repos/owner/name/pulls."""
+    match = _BY_NUMBER.fullmatch(path)
+    repository = site.find_repository_by_id(int(match[1])) if match else None
+    return f"/repos/{repository.full_name}{match[2]}" if repository and match else path
+
+
+async def _carry_out(handler: routes.Handler, call: Call) -> web.Response:
+    try:
+        return _response(await handler(call))
+    except Unprocessable as error:
+        raise unprocessable(error) from error
+
+
 def _response(answered: Answer) -> web.Response:
+    if answered.empty:
+        return web.Response(status=answered.status, headers=answered.headers)
     if answered.text is not None:
         return web.Response(status=answered.status, text=answered.text, headers=answered.headers)
     return json_response(answered.status, answered.payload, answered.headers)

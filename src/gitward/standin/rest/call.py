@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitward.standin.accounts import Identity, TokenKind
-from gitward.standin.repositories import Repository, may_write, visible
+from gitward.standin.changes import Problem, Unprocessable
+from gitward.standin.repositories import Repository, may_discuss, may_write, visible
 from gitward.standin.site import Site
 
 DOCS = "https://docs.github.com/rest"
@@ -42,6 +43,16 @@ def invalid(*errors: Json) -> ApiError:
     return ApiError(422, "Validation Failed", errors)
 
 
+def unprocessable(error: Unprocessable) -> ApiError:
+    """422, with the problems when there are any."""
+    return invalid(*map(_problem, error.problems)) if error.problems else ApiError(422, error.message)
+
+
+def _problem(problem: Problem) -> Json:
+    optional = {"field": problem.field, "message": problem.message}
+    return {"resource": problem.resource, "code": problem.code, **{k: v for k, v in optional.items() if v is not None}}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """A success."""
@@ -49,6 +60,7 @@ class Answer:
     status: int = 200
     payload: Any = None  # JSON
     text: str | None = None  # instead of JSON
+    empty: bool = False  # no body at all
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -61,6 +73,7 @@ class Call:
     params: Mapping[str, str]  # the variable parts of the path, decoded
     query: Mapping[str, str]
     url: str  # as the client sees it, without the query
+    accept: str  # the header Accept: some calls answer with a diff or raw text
     content: bytes
 
     def sender(self) -> Identity:
@@ -82,11 +95,20 @@ class Call:
         """The repository of the path, which the sender may write. Raises what GitHub answers otherwise."""
         sender = self.sender()
         repository = self.repository()
-        if not may_write(repository, sender):
-            raise cannot_write(sender)
-        if repository.archived:
-            raise ApiError(403, "Repository was archived so is read-only.")
-        return repository
+        return _open_for(sender, repository, allowed=may_write(repository, sender))
+
+    def discussable_repository(self) -> Repository:
+        """The repository of the path, where the sender may open issues and comment. Raises as above."""
+        sender = self.sender()
+        repository = self.repository()
+        return _open_for(sender, repository, allowed=may_discuss(repository, sender))
+
+    def number(self, name: str = "number") -> int:
+        """A number of the path. Raises 404 for anything else."""
+        text = self.params[name]
+        if not (text.isascii() and text.isdigit() and len(text) < 16):
+            raise not_found()
+        return int(text)
 
     def body(self) -> Json:
         """The JSON object that was sent; an empty body is an empty object. Raises 400."""
@@ -99,6 +121,14 @@ class Call:
         if not isinstance(value, dict):
             raise ApiError(400, "Body should be a JSON object")
         return value
+
+
+def _open_for(sender: Identity, repository: Repository, *, allowed: bool) -> Repository:
+    if not allowed:
+        raise cannot_write(sender)
+    if repository.archived:
+        raise ApiError(403, "Repository was archived so is read-only.")
+    return repository
 
 
 def cannot_write(sender: Identity) -> ApiError:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from gitward.standin.accounts import Account
-from gitward.standin.repositories import PullRequest, Repository, Role
+from gitward.standin.accounts import Account, Team
+from gitward.standin.clock import timestamp
+from gitward.standin.discussions import Discussion, Label, Milestone, PullRequest
+from gitward.standin.node_ids import encode
+from gitward.standin.repositories import Repository, Role
 from gitward.standin.rest.call import Json
-from gitward.standin.site import Links, node_id
-
-_ACCOUNT_PREFIX = {"User": "U", "Organization": "O", "Bot": "BOT"}
-
-
-def timestamp(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def account_node_id(account: Account) -> str:
-    return node_id(_ACCOUNT_PREFIX[account.type], account.id)
+from gitward.standin.site import Links
 
 
 def account(links: Links, who: Account) -> Json:
@@ -27,7 +18,7 @@ def account(links: Links, who: Account) -> Json:
     return {
         "login": who.login,
         "id": who.id,
-        "node_id": account_node_id(who),
+        "node_id": encode(who.type, who.id),
         "avatar_url": f"https://avatars.githubusercontent.com/u/{who.id}?v=4",
         "gravatar_id": "",
         "url": url,
@@ -73,10 +64,6 @@ def permissions(role: Role) -> Json:
     return {name: role >= Role[name.upper()] for name in names}
 
 
-def repository_node_id(repository: Repository) -> str:
-    return node_id("R", repository.id)
-
-
 def repository(links: Links, repo: Repository, role: Role | None) -> Json:
     """A "minimal repository" with the fields of a full one that clients read; `role` is the USER's."""
     owner, name = repo.owner.login, repo.name
@@ -84,13 +71,13 @@ def repository(links: Links, repo: Repository, role: Role | None) -> Json:
     rights = {} if role is None else {"permissions": permissions(role)}
     return {
         "id": repo.id,
-        "node_id": repository_node_id(repo),
+        "node_id": encode("Repository", repo.id),
         "name": name,
         "full_name": repo.full_name,
         "private": repo.private,
         "owner": account(links, repo.owner),
         "html_url": page,
-        "description": None,
+        "description": repo.description,
         "fork": False,
         "url": url,
         "branches_url": f"{url}/branches{{/branch}}",
@@ -103,13 +90,13 @@ def repository(links: Links, repo: Repository, role: Role | None) -> Json:
         "homepage": None,
         "size": 0,
         "language": None,
-        "has_issues": True,
+        "has_issues": repo.issues_enabled,
         "has_projects": True,
         "has_wiki": False,
         "has_pages": False,
         "archived": repo.archived,
         "disabled": False,
-        "open_issues_count": sum(pull.state == "open" for pull in repo.pulls),
+        "open_issues_count": sum(each.state == "open" for each in (*repo.pulls, *repo.issues)),
         "allow_forking": True,
         "is_template": False,
         "topics": [],
@@ -122,49 +109,99 @@ def repository(links: Links, repo: Repository, role: Role | None) -> Json:
     }
 
 
-def label(links: Links, repo: Repository, name: str) -> Json:
-    number = repo.labels[name]
+def label(links: Links, shown: Label) -> Json:
+    repo = shown.repository
     return {
-        "id": number,
-        "node_id": node_id("LA", repo.id, number),
-        "url": links.api("repos", repo.owner.login, repo.name, "labels", name),
-        "name": name,
-        "color": "ededed",
+        "id": shown.id,
+        "node_id": encode("Label", repo.id, shown.id),
+        "url": links.api("repos", repo.owner.login, repo.name, "labels", shown.name),
+        "name": shown.name,
+        "color": shown.color,
         "default": False,
-        "description": None,
+        "description": shown.description,
     }
 
 
-def pull(links: Links, repo: Repository, request: PullRequest) -> Json:
-    """A pull request. It is never merged."""
+def milestone(links: Links, shown: Milestone | None) -> Json | None:
+    if shown is None:
+        return None
+    repo = shown.repository
+    return {
+        "url": links.api("repos", repo.owner.login, repo.name, "milestones", shown.number),
+        "html_url": links.html(repo.owner.login, repo.name, "milestone", shown.number),
+        "id": shown.id,
+        "node_id": encode("Milestone", repo.id, shown.id),
+        "number": shown.number,
+        "title": shown.title,
+        "description": shown.description,
+        "state": shown.state,
+        "due_on": timestamp(shown.due_on),
+    }
+
+
+def discussion(links: Links, shown: Discussion) -> Json:
+    """The fields that an issue and a pull request have in common."""
+    repo = shown.repository
+    assignees = [account(links, assignee) for assignee in shown.assignees]
+    return {
+        "id": shown.id,
+        "html_url": shown.html_url,
+        "number": shown.number,
+        "state": shown.state,
+        "locked": False,
+        "active_lock_reason": None,
+        "title": shown.title,
+        "user": account(links, shown.author),
+        "body": shown.body,
+        "created_at": timestamp(shown.created_at),
+        "updated_at": timestamp(shown.updated_at),
+        "closed_at": timestamp(shown.closed_at),
+        "assignee": assignees[0] if assignees else None,
+        "assignees": assignees,
+        "labels": [label(links, repo.labels[name]) for name in shown.labels],
+        "milestone": milestone(links, shown.milestone),
+        "author_association": association(repo, shown.author),
+    }
+
+
+def association(repo: Repository, author: Account) -> str:
+    """What the author is to the repository."""
+    if author == repo.owner:
+        return "OWNER"
+    role = repo.role(author)
+    return "COLLABORATOR" if role is not None and role >= Role.PUSH else "NONE"
+
+
+def team(links: Links, shown: Team) -> Json:
+    organization = shown.organization.login
+    return {
+        "id": shown.id,
+        "node_id": encode("Team", shown.organization.id, shown.id),
+        "name": shown.name,
+        "slug": shown.slug,
+        "html_url": links.html("orgs", organization, "teams", shown.slug),
+        "url": links.api("organizations", shown.organization.id, "team", shown.id),
+    }
+
+
+def pull(links: Links, request: PullRequest) -> Json:
+    repo = request.repository
     owner, name = repo.owner.login, repo.name
     url = links.api("repos", owner, name, "pulls", request.number)
     issue = links.api("repos", owner, name, "issues", request.number)
+    auto = request.auto_merge
     return {
+        **discussion(links, request),
         "url": url,
-        "id": request.id,
-        "node_id": pull_node_id(repo, request),
-        "html_url": request.html_url,
+        "node_id": encode("PullRequest", repo.id, request.id),
         "diff_url": f"{request.html_url}.diff",
         "patch_url": f"{request.html_url}.patch",
         "issue_url": issue,
-        "number": request.number,
-        "state": request.state,
-        "locked": False,
-        "title": request.title,
-        "user": account(links, request.author),
-        "body": request.body,
-        "created_at": timestamp(request.created_at),
-        "updated_at": timestamp(request.updated_at),
-        "closed_at": timestamp(request.closed_at),
-        "merged_at": None,
-        "merge_commit_sha": None,
-        "assignee": None,
-        "assignees": [],
+        "merged_at": timestamp(request.merged_at),
+        "merged_by": account(links, request.merged_by) if request.merged_by else None,
+        "merge_commit_sha": request.merge_sha,
         "requested_reviewers": [account(links, reviewer) for reviewer in request.reviewers],
-        "requested_teams": [],
-        "labels": [label(links, repo, name) for name in request.labels],
-        "milestone": None,
+        "requested_teams": [team(links, asked) for asked in request.teams],
         "draft": request.draft,
         "commits_url": f"{url}/commits",
         "review_comments_url": f"{url}/comments",
@@ -172,18 +209,13 @@ def pull(links: Links, repo: Repository, request: PullRequest) -> Json:
         "statuses_url": links.api("repos", owner, name, "statuses", request.head_sha),
         "head": _end(links, repo, request.head, request.head_sha),
         "base": _end(links, repo, request.base, request.base_sha),
-        "author_association": "OWNER" if request.author == repo.owner else "COLLABORATOR",
-        "auto_merge": None,
-        "active_lock_reason": None,
-        "merged": False,
-        "mergeable": True,
+        "auto_merge": {"merge_method": auto.method, "enabled_by": account(links, auto.by)} if auto else None,
+        "merged": request.merged_at is not None,
+        "mergeable": request.merged_at is None,
         "mergeable_state": "draft" if request.draft else "clean",
         "maintainer_can_modify": False,
+        "comments": len(request.comments),
     }
-
-
-def pull_node_id(repo: Repository, request: PullRequest) -> str:
-    return node_id("PR", repo.id, request.id)
 
 
 def _end(links: Links, repo: Repository, branch: str, sha: str) -> Json:

@@ -1,0 +1,56 @@
+"""The description of the API (OpenAPI 3.1): what FastAPI reads from the routes, and what it cannot know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from gitward.api.problems import Problem
+
+SUMMARY = "Background work on GitHub repositories, in a sandbox that never sees the token."
+_DESCRIPTION = """\
+Post a *session* (a repository, a target branch, and what to do). A background *run* checks the repository out in a
+sandbox, runs the command, pushes a branch and opens a pull request; follow it by the session's *events*.
+
+Every answer but `/health` and `/ready` wants `Authorization: Bearer <jwt>`. Every refusal is a problem document
+(RFC 9457), whose `code` is stable. What belongs to another owner is 404.
+"""
+_TAGS = {
+    "health": "Is the service alive, and can it do its work.",
+    "sessions": "Sessions and their runs.",
+    "events": "What happened in a session, in order; as pages or as a live stream.",
+    "artifacts": "What a session's branch changed.",
+}
+
+
+def install(app: FastAPI) -> None:
+    """Serves our description instead of FastAPI's own. Made at the first request, when all routes are there."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=SUMMARY,
+        description=_DESCRIPTION,
+        contact={"name": "Gitward's maintainers"},
+        servers=[{"url": "/", "description": "This server."}],
+        tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
+        routes=app.routes,
+    )
+    schemas = document["components"]["schemas"]
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs", {}))
+    schemas["Problem"] = problem
+    for unused in ("HTTPValidationError", "ValidationError"):  # we answer with problem documents
+        schemas.pop(unused, None)
+    return document

@@ -1,0 +1,23 @@
+"""The forms of texts as regular expressions (ECMA-262), for the description of the API.
+
+The validators in `shapes` decide, and have the sentences; a client's own check by these spares it a request. Where a
+rule is not regular (characters that do not show, bytes, tokens) they let pass what the validators refuse, never the
+other way round.
+"""
+
+from __future__ import annotations
+
+_OWNER = r"[A-Za-z0-9](?:[A-Za-z0-9]|-(?=[A-Za-z0-9])){0,38}(?:_[A-Za-z0-9]{1,20})?"
+REPOSITORY = rf"^{_OWNER}/(?!\.{{1,2}}$|.*\.(?:[gG][iI][tT]|[wW][iI][kK][iI])$)[A-Za-z0-9._-]{{1,100}}$"
+BRANCH = (
+    r"^(?!(?:@|HEAD|[0-9a-fA-F]{40})$|[-/.]|refs/|.*(?:\.\.|@\{|//|/\.|\.lock/)|.*(?:/|\.|\.lock)$)"
+    r"[^\x00-\x20\x7f~^:?*\[\\]+$"
+)
+LINE = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"  # printable, and not blank
+TEXT = r"^[^\x00]*[^\s\x00][^\x00]*$"  # not blank
+LOGIN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
+ENV_NAME = r"^(?![gG][iI][tT]_|[gG][hH]_|[gG][iI][tT][hH][uU][bB]_|[lL][dD]_)[A-Za-z_][A-Za-z0-9_]{0,127}$"
+ENV_VALUE = r"^[^\x00]*$"
+DIGITS = r"^[0-9]{0,20}$"
+SESSION_ID = r"^ses_[0-9a-hjkmnp-tv-z]{16}$"
+RUN_ID = r"^run_[0-9a-hjkmnp-tv-z]{16}$"

@@ -1,0 +1,57 @@
+"""The value of an argument: literals and variables as the JSON that upstream will see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gitward.errors import PolicyDenied
+
+if TYPE_CHECKING:
+    from graphql.language import ast
+
+
+class _Missing:
+    """Of an argument whose variable is not given and has no default: as if the argument did not stand there."""
+
+
+MISSING = _Missing()
+
+
+class Values:
+    """The variables of one request."""
+
+    def __init__(self, given: Mapping[str, Any], operation: ast.OperationDefinitionNode) -> None:
+        """Raises PolicyDenied for variables that are not defined once each, or carry directives."""
+        self._values: dict[str, Any] = {}
+        for definition in operation.variable_definitions or ():
+            name = definition.variable.name.value
+            if name in self._values or definition.directives:
+                raise PolicyDenied("graphql.malformed", "a variable must be defined once, without directives")
+            default = MISSING if definition.default_value is None else self.of(definition.default_value)
+            self._values[name] = given.get(name, default)
+        self.given = {name: value for name, value in given.items() if name in self._values}  # gh sends more
+
+    def of(self, node: ast.Node) -> Any:
+        """JSON, or MISSING. Raises PolicyDenied."""
+        from graphql.language import ast  # noqa: PLC0415 - imported by the first request only
+
+        match node:
+            case ast.VariableNode():
+                if node.name.value not in self._values:
+                    raise PolicyDenied("graphql.malformed", f"the variable {node.name.value[:50]} is not defined")
+                return self._values[node.name.value]
+            case ast.ListValueNode():
+                return [self.of(value) for value in node.values]
+            case ast.ObjectValueNode():
+                members = {field.name.value: self.of(field.value) for field in node.fields}
+                if len(members) != len(node.fields):
+                    raise PolicyDenied("graphql.malformed", "a name of an input object stands twice")
+                return members
+            case ast.NullValueNode():
+                return None
+            case ast.IntValueNode():
+                return int(node.value) if len(node.value) <= 20 else node.value
+            case ast.FloatValueNode() | ast.StringValueNode() | ast.BooleanValueNode() | ast.EnumValueNode():
+                return node.value
+        raise PolicyDenied("graphql.malformed", "an argument has a value that is none")

@@ -1,0 +1,82 @@
+"""aiohttp's HTTP server as the broker uses it: tells when a connection ends, and what its parser refused."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
+from aiohttp.web_server import Server
+
+from gitward.broker.refusals import SERVER
+
+_LINGER_SECONDS = 60.0  # to read the rest of a refused push, so that git sees the answer and not a reset
+
+# What a sandbox sends may be garbage without end; it is answered with 400, told as an event, and not logged.
+_parser_log = logging.getLogger("gitward.broker.parser")
+_parser_log.setLevel(logging.CRITICAL + 1)
+
+Malformed = Callable[[], None]
+
+
+class _Protocol(RequestHandler):
+    """One connection. What the parser refuses is answered here, before any handler of ours sees it."""
+
+    __slots__ = ("_malformed",)
+
+    def __init__(self, manager: Server, malformed: Malformed, **options: Any) -> None:
+        super().__init__(manager, loop=asyncio.get_running_loop(), **options)
+        self._malformed = malformed
+
+    def handle_error(
+        self,
+        request: BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - aiohttp passes it by name; it repeats the bytes of the sandbox
+    ) -> StreamResponse:
+        """Our sentence instead of aiohttp's."""
+        if request.writer.output_size > 0:
+            raise ConnectionAbortedError("half an answer must not be continued by another") from exc
+        if status < 500:
+            self._malformed()
+            text = "Gitward: this is no HTTP/1.1 request\n"
+        else:
+            text = "Gitward: the broker failed on this request\n"
+        answer = Response(status=status, text=text, headers={"Server": SERVER})
+        answer.force_close()
+        return answer
+
+
+class HttpServer(Server):
+    """Makes a protocol for each connection; `ends` tells when a watched one is over."""
+
+    def __init__(
+        self,
+        handler: Callable[[BaseRequest], Awaitable[StreamResponse]],
+        *,
+        malformed: Malformed,
+        idle_seconds: float,
+    ) -> None:
+        super().__init__(handler, handler_cancellation=True)  # git was killed: the request upstream ends too
+        self._malformed = malformed
+        self._options: dict[str, Any] = {
+            "auto_decompress": False,
+            "access_log": None,
+            "logger": _parser_log,
+            "keepalive_timeout": idle_seconds,
+            "lingering_time": _LINGER_SECONDS,
+        }
+        self.ends: dict[RequestHandler, asyncio.Event] = {}
+
+    def __call__(self) -> RequestHandler:
+        return _Protocol(self, self._malformed, **self._options)
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        if handler in self.ends:
+            self.ends[handler].set()

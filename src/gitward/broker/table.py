@@ -1,0 +1,130 @@
+"""The whole policy as a page of the documentation, made from the values that the broker decides by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from gitward.broker import bodies, lfs, push, rest
+from gitward.broker.argument import ANY, Argument
+from gitward.broker.graphql import document
+from gitward.broker.graphql.mutations import VIEWS
+from gitward.broker.graphql.request import MAX_QUERY
+from gitward.broker.graphql.views import Field, View
+
+_HEAD = """\
+# What a session may do with GitHub
+
+This page is generated from the broker's own tables. What is not on it is refused, with a sentence in the output of
+`git` or `gh` and an event `policy.denied` that names the rule. `{own}` is the session's repository, `{branch}` the
+session's branch; *listed* are the repositories that the session names as its submodules.
+"""
+
+_GIT = """\
+## git
+
+| what | where | rule |
+|---|---|---|
+| fetch and clone, every protocol version, shallow and partial | `{own}`, listed | `git.fetch` |
+| push, also forced | `{own}`, `{branch}` only | `git.push` |
+"""
+
+
+def markdown() -> str:
+    """The page, ending with a line break; the same for the same policy."""
+    parts = (_HEAD, _GIT, _pushes(), _lfs(), _rest(), _queries(), _mutations(), _limits())
+    return "\n".join(parts)
+
+
+def _pushes() -> str:
+    rows = ((f"`{rule.name}`", rule.message) for rule in push.RULES)
+    return "A push is refused as a whole, with git's own report:\n\n" + _table(("rule", "what git prints"), rows)
+
+
+def _lfs() -> str:
+    rows = (
+        ("download of objects", "`{own}`, listed"),
+        ("upload of objects", "`{own}`"),
+        ("looking at locks, not making or breaking them", "`{own}`, listed"),
+    )
+    text = (
+        "The addresses and headers of the storage, which are credentials, stay in the broker: `git-lfs` gets addresses "
+        f"on GitHub's host that are good once. A batch has at most {lfs.MAX_OBJECTS} objects.\n"
+    )
+    return "## Git LFS\n\n" + _table(("what", "where"), rows) + "\n" + text
+
+
+def _rest() -> str:
+    rows = ((_call(rule), rule.sentence, _names(rule.body), f"`{rule.name}`") for rule in rest.RULES)
+    return (
+        "## REST\n\n`{number}`, `{sha}` and `{one}` stand for one part of the path, `{path}` and `{range}` for the "
+        "rest of it.\n\n" + _table(("call", "what for", "members of the body", "rule"), rows)
+    )
+
+
+def _call(rule: rest.RestRule) -> str:
+    below = "/".join(rule.template).replace("/".join(rest.OWN), "repos/{own}")
+    return f"`{rule.method} /{below}`"
+
+
+def _names(arguments: Mapping[str, Argument]) -> str:
+    return ", ".join(f"`{name}`{_condition(argument)}" for name, argument in arguments.items())
+
+
+def _condition(argument: Argument) -> str:
+    return "" if argument.allows == ANY.allows else f" ({argument.allows})"
+
+
+def _queries() -> str:
+    rows = [row for name in sorted(VIEWS) if not _writes(name) for row in _view(name, VIEWS[name])]
+    return (
+        "## GraphQL: reading\n\nEvery line is what may be asked of a type at one place; `__typename` always may. A "
+        "type with several lines shows less where another repository than `{own}` can stand behind it.\n\n"
+        + _table(("place", "type", "fields", "fields with arguments, and where they lead"), rows)
+    )
+
+
+def _writes(name: str) -> bool:
+    return name == "Mutation" or name.endswith("Payload")
+
+
+def _view(name: str, view: View) -> Iterator[tuple[str, ...]]:
+    plain = [f"`{field}`" for field, value in view.fields.items() if not value.view and not value.arguments]
+    leading = [_field(field, value) for field, value in view.fields.items() if value.view or value.arguments]
+    fragments = [f"fragment on {VIEWS[other].type} → {other}" for other in view.others]
+    yield name, f"`{view.type}`", " ".join(plain), "; ".join([*leading, *fragments])
+
+
+def _field(name: str, field: Field) -> str:
+    checked = [f"{key}: {each.allows}" for key, each in field.arguments.items() if each.allows != ANY.allows]
+    free = [key for key, each in field.arguments.items() if each.allows == ANY.allows]
+    arguments = ", ".join([*checked, *free])
+    return f"`{name}`{f' ({arguments})' if arguments else ''}{f' → {field.view}' if field.view else ''}"
+
+
+def _mutations() -> str:
+    rows = (
+        (f"`{name}`", _names(field.arguments["input"].members or {}), _answers(VIEWS[field.view]))
+        for name, field in VIEWS["Mutation"].fields.items()
+    )
+    return "## GraphQL: writing\n\n" + _table(("mutation", "members of its input", "fields of its answer"), rows)
+
+
+def _answers(payload: View) -> str:
+    return ", ".join(_field(name, field) for name, field in payload.fields.items())
+
+
+def _limits() -> str:
+    rows = (
+        ("body of an API request", f"{bodies.MAX_INSPECTED} bytes"),
+        ("GraphQL document", f"{MAX_QUERY} characters, {document.MAX_TOKENS} tokens"),
+        ("depth of a document, with its fragments", str(document.MAX_DEPTH)),
+        ("fields of a document, fragments expanded", str(document.MAX_FIELDS)),
+        ("node ids in a request", str(document.MAX_IDS)),
+        ("commands of a push, before the pack", f"{push.MAX_HEAD} bytes"),
+    )
+    return "## Sizes\n\n" + _table(("what", "at most"), rows)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)

@@ -1,0 +1,95 @@
+"""Carries a GraphQL request out, by graphql-core, and puts its answer in GitHub's form."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from graphql import GraphQLError, GraphQLResolveInfo, GraphQLSchema, build_schema, execute, parse
+from graphql.language import DocumentNode
+
+from gitward.standin.accounts import Identity
+from gitward.standin.changes import Unprocessable
+from gitward.standin.graphql import rules, scopes
+from gitward.standin.graphql.catalog import TABLES, typename
+from gitward.standin.graphql.refusals import Refusal, unprocessable
+from gitward.standin.graphql.tables import snake
+from gitward.standin.graphql.visits import Visit
+from gitward.standin.site import Site
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+
+@functools.cache
+def load() -> GraphQLSchema:
+    """The schema; it takes a fraction of a second."""
+    text = Path(__file__).with_name("schema.graphql").read_text()
+    return build_schema(text, assume_valid=True, assume_valid_sdl=True)
+
+
+async def carry_out(schema: GraphQLSchema, site: Site, identity: Identity, request: Mapping[str, Any]) -> Json:
+    """The JSON of the answer, which has the status 200 whatever happens."""
+    try:
+        document = parse(request["query"])
+    except GraphQLError as error:
+        return {"errors": [_shown(error)]}
+    invalid = rules.problems(schema, document)
+    if invalid:
+        return {"errors": [_shown(error) for error in invalid]}
+    lacking = scopes.missing(schema, document, identity.token)
+    if lacking:
+        return {"errors": lacking}
+    return await _execute(schema, Visit(site=site, viewer=identity), document, request)
+
+
+async def _execute(schema: GraphQLSchema, visit: Visit, document: DocumentNode, request: Mapping[str, Any]) -> Json:
+    outcome = execute(
+        schema,
+        document,
+        root_value={},
+        context_value=visit,
+        variable_values=request.get("variables") or {},
+        operation_name=request.get("operationName") or None,
+        field_resolver=_resolve,
+        type_resolver=lambda value, _info, _type: typename(value),
+    )
+    result = await outcome if inspect.isawaitable(outcome) else outcome
+    errors = [_shown(error) for error in result.errors or ()]
+    if not errors:
+        return {"data": result.data}
+    if result.data is None and not any(error.path for error in result.errors or ()):
+        return {"errors": errors}  # wrong variables, an unknown operation: it was not begun
+    return {"data": result.data, "errors": errors}
+
+
+def _resolve(value: Any, info: GraphQLResolveInfo[Visit], **arguments: Any) -> Any:
+    answer = TABLES[info.parent_type.name][info.field_name]
+    return answer(info.context, value, **{snake(name): given for name, given in arguments.items()})
+
+
+def _shown(error: GraphQLError) -> Json:
+    """In GitHub's order: type, path, extensions, locations, message."""
+    original = error.original_error
+    if isinstance(original, Unprocessable):
+        original = unprocessable(original.message)
+    message, extensions = error.message, error.extensions
+    shown: Json = {}
+    if isinstance(original, Refusal):
+        message, extensions, shown["type"] = original.message, dict(original.extensions), original.type
+    elif original is not None and not isinstance(original, GraphQLError):
+        log.error("GraphQL: %s at %s", original, error.path, exc_info=original)
+        message = f"Something went wrong while executing your query at {time.strftime('%Y-%m-%dT%H:%M:%SZ')}."
+    if error.path:
+        shown["path"] = list(error.path)
+    if extensions:
+        shown["extensions"] = extensions
+    if error.locations:
+        shown["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
+    return {**shown, "message": message}

@@ -1,0 +1,1 @@
+"""The tables of the types that queries answer with, by domain."""
