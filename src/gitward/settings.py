@@ -42,6 +42,9 @@ class LimitsMode(StrEnum):
     BEST_EFFORT = "best-effort"
 
 
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
 def _url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname or not _URL.fullmatch(value):
@@ -50,6 +53,8 @@ def _url(value: str) -> str:
         raise ValueError("must have a port between 1 and 65535, or none")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must be an address without user name, password, query or fragment")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise ValueError("must begin with https:// unless it is on this machine: the token is sent there")
     return value.rstrip("/")
 
 

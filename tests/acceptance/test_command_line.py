@@ -43,7 +43,7 @@ async def test_the_demo_shows_its_steps_proves_the_outcome_and_ends_with_the_pul
     code, out, err = await gitward("demo", cwd=tmp_path, GITHUB_TOKEN=token)
     lines = out.strip().splitlines()
     assert (code, err) == (0, ""), (out, err)
-    assert lines[-1].startswith("Pull request: https://github.com/octocat/hello-world/pull/")
+    assert lines[-1].startswith("Pull request: https://github.example/octocat/hello-world/pull/")
     steps = [line.split()[0] for line in lines if line.endswith(" s") and line.split()[1] == "succeeded"]
     assert steps == ["preflight", "authenticate", "checkout", "execute", "publish", "pull_request", "settle"]
     proofs = [line for line in lines if line.startswith("  proved: ")]

@@ -75,11 +75,12 @@ class Issuer:
         address = document.get("jwks_uri")
         if not isinstance(address, str) or not is_safe_url(address):
             raise ValueError("its discovery document has no https jwks_uri")
+        published = (await self._get(address)).get("keys")
         keys = {}
-        for each in (await self._get(address)).get("keys", []):
-            if each.get("use", "sig") == "sig" and each.get("kty") in ALGORITHMS and isinstance(each.get("kid"), str):
+        for each in published if isinstance(published, list) else ():
+            if _is_signing_key(each):
                 try:
-                    keys[each["kid"]] = jwt.PyJWK(each)
+                    keys[str(each["kid"])] = jwt.PyJWK(each)
                 except jwt.PyJWTError:  # a curve that we do not know; the others are good
                     continue
         if not keys:
@@ -98,6 +99,15 @@ class Issuer:
         if not isinstance(parsed, dict):
             raise ValueError("its document is not an object")  # noqa: TRY004 -- one kind of error for one kind of trouble
         return parsed
+
+
+def _is_signing_key(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and entry.get("use", "sig") == "sig"
+        and entry.get("kty") in ALGORITHMS
+        and isinstance(entry.get("kid"), str)
+    )
 
 
 def is_safe_url(url: str) -> bool:

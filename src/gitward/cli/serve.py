@@ -67,10 +67,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=512)
-    except OSError as error:
-        raise SettingsError(
-            [f"GITWARD_HOST, GITWARD_PORT: cannot listen on {host}:{port}: {error.strerror or error}"]
-        ) from None
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "not a host name"
+        raise SettingsError([f"GITWARD_HOST, GITWARD_PORT: cannot listen on {host}:{port}: {why}"]) from None
 
 
 def run(settings: Settings, tokens: TokenReader) -> None:

@@ -10,6 +10,7 @@ from gitward.jobs.attempt import Attempt
 from gitward.jobs.parts import Parts
 from gitward.jobs.supervision import supervise
 from gitward.sessions.model import PublishMode, PullRequest, Run, Session, StepName
+from gitward.telemetry.redaction import Redactor
 
 PULL_REQUEST_SECONDS = 60.0
 TITLE_CHARACTERS = 256  # GitHub's limit
@@ -49,7 +50,7 @@ async def _open(attempt: Attempt, facts: dict[str, Any]) -> PullRequest:
 
 def body(session: Session, run: Run, link: str) -> str:
     """Tells what ran. The command stands in a fence that it cannot close."""
-    command = run.instruction.command or ""
+    command = Redactor().text(run.instruction.command or "")  # whoever pasted a token into it, others shall not see it
     fence = "`" * max(3, 1 + max((len(tick) for tick in _runs_of_backticks(command)), default=0))
     return (
         f"Gitward ran this on `{session.target_branch}`:\n\n{fence}sh\n{command}\n{fence}\n\n"

@@ -17,7 +17,6 @@ from gitward.standin import StandIn, Token
 from .rig import Inside, inside
 
 settings.register_profile("long", max_examples=50_000)
-settings.register_profile("short", max_examples=500)
 
 TOKEN = "ghp_" + "T0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT"
 REPOSITORY = "octo/demo"

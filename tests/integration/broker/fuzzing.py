@@ -111,19 +111,19 @@ _NEVER = re.compile(
 _MUTATIONS = re.compile(r"create(Issue|PullRequest)|update(Issue|PullRequest)|addComment|markPullRequestReadyForReview")
 
 
-def beyond(one: Received) -> str | None:
-    """Why a request that upstream received is not within the grant; None when it is."""
+def beyond(one: Received, branch: str = BRANCH) -> str | None:
+    """Why a request that upstream received is not within the grant of `branch`; None when it is."""
     if one.headers.get("authorization", "").split(" ")[0] not in {"Bearer", "Basic"} and one.path != "/storage":
         return "no credential of the broker"
     path = unquote(one.path)
     if path == "/api/graphql":
-        return _beyond_graphql(one.body)
+        return _beyond_graphql(one.body, branch)
     if path.startswith("/api/v3"):
-        return _beyond_rest(one, path)
-    return _beyond_git(one, path)
+        return _beyond_rest(one, path, branch)
+    return _beyond_git(one, path, branch)
 
 
-def _beyond_git(one: Received, path: str) -> str | None:
+def _beyond_git(one: Received, path: str, branch: str) -> str | None:
     if path == "/storage":
         return "the token at the storage" if TOKEN in str(one.headers) else None
     if found := _LFS.fullmatch(path):
@@ -133,17 +133,17 @@ def _beyond_git(one: Received, path: str) -> str | None:
     if not (_WRITE if wants_write else _READ).fullmatch(path):
         return f"git at {path}"
     if path.endswith("/git-receive-pack"):
-        return _beyond_push(one.body)
+        return _beyond_push(one.body, branch)
     return None
 
 
-def _beyond_push(body: bytes) -> str | None:
+def _beyond_push(body: bytes, branch: str) -> str | None:
     commands = re.findall(rb"([0-9a-f]{40}) ([0-9a-f]{40}) (refs/[^\0\n]+|HEAD)", body)
-    wrong = [name for _, new, name in commands if name != f"refs/heads/{BRANCH}".encode() or set(new) == {ord("0")}]
+    wrong = [name for _, new, name in commands if name != f"refs/heads/{branch}".encode() or set(new) == {ord("0")}]
     return f"a push to {wrong!r}" if wrong or len(commands) > 1 else None
 
 
-def _beyond_rest(one: Received, path: str) -> str | None:
+def _beyond_rest(one: Received, path: str, branch: str) -> str | None:
     if path in _REST_FREE and one.method == "GET":
         return None
     found = _REST_OWN.fullmatch(path)
@@ -154,7 +154,7 @@ def _beyond_rest(one: Received, path: str) -> str | None:
     if not _REST_WRITES.fullmatch(f"{one.method} {found[1]}"):
         return f"REST {one.method} {path}"
     body = json.loads(one.body)
-    if one.method == "POST" and found[1] == "/pulls" and body["head"].removeprefix("octo:") != BRANCH:
+    if one.method == "POST" and found[1] == "/pulls" and body["head"].removeprefix("octo:") != branch:
         return f"a pull request of {body['head']}"
     return "a change of state" if "state" in body else None
 
@@ -162,8 +162,9 @@ def _beyond_rest(one: Received, path: str) -> str | None:
 class _Names(Visitor):
     """Everything in a document that a hostile one would need."""
 
-    def __init__(self, variables: dict[str, Any]) -> None:
+    def __init__(self, variables: dict[str, Any], branch: str) -> None:
         super().__init__()
+        self._branch = branch
         self.fields: set[str] = set()
         self.found: list[str] = []
         self._variables = variables
@@ -175,6 +176,9 @@ class _Names(Visitor):
         value = _plain(node.value, self._variables)
         if node.name.value in {"owner", "name"} and str(value).lower() not in {"octo", "demo", "pullrequest"}:
             self.found.append(f"{node.name.value}={value}")
+        head = value.get("headRefName", self._branch) if isinstance(value, dict) else self._branch
+        if head.removeprefix("octo:") != self._branch:
+            self.found.append(f"a pull request of {head}")
         if "other" in json.dumps(value) or "evil" in json.dumps(value):
             self.found.append(f"the value {value}")
 
@@ -182,12 +186,12 @@ class _Names(Visitor):
 _SECRET_FIELDS = {"repositories", "email", "collaborators", "forks", "deployKeys", "object", "secrets", "publicKeys"}
 
 
-def _beyond_graphql(body: bytes) -> str | None:
+def _beyond_graphql(body: bytes, branch: str) -> str | None:
     request = json.loads(body)
     if "nodes(ids" in request["query"]:
         return None  # the broker's own question
     document = parse(request["query"])
-    names = _Names(request.get("variables") or {})
+    names = _Names(request.get("variables") or {}, branch)
     visit(document, names)
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     if len(operations) != 1:
@@ -358,7 +362,8 @@ def _lfs(draw: st.DrawFn) -> Asked:
 
 _leaf = {
     True: st.sampled_from(
-        ["email", "collaborators{totalCount}", "owner{repositories(first:1){nodes{name}}}", "object(expression:\"x\"){id}",
+        ["email", "collaborators{totalCount}", "owner{repositories(first:1){nodes{name}}}",
+         "object(expression:\"x\"){id}",
          "forks(first:1){nodes{name}}", "...on Node{id}", "issues(first:5){nodes{author{...on User{email}}}}",
          "pullRequest(number:1){headRepository{deployKeys(first:1){totalCount}}}", "...g", "id@x", "id(x:1)"]
     ),

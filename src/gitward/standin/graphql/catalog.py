@@ -9,7 +9,7 @@ from gitward.standin.actions import Workflow, WorkflowRun
 from gitward.standin.checks import CheckRun, Rollup, StatusContext
 from gitward.standin.discussions import Comment, Issue, Label, Milestone, PullRequest, Review
 from gitward.standin.graphql.mutations import change, discussions, pulls, refs
-from gitward.standin.graphql.tables import Table, Tables
+from gitward.standin.graphql.tables import Tables
 from gitward.standin.graphql.types import accounts as account_types
 from gitward.standin.graphql.types import checks as check_types
 from gitward.standin.graphql.types import discussions as discussion_types
@@ -91,7 +91,3 @@ def typename(value: object) -> str:
         case GitObject():
             return value.typename
     return _TYPENAMES[type(value)]
-
-
-def table(name: str) -> Table:
-    return TABLES[name]

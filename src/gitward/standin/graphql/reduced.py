@@ -168,9 +168,15 @@ def fetch(folder: Path) -> tuple[str, str]:
         ["npm", "pack", "--silent", PACKAGE], cwd=folder, check=True, capture_output=True, text=True, timeout=300
     )
     with tarfile.open(folder / packed.stdout.split()[-1]) as archive:
-        archive.extractall(folder, filter="data")
-    package = folder / "package"
-    return (package / "schema.graphql").read_text(), (package / "LICENSE.md").read_text()
+        return _member(archive, "package/schema.graphql"), _member(archive, "package/LICENSE.md")
+
+
+def _member(archive: tarfile.TarFile, name: str) -> str:
+    """The text of a file; nothing is unpacked to disk."""
+    file = archive.extractfile(name)
+    if file is None:
+        raise Mismatch(f"{PACKAGE} has no {name}")
+    return file.read().decode()
 
 
 def main() -> int:
