@@ -14,10 +14,8 @@ BRANCH = (
     r"[^\x00-\x20\x7f~^:?*\[\\]+$"
 )
 LINE = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"  # printable, and not blank
-TEXT = r"^[^\x00]*[^\s\x00][^\x00]*$"  # not blank
 LOGIN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
 ENV_NAME = r"^(?![gG][iI][tT]_|[gG][hH]_|[gG][iI][tT][hH][uU][bB]_|[lL][dD]_)[A-Za-z_][A-Za-z0-9_]{0,127}$"
-ENV_VALUE = r"^[^\x00]*$"
 DIGITS = r"^[0-9]{0,20}$"
 SESSION_ID = r"^ses_[0-9a-hjkmnp-tv-z]{16}$"
 RUN_ID = r"^run_[0-9a-hjkmnp-tv-z]{16}$"

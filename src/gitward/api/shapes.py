@@ -7,7 +7,7 @@ import unicodedata
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from gitward.api import patterns
 from gitward.github.names import BRANCH_RULE, REPOSITORY_RULE, is_branch, is_repository
@@ -72,6 +72,11 @@ def _login(value: str) -> str:
     return value
 
 
+def _whole(value: object) -> object:
+    """60.0 is an integer to JSON Schema, and what some languages send for one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _env(value: dict[str, str]) -> dict[str, str]:
     redactor = Redactor()
     for name, text in value.items():
@@ -95,7 +100,7 @@ _REPOSITORY = _like(patterns.REPOSITORY)
 _LINE = _like(patterns.LINE)
 _ENV = {
     "propertyNames": _like(patterns.ENV_NAME),
-    "additionalProperties": {"type": "string", "maxLength": MAX_BYTES, "pattern": patterns.ENV_VALUE},
+    "additionalProperties": {"type": "string", "maxLength": MAX_BYTES},
 }
 
 Repository = Annotated[
@@ -105,9 +110,7 @@ Branch = Annotated[str, Field(max_length=200, json_schema_extra=_like(patterns.B
 Title = Annotated[str, Field(min_length=1, max_length=256, json_schema_extra=_LINE), AfterValidator(_line)]
 Label = Annotated[str, Field(min_length=1, max_length=50, json_schema_extra=_LINE), AfterValidator(_line)]
 Login = Annotated[str, Field(max_length=100, json_schema_extra=_like(patterns.LOGIN)), AfterValidator(_login)]
-LongText = Annotated[
-    str, Field(min_length=1, max_length=65_536, json_schema_extra=_like(patterns.TEXT)), AfterValidator(_text)
-]
+LongText = Annotated[str, Field(min_length=1, max_length=65_536), AfterValidator(_text)]
 
 
 class _Request(BaseModel):
@@ -133,7 +136,7 @@ class InstructionIn(_Request):
     prompt: LongText | None = Field(None, description="For an agent; this server has none configured.")
     agent: Label | None = None
     env: Annotated[dict[str, str], Field(max_length=64, json_schema_extra=_ENV), AfterValidator(_env)] = {}
-    timeout_seconds: Annotated[int, Field(ge=1, le=7 * 24 * 3600)] | None = None
+    timeout_seconds: Annotated[int, Field(ge=1, le=7 * 24 * 3600), BeforeValidator(_whole)] | None = None
     commit_message: LongText | None = None
     publish: PublishIn = PublishIn()
 

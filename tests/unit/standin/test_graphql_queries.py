@@ -99,10 +99,20 @@ class TestErrors:
         assert data["repository"]["issueOrPullRequest"]["state"] == "OPEN"
 
     async def test_a_body_must_be_an_object_with_a_query(self, read: Api) -> None:
-        for body, message in ((b"[]", "A query attribute"), (b'{"query": 1}', "A query attribute"), (b"{", "Problems")):
+        for body, message in (
+            (b"[]", "A query attribute"),
+            (b'{"query": 1}', "A query attribute"),
+            (b'{"query": "{viewer{id}}", "variables": []}', "Variables must"),
+            (b"{", "Problems"),
+            (b"[" * 100_000, "Problems"),
+        ):
             answer = await read("POST", "/api/graphql", base=read.standin.url, data=body)
             assert answer.status == 400
             assert answer.json["message"].startswith(message)
+
+    @pytest.mark.parametrize("query", ["{viewer" * 20_000, "{viewer{organizations" * 500 + "{id}" + "}}" * 500])
+    async def test_depth_is_bounded(self, ask: GraphQL, query: str) -> None:
+        assert list(await ask(query)) == ["errors"]
 
     async def test_a_missing_scope_refuses_the_whole_document(self, ask: GraphQL, world: World) -> None:
         """Even when no team is asked for a review: a classic token needs read:org for the question."""

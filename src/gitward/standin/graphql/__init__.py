@@ -32,6 +32,8 @@ async def answer(site: Site, identity: Identity, content: bytes) -> web.Response
     query = request.get("query") if isinstance(request, dict) else None
     if not isinstance(query, str):
         return _bad_request("A query attribute must be specified and must be a string.")
+    if not isinstance(request.get("variables"), dict | None):
+        return _bad_request("Variables must be an object.")
     if _VIEWER.fullmatch(query):
         return json_response(200, {"data": {"viewer": {"login": identity.login}}})
     engine = await asyncio.to_thread(importlib.import_module, "gitward.standin.graphql.engine")

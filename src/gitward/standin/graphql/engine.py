@@ -37,16 +37,22 @@ def load() -> GraphQLSchema:
 async def carry_out(schema: GraphQLSchema, site: Site, identity: Identity, request: Mapping[str, Any]) -> Json:
     """The JSON of the answer, which has the status 200 whatever happens."""
     try:
-        document = parse(request["query"])
+        return await _answer(schema, Visit(site=site, viewer=identity), request)
     except GraphQLError as error:
         return {"errors": [_shown(error)]}
+    except RecursionError:
+        return {"errors": [{"message": "Query has a depth that exceeds the maximum."}]}
+
+
+async def _answer(schema: GraphQLSchema, visit: Visit, request: Mapping[str, Any]) -> Json:
+    document = parse(request["query"])
     invalid = rules.problems(schema, document)
     if invalid:
         return {"errors": [_shown(error) for error in invalid]}
-    lacking = scopes.missing(schema, document, identity.token)
+    lacking = scopes.missing(schema, document, visit.viewer.token)
     if lacking:
         return {"errors": lacking}
-    return await _execute(schema, Visit(site=site, viewer=identity), document, request)
+    return await _execute(schema, visit, document, request)
 
 
 async def _execute(schema: GraphQLSchema, visit: Visit, document: DocumentNode, request: Mapping[str, Any]) -> Json:
