@@ -1,4 +1,4 @@
-"""Writes docs/settings.md from the fields of `gitward.settings.Settings`. `scripts/docs` runs it.
+"""Writes the pages that are made from the code: docs/settings.md and docs/policy.md. `scripts/docs` runs it.
 
 With `--check` nothing is written: the exit code is 1 when the page is not what the settings say now.
 """
@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gitward.broker import table
 from gitward.settings import Settings
 
-PAGE = "settings.md"
 _HEAD = """\
 # Settings
 
@@ -44,7 +44,7 @@ The service starts without a token. Runs then fail with `token_missing` and can 
 """
 
 
-def page() -> str:
+def settings() -> str:
     """The whole text of docs/settings.md."""
     schema = Settings.model_json_schema(by_alias=True)
     rows = (_row(name, field, schema.get("$defs", {})) for name, field in schema["properties"].items())
@@ -78,18 +78,23 @@ def _resolved(kind: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
     return definitions[reference.rpartition("/")[2]] if reference else kind
 
 
+PAGES = {"settings.md": settings, "policy.md": table.markdown}
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="scripts/docs", description="Writes the pages that are made from the code.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a page is stale")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent, help="where the pages lie")
     options = parser.parse_args(arguments)
-    path: Path = options.folder / PAGE
-    if not options.check:
-        path.write_text(page())
-    elif not path.exists() or path.read_text() != page():
-        print(f"{path} is stale: run scripts/docs", file=sys.stderr)
-        return 1
-    return 0
+    stale = False
+    for name, make in PAGES.items():
+        path: Path = options.folder / name
+        if not options.check:
+            path.write_text(make())
+        elif not path.exists() or path.read_text() != make():
+            print(f"{path} is stale: run scripts/docs", file=sys.stderr)
+            stale = True
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ async def authenticate(attempt: Attempt, commands: Commands, facts: dict[str, An
     :raises RunFailure: `token_rejected`, although preflight could use the token.
     """
     host = urlsplit(attempt.parts.settings.server_url).netloc
-    config = git_config(name=_name(attempt, facts), email=_email(attempt, facts))
+    config = git_config(name=_name(attempt, facts), email=_email(attempt, facts), host=host)
     login = ["gh", "auth", "login", "--with-token", "--hostname", host, "--git-protocol", "https"]
     _, ended = await asyncio.gather(
         commands.sandbox.write(f"{HOME}/.gitconfig", config.encode(), mode=0o644),
@@ -80,12 +80,14 @@ def _email(attempt: Attempt, facts: dict[str, Any]) -> str:
     return attempt.parts.settings.commit_email or facts["identity"]["email"]
 
 
-def git_config(*, name: str, email: str) -> str:
-    """The sandbox user's ~/.gitconfig: who commits, and a plain `git push` that goes to the session's branch."""
+def git_config(*, name: str, email: str, host: str) -> str:
+    """The sandbox user's ~/.gitconfig: who commits, a plain `git push` that goes to the session's branch, and ssh
+    addresses of submodules that are fetched by https, for there is no ssh out of a sandbox."""
     return (
         f"[user]\n\tname = {_quoted(name)}\n\temail = {_quoted(email)}\n"
         "[push]\n\tdefault = current\n\tautoSetupRemote = true\n"
         "[init]\n\tdefaultBranch = main\n"
+        f'[url "https://{host}/"]\n\tinsteadOf = git@{host}:\n\tinsteadOf = ssh://git@{host}/\n'
         "[advice]\n\tdetachedHead = false\n"
     )
 
