@@ -148,4 +148,4 @@ class _Screen:
 
 def printable(line: str) -> str:
     """Output of foreign code must not steer the terminal."""
-    return "".join(character if character.isprintable() else "�" for character in line)
+    return "".join(character if character.isprintable() or character == "\t" else "�" for character in line)
