@@ -39,7 +39,7 @@ PUBLIC_PEM = KEY.public_key().public_bytes(serialization.Encoding.PEM, serializa
 def claims(**changed: Any) -> dict[str, Any]:
     """Valid ones, but for what is changed; a claim that is changed to None is left out."""
     at = int(time.time())
-    valid = {"iss": "gitward", "sub": "alice", "aud": AUDIENCE, "iat": at, "nbf": at, "exp": at + 300, **changed}
+    valid = {"iss": "gitward", "sub": "alice", "aud": AUDIENCE, "iat": at, "nbf": at, "exp": at + 7200, **changed}
     return {name: value for name, value in valid.items() if value is not None}
 
 
@@ -123,18 +123,22 @@ def test_what_is_no_valid_token_is_refused_with_a_sentence(header: str | None, s
 
 
 @pytest.mark.parametrize(
-    "header",
+    ("form", "claims"),
     [
-        f"Bearer {signed()}",
-        f"bearer {signed()}",
-        f"BEARER  {signed()} ",
-        f"Bearer {signed(aud=['x', AUDIENCE])}",
-        f"Bearer {signed(exp=now - 30)}",  # within the leeway
-        f"Bearer {signed(nbf=now + 30)}",
+        ("Bearer {}", {}),
+        ("bearer {}", {}),
+        ("BEARER  {} ", {}),
+        ("Bearer {}", {"aud": ["x", AUDIENCE]}),
     ],
 )
-def test_a_valid_token_proves_its_owner(header: str) -> None:
-    assert owner_of(header) == Owner(issuer="gitward", subject="alice")
+def test_a_valid_token_proves_its_owner(form: str, claims: dict[str, Any]) -> None:
+    assert owner_of(form.format(signed(**claims))) == Owner(issuer="gitward", subject="alice")
+
+
+@pytest.mark.parametrize(("claim", "offset"), [("exp", -30), ("nbf", 30)])
+def test_clocks_may_differ_a_little(claim: str, offset: int) -> None:
+    """Within the leeway of 60 s; the token is made when the test runs, not when it is collected."""
+    assert owner_of(f"Bearer {signed(**{claim: int(time.time()) + offset})}").subject == "alice"
 
 
 @given(header=st.text() | st.text().map(lambda text: f"Bearer {text}"))
