@@ -11,7 +11,6 @@ import datetime
 import json
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -148,8 +147,3 @@ async def _service(root: Path, ca: Path) -> AsyncIterator[tuple[str, int]]:
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
             await process.wait()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -94,3 +95,33 @@ async def test_help_and_version(tmp_path: Path) -> None:
     assert all(name in out for name in ("serve", "token", "demo"))
     code, out, _ = await gitward("--version", cwd=tmp_path)
     assert (code, out.split()[0]) == (0, "gitward")
+
+
+async def test_the_doctor_goes_on_after_a_token_that_cannot_be_read(tmp_path: Path) -> None:
+    settings = {"GITHUB_TOKEN_FILE": str(tmp_path / "none"), "GITWARD_DATA_DIR": str(tmp_path / "data")}
+    code, out, err = await gitward("doctor", cwd=tmp_path, **settings)
+    assert (code, err) == (1, "")
+    assert "FAIL token              GITHUB_TOKEN_FILE cannot be read" in out
+    assert "storage" in out
+    assert "sandbox" in out
+
+
+async def test_a_demo_that_is_stopped_leaves_no_service_behind(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gitward", "demo", "--command", "sleep 60"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=tmp_path,
+        env=clean_environment(),
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        while b"POST" not in await process.stdout.readline():
+            pass
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(signal.SIGTERM)
+        _, err = await process.communicate()
+    assert children
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+    assert (process.returncode, err) == (3, b"The demo was stopped.\n")

@@ -103,3 +103,14 @@ async def test_a_stream_goes_on_after_a_restart_without_a_gap_or_a_repeat() -> N
             everything = await client.get(f"/sessions/{session['id']}/events")
     first = next(event["seq"] for event in everything["items"] if event["run_id"])
     assert seen == list(range(first, everything["items"][-1]["seq"] + 1))
+
+
+async def test_a_lock_that_a_killed_git_left_loses_no_work(service: Rig, alice_client: Client) -> None:
+    repository = await service.repository()
+    command = "echo more >> README.md; touch .git/index.lock"
+    _, run, _ = await alice_client.run(repository, command)
+    assert (run["state"], run["changed"]) == ("succeeded", True), run["message"]
+    _, run, _ = await alice_client.run(repository, f"{command}; exit 3")
+    assert (run["state"], run["reason"]) == ("failed", "task_failed")
+    answer = await alice_client.http.get(f"/sessions/{run['session_id']}/patch")
+    assert "+more" in answer.text

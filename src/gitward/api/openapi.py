@@ -23,6 +23,11 @@ _TAGS = {
     "events": "What happened in a session, in order; as pages or as a live stream.",
     "artifacts": "What a session's branch changed.",
 }
+# Where the ids are in the answers that create something.
+_IDS = {
+    "SessionOut": {"session_id": "id", "run_id": "runs/0/id"},
+    "RunOut": {"session_id": "session_id", "run_id": "id"},
+}
 
 
 def install(app: FastAPI) -> None:
@@ -53,4 +58,28 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas["Problem"] = problem
     for unused in ("HTTPValidationError", "ValidationError"):  # we answer with problem documents
         schemas.pop(unused, None)
+    _link(document["paths"])
     return document
+
+
+def _link(paths: dict[str, dict[str, Any]]) -> None:
+    """Says where one can go from what was created: the ids in the answer are the parameters of the other calls."""
+    targets = {
+        operation["operationId"]: path
+        for path, methods in paths.items()
+        for operation in methods.values()
+        if "{session_id}" in path
+    }
+    for methods in paths.values():
+        for operation in methods.values():
+            answer = operation["responses"].get("201")
+            if answer is not None:
+                shape = answer["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+                answer["links"] = {
+                    name: {"operationId": name, "parameters": _parameters(path, _IDS[shape])}
+                    for name, path in targets.items()
+                }
+
+
+def _parameters(path: str, ids: dict[str, str]) -> dict[str, str]:
+    return {name: f"$response.body#/{pointer}" for name, pointer in ids.items() if f"{{{name}}}" in path}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -46,10 +47,17 @@ class Told:
 
 def run(command: str | None, *, as_json: bool) -> int:
     """The exit code."""
-    return asyncio.run(_run(command, as_json=as_json))
+    try:
+        return asyncio.run(_run(command, as_json=as_json))
+    except asyncio.CancelledError:
+        print("The demo was stopped.", file=sys.stderr)
+        return EXIT_CODE[Exit.CANCELLED]
 
 
 async def _run(command: str | None, *, as_json: bool) -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # else the service would be left behind
     show = _Screen(quiet=as_json)
     show("Starting a stand-in GitHub and the service ...")
     async with world(exported_token()) as around:

@@ -11,7 +11,7 @@ from gitward.cli.wiring import prepare_data_dir
 from gitward.errors import EXIT_CODE, Exit, SettingsError
 from gitward.sandboxes import SandboxError
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
-from gitward.settings import LimitsMode, Settings, TokenReader
+from gitward.settings import LimitsMode, Settings, TokenReader, TokenUnreadable
 from gitward.store.database import Database
 
 _TOOLS = {"git": "git", "gh": "gh", "git-lfs": "git-lfs", "bwrap": "bubblewrap"}  # program: Debian package
@@ -52,8 +52,8 @@ async def _examine(settings: Settings, tokens: TokenReader) -> AsyncIterator[Fin
 def _token(tokens: TokenReader) -> Finding:
     try:
         found = tokens.read()
-    except (OSError, UnicodeDecodeError) as error:
-        return Finding(name="token", ok=False, detail=f"GITHUB_TOKEN_FILE cannot be read ({type(error).__name__})")
+    except TokenUnreadable as error:
+        return Finding(name="token", ok=False, detail=str(error))
     if found is None:
         return Finding(name="token", ok=False, detail="GITHUB_TOKEN is not set; runs will fail with token_missing")
     return Finding(name="token", ok=True, detail=f"found in {found[1]}")

@@ -72,7 +72,7 @@ class Attempt:
             if self.ending is not None or not _being_stopped():
                 async with database.transaction() as tx:
                     await progress.end_step(tx, self.claim, name, state, time.monotonic() - began)
-        log.info("Run %s: %s %s in %.2f s", self.claim.run.id, name, state, time.monotonic() - began)
+                log.info("Run %s: %s %s in %.2f s", self.claim.run.id, name, state, time.monotonic() - began)
 
     async def tell(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
         async with self.parts.database.transaction() as tx:

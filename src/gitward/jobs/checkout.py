@@ -8,7 +8,7 @@ from typing import Any
 
 from gitward.errors import Reason, RunFailure
 from gitward.jobs.attempt import Attempt
-from gitward.jobs.commands import CHECKOUT_DIR, SAFE_GIT, Commands
+from gitward.jobs.commands import CHECKOUT_DIR, REMOVE_LOCKS, SAFE_GIT, Commands
 from gitward.sandboxes import WORK_DIR
 from gitward.sessions.model import StepName
 
@@ -70,7 +70,7 @@ async def _refresh(commands: Commands, url: str) -> bool:
     if there.exit_code != 0:
         return False
     for argv in (
-        ["rm", "-f", "--", ".git/index.lock", ".git/HEAD.lock", ".git/shallow.lock", ".git/packed-refs.lock"],
+        REMOVE_LOCKS,
         [*SAFE_GIT, "remote", "set-url", "origin", "--", url],
         [*SAFE_GIT, "fetch", "--quiet", "--prune", "--no-tags", "--", "origin", "+refs/heads/*:refs/remotes/origin/*"],
         [*SAFE_GIT, "reset", "--quiet", "--hard"],

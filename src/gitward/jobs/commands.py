@@ -15,6 +15,9 @@ from gitward.sessions.model import StepName
 CHECKOUT_DIR = f"{WORK_DIR}/repo"
 # What a checkout that foreign code has touched must not decide about our own git commands.
 SAFE_GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0")
+# A git that was killed leaves its locks behind, and the next one refuses to work. Between our commands nobody has one.
+_LOCKS = ("index.lock", "HEAD.lock", "shallow.lock", "packed-refs.lock")
+REMOVE_LOCKS = ("rm", "-f", "--", *(f".git/{lock}" for lock in _LOCKS))
 _TAIL_BYTES = 2000
 
 

@@ -31,10 +31,15 @@ async def authenticate(attempt: Attempt, commands: Commands, facts: dict[str, An
     host = urlsplit(attempt.parts.settings.server_url).netloc
     config = git_config(name=_name(attempt, facts), email=_email(attempt, facts), host=host)
     login = ["gh", "auth", "login", "--with-token", "--hostname", host, "--git-protocol", "https"]
-    _, ended = await asyncio.gather(
-        commands.sandbox.write(f"{HOME}/.gitconfig", config.encode(), mode=0o644),
-        commands.run(StepName.AUTHENTICATE, login, cwd=HOME, env=_QUIET, stdin=login_input(credential)),
-    )
+    try:
+        async with asyncio.TaskGroup() as both:  # when one fails or is cancelled, the other is ended and awaited
+            both.create_task(commands.sandbox.write(f"{HOME}/.gitconfig", config.encode(), mode=0o644))
+            answer = both.create_task(
+                commands.run(StepName.AUTHENTICATE, login, cwd=HOME, env=_QUIET, stdin=login_input(credential))
+            )
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    ended = answer.result()
     if ended.exit_code != 0:
         raise RunFailure(Reason.TOKEN_REJECTED, f"gh auth login failed: {ended.tail}")
     setup = ["gh", "auth", "setup-git", "--hostname", host]

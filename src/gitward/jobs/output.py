@@ -6,13 +6,19 @@ import asyncio
 import codecs
 import contextlib
 import json
+import logging
 from collections import deque
 from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from gitward.jobs.attempt import Attempt
 from gitward.sandboxes import Stream
 from gitward.sessions.model import EventType, StepName
+from gitward.store.database import uninterrupted
 from gitward.telemetry.redaction import RedactedStream, Redactor
+
+log = logging.getLogger(__name__)
 
 HEAD_BYTES = 8 * 1024 * 1024  # of a run, counted as it is stored; what comes after is not kept …
 TAIL_BYTES = 64 * 1024  # … but for this much at the end
@@ -76,9 +82,17 @@ class OutputLog:
 
     async def flush(self) -> None:
         async with self._writing:
-            batch, self._batch = self._batch, []
-            if batch:
-                await self._attempt.tell(*((EventType.OUTPUT, data) for data in batch))
+            if self._batch:
+                await uninterrupted(self._write())  # a cancellation in the middle would lose what is under way
+
+    async def _write(self) -> None:
+        """Tells what is gathered; keeps it when the database refuses."""
+        batch, self._batch = self._batch, []
+        try:
+            await self._attempt.tell(*((EventType.OUTPUT, data) for data in batch))
+        except Exception:
+            self._batch[:0] = batch
+            raise
 
     async def finish(self) -> None:
         """Writes what is left, and the tail when the middle was not kept."""
@@ -88,7 +102,8 @@ class OutputLog:
             async with self._attempt.parts.database.transaction() as tx:
                 await self._attempt.parts.progress.output_was_truncated(tx, self._attempt.claim)
             await self._attempt.notice("The output was too long: its middle is not kept.")
-        self._batch = [data for data, _ in self._tail]
+        for data, _ in self._tail:
+            self._gather(data)
         self._tail.clear()
         self._tail_size = 0
         self._room = 0
@@ -125,10 +140,13 @@ class StepOutput:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_SECONDS):
                     await self._ended.wait()
-            if asyncio.get_running_loop().time() - self._last_piece_at > SILENCE_SECONDS:
-                for stream in Stream:
-                    await self._show(stream, self._redacted[stream].pause())
-            await self._log.flush()
+            try:
+                if asyncio.get_running_loop().time() - self._last_piece_at > SILENCE_SECONDS:
+                    for stream in Stream:
+                        await self._show(stream, self._redacted[stream].pause())
+                await self._log.flush()
+            except (SQLAlchemyError, OSError) as error:  # kept, and tried again; at the end of the command it counts
+                log.warning("Output of %s cannot be written yet (%s)", self._step, type(error).__name__)
 
     async def __aexit__(self, *_: object) -> None:
         assert self._ticker is not None

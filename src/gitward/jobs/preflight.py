@@ -21,8 +21,12 @@ async def preflight(parts: Parts, run_id: str) -> dict[str, Any]:
     """Takes the token, asks GitHub, and returns `questions.Facts` as JSON."""
     attempt = await Attempt.begin(parts, run_id)
     async with attempt.step(StepName.PREFLIGHT):
-        facts = await supervise(attempt, _ask(attempt), seconds=PREFLIGHT_SECONDS)
+        facts = await supervise(attempt, _ask(attempt), seconds=PREFLIGHT_SECONDS, late=_late())
     return asdict(facts)
+
+
+def _late() -> RunFailure:
+    return RunFailure(Reason.TIMED_OUT, f"GitHub did not answer within {PREFLIGHT_SECONDS:g} s; retry the run.")
 
 
 async def _ask(attempt: Attempt) -> questions.Facts:

@@ -10,7 +10,7 @@ from typing import Any
 from gitward.errors import Reason, RunFailure
 from gitward.jobs.attempt import Attempt
 from gitward.jobs.checkout import Start, resolve
-from gitward.jobs.commands import SAFE_GIT, Commands, OutputTooLong
+from gitward.jobs.commands import REMOVE_LOCKS, SAFE_GIT, Commands, OutputTooLong
 from gitward.sessions import artifacts
 from gitward.sessions.model import ArtifactKind, PublishMode, Run, Session, StepName
 
@@ -58,6 +58,9 @@ async def keep_work(attempt: Attempt, commands: Commands, facts: dict[str, Any])
 async def _commit(attempt: Attempt, commands: Commands, facts: dict[str, Any]) -> tuple[str, str | None]:
     """Commits everything that is not ignored; the head, and where the session's branch stands upstream."""
     run, session, settings = attempt.claim.run, attempt.claim.session, attempt.parts.settings
+    unlocked = await commands.run(StepName.PUBLISH, REMOVE_LOCKS)
+    if unlocked.exit_code != 0:
+        raise RunFailure(Reason.TASK_FAILED, f"git's locks could not be removed: {unlocked.tail}")
     added = await commands.run(StepName.PUBLISH, [*SAFE_GIT, "add", "--all"])
     if added.exit_code != 0:
         raise RunFailure(Reason.TASK_FAILED, f"git add failed, is the checkout still whole? {added.tail}")

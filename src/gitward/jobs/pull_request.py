@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from gitward.errors import Reason, RunFailure
 from gitward.github.pulls import Proposal, propose
 from gitward.jobs.attempt import Attempt
 from gitward.jobs.parts import Parts
@@ -14,14 +15,22 @@ from gitward.telemetry.redaction import Redactor
 
 PULL_REQUEST_SECONDS = 60.0
 TITLE_CHARACTERS = 256  # GitHub's limit
+COMMAND_CHARACTERS = 16_000  # shown in the body, for which GitHub allows 65,536
 
 
 async def pull_request(parts: Parts, run_id: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Returns `PullRequest` as JSON."""
     attempt = await Attempt.begin(parts, run_id)
     async with attempt.step(StepName.PULL_REQUEST):
-        opened = await supervise(attempt, _open(attempt, facts), seconds=PULL_REQUEST_SECONDS)
+        opened = await supervise(attempt, _open(attempt, facts), seconds=PULL_REQUEST_SECONDS, late=_late())
     return asdict(opened)
+
+
+def _late() -> RunFailure:
+    return RunFailure(
+        Reason.PULL_REQUEST_FAILED,
+        f"GitHub did not answer within {PULL_REQUEST_SECONDS:g} s; the branch is pushed, open one by hand.",
+    )
 
 
 async def _open(attempt: Attempt, facts: dict[str, Any]) -> PullRequest:
@@ -51,6 +60,8 @@ async def _open(attempt: Attempt, facts: dict[str, Any]) -> PullRequest:
 def body(session: Session, run: Run, link: str) -> str:
     """Tells what ran. The command stands in a fence that it cannot close."""
     command = Redactor().text(run.instruction.command or "")  # whoever pasted a token into it, others shall not see it
+    if len(command) > COMMAND_CHARACTERS:
+        command = f"{command[:COMMAND_CHARACTERS]}\n… (cut; the whole is in the session)"
     fence = "`" * max(3, 1 + max((len(tick) for tick in _runs_of_backticks(command)), default=0))
     return (
         f"Gitward ran this on `{session.target_branch}`:\n\n{fence}sh\n{command}\n{fence}\n\n"

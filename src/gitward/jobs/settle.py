@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import logging
 from typing import Any
+
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from gitward.errors import Reason, RunFailure
 from gitward.jobs.parts import Parts
 from gitward.sessions.model import PullRequest, RunState, StepName, StepState, now
 from gitward.sessions.progress import Outcome
 
+log = logging.getLogger(__name__)
+
 Json = dict[str, Any]
+
+_PAUSES = (0.1, 0.5, 2.0, 5.0)  # seconds before each new try; then the last again
 
 
 def succeeded(result: Json, proposed: Json | None) -> Json:
@@ -36,7 +46,23 @@ def _known(result: Json | None, proposed: Json | None) -> Json:
 
 
 async def settle(parts: Parts, run_id: str, outcome: Json) -> Json:
-    """Ends the run. Repeating it finds the run ended and changes nothing."""
+    """Ends the run. Repeating it finds the run ended and changes nothing.
+
+    While the database cannot be reached it is tried again, until the worker is stopped: a failure of this step would
+    be its checkpointed result, and the run `running` for ever.
+    """
+    for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
+        try:
+            await _settle(parts, run_id, outcome)
+        except (OperationalError, NoConnection, OSError) as error:
+            log.warning("Run %s cannot be settled yet (%s); next try in %g s", run_id, type(error).__name__, pause)
+            await asyncio.sleep(pause)
+        else:
+            break
+    return {}
+
+
+async def _settle(parts: Parts, run_id: str, outcome: Json) -> None:
     async with parts.database.transaction() as tx:
         claim = await parts.progress.claim(tx, run_id)
         began = await parts.progress.start_step(tx, claim, StepName.SETTLE)
@@ -52,4 +78,3 @@ async def settle(parts: Parts, run_id: str, outcome: Json) -> Json:
         )
         await parts.progress.end_step(tx, claim, StepName.SETTLE, StepState.SUCCEEDED, (now() - began).total_seconds())
         await parts.progress.settle(tx, claim, final)
-    return {}

@@ -20,10 +20,10 @@ def timed_out(seconds: float) -> RunFailure:
     return RunFailure(Reason.TIMED_OUT, f"The run took longer than its time limit of {seconds:g} s.")
 
 
-async def supervise(attempt: Attempt, work: Coroutine[Any, Any, T], *, seconds: float) -> T:
+async def supervise(attempt: Attempt, work: Coroutine[Any, Any, T], *, seconds: float, late: RunFailure) -> T:
     """The result of `work`, which is ended and awaited when anything else comes first.
 
-    :raises RunFailure: `timed_out`.
+    :raises RunFailure: `late`, when the time is over.
     :raises RunCancelled: the owner asked for the end.
     :raises AttemptLost: another worker has the run.
     """
@@ -37,7 +37,7 @@ async def supervise(attempt: Attempt, work: Coroutine[Any, Any, T], *, seconds: 
         if watch.done():
             watch.result()
             raise RunCancelled("the run was cancelled")
-        raise timed_out(seconds)
+        raise late
     finally:
         for task in (main, watch):
             task.cancel()

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gitward.broker import BrokerEvent, OpenGrant
-from gitward.errors import RunFailure
+from gitward.errors import GitwardError, Reason, RunFailure
 from gitward.grants.grant import Grant
 from gitward.jobs import checkout, execute, login, publish
 from gitward.jobs.attempt import Attempt
@@ -19,8 +19,8 @@ from gitward.jobs.checkpoints import RunCancelled
 from gitward.jobs.commands import Commands
 from gitward.jobs.output import OutputLog
 from gitward.jobs.parts import Parts
-from gitward.jobs.supervision import supervise
-from gitward.sandboxes import Sandbox
+from gitward.jobs.supervision import supervise, timed_out
+from gitward.sandboxes import Sandbox, SandboxError
 from gitward.secrets import Secret
 from gitward.sessions.model import EventType, Instruction, PublishMode, StepName
 from gitward.telemetry.redaction import Redactor
@@ -49,16 +49,19 @@ async def work(parts: Parts, run_id: str, facts: dict[str, Any]) -> dict[str, An
     seconds = float(parts.settings.time_limit(instruction.timeout_seconds))
     token = await parts.tokens.take()
     async with _granted(attempt, facts, token, seconds) as grant, _sandbox(attempt, grant) as sandbox:
-        output = OutputLog(attempt, Redactor([token]))
+        redactor = Redactor([token])
+        output = OutputLog(attempt, redactor)
         commands = Commands(sandbox, output, deadline=time.monotonic() + seconds, seconds=seconds)
         credential = grant.credential
         try:
             body = _phases(attempt, commands, facts, token if parts.settings.login_mode else Secret(credential))
-            return asdict(await supervise(attempt, body, seconds=seconds))
+            return asdict(await supervise(attempt, body, seconds=seconds, late=timed_out(seconds)))
         except (RunCancelled, RunFailure) as end:
             if commands.checked_out and not commands.kept:
                 await _salvage(attempt, sandbox, output, facts, end)
             raise
+        except SandboxError as error:  # it may quote what the command wrote
+            raise RunFailure(Reason.SANDBOX_FAILED, redactor.text(str(error))) from None
         finally:
             await output.finish()
 
@@ -100,7 +103,7 @@ async def _salvage(
     commands = Commands(sandbox, output, deadline=time.monotonic() + SALVAGE_SECONDS, seconds=SALVAGE_SECONDS)
     try:
         await publish.keep_work(attempt, commands, facts)
-    except RunFailure as failure:
+    except (RunFailure, SandboxError) as failure:  # the run ends for its own reason, not for this one
         log.warning("Run %s: the work before %s could not be kept: %s", attempt.claim.run.id, end, failure)
         await attempt.notice("What the command had written by then could not be kept.")
 
@@ -129,7 +132,10 @@ async def _granted(attempt: Attempt, facts: dict[str, Any], token: Secret, secon
     try:
         yield open_grant
     finally:
-        await open_grant.close()
+        try:
+            await open_grant.close()
+        except GitwardError as error:  # its process is gone, and the token with it; what the run came to stands
+            log.warning("Run %s: the broker could not be told that the run is over: %s", grant.run_id, error)
         for problem in await asyncio.gather(*telling, return_exceptions=True):
             if isinstance(problem, Exception):
                 log.warning("Run %s: an event of the broker was not written: %s", grant.run_id, problem)
@@ -151,5 +157,7 @@ async def _sandbox(attempt: Attempt, grant: OpenGrant) -> AsyncIterator[Sandbox]
         if settings.login_mode:
             await login.log_out(attempt, sandbox)
     finally:
-        await sandbox.close()
-        await login.wipe(workspace)
+        try:
+            await sandbox.close()
+        finally:
+            await login.wipe(workspace)

@@ -10,7 +10,7 @@ import pytest
 from gitward.errors import Reason, RunFailure
 from gitward.jobs.attempt import MAX_LOSSES, Attempt
 from gitward.jobs.parts import Parts
-from gitward.sessions.model import Instruction, Owner
+from gitward.sessions.model import Instruction, Owner, StepName
 from gitward.sessions.progress import AttemptLost, Progress
 from gitward.sessions.service import NewSession
 from tests_support import Backend
@@ -54,3 +54,13 @@ async def test_an_old_attempt_may_write_nothing_more(backend: Backend, alice: Ow
     await Attempt.begin(parts_of(backend, "worker-2"), run_id)
     with pytest.raises(AttemptLost):
         await old.notice("I am still here")
+
+
+async def test_a_step_that_fails_is_in_the_log(
+    backend: Backend, alice: Owner, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempt = await Attempt.begin(parts_of(backend, "worker-1"), await queued_run(backend, alice))
+    with caplog.at_level("INFO", "gitward.jobs.attempt"), pytest.raises(RunFailure):
+        async with attempt.step(StepName.EXECUTE):
+            raise RunFailure(Reason.TASK_FAILED, "The command failed.")
+    assert "execute failed in" in caplog.text
