@@ -77,7 +77,7 @@ RULES: tuple[RestRule, ...] = (
            "pulls/{number}/reviews", "pulls/{number}/comments", "pulls/{number}/requested_reviewers",
            "pulls/comments", "pulls/comments/{number}"),
     *_read("rest.issues", "issues and the comments of both", "issues", "issues/{number}", "issues/{number}/comments",
-           "issues/{number}/labels", "issues/{number}/events", "issues/{number}/timeline", "issues/comments",
+           "issues/{number}/labels", "issues/{number}/events", "issues/comments",
            "issues/comments/{number}"),
     *_read("rest.labels", "labels and milestones", "labels", "labels/{one}", "milestones", "milestones/{number}"),
     *_read("rest.releases", "releases", "releases", "releases/latest", "releases/{number}", "releases/tags/{path}",

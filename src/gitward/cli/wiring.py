@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import ssl
 import stat
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -137,7 +138,8 @@ async def _verifier(settings: Settings) -> AsyncIterator[Verifier]:
         key = load_or_make_key(settings.data_dir)
         yield Verifier(public_key(key), audience=settings.oidc_audience)
         return
-    async with httpx.AsyncClient(timeout=ISSUER_SECONDS, follow_redirects=False, trust_env=False) as http:
+    roots = ssl.create_default_context(cafile=str(settings.ssl_cert_file) if settings.ssl_cert_file else None)
+    async with httpx.AsyncClient(verify=roots, timeout=ISSUER_SECONDS, trust_env=False) as http:
         issuers = [Issuer(url, http) for url in settings.issuers]
         yield Verifier(None, audience=settings.oidc_audience, issuers=issuers)
 
