@@ -153,7 +153,7 @@ class Supervision:
             return {"error": self._bwrap.failure, "stage": "bubblewrap"}
         ours = self._timed_out or self._limit is not None
         if self._started is None or not (ours or self._bwrap.got_through()):
-            return {"error": f"bubblewrap ended with exit code {code}", "stage": "setup"}
+            return {"error": f"bubblewrap ended with exit code {code}", "stage": "setup", "exit_code": code}
         return {
             "ended": True,
             "exit_code": self._bwrap.exit_code(code),

@@ -145,4 +145,7 @@ class SupervisorLink:
 def failure(message: channel.Message, said: bytes = b"") -> SandboxError:
     """The error that a supervisor reports; `said` is what bubblewrap wrote."""
     text = said.decode("utf-8", "replace").strip()
+    if message.get("stage") == "setup" and message.get("exit_code") == -signal.SIGKILL:
+        # Nobody of ours kills a bubblewrap that is still building: its launcher died. Nothing has run; try again.
+        return NotStarted(_GONE)
     return SandboxError(explain(str(message.get("stage")), f"{message.get('error')} {text}".strip()))

@@ -48,9 +48,9 @@ async def tell(stream, piece):
     sys.stdout.buffer.write(piece)
     sys.stdout.flush()
 
-async def main(workspace, token, seconds, *without):
+async def main(workspace, token, seconds, uid, *without):
     # A user id that no other sandbox takes: whoever took it would end what this worker leaves behind.
-    engine = BubblewrapEngine(slots=1, uid_base=61170, walls=ALL_WALLS - {Wall(name) for name in without})
+    engine = BubblewrapEngine(slots=1, uid_base=int(uid), walls=ALL_WALLS - {Wall(name) for name in without})
     await engine.start()
     sandbox = await engine.open(name="run", workspace=Path(workspace), endpoint=FakeEndpoint(), limits=Limits())
     argv = ("/bin/bash", "-c", f"echo begun; sleep 600; : {token}")
@@ -79,13 +79,19 @@ async def running(inside: Inside, token: str) -> AsyncIterator[asyncio.Task[obje
             await task
 
 
+def uid_of_my_own() -> str:
+    """One for each process of a parallel test run."""
+    number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    return str(61170 + int(number) % 13)
+
+
 @asynccontextmanager
 async def worker(
     rig: Rig, token: str, *without: Wall, seconds: float = 600
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Another worker, with a command that goes on; killed at the end."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", WORKER, str(rig.folder / "run"), token, str(seconds), *without),
+        *(sys.executable, "-c", WORKER, str(rig.folder / "run"), token, str(seconds), uid_of_my_own(), *without),
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
