@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from contract_tools import HOME, PYTHON, run_tool
 from rig import Rig, rig
-from tools import HOME, PYTHON, run_tool
 
 HERE = Path(__file__).parent
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from contract_tools import HOME, run_node
 from rig import rig
-from tools import HOME, run_node
 
 RULES = Path(__file__).with_name("spectral.yaml")
 SPECTRAL = HOME / "node_modules/@stoplight/spectral-cli/dist/index.js"

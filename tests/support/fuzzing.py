@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from contract_tools import HOME, run_tool
 from rig import Rig
-from tools import HOME, run_tool
 
 CONTRACT = Path(__file__).parents[1] / "contract"
 PEERS = ("alice", "bob")  # neither may see what belongs to the other
