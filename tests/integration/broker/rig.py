@@ -33,7 +33,9 @@ class Inside:
         self.home = home
         self.listener = listener
         self._pid = pid
-        self.env: dict[str, str] = {**_BASE, "HOME": str(home)}
+        temporary = home / "tmp"  # gh keeps what it learned of a server there, for a day and for every test
+        temporary.mkdir(exist_ok=True)
+        self.env: dict[str, str] = {**_BASE, "HOME": str(home), "TMPDIR": str(temporary)}
 
     def trust(self, grant: OpenGrant) -> None:
         ca = self.home / "ca.pem"

@@ -133,6 +133,7 @@ class Inside:
         self.environment = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "HOME": str(home),
+            "TMPDIR": str(home / "tmp"),  # gh keeps what it learned of the server there for a day
             "LC_ALL": "C.UTF-8",
             "GH_NO_UPDATE_NOTIFIER": "1",
             "GH_PROMPT_DISABLED": "1",
@@ -141,6 +142,7 @@ class Inside:
             "SSL_CERT_FILE": str(certificate),
             "GIT_SSL_CAINFO": str(certificate),
         }
+        (home / "tmp").mkdir()
         (home / ".gitconfig").write_text("[user]\n\tname = Mona\n\temail = mona@example.org\n")
 
     async def __call__(self, *argv: str, stdin: str = "", cwd: Path | None = None, expect: int | None = 0) -> Result:
