@@ -6,16 +6,20 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from gitward.errors import Reason, RunFailure
 from gitward.jobs.checkpoints import RunCancelled
 from gitward.jobs.parts import Parts
+from gitward.jobs.persistence import persist
 from gitward.sessions.model import EventType, RunState, StepName, StepState
 from gitward.sessions.progress import Claim
+from gitward.store.database import PASSING_ERRORS, Transaction
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MAX_LOSSES = 5  # of a worker in the middle of one run; then the run is given up
 CANCEL_POLL_SECONDS = 1.0  # when the wish comes from another process and no notification arrives
@@ -37,8 +41,9 @@ class Attempt:
         :raises RunFailure: `worker_lost`: it has cost too many workers.
         :raises RunCancelled: the owner asked for its end already.
         """
-        async with parts.database.transaction() as tx:
-            claim = await parts.progress.claim(tx, run_id)
+        claim = await persist(
+            parts.database, lambda tx: parts.progress.claim(tx, run_id), what=f"Run {run_id}: its claim"
+        )
         if claim.losses > MAX_LOSSES:
             raise RunFailure(
                 Reason.WORKER_LOST,
@@ -52,9 +57,8 @@ class Attempt:
     @contextlib.asynccontextmanager
     async def step(self, name: StepName) -> AsyncIterator[None]:
         """Tells the beginning and the end of a step, with its time."""
-        database, progress = self.parts.database, self.parts.progress
-        async with database.transaction() as tx:
-            await progress.start_step(tx, self.claim, name)
+        progress = self.parts.progress
+        await self.write(lambda tx: progress.start_step(tx, self.claim, name))
         began = time.monotonic()
         state = StepState.FAILED
         try:
@@ -70,11 +74,23 @@ class Attempt:
             raise
         finally:
             if self.ending is not None or not _being_stopped():
-                async with database.transaction() as tx:
-                    await progress.end_step(tx, self.claim, name, state, time.monotonic() - began)
-                log.info("Run %s: %s %s in %.2f s", self.claim.run.id, name, state, time.monotonic() - began)
+                seconds = time.monotonic() - began
+                await self.write(lambda tx: progress.end_step(tx, self.claim, name, state, seconds))
+                log.info("Run %s: %s %s in %.2f s", self.claim.run.id, name, state, seconds)
+
+    async def write(self, change: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Makes a change to what is kept of the run, as soon as the database takes it."""
+        return await persist(self.parts.database, change, what=f"Run {self.claim.run.id}")
 
     async def tell(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+        """Tells the session's log, as soon as the database takes it."""
+        await self.write(lambda tx: self.parts.progress.tell(tx, self.claim, *entries))
+
+    async def tell_now(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+        """One try, for a caller who keeps what could not be told.
+
+        :raises PASSING_ERRORS: the database cannot take it now.
+        """
         async with self.parts.database.transaction() as tx:
             await self.parts.progress.tell(tx, self.claim, *entries)
 
@@ -83,12 +99,18 @@ class Attempt:
         await self.tell((EventType.NOTICE, {"message": message}))
 
     async def cancel_requested(self) -> None:
-        """Returns when the owner asked for the end; raises AttemptLost when another worker has the run."""
+        """Returns when the owner asked for the end; raises AttemptLost when another worker has the run.
+
+        A database that does not answer for a while ends nothing: the next look may find it again.
+        """
         with self.parts.notifier.subscribe(self.claim.session.id) as news:
             while True:
-                async with self.parts.database.snapshot() as tx:
-                    if await self.parts.progress.guard(tx, self.claim) is RunState.CANCELLING:
-                        return
+                try:
+                    async with self.parts.database.snapshot() as tx:
+                        if await self.parts.progress.guard(tx, self.claim) is RunState.CANCELLING:
+                            return
+                except PASSING_ERRORS as error:
+                    log.warning("Run %s: no look for a cancel (%s)", self.claim.run.id, type(error).__name__)
                 await news.wait(CANCEL_POLL_SECONDS)
 
 

@@ -10,12 +10,11 @@ import logging
 from collections import deque
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from gitward.jobs.attempt import Attempt
+from gitward.jobs.persistence import pauses
 from gitward.sandboxes import Stream
 from gitward.sessions.model import EventType, StepName
-from gitward.store.database import uninterrupted
+from gitward.store.database import PASSING_ERRORS, uninterrupted
 from gitward.telemetry.redaction import RedactedStream, Redactor
 
 log = logging.getLogger(__name__)
@@ -81,15 +80,22 @@ class OutputLog:
             self._batch.append(data)
 
     async def flush(self) -> None:
+        """Writes what is gathered. While the database cannot take it, the command waits, once its pipe is full."""
         async with self._writing:
-            if self._batch:
-                await uninterrupted(self._write())  # a cancellation in the middle would lose what is under way
+            for pause in pauses():
+                if not self._batch:
+                    return
+                try:
+                    await uninterrupted(self._write())  # a cancellation in the middle would lose what is under way
+                except PASSING_ERRORS as error:
+                    log.warning("Output cannot be written yet (%s); next try in %g s", type(error).__name__, pause)
+                    await asyncio.sleep(pause)
 
     async def _write(self) -> None:
         """Tells what is gathered; keeps it when the database refuses."""
         batch, self._batch = self._batch, []
         try:
-            await self._attempt.tell(*((EventType.OUTPUT, data) for data in batch))
+            await self._attempt.tell_now(*((EventType.OUTPUT, data) for data in batch))
         except Exception:
             self._batch[:0] = batch
             raise
@@ -99,8 +105,8 @@ class OutputLog:
         await self.flush()
         if self._dropped and not self._told:
             self._told = True
-            async with self._attempt.parts.database.transaction() as tx:
-                await self._attempt.parts.progress.output_was_truncated(tx, self._attempt.claim)
+            attempt = self._attempt
+            await attempt.write(lambda tx: attempt.parts.progress.output_was_truncated(tx, attempt.claim))
             await self._attempt.notice("The output was too long: its middle is not kept.")
         for data, _ in self._tail:
             self._gather(data)
@@ -140,13 +146,10 @@ class StepOutput:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_SECONDS):
                     await self._ended.wait()
-            try:
-                if asyncio.get_running_loop().time() - self._last_piece_at > SILENCE_SECONDS:
-                    for stream in Stream:
-                        await self._show(stream, self._redacted[stream].pause())
-                await self._log.flush()
-            except (SQLAlchemyError, OSError) as error:  # kept, and tried again; at the end of the command it counts
-                log.warning("Output of %s cannot be written yet (%s)", self._step, type(error).__name__)
+            if asyncio.get_running_loop().time() - self._last_piece_at > SILENCE_SECONDS:
+                for stream in Stream:
+                    await self._show(stream, self._redacted[stream].pause())
+            await self._log.flush()
 
     async def __aexit__(self, *_: object) -> None:
         assert self._ticker is not None

@@ -44,6 +44,6 @@ async def _ask(attempt: Attempt) -> questions.Facts:
             Reason.PUSH_REJECTED,
             f"The branch {session.branch} is already in {facts.repository}; post a session with another branch.",
         )
-    async with parts.database.transaction() as tx:
-        await parts.progress.learned(tx, attempt.claim, repo=facts.repository, target_branch=facts.target_branch)
+    learned = {"repo": facts.repository, "target_branch": facts.target_branch}
+    await attempt.write(lambda tx: parts.progress.learned(tx, attempt.claim, **learned))
     return facts

@@ -122,5 +122,4 @@ async def _push(attempt: Attempt, commands: Commands, head: str, *, expected: st
         reason = Reason.BRANCH_PROTECTED if protected else Reason.PUSH_REJECTED
         message = f"git push failed; the work is kept as a patch. {ended.tail}"
         raise RunFailure(reason, message, exit_code=0, head_sha=head)
-    async with attempt.parts.database.transaction() as tx:
-        await attempt.parts.progress.learned(tx, attempt.claim, pushed_sha=head)
+    await attempt.write(lambda tx: attempt.parts.progress.learned(tx, attempt.claim, pushed_sha=head))

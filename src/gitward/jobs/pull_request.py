@@ -50,8 +50,7 @@ async def _open(attempt: Attempt, facts: dict[str, Any]) -> PullRequest:
         ),
     )
     opened = PullRequest(number=proposed.number, url=proposed.url, state=proposed.state, draft=proposed.draft)
-    async with parts.database.transaction() as tx:
-        await parts.progress.opened(tx, attempt.claim, opened, created=proposed.created)
+    await attempt.write(lambda tx: parts.progress.opened(tx, attempt.claim, opened, created=proposed.created))
     for notice in proposed.notices:
         await attempt.notice(notice)
     return opened

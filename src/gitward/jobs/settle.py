@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
-import logging
+import time
+from functools import partial
 from typing import Any
-
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as NoConnection
 
 from gitward.errors import Reason, RunFailure
 from gitward.jobs.parts import Parts
-from gitward.sessions.model import PullRequest, RunState, StepName, StepState, now
+from gitward.jobs.persistence import persist
+from gitward.sessions.model import PullRequest, RunState, StepName, StepState
 from gitward.sessions.progress import Outcome
-
-log = logging.getLogger(__name__)
+from gitward.store.database import Transaction
 
 Json = dict[str, Any]
-
-_PAUSES = (0.1, 0.5, 2.0, 5.0)  # seconds before each new try; then the last again
 
 
 def succeeded(result: Json, proposed: Json | None) -> Json:
@@ -51,30 +45,23 @@ async def settle(parts: Parts, run_id: str, outcome: Json) -> Json:
     While the database cannot be reached it is tried again, until the worker is stopped: a failure of this step would
     be its checkpointed result, and the run `running` for ever.
     """
-    for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
-        try:
-            await _settle(parts, run_id, outcome)
-        except (OperationalError, NoConnection, OSError) as error:
-            log.warning("Run %s cannot be settled yet (%s); next try in %g s", run_id, type(error).__name__, pause)
-            await asyncio.sleep(pause)
-        else:
-            break
+    await persist(parts.database, partial(_settle, parts, run_id, outcome), what=f"Run {run_id}: its end")
     return {}
 
 
-async def _settle(parts: Parts, run_id: str, outcome: Json) -> None:
-    async with parts.database.transaction() as tx:
-        claim = await parts.progress.claim(tx, run_id)
-        began = await parts.progress.start_step(tx, claim, StepName.SETTLE)
-        pull_request = outcome["pull_request"]
-        final = Outcome(
-            state=RunState(outcome["state"]),
-            reason=Reason(outcome["reason"]) if outcome["reason"] else None,
-            message=outcome["message"],
-            changed=outcome["changed"],
-            head_sha=outcome["head_sha"],
-            exit_code=outcome["exit_code"],
-            pull_request=PullRequest(**pull_request) if pull_request else None,
-        )
-        await parts.progress.end_step(tx, claim, StepName.SETTLE, StepState.SUCCEEDED, (now() - began).total_seconds())
-        await parts.progress.settle(tx, claim, final)
+async def _settle(parts: Parts, run_id: str, outcome: Json, tx: Transaction) -> None:
+    began = time.monotonic()
+    claim = await parts.progress.claim(tx, run_id)
+    await parts.progress.start_step(tx, claim, StepName.SETTLE)
+    pull_request = outcome["pull_request"]
+    final = Outcome(
+        state=RunState(outcome["state"]),
+        reason=Reason(outcome["reason"]) if outcome["reason"] else None,
+        message=outcome["message"],
+        changed=outcome["changed"],
+        head_sha=outcome["head_sha"],
+        exit_code=outcome["exit_code"],
+        pull_request=PullRequest(**pull_request) if pull_request else None,
+    )
+    await parts.progress.end_step(tx, claim, StepName.SETTLE, StepState.SUCCEEDED, time.monotonic() - began)
+    await parts.progress.settle(tx, claim, final)

@@ -22,6 +22,14 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 30_000  # how long SQLite waits for another writer
 
+# What a database raises that is locked for long, restarted, unreachable or out of room: the same may work later.
+PASSING_ERRORS: tuple[type[Exception], ...] = (
+    sa.exc.OperationalError,
+    sa.exc.InterfaceError,
+    sa.exc.TimeoutError,  # no connection of the pool is free
+    OSError,
+)
+
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
     """A moment: aware, in UTC, on both databases (SQLite's own type drops the zone)."""

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from gitward.errors import Reason, RunFailure
 from gitward.jobs.attempt import MAX_LOSSES, Attempt
 from gitward.jobs.parts import Parts
-from gitward.sessions.model import Instruction, Owner, StepName
+from gitward.sessions.model import EventType, Instruction, Owner, StepName
 from gitward.sessions.progress import AttemptLost, Progress
 from gitward.sessions.service import NewSession
+from gitward.store.database import Database, Transaction
 from tests_support import Backend
+
+
+class RefusingDatabase:
+    """A database that is locked for the first so many uses."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.refusals = 0
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        self._refuse()
+        async with self._database.transaction() as tx:
+            yield tx
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Transaction]:
+        self._refuse()
+        async with self._database.snapshot() as tx:
+            yield tx
+
+    def _refuse(self) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise OperationalError("SELECT", {}, Exception("database is locked"))
 
 
 def parts_of(backend: Backend, worker: str) -> Parts:
@@ -64,3 +94,46 @@ async def test_a_step_that_fails_is_in_the_log(
         async with attempt.step(StepName.EXECUTE):
             raise RunFailure(Reason.TASK_FAILED, "The command failed.")
     assert "execute failed in" in caplog.text
+
+
+async def refused_attempt(backend: Backend, owner: Owner, *, refusals: int) -> tuple[Attempt, RefusingDatabase, str]:
+    session = await backend.create(owner, instruction=Instruction(command="true"))
+    parts = parts_of(backend, "worker-1")
+    database = RefusingDatabase(backend.database)
+    parts.database = cast(Database, database)  # type: ignore[misc]  # a namespace, not the frozen value
+    attempt = await Attempt.begin(parts, session.runs[0].id)
+    database.refusals = refusals
+    return attempt, database, session.id
+
+
+async def test_a_look_for_a_cancel_that_fails_does_not_end_the_run(backend: Backend, alice: Owner) -> None:
+    attempt, database, session_id = await refused_attempt(backend, alice, refusals=1)
+    watch = asyncio.create_task(attempt.cancel_requested())
+    async with asyncio.timeout(10):
+        while database.refusals:
+            await asyncio.sleep(0)
+        assert not watch.done()
+        async with backend.database.transaction() as tx:
+            await backend.sessions.cancel(tx, alice, session_id)
+        await watch
+
+
+async def test_what_is_told_waits_for_a_database_that_refuses(backend: Backend, alice: Owner) -> None:
+    attempt, database, session_id = await refused_attempt(backend, alice, refusals=1)
+    async with attempt.step(StepName.EXECUTE):
+        database.refusals = 1
+        await attempt.notice("I waited")
+        database.refusals = 1
+    kinds = [event.type for event in await backend.events(session_id)]
+    assert kinds[-3:] == [EventType.STEP_STARTED, EventType.NOTICE, EventType.STEP_ENDED]
+
+
+async def test_waiting_for_the_database_can_be_cancelled(backend: Backend, alice: Owner) -> None:
+    attempt, database, _ = await refused_attempt(backend, alice, refusals=10_000)
+    telling = asyncio.create_task(attempt.notice("nobody hears this"))
+    async with asyncio.timeout(10):
+        while database.refusals == 10_000:
+            await asyncio.sleep(0)
+        telling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await telling

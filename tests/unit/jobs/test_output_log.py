@@ -27,7 +27,7 @@ class Listener:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def tell(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+    async def tell_now(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
         self.asked.set()
         await self.open.wait()
         if self.refusals:
