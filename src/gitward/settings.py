@@ -195,6 +195,17 @@ class Settings(BaseSettings):
         alias="GITWARD_RUN_TIMEOUT_SECONDS",
         description="Time limit of a run; a run may ask for less.",
     )
+    egress: str = Field(
+        "",
+        alias="GITWARD_EGRESS",
+        description="Other hosts that commands may reach: `packages` (the usual registries), `*.example.org:8443`, "
+        "`http://deb.debian.org`, separated by commas. Empty: none. See docs/egress.md.",
+    )
+    egress_private: str = Field(
+        "",
+        alias="GITWARD_EGRESS_PRIVATE",
+        description="Private networks in which those hosts may lie, such as `10.20.0.0/16`, separated by commas.",
+    )
     repos: str = Field(
         "",
         alias="GITWARD_REPOS",

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 _CLOCK_SLACK = datetime.timedelta(days=1)  # the sandbox's clock is the host's; a jump must not break a run
 
 
@@ -55,6 +58,11 @@ def issue(hosts: Iterable[str], *, expires_at: float) -> Certificates:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ),
     )
+
+
+def certificates_of(ca_file: str) -> bytes:
+    """The certificates of a PEM file, and nothing else that may stand there, such as a key."""
+    return b"\n" + b"\n".join(_CERTIFICATE.findall(Path(ca_file).read_bytes())) + b"\n"
 
 
 def _template(

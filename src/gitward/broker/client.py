@@ -11,19 +11,19 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
-from gitward.broker.authority import issue
+from gitward.broker.authority import certificates_of, issue
 from gitward.broker.child import BrokerError, Child
-from gitward.broker.config import BrokerConfig, BrokerEvent
+from gitward.broker.config import BrokerConfig, BrokerEvent, EgressConfig
 from gitward.broker.upstream import handover
 from gitward.grants import channel
 from gitward.grants.channel import ChannelClosed, Message
-from gitward.grants.endpoint import Address
+from gitward.grants.endpoint import Address, ports_of
 from gitward.grants.grant import Grant, new_run_credential
 from gitward.secrets import Secret
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Broker", "BrokerConfig", "BrokerError", "BrokerEvent", "OpenGrant"]
+__all__ = ["Broker", "BrokerConfig", "BrokerError", "BrokerEvent", "EgressConfig", "OpenGrant"]
 
 _REPLACE_SECONDS = 30.0  # how long a call waits for the replacement of a crashed process
 _PING_SECONDS = 30.0  # between two looks whether an idle process still answers
@@ -49,16 +49,20 @@ class OpenGrant:
         return self._broker.config.addresses
 
     @property
+    def proxy_port(self) -> int | None:
+        return self._broker.config.proxy_port
+
+    @property
     def ca_pem(self) -> bytes:
-        return self._certificates.ca_pem
+        return self._certificates.ca_pem + self._broker.extra_roots
 
     async def attach(self, listeners: Sequence[socket.socket]) -> str:
-        """Serves connections of these listening TCP sockets; their ports must be among those of `addresses`."""
+        """Serves connections of these listening TCP sockets; their ports must be among those of `ports_of`."""
         self._require_open()
-        known = {address.port for address in self.addresses}
+        known = ports_of(self)
         for listener in listeners:
             if listener.getsockname()[1] not in known:
-                raise ValueError(f"a listener on port {listener.getsockname()[1]}; expected {sorted(known)}")
+                raise ValueError(f"a listener on port {listener.getsockname()[1]}; expected {known}")
         name = str(next(self._names))
         # Our own copies: a replacement of the process gets them, whatever the caller does meanwhile.
         self._listeners[name] = tuple(listener.dup() for listener in listeners)
@@ -140,6 +144,7 @@ class Broker:
         """A process that does not answer a call within `answer_seconds` hangs, and is replaced like a crashed one."""
         self.config = config
         self.restarts = 0  # how often the process was replaced
+        self.extra_roots = b""  # certificates, PEM, that sandboxes need for other hosts; read at the start
         self._answer_seconds = answer_seconds
         self._grants: dict[str, OpenGrant] = {}
         self._child: Child | None = None
@@ -153,6 +158,8 @@ class Broker:
 
     async def start(self) -> None:
         """Starts the process and waits until it answers. Raises BrokerError."""
+        if self.config.ca_file and self.config.proxy_port:
+            self.extra_roots = await asyncio.to_thread(certificates_of, self.config.ca_file)
         self._child = await self._new_child()
         self._supervising = asyncio.create_task(self._supervise(), name="broker supervisor")
 

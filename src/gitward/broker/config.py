@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import itertools
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from gitward.grants.endpoint import Address
 
+PROXY_PORT = 3128  # what proxies usually have
 _DEFAULT_PORT = {"https": 443, "http": 80}
 _ENTERPRISE_API = "/api/v3"  # Enterprise Server: REST here, GraphQL at /api/graphql, git on the same host
+
+
+@dataclass(frozen=True, kw_only=True)
+class EgressConfig:
+    """Which other hosts are open. Without rules there is no way to any."""
+
+    rules: str = ""  # as GITWARD_EGRESS has them
+    private: tuple[str, ...] = ()  # networks whose addresses may be connected to although they are not public
+    # For tests and demonstrations, whose servers are on loopback; no setting leads here.
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # addresses of names, in place of a look-up
+    trusted: tuple[str, ...] = ()  # addresses that may be connected to whatever they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +36,7 @@ class BrokerConfig:
     upstream_api_url: str = ""  # where API requests really go; empty: api_url
     login_mode: bool = False  # True: the sandbox presents the token itself instead of the run credential
     ca_file: str | None = None  # PEM bundle that replaces the system's roots for the upstream side
+    egress: EgressConfig = EgressConfig()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "upstream_url", (self.upstream_url or self.server_url).rstrip("/"))
@@ -37,11 +52,28 @@ class BrokerConfig:
         return tuple(dict.fromkeys((address_of(self.server_url), address_of(self.api_url))))
 
     @property
+    def proxy_port(self) -> int | None:
+        """The port, inside, of the proxy to other hosts; None when none is open."""
+        if not self.egress.rules:
+            return None
+        taken = {address.port for address in self.addresses}
+        return next(port for port in itertools.count(PROXY_PORT) if port not in taken)
+
+    @property
+    def upstream_addresses(self) -> tuple[Address, ...]:
+        """Where the broker itself connects to."""
+        return tuple(dict.fromkeys((address_of(self.upstream_url), address_of(self.upstream_api_url))))
+
+    @property
     def upstream_graphql_url(self) -> str:
         return graphql_url(self.upstream_api_url)
 
     def to_message(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def of(cls, message: Mapping[str, Any]) -> BrokerConfig:
+        return cls(**{**message, "egress": EgressConfig(**message["egress"])})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,7 @@ def main() -> int:
     sock = socket.socket(fileno=0)
     message, fds = channel.receive(sock)
     channel.close_all(fds)
-    config = BrokerConfig(**message["config"])
+    config = BrokerConfig.of(message["config"])
     tls = _upstream_tls(config)  # read while we may still read everything
     harden()
     with contextlib.suppress(ChannelClosed):

@@ -9,6 +9,8 @@ import ssl
 from typing import Any
 
 from gitward.broker.config import BrokerConfig
+from gitward.broker.egress.door import EgressDoor, Hall
+from gitward.broker.egress.proxy import Proxy
 from gitward.broker.forward import Forwarder
 from gitward.broker.gate import Gate
 from gitward.broker.listener import Listener
@@ -24,12 +26,15 @@ from gitward.telemetry.logs import know_secrets
 class _Open:
     """One grant with its listeners."""
 
-    def __init__(self, gate: Gate, forwarder: Forwarder, reporter: Reporter, tls: ssl.SSLContext) -> None:
+    def __init__(
+        self, gate: Gate, forwarder: Forwarder, reporter: Reporter, tls: ssl.SSLContext, door: EgressDoor | None
+    ) -> None:
         self.gate = gate
         self._forwarder = forwarder
         self._reporter = reporter
         self._tls = tls
-        self._listeners: dict[str, list[Listener]] = {}
+        self._door = door
+        self._listeners: dict[str, list[Listener | Proxy]] = {}
 
     def attach(self, name: str, fds: list[int]) -> None:
         if name in self._listeners:
@@ -37,10 +42,14 @@ class _Open:
             return
         listeners = self._listeners[name] = []
         for fd in fds:
-            sock = socket.socket(fileno=fd)
-            handler = functools.partial(self.gate.handle, port=int(sock.getsockname()[1]))
-            listeners.append(Listener(sock, self._tls, handler, self.gate.malformed))
+            listeners.append(self._listener(socket.socket(fileno=fd)))
             listeners[-1].start()
+
+    def _listener(self, sock: socket.socket) -> Listener | Proxy:
+        port = int(sock.getsockname()[1])
+        if self._door is not None and self._door.port == port:
+            return self._door.proxy(sock)
+        return Listener(sock, self._tls, functools.partial(self.gate.handle, port=port), self.gate.malformed)
 
     async def detach(self, name: str) -> None:
         for listener in self._listeners.pop(name, ()):
@@ -62,6 +71,7 @@ class Service:
         self._upstream_tls = upstream_tls
         self._send = send
         self._open: dict[str, _Open] = {}
+        self._hall = Hall(config) if config.proxy_port is not None else None
 
     async def take(self, message: Message, fds: list[int]) -> None:
         """Does what one message says. Takes `fds` over. Raises ValueError or KeyError for what makes no sense."""
@@ -92,6 +102,8 @@ class Service:
             for opened in self._open.values():
                 group.create_task(opened.close())
         self._open.clear()
+        if self._hall is not None:
+            self._hall.close()
 
     def _open_grant(self, message: Message) -> None:
         grant = _grant(message["grant"])
@@ -109,7 +121,8 @@ class Service:
             reporter=reporter,
         )
         tls = server_context(message["leaf"], message["key"])
-        self._open[grant.run_id] = _Open(gate, forwarder, reporter, tls)
+        door = self._hall.door(grant, reporter) if self._hall is not None else None
+        self._open[grant.run_id] = _Open(gate, forwarder, reporter, tls, door)
         self._know()
 
     def _know(self) -> None:

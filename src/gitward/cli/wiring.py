@@ -24,6 +24,7 @@ from gitward.api.keys import load_or_make_key, public_key
 from gitward.api.oidc import Issuer, is_safe_url
 from gitward.api.services import Check, Services
 from gitward.broker import Broker, BrokerConfig
+from gitward.cli.egress import egress_config
 from gitward.engine.queue import DbosQueue
 from gitward.engine.worker import Worker, migrate_engine, new_executor_id
 from gitward.errors import SettingsError
@@ -62,6 +63,7 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
 
     :raises SettingsError: something that the settings name cannot be used.
     """
+    config = broker_config(settings)
     prepare_data_dir(settings.data_dir)
     async with contextlib.AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(_verifier(settings))
@@ -71,7 +73,7 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
         stack.push_async_callback(sandboxes.stop)
         guards = await sandboxes.probe()
         _check_limits(settings, guards)
-        broker = Broker(broker_config(settings))
+        broker = Broker(config)
         await broker.start()
         stack.push_async_callback(broker.stop)
         database = Database(settings.effective_database_url)
@@ -178,6 +180,7 @@ def prepare_data_dir(data_dir: Path) -> None:
 
 
 def broker_config(settings: Settings) -> BrokerConfig:
+    """:raises SettingsError: what the settings say of other hosts cannot be understood."""
     return BrokerConfig(
         server_url=settings.github_server_url,
         api_url=settings.github_api_url,
@@ -185,6 +188,7 @@ def broker_config(settings: Settings) -> BrokerConfig:
         upstream_api_url=settings.effective_upstream_api_url,
         login_mode=settings.credentials is Credentials.LOGIN,
         ca_file=str(settings.ssl_cert_file) if settings.ssl_cert_file else None,
+        egress=egress_config(settings),
     )
 
 

@@ -20,7 +20,7 @@ class Endpoint(Protocol):
     """An open grant's door. `Sandbox.open` takes one.
 
     A bubblewrap sandbox makes, for each command, listening sockets on 127.0.0.1 in the command's own network
-    namespace (one per distinct port of `addresses`), and hands them over by `attach`.
+    namespace (one for each of `ports_of`), and hands them over by `attach`.
     """
 
     @property
@@ -29,8 +29,13 @@ class Endpoint(Protocol):
         ...
 
     @property
+    def proxy_port(self) -> int | None:
+        """The port of an HTTP proxy to other hosts, beside those of `addresses`; None: there is none."""
+        ...
+
+    @property
     def ca_pem(self) -> bytes:
-        """The certificate, PEM, of the run's own CA; tools inside must trust it."""
+        """The certificates, PEM, that tools inside must trust beside the public ones: the run's own CA first."""
         ...
 
     async def attach(self, listeners: Sequence[socket.socket]) -> str:
@@ -43,3 +48,9 @@ class Endpoint(Protocol):
     async def detach(self, name: str) -> None:
         """Ends the listeners and their connections. Unknown names are ignored."""
         ...
+
+
+def ports_of(endpoint: Endpoint) -> tuple[int, ...]:
+    """The ports that a sandbox must listen on for an endpoint."""
+    proxy = () if endpoint.proxy_port is None else (endpoint.proxy_port,)
+    return tuple(sorted({*(address.port for address in endpoint.addresses), *proxy}))

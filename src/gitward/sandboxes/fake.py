@@ -39,10 +39,12 @@ class FakeEndpoint:
         *,
         hosts: Sequence[str] = ("github.com", "api.github.com"),
         port: int = 443,
+        proxy_port: int | None = None,
         respond: Respond = echo,
         content_type: str = "text/plain",
     ) -> None:
         self.addresses = tuple(Address(host=host, port=port) for host in hosts)
+        self.proxy_port = proxy_port
         self.requests: list[bytes] = []  # heads, in the order in which they came
         self._respond = respond
         self._content_type = content_type

@@ -37,6 +37,7 @@ class Plan:
     etc_bound: tuple[Path, ...] = ()  # host folders below /etc, seen at their own names
     limits: Limits
     tool_paths: tuple[Path, ...] = ()
+    proxy: Mapping[str, str] = field(default_factory=dict)  # variables that lead tools to the proxy, if there is one
     walls: frozenset[Wall] = field(default=ALL_WALLS)
 
     def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
@@ -51,7 +52,7 @@ class Plan:
             "LOGNAME": USER,
             "SHELL": "/bin/bash",
         }
-        return own | dict.fromkeys(CA_VARIABLES, CA_BUNDLE) | dict(extra)
+        return own | dict.fromkeys(CA_VARIABLES, CA_BUNDLE) | dict(self.proxy) | dict(extra)
 
     def options(self, *, cwd: str, env: Mapping[str, str]) -> tuple[str, ...]:
         """Bubblewrap's options, for `--args`."""

@@ -23,6 +23,7 @@ class NoEndpoint:
     """An endpoint that reaches nothing."""
 
     addresses: tuple[Address, ...] = ()
+    proxy_port = None
     ca_pem = b""
 
     async def attach(self, listeners: Sequence[socket.socket]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from gitward.grants.endpoint import Endpoint
+from gitward.grants.endpoint import Endpoint, ports_of
 from gitward.sandboxes import readiness
 from gitward.sandboxes.execution import Execution, Job
 from gitward.sandboxes.launch import Prepare, Start
@@ -99,7 +99,7 @@ class BubblewrapSandbox:
             uid=tenancy.uid,
             cgroup=None if tenancy.group is None else tenancy.group.entrance,
             network=Wall.NETWORK in walls,
-            ports=tuple(sorted({address.port for address in self._endpoint.addresses})),
+            ports=ports_of(self._endpoint),
             follows=Wall.FOLLOWS_PARENT in walls,
             forgets_keys=Wall.KEYS_FORGOTTEN in walls,
         )

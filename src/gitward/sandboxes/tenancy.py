@@ -10,6 +10,7 @@ from gitward.grants.endpoint import Endpoint
 from gitward.sandboxes import cgroups, claims, etc, trees, uids
 from gitward.sandboxes.plan import Plan
 from gitward.sandboxes.protocol import Limits, SandboxError
+from gitward.sandboxes.proxy import proxy_variables
 from gitward.sandboxes.walls import Wall
 
 
@@ -65,6 +66,7 @@ class Tenancy:
             etc_bound=bound,
             limits=limits,
             tool_paths=terms.tool_paths,
+            proxy=proxy_variables(endpoint),
             walls=terms.walls,
         )
 

@@ -40,7 +40,7 @@ def test_upstream_defaults_to_what_the_sandbox_sees() -> None:
         Address(host="github.com", port=443),
         Address(host="api.github.com", port=443),
     )
-    assert BrokerConfig(**config.to_message()) == config
+    assert BrokerConfig.of(config.to_message()) == config
 
 
 def test_enterprise_has_one_address() -> None:

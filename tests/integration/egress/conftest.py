@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from gitward.sandboxes.bubblewrap import BubblewrapEngine
+
+from .world import Company
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder that an unprivileged user can pass through, which pytest's are not for root's children."""
+    folder = Path("/tmp") / f"gitward-egress-{os.getpid()}-{os.urandom(4).hex()}"
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def company(folder: Path) -> Company:
+    return Company(folder)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine() -> AsyncIterator[BubblewrapEngine]:
+    engine = BubblewrapEngine(slots=2)
+    await engine.start()
+    yield engine
+    await engine.stop()

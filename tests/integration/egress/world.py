@@ -1,0 +1,177 @@
+"""A small Internet on loopback: servers with certificates of a company's own authority, and sandboxes beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from gitward.broker import Broker, BrokerConfig, BrokerEvent, EgressConfig, OpenGrant
+from gitward.grants.grant import Grant
+from gitward.sandboxes import Command, Limits, Sandbox, Stream
+from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.secrets import Secret
+
+LOOPBACK = ("127.0.0.1",)
+TOKEN = "ghp_" + "T0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT"
+
+
+class Company:
+    """An authority whose root the operator trusts, in `ca_file`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Company root")])
+        root = (
+            _certificate(self._name, self._name, self._key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.ca_file = folder / "company.pem"
+        self.ca_file.write_bytes(root.public_bytes(serialization.Encoding.PEM))
+
+    def context(self, *hosts: str) -> ssl.SSLContext:
+        """For a server of these names."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        leaf = (
+            _certificate(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])]), self._name, key.public_key())
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        pem = self._folder / f"{hosts[0]}.pem"
+        pem.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            + leaf.public_bytes(serialization.Encoding.PEM)
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        return context
+
+
+def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+    )
+
+
+@contextlib.asynccontextmanager
+async def serving(app: web.Application, tls: ssl.SSLContext | None) -> AsyncIterator[int]:
+    """The port on 127.0.0.1 that the application answers on."""
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+@dataclass
+class Told:
+    """What the broker told."""
+
+    events: list[BrokerEvent] = field(default_factory=list)
+    more: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __call__(self, event: BrokerEvent) -> None:
+        self.events.append(event)
+        self.more.set()
+
+    @property
+    def rules(self) -> list[str]:
+        return [event.data["rule"] for event in self.events if event.type == "policy.denied"]
+
+    async def denied(self, count: int) -> list[str]:
+        """The rules that refused something, once there are `count`."""
+        async with asyncio.timeout(20):
+            while len(self.rules) < count:
+                self.more.clear()
+                await self.more.wait()
+        return self.rules
+
+
+def config(rules: str, *, ca_file: Path, names: Mapping[str, tuple[str, ...]], **more: str) -> BrokerConfig:
+    """A broker that takes loopback for the Internet."""
+    return BrokerConfig(
+        server_url="https://github.com",
+        api_url="https://api.github.com",
+        upstream_url="http://127.0.0.1:9",
+        upstream_api_url="http://127.0.0.1:9",
+        ca_file=str(ca_file),
+        egress=EgressConfig(rules=rules, names=names, trusted=LOOPBACK),
+    )
+
+
+def new_grant(expires_at: float) -> Grant:
+    return Grant(run_id="run-1", repository="octo/demo", push_ref="refs/heads/gitward/abc", expires_at=expires_at)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a command in the sandbox ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Inside:
+    """A sandbox whose broker opens other hosts."""
+
+    def __init__(self, sandbox: Sandbox, opened: OpenGrant, told: Told) -> None:
+        self.sandbox = sandbox
+        self.opened = opened
+        self.told = told
+
+    async def run(self, *argv: str, **env: str) -> Outcome:
+        output: dict[Stream, bytearray] = {stream: bytearray() for stream in Stream}
+
+        async def keep(stream: Stream, piece: bytes) -> None:
+            output[stream] += piece
+
+        completed = await self.sandbox.run(Command(argv=argv, env=env, timeout_seconds=60), keep)
+        assert completed.exit_code is not None
+        out, err = (bytes(text).decode("utf-8", "replace") for text in output.values())
+        return Outcome(status=completed.exit_code, out=out, err=err)
+
+    async def bash(self, script: str, **env: str) -> Outcome:
+        return await self.run("/bin/bash", "-c", script, **env)
+
+
+@contextlib.asynccontextmanager
+async def sandboxed(
+    engine: BubblewrapEngine, folder: Path, broker_config: BrokerConfig, expires_at: float
+) -> AsyncIterator[Inside]:
+    """The real broker process and a real sandbox."""
+    broker = Broker(broker_config)
+    await broker.start()
+    told = Told()
+    try:
+        opened = await broker.open(new_grant(expires_at), Secret(TOKEN), told)
+        sandbox = await engine.open(name="run-1", workspace=folder / "run-1", endpoint=opened, limits=Limits())
+        try:
+            yield Inside(sandbox, opened, told)
+        finally:
+            await sandbox.close()
+    finally:
+        await broker.stop()
