@@ -14,8 +14,8 @@ from gitward.engine.queue import DbosQueue
 from gitward.engine.worker import migrate_engine
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import Owner
+from gitward.sessions.places import Places, RunLimits
 from gitward.sessions.service import SessionService
-from gitward.sessions.waiting import RunLimits
 from gitward.store.database import Database
 from gitward.store.migrate import migrate
 from gitward.store.notify import Notifier
@@ -60,12 +60,14 @@ async def backend(database: Database) -> AsyncIterator[Backend]:
     queue = DbosQueue(database)
     notifier = Notifier()
     journal = Journal(notifier)
+    places = Places(queue, RunLimits(total=100, per_user=50))
     yield Backend(
         database=database,
         notifier=notifier,
         journal=journal,
         queue=queue,
-        sessions=SessionService(queue=queue, journal=journal, limits=RunLimits(total=4, per_user=2)),
+        places=places,
+        sessions=SessionService(places=places, journal=journal),
     )
     await asyncio.to_thread(queue.close)
 

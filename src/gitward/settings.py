@@ -188,6 +188,13 @@ class Settings(BaseSettings):
     max_runs_per_user: int = Field(
         4, ge=1, le=1000, alias="GITWARD_MAX_RUNS_PER_USER", description="Runs of one user at the same time."
     )
+    max_runs_per_worker: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        alias="GITWARD_MAX_RUNS_PER_WORKER",
+        description="Runs of one worker at the same time; the same for all workers. Default: GITWARD_MAX_RUNS.",
+    )
     run_timeout_seconds: int = Field(
         3600,
         ge=1,
@@ -242,6 +249,11 @@ class Settings(BaseSettings):
     @property
     def effective_upstream_api_url(self) -> str:
         return self.upstream_api_url or self.github_api_url
+
+    @property
+    def slots(self) -> int:
+        """How many runs this worker takes at the same time."""
+        return min(self.max_runs, self.max_runs_per_worker or self.max_runs)
 
     @property
     def tool_paths(self) -> tuple[Path, ...]:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from gitward.engine.queue import DbosQueue
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import Event, Owner, RunState, Session
+from gitward.sessions.places import Places
 from gitward.sessions.progress import Outcome, Progress
 from gitward.sessions.service import NewSession, SessionService
 from gitward.store.database import Database
@@ -24,11 +25,12 @@ class Backend:
     notifier: Notifier
     journal: Journal
     queue: DbosQueue
+    places: Places
     sessions: SessionService
 
     def progress(self, worker: str = "worker-1") -> Progress:
         """What a worker of this name tells about runs."""
-        return Progress(queue=self.queue, journal=self.journal, worker=worker)
+        return Progress(places=self.places, journal=self.journal, worker=worker)
 
     async def create(self, owner: Owner, repo: str = "acme/widgets", **more: Any) -> Session:
         async with self.database.transaction() as tx:

@@ -270,7 +270,10 @@ class RunOut(_Answer):
     exit_code: int | None
     retry_of: str | None
     attempt: int
-    queued_because: str | None
+    queued_because: str | None = Field(description="Why a queued run waits.")
+    queue_place: int | None = Field(
+        description="Of a queued run: its place among its owner's waiting runs, or behind earlier runs of its session."
+    )
     output_truncated: bool
     created_at: datetime
     started_at: datetime | None

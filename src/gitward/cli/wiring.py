@@ -31,14 +31,15 @@ from gitward.errors import SettingsError
 from gitward.github.client import GitHub
 from gitward.github.credentials import TokenSource
 from gitward.jobs import login
+from gitward.jobs.chores import chores_of
 from gitward.jobs.parts import JobSettings, Parts
 from gitward.jobs.run_session import run_session
 from gitward.sandboxes import Guard, Limits
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.sessions.journal import Journal
+from gitward.sessions.places import Places, RunLimits
 from gitward.sessions.progress import Progress
 from gitward.sessions.service import SessionService
-from gitward.sessions.waiting import RunLimits
 from gitward.settings import Credentials, LimitsMode, MiB, Settings, TokenReader
 from gitward.store.database import Database
 from gitward.store.migrate import migrate
@@ -68,7 +69,7 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
     async with contextlib.AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(_verifier(settings))
         # The launcher forks, so it comes before anything that starts threads.
-        sandboxes = BubblewrapEngine(slots=settings.max_runs, tool_paths=settings.tool_paths)
+        sandboxes = BubblewrapEngine(slots=settings.slots, tool_paths=settings.tool_paths)
         await sandboxes.start()
         stack.push_async_callback(sandboxes.stop)
         guards = await sandboxes.probe()
@@ -84,12 +85,12 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
         stack.callback(queue.close)
         notifier = Notifier()
         journal = Journal(notifier)
+        limits = RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user)
+        places = Places(queue, limits)
         worker = Worker(
             database,
             executor_id=new_executor_id(),
-            max_runs=settings.max_runs,
-            max_runs_per_user=settings.max_runs_per_user,
-            slots=settings.max_runs,
+            slots=settings.slots,
         )
         github = GitHub(
             api_url=settings.effective_upstream_api_url,
@@ -100,7 +101,7 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
         parts = Parts(
             database=database,
             notifier=notifier,
-            progress=Progress(queue=queue, journal=journal, worker=worker.executor_id),
+            progress=Progress(places=places, journal=journal, worker=worker.executor_id),
             tokens=TokenSource(tokens),
             github=github,
             broker=broker,
@@ -112,15 +113,14 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
         stack.push_async_callback(_release, parts)
         await worker.start(partial(run_session, parts))
         stack.push_async_callback(worker.stop)
+        chores = chores_of(parts)
+        await chores.start()
+        stack.push_async_callback(chores.stop)
         stopping = asyncio.Event()
         services = Services(
             database=database,
             notifier=notifier,
-            sessions=SessionService(
-                queue=queue,
-                journal=journal,
-                limits=RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user),
-            ),
+            sessions=SessionService(places=places, journal=journal),
             verifier=verifier,
             checks=partial(_checks, database, guards),
             stopping=stopping,

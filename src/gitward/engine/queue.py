@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Protocol
 
 from dbos import DBOSClient, EnqueueOptions
@@ -17,19 +16,11 @@ JOB = "run_session"
 
 
 class Queue(Protocol):
-    """Where runs wait for a worker."""
+    """Where runs that have a place wait for a worker."""
 
-    async def enqueue(self, tx: Transaction, run_id: str, *, owner: str) -> None:
-        """Puts the run on the queue when `tx` commits; a run that is there already is left alone.
-
-        :param owner: any text that identifies the user; limits per user count by it.
-        """
+    async def enqueue(self, tx: Transaction, run_id: str) -> None:
+        """Puts the run on the queue when `tx` commits; a run that is there already is left alone."""
         ...
-
-
-def partition(owner: str) -> str:
-    """The queue's partition of an owner: a digest, because DBOS shows partition keys in its tables and logs."""
-    return hashlib.sha256(owner.encode()).hexdigest()[:32]
 
 
 class DbosQueue:
@@ -44,13 +35,12 @@ class DbosQueue:
             lazy=True,
         )
 
-    async def enqueue(self, tx: Transaction, run_id: str, *, owner: str) -> None:
+    async def enqueue(self, tx: Transaction, run_id: str) -> None:
         options: EnqueueOptions = {
             "workflow_name": JOB,
             "queue_name": QUEUE,
             "workflow_id": run_id,
             "app_version": APPLICATION_VERSION,
-            "queue_partition_key": partition(owner),
         }
         await tx.run_sync(lambda connection: self._client.enqueue_in_transaction(connection, options, run_id))
 

@@ -1,4 +1,4 @@
-"""DBOS Transact as the worker's motor: it dequeues runs, checkpoints steps and keeps limits.
+"""DBOS Transact as the worker's motor: it dequeues runs and checkpoints steps.
 
 DBOS is one per process, so is this class. Coroutines run on the loop that called `start`.
 """
@@ -38,14 +38,11 @@ def new_executor_id() -> str:
 class Worker:
     """Executes runs until it is stopped."""
 
-    def __init__(
-        self, database: Database, *, executor_id: str, max_runs: int, max_runs_per_user: int, slots: int
-    ) -> None:
+    def __init__(self, database: Database, *, executor_id: str, slots: int) -> None:
         self._database = database
         self.executor_id = executor_id
-        self._max_runs = max_runs
-        self._max_runs_per_user = max_runs_per_user
         self._slots = slots
+        self._free = asyncio.Semaphore(slots)
         self._lock = WorkerLock(database)
         self._running: set[asyncio.Task[Any]] = set()
         self._stopping = False
@@ -75,7 +72,10 @@ class Worker:
             raise
 
     def _declare_queue(self) -> None:
-        """Before the launch, because DBOS looks for new queues only once a second."""
+        """Before the launch, because DBOS looks for new queues only once a second.
+
+        The limits of all workers together are kept before a run comes here (sessions.places).
+        """
         client = DBOSClient(
             system_database_url=self._database.sync_url,
             serializer=JsonSerializer(),
@@ -83,9 +83,7 @@ class Worker:
         )
         client.register_queue(
             QUEUE,
-            global_concurrency=self._max_runs,
-            partition_concurrency=min(self._max_runs_per_user, self._max_runs),
-            worker_concurrency=min(self._slots, self._max_runs),
+            worker_concurrency=self._slots,
             polling_interval_sec=POLLING_SECONDS,
         )
         client.destroy()
@@ -98,7 +96,8 @@ class Worker:
             assert task is not None
             self._running.add(task)
             try:
-                await job(run_id)
+                async with self._free:  # DBOS has one number for all workers, of whichever started last
+                    await job(run_id)
             finally:
                 self._running.discard(task)
 

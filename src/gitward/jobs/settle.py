@@ -1,4 +1,4 @@
-"""Step `settle`: the final state, its event, and the session's next run, in one transaction."""
+"""Step `settle`: the final state and its event; in the same transaction the place goes to the next run."""
 
 from __future__ import annotations
 

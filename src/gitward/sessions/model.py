@@ -150,6 +150,7 @@ class Run:
     pull_request: PullRequest | None
     steps: tuple[Step, ...] = ()
     queued_because: str | None = None  # why a queued run waits
+    queue_place: int | None = None  # among its owner's waiting runs, or behind an earlier one in its session; 1: next
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gitward.engine.queue import Queue
 from gitward.errors import GitwardError, Reason
 from gitward.sessions import queries
 from gitward.sessions.journal import Entry, Journal
@@ -24,6 +23,7 @@ from gitward.sessions.model import (
     StepState,
     now,
 )
+from gitward.sessions.places import Places
 from gitward.sessions.rows import run_from_row, session_from_row
 from gitward.store import schema
 from gitward.store.database import Transaction
@@ -63,8 +63,8 @@ class Outcome:
 class Progress:
     """The job's way to tell what happens."""
 
-    def __init__(self, *, queue: Queue, journal: Journal, worker: str) -> None:
-        self._queue = queue
+    def __init__(self, *, places: Places, journal: Journal, worker: str) -> None:
+        self.places = places
         self._journal = journal
         self._worker = worker
 
@@ -157,7 +157,7 @@ class Progress:
             await self._journal.append(tx, claim.session.id, now(), entry)
 
     async def settle(self, tx: Transaction, claim: Claim, outcome: Outcome) -> None:
-        """The final state and its event; in the same transaction the session's next run goes on the queue."""
+        """The final state and its event; in the same transaction the run's place goes to the next one in turn."""
         await self.guard(tx, claim)
         at = now()
         opened = outcome.pull_request or claim.run.pull_request
@@ -174,9 +174,10 @@ class Progress:
         await tx.execute(update.values(**values, ended_at=at, worker=None))
         await queries.refresh_session_state(tx, claim.session.id)
         await self._journal.append(tx, claim.session.id, at, (EventType.RUN_ENDED, claim.run.id, values))
-        waiting = await queries.unfinished_runs(tx, claim.session.id)
-        if waiting:
-            await self._queue.enqueue(tx, waiting[0].id, owner=queries.owner_key(claim.session.owner))
+        follow_ups = await queries.unfinished_runs(tx, claim.session.id)
+        await self.places.leave(tx, claim.run.id)
+        if follow_ups:
+            await self.places.enter(tx, follow_ups[0].id, claim.session.owner)
 
 
 async def _locked_run(tx: Transaction, run_id: str) -> sa.Row[Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -49,11 +50,6 @@ class SessionFilter:
 class Page:
     items: tuple[Session, ...]
     next: str | None  # the cursor of the next page
-
-
-def owner_key(owner: Owner) -> str:
-    """One text for one owner; the separator cannot be part of a JWT's issuer (a URL) or of our own."""
-    return f"{owner.issuer}\n{owner.subject}"
 
 
 async def insert_session(tx: Transaction, session: Session) -> None:
@@ -147,7 +143,6 @@ def new_run(
         started_at=None,
         ended_at=None,
         pull_request=None,
-        queued_because=WAITING,
     )
 
 
@@ -192,9 +187,10 @@ async def unfinished_runs(tx: Transaction, session_id: str) -> Sequence[Run]:
     return [run_from_row(row) for row in await tx.execute(query.order_by(_runs.c.number))]
 
 
-async def has_unfinished_run(tx: Transaction, session_id: str) -> bool:
-    query = sa.select(_runs.c.id).where(_runs.c.session_id == session_id, _runs.c.state.not_in(FINAL_STATES))
-    return (await tx.execute(query.limit(1))).first() is not None
+async def count_unfinished_runs(tx: Transaction, session_id: str) -> int:
+    query = sa.select(sa.func.count()).select_from(_runs)
+    query = query.where(_runs.c.session_id == session_id, _runs.c.state.not_in(FINAL_STATES))
+    return int((await tx.execute(query)).scalar_one())
 
 
 async def cancel_queued_run(tx: Transaction, run_id: str, at: datetime) -> None:
@@ -235,16 +231,23 @@ async def _runs_by_session(
     for row in await tx.execute(step_query.order_by(_steps.c.position)):
         steps.setdefault(row.run_id, []).append(step_from_row(row))
     runs: dict[str, list[Run]] = {}
-    unfinished: set[str] = set()
+    unfinished: Counter[str] = Counter()
     for row in rows:
         run = run_from_row(row, steps.get(row.id, ()))
         if run.state is RunState.QUEUED:
-            run = replace(run, queued_because=EARLIER_RUN if run.session_id in unfinished else WAITING)
+            run = queued_behind(run, unfinished[run.session_id])
         if not run.state.is_final:
-            unfinished.add(run.session_id)
+            unfinished[run.session_id] += 1
         if run_id is None or run.id == run_id:
             runs.setdefault(run.session_id, []).append(run)
     return runs
+
+
+def queued_behind(run: Run, earlier: int) -> Run:
+    """A queued run, told where it stands in its session; of the first one `waiting.explain` knows more."""
+    if not earlier:
+        return replace(run, queued_because=WAITING)
+    return replace(run, queued_because=EARLIER_RUN, queue_place=earlier)
 
 
 async def list_sessions(tx: Transaction, owner: Owner, wanted: SessionFilter) -> Page:

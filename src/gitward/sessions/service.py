@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
-from gitward.engine.queue import Queue
 from gitward.errors import Conflict, NotFound
 from gitward.sessions import queries
 from gitward.sessions.journal import Entry, Journal
@@ -22,8 +21,9 @@ from gitward.sessions.model import (
     new_id,
     now,
 )
+from gitward.sessions.places import Places
 from gitward.sessions.queries import Page, SessionFilter
-from gitward.sessions.waiting import RunLimits, explain
+from gitward.sessions.waiting import explain
 from gitward.store.database import Transaction
 from gitward.telemetry.redaction import Redactor
 
@@ -57,10 +57,9 @@ class SessionChange:
 class SessionService:
     """Sessions and runs as their owner sees them."""
 
-    def __init__(self, *, queue: Queue, journal: Journal, limits: RunLimits) -> None:
-        self._queue = queue
+    def __init__(self, *, places: Places, journal: Journal) -> None:
+        self._places = places
         self._journal = journal
-        self._limits = limits
 
     async def create_session(self, tx: Transaction, owner: Owner, new: NewSession) -> Session:
         """Writes session, first run, events and job in `tx`.
@@ -134,20 +133,20 @@ class SessionService:
         before: Sequence[Entry] = (),
     ) -> Run:
         run = queries.new_run(session, instruction, run_id=new_id("run"), number=number, at=at, retry_of=retry_of)
-        is_head = not await queries.has_unfinished_run(tx, session.id)
+        earlier = await queries.count_unfinished_runs(tx, session.id)
         await queries.insert_run(tx, run)
         queued: Entry = (EventType.RUN_QUEUED, run.id, {"number": number, "retry_of": retry_of})
         await self._journal.append(tx, session.id, at, *before, queued)
-        if not is_head:  # of one session only the head is on the queue; settling it enqueues the next
-            return replace(run, queued_because=queries.EARLIER_RUN)
-        await self._queue.enqueue(tx, run.id, owner=queries.owner_key(session.owner))
-        return run
+        if not earlier:  # of one session only the head waits for a place; when it settles, the next one does
+            await self._places.enter(tx, run.id, session.owner)
+        return (await self._explain(tx, session.owner, (queries.queued_behind(run, earlier),)))[0]
 
     async def cancel(self, tx: Transaction, owner: Owner, session_id: str) -> Session:
         """Ends what is queued at once and asks what is running to end. Of ended runs it changes nothing."""
         await self._own(tx, owner, session_id, lock=True)
         at = now()
-        for run in await queries.unfinished_runs(tx, session_id):
+        unfinished = await queries.unfinished_runs(tx, session_id)
+        for run in unfinished:
             if run.state is RunState.QUEUED:
                 await queries.cancel_queued_run(tx, run.id, at)
                 ended = {"state": RunState.CANCELLED, "reason": None, "message": queries.CANCELLED_EARLY}
@@ -155,12 +154,15 @@ class SessionService:
             elif run.state is RunState.RUNNING:
                 await queries.ask_to_cancel(tx, run.id, at)
                 await self._journal.append(tx, session_id, at, (EventType.RUN_CANCELLING, run.id, {}))
+        queued = [run.id for run in unfinished if run.state is RunState.QUEUED]
+        if queued:
+            await self._places.leave(tx, *queued)
         return await self.get_session(tx, owner, session_id)
 
     async def change(self, tx: Transaction, owner: Owner, session_id: str, change: SessionChange) -> Session:
         """:raises Conflict: an active session cannot be archived."""
         session = await self._own(tx, owner, session_id, lock=True)
-        if change.archived and await queries.has_unfinished_run(tx, session_id):
+        if change.archived and await queries.count_unfinished_runs(tx, session_id):
             raise Conflict("The session has runs that are not finished; cancel them before you archive it.")
         values = {name: value for name, value in asdict(change).items() if value is not None}
         changed = {name: value for name, value in values.items() if getattr(session, name) != value}
@@ -172,7 +174,7 @@ class SessionService:
     async def get_session(self, tx: Transaction, owner: Owner, session_id: str) -> Session:
         """:raises NotFound: there is none, or it is another owner's."""
         session = await self._own(tx, owner, session_id)
-        runs = await explain(tx, owner, self._limits, await queries.runs_of(tx, session_id))
+        runs = await self._explain(tx, owner, await queries.runs_of(tx, session_id))
         return replace(session, runs=runs)
 
     async def get_run(self, tx: Transaction, owner: Owner, session_id: str, run_id: str) -> Run:
@@ -181,13 +183,17 @@ class SessionService:
         runs = await queries.runs_of(tx, session_id, run_id=run_id)
         if not runs:
             raise NotFound("This session has no such run.")
-        return (await explain(tx, owner, self._limits, runs))[0]
+        return (await self._explain(tx, owner, runs))[0]
 
     async def list_sessions(self, tx: Transaction, owner: Owner, wanted: SessionFilter) -> Page:
         """The owner's sessions, newest first."""
         page = await queries.list_sessions(tx, owner, wanted)
-        items = [replace(each, runs=await explain(tx, owner, self._limits, each.runs)) for each in page.items]
+        runs = {run.id: run for run in await self._explain(tx, owner, [r for each in page.items for r in each.runs])}
+        items = [replace(each, runs=tuple(runs[run.id] for run in each.runs)) for each in page.items]
         return replace(page, items=tuple(items))
+
+    async def _explain(self, tx: Transaction, owner: Owner, runs: Sequence[Run]) -> tuple[Run, ...]:
+        return await explain(tx, owner, self._places.limits, runs)
 
     async def events(
         self,

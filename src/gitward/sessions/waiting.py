@@ -1,51 +1,76 @@
-"""Why a queued run waits: its session's order, its owner's limit, the limit of all, or only a moment."""
+"""Why a queued run waits, and at which place: its session's order, its owner's limit, the limit of all, or a moment.
+
+Places are counted among the owner's own runs. Users get their turns one after the other, so how many runs others have
+waiting says little about when this one begins, and is nobody's business.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from gitward.sessions.model import ACTIVE_STATES, Owner, Run
+from gitward.sessions.model import Owner, Run, RunState
+from gitward.sessions.places import HAS_PLACE, WAITS, RunLimits, owner_digest
 from gitward.sessions.queries import WAITING
 from gitward.store import schema
 from gitward.store.database import Transaction
 
-_sessions, _runs = schema.sessions, schema.runs
+_runs, _tickets = schema.runs, schema.tickets
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunLimits:
-    """How many runs may be in progress at the same time."""
+class _Places:
+    """Where an owner's runs stand."""
 
-    total: int
-    per_user: int
+    admitted: tuple[str, ...]  # have a place, and wait for a worker only
+    waiting: Mapping[str, int]  # 1: the next of this owner's to get a place
+    own: int  # places that the owner has
+    total: int  # places that all have
 
 
 async def explain(tx: Transaction, owner: Owner, limits: RunLimits, runs: Iterable[Run]) -> tuple[Run, ...]:
-    """The owner's runs, each queued one with the reason why it waits.
+    """The owner's runs, each queued one with the reason why it waits and its place.
 
     The reasons tell how many runs others have only as far as the limit of all is reached.
     """
     runs = tuple(runs)
-    if not any(run.queued_because == WAITING for run in runs):
+    heads = [run.id for run in runs if run.queued_because == WAITING]
+    if not heads:
         return runs
-    reason = await _reason(tx, owner, limits)
-    return tuple(replace(run, queued_because=reason) if run.queued_because == WAITING else run for run in runs)
+    places = await _look(tx, owner_digest(owner), heads)
+    return tuple(_explained(run, places, limits) if run.queued_because == WAITING else run for run in runs)
 
 
-async def _reason(tx: Transaction, owner: Owner, limits: RunLimits) -> str:
-    mine = sa.and_(_sessions.c.issuer == owner.issuer, _sessions.c.subject == owner.subject)
-    query = (
-        sa.select(sa.func.count().label("total"), sa.func.count(sa.case((mine, 1))).label("own"))
-        .select_from(_runs.join(_sessions, _runs.c.session_id == _sessions.c.id))
-        .where(_runs.c.state.in_(ACTIVE_STATES))
+def _explained(run: Run, places: _Places, limits: RunLimits) -> Run:
+    if run.id not in places.waiting:
+        place = places.admitted.index(run.id) + 1 if run.id in places.admitted else 1
+        return replace(run, queued_because=WAITING, queue_place=place)
+    place = len(places.admitted) + places.waiting[run.id]
+    which = f"place {place} among your waiting runs."
+    if places.own >= limits.per_user:
+        runs = f"{places.own} run{'s' if places.own > 1 else ''}"
+        reason = f"You have {runs} in progress, as many as one user may have at the same time; {which}"
+    elif places.total >= limits.total:
+        reason = f"All {limits.total} places for runs are taken; {which}"
+    else:
+        reason = f"Waiting for its turn; {which}"
+    return replace(run, queued_because=reason, queue_place=place)
+
+
+async def _look(tx: Transaction, owner: str, run_ids: list[str]) -> _Places:
+    mine = _tickets.c.owner == owner
+    taken = sa.select(sa.func.count().label("total"), sa.func.count(sa.case((mine, 1))).label("own"))
+    row = (await tx.execute(taken.select_from(_tickets).where(HAS_PLACE))).one()
+    admitted = sa.select(_tickets.c.run_id).join(_runs, _runs.c.id == _tickets.c.run_id)
+    admitted = admitted.where(mine, HAS_PLACE, _runs.c.state == RunState.QUEUED).order_by(_tickets.c.number)
+    place = sa.func.row_number().over(order_by=_tickets.c.number).label("place")
+    line = sa.select(_tickets.c.run_id, place).where(mine, WAITS).subquery("line")
+    waiting = sa.select(line.c.run_id, line.c.place).where(line.c.run_id.in_(run_ids))
+    return _Places(
+        admitted=tuple((await tx.execute(admitted)).scalars()),
+        waiting={each.run_id: each.place for each in await tx.execute(waiting)},
+        own=row.own,
+        total=row.total,
     )
-    row = (await tx.execute(query)).one()
-    total, own = int(row.total), int(row.own)
-    if own >= limits.per_user:
-        return f"You have {own} runs in progress, as many as one user may have at the same time."
-    if total >= limits.total:
-        return f"All {limits.total} places for runs are taken."
-    return WAITING

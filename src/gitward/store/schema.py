@@ -99,6 +99,24 @@ artifacts = sa.Table(
     sa.Column("content", sa.LargeBinary, nullable=False),
 )
 
+tickets = sa.Table(
+    "tickets",  # of runs that may begin as far as their session goes, until they have ended
+    metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),  # in order of arrival
+    sa.Column("run_id", sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, unique=True),
+    sa.Column("owner", sa.String(32), nullable=False),  # a digest of issuer and subject
+    sa.Column("has_place", sa.Boolean, nullable=False),  # false: waits for one of the places
+    sa.Column("waiting_since", UtcDateTime, nullable=False),
+    sa.Index(None, "has_place", "owner", "number"),
+)
+
+turns = sa.Table(
+    "turns",
+    metadata,
+    sa.Column("owner", sa.String(32), primary_key=True),
+    sa.Column("turn", sa.BigInteger, nullable=False, index=True),  # the higher, the later the owner was served
+)
+
 idempotency_keys = sa.Table(
     "idempotency_keys",
     metadata,

@@ -18,7 +18,16 @@ SESSION = {
 }
 RUN = {
     *("id", "session_id", "number", "state", "reason", "message", "instruction", "changed", "head_sha", "exit_code"),
-    *("retry_of", "attempt", "queued_because", "output_truncated", "created_at", "started_at", "ended_at"),
+    *(
+        "retry_of",
+        "attempt",
+        "queued_because",
+        "queue_place",
+        "output_truncated",
+        "created_at",
+        "started_at",
+        "ended_at",
+    ),
     *("pull_request", "steps"),
 }
 Json = dict[str, Any]

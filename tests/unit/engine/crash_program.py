@@ -33,7 +33,7 @@ async def main(url: str, notes: Path, mode: str) -> None:
         ended.set()
 
     database = Database(url)
-    worker = Worker(database, executor_id=new_executor_id(), max_runs=1, max_runs_per_user=1, slots=1)
+    worker = Worker(database, executor_id=new_executor_id(), slots=1)
     await worker.start(job)
     await ended.wait()
     await worker.stop()

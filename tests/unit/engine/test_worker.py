@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from gitward.engine.queue import DbosQueue
 from gitward.engine.takeover import WorkerLock
@@ -34,9 +35,8 @@ async def queue(database: Database) -> AsyncIterator[DbosQueue]:
 
 
 @asynccontextmanager
-async def working(database: Database, job: Job, **limits: int) -> AsyncIterator[Worker]:
-    limits = {"max_runs": 4, "max_runs_per_user": 4, "slots": 4, **limits}
-    worker = Worker(database, executor_id=new_executor_id(), **limits)
+async def working(database: Database, job: Job, slots: int = 4) -> AsyncIterator[Worker]:
+    worker = Worker(database, executor_id=new_executor_id(), slots=slots)
     await worker.start(job)
     try:
         async with asyncio.timeout(60):
@@ -45,10 +45,10 @@ async def working(database: Database, job: Job, **limits: int) -> AsyncIterator[
         await worker.stop()
 
 
-async def enqueue(database: Database, queue: DbosQueue, *run_ids: str, owner: str = "alice") -> None:
+async def enqueue(database: Database, queue: DbosQueue, *run_ids: str) -> None:
     async with database.transaction() as tx:
         for run_id in run_ids:
-            await queue.enqueue(tx, run_id, owner=owner)
+            await queue.enqueue(tx, run_id)
 
 
 def look(database: Database, query: str) -> list[tuple[Any, ...]]:
@@ -97,34 +97,34 @@ async def test_a_run_that_is_queued_twice_runs_once(database: Database, queue: D
     assert sorted(ended.runs) == ["one", "two"]
 
 
-async def test_the_limits_hold_in_all_and_for_each_user(database: Database, queue: DbosQueue) -> None:
-    """Alice has more than her share queued before Bob comes; three places, two for each."""
+async def test_a_worker_takes_no_more_than_it_has_slots(database: Database, queue: DbosQueue) -> None:
+    """Also when another worker, which started later, has more."""
     running: Counter[str] = Counter()
-    most: Counter[str] = Counter()
+    most = 0
     full, go = asyncio.Event(), asyncio.Event()
-    ended = Ended(*(f"alice-{number}" for number in range(5)), "bob-0", "bob-1")
+    runs = [f"run-{number}" for number in range(6)]
+    ended = Ended(*runs)
 
     async def job(run_id: str) -> None:
-        owner = run_id.partition("-")[0]
-        running[owner] += 1
-        for who in ("alice", "bob"):
-            most[who] = max(most[who], running[who])
-        most["all"] = max(most["all"], running.total())
-        if running.total() == 3:
+        nonlocal most
+        running["all"] += 1
+        most = max(most, running["all"])
+        if most == 2:
             full.set()
         await go.wait()
-        running[owner] -= 1
+        running["all"] -= 1
         ended.add(run_id)
 
-    await enqueue(database, queue, *(f"alice-{number}" for number in range(5)))
-    await enqueue(database, queue, "bob-0", "bob-1", owner="bob")
-    async with working(database, job, max_runs=3, max_runs_per_user=2, slots=3):
+    async with working(database, job, slots=2):
+        async with database.transaction() as tx:
+            await tx.execute(sa.text("UPDATE queues SET worker_concurrency = 4"))
+        await enqueue(database, queue, *runs)
         await full.wait()
+        while look(database, "SELECT count(*) FROM workflow_status WHERE status = 'PENDING'") != [(4,)]:
+            await asyncio.sleep(0.05)
         go.set()
         await ended.all.wait()
-    assert most["all"] == 3
-    assert most["alice"] <= 2
-    assert most["bob"] <= 2
+    assert most == 2
 
 
 async def test_a_worker_that_stops_leaves_its_runs_to_the_next(database: Database, queue: DbosQueue) -> None:
@@ -195,7 +195,7 @@ async def test_a_second_worker_on_the_same_sqlite_is_refused(database: Database)
         pass
 
     async with working(database, job):
-        other = Worker(database, executor_id=new_executor_id(), max_runs=1, max_runs_per_user=1, slots=1)
+        other = Worker(database, executor_id=new_executor_id(), slots=1)
         with pytest.raises(SettingsError) as raised:
             await other.start(job)
     assert str(raised.value) == (
@@ -225,7 +225,7 @@ async def test_a_start_that_fails_gives_the_lock_back(tmp_path: Path) -> None:
     async def job(_run_id: str) -> None:
         pass
 
-    worker = Worker(broken, executor_id=new_executor_id(), max_runs=1, max_runs_per_user=1, slots=1)
+    worker = Worker(broken, executor_id=new_executor_id(), slots=1)
     with pytest.raises(Exception, match="not a database"):
         await worker.start(job)
     lock = WorkerLock(broken)
@@ -235,7 +235,7 @@ async def test_a_start_that_fails_gives_the_lock_back(tmp_path: Path) -> None:
 
 
 async def test_what_a_step_raises_is_stored_without_its_text(database: Database, queue: DbosQueue) -> None:
-    """And what steps take and return is stored as JSON, with owners as digests."""
+    """And what steps take and return is stored as JSON."""
     seen: list[str] = []
     done = asyncio.Event()
 
@@ -255,7 +255,7 @@ async def test_what_a_step_raises_is_stored_without_its_text(database: Database,
         raise RuntimeError(CANARY)
 
     async with working(database, job):
-        await enqueue(database, queue, "run-1", owner=f"alice {CANARY}")
+        await enqueue(database, queue, "run-1")
         await done.wait()
     assert seen == [f"{CANARY} [1, 2]"]
     outputs = look(database, "SELECT function_name, output, error, serialization FROM operation_outputs")
@@ -263,8 +263,6 @@ async def test_what_a_step_raises_is_stored_without_its_text(database: Database,
         ("fail", None, '{"$error":"RuntimeError"}', "gitward_json"),
         ("fine", "[1,2]", None, "gitward_json"),
     ]
-    [(key,)] = look(database, "SELECT queue_partition_key FROM workflow_status")
-    assert len(key) == 32
     for file in Path(str(database.url.database)).parent.glob("gitward.db*"):
         assert CANARY.encode() not in file.read_bytes()
 

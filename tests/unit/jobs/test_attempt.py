@@ -48,7 +48,7 @@ class RefusingDatabase:
 
 def parts_of(backend: Backend, worker: str) -> Parts:
     """As much of the parts as an attempt needs to begin."""
-    progress = Progress(queue=backend.queue, journal=backend.journal, worker=worker)
+    progress = Progress(places=backend.places, journal=backend.journal, worker=worker)
     return cast(Parts, SimpleNamespace(database=backend.database, notifier=backend.notifier, progress=progress))
 
 

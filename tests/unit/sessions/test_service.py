@@ -123,6 +123,7 @@ class TestRuns:
         assert [run.queued_because for run in stored.runs[1:]] == [
             "An earlier run of this session has not ended yet."
         ] * 3
+        assert [run.queue_place for run in stored.runs] == [1, 1, 2, 3]
 
     async def test_each_end_puts_the_next_one_on_the_queue(self, backend: Backend, alice: Owner) -> None:
         session = await backend.create(alice)

@@ -1,0 +1,66 @@
+"""What a worker does beside its runs, again and again, each at its own pace."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from gitward.jobs.parts import Parts
+
+log = logging.getLogger(__name__)
+
+FILL_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chore:
+    name: str
+    every: float  # seconds between the end of one time and the beginning of the next
+    do: Callable[[], Awaitable[object]]
+
+
+class Chores:
+    """Does chores until it is stopped; one that fails is logged, and tried again at its next time."""
+
+    def __init__(self, *chores: Chore) -> None:
+        self._chores = chores
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self._tasks = [asyncio.create_task(_repeat(chore), name=f"chore {chore.name}") for chore in self._chores]
+
+    async def stop(self) -> None:
+        """A chore that is under way is cancelled and awaited."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _repeat(chore: Chore) -> None:
+    failed = False
+    while True:
+        try:
+            await chore.do()
+            failed = False
+        except Exception as error:  # the edge of a chore: the next time may find the database back
+            if not failed:
+                log.exception("Could not %s (%s); it is tried again", chore.name, type(error).__name__)
+            failed = True
+        await asyncio.sleep(chore.every)
+
+
+async def fill_places(parts: Parts) -> None:
+    """Gives free places to waiting runs, should there be both."""
+    async with parts.database.snapshot() as tx:
+        if not await parts.progress.places.has_work(tx):
+            return
+    async with parts.database.transaction() as tx:
+        given = await parts.progress.places.fill(tx)
+    log.info("%d place(s) for runs were free, and are given away", given)
+
+
+def chores_of(parts: Parts) -> Chores:
+    """Those of a worker."""
+    return Chores(Chore(name="give free places to runs", every=FILL_SECONDS, do=lambda: fill_places(parts)))

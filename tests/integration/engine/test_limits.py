@@ -1,0 +1,98 @@
+"""The limits hold exactly under load, each session's runs stay in their order, and a kill changes neither."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import sqlalchemy as sa
+
+import load
+from gitward.sessions.model import Instruction, Owner, RunState
+from gitward.sessions.places import Places, RunLimits
+from gitward.sessions.service import NewSession, SessionService
+from gitward.store import schema
+from load import active_now, most_at_once
+from tests_support import Backend
+
+PROGRAM = Path(load.__file__)
+TOTAL, PER_USER, SLOTS = 12, 3, 12
+USERS, SESSIONS, RUNS = 6, 11, 3  # 198 runs
+
+
+@asynccontextmanager
+async def worker(backend: Backend, seconds: float) -> AsyncIterator[asyncio.subprocess.Process]:
+    url = backend.database.url.set(drivername=backend.database.url.get_backend_name())
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(PROGRAM), url.render_as_string(hide_password=False)),
+        *(str(value) for value in (TOTAL, PER_USER, SLOTS, seconds)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            assert await process.stdout.readline() == b"working\n"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            await process.wait()
+
+
+async def post_everything(backend: Backend) -> None:
+    """Sessions of all users in turn, each with follow-ups."""
+    for _ in range(SESSIONS):
+        for user in range(USERS):
+            owner = Owner(issuer="gitward", subject=f"user-{user}")
+            async with backend.database.transaction() as tx:
+                session = await backend.sessions.create_session(tx, owner, NewSession(repo="acme/widgets"))
+                for _ in range(RUNS - 1):
+                    await backend.sessions.add_run(tx, owner, session.id, Instruction(command="true"))
+
+
+async def watch_until_all_ended(backend: Backend) -> tuple[int, int]:
+    """The most that was ever seen active, in all and of one user; looks without a pause."""
+    most, most_of_one = 0, 0
+    while True:
+        total, of_one = await active_now(backend.database)
+        most, most_of_one = max(most, total), max(most_of_one, of_one)
+        if not total and (await most_at_once(backend.database))[2] == 0:
+            return most, most_of_one
+        await asyncio.sleep(0.01)
+
+
+async def assert_sessions_kept_their_order(backend: Backend) -> None:
+    table = schema.runs
+    query = sa.select(table).order_by(table.c.session_id, table.c.number)
+    async with backend.database.snapshot() as tx:
+        rows = (await tx.execute(query)).all()
+    assert len(rows) == USERS * SESSIONS * RUNS
+    assert {row.state for row in rows} == {RunState.SUCCEEDED}
+    for earlier, later in itertools.pairwise(rows):
+        if earlier.session_id == later.session_id:
+            assert earlier.ended_at <= later.started_at
+
+
+async def test_limits_and_order_hold_under_load_and_across_a_kill(backend: Backend) -> None:
+    """Six users want more than there are places; in the middle the worker is killed without a chance to say so."""
+    places = Places(backend.queue, RunLimits(total=TOTAL, per_user=PER_USER))
+    backend = replace(backend, places=places, sessions=SessionService(places=places, journal=backend.journal))
+    await post_everything(backend)
+    async with worker(backend, seconds=0.2) as process, asyncio.timeout(60):
+        while (await active_now(backend.database))[0] < TOTAL:
+            await asyncio.sleep(0.01)
+        process.kill()
+        await process.wait()
+    async with worker(backend, seconds=0.02), asyncio.timeout(100):
+        seen, seen_of_one = await watch_until_all_ended(backend)
+    assert await most_at_once(backend.database) == (TOTAL, PER_USER, 0)
+    assert seen <= TOTAL
+    assert seen_of_one <= PER_USER
+    await assert_sessions_kept_their_order(backend)
