@@ -21,6 +21,7 @@ from gitward.errors import GitwardError, SettingsError
 from gitward.secrets import Secret
 
 DOTENV = ".env"
+_APP_ID = re.compile(r"[0-9]{1,20}|Iv[0-9A-Za-z.]{1,40}")
 _URL = re.compile(r"[\x21-\x7e]+")  # a host in another script is written in its ASCII form
 
 
@@ -83,10 +84,17 @@ def _line(value: str) -> str:
     return value
 
 
+def _app_id(value: str) -> str:
+    if not _APP_ID.fullmatch(value):
+        raise ValueError("must be the App's id (a number) or its client id (Iv…)")
+    return value
+
+
 Url = Annotated[str, AfterValidator(_url)]
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 AbsolutePath = Annotated[Path, AfterValidator(lambda value: value.expanduser().absolute())]
 ExistingFile = Annotated[Path, AfterValidator(_file)]
+AppId = Annotated[str, AfterValidator(_app_id)]
 Line = Annotated[str, AfterValidator(_line)]
 MiB = 1024 * 1024
 
@@ -120,6 +128,16 @@ class Settings(BaseSettings):
         None,
         alias="GITHUB_TOKEN_FILE",
         description="A file with the token, read again for every run, so that it can be rotated without a restart.",
+    )
+    github_app_id: AppId | None = Field(
+        None,
+        alias="GITHUB_APP_ID",
+        description="Id or client id of a GitHub App that makes the tokens, one for each session's repository.",
+    )
+    github_app_private_key_file: AbsolutePath | None = Field(
+        None,
+        alias="GITHUB_APP_PRIVATE_KEY_FILE",
+        description="Its private key (PEM), read again for every token, so that it can be rotated.",
     )
     upstream_url: Url | None = Field(
         None,
@@ -292,9 +310,24 @@ def load_settings(**overrides: Any) -> Settings:
             "GITWARD_OIDC_ISSUERS: set GITWARD_REPOS or GITWARD_AUTHORIZE too, "
             "or everybody with an account there could use the token on everything"
         )
+    problems += _app_problems(settings)
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def _app_problems(settings: Settings) -> list[str]:
+    """What is wrong with how the tokens are to be had."""
+    app_id, key_file = settings.github_app_id, settings.github_app_private_key_file
+    if app_id is None and key_file is None:
+        return []
+    if app_id is None:
+        return ["GITHUB_APP_PRIVATE_KEY_FILE: set GITHUB_APP_ID too"]
+    if key_file is None:
+        return ["GITHUB_APP_ID: set GITHUB_APP_PRIVATE_KEY_FILE too"]
+    if settings.github_token_file is not None:
+        return ["GITHUB_TOKEN_FILE: there is a GitHub App (GITHUB_APP_ID); set one of the two"]
+    return []
 
 
 def _problem(location: tuple[int | str, ...], message: str) -> str:
@@ -329,6 +362,10 @@ class TokenReader:
         self._exported = Secret(exported) if exported else None
         self._exported_is_sound = _is_sound(exported)
         self._file = token_file
+
+    @property
+    def is_exported(self) -> bool:
+        return self._exported is not None
 
     def read(self) -> tuple[Secret, TokenOrigin] | None:
         """The token and where it was found, or None. Blocks on a small file.

@@ -10,16 +10,18 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from gitward.api.keys import load_or_make_key, mint
 from gitward.settings import clean_environment
-from gitward.standin import Repository, StandIn, Token
+from gitward.standin import Installation, Repository, StandIn, Token
 
 Json = dict[str, Any]
 LOGIN = "octocat"
@@ -146,9 +148,41 @@ def output(events: list[Json], step: str = "execute") -> str:
     return "".join(e["data"]["text"] for e in events if e["type"] == "output" and e["data"]["step"] == step)
 
 
+def new_key() -> tuple[bytes, bytes]:
+    """The private and the public key of a GitHub App, PEM."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    return private, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
 @asynccontextmanager
-async def rig(**settings: str) -> AsyncIterator[Rig]:
-    """A started rig in a folder that the sandbox's own user can pass through."""
+async def app_rig(**settings: str) -> AsyncIterator[tuple[Rig, Installation]]:
+    """A started rig whose tokens are those of a GitHub App that is installed on `acme`; no other token is known."""
+    private, public = new_key()
+    folder = Path(tempfile.mkdtemp(prefix="gitward-test-key-"))
+    key = folder / "app.pem"
+    key.write_bytes(private)
+    key.chmod(0o600)
+    made: list[Installation] = []
+
+    def register(github: StandIn) -> dict[str, str]:
+        app = github.add_app("widget-bot", public_key=public)
+        made.append(github.install_app(app, "acme"))
+        return {"GITHUB_APP_ID": str(app.id), "GITHUB_APP_PRIVATE_KEY_FILE": str(key), "GITHUB_TOKEN": ""}
+
+    try:
+        async with rig(register, **settings) as service:
+            yield service, made[0]
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def rig(register: Callable[[StandIn], dict[str, str]] | None = None, **settings: str) -> AsyncIterator[Rig]:
+    """A started rig in a folder that the sandbox's own user can pass through.
+
+    :param register: what else GitHub must know, before the start; more settings that come of it.
+    """
     root = Path(tempfile.mkdtemp(prefix="gitward-test-"))
     root.chmod(0o711)
     github = StandIn(root / "github")
@@ -156,7 +190,8 @@ async def rig(**settings: str) -> AsyncIterator[Rig]:
     try:
         await github.start()
         github.add_user(LOGIN, name="The Octocat", email="octocat@example.com")
-        made = Rig(root, github, **settings)
+        more = register(github) if register else {}
+        made = Rig(root, github, **more, **settings)
         github.add_token(made.token, Token(login=LOGIN, scopes=("repo", "user:email", "workflow")))
         await made.start()
         yield made

@@ -25,11 +25,10 @@ from gitward.api.oidc import Issuer, is_safe_url
 from gitward.api.services import Check, Services
 from gitward.broker import Broker, BrokerConfig
 from gitward.cli.egress import egress_config
+from gitward.cli.tokens import github_of, token_source
 from gitward.engine.queue import DbosQueue
 from gitward.engine.worker import Worker, migrate_engine, new_executor_id
 from gitward.errors import SettingsError
-from gitward.github.client import GitHub
-from gitward.github.credentials import TokenSource
 from gitward.jobs import login
 from gitward.jobs.chores import chores_of
 from gitward.jobs.parts import JobSettings, Parts
@@ -92,17 +91,13 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
             executor_id=new_executor_id(),
             slots=settings.slots,
         )
-        github = GitHub(
-            api_url=settings.effective_upstream_api_url,
-            server_url=settings.effective_upstream_url,
-            ca_file=settings.ssl_cert_file,
-        )
+        github = github_of(settings)
         stack.push_async_callback(github.stop)
         parts = Parts(
             database=database,
             notifier=notifier,
             progress=Progress(places=places, journal=journal, worker=worker.executor_id),
-            tokens=TokenSource(tokens),
+            tokens=token_source(settings, tokens, github),
             github=github,
             broker=broker,
             sandboxes=sandboxes,

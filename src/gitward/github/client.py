@@ -14,10 +14,12 @@ from urllib.parse import quote
 
 import httpx
 
-from gitward.errors import Reason, RunFailure
+from gitward.errors import Reason
 from gitward.github.credentials import authorization, git_authorization
-from gitward.github.failures import refusal
-from gitward.secrets import Secret
+from gitward.github.failures import passing, refusal
+from gitward.github.limits import RateLimits
+from gitward.github.retries import PassingFault, Retries
+from gitward.github.tokens import Token
 
 _TIMEOUT = httpx.Timeout(30, connect=10)
 _API_HEADERS = {
@@ -49,58 +51,87 @@ class Answer:
 
 
 class GitHub:
-    """Opens connections for one run each; keeps no token."""
+    """Opens connections for one step each; keeps no token, but what GitHub told of their limits."""
 
     def __init__(self, *, api_url: str, server_url: str, ca_file: Path | None = None) -> None:
         self._api_url = api_url
         self._server_url = server_url
+        self.limits = RateLimits()
         context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-        transport = httpx.AsyncHTTPTransport(verify=context, retries=2)  # connections only, never a request
+        transport = httpx.AsyncHTTPTransport(verify=context)
         self._http = httpx.AsyncClient(transport=transport, timeout=_TIMEOUT, follow_redirects=False)
 
-    def connect(self, token: Secret) -> Connection:
-        return Connection(self._http, token, api_url=self._api_url, server_url=self._server_url)
+    def connect(self, token: Token, retries: Retries | None = None) -> Connection:
+        return Connection(
+            self._http,
+            token,
+            api_url=self._api_url,
+            server_url=self._server_url,
+            limits=self.limits,
+            retries=retries or Retries(),
+        )
 
     async def stop(self) -> None:
         await self._http.aclose()
 
 
 class Connection:
-    """GitHub, asked with one token."""
+    """GitHub, asked with one token. Faults that may pass are borne as long as `retries` says."""
 
-    def __init__(self, http: httpx.AsyncClient, token: Secret, *, api_url: str, server_url: str) -> None:
-        self._http, self._token, self._api_url, self._server_url = http, token, api_url, server_url
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        token: Token,
+        *,
+        api_url: str,
+        server_url: str,
+        limits: RateLimits,
+        retries: Retries,
+    ) -> None:
+        self._http, self._api_url, self._server_url = http, api_url, server_url
+        self._limits = limits
+        self.token = token
+        self.retries = retries
 
     async def get(self, path: str, **parameters: str) -> Answer:
-        return await self._request("GET", path, parameters=parameters)
+        return self._unrefused(await self.exchange("GET", path, parameters=parameters))
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Answer:
-        return await self._request("POST", path, body=body)
+    async def post(self, path: str, body: Mapping[str, Any], *, repeatable: bool = False) -> Answer:
+        """:param repeatable: whether the same call may be made twice without harm.
 
-    async def _request(
+        :raises PassingFault: it is not repeatable, and may have been carried out.
+        """
+        return self._unrefused(await self.exchange("POST", path, body=body, repeatable=repeatable))
+
+    async def exchange(
         self,
         method: str,
         path: str,
         *,
         parameters: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        repeatable: bool = True,
     ) -> Answer:
-        """One call. Refusals that mean the same everywhere become a RunFailure, the others are the caller's."""
-        try:
-            response = await self._http.request(
+        """One call, and what GitHub answers to it, a refusal too."""
+
+        async def once() -> Answer:
+            request = self._http.build_request(
                 method,
                 self._api_url + path,
                 params=dict(parameters or {}),
                 json=body,
-                headers={**_API_HEADERS, **authorization(self._token)},
+                headers={**_API_HEADERS, **authorization(self.token.secret)},
             )
-        except httpx.HTTPError as error:
-            raise _unreachable(error) from None
-        answer = Answer(status=response.status_code, headers=_lower(response.headers), body=_json(response))
-        failure = refusal(answer.status, answer.headers, answer.message)
-        if failure is not None:
-            raise failure
-        return answer
+            self._limits.check(self.token.holder)
+            try:
+                response = await self._http.send(request)
+            except httpx.HTTPError as error:
+                raise _unreachable(error) from None
+            answer = Answer(status=response.status_code, headers=_lower(response.headers), body=_json(response))
+            self._look(answer.status, answer.headers, answer.message)
+            return answer
+
+        return await self.retries.run(once, repeatable=repeatable)
 
     async def may_push(self, repository: str) -> tuple[int, str]:
         """Asks git's own door whether the token may push: the status and what was said.
@@ -108,18 +139,44 @@ class Connection:
         The API's `permissions.push` tells the user's role, not what a fine-grained or App token may do.
         """
         url = f"{self._server_url}/{repository}.git/info/refs"
-        headers = {"User-Agent": "git/gitward", **git_authorization(self._token)}
-        try:
-            async with self._http.stream(
-                "GET", url, params={"service": "git-receive-pack"}, headers=headers
-            ) as response:
-                text = "" if response.is_success else await _beginning(response)
-        except httpx.HTTPError as error:
-            raise _unreachable(error) from None
-        failure = refusal(response.status_code, _lower(response.headers), text)
+        headers = {"User-Agent": "git/gitward", **git_authorization(self.token.secret)}
+
+        async def once() -> tuple[int, str, dict[str, str]]:
+            self._limits.check(self.token.holder)
+            try:
+                async with self._http.stream(
+                    "GET", url, params={"service": "git-receive-pack"}, headers=headers
+                ) as response:
+                    text = "" if response.is_success else await _beginning(response)
+            except httpx.HTTPError as error:
+                raise _unreachable(error) from None
+            self._look(response.status_code, _lower(response.headers), text)
+            return response.status_code, text, _lower(response.headers)
+
+        status, text, answered = await self.retries.run(once)
+        failure = refusal(status, answered, text, renew=self.token.renew)
         if failure is not None:
             raise failure
-        return response.status_code, text
+        return status, text
+
+    def _look(self, status: int, headers: Mapping[str, str], message: str) -> None:
+        """:raises PassingFault: the answer may be another one soon."""
+        self._limits.note(self.token.holder, status, headers, message)
+        fault = passing(status, headers, message)
+        if fault is None and status == 401 and self.token.is_new:
+            cause = "GitHub does not know the new token yet"
+            fault = PassingFault(
+                Reason.TOKEN_REJECTED, f"GitHub rejected the token (401 {message}): {self.token.renew}.", cause=cause
+            )
+        if fault is not None:
+            raise fault
+
+    def _unrefused(self, answer: Answer) -> Answer:
+        """:raises RunFailure: for what means the same everywhere; other refusals are the caller's to judge."""
+        failure = refusal(answer.status, answer.headers, answer.message, renew=self.token.renew)
+        if failure is not None:
+            raise failure
+        return answer
 
 
 def path_of(repository: str, *parts: str | int) -> str:
@@ -145,8 +202,8 @@ async def _beginning(response: httpx.Response) -> str:
     return ""
 
 
-def _unreachable(error: httpx.HTTPError) -> RunFailure:
+def _unreachable(error: httpx.HTTPError) -> PassingFault:
     # httpx's own text may quote the address it asked; ours names only the kind.
-    return RunFailure(
-        Reason.INTERNAL, f"GitHub could not be reached ({type(error).__name__}); check the network and retry."
-    )
+    cause = f"GitHub could not be reached ({type(error).__name__})"
+    unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    return PassingFault(Reason.INTERNAL, f"{cause}; check the network and retry.", cause=cause, carried_out=not unsent)

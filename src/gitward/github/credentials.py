@@ -1,48 +1,42 @@
-"""Where the token comes from, and the few forms in which it leaves its seal."""
+"""The few forms in which a token, or the private key of a GitHub App, leaves its seal."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import logging
-from collections import deque
+import re
 
-from gitward.errors import Reason, RunFailure
+import jwt
+
 from gitward.secrets import Secret, reveal
-from gitward.settings import TokenReader, TokenUnreadable
-from gitward.telemetry.logs import know_secrets
 
-log = logging.getLogger(__name__)
+# GitHub's documentation, "About authentication to GitHub", token formats.
+_KINDS = {
+    "ghp_": "a classic token",
+    "github_pat_": "a fine-grained token",
+    "gho_": "an OAuth token",
+    "ghu_": "a GitHub App's user token",
+    "ghs_": "a GitHub App's installation token",
+}
+_OLD_CLASSIC = re.compile(r"[0-9a-f]{40}\Z")
 
-_REMEMBERED = 8  # tokens that the log masks after their rotation
-MISSING = "GITHUB_TOKEN environment variable not set"
+
+def kind_of(token: Secret) -> str:
+    """The kind in words, by the token's prefix."""
+    value = reveal(token)
+    found = next((kind for prefix, kind in _KINDS.items() if value.startswith(prefix)), None)
+    return found or ("a classic token" if _OLD_CLASSIC.match(value) else "a token of unknown kind")
 
 
-class TokenSource:
-    """Gives the operator's token to a run that begins."""
+def app_jwt(private_key: Secret, *, issuer: str, issued_at: int, expires_at: int) -> Secret:
+    """What a GitHub App proves itself with, signed by RS256.
 
-    def __init__(self, reader: TokenReader) -> None:
-        self._reader = reader
-        self._taken: deque[Secret] = deque(maxlen=_REMEMBERED)
-
-    async def take(self, *, level: int = logging.DEBUG) -> Secret:
-        """The token of this moment. `level`: of the two lines in the log; a run tells them once.
-
-        :raises RunFailure: `token_missing`.
-        """
-        log.log(level, "Reading GitHub token from environment variable")
-        try:
-            found = await asyncio.to_thread(self._reader.read)
-        except TokenUnreadable as error:
-            raise RunFailure(Reason.TOKEN_MISSING, str(error)) from None
-        if found is None:
-            raise RunFailure(Reason.TOKEN_MISSING, MISSING)
-        token, origin = found
-        if token not in self._taken:  # a run that began before a rotation still uses the token of then
-            self._taken.append(token)
-            know_secrets(self._taken)
-        log.log(level, "Successfully read GitHub token from %s", origin)
-        return token
+    :raises ValueError: the key is no RSA private key.
+    """
+    claims = {"iss": issuer, "iat": issued_at, "exp": expires_at}
+    try:
+        return Secret(jwt.encode(claims, reveal(private_key), algorithm="RS256"))
+    except (jwt.InvalidKeyError, ValueError, TypeError):  # their texts may quote the key
+        raise ValueError("no RSA private key in PEM") from None
 
 
 def authorization(token: Secret) -> dict[str, str]:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from gitward.errors import Reason, RunFailure
 from gitward.github.client import Answer, Connection, path_of
-from gitward.github.failures import RENEW, expiration
+from gitward.github.failures import expiration
 from gitward.github.names import is_branch, is_repository, same_repository
+from gitward.github.tokens import Identity, Token
 
-
-@dataclass(frozen=True, kw_only=True)
-class Identity:
-    """Who the token belongs to, and how its commits are signed with a name."""
-
-    login: str  # "octocat", or "app" for an App installation
-    name: str
-    email: str
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +29,7 @@ class Facts:
     target_sha: str
     branch_sha: str | None  # head of the session's branch upstream, when it is there
     identity: Identity
+    notices: tuple[str, ...] = ()  # what may go wrong later
 
 
 async def check(
@@ -40,11 +37,16 @@ async def check(
 ) -> Facts:
     """Asks, and returns what the run needs to know.
 
-    :param needed_until: when the run's time limit ends: a token that expires before is refused.
+    :param needed_until: when the run's time limit ends: a token that expires before is refused, unless another one may
+        take its place by then.
     :raises RunFailure: with the reason that applies, in the order in which a person would mend them.
     """
-    repository, user = await asyncio.gather(github.get(path_of(repo)), github.get("/user"))
-    _check_expiry(repository, needed_until)
+    bot = github.token.bot
+    if bot is not None:
+        repository, user = await github.get(path_of(repo)), None
+    else:
+        repository, user = await _together(github.get(path_of(repo)), github.get("/user"))
+    notices = _check_expiry(repository, github.token, needed_until)
     about = _repository(repository, repo)
     full_name: str = about["full_name"]
     target = target_branch or about["default_branch"]
@@ -52,10 +54,12 @@ async def check(
         raise RunFailure(
             Reason.PUSH_REJECTED, f"{branch} is the target or the default branch; name another session branch."
         )
-    push, target_answer, branch_answer = await asyncio.gather(
+    (target_answer, branch_answer), push = await _together(
+        _together(
+            github.get(path_of(full_name, "branches", target)),
+            github.get(path_of(full_name, "git", "ref", f"heads/{branch}")),
+        ),
         github.may_push(full_name),
-        github.get(path_of(full_name, "branches", target)),
-        github.get(path_of(full_name, "git", "ref", f"heads/{branch}")),
     )
     _check_push(push, full_name)
     return Facts(
@@ -65,8 +69,19 @@ async def check(
         target_branch=target,
         target_sha=_target_sha(target_answer, full_name, target),
         branch_sha=_branch_sha(branch_answer, branch),
-        identity=await _identity(github, user),
+        identity=bot or await _identity(github, user),
+        notices=(*github.token.notices, *notices),
     )
+
+
+async def _together(one: Coroutine[Any, Any, A], other: Coroutine[Any, Any, B]) -> tuple[A, B]:
+    """Both at the same time. When one fails the other is ended, and its failure is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            first, second = group.create_task(one), group.create_task(other)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return first.result(), second.result()
 
 
 def _repository(answer: Answer, repo: str) -> dict[str, Any]:
@@ -121,23 +136,27 @@ def _branch_sha(answer: Answer, branch: str) -> str | None:
     return str(answer.body["object"]["sha"])
 
 
-def _check_expiry(answer: Answer, needed_until: datetime) -> None:
+def _check_expiry(answer: Answer, token: Token, needed_until: datetime) -> tuple[str, ...]:
     expires = expiration(answer.headers)
     if expires is None:
-        return
+        return ()
+    when = f"{expires:%Y-%m-%d %H:%M} UTC"
     if expires <= datetime.now(UTC):
-        raise RunFailure(Reason.TOKEN_EXPIRED, f"The token expired at {expires:%Y-%m-%d %H:%M} UTC: {RENEW}.")
-    if expires < needed_until:
-        raise RunFailure(
-            Reason.TOKEN_EXPIRED,
-            f"The token expires at {expires:%Y-%m-%d %H:%M} UTC, before the run's time limit ends: {RENEW}, "
-            "or give the run a shorter timeout_seconds.",
-        )
+        raise RunFailure(Reason.TOKEN_EXPIRED, f"The token expired at {when}: {token.renew}.")
+    if expires >= needed_until or token.renew_at is not None:
+        return ()
+    if token.renewable:
+        return (f"The token expires at {when}, before the run's time limit ends; replace it by then.",)
+    raise RunFailure(
+        Reason.TOKEN_EXPIRED,
+        f"The token expires at {when}, before the run's time limit ends: {token.renew}, "
+        "or give the run a shorter timeout_seconds.",
+    )
 
 
-async def _identity(github: Connection, user: Answer) -> Identity:
+async def _identity(github: Connection, user: Answer | None) -> Identity:
     """The token's owner with a noreply address, unless the scope `user:email` gives one; App tokens act as a bot."""
-    if user.status != 200 or not isinstance(user.body, dict):
+    if user is None or user.status != 200 or not isinstance(user.body, dict):
         return Identity(login="app", name="gitward[bot]", email="gitward[bot]@users.noreply.github.com")
     login, number = str(user.body["login"]), user.body["id"]
     email = user.body.get("email") or await _primary_email(github) or f"{number}+{login}@users.noreply.github.com"

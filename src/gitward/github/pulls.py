@@ -37,10 +37,14 @@ class Proposed:
 
 
 async def propose(github: Connection, proposal: Proposal) -> Proposed:
-    """Finds the open pull request of the branch, or creates it.
+    """Finds the open pull request of the branch, or creates it; after a fault it looks again before it creates.
 
     :raises RunFailure: `pull_request_failed`, or a refusal of the token.
     """
+    return await github.retries.run(lambda: _propose(github, proposal))
+
+
+async def _propose(github: Connection, proposal: Proposal) -> Proposed:
     existing = await _find(github, proposal)
     if existing is not None:
         return await _decorated(github, proposal, existing, created=False)
@@ -112,7 +116,7 @@ async def _decorate(github: Connection, proposal: Proposal, number: int) -> list
     notices = []
     if proposal.labels:
         answer = await github.post(
-            path_of(proposal.repository, "issues", number, "labels"), {"labels": list(proposal.labels)}
+            path_of(proposal.repository, "issues", number, "labels"), {"labels": list(proposal.labels)}, repeatable=True
         )
         if answer.status != 200:
             notices.append(f"GitHub did not add the labels ({answer.status} {answer.message}).")
@@ -120,6 +124,7 @@ async def _decorate(github: Connection, proposal: Proposal, number: int) -> list
         answer = await github.post(
             path_of(proposal.repository, "pulls", number, "requested_reviewers"),
             {"reviewers": list(proposal.reviewers)},
+            repeatable=True,
         )
         if answer.status != 201:
             notices.append(f"GitHub did not ask for the reviews ({answer.status} {answer.message}).")

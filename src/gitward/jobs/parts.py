@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitward.broker import Broker
 from gitward.github.client import GitHub
-from gitward.github.credentials import TokenSource
+from gitward.github.retries import Patience
+from gitward.github.tokens import TokenSource
 from gitward.sandboxes import Limits, SandboxEngine
 from gitward.sessions.progress import Progress
 from gitward.store.database import Database
@@ -26,6 +27,7 @@ class JobSettings:
     login_mode: bool = False
     commit_name: str | None = None
     commit_email: str | None = None
+    patience: Patience = field(default_factory=Patience)  # with GitHub's faults
 
     def time_limit(self, asked: int | None) -> int:
         """Seconds that a run may take: what it asked for, but never more than the service allows."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import Any
 
 from gitward.errors import Reason, RunFailure
 from gitward.github.pulls import Proposal, propose
+from gitward.github.retries import Retries
+from gitward.jobs.asking import ask, retries_of
 from gitward.jobs.attempt import Attempt
 from gitward.jobs.parts import Parts
 from gitward.jobs.supervision import supervise
 from gitward.sessions.model import PublishMode, PullRequest, Run, Session, StepName
 from gitward.telemetry.redaction import Redactor
 
-PULL_REQUEST_SECONDS = 60.0
+PULL_REQUEST_SECONDS = 60.0  # beside the waits for a GitHub that is away or has limits
 TITLE_CHARACTERS = 256  # GitHub's limit
 COMMAND_CHARACTERS = 16_000  # shown in the body, for which GitHub allows 65,536
 
@@ -21,34 +24,35 @@ COMMAND_CHARACTERS = 16_000  # shown in the body, for which GitHub allows 65,536
 async def pull_request(parts: Parts, run_id: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Returns `PullRequest` as JSON."""
     attempt = await Attempt.begin(parts, run_id)
+    limit = parts.settings.time_limit(attempt.claim.run.instruction.timeout_seconds)
+    seconds = PULL_REQUEST_SECONDS + max(limit, parts.settings.patience.total_seconds)
+    retries = retries_of(attempt, StepName.PULL_REQUEST, limited_seconds=limit)
     async with attempt.step(StepName.PULL_REQUEST):
-        opened = await supervise(attempt, _open(attempt, facts), seconds=PULL_REQUEST_SECONDS, late=_late())
+        opened = await supervise(attempt, _open(attempt, facts, retries), seconds=seconds, late=_late(seconds))
     return asdict(opened)
 
 
-def _late() -> RunFailure:
+def _late(seconds: float) -> RunFailure:
     return RunFailure(
         Reason.PULL_REQUEST_FAILED,
-        f"GitHub did not answer within {PULL_REQUEST_SECONDS:g} s; the branch is pushed, open one by hand.",
+        f"GitHub did not answer within {seconds:g} s; the branch is pushed, open one by hand.",
     )
 
 
-async def _open(attempt: Attempt, facts: dict[str, Any]) -> PullRequest:
+async def _open(attempt: Attempt, facts: dict[str, Any], retries: Retries) -> PullRequest:
     parts, session, run = attempt.parts, attempt.claim.session, attempt.claim.run
     wanted = run.instruction.publish
-    proposed = await propose(
-        parts.github.connect(await parts.tokens.take()),
-        Proposal(
-            repository=facts["repository"],
-            branch=session.branch,
-            target_branch=facts["target_branch"],
-            title=(wanted.title or session.title)[:TITLE_CHARACTERS],
-            body=wanted.body or body(session, run, f"{parts.settings.session_url}/{session.id}"),
-            draft=wanted.mode is PublishMode.DRAFT,
-            labels=wanted.labels,
-            reviewers=wanted.reviewers,
-        ),
+    proposal = Proposal(
+        repository=facts["repository"],
+        branch=session.branch,
+        target_branch=facts["target_branch"],
+        title=(wanted.title or session.title)[:TITLE_CHARACTERS],
+        body=wanted.body or body(session, run, f"{parts.settings.session_url}/{session.id}"),
+        draft=wanted.mode is PublishMode.DRAFT,
+        labels=wanted.labels,
+        reviewers=wanted.reviewers,
     )
+    proposed = await ask(attempt, retries, lambda github: propose(github, proposal), level=logging.DEBUG)
     opened = PullRequest(number=proposed.number, url=proposed.url, state=proposed.state, draft=proposed.draft)
     await attempt.write(lambda tx: parts.progress.opened(tx, attempt.claim, opened, created=proposed.created))
     for notice in proposed.notices:

@@ -12,11 +12,14 @@ from typing import Any
 
 from gitward.broker import BrokerEvent, OpenGrant
 from gitward.errors import GitwardError, Reason, RunFailure
+from gitward.github.tokens import Token
 from gitward.grants.grant import Grant
 from gitward.jobs import checkout, execute, login, publish
+from gitward.jobs.asking import access_of
 from gitward.jobs.attempt import Attempt
 from gitward.jobs.checkpoints import RunCancelled
 from gitward.jobs.commands import Commands
+from gitward.jobs.freshness import Freshness
 from gitward.jobs.output import OutputLog
 from gitward.jobs.parts import Parts
 from gitward.jobs.supervision import supervise, timed_out
@@ -47,14 +50,14 @@ async def work(parts: Parts, run_id: str, facts: dict[str, Any]) -> dict[str, An
     attempt = await Attempt.begin(parts, run_id)
     instruction = attempt.claim.run.instruction
     seconds = float(parts.settings.time_limit(instruction.timeout_seconds))
-    token = await parts.tokens.take()
-    async with _granted(attempt, facts, token, seconds) as grant, _sandbox(attempt, grant) as sandbox:
-        redactor = Redactor([token])
+    token = await parts.tokens.take(access_of(attempt))
+    redactor = Redactor([token.secret])
+    async with _granted(attempt, facts, token, seconds, redactor) as grant, _sandbox(attempt, grant) as sandbox:
         output = OutputLog(attempt, redactor)
         commands = Commands(sandbox, output, deadline=time.monotonic() + seconds, seconds=seconds)
         credential = grant.credential
         try:
-            body = _phases(attempt, commands, facts, token if parts.settings.login_mode else Secret(credential))
+            body = _phases(attempt, commands, facts, token.secret if parts.settings.login_mode else Secret(credential))
             return asdict(await supervise(attempt, body, seconds=seconds, late=timed_out(seconds)))
         except (RunCancelled, RunFailure) as end:
             if commands.checked_out and not commands.kept:
@@ -109,8 +112,10 @@ async def _salvage(
 
 
 @contextlib.asynccontextmanager
-async def _granted(attempt: Attempt, facts: dict[str, Any], token: Secret, seconds: float) -> AsyncIterator[OpenGrant]:
-    """The token is with the broker inside this block, and nowhere afterwards."""
+async def _granted(
+    attempt: Attempt, facts: dict[str, Any], token: Token, seconds: float, redactor: Redactor
+) -> AsyncIterator[OpenGrant]:
+    """The token, and whatever takes its place, is with the broker inside this block, and nowhere afterwards."""
     session = attempt.claim.session
     grant = Grant(
         run_id=attempt.claim.run.id,
@@ -128,9 +133,10 @@ async def _granted(attempt: Attempt, facts: dict[str, Any], token: Secret, secon
         telling.add(task)
         task.add_done_callback(telling.discard)
 
-    open_grant = await attempt.parts.broker.open(grant, token, on_event)
+    open_grant = await attempt.parts.broker.open(grant, token.secret, on_event)
     try:
-        yield open_grant
+        async with Freshness(attempt, open_grant, token, redactor).kept():
+            yield open_grant
     finally:
         try:
             await open_grant.close()

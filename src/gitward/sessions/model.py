@@ -57,6 +57,7 @@ class EventType(StrEnum):
     RUN_ENDED = "run.ended"
     STEP_STARTED = "step.started"
     STEP_ENDED = "step.ended"
+    STEP_RETRYING = "step.retrying"
     OUTPUT = "output"
     POLICY_DENIED = "policy.denied"
     BRANCH_PUSHED = "branch.pushed"

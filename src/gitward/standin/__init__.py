@@ -4,6 +4,7 @@ It serves the demo and the tests. It keeps everything under one folder and needs
 """
 
 from gitward.standin.accounts import APP_LOGIN, Account, Token, TokenKind
+from gitward.standin.apps import App, Installation
 from gitward.standin.discussions import Comment, Issue, Label, Milestone, PullRequest
 from gitward.standin.repositories import Repository, Role
 from gitward.standin.server import StandIn
@@ -12,9 +13,11 @@ from gitward.standin.traffic import Fault, Gate, ReceivedRequest
 __all__ = [
     "APP_LOGIN",
     "Account",
+    "App",
     "Comment",
     "Fault",
     "Gate",
+    "Installation",
     "Issue",
     "Label",
     "Milestone",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -29,10 +29,19 @@ class Token:
     repositories: tuple[str, ...] | None = None  # the only ones it reaches; None: all that its owner can
     push: bool = True  # False: contents and pull requests are read-only for this token
     sso_required: bool = False  # True: not authorized for SAML single sign-on; every repository is 403
+    bot: str = APP_LOGIN  # App only: who it acts as
+    permissions: Mapping[str, str] | None = None  # App only: name to read, write or admin; None: every one
 
     def __post_init__(self) -> None:
         if (self.login is None) != (self.kind is TokenKind.APP):
             raise ValueError("an App token has no login, every other token has one")
+
+    def may(self, permission: str, level: str) -> bool:
+        """Whether an App's token has this permission; the other kinds are bounded by other means and pass."""
+        if self.permissions is None:
+            return True
+        held = self.permissions.get(permission, "")
+        return held in ("write", "admin") or held == level
 
     def has_scope(self, *names: str) -> bool:
         """Whether a classic token has one of these scopes; the other kinds have no scopes and pass."""
@@ -152,7 +161,7 @@ class Accounts:
         token = self._tokens.get(value)
         if token is None or (token.expires_at is not None and token.expires_at <= self._now()):
             return None
-        return Identity(token=token, account=self.get(token.login or APP_LOGIN))
+        return Identity(token=token, account=self.get(token.login or token.bot))
 
     def _new_id(self) -> int:
         self._next_id += 1

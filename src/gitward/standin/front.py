@@ -97,6 +97,7 @@ class Front:
             accept=request.headers.get("Accept", ""),
             identity=identity,
             has_user_agent="User-Agent" in request.headers,
+            proof=_proof(request) if isinstance(identity, Unknown) else None,
         )
         return self._complete(await self._carry_out(api.answer(self.site, call)), identity)
 
@@ -146,6 +147,11 @@ def _api_path(request: web.BaseRequest) -> str | None:
     if path == "/api/graphql":
         return "/graphql"
     return (path.removeprefix("/api/v3") or "/") if f"{path}/".startswith("/api/v3/") else None
+
+
+def _proof(request: web.BaseRequest) -> str | None:
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else None
 
 
 def _received(request: web.BaseRequest) -> ReceivedRequest:

@@ -77,6 +77,8 @@ def authorize(site: Site, call: GitCall, identity: Identity | Unknown | None) ->
         raise GitRefusal(404, "Repository not found.")
     if identity is not None and identity.token.sso_required:
         raise GitRefusal(403, _SSO.format(repository.owner.login))
+    if identity is not None and not identity.token.may("contents", "read"):
+        raise GitRefusal(403, _WITHOUT_CONTENTS)
     if call.service == RECEIVE:
         _authorize_push(repository, identity)
     return repository
@@ -85,7 +87,7 @@ def authorize(site: Site, call: GitCall, identity: Identity | Unknown | None) ->
 def _authorize_push(repository: Repository, identity: Identity | None) -> None:
     if identity is None:
         raise _unauthorized("No anonymous write access.")
-    if not may_write(repository, identity):
+    if not may_write(repository, identity) or not identity.token.may("contents", "write"):
         raise GitRefusal(403, f"Permission to {repository.full_name}.git denied to {identity.login}.")
     if repository.archived:
         raise GitRefusal(403, "This repository was archived so it is read-only.")
@@ -119,6 +121,7 @@ async def serve(
     )
 
 
+_WITHOUT_CONTENTS = "Write access to repository not granted."
 _SSO = (
     "The '{}' organization has enabled or enforced SAML SSO. To access this repository, you must use the HTTPS "
     "remote with a personal access token or SSH with an SSH key and passphrase that has been authorized for this "

@@ -17,6 +17,7 @@ Part = int | str
 PREFIXES = {
     "User": "U",
     "Organization": "O",
+    "App": "A",
     "Bot": "BOT",
     "Team": "T",
     "Repository": "R",

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from gitward.standin.accounts import Identity
+from gitward.standin.accounts import Identity, Token
 from gitward.standin.plumbing import Git
 from gitward.standin.repositories import Repository
 
@@ -26,9 +26,13 @@ def install_hook(git: Git) -> None:
     hook.chmod(0o755)
 
 
+def _may_change_workflows(token: Token) -> bool:
+    return token.has_scope("workflow") and token.may("workflows", "write")
+
+
 def push_environment(repository: Repository, identity: Identity | None) -> Mapping[str, str]:
     """git's environment for a push: which refs the hook decides on, and the rules it needs for that."""
-    workflows = identity is None or identity.token.has_scope("workflow")
+    workflows = identity is None or _may_change_workflows(identity.token)
     if workflows and not repository.protected:
         return {}
     refs = [f"refs/heads/{branch}" for branch in repository.protected]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aiohttp import web
 
 from gitward.standin.accounts import Token
+from gitward.standin.apps import ALL, App, Installation
 from gitward.standin.backend import Backend
 from gitward.standin.front import Front
 from gitward.standin.push_rules import install_hook
@@ -87,6 +88,21 @@ class StandIn:
 
     def add_token(self, value: str, token: Token) -> None:
         self.site.accounts.add_token(value, token)
+
+    def add_app(self, slug: str, *, public_key: bytes, owner: str = "octocat") -> App:
+        """A GitHub App, known by its public key (PEM)."""
+        return self.site.apps.add(slug, owner=owner, public_key=public_key)
+
+    def install_app(
+        self,
+        app: App,
+        account: str,
+        *,
+        repositories: Sequence[str] | None = None,
+        permissions: Mapping[str, str] = ALL,
+    ) -> Installation:
+        """Installs it on an account, for all of its repositories or the listed ones (full names)."""
+        return self.site.apps.install(app, account, permissions=permissions, repositories=repositories)
 
     def revoke_token(self, value: str) -> None:
         self.site.accounts.revoke_token(value)

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from gitward.standin.accounts import Accounts
+from gitward.standin.apps import Apps
 from gitward.standin.downloads import Downloads
 from gitward.standin.plumbing import Git
 from gitward.standin.repositories import Repository, Role
@@ -46,6 +47,7 @@ class Site:
         self.repositories_root = root / "repositories"
         self.links = links
         self.accounts = Accounts()
+        self.apps = Apps(self.accounts)
         self.git = Git(root / "git")
         self.downloads = Downloads()
         self.classic_projects = True  # False: as github.com since 2024, which answers queries for them with an error

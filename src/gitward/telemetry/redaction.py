@@ -21,7 +21,16 @@ class Redactor:
     """Replaces every known spelling of its secrets, and whatever looks like a GitHub token, by `***`."""
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
-        forms = sorted({form for secret in secrets for form in masked_forms(secret)}, key=len, reverse=True)
+        self._secrets: list[Secret] = []
+        self._know(secrets)
+
+    def add(self, secret: Secret) -> None:
+        """One more secret, from now on; in streams that have begun, too."""
+        self._know([secret])
+
+    def _know(self, secrets: Iterable[Secret]) -> None:
+        self._secrets += secrets
+        forms = sorted({form for secret in self._secrets for form in masked_forms(secret)}, key=len, reverse=True)
         self._pattern = re.compile(b"|".join([re.escape(form) for form in forms] + [_TOKEN_SHAPE]))
         self._forms = tuple(forms)
         self.longest = max([len(form) for form in forms] + [_LONGEST_SHAPE])  # bytes that one match may span

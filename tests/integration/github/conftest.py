@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from connections import HASTY, given
 from gitward.github.client import Connection, GitHub
+from gitward.github.retries import Retries
 from gitward.secrets import Secret, masked_forms
 from gitward.standin import Repository, StandIn, Token
 
@@ -46,7 +48,7 @@ def connect(standin: StandIn, github: GitHub) -> Connect:
 
     def connect(token: Token) -> Connection:
         standin.add_token(TOKEN, token)
-        return github.connect(Secret(TOKEN))
+        return github.connect(given(TOKEN), Retries(HASTY))
 
     return connect
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,9 +12,12 @@ from typing import Any
 
 import pytest
 
+from connections import HASTY, given
 from gitward.errors import Reason, RunFailure
 from gitward.github.client import Connection, GitHub
-from gitward.github.preflight import Facts, Identity, check
+from gitward.github.preflight import Facts, check
+from gitward.github.retries import Retries
+from gitward.github.tokens import Identity
 from gitward.secrets import Secret, masked_forms
 from gitward.standin import Repository, StandIn, Token, TokenKind
 
@@ -88,7 +92,7 @@ class TestFacts:
 
 class TestToken:
     async def test_rejected(self, github: GitHub) -> None:
-        told = await failure(github.connect(Secret(TOKEN)))
+        told = await failure(github.connect(given(TOKEN), Retries(HASTY)))
         assert told.reason is Reason.TOKEN_REJECTED
         assert "make a new token and set GITHUB_TOKEN to it" in told.message
 
@@ -230,7 +234,7 @@ class TestGitHub:
         [
             (429, {"Retry-After": "30"}),
             (403, {"Retry-After": "30"}),
-            (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1795435200"}),
+            (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time()) + 3600)}),
         ],
     )
     @pytest.mark.parametrize("path", ["*/repos/*", "*/info/refs", "*/user"])
@@ -243,7 +247,7 @@ class TestGitHub:
 
     @pytest.mark.parametrize("status", [500, 502, 503])
     async def test_unwell(self, standin: StandIn, connection: Connection, status: int) -> None:
-        standin.fault(path="*/branches/*", status=status, body=b"<html>oops")
+        standin.fault(path="*/branches/*", status=status, body=b"<html>oops", times=100)
         told = await failure(connection)
         assert (told.reason, f"GitHub answered {status}" in told.message) == (Reason.INTERNAL, True)
 
@@ -255,9 +259,11 @@ class TestGitHub:
 
     async def test_unreachable(self, standin: StandIn, github: GitHub) -> None:
         await standin.stop()
-        told = await failure(github.connect(Secret(TOKEN)))
+        told = await failure(github.connect(given(TOKEN), Retries(HASTY)))
         assert told.reason is Reason.INTERNAL
-        assert told.message == "GitHub could not be reached (ConnectError); check the network and retry."
+        assert told.message.startswith(
+            "GitHub could not be reached (ConnectError); check the network and retry (tried "
+        )
 
     async def test_an_answer_that_is_no_json(self, standin: StandIn, connection: Connection) -> None:
         standin.fault(path="*/repos/*", status=200, body=b"\xff<html>")

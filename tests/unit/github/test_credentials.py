@@ -1,64 +1,15 @@
-"""The token is taken for each run, told about without being told, and masked for as long as a run may use it."""
+"""The forms in which a token leaves its seal, and what is told of it without telling it."""
 
 from __future__ import annotations
 
 import base64
-import logging
-from pathlib import Path
 
 import pytest
 
-from gitward.errors import Reason, RunFailure
-from gitward.github.credentials import MISSING, TokenSource, authorization, git_authorization, login_input
+from gitward.github.credentials import app_jwt, authorization, git_authorization, kind_of, login_input
 from gitward.secrets import Secret
-from gitward.settings import TokenReader
-from gitward.telemetry.logs import _filter as log_filter
 
 TOKEN = "ghp_0123456789abcdefghijABCDEFGHIJ012345"
-
-
-def masked(text: str) -> str:
-    record = logging.LogRecord("x", logging.INFO, "x.py", 1, text, None, None)
-    log_filter.filter(record)
-    return record.getMessage()
-
-
-async def test_taking_the_token_is_told_in_the_words_of_the_contract(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    file = tmp_path / "token"
-    file.write_text(TOKEN)
-    with caplog.at_level(logging.INFO):
-        assert await TokenSource(TokenReader(file)).take(level=logging.INFO) == Secret(TOKEN)
-    assert caplog.messages == [
-        "Reading GitHub token from environment variable",
-        "Successfully read GitHub token from GITHUB_TOKEN_FILE",
-    ]
-
-
-async def test_without_a_token_the_run_fails_with_its_reason(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("")
-    with pytest.raises(RunFailure) as raised:
-        await TokenSource(TokenReader(tmp_path / "token")).take()
-    assert (raised.value.reason, raised.value.message) == (Reason.TOKEN_MISSING, MISSING)
-    assert MISSING == "GITHUB_TOKEN environment variable not set"
-
-
-async def test_what_cannot_be_read_is_told_by_its_setting(tmp_path: Path) -> None:
-    with pytest.raises(RunFailure) as raised:
-        await TokenSource(TokenReader(tmp_path)).take()
-    assert raised.value.reason is Reason.TOKEN_MISSING
-    assert raised.value.message == "GITHUB_TOKEN_FILE cannot be read (IsADirectoryError); mend it."
-
-
-async def test_a_rotated_token_stays_masked(tmp_path: Path) -> None:
-    """A run that began before the rotation still uses it."""
-    file = tmp_path / "token"
-    source = TokenSource(TokenReader(file))
-    for value in ("the-first-token", "the-second-token", "the-second-token"):
-        file.write_text(value)
-        await source.take()
-    assert masked("the-first-token the-second-token the-third-token") == "*** *** the-third-token"
 
 
 def test_the_forms_in_which_a_token_leaves_its_seal() -> None:
@@ -66,3 +17,27 @@ def test_the_forms_in_which_a_token_leaves_its_seal() -> None:
     scheme, _, encoded = git_authorization(Secret(TOKEN))["Authorization"].partition(" ")
     assert (scheme, base64.b64decode(encoded)) == ("Basic", f"x-access-token:{TOKEN}".encode())
     assert login_input(Secret(TOKEN)) == f"{TOKEN}\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (TOKEN, "a classic token"),
+        ("0123456789abcdef0123456789abcdef01234567", "a classic token"),
+        ("github_pat_11AAAA", "a fine-grained token"),
+        ("gho_x", "an OAuth token"),
+        ("ghu_x", "a GitHub App's user token"),
+        ("ghs_x", "a GitHub App's installation token"),
+        ("v1.1f699f1069f60xxx", "a token of unknown kind"),
+    ],
+)
+def test_the_kind_is_told_by_the_prefix(value: str, kind: str) -> None:
+    assert kind_of(Secret(value)) == kind
+
+
+@pytest.mark.parametrize(
+    "key", ["", "no key", "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n"]
+)
+def test_what_is_no_private_key_is_refused_and_not_quoted(key: str) -> None:
+    with pytest.raises(ValueError, match=r"^no RSA private key in PEM$"):
+        app_jwt(Secret(key), issuer="1", issued_at=0, expires_at=1)

@@ -9,11 +9,12 @@ from typing import Any, cast
 
 import pytest
 
+from connections import given
 from gitward.errors import GitwardError, Reason, RunFailure
+from gitward.github.tokens import Access, Token
 from gitward.jobs.parts import JobSettings, Parts
 from gitward.jobs.work import work
 from gitward.sandboxes import Command, Completed, Limits, OnOutput, SandboxError, Stream
-from gitward.secrets import Secret
 from gitward.sessions.model import Instruction, Owner
 from tests_support import Backend
 
@@ -83,8 +84,8 @@ class SceneGrant:
 
 
 async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> dict[str, Any]:
-    async def take() -> Secret:
-        return Secret(TOKEN)
+    async def take(_access: Access) -> Token:
+        return given(TOKEN)
 
     async def open_grant(*_arguments: Any) -> SceneGrant:
         return SceneGrant(scene)

@@ -15,8 +15,9 @@ from aiohttp import web
 from gitward.standin.accounts import Identity, TokenKind
 from gitward.standin.changes import Unprocessable
 from gitward.standin.credentials import Unknown
+from gitward.standin.permissions import permits
 from gitward.standin.rest import routes
-from gitward.standin.rest.call import DOCS, Answer, ApiError, Call, not_found, unprocessable
+from gitward.standin.rest.call import DOCS, Answer, ApiError, Call, inaccessible, not_found, unprocessable
 from gitward.standin.rest.users import RATE_LIMIT
 from gitward.standin.site import Site
 
@@ -41,6 +42,7 @@ class ApiRequest:
     accept: str
     identity: Identity | Unknown | None
     has_user_agent: bool
+    proof: str | None = None  # a Bearer that is no token of ours: an App's JWT
 
 
 async def answer(site: Site, request: ApiRequest) -> web.Response:
@@ -51,13 +53,18 @@ async def answer(site: Site, request: ApiRequest) -> web.Response:
     route, params = found if found else (None, {})
     docs = route.docs_url if route else DOCS
     try:
-        if isinstance(request.identity, Unknown):
+        for_apps = route is not None and route.for_apps
+        if isinstance(request.identity, Unknown) and not for_apps:
             raise ApiError(401, "Bad credentials", documentation_url=DOCS)
         if route is None:
             raise not_found()
+        sender = request.identity if isinstance(request.identity, Identity) else None
+        if sender is not None and not permits(sender.token, request.method, _by_name(site, request.path)):
+            raise inaccessible(sender)
         call = Call(
             site=site,
-            identity=request.identity,
+            identity=sender,
+            proof=request.proof,
             params=params,
             query=request.query,
             url=request.url,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gitward.standin.accounts import Identity, TokenKind
+from gitward.standin.apps import App, AppRefused
 from gitward.standin.changes import Problem, Unprocessable
 from gitward.standin.repositories import Repository, may_discuss, may_write, visible
 from gitward.standin.site import Site
@@ -75,6 +76,14 @@ class Call:
     url: str  # as the client sees it, without the query
     accept: str  # the header Accept: some calls answer with a diff or raw text
     content: bytes
+    proof: str | None = None  # what may be an App's JWT
+
+    def app(self) -> App:
+        """The App that asks. Raises 401 for everybody else, or 404 when there is no such App."""
+        try:
+            return self.site.apps.authenticate(self.proof or "")
+        except AppRefused as refused:
+            raise ApiError(refused.status, refused.message) from None
 
     def sender(self) -> Identity:
         """Who asks. Raises 401 when nobody does."""

@@ -7,7 +7,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from gitward.standin.rest import accounts, actions, checks, commits, issues, pulls, refs, releases, repositories, users
+from gitward.standin.rest import (
+    accounts,
+    actions,
+    apps,
+    checks,
+    commits,
+    issues,
+    pulls,
+    refs,
+    releases,
+    repositories,
+    users,
+)
 from gitward.standin.rest.call import DOCS, Answer, Call
 
 Handler = Callable[[Call], Awaitable[Answer]]
@@ -22,6 +34,7 @@ class Route:
     handler: Handler
     docs: str = ""
     accepted_scopes: str = ""  # the header X-Accepted-OAuth-Scopes
+    for_apps: bool = False  # asked with an App's JWT and nothing else
     pattern: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -35,6 +48,10 @@ class Route:
 
 def _route(method: str, path: str, handler: Handler, docs: str = "", accepted_scopes: str = "") -> Route:
     return Route(method=method, path=path, handler=handler, docs=docs, accepted_scopes=accepted_scopes)
+
+
+def _app_route(method: str, path: str, handler: Handler) -> Route:
+    return Route(method=method, path=path, handler=handler, docs="apps/apps", for_apps=True)
 
 
 _REPO = "/repos/{owner}/{repo}"
@@ -52,6 +69,11 @@ ROUTES = (
     _route("GET", "/user/emails", users.emails, "users/emails", "user, user:email"),
     _route("GET", "/user/repos", accounts.own_repositories, "repos/repos"),
     _route("GET", "/user/orgs", accounts.own_organizations, "orgs/orgs", "admin:org, read:org, repo, user, write:org"),
+    _app_route("GET", "/app", apps.app),
+    _app_route("GET", "/app/installations", apps.installations),
+    _app_route("GET", "/app/installations/{installation}", apps.installation),
+    _app_route("POST", "/app/installations/{installation}/access_tokens", apps.access_tokens),
+    _app_route("GET", f"{_REPO}/installation", apps.of_repository),
     _route("GET", "/users/{login}", users.other_user, "users/users#get-a-user"),
     _route("GET", "/users/{login}/repos", accounts.repositories, "repos/repos"),
     _route("GET", "/orgs/{login}", accounts.organization, "orgs/orgs#get-an-organization"),

@@ -11,6 +11,7 @@ from gitward.standin.graphql.lookup import find_node
 from gitward.standin.graphql.refusals import forbidden, not_found, unprocessable
 from gitward.standin.graphql.tables import Resolver, Tables, keys
 from gitward.standin.graphql.visits import Visit
+from gitward.standin.permissions import permits_mutation
 from gitward.standin.repositories import Repository, Role, may_discuss, may_write, role_of
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ class Change:
         return repository
 
     def _open(self, repository: Repository, *, allowed: bool) -> Repository:
-        if not allowed:
+        if not allowed or not permits_mutation(self.visit.viewer.token, self.name):
             raise forbidden(self.visit.viewer, self.name)
         if repository.archived:
             raise unprocessable("Repository was archived so is read-only.")
