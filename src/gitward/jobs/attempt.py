@@ -7,12 +7,14 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from gitward.errors import Reason, RunFailure
 from gitward.jobs.checkpoints import RunCancelled
 from gitward.jobs.parts import Parts
 from gitward.jobs.persistence import persist
+from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import EventType, RunState, StepName, StepState
 from gitward.sessions.progress import Claim
 from gitward.store.database import PASSING_ERRORS, Transaction
@@ -33,6 +35,16 @@ class Attempt:
         self.claim = claim
         self.ending: StepState | None = None  # set when supervision ends the steps on purpose
 
+    @property
+    def origin(self) -> Origin:
+        """As whose work it is kept."""
+        return Origin(run_id=self.claim.run.id, attempt=self.claim.attempt)
+
+    @property
+    def workspace(self) -> Path:
+        """The session's folder on this machine."""
+        return self.parts.settings.workspaces / self.claim.session.id
+
     @classmethod
     async def begin(cls, parts: Parts, run_id: str) -> Attempt:
         """Claims the run for this worker.
@@ -51,7 +63,7 @@ class Attempt:
                 "machine, then retry.",
             )
         if claim.run.state is RunState.CANCELLING:
-            raise RunCancelled("the run was cancelled")
+            raise RunCancelled
         return cls(parts, claim)
 
     @contextlib.asynccontextmanager

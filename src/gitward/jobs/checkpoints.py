@@ -24,6 +24,10 @@ Step = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
 class RunCancelled(GitwardError):
     """The owner asked for the run to end."""
 
+    def __init__(self, *, pushed_sha: str | None = None) -> None:
+        super().__init__("the run was cancelled")
+        self.pushed_sha = pushed_sha  # where the branch stands upstream, when the push was done all the same
+
 
 async def step(name: str, function: Step, parts: Parts, run_id: str, *arguments: dict[str, Any]) -> dict[str, Any]:
     """Runs `function(parts, run_id, *arguments)` once, across restarts, and returns its JSON value.
@@ -40,8 +44,8 @@ async def step(name: str, function: Step, parts: Parts, run_id: str, *arguments:
             return _failure(failure)
         except SandboxError as error:
             return _failure(RunFailure(Reason.SANDBOX_FAILED, str(error)))
-        except RunCancelled:
-            return {"cancelled": True}
+        except RunCancelled as cancelled:
+            return {"cancelled": {"pushed_sha": cancelled.pushed_sha}}
         except AttemptLost as lost:
             return {"lost": str(lost)}
         except Exception:  # the edge of the job: logged in full, told in one sentence
@@ -55,7 +59,7 @@ async def step(name: str, function: Step, parts: Parts, run_id: str, *arguments:
         reason, message = Reason(known["reason"]), known["message"]
         raise RunFailure(reason, message, exit_code=known["exit_code"], head_sha=known["head_sha"])
     if "cancelled" in value:
-        raise RunCancelled("the run was cancelled")
+        raise RunCancelled(pushed_sha=value["cancelled"]["pushed_sha"])
     if "lost" in value:
         raise AttemptLost(value["lost"])
     result: dict[str, Any] = value["result"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from gitward.errors import Reason, RunFailure
 from gitward.jobs.output import OutputLog
-from gitward.jobs.supervision import timed_out
+from gitward.jobs.supervision import STEP_SECONDS, timed_out
 from gitward.sandboxes import HOME_DIR, WORK_DIR, Command, Sandbox, Stream
 from gitward.sessions.model import StepName
 
@@ -16,9 +17,9 @@ CHECKOUT_DIR = f"{WORK_DIR}/repo"
 # What a checkout that foreign code has touched must not decide about our own git commands.
 SAFE_GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0")
 # A git that was killed leaves its locks behind, and the next one refuses to work. Between our commands nobody has one.
-_LOCKS = ("index.lock", "HEAD.lock", "shallow.lock", "packed-refs.lock")
-REMOVE_LOCKS = ("rm", "-f", "--", *(f".git/{lock}" for lock in _LOCKS))
+REMOVE_LOCKS = ("find", ".git", "-name", "*.lock", "-delete")
 _TAIL_BYTES = 2000
+MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +38,21 @@ class Commands:
         self.sandbox = sandbox
         self._output = output
         self._deadline = deadline  # of time.monotonic()
-        self._seconds = seconds
+        self._late = timed_out(seconds)
         self.checked_out = False  # whether CHECKOUT_DIR is a checkout of this run
         self.kept = False  # whether its work is in the database
+        self.pushing: str | None = None  # the head of a push of which it is not known whether it arrived
+
+    @contextlib.contextmanager
+    def within(self, step: StepName, limits: Mapping[StepName, float] = STEP_SECONDS) -> Iterator[None]:
+        """In this block commands end with the step's own limit, where that comes before the run's."""
+        before, seconds = (self._deadline, self._late), limits[step]
+        if time.monotonic() + seconds < self._deadline:
+            self._deadline, self._late = time.monotonic() + seconds, timed_out(seconds, step)
+        try:
+            yield
+        finally:
+            self._deadline, self._late = before
 
     async def run(
         self,
@@ -87,19 +100,34 @@ class Commands:
         tail_text = self._output.last_lines(bytes(tail[-_TAIL_BYTES:]))
         return Ended(exit_code=completed.exit_code, output=bytes(data), tail=tail_text)
 
+    async def make_room(self, argv: Sequence[str]) -> bytes:
+        """Runs a command that removes files, or looks for those to remove; its output, cut at 1 MiB.
+
+        The disk limit does not end it. What it does not manage is left as it is.
+        """
+        data = bytearray()
+
+        async def sink(stream: Stream, piece: bytes) -> None:
+            if stream is Stream.STDOUT and len(data) < MIB:
+                data.extend(piece)
+
+        await self.sandbox.run(replace(self._command(argv, cwd=CHECKOUT_DIR), makes_room=True), sink)
+        return bytes(data)
+
     def _command(
         self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str] | None = None, stdin: bytes = b""
     ) -> Command:
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise timed_out(self._seconds)
+            raise self._late
         return Command(argv=tuple(argv), cwd=cwd, env=dict(env or {}), stdin=stdin, timeout_seconds=left)
 
     def _check(self, was_timed_out: bool, limit: str | None) -> None:
         if was_timed_out:
-            raise timed_out(self._seconds)
+            raise self._late
         if limit is not None:
-            raise RunFailure(Reason.SANDBOX_FAILED, f"The command reached the sandbox's limit of {limit}.")
+            message = f"The command reached the sandbox's limit of {limit}; it is set by GITWARD_{limit.upper()}."
+            raise RunFailure(Reason.SANDBOX_FAILED, message)
 
 
 class OutputTooLong(RunFailure):

@@ -30,8 +30,8 @@ async def run_session(parts: Parts, run_id: str) -> None:
             if result["wants_pull_request"]:
                 proposed = await step("pull_request", pull_request, parts, run_id, facts)
             outcome = succeeded(result, proposed)
-        except RunCancelled:
-            outcome = cancelled(result)
+        except RunCancelled as end:
+            outcome = cancelled(end, result)
         except RunFailure as failure:
             outcome = failed(failure, result)
         await step("settle", settle, parts, run_id, outcome)

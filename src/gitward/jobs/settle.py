@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from gitward.errors import Reason, RunFailure
+from gitward.jobs.checkpoints import RunCancelled
 from gitward.jobs.parts import Parts
 from gitward.jobs.persistence import persist
 from gitward.sessions.model import PullRequest, RunState, StepName, StepState
@@ -30,8 +31,14 @@ def failed(failure: RunFailure, result: Json | None) -> Json:
     return {**known, "state": RunState.FAILED, "reason": failure.reason, "message": failure.message}
 
 
-def cancelled(result: Json | None) -> Json:
-    return {**_known(result, None), "state": RunState.CANCELLED, "reason": None, "message": "Cancelled by its owner."}
+def cancelled(end: RunCancelled, result: Json | None) -> Json:
+    """What was done by then is told: a cancel takes nothing back."""
+    known, message = _known(result, None), "Cancelled by its owner."
+    if end.pushed_sha is not None:
+        known |= {"changed": True, "head_sha": end.pushed_sha}
+    if end.pushed_sha is not None or (result is not None and result["wants_pull_request"]):
+        message += f" The branch was pushed already, and stays at {known['head_sha'][:12]}."
+    return {**known, "state": RunState.CANCELLED, "reason": None, "message": message}
 
 
 def _known(result: Json | None, proposed: Json | None) -> Json:

@@ -1,4 +1,7 @@
-"""Bounds a piece of work: by the run's time limit, and by its owner's wish to end it."""
+"""Bounds a piece of work: by a time limit, and by its owner's wish to end it.
+
+Time is taken from a clock that nobody can set: a jump of the machine's date ends nothing early and keeps nothing open.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,26 @@ from typing import Any, TypeVar
 from gitward.errors import Reason, RunFailure
 from gitward.jobs.attempt import Attempt
 from gitward.jobs.checkpoints import RunCancelled
-from gitward.sessions.model import StepState
+from gitward.sessions.model import StepName, StepState
 
 T = TypeVar("T")
 
 GRACE_SECONDS = 5.0  # beyond the commands' own limits, which come first and tell more
 
+# What one step may take, within the run's own limit; `execute` may take all that is left of that.
+# Preflight, pull_request and settle lie outside of the run's limit.
+STEP_SECONDS = {
+    StepName.PREFLIGHT: 60.0,
+    StepName.AUTHENTICATE: 60.0,
+    StepName.CHECKOUT: 1800.0,
+    StepName.PUBLISH: 900.0,
+    StepName.PULL_REQUEST: 60.0,
+}
 
-def timed_out(seconds: float) -> RunFailure:
-    return RunFailure(Reason.TIMED_OUT, f"The run took longer than its time limit of {seconds:g} s.")
+
+def timed_out(seconds: float, step: StepName | None = None) -> RunFailure:
+    what = "The run" if step is None else f"The step {step}"
+    return RunFailure(Reason.TIMED_OUT, f"{what} took longer than its time limit of {seconds:g} s.")
 
 
 async def supervise(attempt: Attempt, work: Coroutine[Any, Any, T], *, seconds: float, late: RunFailure) -> T:
@@ -36,7 +50,7 @@ async def supervise(attempt: Attempt, work: Coroutine[Any, Any, T], *, seconds: 
         attempt.ending = StepState.CANCELLED if watch.done() else StepState.FAILED
         if watch.done():
             watch.result()
-            raise RunCancelled("the run was cancelled")
+            raise RunCancelled
         raise late
     finally:
         for task in (main, watch):

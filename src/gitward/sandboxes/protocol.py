@@ -42,6 +42,7 @@ class Command:
     cwd: str = WORK_DIR  # a path inside
     stdin: bytes = b""  # written, then closed
     timeout_seconds: float  # then SIGTERM, and 2 s later SIGKILL
+    makes_room: bool = False  # it only removes files: the disk limit, which may be passed already, does not end it
 
 
 @dataclass(frozen=True, kw_only=True)

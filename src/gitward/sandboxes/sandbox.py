@@ -115,7 +115,7 @@ class BubblewrapSandbox:
             rlimits=plan.rlimits(),
             timeout_seconds=command.timeout_seconds if has(Wall.TIME) else None,
             memory_bytes=plan.limits.memory_bytes if watched else None,
-            disk_bytes=plan.limits.disk_bytes if has(Wall.DISK_LIMIT) else None,
+            disk_bytes=plan.limits.disk_bytes if has(Wall.DISK_LIMIT) and not command.makes_room else None,
             disk_paths=(str(plan.work), str(plan.home)),
             hides_options=has(Wall.OPTIONS_HIDDEN),
             empties_environment=has(Wall.ENVIRONMENT_EMPTY),

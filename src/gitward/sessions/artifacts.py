@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from gitward.sessions.model import ArtifactKind
+from gitward.sessions.model import ArtifactKind, RunState
 from gitward.store import schema
 from gitward.store.database import Transaction
 
@@ -16,33 +17,59 @@ PIECE_BYTES = 256 * 1024
 _artifacts, _runs = schema.artifacts, schema.runs
 
 
-async def keep(tx: Transaction, run_id: str, kind: ArtifactKind, content: bytes) -> None:
-    """Stores an artifact of a run in place of an earlier one of its kind. Content beyond MAX_BYTES is an error."""
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Whose work an artifact holds. What a later attempt keeps does not replace it."""
+
+    run_id: str
+    attempt: int
+
+
+async def keep(tx: Transaction, origin: Origin, kind: ArtifactKind, content: bytes) -> None:
+    """Stores an artifact in place of an earlier one of its kind and origin. Content beyond MAX_BYTES is an error."""
     if len(content) > MAX_BYTES:
         raise ValueError(f"an artifact of {len(content)} bytes; at most {MAX_BYTES} are allowed")
-    await tx.execute(sa.delete(_artifacts).where(_artifacts.c.run_id == run_id, _artifacts.c.kind == kind))
-    rows = [
-        {"run_id": run_id, "kind": kind, "piece": number, "content": content[start : start + PIECE_BYTES]}
-        for number, start in enumerate(range(0, len(content), PIECE_BYTES))
-    ]
-    await tx.execute(sa.insert(_artifacts), rows or [{"run_id": run_id, "kind": kind, "piece": 0, "content": b""}])
+    await tx.execute(sa.delete(_artifacts).where(_is(origin, kind)))
+    starts = range(0, len(content), PIECE_BYTES) or (0,)
+    for number, start in enumerate(starts):  # one by one: so no more than one piece is copied at a time
+        piece = content[start : start + PIECE_BYTES]
+        row = {"run_id": origin.run_id, "attempt": origin.attempt, "kind": kind, "piece": number, "content": piece}
+        await tx.execute(sa.insert(_artifacts).values(**row))
 
 
-async def latest(tx: Transaction, session_id: str, kind: ArtifactKind) -> str | None:
-    """The id of the newest run of the session that has an artifact of this kind."""
+async def latest(
+    tx: Transaction, session_id: str, kind: ArtifactKind, *, run_id: str | None = None, attempt: int | None = None
+) -> Origin | None:
+    """Whose artifact of this kind is the newest in the session, of one run or attempt when they are given.
+
+    A run that succeeded and changed nothing has none, though a lost attempt of it may; that is found by its number.
+    """
     query = (
-        sa.select(_runs.c.id)
-        .join(_artifacts, sa.and_(_artifacts.c.run_id == _runs.c.id, _artifacts.c.kind == kind))
-        .where(_runs.c.session_id == session_id, _artifacts.c.piece == 0)
-        .order_by(_runs.c.number.desc())
+        sa.select(_artifacts.c.run_id, _artifacts.c.attempt)
+        .join(_runs, _artifacts.c.run_id == _runs.c.id)
+        .where(_runs.c.session_id == session_id, _artifacts.c.kind == kind, _artifacts.c.piece == 0)
+        .order_by(_runs.c.number.desc(), _artifacts.c.attempt.desc())
         .limit(1)
     )
-    return (await tx.execute(query)).scalar()
+    if run_id is not None:
+        query = query.where(_runs.c.id == run_id)
+    if attempt is not None:
+        query = query.where(_artifacts.c.attempt == attempt)
+    else:
+        query = query.where(sa.or_(_runs.c.state != RunState.SUCCEEDED, _runs.c.changed.is_not(False)))
+    row = (await tx.execute(query)).first()
+    return None if row is None else Origin(run_id=row.run_id, attempt=row.attempt)
 
 
-async def read(tx: Transaction, run_id: str, kind: ArtifactKind) -> AsyncIterator[bytes]:
+async def read(tx: Transaction, origin: Origin, kind: ArtifactKind) -> AsyncIterator[bytes]:
     """The pieces in their order; one at a time is in memory."""
-    query = sa.select(_artifacts.c.content).where(_artifacts.c.run_id == run_id, _artifacts.c.kind == kind)
+    query = sa.select(_artifacts.c.content).where(_is(origin, kind))
     count = sa.select(sa.func.count()).select_from(query.subquery())
     for number in range((await tx.execute(count)).scalar_one()):
         yield (await tx.execute(query.where(_artifacts.c.piece == number))).scalar_one()
+
+
+def _is(origin: Origin, kind: ArtifactKind) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        _artifacts.c.run_id == origin.run_id, _artifacts.c.attempt == origin.attempt, _artifacts.c.kind == kind
+    )

@@ -61,6 +61,7 @@ class EventType(StrEnum):
     OUTPUT = "output"
     POLICY_DENIED = "policy.denied"
     BRANCH_PUSHED = "branch.pushed"
+    WORK_KEPT = "work.kept"
     PULL_REQUEST_OPENED = "pull_request.opened"
     NOTICE = "notice"
 
@@ -83,6 +84,7 @@ class Environment(StrEnum):
 class ArtifactKind(StrEnum):
     DIFF = "diff"
     PATCH = "patch"
+    BUNDLE = "bundle"
 
 
 @dataclass(frozen=True, kw_only=True)

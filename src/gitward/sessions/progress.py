@@ -141,6 +141,12 @@ class Progress:
         await self.guard(tx, claim)
         await queries.update_session(tx, claim.session.id, values)
 
+    async def pushed(self, tx: Transaction, claim: Claim, head_sha: str) -> None:
+        """Notes and tells where the session's branch stands upstream."""
+        await self.learned(tx, claim, pushed_sha=head_sha)
+        data = {"branch": claim.session.branch, "head_sha": head_sha}
+        await self._journal.append(tx, claim.session.id, now(), (EventType.BRANCH_PUSHED, claim.run.id, data))
+
     async def output_was_truncated(self, tx: Transaction, claim: Claim) -> None:
         await self.guard(tx, claim)
         await tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(output_truncated=True))

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from api import Api, problem
 from gitward.api.gate import OPEN_PATHS
 from gitward.sessions import artifacts
+from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import ArtifactKind
 
 Call = tuple[str, str]
@@ -46,7 +47,7 @@ async def names_of_a_session(api: Api, http: httpx.AsyncClient) -> dict[str, str
     run_id = session["runs"][0]["id"]
     async with api.backend.database.transaction() as tx:
         for kind in ArtifactKind:
-            await artifacts.keep(tx, run_id, kind, b"secret change")
+            await artifacts.keep(tx, Origin(run_id=run_id, attempt=0), kind, b"secret change")
     await api.backend.end(run_id)
     return {"session_id": session["id"], "run_id": run_id}
 
@@ -58,6 +59,7 @@ async def test_the_routes_are_those_of_the_contract(api: Api) -> None:
         ("GET", "/ready"),
         ("GET", "/sessions"),
         ("GET", "/sessions/{session_id}"),
+        ("GET", "/sessions/{session_id}/bundle"),
         ("GET", "/sessions/{session_id}/diff"),
         ("GET", "/sessions/{session_id}/events"),
         ("GET", "/sessions/{session_id}/patch"),

@@ -9,6 +9,7 @@ import pytest
 
 from api import Api, fields, make_api, problem
 from gitward.sessions import artifacts
+from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import ArtifactKind, Owner, RunState
 from tests_support import Backend
 
@@ -202,8 +203,8 @@ class TestArtifacts:
         session = await post(http)
         diff, mailbox = b"<script>alert(1)</script>\xff\0", b"From x\n" * 100_000
         async with api.backend.database.transaction() as tx:
-            await artifacts.keep(tx, session["runs"][0]["id"], ArtifactKind.DIFF, diff)
-            await artifacts.keep(tx, session["runs"][0]["id"], ArtifactKind.PATCH, mailbox)
+            await artifacts.keep(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), ArtifactKind.DIFF, diff)
+            await artifacts.keep(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), ArtifactKind.PATCH, mailbox)
         answer = await http.get(f"/sessions/{session['id']}/diff")
         assert (answer.content, answer.headers["content-type"]) == (diff, "text/plain; charset=utf-8")
         assert answer.headers["x-content-type-options"] == "nosniff"

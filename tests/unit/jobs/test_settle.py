@@ -9,6 +9,7 @@ from typing import cast
 
 from sqlalchemy.exc import OperationalError
 
+from gitward.jobs.checkpoints import RunCancelled
 from gitward.jobs.parts import Parts
 from gitward.jobs.settle import cancelled, settle
 from gitward.sessions.model import Instruction, Owner, RunState
@@ -36,6 +37,6 @@ async def test_a_run_does_not_stay_running_because_the_database_refused(backend:
     session = await backend.create(alice, instruction=Instruction(command="true"))
     database = RefusingDatabase(backend.database, refusals=1)
     parts = cast(Parts, SimpleNamespace(database=database, progress=backend.progress()))
-    await settle(parts, session.runs[0].id, cancelled(None))
+    await settle(parts, session.runs[0].id, cancelled(RunCancelled(), None))
     assert database.refusals == 0
     assert (await backend.get(alice, session.id)).runs[0].state is RunState.CANCELLED

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from gitward.sessions import artifacts
-from gitward.sessions.artifacts import MAX_BYTES, PIECE_BYTES
+from gitward.sessions.artifacts import MAX_BYTES, PIECE_BYTES, Origin
 from gitward.sessions.model import ArtifactKind, Instruction, Owner
 from gitward.store import schema
 from tests_support import Backend
@@ -14,14 +14,14 @@ from tests_support import Backend
 PATCH, DIFF = ArtifactKind.PATCH, ArtifactKind.DIFF
 
 
-async def keep(backend: Backend, run_id: str, content: bytes, kind: ArtifactKind = PATCH) -> None:
+async def keep(backend: Backend, run_id: str, content: bytes, kind: ArtifactKind = PATCH, *, attempt: int = 1) -> None:
     async with backend.database.transaction() as tx:
-        await artifacts.keep(tx, run_id, kind, content)
+        await artifacts.keep(tx, Origin(run_id=run_id, attempt=attempt), kind, content)
 
 
-async def read(backend: Backend, run_id: str, kind: ArtifactKind = PATCH) -> list[bytes]:
+async def read(backend: Backend, run_id: str, kind: ArtifactKind = PATCH, *, attempt: int = 1) -> list[bytes]:
     async with backend.database.snapshot() as tx:
-        return [piece async for piece in artifacts.read(tx, run_id, kind)]
+        return [piece async for piece in artifacts.read(tx, Origin(run_id=run_id, attempt=attempt), kind)]
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES, MAX_BYTES])
@@ -60,8 +60,8 @@ async def test_the_latest_is_that_of_the_newest_run_that_has_one(backend: Backen
     await keep(backend, second.id, b"diff", DIFF)
     await keep(backend, session.runs[0].id, b"first")
     async with backend.database.snapshot() as tx:
-        assert await artifacts.latest(tx, session.id, PATCH) == session.runs[0].id
+        assert await artifacts.latest(tx, session.id, PATCH) == Origin(run_id=session.runs[0].id, attempt=1)
     await keep(backend, second.id, b"")
     async with backend.database.snapshot() as tx:
-        assert await artifacts.latest(tx, session.id, PATCH) == second.id
+        assert await artifacts.latest(tx, session.id, PATCH) == Origin(run_id=second.id, attempt=1)
     assert await read(backend, second.id) == [b""]

@@ -79,6 +79,7 @@ WRITES: dict[str, Write] = {
     "start_step": lambda progress, tx, held: progress.start_step(tx, held, StepName.EXECUTE),
     "end_step": lambda progress, tx, held: progress.end_step(tx, held, StepName.EXECUTE, StepState.SUCCEEDED, 1.0),
     "learned": lambda progress, tx, held: progress.learned(tx, held, pushed_sha="b" * 40),
+    "pushed": lambda progress, tx, held: progress.pushed(tx, held, "b" * 40),
     "output_was_truncated": lambda progress, tx, held: progress.output_was_truncated(tx, held),
     "opened": lambda progress, tx, held: progress.opened(tx, held, PULL, created=True),
     "settle": lambda progress, tx, held: progress.settle(tx, held, DONE),

@@ -1,0 +1,97 @@
+"""What becomes of work that did not come to its end: it is committed in its sandbox and kept in the database."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from gitward.errors import RunFailure
+from gitward.jobs import leftover, publish, room
+from gitward.jobs.attempt import Attempt
+from gitward.jobs.checkout import resolve
+from gitward.jobs.commands import Commands
+from gitward.jobs.commit import commit
+from gitward.jobs.keeping import Work, keep
+from gitward.jobs.output import OutputLog
+from gitward.sandboxes import Sandbox, SandboxError
+from gitward.sessions.artifacts import Origin
+from gitward.sessions.model import ArtifactKind, EventType
+
+log = logging.getLogger(__name__)
+
+SALVAGE_SECONDS = 30.0  # for one try; the second begins by making room
+ASKING_SECONDS = 10.0  # to ask upstream where the branch stands
+
+
+class Salvage:
+    """The open sandbox of an attempt, as far as it takes to keep what lies in its checkout."""
+
+    def __init__(self, attempt: Attempt, sandbox: Sandbox, output: OutputLog, facts: dict[str, Any]) -> None:
+        self._attempt = attempt
+        self._sandbox = sandbox
+        self._output = output
+        self._facts = facts
+
+    async def keep(self, origin: Origin) -> None:
+        """Keeps the work of `origin`, and tells whether that went well. Never fails: a run ends for its own reason."""
+        for makes_room in (False, True):
+            commands = self._commands(SALVAGE_SECONDS)
+            try:
+                if makes_room:
+                    await room.make(self._attempt, commands, self._attempt.workspace)
+                await self._keep(origin, commands)
+            except (RunFailure, SandboxError) as failure:
+                log.warning("Run %s: its work could not be kept: %s", origin.run_id, failure)
+            else:
+                break
+        else:
+            await self._attempt.notice("What the command had written by then could not be kept.")
+        await leftover.forget(self._attempt.workspace)
+
+    async def keep_lost(self) -> None:
+        """Before the checkout is made anew: keeps what an attempt had done that was lost on this machine.
+
+        Before the sandbox is authenticated, too: it may take the sandbox's home to make room.
+        """
+        origin = await leftover.find(self._attempt.workspace)
+        if origin is not None:
+            await self.keep(origin)
+
+    async def find_pushed(self, cut_off: Commands) -> str | None:
+        """The head that the branch stands at upstream, when the attempt's last push is one of which this is not known.
+
+        A push that arrives even later stands too; the session's next run begins there.
+        """
+        commands = self._commands(ASKING_SECONDS)
+        commands.pushing = cut_off.pushing
+        try:
+            return await publish.find_pushed(self._attempt, commands)
+        except (RunFailure, SandboxError) as failure:
+            log.warning("Run %s: did its push arrive? %s", self._attempt.claim.run.id, failure)
+            return None
+
+    def _commands(self, seconds: float) -> Commands:
+        return Commands(self._sandbox, self._output, deadline=time.monotonic() + seconds, seconds=seconds)
+
+    async def _keep(self, origin: Origin, commands: Commands) -> None:
+        [base] = await resolve(commands, f"refs/remotes/origin/{self._facts['target_branch']}")
+        committed = await commit(self._attempt, commands, self._facts, lenient=True)
+        if base is None or committed.head == base:
+            return
+        kinds = await keep(self._attempt, commands, Work(origin=origin, base=base))
+        if kinds:
+            await self._tell(origin, kinds, committed.head)
+        if not committed.complete:
+            await self._attempt.notice("Files that git could not read are not in what is kept.")
+
+    async def _tell(self, origin: Origin, kinds: tuple[ArtifactKind, ...], head: str) -> None:
+        session_id = self._attempt.claim.session.id
+        query = f"run_id={origin.run_id}&attempt={origin.attempt}"
+        kept = {
+            "run_id": origin.run_id,
+            "attempt": origin.attempt,
+            "head_sha": head,
+            "artifacts": {kind: f"/sessions/{session_id}/{kind}?{query}" for kind in kinds},
+        }
+        await self._attempt.tell((EventType.WORK_KEPT, kept))
