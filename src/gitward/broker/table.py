@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from gitward.broker import bodies, lfs, push, rest
 from gitward.broker.argument import ANY, Argument
+from gitward.broker.egress.presets import PRESETS
+from gitward.broker.egress.rules import GITHUB
 from gitward.broker.graphql import document
 from gitward.broker.graphql.mutations import VIEWS
 from gitward.broker.graphql.request import MAX_QUERY
@@ -31,7 +33,7 @@ _GIT = """\
 
 def markdown() -> str:
     """The page, ending with a line break; the same for the same policy."""
-    parts = (_HEAD, _GIT, _pushes(), _lfs(), _rest(), _queries(), _mutations(), _limits())
+    parts = (_HEAD, _GIT, _pushes(), _lfs(), _rest(), _queries(), _mutations(), _limits(), _other_hosts())
     return "\n".join(parts)
 
 
@@ -123,6 +125,16 @@ def _limits() -> str:
         ("commands of a push, before the pack", f"{push.MAX_HEAD} bytes"),
     )
     return "## Sizes\n\n" + _table(("what", "at most"), rows)
+
+
+def _other_hosts() -> str:
+    rows = ((f"`{preset}`", ", ".join(f"`{entry}`" for entry in entries)) for preset, entries in PRESETS.items())
+    never = ", ".join(f"`{host}`" for host in GITHUB)
+    return (
+        "## Other hosts\n\nNone, unless the operator opens them by `GITWARD_EGRESS` ([how](egress.md)); never through "
+        f"the proxy: GitHub's as the settings name them, {never}, and everything below these.\n\n"
+        + _table(("word in GITWARD_EGRESS", "what it stands for"), rows)
+    )
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -28,6 +28,26 @@ for name in ('tcp', 'tcp6', 'udp', 'udp6'):
 print(json.dumps(sorted(found)))
 """
 
+DIRECT = """
+import errno, json, socket
+def attempt(family, kind, address):
+    try:
+        socket.socket(family, kind).connect(address)
+        return 'connected'
+    except OSError as error:
+        return errno.errorcode[error.errno]
+found = {
+    'tcp': attempt(socket.AF_INET, socket.SOCK_STREAM, ('192.0.2.1', 443)),
+    'tcp6': attempt(socket.AF_INET6, socket.SOCK_STREAM, ('2001:db8::1', 443)),
+    'udp': attempt(socket.AF_INET, socket.SOCK_DGRAM, ('192.0.2.1', 53)),
+}
+try:
+    found['dns'] = str(socket.getaddrinfo('pypi.org', 443))
+except socket.gaierror:
+    found['dns'] = 'gaierror'
+print(json.dumps(found))
+"""
+
 FETCH = """
 import sys, urllib.request
 print(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode())
@@ -79,6 +99,25 @@ async def test_only_the_endpoints_ports_are_open(rig: Rig, engine: BubblewrapEng
 async def test_the_endpoint_decides_on_the_port(rig: Rig, engine: BubblewrapEngine) -> None:
     async with rig.opened(engine, port=8443) as inside:
         assert json.loads((await inside.python(OPEN_PORTS)).said) == [["tcp", 8443]]
+
+
+async def test_a_proxy_is_one_more_port_and_no_way_around_it(rig: Rig, engine: BubblewrapEngine) -> None:
+    """Other hosts are the proxy's matter: without it there is no route, no name and no datagram, as before."""
+    async with rig.opened(engine, proxy_port=3128) as inside:
+        assert json.loads((await inside.python(OPEN_PORTS)).said) == [["tcp", 443], ["tcp", 3128]]
+        for name in ("https_proxy", "HTTPS_PROXY", "http_proxy", "ALL_PROXY"):
+            assert (await inside.run("printenv", name)).said == "http://127.0.0.1:3128"
+        assert json.loads((await inside.python(DIRECT)).said) == {
+            "tcp": "ENETUNREACH",
+            "tcp6": "ENETUNREACH",
+            "udp": "ENETUNREACH",
+            "dns": "gaierror",
+        }
+
+
+async def test_without_a_proxy_no_variable_speaks_of_one(rig: Rig, engine: BubblewrapEngine) -> None:
+    async with rig.opened(engine) as inside:
+        assert "proxy" not in (await inside.run("env")).said.lower()
 
 
 async def test_listeners_are_detached_when_the_command_ends(rig: Rig, engine: BubblewrapEngine) -> None:

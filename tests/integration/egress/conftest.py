@@ -10,10 +10,11 @@ import pytest_asyncio
 
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 
+from . import tools
 from .world import Company
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def folder() -> Iterator[Path]:
     """A folder that an unprivileged user can pass through, which pytest's are not for root's children."""
     folder = Path("/tmp") / f"gitward-egress-{os.getpid()}-{os.urandom(4).hex()}"
@@ -25,14 +26,19 @@ def folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def company(folder: Path) -> Company:
     return Company(folder)
 
 
+@pytest.fixture(scope="package")
+def tool_folder(folder: Path) -> Path:
+    return tools.install(folder)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine() -> AsyncIterator[BubblewrapEngine]:
-    engine = BubblewrapEngine(slots=2)
+async def engine(tool_folder: Path) -> AsyncIterator[BubblewrapEngine]:
+    engine = BubblewrapEngine(slots=2, tool_paths=(tool_folder,))
     await engine.start()
     yield engine
     await engine.stop()

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gitward.broker import Broker, BrokerConfig, BrokerEvent, EgressConfig, OpenGrant
+from gitward.broker import Broker, BrokerConfig, BrokerEvent, EgressConfig
 from gitward.grants.grant import Grant
 from gitward.sandboxes import Command, Limits, Sandbox, Stream
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
@@ -110,7 +110,7 @@ class Told:
         return self.rules
 
 
-def config(rules: str, *, ca_file: Path, names: Mapping[str, tuple[str, ...]], **more: str) -> BrokerConfig:
+def config(rules: str, *, ca_file: Path, names: Mapping[str, tuple[str, ...]]) -> BrokerConfig:
     """A broker that takes loopback for the Internet."""
     return BrokerConfig(
         server_url="https://github.com",
@@ -138,10 +138,10 @@ class Outcome:
 class Inside:
     """A sandbox whose broker opens other hosts."""
 
-    def __init__(self, sandbox: Sandbox, opened: OpenGrant, told: Told) -> None:
+    def __init__(self, sandbox: Sandbox, told: Told, pid: int) -> None:
         self.sandbox = sandbox
-        self.opened = opened
         self.told = told
+        self.pid = pid  # of the broker's process
 
     async def run(self, *argv: str, **env: str) -> Outcome:
         output: dict[Stream, bytearray] = {stream: bytearray() for stream in Stream}
@@ -170,8 +170,15 @@ async def sandboxed(
         opened = await broker.open(new_grant(expires_at), Secret(TOKEN), told)
         sandbox = await engine.open(name="run-1", workspace=folder / "run-1", endpoint=opened, limits=Limits())
         try:
-            yield Inside(sandbox, opened, told)
+            assert broker.pid is not None
+            yield Inside(sandbox, told, broker.pid)
         finally:
             await sandbox.close()
     finally:
         await broker.stop()
+
+
+def peak_memory(pid: int) -> int:
+    """The most bytes that a process ever had resident."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024

@@ -140,6 +140,7 @@ class Proxy:
         except PolicyDenied as error:
             await self._break_off(client, error, str(request))
             return
+        traffic.sent += len(hello)
         await upstream.send(hello)
         await join(client, upstream, traffic, idle_seconds=self._limits.idle_seconds)
 

@@ -102,6 +102,6 @@ async def drain(upstream: Peer, client: Peer, traffic: Traffic, *, idle_seconds:
 
 async def _pump(source: Peer, target: Peer, moved: Callable[[int], None]) -> None:
     while piece := await source.reader.read(BUFFER):
-        await target.send(piece)
         moved(len(piece))
+        await target.send(piece)
     target.writer.write_eof()
