@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import statistics
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.broker import broker
+from benchmarks.figure import Figure, median, quantile
+from benchmarks.processes import cpu_seconds, memory
 from benchmarks.sandbox import sandboxed_commands
 from benchmarks.world import REPOSITORY, TOKEN, World
 from gitward.settings import clean_environment
 
 ROUNDS = 7
 RATE, SECONDS = 50, 10  # POSTs a second, and for how long
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One line of the table."""
-
-    name: str
-    value: str
-    meaning: str
-
-
-def median(values: list[float]) -> float:
-    return statistics.median(values)
-
-
-def quantile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
 async def whole_session(world: World) -> list[Figure]:
@@ -118,15 +101,15 @@ async def idle(world: World) -> list[Figure]:
     async with world.http() as http:
         await _session(world, http)
         await asyncio.sleep(2)
-        began, cpu = time.monotonic(), _cpu(world.pid)
+        began, cpu = time.monotonic(), cpu_seconds(world.pid)
         await asyncio.sleep(10)
-        share = (_cpu(world.pid) - cpu) / (time.monotonic() - began)
-        resting = _memory(world.pid)
+        share = (cpu_seconds(world.pid) - cpu) / (time.monotonic() - began)
+        resting = memory(world.pid)
         session = await world.session(http, command="echo ready; sleep 3")
         async for event in world.events(http, session):
             if event["type"] == "output" and event["data"]["step"] == "execute":
                 break
-        running = _memory(world.pid)
+        running = memory(world.pid)
         await http.post(f"/sessions/{session['id']}/cancel")
     return [
         Figure(name="idle memory", value=f"{resting:.0f} MB", meaning="resident, of service, launcher and broker"),
@@ -135,35 +118,17 @@ async def idle(world: World) -> list[Figure]:
     ]
 
 
-def _tree(pid: int) -> list[int]:
-    children = [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
-    return [pid, *(below for child in children for below in _tree(child))]
-
-
-def _cpu(pid: int) -> float:
-    ticks = 0
-    for each in _tree(pid):
-        fields = Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _memory(pid: int) -> float:
-    pages = sum(int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in _tree(pid))
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
 async def sandboxed_true(world: World) -> list[Figure]:
     """(e): what one command in a sandbox costs, on the real engine."""
     seconds = await sandboxed_commands(world.root / "sandbox", rounds=100)
     return [Figure(name="sandboxed `true`", value=f"{median(seconds) * 1000:.1f} ms", meaning="median of 100")]
 
 
-PARTS: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
+# With a running service, and without one.
+WITH_SERVICE: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "session": whole_session,
     "idle": idle,
     "sandbox": sandboxed_true,
     "posts": posts,
 }
+ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {"broker": broker}

@@ -67,16 +67,21 @@ class World:
                     yield json.loads(line.removeprefix("data: "))
 
 
-def own_network(root: Path) -> None:
-    """Brings up loopback in the namespace that scripts/bench made, and gives GitHub's names to it."""
+def own_network() -> None:
+    """Brings up loopback in the namespace that scripts/bench made."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=10)
+
+
+def _own_hosts(root: Path) -> None:
+    """Gives GitHub's names to loopback."""
     hosts = root / "hosts"
     hosts.write_text("127.0.0.1 localhost " + " ".join(HOSTS) + "\n")
     subprocess.run(["mount", "--bind", str(hosts), "/etc/hosts"], check=True, timeout=10)
 
 
-def certificate(root: Path) -> tuple[ssl.SSLContext, Path]:
-    """A certificate for GitHub's names that signs itself, and the file that makes clients trust it."""
+def certificate(root: Path) -> tuple[Path, Path]:
+    """For GitHub's names and localhost: a certificate that signs itself, with its key behind it; and it alone, for
+    clients to trust."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "benchmark")])
     now = datetime.datetime.now(datetime.UTC)
@@ -89,7 +94,9 @@ def certificate(root: Path) -> tuple[ssl.SSLContext, Path]:
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in HOSTS]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(host) for host in (*HOSTS, "localhost")]), critical=False
+        )
         .sign(key, hashes.SHA256())
     )
     ca, chain = root / "ca.pem", root / "chain.pem"
@@ -99,17 +106,17 @@ def certificate(root: Path) -> tuple[ssl.SSLContext, Path]:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     chain.write_bytes(pem + private)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(chain)
-    return context, ca
+    return chain, ca
 
 
 @asynccontextmanager
 async def world() -> AsyncIterator[World]:
     root = Path(tempfile.mkdtemp(prefix="gitward-bench-"))
     root.chmod(0o711)
-    own_network(root)
-    context, ca = certificate(root)
+    _own_hosts(root)
+    chain, ca = certificate(root)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(chain)
     github = StandIn(root / "github", port=443, tls=context)
     try:
         await github.start()

@@ -1,0 +1,102 @@
+"""Other proxies that could put a token into git's requests, set up as their manuals say for large bodies."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import socket
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from benchmarks.transfers import Way
+from gitward.settings import clean_environment
+
+TOOLS = Path(__file__).parents[1] / ".tools" / "bench"
+_START_SECONDS = 30.0
+
+_NGINX = """
+daemon off; worker_processes 1; pid {root}/nginx.pid; error_log {root}/nginx.log; user root;
+events {{ worker_connections 100; }}
+http {{
+  access_log off; client_body_temp_path {root}/body; proxy_temp_path {root}/proxy;
+  fastcgi_temp_path {root}/fastcgi; uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
+  server {{
+    listen 127.0.0.1:{port} ssl; server_name localhost; ssl_certificate {chain}; ssl_certificate_key {chain};
+    client_max_body_size 0;
+    location / {{
+      proxy_pass {upstream}; proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off;
+      proxy_ssl_verify on; proxy_ssl_trusted_certificate {ca}; proxy_ssl_name localhost;
+      proxy_set_header Authorization "{authorization}"; proxy_set_header Connection "";
+    }}
+  }}
+}}
+"""
+
+
+def authorization(token: str) -> str:
+    return "Basic " + base64.b64encode(f"x-access-token:{token}".encode()).decode()
+
+
+@contextlib.asynccontextmanager
+async def mitmproxy(root: Path, upstream: str, ca: Path, token: str) -> AsyncIterator[Way]:
+    """In reverse mode, streaming from the first megabyte on."""
+    home, port = root / "mitmproxy", free_port()
+    options = {
+        "confdir": str(home),
+        "ssl_verify_upstream_trusted_ca": str(ca),
+        "stream_large_bodies": "1m",
+        "http2": "false",
+        "modify_headers": f"/~q/Authorization/{authorization(token)}",
+    }
+    set_options = [word for name, value in options.items() for word in ("--set", f"{name}={value}")]
+    mode = ("--quiet", "--mode", f"reverse:{upstream}", "--listen-host", "127.0.0.1", "--listen-port", str(port))
+    async with running(str(TOOLS / "bin" / "mitmdump"), *mode, *set_options, port=port) as pid:
+        url = f"https://localhost:{port}"
+        yield Way(name="mitmproxy", url=url, ca=home / "mitmproxy-ca-cert.pem", credential="x", pid=pid)
+
+
+@contextlib.asynccontextmanager
+async def nginx(root: Path, upstream: str, chain: Path, ca: Path, token: str) -> AsyncIterator[Way]:
+    """One worker, without buffers on disk: as little as a proxy in C needs."""
+    home, port = root / "nginx", free_port()
+    home.mkdir()
+    values = {"root": home, "port": port, "chain": chain, "ca": ca, "upstream": upstream}
+    (home / "nginx.conf").write_text(_NGINX.format(**values, authorization=authorization(token)))
+    program = str(TOOLS / "nginx" / "usr" / "sbin" / "nginx")
+    async with running(program, "-c", str(home / "nginx.conf"), "-e", str(home / "nginx.log"), port=port) as pid:
+        yield Way(name="nginx", url=f"https://localhost:{port}", ca=ca, credential="x", pid=pid)
+
+
+@contextlib.asynccontextmanager
+async def running(*command: str, port: int) -> AsyncIterator[int]:
+    """A server's process id, once it listens."""
+    process = await asyncio.create_subprocess_exec(*command, env=clean_environment(), stdin=subprocess.DEVNULL)
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            while not await _listens(port):
+                if process.returncode is not None:
+                    raise RuntimeError(f"{command[0]} ended with {process.returncode}")
+                await asyncio.sleep(0.1)
+        yield process.pid
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        async with asyncio.timeout(_START_SECONDS):
+            await process.wait()
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
