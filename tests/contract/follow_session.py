@@ -14,7 +14,7 @@ import httpx
 
 # Made by the test, in the folder where this runs.
 from gitward_client import AuthenticatedClient  # type: ignore[import-not-found]
-from gitward_client.api.artifacts import diff, patch  # type: ignore[import-not-found]
+from gitward_client.api.artifacts import bundle, diff, patch  # type: ignore[import-not-found]
 from gitward_client.api.events import events  # type: ignore[import-not-found]
 from gitward_client.api.sessions import create_session, get_run, get_session  # type: ignore[import-not-found]
 from gitward_client.models import Problem, SessionIn, SessionOut  # type: ignore[import-not-found]
@@ -45,6 +45,7 @@ def main(url: str, token: str, repo: str, command: str) -> dict[str, Any]:
             "streamed": streamed,
             "diff": diff.sync(session.id, client=client),
             "patch": patch.sync(session.id, client=client),
+            "bundle": bundle.sync(session.id, client=client).payload.read(12).decode(),
             "unknown": unknown.to_dict(),
         }
 

@@ -44,4 +44,5 @@ async def test_it_creates_a_session_and_follows_it_to_its_end(tmp_path: Path) ->
     assert {"step": "execute", "stream": "stdout", "text": "hello\n"} in [event["data"] for event in seen["events"]]
     assert "+hello" in seen["diff"]
     assert "Subject: [PATCH]" in seen["patch"]
+    assert seen["bundle"].startswith("# v2 git bun")
     assert seen["unknown"]["code"] == "not_found"

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/sessions", tags=["artifacts"])
 
 _PROBLEMS = documented(Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.INVALID_REQUEST, Code.UNAVAILABLE)
 _BINARY: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/x-git-bundle": {"schema": {"type": "string", "format": "binary"}}}}
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 }
 
 OfRun = Annotated[str | None, Query(max_length=40, description="Of this run; otherwise of the newest that has one.")]
@@ -40,7 +40,9 @@ class MailboxResponse(Response):
 
 
 class BundleResponse(Response):
-    media_type = "application/x-git-bundle"
+    """No registered type is a bundle's; this one every client takes for bytes."""
+
+    media_type = "application/octet-stream"
 
 
 @router.get("/{session_id}/diff", response_class=TextResponse, responses=_PROBLEMS)

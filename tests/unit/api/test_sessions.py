@@ -194,7 +194,7 @@ async def test_cancelling_ends_what_is_queued_and_asks_what_runs(api: Api, http:
 class TestArtifacts:
     async def test_nothing_is_there_before_something_was_changed(self, http: httpx.AsyncClient) -> None:
         session = await post(http)
-        for kind in ("diff", "patch"):
+        for kind in ("diff", "patch", "bundle"):
             detail = problem(await http.get(f"/sessions/{session['id']}/{kind}"), 404, "not_found")["detail"]
             assert detail == f"This session has no {kind}: none of its runs has changed anything yet."
 
@@ -212,6 +212,19 @@ class TestArtifacts:
         assert (answer.content, answer.headers["content-type"]) == (mailbox, "application/mbox")
         assert answer.headers["content-disposition"] == f'attachment; filename="{session["id"]}.mbox"'
         assert answer.headers["content-length"] == str(len(mailbox))
+
+    async def test_each_attempt_has_its_own(self, api: Api, http: httpx.AsyncClient) -> None:
+        session = await post(http)
+        run_id, address = session["runs"][0]["id"], f"/sessions/{session['id']}/bundle"
+        async with api.backend.database.transaction() as tx:
+            for attempt in (1, 2):
+                origin = Origin(run_id=run_id, attempt=attempt)
+                await artifacts.keep(tx, origin, ArtifactKind.BUNDLE, b"%d\0" % attempt)
+        assert (await http.get(address)).content == b"2\0"
+        answer = await http.get(address, params={"run_id": run_id, "attempt": 1})
+        assert (answer.content, answer.headers["content-type"]) == (b"1\0", "application/octet-stream")
+        problem(await http.get(address, params={"attempt": 3}), 404, "not_found")
+        problem(await http.get(address, params={"run_id": "run_0000000000000000"}), 404, "not_found")
 
 
 class TestServedRepositories:
