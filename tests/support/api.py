@@ -13,10 +13,12 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 
+from gitward.api import events
 from gitward.api.app import create_app
 from gitward.api.auth import Verifier
 from gitward.api.keys import mint, public_key
 from gitward.api.services import Check, Services
+from gitward.sessions.feeds import Feeds
 from gitward.sessions.model import Owner
 from tests_support import Backend
 
@@ -53,7 +55,7 @@ def make_api(backend: Backend, *, repo_globs: tuple[str, ...] = (), checks: list
     key, stopping = Ed25519PrivateKey.generate(), asyncio.Event()
     services = Services(
         database=backend.database,
-        notifier=backend.notifier,
+        feeds=Feeds(database=backend.database, journal=backend.journal, notifier=backend.notifier, encode=events.line),
         sessions=backend.sessions,
         verifier=Verifier(public_key(key), audience=AUDIENCE),
         checks=look,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
@@ -17,13 +17,14 @@ from gitward.api.problems import documented
 from gitward.api.services import Served, Services
 from gitward.api.shapes import EventOut, EventPage
 from gitward.errors import Code, FieldError, InvalidRequest, NotFound
+from gitward.sessions.feeds import PAGE
 from gitward.sessions.model import Event, EventType, Owner
 
 router = APIRouter(prefix="/sessions", tags=["events"])
 
 KEEP_ALIVE_SECONDS = 15.0
-POLL_SECONDS = 1.0  # a notification may be lost, or the worker may be another process
-STREAM_PAGE = 200
+LOOK_SECONDS = 1.0  # between two looks whether the server is stopping
+CONNECTED = b": connected\n\n"
 _STREAM = {"description": "A page, or with `Accept: text/event-stream` a live stream.", "content": {
     "text/event-stream": {"schema": {"type": "string"}},
 }}  # fmt: skip
@@ -57,12 +58,14 @@ async def events(
 ) -> Response:
     """The session's log, in order."""
     after = max(after, _cursor(last_event_id))
+    ended = False
     async with served.database.snapshot() as tx:
         if run_id is not None:
-            await served.sessions.get_run(tx, caller, session_id, run_id)
+            ended = (await served.sessions.get_run(tx, caller, session_id, run_id)).state.is_final
         items = await served.sessions.events(tx, caller, session_id, after=after, limit=limit, run_id=run_id)
     if "text/event-stream" in request.headers.get("accept", "").lower():
-        lines = _live(served, caller, session_id, after, run_id)
+        past = _past(served, caller, session_id, after, run_id)
+        lines = past if ended else _live(served, session_id, after, run_id)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
     following = str(items[-1].seq) if len(items) == limit else None
@@ -79,47 +82,45 @@ def _cursor(last_event_id: str | None) -> int:
     return int(last_event_id)
 
 
-async def _live(
-    served: Services, owner: Owner, session_id: str, after: int, run_id: str | None
-) -> AsyncIterator[bytes]:
+async def _live(served: Services, session_id: str, after: int, run_id: str | None) -> AsyncIterator[bytes]:
     """Rows after the cursor, then the next ones as they are committed. Ends with the run, or with the server."""
-    yield b": connected\n\n"
+    yield CONNECTED
     clock = asyncio.get_running_loop().time
     spoken = clock()
-    with served.notifier.subscribe(session_id) as news:
-        while not served.stopping.is_set():
-            try:
-                page, ended = await _next(served, owner, session_id, after, run_id)
-            except NotFound:  # removed meanwhile: there is nothing more to tell
-                return
-            for event in page:
-                yield _line(event)
-            if page:
-                after, spoken = page[-1].seq, clock()
-            elif clock() - spoken >= KEEP_ALIVE_SECONDS:
+    async with served.feeds.watch(session_id, after) as watcher:
+        while not served.stopping.is_set() and not watcher.gone:
+            for told in await watcher.next(LOOK_SECONDS):
+                if run_id is not None and told.event.run_id != run_id:
+                    continue
+                yield told.line
+                spoken = clock()
+                if run_id is not None and told.event.type is EventType.RUN_ENDED:
+                    return
+            if clock() - spoken >= KEEP_ALIVE_SECONDS:
                 yield b": keep-alive\n\n"
                 spoken = clock()
-            if ended and len(page) < STREAM_PAGE:
-                return
-            if len(page) < STREAM_PAGE:
-                await news.wait(POLL_SECONDS)
 
 
-async def _next(
+async def _past(
     served: Services, owner: Owner, session_id: str, after: int, run_id: str | None
-) -> tuple[Sequence[Event], bool]:
-    """The events after the cursor, and whether the run had ended when they were read (one snapshot for both)."""
-    async with served.database.snapshot() as tx:
-        page = await served.sessions.events(tx, owner, session_id, after=after, limit=STREAM_PAGE, run_id=run_id)
-        if run_id is None:
-            return page, False
-        if any(event.type is EventType.RUN_ENDED for event in page):
-            return page, True
-        run = await served.sessions.get_run(tx, owner, session_id, run_id)
-        return page, run.state.is_final
+) -> AsyncIterator[bytes]:
+    """The rows of a run that has ended: there will be no more of them."""
+    yield CONNECTED
+    while not served.stopping.is_set():
+        try:
+            async with served.database.snapshot() as tx:
+                page = await served.sessions.events(tx, owner, session_id, after=after, limit=PAGE, run_id=run_id)
+        except NotFound:  # removed meanwhile: there is nothing more to tell
+            return
+        for event in page:
+            yield line(event)
+        if len(page) < PAGE:
+            return
+        after = page[-1].seq
 
 
-def _line(event: Event) -> bytes:
+def line(event: Event) -> bytes:
+    """One event as the stream sends it."""
     # ASCII only: many clients take U+2028, U+0085 and their kin for the end of a line.
     data = json.dumps(EventOut.of(event).model_dump(mode="json"), separators=(",", ":"))
     return f"id: {event.seq}\nevent: {event.type}\ndata: {data}\n\n".encode()

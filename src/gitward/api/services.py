@@ -11,9 +11,9 @@ from fastapi import Depends, Request
 
 from gitward.api.auth import Verifier
 from gitward.api.authorization import Rule
+from gitward.sessions.feeds import Feeds
 from gitward.sessions.service import SessionService
 from gitward.store.database import Database
-from gitward.store.notify import Notifier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Check:
 @dataclass(frozen=True, kw_only=True)
 class Services:
     database: Database
-    notifier: Notifier
+    feeds: Feeds
     sessions: SessionService
     verifier: Verifier
     checks: Callable[[], Awaitable[list[Check]]]

@@ -17,6 +17,7 @@ import httpx
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
+from gitward.api import events
 from gitward.api.app import create_app
 from gitward.api.auth import Verifier
 from gitward.api.authorization import Rule, parse_rules
@@ -35,6 +36,7 @@ from gitward.jobs.parts import JobSettings, Parts
 from gitward.jobs.run_session import run_session
 from gitward.sandboxes import Guard, Limits
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sessions.feeds import Feeds
 from gitward.sessions.journal import Journal
 from gitward.sessions.places import Places, RunLimits
 from gitward.sessions.progress import Progress
@@ -114,7 +116,7 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
         stopping = asyncio.Event()
         services = Services(
             database=database,
-            notifier=notifier,
+            feeds=Feeds(database=database, journal=journal, notifier=notifier, encode=events.line),
             sessions=SessionService(places=places, journal=journal),
             verifier=verifier,
             checks=partial(_checks, database, guards),

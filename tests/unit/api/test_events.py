@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from api import Api, fields, problem
-from gitward.api.events import STREAM_PAGE
+from gitward.sessions.feeds import PAGE
 from gitward.sessions.model import EventType, Owner, RunState, now
 from gitward.sessions.progress import Claim, Outcome
 
@@ -154,12 +154,12 @@ class TestStream:
 
     async def test_more_than_a_page_is_streamed_whole(self, http: httpx.AsyncClient, log: Log) -> None:
         """Also when the run's last event is just the last of a page."""
-        for extra in (STREAM_PAGE - 3, 2 * STREAM_PAGE):
+        for extra in (PAGE - 3, 2 * PAGE):
             await log.note(*map(str, range(extra)))
         await log.end()
         events = parse((await http.get(log.url, params={"run_id": log.run_id}, headers=STREAM)).text)
         assert [event["seq"] for event in events] == list(range(2, 2 + len(events)))
-        assert len(events) == 2 + 3 * STREAM_PAGE - 3 + 1
+        assert len(events) == 2 + 3 * PAGE - 3 + 1
 
     async def test_a_stream_of_the_session_goes_on_after_a_run_and_ends_with_the_server(
         self, http: httpx.AsyncClient, log: Log
