@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+from collections.abc import Callable
 from typing import NoReturn
 from urllib.parse import quote
 
@@ -67,12 +68,35 @@ def masked_forms(secret: Secret) -> tuple[bytes, ...]:
     }
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         forms.add(encode(b"x-access-token:" + value).rstrip(b"="))
-        for offset in range(3):
-            text = encode(b"\0" * offset + value).rstrip(b"=")
-            start = 0 if offset == 0 else offset + 1
-            end = len(text) if (offset + len(value)) % 3 == 0 else len(text) - 1
-            forms.add(text[start:end])
+        forms |= {_inside_base64(encode, value, offset) for offset in range(3)}
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+
+def spellings(secret: Secret) -> dict[str, bytes]:
+    """Spellings by name, for an audit that looks for the secret: those of `masked_forms`, and less likely ones."""
+    value = _bytes(secret)
+    each = [f"{byte:02x}" for byte in value]
+    return {
+        "plain": value,
+        "backwards": value[::-1],
+        "hex": "".join(each).encode(),
+        "HEX": "".join(each).upper().encode(),
+        **{f"base64, offset {n}": _inside_base64(base64.b64encode, value, n) for n in range(3)},
+        **{f"base64url, offset {n}": _inside_base64(base64.urlsafe_b64encode, value, n) for n in range(3)},
+        "URL-encoded": "".join(f"%{byte}" for byte in each).encode(),
+        "URL-ENCODED": "".join(f"%{byte}" for byte in each).upper().encode(),
+        "JSON-escaped": "".join(f"\\u00{byte}" for byte in each).encode(),
+        "UTF-16LE": value.decode("latin-1").encode("utf-16-le"),
+        "UTF-16BE": value.decode("latin-1").encode("utf-16-be"),
+    }
+
+
+def _inside_base64(encode: Callable[[bytes], bytes], value: bytes, offset: int) -> bytes:
+    """What base64 makes of the value behind `offset` other bytes, without the characters that its neighbours shape."""
+    text = encode(b"\0" * offset + value).rstrip(b"=")
+    start = 0 if offset == 0 else offset + 1
+    end = len(text) if (offset + len(value)) % 3 == 0 else len(text) - 1
+    return text[start:end]
 
 
 def _bytes(secret: Secret) -> bytes:

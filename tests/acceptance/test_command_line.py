@@ -8,24 +8,9 @@ import signal
 import sys
 from pathlib import Path
 
+from command_line import gitward
 from gitward.settings import clean_environment
 from rig import rig
-
-
-async def gitward(*arguments: str, cwd: Path, **settings: str) -> tuple[int, str, str]:
-    """Exit code, standard output, standard error."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gitward", *arguments),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=cwd,
-        env=clean_environment(**settings),
-    )
-    async with asyncio.timeout(90):
-        out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
 
 
 async def test_the_demo_prints_one_json_document_and_nothing_else(tmp_path: Path) -> None:

@@ -6,8 +6,18 @@ import asyncio
 import signal
 from pathlib import Path
 
+from gitward.cli.audit import folders
+from gitward.cli.audit.channels import Channel
+from gitward.cli.audit.ledger import Ledger
+from gitward.cli.audit.needles import Plant
+from gitward.secrets import Secret
 from rig import Client, Rig, output, rig
-from search import found_in_files
+
+
+def token_is_in_data_of(service: Rig) -> bool:
+    ledger = Ledger(Secret(service.token), Plant())
+    folders.look_at_folder(ledger, Channel.DATA_FOLDER, service.data)
+    return bool(ledger.findings(Channel.DATA_FOLDER).hits)
 
 
 def processes_of(rig_root: Path) -> list[str]:
@@ -118,12 +128,12 @@ async def test_login_mode_wipes_at_the_next_start_what_a_crash_left() -> None:
             repository = await service.repository()
             session = await client.session(repository, command="echo started; sleep 300")
             await until_output(client, session)
-            assert found_in_files(service.token, service.data) != [], "gh keeps it in clear while the run is open"
+            assert token_is_in_data_of(service), "gh keeps it in clear while the run is open"
             await service.stop(signal.SIGKILL)
         await service.start()
-        assert found_in_files(service.token, service.data) == []
+        assert not token_is_in_data_of(service)
         async with service.client() as client:
             await client.post(f"/sessions/{session['id']}/cancel", status=200)
             run, _ = await client.finished(session)
             assert run["state"] == "cancelled"
-        assert found_in_files(service.token, service.data) == []
+        assert not token_is_in_data_of(service)

@@ -1,55 +1,48 @@
-"""The token is nowhere that it must not be; and the search that says so is shown to find a planted one."""
+"""The canary proof: `gitward audit-token` in both modes, and that it sees a token where a protection is missing."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-from rig import Client, Rig, output
-from search import found_in_files, found_in_processes, spellings
+import pytest
 
-PLANTED = "canary-PLANTED-canary-PLANTED-canary"
+from command_line import gitward
+from gitward.cli.audit import report
+from gitward.cli.audit.channels import PLACES, Channel
+from gitward.cli.audit.proof import audit
+from gitward.cli.audit.report import State
+from gitward.cli.audit.stage import demo
 
-
-async def test_the_search_finds_a_planted_secret_in_each_channel(service: Rig, alice_client: Client) -> None:
-    repository = await service.repository()
-    command = f"echo {PLANTED} > planted.txt; sleep 30 & echo started; wait -n"
-    session = await alice_client.session(repository, command=command, env={"PLANTED": PLANTED})
-    async for event in alice_client.stream(session):
-        if event["type"] == "output" and event["data"]["step"] == "execute":
-            break
-    hits = found_in_processes(PLANTED, but=set())
-    assert any(hit.endswith("/cmdline") for hit in hits), "the command's own argument, inside"
-    assert any(hit.endswith("/environ") for hit in hits), "the command's own environment, inside"
-    await alice_client.post(f"/sessions/{session['id']}/cancel", status=200)
-    await alice_client.finished(session)
-    files = found_in_files(PLANTED, service.data)
-    assert any(name.startswith("gitward.db") for name in files)
-    assert any(name.startswith("workspaces/") for name in files)
-    assert PLANTED in json.dumps(await alice_client.get(f"/sessions/{session['id']}"))
+pytestmark = pytest.mark.timeout(400)  # every process of a busy machine is looked at, many times
 
 
-async def test_the_token_is_in_no_file_process_log_event_or_answer(service: Rig, alice_client: Client) -> None:
-    """While a hostile command reads all that it can see."""
-    repository = await service.repository()
-    command = (
-        "env; cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\\0' '\\n'; git config --list --show-origin; "
-        "gh auth token; cat ~/.config/gh/hosts.yml; "
-        "printf 'protocol=https\\nhost=github.com\\n' | git credential fill; "
-        "ls -la /proc/self/fd; echo done > done.txt; sleep 1"
-    )
-    session = await alice_client.session(repository, command=command)
-    assert service.process is not None
-    own = {service.process.pid}
-    hits: list[str] = []
-    events = []
-    async for event in alice_client.stream(session):
-        events.append(event)
-        hits += found_in_processes(service.token, but=own)
-    run = await alice_client.get(f"/sessions/{session['id']}/runs/{session['runs'][0]['id']}")
-    assert run["state"] == "succeeded", (run, output(events))
-    assert hits == []
-    assert found_in_files(service.token, service.data) == []
-    everything = json.dumps([events, await alice_client.get(f"/sessions/{session['id']}")]).encode()
-    everything += service.log.read_bytes()
-    everything += (await alice_client.http.get(f"/sessions/{session['id']}/patch")).content
-    assert [form for form in spellings(service.token) if form in everything] == []
+async def test_in_broker_mode_the_token_is_nowhere(tmp_path: Path) -> None:
+    """While a hostile command takes all that it can get; and a planted value is found in every channel."""
+    code, out, err = await gitward("audit-token", "--json", cwd=tmp_path)
+    assert code == 0, (out, err)
+    found = json.loads(out)
+    assert (found["ok"], found["mode"], found["live"]) == (True, "broker", False)
+    assert found["token_seen_upstream"] > 10
+    assert found["samples"] > report.FEWEST_SAMPLES
+    assert [row["channel"] for row in found["channels"]] == list(Channel)
+    assert {row["state"] for row in found["channels"]} == {"clean"}
+    assert all(row["planted"] == row["expected"] >= 14 and row["bytes"] > 0 for row in found["channels"])
+    assert [each["why"] for each in found["exempt"]] == ["the service, to which the operator gave the variable"]
+
+
+async def test_in_login_mode_it_is_where_the_docs_say_and_without_the_broker_the_audit_fails() -> None:
+    """The broker's protection is taken away; judged by its rules, the same run is full of leaks."""
+    async with demo(login_mode=True) as stage:
+        outcome = await audit(stage, lambda _: None)
+    table = report.rows(outcome)
+    assert report.passes(outcome, table), "\n".join(report.text(outcome, table))
+    documented = {row.channel for row in table if row.state is State.DOCUMENTED}
+    assert documented >= {Channel.HOME, Channel.CREDENTIALS, Channel.MEMORY, Channel.TRACES, Channel.REFLECTIONS}
+    assert documented <= {channel for channel, place in PLACES.items() if place.in_login}
+    judged = report.rows(outcome, strict=True)
+    assert not report.passes(outcome, judged)
+    assert {row.channel for row in judged if row.state is State.LEAK} == documented
+    shown = "\n".join(report.text(outcome, judged))
+    assert ".config/gh/hosts.yml: plain" in shown
+    assert outcome.ledger.look(Channel.ANSWERS, "this report", shown.encode()) == set()

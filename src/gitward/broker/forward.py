@@ -48,7 +48,7 @@ class Onward:
     length: int | None = None  # of a streamed body, when it is known; else chunked
     dropped: frozenset[str] = frozenset()  # request headers, in lower case, that must not go on
     screen: Screen
-    screened: bool = True  # the answer is read whole; else only when it is an error or a redirect
+    screened: bool = True  # the answer is read whole; else only an error, a redirect, and what is not git's own
     rewrite: Callable[[bytes], bytes] | None = None  # of a screened answer with status 200; raises ValueError
     tap: Tap | None = None  # sees the pieces of a streamed answer before the sandbox does
 
@@ -77,7 +77,7 @@ class Forwarder:
         response = await self._ask(onward.method, onward.url, self._headers(request, onward), onward.body)
         touch()
         async with response:
-            if onward.screened or response.status >= 300:
+            if onward.screened or response.status >= 300 or not _is_gits(response):
                 return await self._screened(response, onward)
             headers = self._answer_headers(response, onward)
             return await self._streamed(request, response, headers, onward.tap, touch)
@@ -186,6 +186,11 @@ class Forwarder:
             log.warning("an answer was cut short: %s: %s", upstream.method, type(error).__name__)
             raise ConnectionAbortedError("the answer was cut short") from error
         return answer
+
+
+def _is_gits(response: ClientResponse) -> bool:
+    """Whether the answer is of git's protocol. Anything else may repeat what it was asked with."""
+    return response.content_type.startswith("application/x-git-")
 
 
 def _storage_headers(request: BaseRequest, action: Action) -> dict[str, str]:

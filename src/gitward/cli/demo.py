@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from gitward.cli.demo_proof import Proof, prove
-from gitward.cli.demo_world import REPOSITORY, World, world
+from gitward.cli.demo_world import REPOSITORY, World, made_up_token, world
 from gitward.errors import EXIT_CODE, Exit, GitwardError
 from gitward.settings import exported_token
 
@@ -60,7 +60,7 @@ async def _run(command: str | None, *, as_json: bool) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # else the service would be left behind
     show = _Screen(quiet=as_json)
     show("Starting a stand-in GitHub and the service ...")
-    async with world(exported_token()) as around:
+    async with world(exported_token() or made_up_token()) as around:
         show(f"POST {around.service_url}/sessions")
         told = await _session(around, command or DEFAULT_COMMAND, show)
         proofs = await prove(around, told.session, told.output) if told.run["pull_request"] else []

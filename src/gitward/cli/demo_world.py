@@ -38,15 +38,18 @@ class World:
     github: StandIn
     service_url: str
     jwt: str
+    data: Path  # the service's data folder
+    log: Path  # what it writes to standard error
+    pid: int  # of the service
 
 
 @contextlib.asynccontextmanager
-async def world(token: str | None) -> AsyncIterator[World]:
+async def world(token: str, **settings: str) -> AsyncIterator[World]:
     """Starts both, and removes every trace at the end.
 
-    :param token: what the stand-in shall accept; None makes one up.
+    :param token: what the stand-in shall accept.
+    :param settings: more of them for the service, by their names in the environment.
     """
-    token = token or "ghp_" + secrets.token_urlsafe(27).replace("-", "a").replace("_", "b")
     root = Path(tempfile.mkdtemp(prefix="gitward-demo-"))
     root.chmod(0o711)  # the sandbox's own user passes through
     github = StandIn(root / "github", public_url="https://github.example")  # no link of the demo leads anywhere real
@@ -55,36 +58,41 @@ async def world(token: str | None) -> AsyncIterator[World]:
         github.add_user(OWNER, name="The Octocat")
         github.add_token(token, Token(login=OWNER))
         await github.add_repository(REPOSITORY, files=_FILES, permissions={OWNER: "admin"})
-        async with _service(root, github, token) as url:
-            key = load_or_make_key(root / "data")
-            yield World(github=github, service_url=url, jwt=mint(key, subject="demo", audience="gitward"))
+        data, log = root / "data", root / "service.log"
+        own = {
+            "GITHUB_TOKEN": token,
+            "GITWARD_DATA_DIR": str(data),
+            "GITWARD_UPSTREAM_URL": github.url,
+            "GITWARD_UPSTREAM_API_URL": github.api_url,
+            "GITWARD_PORT": "0",
+        }
+        async with _service(log, own | settings) as (url, pid):
+            jwt = mint(load_or_make_key(data), subject="demo", audience="gitward")
+            yield World(github=github, service_url=url, jwt=jwt, data=data, log=log, pid=pid)
     finally:
         await github.stop()
         await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
 
 
+def made_up_token() -> str:
+    """A value in the shape of a classic token, which GitHub has never issued."""
+    return "ghp_" + secrets.token_urlsafe(27).replace("-", "a").replace("_", "b")
+
+
 @contextlib.asynccontextmanager
-async def _service(root: Path, github: StandIn, token: str) -> AsyncIterator[str]:
-    """`gitward serve` with its own data folder; the address that it prints."""
-    environment = clean_environment(
-        GITHUB_TOKEN=token,
-        GITWARD_DATA_DIR=str(root / "data"),
-        GITWARD_UPSTREAM_URL=github.url,
-        GITWARD_UPSTREAM_API_URL=github.api_url,
-        GITWARD_PORT="0",
-    )
-    log = root / "service.log"
-    with log.open("wb") as errors:
+async def _service(log: Path, settings: dict[str, str]) -> AsyncIterator[tuple[str, int]]:
+    """`gitward serve` with its own data folder; the address that it prints, and its process id."""
+    with log.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gitward", "serve"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
-            env=environment,
-            cwd=root,
+            env=clean_environment(**settings),
+            cwd=log.parent,
         )
     try:
-        yield await _address(process, log)
+        yield await _address(process, log), process.pid
     finally:
         await _stop(process)
 

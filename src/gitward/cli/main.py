@@ -87,6 +87,19 @@ def demo(
     raise typer.Exit(run(command, as_json=as_json))
 
 
+@app.command(name="audit-token")
+def audit_token(
+    login: Annotated[
+        bool, typer.Option("--login", help="The service runs in login mode: what the docs name may be found.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+) -> None:
+    """Look for the token in every place that can be seen, while a hostile command runs in a sandbox."""
+    from gitward.cli.audit.command import run
+
+    raise typer.Exit(run(login_mode=login, as_json=as_json))
+
+
 def main() -> None:
     """The entry point: errors of ours become sentences on standard error and an exit code."""
     try:

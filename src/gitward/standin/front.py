@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gitward.standin import bodies, git_http, graphql, lfs_http
+from gitward.standin import bodies, git_http, graphql, lfs_http, reflection
 from gitward.standin.accounts import Identity
 from gitward.standin.backend import Backend
 from gitward.standin.credentials import Unknown, identify
@@ -44,6 +44,9 @@ class Front:
         self.traffic.log(received)
         try:
             await self.traffic.pass_gates(received.method, received.path)
+            if self.traffic.reflects and (status := reflection.wanted_status(received)) is not None:
+                received.status = status
+                return reflection.answer(received, status=status, url=f"{self.lfs.base}{received.path}")
             fault = self.traffic.next_fault(received.method, received.path)
             if fault is None or fault.applied:
                 response = await self._answer(request, received, silent=fault is not None)

@@ -140,6 +140,10 @@ class StandIn:
             raise KeyError(full_name)
         return found
 
+    def reflect(self) -> None:
+        """From now on a request with the User-Agent `reflect/<status>` is answered with what it holds."""
+        self.traffic.reflects = True
+
     def fault(
         self,
         *,

@@ -62,6 +62,7 @@ class Traffic:
         self.requests: list[ReceivedRequest] = []
         self.faults: list[Fault] = []
         self.gates: list[Gate] = []
+        self.reflects = False  # whether a request can ask for its own headers; see `reflection`
         self._waiting: deque[tuple[Callable[[ReceivedRequest], bool], asyncio.Future[ReceivedRequest]]] = deque()
 
     def log(self, request: ReceivedRequest) -> None:

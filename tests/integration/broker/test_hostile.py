@@ -18,6 +18,7 @@ from .rig import peak_memory
 from .wire import API_HOST, GIT_HOST, Wire, read_answer, wired
 
 MEGABYTE = 1024 * 1024
+GITS = b"Content-Type: application/x-git-upload-pack-advertisement\r\n"
 
 
 @pytest.fixture
@@ -102,6 +103,22 @@ async def test_an_answer_that_echoes_the_token_is_masked(wire: Wire, github: Sta
         assert "x-echo" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["GET /octo/demo.git/info/refs?service=git-upload-pack", "POST /octo/demo.git/git-upload-pack"],
+)
+async def test_an_echo_instead_of_gits_own_answer_is_masked(wire: Wire, github: StandIn, line: str) -> None:
+    """It is not streamed to git, though upstream calls it a success."""
+    github.reflect()
+    head = wire.head(line, "Content-Length: 4", host=GIT_HOST)
+    answer = await wire.send(head.replace(b"User-Agent: test", b"User-Agent: reflect/200") + b"0000")
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json; charset=utf-8")
+    assert b"x-access-token" not in answer.body
+    assert TOKEN.encode() not in answer.body
+    assert "***" in answer.body.decode()
+    assert [name for name in answer.headers if name.startswith("x-reflected")] == ["x-reflected-user-agent"]
+
+
 async def test_upstream_that_cuts_the_connection_is_explained(wire: Wire, github: StandIn) -> None:
     github.fault(path="*/git-upload-pack", status=0)
     answer = await wire.ask("POST /octo/demo/git-upload-pack", host=GIT_HOST, body=b"0000")
@@ -115,7 +132,7 @@ async def test_half_an_answer_is_not_taken_for_a_whole_one(grant: Grant, framing
 
     async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n5\r\nhello\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n" + GITS + framing + b"\r\n\r\n5\r\nhello\r\n")
         await writer.drain()
         writer.close()
 
@@ -134,7 +151,7 @@ async def test_an_expiry_in_the_middle_of_an_answer_cuts_it(grant: Grant) -> Non
 
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nhello")
+        writer.write(b"HTTP/1.1 200 OK\r\n" + GITS + b"Content-Length: 100000\r\n\r\nhello")
         begun.set()
         await reader.read()
         writer.close()

@@ -1,0 +1,127 @@
+"""Files on the host: a workspace, the data folder, temporary folders, and what git keeps in its objects."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from gitward.cli.audit.channels import RECORDED, Channel
+from gitward.cli.audit.ledger import Ledger
+from gitward.errors import GitwardError
+from gitward.settings import clean_environment
+
+PIECE = 16 * 1024 * 1024  # bytes that are searched at once
+_OVERLAP = 4096  # bytes; more than the longest spelling
+GIT_SECONDS = 60.0
+TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm", "/run")  # noqa: S108  # looked into, not written to
+_DEEPEST = 6  # folders below one of them
+_LARGEST_TEMPORARY = 64 * 1024 * 1024  # bytes; what is larger belongs to other work of the machine
+
+
+def look_at_file(ledger: Ledger, channel: Channel, path: Path, *, place: str) -> None:
+    """A file of any size, and its name; of what is no file, the name, and where a link leads."""
+    ledger.look(channel, place, _target(path))
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return
+        tail = b""
+        while piece := file.read(PIECE):
+            ledger.look(channel, place, tail + piece)
+            tail = piece[-_OVERLAP:]
+
+
+def look_at_folder(ledger: Ledger, channel: Channel, folder: Path, *, but: frozenset[str] = frozenset()) -> None:
+    """Every file below; `but` names entries of the folder itself that are left out."""
+    for path in _files(folder, but=but):
+        look_at_file(ledger, channel, path, place=str(path.relative_to(folder)))
+
+
+def look_at_records(ledger: Ledger, home: Path) -> None:
+    """What the hostile command has written down, each folder for its channel."""
+    for name, channel in RECORDED.items():
+        look_at_folder(ledger, channel, home / ".audit" / name)
+
+
+def look_at_temporary(ledger: Ledger, *, since: float, but: Path) -> None:
+    """The host's temporary files that were written after `since`, outside of `but`, which has a channel of its own."""
+    for root in TEMPORARY:
+        for path in _files(Path(root), but=frozenset(), depth=_DEEPEST, leave=but):
+            try:
+                status = path.lstat()
+            except OSError:
+                continue
+            fresh = max(status.st_mtime, status.st_ctime) >= since
+            if stat.S_ISREG(status.st_mode) and fresh and status.st_size <= _LARGEST_TEMPORARY:
+                look_at_file(ledger, Channel.TEMPORARY, path, place=str(path))
+
+
+def _target(path: Path) -> bytes:
+    try:
+        return os.fsencode(os.readlink(path))
+    except OSError:
+        return b""
+
+
+async def look_at_objects(ledger: Ledger, objects: Path, *, loose: Channel, packed: Channel) -> None:
+    """Every object of a repository that foreign code has written, decompressed.
+
+    git reads the objects only, from a repository of our own: nothing that foreign code has configured is in force.
+    """
+    names = {path.parent.name + path.name for path in objects.glob("[0-9a-f][0-9a-f]/*")}
+    with tempfile.TemporaryDirectory(prefix="gitward-audit-") as folder:
+        await _git("init", "--quiet", "--bare", folder, objects=None)
+        listed = await _git("--git-dir", folder, "cat-file", "--batch-all-objects", "--batch", objects=objects)
+    for kind, name, content in _objects(listed):
+        ledger.look(loose if name in names else packed, f"{kind} {name[:12]}", content)
+
+
+async def _git(*arguments: str, objects: Path | None) -> bytes:
+    extra = {"GIT_OBJECT_DIRECTORY": str(objects)} if objects else {}
+    process = await asyncio.create_subprocess_exec(
+        *("git", *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=clean_environment(GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_GLOBAL="/dev/null", **extra),
+    )
+    try:
+        async with asyncio.timeout(GIT_SECONDS):
+            out, err = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise GitwardError("git took too long to show the objects of the checkout") from None
+    if process.returncode != 0:
+        raise GitwardError(f"git cannot show the objects of the checkout: {err.decode(errors='replace')[:500]}")
+    return out
+
+
+def _objects(listed: bytes) -> Iterator[tuple[str, str, bytes]]:
+    """Type, name and content of each, from the output of `cat-file --batch`: `name type size\\n content \\n`."""
+    position = 0
+    while position < len(listed):
+        end = listed.index(b"\n", position)
+        name, kind, size = listed[position:end].decode().split()
+        position = end + 1
+        yield kind, name, listed[position : position + int(size)]
+        position += int(size) + 1
+
+
+def _files(folder: Path, *, but: frozenset[str], depth: int = 100, leave: Path | None = None) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder):
+        here = Path(root)
+        if here == folder:
+            folders[:] = [name for name in folders if name not in but]
+        if here == leave or len(here.relative_to(folder).parts) >= depth:
+            folders.clear()
+            if here == leave:
+                continue
+        yield from (here / name for name in files if here != folder or name not in but)

@@ -1,0 +1,165 @@
+"""The search of the audit: what it finds, and that it says so when it could not have found anything."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from gitward.cli.audit import folders, report
+from gitward.cli.audit.channels import PLACES, Channel
+from gitward.cli.audit.ledger import Ledger
+from gitward.cli.audit.needles import Needles, Plant, TokenTooShort
+from gitward.cli.audit.proof import Outcome
+from gitward.cli.audit.report import State
+from gitward.cli.audit.stage import Stage
+from gitward.secrets import Secret, spellings
+
+TOKEN = "ghp_" + "aB3dE5gH7jK9mN1pQ3sT5vX7zA2cF4eR6uY8"
+
+
+@pytest.mark.parametrize(
+    ("data", "spelling"),
+    [
+        (f"x{TOKEN}y".encode(), "plain"),
+        (TOKEN[::-1].encode(), "backwards"),
+        (TOKEN.encode().hex().encode(), "hex"),
+        (TOKEN.encode().hex().upper().encode(), "HEX"),
+        (base64.b64encode(f"x-access-token:{TOKEN}".encode()), "base64, offset 0"),
+        (base64.b64encode(f"Bearer {TOKEN} x".encode()), "base64, offset 1"),
+        (base64.b64encode(f"token:{TOKEN}".encode())[3:], "base64, offset 0"),
+        (base64.urlsafe_b64encode(f"??{TOKEN}??".encode()), "base64url, offset 2"),
+        ("".join(f"%{ord(each):02x}" for each in TOKEN).encode(), "URL-encoded"),
+        (json.dumps({"x": TOKEN}).replace(TOKEN, "".join(f"\\u{ord(each):04x}" for each in TOKEN)).encode(),
+         "JSON-escaped"),
+        (json.dumps("".join(f"\\u{ord(each):04x}" for each in TOKEN)).encode(), "JSON-escaped"),
+        (TOKEN.encode("utf-16"), "UTF-16LE"),
+        (quote(TOKEN, safe="").encode(), "plain"),
+        (TOKEN[: len(TOKEN) // 2].encode(), "plain, half"),
+        (TOKEN[len(TOKEN) // 2 :].encode(), "plain, half"),
+        (b" ".join([TOKEN[20:].encode(), TOKEN[:20].encode()]), "plain, both halves"),
+        (TOKEN.encode().hex().encode()[:40], "hex, half"),
+    ],
+)  # fmt: skip
+def test_every_spelling_is_found_whole_or_half(data: bytes, spelling: str) -> None:
+    assert spelling in Needles(Secret(TOKEN)).found_in(b"before " + data + b" after")
+
+
+def test_other_values_are_not_found() -> None:
+    needles = Needles(Secret(TOKEN))
+    assert needles.found_in(os.urandom(1_000_000)) == set()
+    assert needles.found_in(TOKEN[:19].encode() + b"x" + TOKEN[21:].encode()) == set()
+    assert TOKEN not in repr(needles)
+    with pytest.raises(TokenTooShort):
+        Needles(Secret("ghp_short"))
+
+
+def test_a_plant_is_found_as_a_whole() -> None:
+    plant = Plant()
+    assert len(plant.text_spellings) == len(spellings(Secret(TOKEN))) - 1  # both UTF-16 left out, the halves counted
+    assert plant.spellings > plant.text_spellings
+    assert plant.found_in(plant.text.encode()) == plant.text_spellings
+    assert Plant().found_in(plant.text.encode() + plant.binary) == set()
+
+
+def outcome(ledger: Ledger, plant: Plant, *, live: bool = False, samples: int = 1000, uses: int = 1) -> Outcome:
+    github = None if live else object()
+    stage = Stage(
+        url="http://localhost:8000",
+        jwt="",
+        token=Secret(TOKEN),
+        repository="octo/demo",
+        pid=1,
+        data=Path("/nowhere"),
+        database_url="sqlite:////nowhere/gitward.db",
+        log=None,
+        login_mode=False,
+        github=github,  # type: ignore[arg-type]  # only whether there is one counts here
+    )
+    return Outcome(
+        stage=stage, ledger=ledger, plant=plant, samples=samples, processes=5, exempt=(), uses=uses, seconds=1.0
+    )
+
+
+def planted(*, but: Channel | None = None) -> tuple[Ledger, Plant]:
+    plant = Plant()
+    ledger = Ledger(Secret(TOKEN), plant)
+    for channel in Channel:
+        if channel is not but:
+            ledger.look(channel, "a place", plant.text.encode() + plant.binary)
+    return ledger, plant
+
+
+@pytest.mark.parametrize("channel", list(Channel))
+def test_a_token_in_any_channel_fails_the_audit(channel: Channel) -> None:
+    ledger, plant = planted()
+    assert report.passes(outcome(ledger, plant), report.rows(outcome(ledger, plant)))
+    ledger.look(channel, f"in {TOKEN}", TOKEN.encode().hex().encode())
+    table = report.rows(outcome(ledger, plant))
+    assert not report.passes(outcome(ledger, plant), table)
+    (row,) = (row for row in table if row.state is not State.CLEAN)
+    assert (row.channel, row.state) == (channel, State.LEAK)
+    assert {hit.spelling for hit in row.hits} == {"plain", "hex"}
+    shown = "\n".join(report.text(outcome(ledger, plant), table)) + json.dumps(
+        report.document(outcome(ledger, plant), table)
+    )
+    assert Needles(Secret(TOKEN)).found_in(shown.encode()) == set()
+
+
+@pytest.mark.parametrize("channel", list(Channel))
+def test_a_channel_that_the_search_cannot_see_fails_the_audit(channel: Channel) -> None:
+    ledger, plant = planted(but=channel)
+    ledger.look(channel, "a place", b"nothing of ours")
+    seen = outcome(ledger, plant)
+    table = report.rows(seen)
+    assert not report.passes(seen, table)
+    assert [row.channel for row in table if row.state is State.BLIND] == [channel]
+    live = report.rows(outcome(ledger, plant, live=True))
+    hidden = not PLACES[channel].live or channel is Channel.LOG
+    assert (State.BLIND in {row.state for row in live}) == (not hidden)
+
+
+def test_an_audit_in_which_nothing_happened_fails() -> None:
+    ledger, plant = planted()
+    table = report.rows(outcome(ledger, plant))
+    assert not report.passes(outcome(ledger, plant, samples=3), table)
+    assert not report.passes(outcome(ledger, plant, uses=0), table), "upstream never saw the token"
+
+
+async def test_objects_of_a_hostile_repository_are_read_and_its_configuration_is_not(tmp_path: Path) -> None:
+    """Loose and packed ones are told apart; a file that git would run stays untouched."""
+    ledger = Ledger(Secret(TOKEN), Plant())
+
+    def git(*arguments: str) -> None:
+        identity = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "gc.auto=0")
+        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "-q")
+    (tmp_path / "a").write_text(TOKEN)
+    git("add", "a")
+    git("commit", "-qm", "a")
+    git("repack", "-adq")
+    (tmp_path / "b").write_bytes(b"b" + TOKEN.encode())
+    git("add", "b")
+    (tmp_path / ".git" / "config").write_text(f"[core]\n\tfsmonitor = touch {tmp_path / 'ran'}\n\tbroken\n[")
+    await folders.look_at_objects(ledger, tmp_path / ".git" / "objects", loose=Channel.LOOSE, packed=Channel.PACKED)
+    assert [hit.spelling for hit in ledger.findings(Channel.LOOSE).hits] == ["plain"]
+    assert [hit.spelling for hit in ledger.findings(Channel.PACKED).hits] == ["plain"]
+    assert ledger.findings(Channel.PACKED).looks == 3
+    assert not (tmp_path / "ran").exists()
+
+
+def test_files_are_searched_across_pieces_and_their_names_too(tmp_path: Path) -> None:
+    ledger = Ledger(Secret(TOKEN), Plant())
+    (tmp_path / "long").write_bytes(b"x" * (folders.PIECE - 5) + TOKEN.encode())
+    (tmp_path / TOKEN).write_bytes(b"")
+    (tmp_path / "other").write_bytes(b"nothing")
+    (tmp_path / "link").symlink_to(f"/nowhere/{TOKEN}")
+    os.mkfifo(tmp_path / "fifo")
+    folders.look_at_folder(ledger, Channel.WORK, tmp_path)
+    assert {hit.place for hit in ledger.findings(Channel.WORK).hits} == {"long", "***", "link"}
