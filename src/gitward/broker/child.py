@@ -25,13 +25,20 @@ class BrokerError(GitwardError):
     """The broker process refused a call, or could not be started."""
 
 
+OnEvent = Callable[[BrokerEvent], None]
+OnQuestion = Callable[[Message, list[int], "Child"], None]  # takes the descriptors over
+
+
 class Child:
     """One process. It ends when its channel closes."""
 
-    def __init__(self, process: asyncio.subprocess.Process, link: Link, on_event: Callable[[BrokerEvent], None]):
+    def __init__(
+        self, process: asyncio.subprocess.Process, link: Link, on_event: OnEvent, on_question: OnQuestion
+    ) -> None:
         self._process = process
         self._link = link
         self._on_event = on_event
+        self._on_question = on_question
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._lost = False
@@ -42,7 +49,7 @@ class Child:
         return self._process.pid
 
     @classmethod
-    async def start(cls, config: BrokerConfig, on_event: Callable[[BrokerEvent], None]) -> Child:
+    async def start(cls, config: BrokerConfig, on_event: OnEvent, on_question: OnQuestion) -> Child:
         """A process that has answered. Raises BrokerError."""
         ours, theirs = channel.pair()
         with theirs:
@@ -55,7 +62,7 @@ class Child:
                 env={},
                 start_new_session=True,
             )
-        child = cls(process, Link(ours), on_event)
+        child = cls(process, Link(ours), on_event, on_question)
         try:
             await child.call({"op": "configure", "config": config.to_message()}, seconds=START_SECONDS)
         except ChannelClosed as error:
@@ -115,9 +122,7 @@ class Child:
     async def _read(self) -> None:
         try:
             while True:
-                message, fds = await self._link.receive()
-                channel.close_all(fds)  # the child sends none
-                self._take(message)
+                self._take(*await self._link.receive())
         except ChannelClosed:
             pass
         except (ValueError, TypeError, KeyError):
@@ -129,7 +134,11 @@ class Child:
                 if not answer.done():
                     answer.set_exception(ChannelClosed("the broker process is gone"))
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: Message, fds: list[int]) -> None:
+        if "ask" in message:
+            self._on_question(message, fds, self)
+            return
+        channel.close_all(fds)  # only a question has some
         if "event" in message:
             self._on_event(BrokerEvent(**message["event"]))
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import logging
 import os
@@ -14,11 +15,13 @@ from dataclasses import asdict
 from gitward.broker.authority import certificates_of, issue
 from gitward.broker.child import BrokerError, Child
 from gitward.broker.config import BrokerConfig, BrokerEvent, EgressConfig
+from gitward.broker.inspections import Inspections
 from gitward.broker.upstream import handover
 from gitward.grants import channel
 from gitward.grants.channel import ChannelClosed, Message
 from gitward.grants.endpoint import Address, ports_of
 from gitward.grants.grant import Grant, new_run_credential
+from gitward.grants.inspection import Inspector
 from gitward.secrets import Secret
 
 log = logging.getLogger(__name__)
@@ -33,12 +36,20 @@ _PAUSES = (0.0, 0.1, 0.5, 1.0, 5.0)  # seconds before each try of a replacement;
 class OpenGrant:
     """A grant that is open in the broker: the Endpoint that a sandbox takes."""
 
-    def __init__(self, broker: Broker, grant: Grant, token: Secret, on_event: Callable[[BrokerEvent], None]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        grant: Grant,
+        token: Secret,
+        on_event: Callable[[BrokerEvent], None],
+        inspector: Inspector | None,
+    ) -> None:
         self.grant = grant
         self.credential = new_run_credential()  # what stands for the token inside; unused in login mode
         self._broker = broker
         self._token = token
         self._on_event = on_event
+        self._inspections = Inspections(inspector)
         self._certificates = issue((address.host for address in broker.config.addresses), expires_at=grant.expires_at)
         self._names = itertools.count(1)
         self._listeners: dict[str, tuple[socket.socket, ...]] = {}
@@ -97,6 +108,7 @@ class OpenGrant:
         for name in list(self._listeners):
             for listener in self._listeners.pop(name):
                 listener.close()
+        await self._inspections.close()
         await self._broker._forget(self)
 
     def _require_open(self) -> None:
@@ -177,13 +189,22 @@ class Broker:
         for grant in list(self._grants.values()):
             await grant.close()
 
-    async def open(self, grant: Grant, token: Secret, on_event: Callable[[BrokerEvent], None]) -> OpenGrant:
-        """Lets the run use GitHub as far as `grant` says. `on_event` is called in this loop and must not block."""
+    async def open(
+        self,
+        grant: Grant,
+        token: Secret,
+        on_event: Callable[[BrokerEvent], None],
+        inspector: Inspector | None = None,
+    ) -> OpenGrant:
+        """Lets the run use GitHub as far as `grant` says. `on_event` is called in this loop and must not block.
+
+        Without an inspector, nothing can be pushed by a grant that does not allow workflows to be changed.
+        """
         if self._child is None:
             raise BrokerError("the broker is not running")
         if grant.run_id in self._grants:
             raise BrokerError(f"a grant of run {grant.run_id} is open already")
-        opened = OpenGrant(self, grant, token, on_event)
+        opened = OpenGrant(self, grant, token, on_event, inspector)
         self._grants[grant.run_id] = opened
         try:
             await self._deliver(opened._open_message())
@@ -225,7 +246,7 @@ class Broker:
         return True
 
     async def _new_child(self) -> Child:
-        return await Child.start(self.config, self._dispatch)
+        return await Child.start(self.config, self._dispatch, self._question)
 
     async def _supervise(self) -> None:
         while True:
@@ -270,6 +291,14 @@ class Broker:
     async def _tell_all(self, child: Child) -> None:
         for opened in list(self._grants.values()):
             await opened._tell(child, self._answer_seconds)
+
+    def _question(self, question: Message, fds: list[int], child: Child) -> None:
+        opened = self._grants.get(question["run_id"])
+        if opened is None:
+            channel.close_all(fds)
+            return
+        tell = functools.partial(child.call, seconds=self._answer_seconds)
+        opened._inspections.take(question, fds, tell)
 
     def _dispatch(self, event: BrokerEvent) -> None:
         opened = self._grants.get(event.run_id)

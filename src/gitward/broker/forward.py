@@ -12,6 +12,7 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 from yarl import URL
 
+from gitward.broker.advertisement import NoThin
 from gitward.broker.answers import MAX_SCREENED, Screen, decoded_answer
 from gitward.broker.config import BrokerConfig
 from gitward.broker.headers import request_headers, response_headers
@@ -25,6 +26,14 @@ log = logging.getLogger(__name__)
 _TIMEOUT = ClientTimeout(total=None, sock_connect=30, sock_read=STALL_SECONDS)
 _MAX_HEADER = 64 * 1024  # bytes of one header line of an answer; GitHub's Content-Security-Policy is long
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+_OWN_QUESTION = {  # GitHub refuses a request without User-Agent
+    "accept": "application/vnd.github+json",
+    "content-type": "application/json",
+    "user-agent": SERVER,
+    "x-github-api-version": "2022-11-28",
+}
+_ABSENT = frozenset({404, 409})  # unknown; and there is nothing at all, as in an empty repository
 
 # What a storage must know of a transfer, and the sandbox of its answer.
 _STORAGE_REQUEST = frozenset({"accept", "content-length", "content-type", "range"})
@@ -51,6 +60,7 @@ class Onward:
     screened: bool = True  # the answer is read whole; else only an error, a redirect, and what is not git's own
     rewrite: Callable[[bytes], bytes] | None = None  # of a screened answer with status 200; raises ValueError
     tap: Tap | None = None  # sees the pieces of a streamed answer before the sandbox does
+    edit: NoThin | None = None  # changes them
 
 
 class Forwarder:
@@ -80,7 +90,7 @@ class Forwarder:
             if onward.screened or response.status >= 300 or not _is_gits(response):
                 return await self._screened(response, onward)
             headers = self._answer_headers(response, onward)
-            return await self._streamed(request, response, headers, onward.tap, touch)
+            return await self._streamed(request, response, headers, touch, tap=onward.tap, edit=onward.edit)
 
     async def transfer(
         self, request: BaseRequest, action: Action, body: AsyncIterator[bytes] | None, touch: Touch
@@ -95,14 +105,22 @@ class Forwarder:
                 raise UpstreamFailed(f"the storage of the LFS object answered {response.status}")
             pairs = response.headers.items()
             headers = [(name, value) for name, value in pairs if name.lower() in _STORAGE_ANSWER]
-            return await self._streamed(request, response, [*headers, ("Server", SERVER)], None, touch)
+            return await self._streamed(request, response, [*headers, ("Server", SERVER)], touch)
 
     async def ask(self, onward: Onward) -> bytes:
         """A question of our own: the body of its answer. Raises UpstreamFailed, also for another status than 200."""
-        headers = {"authorization": onward.authorization, "content-type": "application/json"}
+        body = await self.look_up(onward, absent=frozenset())
+        assert body is not None
+        return body
+
+    async def look_up(self, onward: Onward, absent: frozenset[int] = _ABSENT) -> bytes | None:
+        """The same; None when the answer says that there is no such thing."""
+        headers = {**_OWN_QUESTION, "authorization": onward.authorization}
         response = await self._ask(onward.method, onward.url, headers, onward.body)
         async with response:
             body = await self._read(response, onward)
+            if response.status in absent:
+                return None
             if response.status != 200:
                 raise UpstreamFailed(f"GitHub answered {response.status} to a question of the broker's")
             return body
@@ -120,7 +138,7 @@ class Forwarder:
 
     def _headers(self, request: BaseRequest, onward: Onward) -> dict[str, str]:
         headers = {name.lower(): value for name, value in request_headers(request.headers.items()).items()}
-        if onward.screened or onward.tap is not None:
+        if onward.screened or onward.tap is not None or onward.edit is not None:
             headers["accept-encoding"] = "identity"  # we must be able to read it
         for name in onward.dropped:
             headers.pop(name, None)
@@ -165,12 +183,14 @@ class Forwarder:
         request: BaseRequest,
         upstream: ClientResponse,
         headers: list[tuple[str, str]],
-        tap: Tap | None,
         touch: Touch,
+        *,
+        tap: Tap | None = None,
+        edit: NoThin | None = None,
     ) -> StreamResponse:
         answer = StreamResponse(status=upstream.status, reason=upstream.reason, headers=headers)
         length = upstream.headers.get("Content-Length")
-        if length is not None:
+        if length is not None and edit is None:
             answer.content_length = int(length)
         elif upstream.status != 204:
             answer.enable_chunked_encoding()  # git's GnuTLS wants an end that is not just a closed connection
@@ -180,8 +200,8 @@ class Forwarder:
                 touch()
                 if tap is not None:
                     await tap(piece)
-                await answer.write(piece)
-            await answer.write_eof()
+                await answer.write(piece if edit is None else edit.feed(piece))
+            await answer.write_eof(b"" if edit is None else edit.end())
         except (ClientError, TimeoutError, OSError) as error:
             log.warning("an answer was cut short: %s: %s", upstream.method, type(error).__name__)
             raise ConnectionAbortedError("the answer was cut short") from error

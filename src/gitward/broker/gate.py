@@ -13,22 +13,27 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 
 from gitward.broker import git, rest
+from gitward.broker.advertisement import NoThin
 from gitward.broker.answers import Screen
 from gitward.broker.bodies import grant_continue, pieces, whole
 from gitward.broker.config import BrokerConfig
 from gitward.broker.credentials import presented
+from gitward.broker.customs import Customs
 from gitward.broker.forward import Forwarder, Onward, UpstreamFailed
 from gitward.broker.graphql.door import GraphqlDoor
 from gitward.broker.lfs_door import LfsDoor
 from gitward.broker.listener import Touch
 from gitward.broker.pushes import Pusher
+from gitward.broker.questions import Questions
 from gitward.broker.refusals import refusal
 from gitward.broker.reporter import Reporter
 from gitward.broker.rest import RestRule
 from gitward.broker.routes import Kind, find, routes_of
 from gitward.broker.target import Query, Target, encode_path, encode_query, parse_host, parse_path
+from gitward.broker.trees import Trees
 from gitward.broker.upstream import api_authorization, git_authorization, is_one_of
 from gitward.broker.verdict import Verdict, deny
+from gitward.broker.workflows import WorkflowRule
 from gitward.errors import PolicyDenied
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
@@ -60,6 +65,7 @@ class Gate:
         token: Secret,
         forwarder: Forwarder,
         reporter: Reporter,
+        questions: Questions,
     ) -> None:
         self.grant = grant
         self._config = config
@@ -69,7 +75,9 @@ class Gate:
         self._routes = routes_of(config)
         self._graphql_door = GraphqlDoor(grant=grant, config=config, forwarder=forwarder)
         self._lfs_door = LfsDoor(grant=grant, config=config, forwarder=forwarder)
-        self._pusher = Pusher(forwarder=forwarder, reporter=reporter)
+        customs = Customs(run_id=grant.run_id, questions=questions, rule=WorkflowRule(grant, Trees(self._look_up)))
+        self._looks = not grant.allow_workflows
+        self._pusher = Pusher(forwarder=forwarder, reporter=reporter, customs=customs if self._looks else None)
         self._tokens: list[Secret] = []
         self.refresh(token)
 
@@ -187,7 +195,17 @@ class Gate:
         )
         if call.service is git.Service.PUSH and not call.advertisement:
             return await self._pusher.push(request, self.grant, onward, touch)
+        if call.service is git.Service.PUSH and self._looks:
+            onward = replace(onward, edit=NoThin())
         return await self._forwarder.forward(request, onward, touch)
+
+    async def _look_up(self, path: str) -> bytes | None:
+        """A question of our own about the repository. Raises UpstreamFailed."""
+        url = f"{self._config.upstream_api_url}/repos/{self.grant.repository}{path}"
+        authorization = api_authorization(self._tokens[-1])
+        return await self._forwarder.look_up(
+            Onward(method="GET", url=url, authorization=authorization, screen=self._screen)
+        )
 
     async def _rest(self, request: BaseRequest, segments: Sequence[str], query: Query, touch: Touch) -> StreamResponse:
         call = rest.find(request.method, segments, query, self.grant)

@@ -2,53 +2,87 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import StreamResponse
 
 from gitward.broker import push
 from gitward.broker.bodies import BadBody, decoded
+from gitward.broker.customs import Customs
 from gitward.broker.forward import Forwarder, Onward, Tap
 from gitward.broker.listener import Touch
 from gitward.broker.pktline import MalformedPktLine
 from gitward.broker.push import PushHead, PushReader, ReportReader
 from gitward.broker.refusals import push_refusal
 from gitward.broker.reporter import Reporter
+from gitward.broker.verdict import Verdict, deny
 from gitward.errors import PolicyDenied
 from gitward.grants.grant import Grant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """What was read of a push to know what it wants."""
+
+    head: bytes
+    rest: bytes  # the first bytes of the pack, that came with the head
 
 
 class Pusher:
     """Handles POST git-receive-pack on the grant's repository."""
 
-    def __init__(self, *, forwarder: Forwarder, reporter: Reporter) -> None:
+    def __init__(self, *, forwarder: Forwarder, reporter: Reporter, customs: Customs | None) -> None:
+        """Without `customs` packs stream, and nobody looks at them."""
         self._forwarder = forwarder
         self._reporter = reporter
+        self._customs = customs
 
     async def push(self, request: BaseRequest, grant: Grant, onward: Onward, touch: Touch) -> StreamResponse:
         """Forwards the push, or answers with a report-status that refuses every ref. Raises PolicyDenied."""
         body = decoded(request, touch)
-        head, held = await _read_head(body)
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            onward = replace(onward, length=None)
+        head, begun = await _read_head(body)
         verdict = push.check(head, grant.push_ref)
         if not verdict.allowed:
-            if not (head.reports and head.updates):
-                raise PolicyDenied(verdict.rule, verdict.message)
-            asked = ", ".join(update.ref for update in head.updates[:5])
-            await self._reporter.denied(verdict, f"push {asked}"[:200])
-            return push_refusal(push.refusal(head, verdict.message))
+            return await self._refuse(head, verdict)
+        async with contextlib.AsyncExitStack() as held:
+            try:
+                onward = await self._with_body(held, head, begun, body, onward)
+            except PolicyDenied as refused:
+                if refused.rule.startswith("http."):
+                    raise  # the body is none
+                return await self._refuse(head, deny(refused.rule, refused.message))
+            touch()
+            return await self._forwarder.forward(request, onward, touch)
+
+    async def _with_body(
+        self,
+        held: contextlib.AsyncExitStack,
+        head: PushHead,
+        begun: Begun,
+        body: AsyncIterator[bytes],
+        onward: Onward,
+    ) -> Onward:
+        """What goes on is what we read: decoded. Raises PolicyDenied."""
+        onward = replace(onward, dropped=frozenset({"content-encoding"}), tap=self._tap(head))
         if not head.updates:
             await _require_end(body)
-        encoded = request.headers.get("Content-Encoding", "identity").lower() != "identity"
-        onward = replace(
-            onward,
-            body=_again(held, body),
-            length=None if encoded else onward.length,
-            dropped=frozenset({"content-encoding"}),  # what goes on is what we read: decoded
-            tap=self._tap(head),
-        )
-        return await self._forwarder.forward(request, onward, touch)
+        if not head.updates or self._customs is None:
+            return replace(onward, body=_again(begun, body))
+        (update,) = head.updates
+        spool = await held.enter_async_context(self._customs.cleared(update, begun.rest, body))
+        return replace(onward, body=spool.pieces(begun.head), length=len(begun.head) + spool.size)
+
+    async def _refuse(self, head: PushHead, verdict: Verdict) -> StreamResponse:
+        if not (head.reports and head.updates):
+            raise PolicyDenied(verdict.rule, verdict.message)
+        asked = ", ".join(update.ref for update in head.updates[:5])
+        await self._reporter.denied(verdict, f"push {asked}"[:200])
+        return push_refusal(push.refusal(head, verdict.message))
 
     def _tap(self, head: PushHead) -> Tap | None:
         if not head.updates:
@@ -67,18 +101,18 @@ class Pusher:
         return tap
 
 
-async def _read_head(body: AsyncIterator[bytes]) -> tuple[PushHead, list[bytes]]:
-    """The head, and all bytes that were read to see it."""
+async def _read_head(body: AsyncIterator[bytes]) -> tuple[PushHead, Begun]:
     reader = PushReader()
-    held: list[bytes] = []
+    read = bytearray()
     try:
         async for piece in body:
-            held.append(piece)
+            read += piece
             reader.feed(piece)
             if reader.head is not None:
-                if not reader.head.updates and reader.rest:
+                rest = reader.rest
+                if not reader.head.updates and rest:
                     raise BadBody("a push without updates must have no pack")
-                return reader.head, held
+                return reader.head, Begun(head=bytes(read[: len(read) - len(rest)]), rest=rest)
     except MalformedPktLine as error:
         raise BadBody(f"this is no push: {error}") from error
     raise BadBody("the push ends before its commands do")
@@ -90,9 +124,8 @@ async def _require_end(body: AsyncIterator[bytes]) -> None:
             raise BadBody("a push without updates must have no pack")
 
 
-async def _again(held: list[bytes], body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    while held:
-        yield held.pop(0)
+async def _again(begun: Begun, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield begun.head + begun.rest
     async for piece in body:
         if piece:
             yield piece

@@ -14,7 +14,8 @@ from gitward.broker.egress.proxy import Proxy
 from gitward.broker.forward import Forwarder
 from gitward.broker.gate import Gate
 from gitward.broker.listener import Listener
-from gitward.broker.reporter import Reporter, Send
+from gitward.broker.questions import Questions, Send
+from gitward.broker.reporter import Reporter
 from gitward.broker.tls import server_context
 from gitward.grants import channel
 from gitward.grants.channel import Message
@@ -70,6 +71,7 @@ class Service:
         self._config = config
         self._upstream_tls = upstream_tls
         self._send = send
+        self._questions = Questions(send)
         self._open: dict[str, _Open] = {}
         self._hall = Hall(config) if config.proxy_port is not None else None
 
@@ -91,6 +93,9 @@ class Service:
                 if closing := self._open.pop(message["run_id"], None):
                     await closing.close()
                 self._know()
+            case "answer":
+                self._questions.answered(message, fds)
+                return
             case "ping":
                 pass
             case other:
@@ -119,6 +124,7 @@ class Service:
             token=Secret(message["token"]),
             forwarder=forwarder,
             reporter=reporter,
+            questions=self._questions,
         )
         tls = server_context(message["leaf"], message["key"])
         door = self._hall.door(grant, reporter) if self._hall is not None else None

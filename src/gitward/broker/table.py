@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from gitward.broker import bodies, lfs, push, rest
+from gitward.broker import bodies, customs, lfs, push, rest, spool
 from gitward.broker.argument import ANY, Argument
 from gitward.broker.egress.presets import PRESETS
 from gitward.broker.egress.rules import GITHUB
@@ -38,8 +38,15 @@ def markdown() -> str:
 
 
 def _pushes() -> str:
-    rows = ((f"`{rule.name}`", rule.message) for rule in push.RULES)
-    return "A push is refused as a whole, with git's own report:\n\n" + _table(("rule", "what git prints"), rows)
+    rows = [(f"`{rule.name}`", rule.message) for rule in push.RULES]
+    looked_at = [(f"`{name}`", message) for name, message in customs.RULES.items()]
+    return (
+        "A push is refused as a whole, with git's own report:\n\n"
+        + _table(("rule", "what git prints"), rows)
+        + "\nUnless the session has `allow_workflows`, git looks at each pack in a sandbox of its own before it goes "
+        "on. `.github/workflows/` must be as it is on the target branch, now or when the run began, or on the "
+        "session's branch:\n\n" + _table(("rule", "what git prints"), looked_at)
+    )
 
 
 def _lfs() -> str:
@@ -123,6 +130,7 @@ def _limits() -> str:
         ("fields of a document, fragments expanded", str(document.MAX_FIELDS)),
         ("node ids in a request", str(document.MAX_IDS)),
         ("commands of a push, before the pack", f"{push.MAX_HEAD} bytes"),
+        ("a pack that is looked at", f"{spool.MAX_PACK} bytes"),
     )
     return "## Sizes\n\n" + _table(("what", "at most"), rows)
 

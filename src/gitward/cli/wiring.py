@@ -32,6 +32,7 @@ from gitward.engine.worker import Worker, migrate_engine, new_executor_id
 from gitward.errors import SettingsError
 from gitward.jobs import login
 from gitward.jobs.chores import chores_of
+from gitward.jobs.inspection import PackInspector
 from gitward.jobs.parts import JobSettings, Parts
 from gitward.jobs.run_session import run_session
 from gitward.sandboxes import Guard, Limits
@@ -70,7 +71,8 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
     async with contextlib.AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(_verifier(settings))
         # The launcher forks, so it comes before anything that starts threads.
-        sandboxes = BubblewrapEngine(slots=settings.slots, tool_paths=settings.tool_paths)
+        # Two for each run: its own, and one in which a push of it is looked at.
+        sandboxes = BubblewrapEngine(slots=2 * settings.slots, tool_paths=settings.tool_paths)
         await sandboxes.start()
         stack.push_async_callback(sandboxes.stop)
         guards = await sandboxes.probe()
@@ -95,6 +97,7 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
         )
         github = github_of(settings)
         stack.push_async_callback(github.stop)
+        inspector = PackInspector(sandboxes, settings.data_dir / "pushes", sandbox_limits(settings))
         parts = Parts(
             database=database,
             notifier=notifier,
@@ -103,10 +106,12 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
             github=github,
             broker=broker,
             sandboxes=sandboxes,
+            inspector=inspector,
             settings=job_settings(settings, base_url),
         )
         await worker.acquire()  # before anything that a worker does to what another one may be using
         await login.wipe_all(parts.settings.workspaces)
+        await inspector.wipe()
         stack.push_async_callback(_release, parts)
         await worker.start(partial(run_session, parts))
         stack.push_async_callback(worker.stop)
@@ -167,9 +172,9 @@ def prepare_data_dir(data_dir: Path) -> None:
             raise SettingsError(
                 [f"GITWARD_DATA_DIR: others may read {data_dir} (mode {mode:04o}); run: chmod 711 {data_dir}"]
             )
-        workspaces = data_dir / "workspaces"
-        workspaces.mkdir(mode=0o711, exist_ok=True)
-        workspaces.chmod(0o711)  # whatever the umask
+        for name in ("workspaces", "pushes"):
+            (data_dir / name).mkdir(mode=0o711, exist_ok=True)
+            (data_dir / name).chmod(0o711)  # whatever the umask
         data_dir.chmod(0o711)
     except OSError as error:
         raise SettingsError([f"GITWARD_DATA_DIR: {data_dir} cannot be used: {error.strerror}"]) from None
@@ -195,14 +200,19 @@ def job_settings(settings: Settings, base_url: str) -> JobSettings:
         session_url=f"{base_url}/sessions",
         workspaces=settings.data_dir / "workspaces",
         run_timeout_seconds=settings.run_timeout_seconds,
-        limits=Limits(
-            memory_bytes=settings.memory_mib * MiB,
-            processes=settings.processes,
-            disk_bytes=settings.disk_mib * MiB,
-        ),
+        limits=sandbox_limits(settings),
         login_mode=settings.credentials is Credentials.LOGIN,
         commit_name=settings.commit_name,
         commit_email=settings.commit_email,
+    )
+
+
+def sandbox_limits(settings: Settings) -> Limits:
+    """Of one sandbox."""
+    return Limits(
+        memory_bytes=settings.memory_mib * MiB,
+        processes=settings.processes,
+        disk_bytes=settings.disk_mib * MiB,
     )
 
 

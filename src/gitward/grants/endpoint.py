@@ -54,3 +54,17 @@ def ports_of(endpoint: Endpoint) -> tuple[int, ...]:
     """The ports that a sandbox must listen on for an endpoint."""
     proxy = () if endpoint.proxy_port is None else (endpoint.proxy_port,)
     return tuple(sorted({*(address.port for address in endpoint.addresses), *proxy}))
+
+
+class Nowhere:
+    """The Endpoint of a sandbox that reaches nothing: no host, no listener, no certificate."""
+
+    addresses: tuple[Address, ...] = ()
+    ca_pem = b""
+    proxy_port: int | None = None
+
+    async def attach(self, listeners: Sequence[socket.socket]) -> str:
+        raise ValueError(f"{len(listeners)} listeners for an endpoint without addresses")
+
+    async def detach(self, name: str) -> None:
+        """There is nothing to detach."""

@@ -16,6 +16,8 @@ class Grant:
     push_ref: str  # the one full ref that may be written: "refs/heads/<session branch>"
     readable: tuple[str, ...] = ()  # further "owner/name" that may be fetched: the session's submodules
     allow_workflows: bool = False  # whether a push may change .github/workflows/
+    target_branch: str | None = None  # whose workflows a push may have, as well as those of the session's branch
+    target_sha: str | None = None  # where it stood when the run began
     expires_at: float  # seconds since the epoch; after it everything is refused
 
 

@@ -74,6 +74,8 @@ async def _granted(
         push_ref=f"refs/heads/{session.branch}",
         readable=session.submodules,
         allow_workflows=session.allow_workflows,
+        target_branch=facts["target_branch"],
+        target_sha=facts["target_sha"],
         expires_at=time.time() + seconds + CLOSING_SECONDS,
     )
     telling: set[asyncio.Task[None]] = set()
@@ -83,7 +85,7 @@ async def _granted(
         telling.add(task)
         task.add_done_callback(telling.discard)
 
-    open_grant = await attempt.parts.broker.open(grant, token.secret, on_event)
+    open_grant = await attempt.parts.broker.open(grant, token.secret, on_event, attempt.parts.inspector)
     try:
         async with Freshness(attempt, open_grant, token, redactor).kept():
             yield open_grant

@@ -9,6 +9,7 @@ from gitward.broker import Broker
 from gitward.github.client import GitHub
 from gitward.github.retries import Patience
 from gitward.github.tokens import TokenSource
+from gitward.grants.inspection import Inspector
 from gitward.sandboxes import Limits, SandboxEngine
 from gitward.sessions.progress import Progress
 from gitward.store.database import Database
@@ -43,4 +44,5 @@ class Parts:
     github: GitHub
     broker: Broker
     sandboxes: SandboxEngine
+    inspector: Inspector
     settings: JobSettings

@@ -57,12 +57,14 @@ async def populated(root: Path) -> AsyncIterator[StandIn]:
         await standin.stop()
 
 
-def new_grant(*, readable: tuple[str, ...] = ()) -> Grant:
+def new_grant(*, readable: tuple[str, ...] = (), allow_workflows: bool = True) -> Grant:
+    """By default one whose pushes nobody has to look at."""
     return Grant(
         run_id="run-1",
         repository=REPOSITORY,
         push_ref=f"refs/heads/{BRANCH}",
         readable=readable,
+        allow_workflows=allow_workflows,
         expires_at=time.time() + 3600,
     )
 

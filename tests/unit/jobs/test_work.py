@@ -24,6 +24,7 @@ FACTS = {
     "repository": "acme/widgets",
     "repository_id": 1,
     "target_branch": "main",
+    "target_sha": "1" * 40,
     "identity": {"login": "octocat", "name": "The Octocat", "email": "octocat@example.com"},
 }
 
@@ -100,6 +101,7 @@ async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> di
         tokens=SimpleNamespace(take=take),
         broker=SimpleNamespace(open=open_grant),
         sandboxes=scene,
+        inspector=None,
         settings=JobSettings(
             server_url="https://github.com",
             session_url="http://localhost:8000/sessions",

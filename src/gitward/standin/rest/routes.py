@@ -18,6 +18,7 @@ from gitward.standin.rest import (
     refs,
     releases,
     repositories,
+    trees,
     users,
 )
 from gitward.standin.rest.call import DOCS, Answer, Call
@@ -91,6 +92,7 @@ ROUTES = (
     _route("POST", f"{_REPO}/git/refs", refs.create, "git/refs#create-a-reference"),
     _route("PATCH", f"{_REPO}/git/refs/{{ref...}}", refs.update, "git/refs#update-a-reference"),
     _route("DELETE", f"{_REPO}/git/refs/{{ref...}}", refs.delete, "git/refs#delete-a-reference"),
+    _route("GET", f"{_REPO}/git/trees/{{sha...}}", trees.get, "git/trees#get-a-tree"),
     _route("GET", f"{_REPO}/commits", commits.index, "commits/commits#list-commits"),
     _route("GET", f"{_COMMIT}/check-runs", checks.check_runs, "checks/runs"),
     _route("GET", f"{_COMMIT}/status", checks.status, "commits/statuses"),

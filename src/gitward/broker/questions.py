@@ -1,0 +1,76 @@
+"""What the broker process asks its worker, about a push that must be looked at: the child's half.
+
+A question has a number and the run's id; the answer comes back with both. `answers` is the worker's half.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Sequence
+from typing import Any, Protocol
+
+from gitward.grants import channel
+from gitward.grants.channel import Message
+from gitward.grants.inspection import BadPack, Findings, InspectionFailed
+
+_SPOOL_SECONDS = 30.0
+_LOOK_SECONDS = 300.0  # beyond the inspector's own limit
+
+
+class Send(Protocol):
+    """Sends one message to the worker, with descriptors that the caller keeps."""
+
+    def __call__(self, message: Message, fds: Sequence[int] = (), /) -> Awaitable[None]: ...
+
+
+class Questions:
+    """Asks, and waits for the answers."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[tuple[Message, list[int]]]] = {}
+
+    async def spool(self, run_id: str) -> int:
+        """The descriptor of an empty file without a name, for the caller to close. Raises InspectionFailed."""
+        _, fds = await self._ask({"ask": "spool", "run_id": run_id}, (), _SPOOL_SECONDS)
+        if len(fds) != 1:
+            channel.close_all(fds)
+            raise InspectionFailed("the worker has no room for this push; try again later")
+        return fds[0]
+
+    async def look(self, run_id: str, pack: int, tip: str) -> Findings:
+        """Raises BadPack and InspectionFailed."""
+        answer, fds = await self._ask({"ask": "look", "run_id": run_id, "tip": tip}, (pack,), _LOOK_SECONDS)
+        channel.close_all(fds)
+        return Findings.of(answer["findings"])
+
+    def answered(self, message: Message, fds: list[int]) -> None:
+        """Takes an answer, and `fds`, over. One that nobody waits for any more is dropped."""
+        waiting = self._waiting.pop(message["number"], None)
+        if waiting is None or waiting.done():
+            channel.close_all(fds)
+            return
+        waiting.set_result((message, fds))
+
+    async def _ask(self, question: dict[str, Any], fds: Sequence[int], seconds: float) -> tuple[Message, list[int]]:
+        number = next(self._numbers)
+        answer: asyncio.Future[tuple[Message, list[int]]] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        try:
+            async with asyncio.timeout(seconds):
+                await self._send({**question, "number": number}, fds)
+                return _checked(*await asyncio.shield(answer))
+        except TimeoutError as error:
+            raise InspectionFailed("the worker did not look at this push in time; try again later") from error
+        finally:
+            self._waiting.pop(number, None)
+            answer.cancel()
+
+
+def _checked(message: Message, fds: list[int]) -> tuple[Message, list[int]]:
+    if "bad_pack" in message or "failed" in message:
+        channel.close_all(fds)
+        raise BadPack(message["bad_pack"]) if "bad_pack" in message else InspectionFailed(message["failed"])
+    return message, fds

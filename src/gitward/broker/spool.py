@@ -1,0 +1,74 @@
+"""A pack on disk: written as it comes, read again as it goes on, never in memory as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from gitward.grants.inspection import BadPack, InspectionFailed
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MAX_PACK = 2 * 1024**3  # bytes: what GitHub takes in one push
+_PIECE = 1024 * 1024  # bytes written or read at once, in a thread
+
+
+class Spool:
+    """A file by its descriptor, which is ours from now on. Close it.
+
+    One thread does everything with the file, one thing after the other: whoever is cancelled while it writes cannot
+    have it write to a number that is another file by then.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.size = 0
+        self._thread = ThreadPoolExecutor(1, "spool")
+
+    def close(self) -> None:
+        self._thread.submit(os.close, self.descriptor)
+        self._thread.shutdown(wait=False)
+
+    async def fill(self, first: bytes, body: AsyncIterator[bytes]) -> None:
+        """Writes all of it. Raises BadPack when it is too much, InspectionFailed when it cannot be written."""
+        held, count = [first], len(first)
+        async for piece in body:
+            held.append(piece)
+            count += len(piece)
+            if self.size + count > MAX_PACK:
+                raise BadPack(f"a push must have at most {MAX_PACK} bytes; push in several steps")
+            if count >= _PIECE:
+                await self._append(b"".join(held))
+                held, count = [], 0
+        await self._append(b"".join(held))
+
+    async def pieces(self, before: bytes) -> AsyncIterator[bytes]:
+        """`before`, then the file from its beginning."""
+        yield before
+        offset = 0
+        while piece := await self._do(os.pread, self.descriptor, _PIECE, offset):
+            offset += len(piece)
+            yield piece
+
+    async def _append(self, data: bytes) -> None:
+        self.size += len(data)
+        try:
+            await self._do(_write_all, self.descriptor, data)
+        except OSError as error:
+            log.warning("a push could not be written to disk: %s", error)
+            raise InspectionFailed("the worker has no room for this push; try again later") from error
+
+    async def _do(self, act: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, act, *arguments)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
