@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from app_keys import app_key
 from gitward.api.keys import load_or_make_key, mint
 from gitward.settings import clean_environment
 from gitward.standin import Installation, Repository, StandIn, Token
@@ -148,17 +147,10 @@ def output(events: list[Json], step: str = "execute") -> str:
     return "".join(e["data"]["text"] for e in events if e["type"] == "output" and e["data"]["step"] == step)
 
 
-def new_key() -> tuple[bytes, bytes]:
-    """The private and the public key of a GitHub App, PEM."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-    return private, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
 @asynccontextmanager
 async def app_rig(**settings: str) -> AsyncIterator[tuple[Rig, Installation]]:
     """A started rig whose tokens are those of a GitHub App that is installed on `acme`; no other token is known."""
-    private, public = new_key()
+    private, public = app_key()
     folder = Path(tempfile.mkdtemp(prefix="gitward-test-key-"))
     key = folder / "app.pem"
     key.write_bytes(private)

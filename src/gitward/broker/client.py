@@ -47,6 +47,7 @@ class OpenGrant:
         self.grant = grant
         self.credential = new_run_credential()  # what stands for the token inside; unused in login mode
         self._broker = broker
+        self._first = token  # in login mode the sandbox has it, and goes on presenting it
         self._token = token
         self._on_event = on_event
         self._inspections = Inspections(inspector)
@@ -130,7 +131,8 @@ class OpenGrant:
             "op": "open",
             "grant": asdict(self.grant),
             "credential": self.credential,
-            "token": handover(self._token),
+            "token": handover(self._first),
+            "successor": handover(self._token),
             "leaf": self._certificates.leaf_pem.decode(),
             "key": self._certificates.key_pem.decode(),
         }

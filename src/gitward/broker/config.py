@@ -81,8 +81,8 @@ class BrokerEvent:
     """One thing worth telling the people who watch a run."""
 
     run_id: str
-    type: Literal["policy.denied", "branch.pushed"]
-    data: dict[str, str]  # policy.denied: {rule, message}; branch.pushed: {ref, old, new}
+    type: Literal["policy.denied", "branch.pushed", "token.rejected"]
+    data: dict[str, str]  # policy.denied: {rule, message}; branch.pushed: {ref, old, new}; token.rejected: {}
 
 
 def address_of(url: str) -> Address:

@@ -86,8 +86,8 @@ class Gate:
         if token not in self._tokens:
             self._tokens.append(token)
         self._reporter.know(self.secrets)
-        # In login mode the sandbox has the token anyway, and tools compare what they get.
-        self._screen = Screen([] if self._config.login_mode else self._tokens)
+        # In login mode the sandbox has the first one anyway, and tools compare what they get.
+        self._screen = Screen(self._tokens[1:] if self._config.login_mode else self._tokens)
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -158,13 +158,21 @@ class Gate:
         refused = await self._authenticate(request, kind)
         if refused is not None:
             return refused
+        answer = await self._serve(request, kind, segments, target.query, touch)
+        if answer.status == 401:
+            await self._reporter.rejected()
+        return answer
+
+    async def _serve(
+        self, request: BaseRequest, kind: Kind, segments: Sequence[str], query: Query, touch: Touch
+    ) -> StreamResponse:
         if kind is Kind.GIT:
-            return await self._git(request, segments, target.query, touch)
+            return await self._git(request, segments, query, touch)
         if kind is Kind.LFS:
-            return await self._lfs_door.handle(request, segments, target.query, self._onward(request, git=True), touch)
+            return await self._lfs_door.handle(request, segments, query, self._onward(request, git=True), touch)
         if kind is Kind.REST:
-            return await self._rest(request, segments, target.query, touch)
-        return await self._graphql_door.handle(request, target.query, self._onward(request), touch)
+            return await self._rest(request, segments, query, touch)
+        return await self._graphql_door.handle(request, query, self._onward(request), touch)
 
     async def _authenticate(self, request: BaseRequest, kind: Kind) -> Response | None:
         challenge = _CHALLENGE if kind in {Kind.GIT, Kind.LFS} else None

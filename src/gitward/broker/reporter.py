@@ -41,6 +41,10 @@ class Reporter:
     async def pushed(self, *, ref: str, old: str, new: str) -> None:
         await self._tell("branch.pushed", {"ref": ref, "old": old, "new": new})
 
+    async def rejected(self) -> None:
+        """GitHub answered 401 to the token."""
+        await self._tell("token.rejected", {})
+
     async def finish(self) -> None:
         """Call it when the grant closes: tells how many refusals were only counted."""
         if self._denied > MAX_DENIED:

@@ -113,7 +113,7 @@ class Service:
     def _open_grant(self, message: Message) -> None:
         grant = _grant(message["grant"])
         if grant.run_id in self._open:
-            self._open[grant.run_id].gate.refresh(Secret(message["token"]))
+            self._open[grant.run_id].gate.refresh(Secret(message["successor"]))
             return
         forwarder = Forwarder(self._config, self._upstream_tls)
         reporter = Reporter(grant.run_id, self._send)
@@ -126,6 +126,7 @@ class Service:
             reporter=reporter,
             questions=self._questions,
         )
+        gate.refresh(Secret(message["successor"]))
         tls = server_context(message["leaf"], message["key"])
         door = self._hall.door(grant, reporter) if self._hall is not None else None
         self._open[grant.run_id] = _Open(gate, forwarder, reporter, tls, door)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -51,8 +51,9 @@ class Installation:
 class GitHubApp:
     """The App itself: what it asks with its private key."""
 
-    def __init__(self, github: GitHub, *, app_id: str, key_file: Path) -> None:
+    def __init__(self, github: GitHub, *, app_id: str, key_file: Path, clock: Callable[[], float] = time.time) -> None:
         self._github = github
+        self._clock = clock
         self._app_id = app_id
         self._key_file = key_file
         self._ahead = 0.0  # seconds that GitHub's clock is ahead of ours
@@ -131,12 +132,12 @@ class GitHubApp:
             raise RunFailure(Reason.TOKEN_MISSING, f"{error}; mend it.") from None
 
     def _jwt(self, key: Secret) -> Secret:
-        now = int(time.time() + self._ahead)
+        now = int(self._clock() + self._ahead)
         issued, ends = now - _BACKDATED_SECONDS, now + _JWT_SECONDS
         return app_jwt(key, issuer=self._app_id, issued_at=issued, expires_at=ends)
 
     def _set_clock(self, answer: Answer) -> None:
-        ahead = server_time(answer.headers) - time.time()
+        ahead = server_time(answer.headers) - self._clock()
         if abs(ahead - self._ahead) > _SKEW_SECONDS:
             log.warning("This machine's clock differs from GitHub's by %.0f s; set it", -ahead)
         self._ahead = ahead if abs(ahead) > _SKEW_SECONDS else 0.0

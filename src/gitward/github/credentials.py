@@ -6,6 +6,9 @@ import base64
 import re
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from gitward.secrets import Secret, reveal
 
@@ -33,10 +36,18 @@ def app_jwt(private_key: Secret, *, issuer: str, issued_at: int, expires_at: int
     :raises ValueError: the key is no RSA private key.
     """
     claims = {"iss": issuer, "iat": issued_at, "exp": expires_at}
+    key = _rsa_key(private_key)
+    if key is None:
+        raise ValueError("no RSA private key in PEM")
+    return Secret(jwt.encode(claims, key, algorithm="RS256"))
+
+
+def _rsa_key(pem: Secret) -> RSAPrivateKey | None:
     try:
-        return Secret(jwt.encode(claims, reveal(private_key), algorithm="RS256"))
-    except (jwt.InvalidKeyError, ValueError, TypeError):  # their texts may quote the key
-        raise ValueError("no RSA private key in PEM") from None
+        key = load_pem_private_key(reveal(pem).encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # their texts may quote the key
+        return None
+    return key if isinstance(key, RSAPrivateKey) else None
 
 
 def authorization(token: Secret) -> dict[str, str]:

@@ -80,14 +80,19 @@ async def _granted(
     )
     telling: set[asyncio.Task[None]] = set()
 
+    freshness = Freshness(attempt, token, redactor)
+
     def on_event(event: BrokerEvent) -> None:
+        if event.type == "token.rejected":
+            freshness.rejected()
+            return
         task = asyncio.create_task(attempt.tell((EventType(event.type), event.data)))
         telling.add(task)
         task.add_done_callback(telling.discard)
 
     open_grant = await attempt.parts.broker.open(grant, token.secret, on_event, attempt.parts.inspector)
     try:
-        async with Freshness(attempt, open_grant, token, redactor).kept():
+        async with freshness.kept(open_grant):
             yield open_grant
     finally:
         try:

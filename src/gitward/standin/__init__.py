@@ -8,7 +8,7 @@ from gitward.standin.apps import App, Installation
 from gitward.standin.discussions import Comment, Issue, Label, Milestone, PullRequest
 from gitward.standin.repositories import Repository, Role
 from gitward.standin.server import StandIn
-from gitward.standin.traffic import Fault, Gate, ReceivedRequest
+from gitward.standin.traffic import Fault, Gate, Outage, ReceivedRequest
 
 __all__ = [
     "APP_LOGIN",
@@ -21,6 +21,7 @@ __all__ = [
     "Issue",
     "Label",
     "Milestone",
+    "Outage",
     "PullRequest",
     "ReceivedRequest",
     "Repository",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -109,6 +109,10 @@ class Apps:
         self._installations.append(installation)
         return installation
 
+    def rotate(self, app: App, public_key: bytes) -> None:
+        """The App gets another key; what the old one signs is refused."""
+        self._apps = [replace(each, public_key=public_key) if each.id == app.id else each for each in self._apps]
+
     def uninstall(self, installation: Installation) -> None:
         self._installations.remove(installation)
 
@@ -144,10 +148,10 @@ class Apps:
         return app
 
     def find(self, app: App, number: int) -> Installation | None:
-        return next((each for each in self._installations if each.app == app and each.id == number), None)
+        return next((each for each in self._installations if each.app.id == app.id and each.id == number), None)
 
     def of(self, app: App) -> tuple[Installation, ...]:
-        return tuple(each for each in self._installations if each.app == app)
+        return tuple(each for each in self._installations if each.app.id == app.id)
 
     def on(self, app: App, repository: Repository) -> Installation | None:
         return next((each for each in self.of(app) if each.reaches(repository)), None)

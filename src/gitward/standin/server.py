@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -16,7 +17,7 @@ from gitward.standin.front import Front
 from gitward.standin.push_rules import install_hook
 from gitward.standin.repositories import Repository
 from gitward.standin.site import README, Links, Site
-from gitward.standin.traffic import Fault, Gate, ReceivedRequest, Traffic
+from gitward.standin.traffic import Fault, Gate, Outage, ReceivedRequest, Traffic
 
 STOP_TIMEOUT = 1.0  # seconds for open connections to end by themselves
 
@@ -57,18 +58,41 @@ class StandIn:
     async def start(self) -> None:
         self.site.prepare()
         install_hook(self.site.git)
-        server = web.Server(self._front.handle, handler_cancellation=True, auto_decompress=False, access_log=None)
-        self._runner = web.ServerRunner(server, shutdown_timeout=STOP_TIMEOUT)
+        self._server = web.Server(self._front.handle, handler_cancellation=True, auto_decompress=False, access_log=None)
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=STOP_TIMEOUT)
         await self._runner.setup()
-        if self._listener is None:
-            site: web.BaseSite = web.TCPSite(self._runner, *self._listen, ssl_context=self._tls)
-        else:
-            site = web.SockSite(self._runner, self._listener, ssl_context=self._tls)
-        await site.start()
+        await self._start_listening(self._runner)
         address = self._runner.addresses[0]
         shown = f"[{address[0]}]" if ":" in address[0] else address[0]
         self.url = f"{'https' if self._tls else 'http'}://{shown}:{address[1]}"
         self._front.lfs.base = self.site.downloads.base = self.url
+
+    async def _start_listening(self, runner: web.ServerRunner) -> None:
+        if self._listener is None:
+            site: web.BaseSite = web.TCPSite(runner, *self._listen, ssl_context=self._tls)
+        else:
+            site = web.SockSite(runner, self._listener, ssl_context=self._tls)
+        await site.start()
+
+    async def go_down(self, outage: Outage) -> None:
+        """GitHub is away until `come_back`. Requests that are under way are cut off, those at a gate too."""
+        assert self._runner is not None
+        self.traffic.outage = outage
+        if outage is Outage.REFUSED:
+            for site in list(self._runner.sites):
+                await site.stop()
+            address = urlsplit(self.url)
+            self._listen = (address.hostname or "", address.port or 0)
+        if outage is not Outage.UNAVAILABLE:
+            for connection in self._server.connections:
+                if connection.transport is not None:
+                    connection.transport.abort()
+
+    async def come_back(self) -> None:
+        assert self._runner is not None
+        self.traffic.outage = None
+        if not self._runner.sites:
+            await self._start_listening(self._runner)
 
     async def stop(self) -> None:
         """May be called again."""

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from fnmatch import fnmatchcase
 
 LONGEST_LOG = 10_000  # requests; older ones are dropped
@@ -42,6 +43,14 @@ class Fault:
         return self.times > 0 and _matches(self.method, self.path, method, path)
 
 
+class Outage(StrEnum):
+    """How GitHub is away."""
+
+    REFUSED = "refused"  # nobody listens
+    RESET = "reset"  # connections are made, and cut when a request comes
+    UNAVAILABLE = "unavailable"  # every answer is 503
+
+
 @dataclass(kw_only=True)
 class Gate:
     """Holds matching requests, before they are carried out, until it is opened."""
@@ -63,6 +72,7 @@ class Traffic:
         self.faults: list[Fault] = []
         self.gates: list[Gate] = []
         self.reflects = False  # whether a request can ask for its own headers; see `reflection`
+        self.outage: Outage | None = None  # meets every request, gates notwithstanding
         self._waiting: deque[tuple[Callable[[ReceivedRequest], bool], asyncio.Future[ReceivedRequest]]] = deque()
 
     def log(self, request: ReceivedRequest) -> None:
@@ -93,6 +103,9 @@ class Traffic:
 
     def next_fault(self, method: str, path: str) -> Fault | None:
         """The fault planned for this request; it is used up by that."""
+        if self.outage is not None:
+            status = 503 if self.outage is Outage.UNAVAILABLE else 0
+            return Fault(method="*", path="*", status=status, times=0)
         fault = next((fault for fault in self.faults if fault.matches(method, path)), None)
         if fault is not None:
             fault.times -= 1

@@ -9,12 +9,17 @@ from collections.abc import Iterable
 from gitward.secrets import MASK, Secret, masked_forms
 
 # GitHub's own token shapes: a token that is not ours (an agent printed its own) is masked all the same.
-# Source: GitHub's documentation, "About authentication to GitHub", token formats. It does not look at what stands
+# Source: GitHub's documentation, "About authentication to GitHub", token formats; an App's tokens (ghs_, and ghu_ some
+# day) have been about 520 characters with something like a JWT inside since 2026. It does not look at what stands
 # before: in a stream that may have been shown already.
-_TOKEN_SHAPE = rb"gh[pousr]_[A-Za-z0-9]{20,255}|github_pat_[A-Za-z0-9_]{20,255}"
+_TOKEN_SHAPE = (
+    rb"gh[por]_[A-Za-z0-9]{20,255}|gh[us]_[A-Za-z0-9._-]{19,1022}[A-Za-z0-9_-]|github_pat_[A-Za-z0-9_]{20,255}"
+)
 _TOKEN_PREFIXES = (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_")
-_GROWING_SHAPE = re.compile(rb"(?:gh[pousr]_[A-Za-z0-9]{0,254}|github_pat_[A-Za-z0-9_]{0,254})\Z")
-_LONGEST_SHAPE = 270  # bytes; a little more than the longest text that _TOKEN_SHAPE matches
+_GROWING_SHAPE = re.compile(
+    rb"(?:gh[por]_[A-Za-z0-9]{0,254}|gh[us]_[A-Za-z0-9._-]{0,1022}|github_pat_[A-Za-z0-9_]{0,254})\Z"
+)
+_LONGEST_SHAPE = 1040  # bytes; a little more than the longest text that _TOKEN_SHAPE matches
 
 
 class Redactor:

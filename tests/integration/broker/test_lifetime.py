@@ -221,6 +221,7 @@ class TestGrants:
         fresh = TOKEN[:-1] + "2"
         github.revoke_token(TOKEN)
         assert (await wire.ask("GET /user")).status == 401
+        assert [event.type for event in await wire.told(1)] == ["token.rejected"]
         github.add_token(fresh, Token(login="dev"))
         await wire.opened.refresh(Secret(fresh))
         assert (await wire.ask("GET /user")).status == 200
@@ -245,6 +246,23 @@ class TestReplacement:
         assert (await wire.ask("GET /user")).status == 200
         assert (await wire.ask("GET /nothing")).status == 403
         assert wire.rules == ["rest.unlisted"]
+
+    async def test_in_login_mode_the_first_token_still_opens_the_door_and_the_newest_goes_upstream(
+        self, github: StandIn, grant: Grant
+    ) -> None:
+        """What `gh auth login` stored inside is the run's first token, whatever took its place; also after a crash."""
+        fresh = TOKEN[:-1] + "2"
+        github.add_token(fresh, Token(login="dev"))
+        async with wired(github.url, github.api_url, grant, TOKEN, login=True) as wire:
+            await wire.opened.refresh(Secret(fresh))
+            github.revoke_token(TOKEN)
+            await crash(wire.broker)
+            answer = await wire.ask("GET /user", f"Authorization: token {TOKEN}", auth=False)
+            github.fault(path="*/user", status=200, body=f'{{"first": "{TOKEN}", "newest": "{fresh}"}}'.encode())
+            echo = await wire.ask("GET /user", f"Authorization: token {TOKEN}", auth=False)
+        assert answer.status == 200
+        assert github.requests[0].headers["authorization"] == f"Bearer {fresh}"
+        assert (TOKEN.encode() in echo.body, fresh.encode() in echo.body) == (True, False)
 
     async def test_a_push_under_way_breaks(self, wire: Wire, github: StandIn) -> None:
         """Its client sees a broken connection, nothing is told as pushed, and the next request works."""

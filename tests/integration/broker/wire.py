@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from gitward.broker import Broker, BrokerConfig, BrokerEvent, OpenGrant
@@ -53,11 +53,19 @@ class Wire:
 
     async def denied(self, count: int) -> list[str]:
         """The rules, once there are `count` of them: an event may come after the answer."""
+        await self._wait(lambda: len(self.rules) >= count)
+        return self.rules
+
+    async def told(self, count: int) -> list[BrokerEvent]:
+        """All events, once there are `count` of them."""
+        await self._wait(lambda: len(self.events) >= count)
+        return self.events
+
+    async def _wait(self, done: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):
-            while len(self.rules) < count:
+            while not done():
                 self.events.more.clear()
                 await self.events.more.wait()
-        return self.rules
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port, ssl=self._tls, server_hostname=GIT_HOST)

@@ -29,6 +29,10 @@ pieces_of_text = st.lists(
             b"github_pat_",
             b"gho_" + b"A" * 30,
             b"github_pat_" + b"B_" * 40,
+            b"ghs_1_" + b"aB-_." * 100,
+            b"ghu_" + b"A.." * 10,
+            b"...",
+            b"-",
             b"C" * 300,
             b" ",
             b"\n",
@@ -117,6 +121,20 @@ def test_a_prompt_is_shown_when_the_stream_falls_silent() -> None:
 def test_a_token_that_nobody_told_us_is_masked_by_its_shape(prefix: str) -> None:
     text = f"url https://{prefix}{'a1B2' * 9}@github.com and x{prefix}{'a1B2' * 9}"
     assert Redactor().text(text) == "url https://***@github.com and x***"
+
+
+def test_the_long_tokens_of_an_app_are_masked_to_their_end() -> None:
+    """Since 2026: `ghs_`, the App's id, and something like a JWT."""
+    token = f"ghs_300001_{'eyJ-' * 9}.{'x_Y-' * 100}.{'sig-' * 21}9"
+    assert Redactor().text(f"It is {token}. Next: x{token}") == "It is ***. Next: x***"
+
+
+def test_one_more_secret_is_masked_from_then_on_in_a_stream_that_has_begun() -> None:
+    redactor = Redactor([Secret(TOKEN)])
+    stream = RedactedStream(redactor)
+    assert stream.feed(b"a new-secret-value ") == b"a new-secret-value "
+    redactor.add(Secret("new-secret-value"))
+    assert stream.feed(f"new-secret-value {TOKEN} ".encode()) == b"*** *** "
 
 
 def test_words_that_only_resemble_a_token_stay() -> None:
