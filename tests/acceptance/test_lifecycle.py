@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from pathlib import Path
 
 from gitward.cli.audit import folders
 from gitward.cli.audit.channels import Channel
 from gitward.cli.audit.ledger import Ledger
 from gitward.cli.audit.needles import Plant
 from gitward.secrets import Secret
+from processes import processes_of, until_output
 from rig import Client, Rig, output, rig
 
 
@@ -18,30 +18,6 @@ def token_is_in_data_of(service: Rig) -> bool:
     ledger = Ledger(Secret(service.token), Plant())
     folders.look_at_folder(ledger, Channel.DATA_FOLDER, service.data)
     return bool(ledger.findings(Channel.DATA_FOLDER).hits)
-
-
-def processes_of(rig_root: Path) -> list[str]:
-    """Processes that have a file or folder of the rig open or as their root: sandboxes, brokers, launchers."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
-            continue
-        try:
-            mounts = (folder / "mountinfo").read_text()
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if str(rig_root / "data") in mounts and "/workspace" in mounts:
-            found.append(command)
-    return found
-
-
-async def until_output(client: Client, session: dict[str, object]) -> None:
-    """Waits for the first output of the command."""
-    async with asyncio.timeout(30):
-        async for event in client.stream(session):
-            if event["type"] == "output" and event["data"]["step"] == "execute":
-                return
 
 
 async def test_cancel_ends_every_process_and_keeps_the_work(service: Rig, alice_client: Client) -> None:
@@ -64,9 +40,14 @@ async def test_cancel_ends_every_process_and_keeps_the_work(service: Rig, alice_
 
 async def test_a_run_that_takes_too_long_ends_and_keeps_the_work(service: Rig, alice_client: Client) -> None:
     repository = await service.repository()
-    command = "echo precious > work.txt; trap '' TERM; while :; do sleep 1; done"
+    daemon = "(setsid sh -c \"trap '' TERM HUP; (sleep 300 &) ; exec sleep 300\" &)"
+    command = f"echo precious > work.txt; {daemon}; trap '' TERM; while :; do sleep 1; done"
     session, run, _ = await alice_client.run(repository, command, timeout_seconds=4)
     assert (run["state"], run["reason"]) == ("failed", "timed_out"), run
+    assert run["message"] == "The run took longer than its time limit of 4 s."
+    [executed] = [step for step in run["steps"] if step["name"] == "execute"]
+    assert executed["state"] == "failed"
+    assert 1 < executed["seconds"] < 20
     assert "+precious" in (await alice_client.http.get(f"/sessions/{session['id']}/patch")).text
     assert processes_of(service.root) == []
 

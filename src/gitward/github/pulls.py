@@ -66,6 +66,12 @@ async def _propose(github: Connection, proposal: Proposal) -> Proposed:
     return await _decorated(github, proposal, answer.body, created=True, notices=notices)
 
 
+async def find(github: Connection, proposal: Proposal) -> Proposed | None:
+    """The open pull request of the branch, as it is."""
+    pull = await _find(github, proposal)
+    return None if pull is None else _proposed(pull, created=False)
+
+
 async def _find(github: Connection, proposal: Proposal) -> dict[str, Any] | None:
     owner = proposal.repository.split("/")[0]
     answer = await github.get(
@@ -102,13 +108,17 @@ async def _decorated(
     A refusal of these is told but does not undo the pull request.
     """
     refused = await _decorate(github, proposal, int(pull["number"]))
+    return _proposed(pull, created=created, notices=(*notices, *refused))
+
+
+def _proposed(pull: dict[str, Any], *, created: bool, notices: tuple[str, ...] = ()) -> Proposed:
     return Proposed(
         number=int(pull["number"]),
         url=str(pull["html_url"]),
         state=str(pull["state"]),
         draft=bool(pull.get("draft")),
         created=created,
-        notices=(*notices, *refused),
+        notices=notices,
     )
 
 

@@ -55,12 +55,14 @@ async def _push(attempt: Attempt, commands: Commands, head: str, *, expected: st
     argv = [*SAFE_GIT, "push", "--quiet", "--no-verify", lease, "--", "origin", f"HEAD:refs/heads/{branch}"]
     commands.pushing = head
     ended = await commands.run(StepName.PUBLISH, argv)
-    if ended.exit_code != 0:
+    if ended.exit_code != 0 and await find_pushed(attempt, commands) is None:
         protected = "protected branch" in ended.tail.lower() or "GH006" in ended.tail
         reason = Reason.BRANCH_PROTECTED if protected else Reason.PUSH_REJECTED
         message = f"git push failed; the work is kept as a patch. {ended.tail}"
+        commands.pushing = None
         raise RunFailure(reason, message, exit_code=0, head_sha=head)
-    await _pushed(attempt, commands, head)
+    if commands.pushing is not None:
+        await _pushed(attempt, commands, head)
 
 
 async def _pushed(attempt: Attempt, commands: Commands, head: str) -> None:

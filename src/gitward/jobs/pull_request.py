@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from dataclasses import asdict
 from typing import Any
 
 from gitward.errors import Reason, RunFailure
-from gitward.github.pulls import Proposal, propose
+from gitward.github.pulls import Proposal, Proposed, find, propose
 from gitward.github.retries import Retries
 from gitward.jobs.asking import ask, retries_of
 from gitward.jobs.attempt import Attempt
+from gitward.jobs.checkpoints import RunCancelled
 from gitward.jobs.parts import Parts
 from gitward.jobs.supervision import supervise
 from gitward.sessions.model import PublishMode, PullRequest, Run, Session, StepName
 from gitward.telemetry.redaction import Redactor
 
 PULL_REQUEST_SECONDS = 60.0  # beside the waits for a GitHub that is away or has limits
+LOOK_SECONDS = 5.0  # for a last look, after a cancel
 TITLE_CHARACTERS = 256  # GitHub's limit
 COMMAND_CHARACTERS = 16_000  # shown in the body, for which GitHub allows 65,536
 
@@ -27,8 +31,13 @@ async def pull_request(parts: Parts, run_id: str, facts: dict[str, Any]) -> dict
     limit = parts.settings.time_limit(attempt.claim.run.instruction.timeout_seconds)
     seconds = PULL_REQUEST_SECONDS + max(limit, parts.settings.patience.total_seconds)
     retries = retries_of(attempt, StepName.PULL_REQUEST, limited_seconds=limit)
+    proposal = _proposal(attempt, facts)
     async with attempt.step(StepName.PULL_REQUEST):
-        opened = await supervise(attempt, _open(attempt, facts, retries), seconds=seconds, late=_late(seconds))
+        try:
+            opened = await supervise(attempt, _open(attempt, proposal, retries), seconds=seconds, late=_late(seconds))
+        except RunCancelled:
+            await _find_opened(attempt, proposal, retries)
+            raise
     return asdict(opened)
 
 
@@ -39,25 +48,44 @@ def _late(seconds: float) -> RunFailure:
     )
 
 
-async def _open(attempt: Attempt, facts: dict[str, Any], retries: Retries) -> PullRequest:
-    parts, session, run = attempt.parts, attempt.claim.session, attempt.claim.run
-    wanted = run.instruction.publish
-    proposal = Proposal(
+def _proposal(attempt: Attempt, facts: dict[str, Any]) -> Proposal:
+    session, run = attempt.claim.session, attempt.claim.run
+    wanted, link = run.instruction.publish, f"{attempt.parts.settings.session_url}/{session.id}"
+    return Proposal(
         repository=facts["repository"],
         branch=session.branch,
         target_branch=facts["target_branch"],
         title=(wanted.title or session.title)[:TITLE_CHARACTERS],
-        body=wanted.body or body(session, run, f"{parts.settings.session_url}/{session.id}"),
+        body=wanted.body or body(session, run, link),
         draft=wanted.mode is PublishMode.DRAFT,
         labels=wanted.labels,
         reviewers=wanted.reviewers,
     )
+
+
+async def _open(attempt: Attempt, proposal: Proposal, retries: Retries) -> PullRequest:
     proposed = await ask(attempt, retries, lambda github: propose(github, proposal), level=logging.DEBUG)
-    opened = PullRequest(number=proposed.number, url=proposed.url, state=proposed.state, draft=proposed.draft)
-    await attempt.write(lambda tx: parts.progress.opened(tx, attempt.claim, opened, created=proposed.created))
+    opened = await _opened(attempt, proposed)
     for notice in proposed.notices:
         await attempt.notice(notice)
     return opened
+
+
+async def _opened(attempt: Attempt, proposed: Proposed) -> PullRequest:
+    """Notes the pull request and tells it."""
+    opened = PullRequest(number=proposed.number, url=proposed.url, state=proposed.state, draft=proposed.draft)
+    progress = attempt.parts.progress
+    await attempt.write(lambda tx: progress.opened(tx, attempt.claim, opened, created=proposed.created))
+    return opened
+
+
+async def _find_opened(attempt: Attempt, proposal: Proposal, retries: Retries) -> None:
+    """After a cancel: GitHub may have opened it before its answer was given up; then it is told."""
+    with contextlib.suppress(TimeoutError, RunFailure):
+        async with asyncio.timeout(LOOK_SECONDS):
+            proposed = await ask(attempt, retries, lambda github: find(github, proposal), level=logging.DEBUG)
+            if proposed is not None:
+                await _opened(attempt, proposed)
 
 
 def body(session: Session, run: Run, link: str) -> str:

@@ -18,14 +18,12 @@ T = TypeVar("T")
 
 GRACE_SECONDS = 5.0  # beyond the commands' own limits, which come first and tell more
 
-# What one step may take, within the run's own limit; `execute` may take all that is left of that.
-# Preflight, pull_request and settle lie outside of the run's limit.
+# What one step of the sandbox may take, within the run's own limit; `execute` may take all that is left of that.
+# Preflight and pull_request lie outside of the run's limit, and have their own.
 STEP_SECONDS = {
-    StepName.PREFLIGHT: 60.0,
     StepName.AUTHENTICATE: 60.0,
     StepName.CHECKOUT: 1800.0,
     StepName.PUBLISH: 900.0,
-    StepName.PULL_REQUEST: 60.0,
 }
 
 

@@ -51,6 +51,7 @@ class Front:
             if fault is None or fault.applied:
                 response = await self._answer(request, received, silent=fault is not None)
             if fault is not None:
+                await self.traffic.pass_gates(received.method, received.path, applied=True)
                 response = _faulty(request, fault)
             received.status = response.status
             return response

@@ -195,8 +195,11 @@ class StandIn:
         self.traffic.faults.append(fault)
         return fault
 
-    def gate(self, *, method: str = "*", path: str) -> Gate:
-        """Holds matching requests until the gate is opened; `await gate.reached.wait()` tells that one waits."""
-        gate = Gate(method=method, path=path)
+    def gate(self, *, method: str = "*", path: str, applied: bool = False) -> Gate:
+        """Holds matching requests until the gate is opened; `await gate.reached.wait()` tells that one waits.
+
+        `applied`: it holds the answer of a planned fault, after the request was carried out, if the fault says so.
+        """
+        gate = Gate(method=method, path=path, applied=applied)
         self.traffic.gates.append(gate)
         return gate

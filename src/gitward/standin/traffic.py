@@ -53,10 +53,11 @@ class Outage(StrEnum):
 
 @dataclass(kw_only=True)
 class Gate:
-    """Holds matching requests, before they are carried out, until it is opened."""
+    """Holds matching requests until it is opened: before they are carried out, or only a fault's answer to them."""
 
     method: str
     path: str
+    applied: bool = False  # True: after a request was carried out whose answer a fault takes away
     reached: asyncio.Event = field(default_factory=asyncio.Event)  # set when a request waits
     opened: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -111,9 +112,9 @@ class Traffic:
             fault.times -= 1
         return fault
 
-    async def pass_gates(self, method: str, path: str) -> None:
+    async def pass_gates(self, method: str, path: str, *, applied: bool = False) -> None:
         for gate in self.gates:
-            if not gate.opened.is_set() and _matches(gate.method, gate.path, method, path):
+            if gate.applied == applied and not gate.opened.is_set() and _matches(gate.method, gate.path, method, path):
                 gate.reached.set()
                 await gate.opened.wait()
 

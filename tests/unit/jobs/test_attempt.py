@@ -13,8 +13,9 @@ from sqlalchemy.exc import OperationalError
 
 from gitward.errors import Reason, RunFailure
 from gitward.jobs.attempt import MAX_LOSSES, Attempt
+from gitward.jobs.checkpoints import RunCancelled
 from gitward.jobs.parts import Parts
-from gitward.sessions.model import EventType, Instruction, Owner, StepName
+from gitward.sessions.model import EventType, Instruction, Owner, RunState, StepName
 from gitward.sessions.progress import AttemptLost, Progress
 from gitward.sessions.service import NewSession
 from gitward.store.database import Database, Transaction
@@ -137,3 +138,25 @@ async def test_waiting_for_the_database_can_be_cancelled(backend: Backend, alice
         telling.cancel()
         with pytest.raises(asyncio.CancelledError):
             await telling
+
+
+async def test_a_run_that_is_cancelled_while_a_worker_takes_it_either_never_starts_or_is_told(
+    backend: Backend, alice: Owner
+) -> None:
+    for _ in range(10):
+        session = await backend.create(alice, instruction=Instruction(command="true"))
+        parts = parts_of(backend, "worker-1")
+
+        async def cancel(session_id: str = session.id) -> None:
+            async with backend.database.transaction() as tx:
+                await backend.sessions.cancel(tx, alice, session_id)
+
+        begun, _ = await asyncio.gather(Attempt.begin(parts, session.runs[0].id), cancel(), return_exceptions=True)
+        [run] = (await backend.get(alice, session.id)).runs
+        if isinstance(begun, Attempt):
+            assert run.state is RunState.CANCELLING
+            async with asyncio.timeout(10):
+                await begun.cancel_requested()
+        else:
+            assert isinstance(begun, AttemptLost | RunCancelled)
+            assert run.state in {RunState.CANCELLED, RunState.CANCELLING}

@@ -1,0 +1,176 @@
+"""A cancel ends a run in whatever step it is, with every process of it, and what was done by then is told."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+
+import pytest
+import pytest_asyncio
+
+from gitward.standin import Repository
+from processes import processes_of, until_output
+from rig import Client, Json, Rig, rig
+
+# Where the stand-in holds a run in each step: method and path, with the repository's name for {}.
+GATES = {
+    "preflight": ("GET", "*/repos/{}"),
+    "authenticate": ("GET", "/api/v3/"),
+    "checkout": ("POST", "/{}.git/git-upload-pack"),
+    "publish": ("POST", "/{}.git/git-receive-pack"),
+    "pull_request": ("POST", "*/repos/{}/pulls"),
+}
+ENDING_SECONDS = 2.0  # from the wish until no process is left
+COMMAND = "echo precious > work.txt"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def there() -> AsyncIterator[Rig]:
+    async with rig() as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(there: Rig) -> AsyncIterator[Client]:
+    async with there.client() as made:
+        yield made
+
+
+@asynccontextmanager
+async def held_in(there: Rig, client: Client, repository: Repository, step: str) -> AsyncIterator[Json]:
+    """A session whose run stands in the step, until the block is left."""
+    method, path = GATES[step]
+    gate = there.github.gate(method=method, path=path.format(repository.full_name))
+    try:
+        session = await client.session(repository, command=COMMAND)
+        async with asyncio.timeout(30):
+            await gate.reached.wait()
+        yield session
+    finally:
+        gate.open()
+
+
+async def ended(there: Rig, client: Client, session: Json) -> tuple[Json, list[Json], float]:
+    """The run at its end, its events, and the seconds until no process of it was left."""
+    began = time.monotonic()
+    async with asyncio.timeout(30):
+        while processes_of(there.root):
+            await asyncio.sleep(0.02)
+    seconds = time.monotonic() - began
+    run, events = await client.finished(session)
+    return run, events, seconds
+
+
+def pushed_already(run: Json) -> str:
+    return f"Cancelled by its owner. The branch was pushed already, and stays at {run['head_sha'][:12]}."
+
+
+@pytest.mark.parametrize("step", GATES)
+async def test_in_any_step(there: Rig, client: Client, step: str) -> None:
+    repository = await there.repository()
+    async with held_in(there, client, repository, step) as session:
+        answer = await client.post(f"/sessions/{session['id']}/cancel", status=200)
+        assert answer["state"] == "cancelling"
+        run, events, seconds = await ended(there, client, session)
+    assert seconds < ENDING_SECONDS
+    assert (run["state"], run["reason"]) == ("cancelled", None)
+    states = {each["name"]: (each["state"], each["seconds"] is not None) for each in run["steps"]}
+    assert states.pop(step) == ("cancelled", True)
+    assert set(states.values()) == {("succeeded", True)}
+    assert [event["type"] for event in events].count("run.ended") == 1
+    branches = set(await repository.branches()) - {"main"}
+    assert branches == ({session["branch"]} if step == "pull_request" else set())
+    assert repository.pulls == []
+    if step == "pull_request":
+        assert (
+            run["message"]
+            == f"Cancelled by its owner. The branch was pushed already, and stays at {run['head_sha'][:12]}."
+        )
+    if step in {"publish", "pull_request"}:
+        assert "+precious" in (await client.http.get(f"/sessions/{session['id']}/patch")).text
+
+
+async def test_the_wish_may_come_from_another_process(there: Rig, client: Client) -> None:
+    """Which tells nobody: the worker looks for itself, and finds it within its second."""
+    repository = await there.repository()
+    session = await client.session(repository, command="echo started; sleep 300")
+    await until_output(client, session)
+    with closing(sqlite3.connect(there.data / "gitward.db", timeout=30)) as elsewhere, elsewhere:
+        elsewhere.execute("UPDATE runs SET state = 'cancelling' WHERE id = ?", (session["runs"][0]["id"],))
+    run, _, seconds = await ended(there, client, session)
+    assert run["state"] == "cancelled"
+    assert seconds < ENDING_SECONDS
+
+
+async def test_a_push_that_arrived_stands_and_is_told(there: Rig, client: Client) -> None:
+    repository = await there.repository()
+    path = f"/{repository.full_name}.git/git-receive-pack"
+    there.github.fault(method="POST", path=path, status=0, applied=True)
+    gate = there.github.gate(method="POST", path=path, applied=True)
+    session = await client.session(repository, command=COMMAND)
+    async with asyncio.timeout(30):
+        await gate.reached.wait()
+    await client.post(f"/sessions/{session['id']}/cancel", status=200)
+    run, events, _ = await ended(there, client, session)
+    gate.open()
+    assert (run["state"], run["changed"]) == ("cancelled", True), run
+    assert await repository.head(session["branch"]) == run["head_sha"]
+    assert (
+        run["message"] == f"Cancelled by its owner. The branch was pushed already, and stays at {run['head_sha'][:12]}."
+    )
+    [pushed] = [event["data"] for event in events if event["type"] == "branch.pushed"]
+    assert pushed == {"branch": session["branch"], "head_sha": run["head_sha"]}
+    assert repository.pulls == []
+
+
+async def test_a_push_whose_answer_was_lost_is_found_done(there: Rig, client: Client) -> None:
+    repository = await there.repository()
+    path = f"/{repository.full_name}.git/git-receive-pack"
+    there.github.fault(method="POST", path=path, status=0, applied=True)
+    session, run, events = await client.run(repository, COMMAND)
+    assert run["state"] == "succeeded", run
+    assert await repository.head(session["branch"]) == run["head_sha"]
+    assert [event["type"] for event in events].count("branch.pushed") == 1
+
+
+async def test_a_pull_request_that_was_opened_is_told(there: Rig, client: Client) -> None:
+    repository = await there.repository()
+    path = f"*/repos/{repository.full_name}/pulls"
+    there.github.fault(method="POST", path=path, status=0, applied=True)
+    gate = there.github.gate(method="POST", path=path, applied=True)
+    session = await client.session(repository, command=COMMAND)
+    async with asyncio.timeout(30):
+        await gate.reached.wait()
+    await client.post(f"/sessions/{session['id']}/cancel", status=200)
+    run, _, _ = await ended(there, client, session)
+    gate.open()
+    [pull] = repository.pulls
+    assert (run["state"], run["pull_request"]["number"]) == ("cancelled", pull.number)
+
+
+async def test_twice_and_after_the_end(there: Rig, client: Client) -> None:
+    repository = await there.repository()
+    async with held_in(there, client, repository, "publish") as session:
+        address = f"/sessions/{session['id']}/cancel"
+        first, second = await asyncio.gather(*(client.post(address, status=200) for _ in range(2)))
+        assert {first["state"], second["state"]} <= {"cancelling", "cancelled"}
+        run, events, _ = await ended(there, client, session)
+    assert run["state"] == "cancelled"
+    assert [event["type"] for event in events].count("run.cancelling") == 1
+    again = await client.post(address, status=200)
+    assert (again["state"], again["runs"][0]["ended_at"]) == ("cancelled", run["ended_at"])
+
+
+async def test_a_run_that_waits_never_starts(there: Rig, client: Client) -> None:
+    repository = await there.repository()
+    async with held_in(there, client, repository, "checkout") as session:
+        later = await client.post(f"/sessions/{session['id']}/runs", {"command": COMMAND})
+        await client.post(f"/sessions/{session['id']}/cancel", status=200)
+        run, events = await client.finished(session, later["id"])
+        assert (run["state"], run["started_at"], run["attempt"]) == ("cancelled", None, 0)
+        assert run["message"] == "Cancelled before it began."
+        assert [event["type"] for event in events] == ["run.queued", "run.ended"]
+        await ended(there, client, session)

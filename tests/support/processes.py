@@ -1,0 +1,33 @@
+"""What runs in the sandboxes of a service under test, as the machine's process table shows it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from rig import Client
+
+
+def processes_of(rig_root: Path) -> list[str]:
+    """Command lines of the processes that see a workspace of the rig: those in its sandboxes."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            mounts = (folder / "mountinfo").read_text()
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if str(rig_root / "data") in mounts and "/workspace" in mounts:
+            found.append(command)
+    return found
+
+
+async def until_output(client: Client, session: dict[str, Any]) -> None:
+    """Waits for the first output of the command."""
+    async with asyncio.timeout(30):
+        async for event in client.stream(session):
+            if event["type"] == "output" and event["data"]["step"] == "execute":
+                return
