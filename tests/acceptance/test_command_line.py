@@ -77,7 +77,7 @@ async def test_a_second_service_on_the_same_database_is_refused_with_a_sentence(
 async def test_help_and_version(tmp_path: Path) -> None:
     code, out, err = await gitward("--help", cwd=tmp_path)
     assert (code, err) == (0, "")
-    assert all(name in out for name in ("serve", "token", "demo"))
+    assert all(name in out for name in ("serve", "token", "demo", "audit-token"))
     code, out, _ = await gitward("--version", cwd=tmp_path)
     assert (code, out.split()[0]) == (0, "gitward")
 

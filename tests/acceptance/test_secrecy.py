@@ -46,3 +46,35 @@ async def test_in_login_mode_it_is_where_the_docs_say_and_without_the_broker_the
     shown = "\n".join(report.text(outcome, judged))
     assert ".config/gh/hosts.yml: plain" in shown
     assert outcome.ledger.look(Channel.ANSWERS, "this report", shown.encode()) == set()
+
+
+async def test_a_live_service_is_audited_from_outside(tmp_path: Path) -> None:
+    """By its operator: what it will do is said first, what it cannot see is named, and nothing reaches GitHub."""
+    async with demo(login_mode=False) as stage:
+        assert stage.github is not None
+        settings = {
+            "GITWARD_DATA_DIR": str(stage.data),
+            "GITWARD_PORT": stage.url.rpartition(":")[2],
+            "GITHUB_TOKEN": "ghp_" + "anotherTokenThanTheServiceHas4242424",
+        }
+        main = await stage.github.repository(stage.repository).head("main")
+        arguments = ("audit-token", "--repo", stage.repository, "--json")
+        code, _, err = await gitward(*arguments, cwd=tmp_path, **settings)
+        assert (code, err.splitlines()[-1]) == (
+            1,
+            "gitward: The service was started with another GITHUB_TOKEN than this command: set the same one.",
+        )
+        own = Path(f"/proc/{stage.pid}/environ").read_bytes().split(b"\0")
+        settings["GITHUB_TOKEN"] = next(each[13:].decode() for each in own if each.startswith(b"GITHUB_TOKEN="))
+        code, out, err = await gitward(*arguments, cwd=tmp_path, **settings)
+        assert "post one session on octocat/hello-world" in err
+        assert "It cannot see: inside: what upstream repeats" in err
+        assert code == 0, (out, err)
+        states = {row["channel"]: row["state"] for row in json.loads(out)["channels"]}
+        hidden = {channel for channel, state in states.items() if state == "not visible"}
+        assert hidden == {channel for channel, place in PLACES.items() if not place.live} | {Channel.LOG}
+        assert set(states.values()) == {"clean", "not visible"}
+        changes = [request for request in stage.github.requests if request.method not in {"GET", "HEAD"}]
+        reading = ("/graphql", "/git-upload-pack", "/info/lfs/objects/batch")
+        assert all(request.path.endswith(reading) for request in changes)
+        assert await stage.github.repository(stage.repository).branches() == {"main": main}

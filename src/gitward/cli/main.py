@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -89,15 +90,34 @@ def demo(
 
 @app.command(name="audit-token")
 def audit_token(
+    repo: Annotated[
+        str | None,
+        typer.Option(help="Audit the service that runs here, by one session on this repository; else the demo."),
+    ] = None,
+    log: Annotated[Path | None, typer.Option(help="With --repo: the file that has the service's log.")] = None,
+    jwt_file: Annotated[
+        Path | None, typer.Option(help="With --repo: a JWT of an issuer; needed with GITWARD_OIDC_ISSUERS.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="With --repo: do not ask before it begins.")] = False,
     login: Annotated[
-        bool, typer.Option("--login", help="The service runs in login mode: what the docs name may be found.")
+        bool, typer.Option("--login", help="In the demo: run it in login mode, and allow what the docs name.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> None:
-    """Look for the token in every place that can be seen, while a hostile command runs in a sandbox."""
-    from gitward.cli.audit.command import run
+    """Look for the token wherever it could come to light, while a hostile command runs in a sandbox.
 
-    raise typer.Exit(run(login_mode=login, as_json=as_json))
+    Exit code 0: it is nowhere that it must not be, and planted values show that the search sees every channel.
+    """
+    from gitward.cli.audit.command import run_on, run_on_demo
+    from gitward.cli.audit.live import live
+    from gitward.settings import TokenReader, load_settings
+
+    if repo is None:
+        raise typer.Exit(run_on_demo(login_mode=login, as_json=as_json))
+    settings = load_settings()
+    tokens = TokenReader(settings.github_token_file)
+    stage = live(settings, tokens, repository=repo, log=log, jwt_file=jwt_file)
+    raise typer.Exit(run_on(stage, asks=not yes, as_json=as_json))
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from gitward.cli.audit import folders, report
+from gitward.cli.audit import folders, objects, report
 from gitward.cli.audit.channels import PLACES, Channel
 from gitward.cli.audit.ledger import Ledger
 from gitward.cli.audit.needles import Needles, Plant, TokenTooShort
@@ -147,7 +147,7 @@ async def test_objects_of_a_hostile_repository_are_read_and_its_configuration_is
     (tmp_path / "b").write_bytes(b"b" + TOKEN.encode())
     git("add", "b")
     (tmp_path / ".git" / "config").write_text(f"[core]\n\tfsmonitor = touch {tmp_path / 'ran'}\n\tbroken\n[")
-    await folders.look_at_objects(ledger, tmp_path / ".git" / "objects", loose=Channel.LOOSE, packed=Channel.PACKED)
+    await objects.look_at_objects(ledger, tmp_path / ".git" / "objects", loose=Channel.LOOSE, packed=Channel.PACKED)
     assert [hit.spelling for hit in ledger.findings(Channel.LOOSE).hits] == ["plain"]
     assert [hit.spelling for hit in ledger.findings(Channel.PACKED).hits] == ["plain"]
     assert ledger.findings(Channel.PACKED).looks == 3

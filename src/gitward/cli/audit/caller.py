@@ -40,6 +40,9 @@ class Caller:
     async def get(self, path: str, channel: Channel = Channel.ANSWERS, **parameters: str) -> httpx.Response:
         return self._searched(channel, await self._http.get(path, params=parameters))
 
+    async def archive(self, path: str) -> None:
+        self._searched(Channel.ANSWERS, await self._http.delete(path))
+
     async def pages(self, path: str) -> None:
         """Every page of a list of events."""
         after = "0"

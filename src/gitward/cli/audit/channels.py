@@ -43,6 +43,7 @@ class Channel(StrEnum):
     METRICS = "metrics"
     DIFF = "diff"
     PATCH = "patch"
+    BUNDLE = "bundle, its objects"
     TEMPORARY = "temporary folders of the host"
     RECEIVED = "upstream: requests but for Authorization"
     PUSHED = "upstream: what was pushed"
@@ -95,6 +96,7 @@ PLACES: Mapping[Channel, Place] = {
     Channel.METRICS: Place(planted_by=_AUDIT),
     Channel.DIFF: Place(planted_by=_COMMAND),
     Channel.PATCH: Place(planted_by=_COMMAND),
+    Channel.BUNDLE: Place(planted_by=_COMMAND, binary=True),
     Channel.TEMPORARY: Place(planted_by=_AUDIT, binary=True),
     Channel.RECEIVED: Place(planted_by=_COMMAND, live=False),
     Channel.PUSHED: Place(planted_by=_COMMAND, binary=True, live=False),

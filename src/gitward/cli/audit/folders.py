@@ -1,22 +1,17 @@
-"""Files on the host: a workspace, the data folder, temporary folders, and what git keeps in its objects."""
+"""Files on the host: a workspace, the data folder, temporary folders."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from gitward.cli.audit.channels import RECORDED, Channel
 from gitward.cli.audit.ledger import Ledger
-from gitward.errors import GitwardError
-from gitward.settings import clean_environment
 
 PIECE = 16 * 1024 * 1024  # bytes that are searched at once
 _OVERLAP = 4096  # bytes; more than the longest spelling
-GIT_SECONDS = 60.0
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm", "/run")  # noqa: S108  # looked into, not written to
 _DEEPEST = 6  # folders below one of them
 _LARGEST_TEMPORARY = 64 * 1024 * 1024  # bytes; what is larger belongs to other work of the machine
@@ -68,51 +63,6 @@ def _target(path: Path) -> bytes:
         return os.fsencode(os.readlink(path))
     except OSError:
         return b""
-
-
-async def look_at_objects(ledger: Ledger, objects: Path, *, loose: Channel, packed: Channel) -> None:
-    """Every object of a repository that foreign code has written, decompressed.
-
-    git reads the objects only, from a repository of our own: nothing that foreign code has configured is in force.
-    """
-    names = {path.parent.name + path.name for path in objects.glob("[0-9a-f][0-9a-f]/*")}
-    with tempfile.TemporaryDirectory(prefix="gitward-audit-") as folder:
-        await _git("init", "--quiet", "--bare", folder, objects=None)
-        listed = await _git("--git-dir", folder, "cat-file", "--batch-all-objects", "--batch", objects=objects)
-    for kind, name, content in _objects(listed):
-        ledger.look(loose if name in names else packed, f"{kind} {name[:12]}", content)
-
-
-async def _git(*arguments: str, objects: Path | None) -> bytes:
-    extra = {"GIT_OBJECT_DIRECTORY": str(objects)} if objects else {}
-    process = await asyncio.create_subprocess_exec(
-        *("git", *arguments),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=clean_environment(GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_GLOBAL="/dev/null", **extra),
-    )
-    try:
-        async with asyncio.timeout(GIT_SECONDS):
-            out, err = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise GitwardError("git took too long to show the objects of the checkout") from None
-    if process.returncode != 0:
-        raise GitwardError(f"git cannot show the objects of the checkout: {err.decode(errors='replace')[:500]}")
-    return out
-
-
-def _objects(listed: bytes) -> Iterator[tuple[str, str, bytes]]:
-    """Type, name and content of each, from the output of `cat-file --batch`: `name type size\\n content \\n`."""
-    position = 0
-    while position < len(listed):
-        end = listed.index(b"\n", position)
-        name, kind, size = listed[position:end].decode().split()
-        position = end + 1
-        yield kind, name, listed[position : position + int(size)]
-        position += int(size) + 1
 
 
 def _files(folder: Path, *, but: frozenset[str], depth: int = 100, leave: Path | None = None) -> Iterator[Path]:

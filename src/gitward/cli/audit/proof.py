@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gitward.cli.audit import folders, processes
+from gitward.cli.audit import folders, objects, processes
 from gitward.cli.audit.caller import RUN_SECONDS, Caller
 from gitward.cli.audit.channels import Channel
 from gitward.cli.audit.database import look_at_tables
@@ -57,6 +57,7 @@ async def audit(stage: Stage, say: Say) -> Outcome:
                 session = await _run(stage, caller, ledger, plant, say)
                 say("Looking at what the run has left behind ...")
                 await _afterwards(stage, caller, ledger, session, began)
+                await caller.archive(f"/sessions/{session['id']}")
         finally:
             await asyncio.to_thread(sampler.stop)
     return Outcome(
@@ -116,9 +117,12 @@ async def _run(stage: Stage, caller: Caller, ledger: Ledger, plant: Plant, say: 
     url, run_id = f"/sessions/{session['id']}", session["runs"][0]["id"]
     workspace = stage.data / "workspaces" / session["id"]
     waited = False
+    # A worker of another machine may take the run of a live service: then its workspace is there.
     async for event in caller.stream(f"{url}/events", run_id):
         if not waited and event["type"] == "output" and READY in event["data"]["text"]:
             waited = True
+            if not workspace.is_dir():
+                raise GitwardError("The run went to a worker of another machine: run this audit there.")
             say("It waits; looking at processes, files and what it has collected ...")
             await asyncio.to_thread(_meanwhile, stage, ledger, workspace)
             (workspace / "home" / ".audit" / "go").touch()
@@ -149,11 +153,14 @@ async def _afterwards(stage: Stage, caller: Caller, ledger: Ledger, session: dic
     await caller.get(f"{url}/diff", Channel.DIFF)
     await caller.get(f"{url}/patch", Channel.PATCH)
     checkout = stage.data / "workspaces" / session["id"] / "work" / "repo"
-    objects = checkout / ".git" / "objects"
-    await folders.look_at_objects(ledger, objects, loose=Channel.LOOSE, packed=Channel.PACKED)
+    stored = checkout / ".git" / "objects"
+    await objects.look_at_objects(ledger, stored, loose=Channel.LOOSE, packed=Channel.PACKED)
+    bundle = await caller.get(f"{url}/bundle", Channel.BUNDLE)
+    if bundle.is_success:
+        await objects.look_at_bundle(ledger, bundle.content, base=stored)
     if stage.github is not None:
         pushed = stage.github.repository(stage.repository).path / "objects"
-        await folders.look_at_objects(ledger, pushed, loose=Channel.PUSHED, packed=Channel.PUSHED)
+        await objects.look_at_objects(ledger, pushed, loose=Channel.PUSHED, packed=Channel.PUSHED)
     await look_at_tables(ledger, stage.database_url)
     await asyncio.to_thread(_look_at_files, stage, ledger, checkout, began)
 
