@@ -89,7 +89,7 @@ async def test_a_refused_method_names_all_that_are_described(backend: Backend, a
     async with make_api(backend).client(alice) as client:
         paths = (await client.get("/openapi.json")).json()["paths"]
         for path, operations in paths.items():
-            answer = await client.put(path.format(session_id="x", run_id="y"))
+            answer = await client.put(path.format(session_id="x", run_id="y", schedule_id="z"))
             assert answer.status_code == 405
             assert answer.headers["Allow"].lower().split(", ") == sorted(operations, key=_order), path
 
@@ -99,7 +99,7 @@ async def test_links_lead_to_operations_and_fill_in_their_path(backend: Backend)
         paths: dict[str, Any] = (await client.get("/openapi.json")).json()["paths"]
     operations = {each["operationId"]: path for path, methods in paths.items() for each in methods.values()}
     created = [m["post"]["responses"]["201"] for m in paths.values() if "201" in m.get("post", {}).get("responses", {})]
-    assert len(created) == 3
+    assert len(created) == 4
     for answer in created:
         assert answer["links"]
         for link in answer["links"].values():

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from gitward import __version__
-from gitward.api import artifacts, events, health, openapi, problems, sessions
+from gitward.api import artifacts, events, health, openapi, problems, schedules, sessions
 from gitward.api.gate import Gate
 from gitward.api.services import Services
 
@@ -22,7 +22,7 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    for module in (health, sessions, events, artifacts):
+    for module in (health, sessions, schedules, events, artifacts):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(Gate, verifier=services.verifier)

@@ -1,4 +1,4 @@
-"""Which repositories a caller may name, by the claims of the token: the rules of GITWARD_AUTHORIZE."""
+"""Which repositories a caller may name: GITWARD_REPOS, and by the token's claims the rules of GITWARD_AUTHORIZE."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
+
+from gitward.errors import FieldError, InvalidRequest
 
 RULE_FORM = "CLAIM=VALUE -> REPOSITORY[, REPOSITORY …], rules separated by ';', with * as a wildcard"
 
@@ -24,6 +26,30 @@ class Rule:
         if not any(isinstance(value, str) and fnmatchcase(value, self.value) for value in values):
             return False
         return any(fnmatchcase(repository.lower(), glob) for glob in self.repositories)
+
+
+def refused(
+    globs: Sequence[str], rules: Sequence[Rule], claims: Mapping[str, Any], repo: str, submodules: Sequence[str]
+) -> list[FieldError]:
+    """Which of a session's repositories the operator's token is not for, or not for a caller with these claims."""
+    errors = []
+    for field, name in [("repo", repo), *(("submodules", name) for name in submodules)]:
+        if globs and not any(fnmatchcase(name.lower(), glob) for glob in globs):
+            message = f"must be one of the repositories that this server serves: {', '.join(globs)}"
+            errors.append(FieldError(field=field, message=message))
+        elif not admitted(rules, claims, name):
+            message = "must be one that this server's rules allow to a caller with your token's claims"
+            errors.append(FieldError(field=field, message=message))
+    return errors
+
+
+def check_repositories(
+    globs: Sequence[str], rules: Sequence[Rule], claims: Mapping[str, Any], repo: str, submodules: Sequence[str]
+) -> None:
+    """:raises InvalidRequest: one of the repositories is refused."""
+    errors = refused(globs, rules, claims, repo, submodules)
+    if errors:
+        raise InvalidRequest("This repository is not served here.", errors=errors)
 
 
 def parse_rules(text: str) -> tuple[Rule, ...]:

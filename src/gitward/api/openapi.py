@@ -20,6 +20,7 @@ Every answer but `/health` and `/ready` wants `Authorization: Bearer <jwt>`. Eve
 _TAGS = {
     "health": "Is the service alive, and can it do its work.",
     "sessions": "Sessions and their runs.",
+    "schedules": "What makes sessions again and again.",
     "events": "What happened in a session, in order; as pages or as a live stream.",
     "artifacts": "What a session's branch changed.",
 }
@@ -27,6 +28,7 @@ _TAGS = {
 _IDS = {
     "SessionOut": {"session_id": "id", "run_id": "runs/0/id"},
     "RunOut": {"session_id": "session_id", "run_id": "id"},
+    "ScheduleOut": {"schedule_id": "id"},
 }
 
 
@@ -68,7 +70,7 @@ def _link(paths: dict[str, dict[str, Any]]) -> None:
         operation["operationId"]: path
         for path, methods in paths.items()
         for operation in methods.values()
-        if "{session_id}" in path
+        if "{" in path
     }
     for methods in paths.values():
         for operation in methods.values():
@@ -76,8 +78,9 @@ def _link(paths: dict[str, dict[str, Any]]) -> None:
             if answer is not None:
                 shape = answer["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
                 answer["links"] = {
-                    name: {"operationId": name, "parameters": _parameters(path, _IDS[shape])}
+                    name: {"operationId": name, "parameters": parameters}
                     for name, path in targets.items()
+                    if (parameters := _parameters(path, _IDS[shape]))
                 }
 
 

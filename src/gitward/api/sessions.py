@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response, status
@@ -11,8 +9,8 @@ from fastapi.responses import JSONResponse
 
 from gitward.api import idempotency
 from gitward.api.auth import Caller, Claims
-from gitward.api.authorization import admitted
-from gitward.api.paths import RunId, SessionId
+from gitward.api.authorization import check_repositories
+from gitward.api.paths import RunId, ScheduleQuery, SessionId
 from gitward.api.problems import documented
 from gitward.api.services import Served, Services
 from gitward.api.shapes import (
@@ -25,7 +23,7 @@ from gitward.api.shapes import (
     SessionPage,
     SessionPatch,
 )
-from gitward.errors import Code, FieldError, InvalidRequest
+from gitward.errors import Code
 from gitward.sessions.model import RunState, Session
 from gitward.sessions.queries import SessionFilter
 
@@ -62,7 +60,7 @@ async def create_session(
     request: Request, body: SessionIn, caller: Caller, claims: Claims, served: Served, key: Key = None
 ) -> Response:
     """Creates a session with its first run queued. `Location` is the session's address."""
-    _check_repositories(served, claims, body.repo, body.submodules)
+    check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
     raw = await request.body()
     async with served.database.transaction() as tx:
         if key is not None:
@@ -80,23 +78,9 @@ def _created(session: dict[str, Any]) -> Response:
     return JSONResponse(session, status_code=201, headers={"Location": f"/sessions/{session['id']}"})
 
 
-def _check_repositories(served: Services, claims: Claims, repo: str, submodules: Sequence[str]) -> None:
-    """:raises InvalidRequest: the operator's token is not for one of these repositories, or not for this caller."""
-    globs, errors = served.repo_globs, []
-    for field, name in [("repo", repo), *(("submodules", name) for name in submodules)]:
-        if globs and not any(fnmatchcase(name.lower(), glob) for glob in globs):
-            message = f"must be one of the repositories that this server serves: {', '.join(globs)}"
-            errors.append(FieldError(field=field, message=message))
-        elif not admitted(served.rules, claims, name):
-            message = "must be one that this server's rules allow to a caller with your token's claims"
-            errors.append(FieldError(field=field, message=message))
-    if errors:
-        raise InvalidRequest("This repository is not served here.", errors=errors)
-
-
 def _check_session(served: Services, claims: Claims, session: Session) -> None:
     """The operator may have narrowed the settings since the session was made."""
-    _check_repositories(served, claims, session.repo, session.submodules)
+    check_repositories(served.repo_globs, served.rules, claims, session.repo, session.submodules)
 
 
 @router.get("", responses=documented(Code.UNAUTHENTICATED, Code.INVALID_REQUEST, Code.UNAVAILABLE))
@@ -107,11 +91,14 @@ async def list_sessions(
     repo: Annotated[Repository | None, Query()] = None,
     label: Annotated[Label | None, Query()] = None,
     archived: bool | None = None,
+    schedule: ScheduleQuery = None,
     cursor: Annotated[str | None, Query(max_length=300)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> SessionPage:
     """The caller's own sessions, newest first."""
-    wanted = SessionFilter(state=state, repo=repo, label=label, archived=archived, cursor=cursor, limit=limit)
+    wanted = SessionFilter(
+        state=state, repo=repo, label=label, archived=archived, schedule=schedule, cursor=cursor, limit=limit
+    )
     async with served.database.snapshot() as tx:
         page = await served.sessions.list_sessions(tx, caller, wanted)
     return SessionPage(items=[SessionOut.of(session) for session in page.items], next=page.next)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -163,17 +164,12 @@ class InstructionIn(_Request):
         )
 
 
-class SessionIn(InstructionIn):
-    """A new session with the instruction of its first run."""
+class TemplateIn(InstructionIn):
+    """What a session is made of, but for its branch."""
 
     repo: Repository
     target_branch: Branch | None = Field(
         None, description="Default: the repository's default branch.", examples=["main"]
-    )
-    branch: Branch | None = Field(
-        None,
-        description="The session's own branch, never the target branch. Default: gitward/<short id>.",
-        examples=["fix/readme"],
     )
     title: Title | None = None
     labels: Annotated[list[Label], Field(max_length=20)] = []
@@ -185,6 +181,28 @@ class SessionIn(InstructionIn):
     )
     allow_workflows: bool = Field(False, description="Whether a push may change .github/workflows/.")
 
+    def new_session(self) -> NewSession:
+        return NewSession(
+            repo=self.repo,
+            target_branch=self.target_branch,
+            title=self.title,
+            labels=tuple(self.labels),
+            submodules=tuple(self.submodules),
+            allow_workflows=self.allow_workflows,
+            environment=self.environment,
+            instruction=self.instruction(),
+        )
+
+
+class SessionIn(TemplateIn):
+    """A session and its first instruction."""
+
+    branch: Branch | None = Field(
+        None,
+        description="The session's own branch, never the target branch. Default: gitward/<short id>.",
+        examples=["fix/readme"],
+    )
+
     @field_validator("branch")
     @classmethod
     def _own_branch(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -193,17 +211,7 @@ class SessionIn(InstructionIn):
         return value
 
     def new_session(self) -> NewSession:
-        return NewSession(
-            repo=self.repo,
-            target_branch=self.target_branch,
-            branch=self.branch,
-            title=self.title,
-            labels=tuple(self.labels),
-            submodules=tuple(self.submodules),
-            allow_workflows=self.allow_workflows,
-            environment=self.environment,
-            instruction=self.instruction(),
-        )
+        return replace(super().new_session(), branch=self.branch)
 
 
 class SessionPatch(_Request):
@@ -301,6 +309,8 @@ class SessionOut(_Answer):
     owner: OwnerOut
     state: RunState
     archived: bool
+    schedule_id: str | None = Field(description="The schedule that made it.")
+    scheduled_for: datetime | None
     created_at: datetime
     updated_at: datetime
     runs: list[RunOut]

@@ -8,10 +8,11 @@ import logging
 import os
 import ssl
 import stat
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 from fastapi import FastAPI
@@ -20,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gitward.api import events
 from gitward.api.app import create_app
 from gitward.api.auth import Verifier
-from gitward.api.authorization import Rule, parse_rules
+from gitward.api.authorization import Rule, parse_rules, refused
 from gitward.api.keys import load_or_make_key, public_key
 from gitward.api.oidc import Issuer, is_safe_url
 from gitward.api.services import Check, Services
@@ -38,10 +39,11 @@ from gitward.jobs.run_session import run_session
 from gitward.sandboxes import Guard, Limits
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.sessions.feeds import Feeds
+from gitward.sessions.firing import Firing
 from gitward.sessions.journal import Journal
 from gitward.sessions.places import Places, RunLimits
 from gitward.sessions.progress import Progress
-from gitward.sessions.service import SessionService
+from gitward.sessions.service import NewSession, SessionService
 from gitward.settings import Credentials, LimitsMode, MiB, Settings, TokenReader
 from gitward.store.database import Database
 from gitward.store.migrate import migrate
@@ -115,14 +117,15 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
         stack.push_async_callback(_release, parts)
         await worker.start(partial(run_session, parts))
         stack.push_async_callback(worker.stop)
-        chores = chores_of(parts)
+        sessions = SessionService(places=places, journal=journal)
+        chores = chores_of(parts, Firing(sessions, partial(_refusal, settings.repo_globs, _rules(settings))))
         await chores.start()
         stack.push_async_callback(chores.stop)
         stopping = asyncio.Event()
         services = Services(
             database=database,
             feeds=Feeds(database=database, journal=journal, notifier=notifier, encode=events.line),
-            sessions=SessionService(places=places, journal=journal),
+            sessions=sessions,
             verifier=verifier,
             checks=partial(_checks, database, guards),
             stopping=stopping,
@@ -153,6 +156,14 @@ def _rules(settings: Settings) -> tuple[Rule, ...]:
         return parse_rules(settings.authorize)
     except ValueError as error:
         raise SettingsError([f"GITWARD_AUTHORIZE: {error}"]) from None
+
+
+def _refusal(
+    globs: Sequence[str], rules: Sequence[Rule], template: NewSession, claims: Mapping[str, Any]
+) -> str | None:
+    """Why a schedule may not go on: the operator's settings changed since it was posted."""
+    errors = refused(globs, rules, claims, template.repo, template.submodules)
+    return f"Paused: {errors[0].field} {errors[0].message}." if errors else None
 
 
 async def _release(parts: Parts) -> None:

@@ -8,10 +8,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gitward.jobs.parts import Parts
+from gitward.sessions.firing import Firing
+from gitward.store.database import Database
 
 log = logging.getLogger(__name__)
 
 FILL_SECONDS = 1.0
+SCHEDULE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,21 @@ async def fill_places(parts: Parts) -> None:
     log.info("%d place(s) for runs were free, and are given away", given)
 
 
-def chores_of(parts: Parts) -> Chores:
+async def fire_schedules(database: Database, firing: Firing) -> None:
+    """Makes the sessions of every schedule whose time has come; one that fails does not keep the others."""
+    async with database.snapshot() as tx:
+        due = await firing.due(tx)
+    for schedule_id in due:
+        try:
+            async with database.transaction() as tx:
+                await firing.fire(tx, schedule_id)
+        except Exception:  # the edge of one schedule: it is due still, and looked at again
+            log.exception("Schedule %s could not be followed", schedule_id)
+
+
+def chores_of(parts: Parts, firing: Firing) -> Chores:
     """Those of a worker."""
-    return Chores(Chore(name="give free places to runs", every=FILL_SECONDS, do=lambda: fill_places(parts)))
+    return Chores(
+        Chore(name="give free places to runs", every=FILL_SECONDS, do=lambda: fill_places(parts)),
+        Chore(name="follow schedules", every=SCHEDULE_SECONDS, do=lambda: fire_schedules(parts.database, firing)),
+    )

@@ -172,6 +172,8 @@ class Session:
     archived: bool
     pull_request: PullRequest | None
     pushed_sha: str | None  # head of the branch after our last push
+    schedule_id: str | None  # the schedule that made it
+    scheduled_for: datetime | None  # at which of its times
     created_at: datetime
     updated_at: datetime
     runs: tuple[Run, ...] = ()

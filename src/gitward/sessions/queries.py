@@ -42,6 +42,7 @@ class SessionFilter:
     repo: str | None = None
     label: str | None = None
     archived: bool | None = None
+    schedule: str | None = None
     cursor: str | None = None
     limit: int = 50
 
@@ -79,6 +80,8 @@ async def _insert_session(tx: Transaction, session: Session) -> None:
             environment=session.environment,
             state=session.state,
             archived=session.archived,
+            schedule_id=session.schedule_id,
+            scheduled_for=session.scheduled_for,
             last_seq=0,
             created_at=session.created_at,
             updated_at=session.updated_at,
@@ -259,6 +262,8 @@ async def list_sessions(tx: Transaction, owner: Owner, wanted: SessionFilter) ->
         query = query.where(_sessions.c.repo_key == wanted.repo.lower())
     if wanted.archived is not None:
         query = query.where(_sessions.c.archived == wanted.archived)
+    if wanted.schedule is not None:
+        query = query.where(_sessions.c.schedule_id == wanted.schedule)
     if wanted.label is not None:
         query = query.where(_has_label(tx, wanted.label))
     if wanted.cursor is not None:

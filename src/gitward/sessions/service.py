@@ -43,6 +43,8 @@ class NewSession:
     allow_workflows: bool = False
     environment: Environment = Environment.HOST
     instruction: Instruction = Instruction()
+    schedule_id: str | None = None
+    scheduled_for: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +86,13 @@ class SessionService:
             archived=False,
             pull_request=None,
             pushed_sha=None,
+            schedule_id=new.schedule_id,
+            scheduled_for=new.scheduled_for,
             created_at=at,
             updated_at=at,
         )
         await queries.insert_session(tx, session)
-        created: Entry = (EventType.SESSION_CREATED, None, {"repo": session.repo, "branch": branch})
+        created: Entry = (EventType.SESSION_CREATED, None, _created(session))
         run = await self._add_run(tx, session, new.instruction, number=1, at=at, before=(created,))
         return replace(session, runs=(run,))
 
@@ -213,6 +217,11 @@ class SessionService:
         if session is None or session.owner != owner:
             raise NotFound("There is no such session.")
         return session
+
+
+def _created(session: Session) -> dict[str, str]:
+    origin = {"schedule_id": session.schedule_id} if session.schedule_id else {}
+    return {"repo": session.repo, "branch": session.branch, **origin}
 
 
 def _title(instruction: Instruction) -> str:

@@ -37,7 +37,10 @@ sessions = sa.Table(
     sa.Column("last_seq", sa.Integer, nullable=False),  # of the event log; its update is the row lock
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Column("schedule_id", sa.String(40)),  # what made it; the schedule may be gone
+    sa.Column("scheduled_for", UtcDateTime),  # which of the schedule's times
     sa.UniqueConstraint("repo_key", "branch"),
+    sa.Index(None, "schedule_id", "scheduled_for", unique=True),  # one session for each time
     sa.Index(None, "issuer", "subject", "created_at", "id"),
 )
 
@@ -98,6 +101,33 @@ artifacts = sa.Table(
     sa.Column("kind", sa.String(16), primary_key=True),  # diff | patch | bundle
     sa.Column("piece", sa.Integer, primary_key=True),  # 0, 1, … in order
     sa.Column("content", sa.LargeBinary, nullable=False),
+)
+
+schedules = sa.Table(
+    "schedules",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("issuer", sa.String(512), nullable=False),
+    sa.Column("subject", sa.String(512), nullable=False),
+    sa.Column("schedule", sa.String(100), nullable=False),  # a cron expression
+    sa.Column("timezone", sa.String(64), nullable=False),
+    sa.Column("repo", sa.String(200), nullable=False),
+    sa.Column("target_branch", sa.String(255)),
+    sa.Column("title", sa.String(256)),
+    sa.Column("labels", sa.JSON, nullable=False),
+    sa.Column("submodules", sa.JSON, nullable=False),
+    sa.Column("allow_workflows", sa.Boolean, nullable=False),
+    sa.Column("environment", sa.String(32), nullable=False),
+    sa.Column("instruction", sa.JSON, nullable=False),
+    sa.Column("claims", sa.JSON, nullable=False),  # of the owner's JWT, those that GITWARD_AUTHORIZE names
+    sa.Column("paused", sa.Boolean, nullable=False),
+    sa.Column("next_at", UtcDateTime, index=True),  # null while it is paused
+    sa.Column("last_at", UtcDateTime),
+    sa.Column("last_session_id", sa.String(40)),
+    sa.Column("skipped_because", sa.Text),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Index(None, "issuer", "subject", "created_at"),
 )
 
 tickets = sa.Table(

@@ -49,14 +49,18 @@ async def names_of_a_session(api: Api, http: httpx.AsyncClient) -> dict[str, str
         for kind in ArtifactKind:
             await artifacts.keep(tx, Origin(run_id=run_id, attempt=0), kind, b"secret change")
     await api.backend.end(run_id)
-    return {"session_id": session["id"], "run_id": run_id}
+    schedule = (await http.post("/schedules", json={"repo": "owner/repo", "schedule": "0 6 * * MON"})).json()
+    return {"session_id": session["id"], "run_id": run_id, "schedule_id": schedule["id"]}
 
 
 async def test_the_routes_are_those_of_the_contract(api: Api) -> None:
     assert calls(api) == [
+        ("DELETE", "/schedules/{schedule_id}"),
         ("DELETE", "/sessions/{session_id}"),
         ("GET", "/health"),
         ("GET", "/ready"),
+        ("GET", "/schedules"),
+        ("GET", "/schedules/{schedule_id}"),
         ("GET", "/sessions"),
         ("GET", "/sessions/{session_id}"),
         ("GET", "/sessions/{session_id}/bundle"),
@@ -64,7 +68,9 @@ async def test_the_routes_are_those_of_the_contract(api: Api) -> None:
         ("GET", "/sessions/{session_id}/events"),
         ("GET", "/sessions/{session_id}/patch"),
         ("GET", "/sessions/{session_id}/runs/{run_id}"),
+        ("PATCH", "/schedules/{schedule_id}"),
         ("PATCH", "/sessions/{session_id}"),
+        ("POST", "/schedules"),
         ("POST", "/sessions"),
         ("POST", "/sessions/{session_id}/cancel"),
         ("POST", "/sessions/{session_id}/runs"),
@@ -83,7 +89,7 @@ async def test_a_second_user_sees_not_found_everywhere(
 ) -> None:
     """With the same words as for a session that never was; and nothing has changed afterwards."""
     names = await names_of_a_session(api, http)
-    nothing = {"session_id": "ses_0000000000000000", "run_id": "run_0000000000000000"}
+    nothing = {name: f"{value[:4]}{'0' * 16}" for name, value in names.items()}
     before = (await http.get(f"/sessions/{names['session_id']}")).json()
     walked = [call for call in calls(api) if "{" in call[1]]
     assert len(walked) >= 10
@@ -93,6 +99,7 @@ async def test_a_second_user_sees_not_found_everywhere(
         problem(hidden, 404, "not_found")
         assert hidden.content == absent.content, call
     assert (await http.get(f"/sessions/{names['session_id']}")).json() == before
+    assert (await http.get(f"/schedules/{names['schedule_id']}")).status_code == 200
     assert (await bob_http.get("/sessions")).json() == {"items": [], "next": None}
 
 

@@ -16,6 +16,7 @@ from tests_support import Backend
 SESSION = {
     *("id", "repo", "target_branch", "branch", "title", "labels", "environment", "submodules", "allow_workflows"),
     *("owner", "state", "archived", "created_at", "updated_at", "runs", "pull_request"),
+    *("schedule_id", "scheduled_for"),
 }
 RUN = {
     *("id", "session_id", "number", "state", "reason", "message", "instruction", "changed", "head_sha", "exit_code"),

@@ -1,0 +1,98 @@
+"""Schedules as JSON."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from gitward.api import patterns
+from gitward.api.shapes import InstructionOut, OwnerOut, TemplateIn, _Request
+from gitward.sessions.model import Environment
+from gitward.sessions.schedules import Schedule, ScheduleChange
+from gitward.sessions.timetable import Timetable
+
+_CRON_RULE = "A cron expression with five fields: minute, hour, day of month, month, day of week."
+_ZONE_RULE = "In whose time the expression is meant; changes of the clocks are heeded."
+Cron = Annotated[
+    str,
+    Field(
+        max_length=100, examples=["0 6 * * MON"], description=_CRON_RULE, json_schema_extra={"pattern": patterns.CRON}
+    ),
+]
+Zone = Annotated[
+    str,
+    Field(
+        max_length=64,
+        examples=["Europe/Berlin"],
+        description=_ZONE_RULE,
+        json_schema_extra={"pattern": patterns.TIME_ZONE},
+    ),
+]
+
+
+class ScheduleIn(TemplateIn):
+    """When, and what each session is made of."""
+
+    schedule: Cron
+    timezone: Zone = "UTC"
+
+    def timetable(self) -> Timetable:
+        """:raises ValueError: it is none."""
+        return Timetable(schedule=self.schedule, timezone=self.timezone)
+
+
+class SchedulePatch(_Request):
+    schedule: Cron | None = None
+    timezone: Zone | None = None
+    paused: bool | None = None
+
+    def change(self, old: Timetable) -> ScheduleChange:
+        """:raises ValueError: the new timetable is none."""
+        wanted = self.schedule or old.schedule, self.timezone or old.timezone
+        return ScheduleChange(timetable=Timetable(schedule=wanted[0], timezone=wanted[1]), paused=self.paused)
+
+
+class ScheduleOut(BaseModel):
+    """Makes a session of its own each time it comes."""
+
+    id: str
+    schedule: str
+    timezone: str
+    repo: str
+    target_branch: str | None
+    title: str | None
+    labels: list[str]
+    environment: Environment
+    submodules: list[str]
+    allow_workflows: bool
+    instruction: InstructionOut
+    owner: OwnerOut
+    paused: bool
+    next_at: datetime | None = Field(description="When it comes next; null while it is paused.")
+    last_at: datetime | None = Field(description="When it last came.")
+    last_session_id: str | None = Field(description="The session that was last made.")
+    skipped_because: str | None = Field(description="Why no session was made when it last came, or why it is paused.")
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, schedule: Schedule) -> ScheduleOut:
+        names = ("repo", "target_branch", "title", "environment", "allow_workflows")
+        template = {name: getattr(schedule.template, name) for name in names}
+        own = {name: getattr(schedule, name) for name in cls.model_fields if hasattr(schedule, name)}
+        return cls(
+            **template,
+            labels=list(schedule.template.labels),
+            submodules=list(schedule.template.submodules),
+            instruction=InstructionOut.model_validate(schedule.template.instruction),
+            schedule=schedule.timetable.schedule,
+            timezone=schedule.timetable.timezone,
+            **(own | {"owner": OwnerOut.model_validate(schedule.owner)}),
+        )
+
+
+class SchedulePage(BaseModel):
+    items: list[ScheduleOut]
+    next: str | None = Field(None, description="Always null: a user has at most 100.")

@@ -1,0 +1,86 @@
+"""Routes of schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Response, status
+
+from gitward.api.auth import Caller, Claims
+from gitward.api.authorization import check_repositories
+from gitward.api.paths import ScheduleId
+from gitward.api.problems import documented
+from gitward.api.schedule_shapes import ScheduleIn, ScheduleOut, SchedulePage, SchedulePatch
+from gitward.api.services import Served
+from gitward.errors import Code, FieldError, InvalidRequest
+from gitward.sessions.schedules import ScheduleService
+
+T = TypeVar("T")
+router = APIRouter(prefix="/schedules", tags=["schedules"])
+
+_schedules = ScheduleService()
+_READ = documented(Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.INVALID_REQUEST, Code.UNAVAILABLE)
+_WRITE = documented(
+    Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.INVALID_REQUEST, Code.CONFLICT, Code.TOO_LARGE, Code.UNAVAILABLE
+)
+_LOCATION = {"description": "The schedule's address.", "required": True, "schema": {"type": "string"}}
+_CREATED: dict[int | str, dict[str, Any]] = {
+    201: {"headers": {"Location": _LOCATION}},
+    **documented(Code.UNAUTHENTICATED, Code.INVALID_REQUEST, Code.CONFLICT, Code.TOO_LARGE, Code.UNAVAILABLE),
+}
+
+
+@router.post("", status_code=201, responses=_CREATED)
+async def create_schedule(
+    body: ScheduleIn, caller: Caller, claims: Claims, served: Served, response: Response
+) -> ScheduleOut:
+    """Stores what a session is made of, and when. The first session is made when the time comes, not now."""
+    check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
+    timetable = _valid(body.timetable)
+    kept = {rule.claim: claims[rule.claim] for rule in served.rules if rule.claim in claims}
+    async with served.database.transaction() as tx:
+        made = await _schedules.create(tx, caller, timetable, body.new_session(), kept)
+    response.headers["Location"] = f"/schedules/{made.id}"
+    return ScheduleOut.of(made)
+
+
+@router.get("", responses=documented(Code.UNAUTHENTICATED, Code.INVALID_REQUEST, Code.UNAVAILABLE))
+async def list_schedules(caller: Caller, served: Served) -> SchedulePage:
+    """The caller's own schedules, newest first."""
+    async with served.database.snapshot() as tx:
+        return SchedulePage(items=[ScheduleOut.of(each) for each in await _schedules.list(tx, caller)], next=None)
+
+
+@router.get("/{schedule_id}", responses=_READ)
+async def get_schedule(schedule_id: ScheduleId, caller: Caller, served: Served) -> ScheduleOut:
+    """One schedule; its sessions are at `/sessions?schedule=`."""
+    async with served.database.snapshot() as tx:
+        return ScheduleOut.of(await _schedules.get(tx, caller, schedule_id))
+
+
+@router.patch("/{schedule_id}", responses=_WRITE)
+async def change_schedule(schedule_id: ScheduleId, body: SchedulePatch, caller: Caller, served: Served) -> ScheduleOut:
+    """Pauses it, lets it go on, or moves it; what is left out stays. Nothing is caught up after a pause."""
+    async with served.database.transaction() as tx:
+        old = await _schedules.get(tx, caller, schedule_id)
+        change = _valid(lambda: body.change(old.timetable))
+        return ScheduleOut.of(await _schedules.change(tx, caller, schedule_id, change))
+
+
+@router.delete("/{schedule_id}", status_code=status.HTTP_204_NO_CONTENT, responses=_WRITE)
+async def delete_schedule(schedule_id: ScheduleId, caller: Caller, served: Served) -> Response:
+    """Removes the schedule. Its sessions stay."""
+    async with served.database.transaction() as tx:
+        await _schedules.delete(tx, caller, schedule_id)
+    return Response(status_code=status.HTTP_204_NO_CONTENT)
+
+
+def _valid(make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except ValueError as error:
+        field = "timezone" if "time zone" in str(error) else "schedule"
+        raise InvalidRequest(
+            "The schedule is not valid.", errors=[FieldError(field=field, message=str(error))]
+        ) from None
