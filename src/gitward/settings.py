@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +19,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gitward.errors import GitwardError, SettingsError
-from gitward.secrets import Secret
+from gitward.secrets import SHORTEST, Secret
 
 DOTENV = ".env"
 _APP_ID = re.compile(r"[0-9]{1,20}|Iv[0-9A-Za-z.]{1,40}")
@@ -231,6 +232,13 @@ class Settings(BaseSettings):
         alias="GITWARD_EGRESS_PRIVATE",
         description="Private networks in which those hosts may lie, such as `10.20.0.0/16`, separated by commas.",
     )
+    inject: str = Field(
+        "",
+        alias="GITWARD_INJECT",
+        description="Secrets that the broker adds to requests, so that no sandbox holds them: "
+        "`api.example.com = x-api-key: MODEL_KEY; other.example = authorization: Bearer file:/path`. The secret is a "
+        "variable's or a file's, never written here. See docs/egress.md.",
+    )
     repos: str = Field(
         "",
         alias="GITWARD_REPOS",
@@ -399,6 +407,40 @@ def _is_sound(value: str) -> bool:
 
 def _from_dotenv() -> str:
     return dotenv_values(DOTENV).get("GITHUB_TOKEN") or ""
+
+
+class SecretUnreadable(GitwardError):
+    """Where a secret should be, there is none that can be used. The text quotes nothing."""
+
+
+class SecretReader:
+    """Reads secrets that settings only name: a variable, sealed when this reader is made, or read from `.env` at every
+    call like a file (`file:/path`)."""
+
+    def __init__(self, variables: Iterable[str]) -> None:
+        exported = {name: os.environ.pop(name, "").strip() for name in variables}  # no child shall inherit them
+        self._exported = {name: _seal(value) for name, value in exported.items() if value}
+
+    def read(self, source: str) -> Secret:
+        """:raises SecretUnreadable: the text goes on after the secret's name."""
+        secret = self._exported[source] if source in self._exported else _seal(_named_value(source).strip())
+        if secret is None:
+            raise SecretUnreadable(f"is not set, has less than {SHORTEST} characters, or some that no header may have")
+        return secret
+
+
+def _seal(value: str) -> Secret | None:
+    """None for what could not be sent, or not be masked."""
+    return Secret(value) if len(value) >= SHORTEST and _is_sound(value) else None
+
+
+def _named_value(source: str) -> str:
+    try:
+        if source.startswith("file:"):
+            return Path(source.removeprefix("file:")).read_text()
+        return dotenv_values(DOTENV).get(source) or ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SecretUnreadable(f"cannot be read ({type(error).__name__})") from None
 
 
 def exported_token() -> str | None:

@@ -58,6 +58,22 @@ async def test_wrong_settings_stop_the_start_with_one_line_each(tmp_path: Path) 
     assert any(line.startswith("gitward: GITHUB_API_URL: must begin with https://") for line in lines)
 
 
+async def test_wrong_hosts_and_pasted_secrets_stop_the_start_and_are_not_quoted(tmp_path: Path) -> None:
+    folder = str(tmp_path / "data")
+    pasted = "api.model.test = x-api-key: sk-0123456789; api.other.test = x-api-key: UNSET_KEY"
+    code, _, err = await gitward("serve", cwd=tmp_path, GITWARD_DATA_DIR=folder, GITWARD_INJECT=pasted)
+    assert code == 2
+    sentence = "must name the secret, not hold it: by a variable such as MODEL_KEY, or by file:/path"
+    assert err == f"gitward: GITWARD_INJECT: entry 1 {sentence}\n"
+    unset = pasted.split(";")[1]
+    code, _, err = await gitward("serve", cwd=tmp_path, GITWARD_DATA_DIR=folder, GITWARD_INJECT=unset)
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith("gitward: GITWARD_INJECT: entry 1 names a secret that is not set, has less than 8 characters")
+    code, _, err = await gitward("serve", cwd=tmp_path, GITWARD_EGRESS="a b", GITWARD_EGRESS_PRIVATE="127.0.0.1")
+    assert code == 2
+    assert [line.split(": ")[1] for line in err.splitlines()] == ["GITWARD_EGRESS", "GITWARD_EGRESS_PRIVATE"]
+
+
 async def test_a_data_folder_that_others_may_read_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gitward.broker.client import Broker, BrokerConfig, BrokerEvent, EgressConfig, OpenGrant
+    from gitward.broker.client import Broker, BrokerConfig, BrokerEvent, EgressConfig, InjectConfig, OpenGrant
 
-__all__ = ["Broker", "BrokerConfig", "BrokerEvent", "EgressConfig", "OpenGrant"]
+__all__ = ["Broker", "BrokerConfig", "BrokerEvent", "EgressConfig", "InjectConfig", "OpenGrant"]
 
 
 def __getattr__(name: str) -> Any:

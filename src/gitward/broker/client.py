@@ -14,7 +14,7 @@ from dataclasses import asdict
 
 from gitward.broker.authority import certificates_of, issue
 from gitward.broker.child import BrokerError, Child
-from gitward.broker.config import BrokerConfig, BrokerEvent, EgressConfig
+from gitward.broker.config import BrokerConfig, BrokerEvent, EgressConfig, InjectConfig
 from gitward.broker.inspections import Inspections
 from gitward.broker.upstream import handover
 from gitward.grants import channel
@@ -26,7 +26,7 @@ from gitward.secrets import Secret
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Broker", "BrokerConfig", "BrokerError", "BrokerEvent", "EgressConfig", "OpenGrant"]
+__all__ = ["Broker", "BrokerConfig", "BrokerError", "BrokerEvent", "EgressConfig", "InjectConfig", "OpenGrant"]
 
 _REPLACE_SECONDS = 30.0  # how long a call waits for the replacement of a crashed process
 _PING_SECONDS = 30.0  # between two looks whether an idle process still answers
@@ -42,23 +42,26 @@ class OpenGrant:
         grant: Grant,
         token: Secret,
         on_event: Callable[[BrokerEvent], None],
+        *,
         inspector: Inspector | None,
+        injected: Sequence[Secret | None],
     ) -> None:
         self.grant = grant
         self.credential = new_run_credential()  # what stands for the token inside; unused in login mode
         self._broker = broker
         self._first = token  # in login mode the sandbox has it, and goes on presenting it
         self._token = token
+        self._injected = tuple(injected)
         self._on_event = on_event
         self._inspections = Inspections(inspector)
-        self._certificates = issue((address.host for address in broker.config.addresses), expires_at=grant.expires_at)
+        self._certificates = issue((address.host for address in broker.config.served), expires_at=grant.expires_at)
         self._names = itertools.count(1)
         self._listeners: dict[str, tuple[socket.socket, ...]] = {}
         self._closed = False
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        return self._broker.config.addresses
+        return self._broker.config.served
 
     @property
     def proxy_port(self) -> int | None:
@@ -133,6 +136,7 @@ class OpenGrant:
             "credential": self.credential,
             "token": handover(self._first),
             "successor": handover(self._token),
+            "injected": [None if secret is None else handover(secret) for secret in self._injected],
             "leaf": self._certificates.leaf_pem.decode(),
             "key": self._certificates.key_pem.decode(),
         }
@@ -197,16 +201,20 @@ class Broker:
         token: Secret,
         on_event: Callable[[BrokerEvent], None],
         inspector: Inspector | None = None,
+        *,
+        injected: Sequence[Secret | None] = (),
     ) -> OpenGrant:
         """Lets the run use GitHub as far as `grant` says. `on_event` is called in this loop and must not block.
 
         Without an inspector, nothing can be pushed by a grant that does not allow workflows to be changed.
+
+        :param injected: the secrets of `config.inject`, in its order; None for one that could not be read.
         """
         if self._child is None:
             raise BrokerError("the broker is not running")
         if grant.run_id in self._grants:
             raise BrokerError(f"a grant of run {grant.run_id} is open already")
-        opened = OpenGrant(self, grant, token, on_event, inspector)
+        opened = OpenGrant(self, grant, token, on_event, inspector=inspector, injected=injected)
         self._grants[grant.run_id] = opened
         try:
             await self._deliver(opened._open_message())

@@ -27,6 +27,20 @@ class EgressConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InjectConfig:
+    """A header that the broker adds to each request to a host. Its secret comes with each grant, not here."""
+
+    host: str
+    port: int
+    header: str  # in lower case
+    prefix: str = ""  # of its value: "Bearer "
+    upstream: str = ""  # where the host really is; empty: at its name. For tests: no setting leads here
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "upstream", self.upstream or f"https://{self.host}:{self.port}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class BrokerConfig:
     """Where the sandbox believes GitHub to be, and where it really is."""
 
@@ -37,6 +51,7 @@ class BrokerConfig:
     login_mode: bool = False  # True: the sandbox presents the token itself instead of the run credential
     ca_file: str | None = None  # PEM bundle that replaces the system's roots for the upstream side
     egress: EgressConfig = EgressConfig()
+    inject: tuple[InjectConfig, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "upstream_url", (self.upstream_url or self.server_url).rstrip("/"))
@@ -48,15 +63,21 @@ class BrokerConfig:
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """The hosts that the sandbox must find at the broker, without repeats."""
+        """GitHub's hosts, without repeats."""
         return tuple(dict.fromkeys((address_of(self.server_url), address_of(self.api_url))))
+
+    @property
+    def served(self) -> tuple[Address, ...]:
+        """All hosts that the sandbox must find at the broker."""
+        others = (Address(host=target.host, port=target.port) for target in self.inject)
+        return tuple(dict.fromkeys((*self.addresses, *others)))
 
     @property
     def proxy_port(self) -> int | None:
         """The port, inside, of the proxy to other hosts; None when none is open."""
         if not self.egress.rules:
             return None
-        taken = {address.port for address in self.addresses}
+        taken = {address.port for address in self.served}
         return next(port for port in itertools.count(PROXY_PORT) if port not in taken)
 
     @property
@@ -73,7 +94,9 @@ class BrokerConfig:
 
     @classmethod
     def of(cls, message: Mapping[str, Any]) -> BrokerConfig:
-        return cls(**{**message, "egress": EgressConfig(**message["egress"])})
+        egress = EgressConfig(**message["egress"])
+        inject = tuple(InjectConfig(**target) for target in message["inject"])
+        return cls(**{**message, "egress": egress, "inject": inject})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aiohttp import HttpVersion11
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 
@@ -20,6 +19,7 @@ from gitward.broker.config import BrokerConfig
 from gitward.broker.credentials import presented
 from gitward.broker.customs import Customs
 from gitward.broker.forward import Forwarder, Onward, UpstreamFailed
+from gitward.broker.framing import check_framing
 from gitward.broker.graphql.door import GraphqlDoor
 from gitward.broker.lfs_door import LfsDoor
 from gitward.broker.listener import Touch
@@ -40,16 +40,6 @@ from gitward.secrets import Secret
 
 log = logging.getLogger(__name__)
 
-_SINGLE = (
-    "Authorization",
-    "Content-Encoding",
-    "Content-Length",
-    "Content-Type",
-    "Expect",
-    "Host",
-    "Transfer-Encoding",
-)  # headers of which two readers may take two different ones when they are repeated
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="GitHub"'}
 
 
@@ -104,7 +94,7 @@ class Gate:
         """Answers every request; an error of our own is a 500 that says nothing about its cause."""
         kind = Kind.GIT
         try:
-            _check_framing(request)
+            check_framing(request)
             host = self._host(request, port)
             kind = self._kind(Target(host=host, segments=()))
             segments, query = parse_path(request.raw_path)
@@ -242,22 +232,6 @@ class Gate:
     async def _refuse(self, request: BaseRequest, kind: Kind, status: int, verdict: Verdict) -> Response:
         await self._reporter.denied(verdict, _asked(request))
         return refusal(kind, status, verdict.message)
-
-
-def _check_framing(request: BaseRequest) -> None:
-    """Refuses what two HTTP implementations could cut into two different requests. Raises PolicyDenied."""
-    headers = request.headers
-    if request.version != HttpVersion11:
-        raise PolicyDenied("http.version", "only HTTP/1.1 is spoken here")
-    if request.method not in _METHODS:
-        raise PolicyDenied("http.method", "this method is not allowed")
-    for name in _SINGLE:
-        if len(headers.getall(name, [])) > 1:
-            raise PolicyDenied("http.headers", f"the header {name} must not be repeated")
-    if "Transfer-Encoding" in headers and ("Content-Length" in headers or headers["Transfer-Encoding"] != "chunked"):
-        raise PolicyDenied("http.headers", "a body is either chunked or has a Content-Length")
-    if "Upgrade" in headers:
-        raise PolicyDenied("http.headers", "a connection cannot be upgraded here")
 
 
 def _asked(request: BaseRequest) -> str:

@@ -62,7 +62,7 @@ async def _answer(service: Service, message: Message, fds: list[int]) -> Message
 
 def _upstream_tls(config: BrokerConfig) -> ssl.SSLContext | None:
     urls = (config.upstream_url, config.upstream_api_url)
-    if all(urlsplit(url).scheme == "http" for url in urls):
+    if not config.inject and all(urlsplit(url).scheme == "http" for url in urls):
         return None  # a stand-in on loopback; the roots would cost memory
     return upstream_context(config.ca_file)
 

@@ -22,15 +22,17 @@ Send = Callable[[Message], Awaitable[None]]
 class Reporter:
     """Tells the worker what happened. Keeps the order."""
 
-    def __init__(self, run_id: str, send: Send) -> None:
+    def __init__(self, run_id: str, send: Send, *, lasting: Iterable[Secret] = ()) -> None:
+        """`lasting` secrets are masked beside those of `know`, which change."""
         self._run_id = run_id
         self._send = send
-        self._redactor = Redactor()
+        self._lasting = tuple(lasting)
+        self._redactor = Redactor(self._lasting)
         self._denied = 0
         self._sending = asyncio.Lock()
 
     def know(self, secrets: Iterable[Secret]) -> None:
-        self._redactor = Redactor(secrets)
+        self._redactor = Redactor([*self._lasting, *secrets])
 
     async def denied(self, verdict: Verdict, asked: str) -> None:
         """`asked` says what was refused: a method and a path, or refs."""

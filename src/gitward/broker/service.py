@@ -8,12 +8,16 @@ import socket
 import ssl
 from typing import Any
 
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
+
 from gitward.broker.config import BrokerConfig
-from gitward.broker.egress.door import EgressDoor, Hall
+from gitward.broker.egress.door import EgressDoor, EgressDoors
 from gitward.broker.egress.proxy import Proxy
 from gitward.broker.forward import Forwarder
 from gitward.broker.gate import Gate
-from gitward.broker.listener import Listener
+from gitward.broker.inject.door import InjectDoor
+from gitward.broker.listener import Listener, Touch
 from gitward.broker.questions import Questions, Send
 from gitward.broker.reporter import Reporter
 from gitward.broker.tls import server_context
@@ -28,13 +32,21 @@ class _Open:
     """One grant with its listeners."""
 
     def __init__(
-        self, gate: Gate, forwarder: Forwarder, reporter: Reporter, tls: ssl.SSLContext, door: EgressDoor | None
+        self,
+        *,
+        gate: Gate,
+        injector: InjectDoor,
+        egress: EgressDoor | None,
+        forwarder: Forwarder,
+        reporter: Reporter,
+        tls: ssl.SSLContext,
     ) -> None:
         self.gate = gate
+        self._injector = injector
+        self._egress = egress
         self._forwarder = forwarder
         self._reporter = reporter
         self._tls = tls
-        self._door = door
         self._listeners: dict[str, list[Listener | Proxy]] = {}
 
     def attach(self, name: str, fds: list[int]) -> None:
@@ -48,9 +60,17 @@ class _Open:
 
     def _listener(self, sock: socket.socket) -> Listener | Proxy:
         port = int(sock.getsockname()[1])
-        if self._door is not None and self._door.port == port:
-            return self._door.proxy(sock)
-        return Listener(sock, self._tls, functools.partial(self.gate.handle, port=port), self.gate.malformed)
+        if self._egress is not None and self._egress.port == port:
+            return self._egress.proxy(sock)
+        return Listener(sock, self._tls, functools.partial(self._handle, port=port), self.gate.malformed)
+
+    async def _handle(self, request: BaseRequest, touch: Touch, *, port: int) -> StreamResponse:
+        door = self._injector if self._injector.serves(request, port) else self.gate
+        return await door.handle(request, touch, port=port)
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        return (*self.gate.secrets, *self._injector.secrets)
 
     async def detach(self, name: str) -> None:
         for listener in self._listeners.pop(name, ()):
@@ -60,6 +80,7 @@ class _Open:
         for name in list(self._listeners):
             await self.detach(name)
         self.gate.forget()
+        await self._injector.close()
         await self._forwarder.close()
         await self._reporter.finish()
 
@@ -73,7 +94,7 @@ class Service:
         self._send = send
         self._questions = Questions(send)
         self._open: dict[str, _Open] = {}
-        self._hall = Hall(config) if config.proxy_port is not None else None
+        self._egress = EgressDoors(config) if config.proxy_port is not None else None
 
     async def take(self, message: Message, fds: list[int]) -> None:
         """Does what one message says. Takes `fds` over. Raises ValueError or KeyError for what makes no sense."""
@@ -107,8 +128,8 @@ class Service:
             for opened in self._open.values():
                 group.create_task(opened.close())
         self._open.clear()
-        if self._hall is not None:
-            self._hall.close()
+        if self._egress is not None:
+            self._egress.close()
 
     def _open_grant(self, message: Message) -> None:
         grant = _grant(message["grant"])
@@ -116,7 +137,8 @@ class Service:
             self._open[grant.run_id].gate.refresh(Secret(message["successor"]))
             return
         forwarder = Forwarder(self._config, self._upstream_tls)
-        reporter = Reporter(grant.run_id, self._send)
+        injected = [None if secret is None else Secret(secret) for secret in message["injected"]]
+        reporter = Reporter(grant.run_id, self._send, lasting=[secret for secret in injected if secret])
         gate = Gate(
             grant=grant,
             config=self._config,
@@ -127,13 +149,21 @@ class Service:
             questions=self._questions,
         )
         gate.refresh(Secret(message["successor"]))
-        tls = server_context(message["leaf"], message["key"])
-        door = self._hall.door(grant, reporter) if self._hall is not None else None
-        self._open[grant.run_id] = _Open(gate, forwarder, reporter, tls, door)
+        injector = InjectDoor(
+            self._config.inject, injected, tls=self._upstream_tls, reporter=reporter, expires_at=grant.expires_at
+        )
+        self._open[grant.run_id] = _Open(
+            gate=gate,
+            injector=injector,
+            egress=self._egress.door(grant, reporter) if self._egress is not None else None,
+            forwarder=forwarder,
+            reporter=reporter,
+            tls=server_context(message["leaf"], message["key"]),
+        )
         self._know()
 
     def _know(self) -> None:
-        know_secrets([secret for opened in self._open.values() for secret in opened.gate.secrets])
+        know_secrets([secret for opened in self._open.values() for secret in opened.secrets])
 
 
 def _grant(fields: dict[str, Any]) -> Grant:

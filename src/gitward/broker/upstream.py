@@ -23,6 +23,11 @@ def api_authorization(token: Secret) -> str:
     return "Bearer " + reveal(token)
 
 
+def injected_value(prefix: str, secret: Secret) -> str:
+    """What a header of GITWARD_INJECT carries."""
+    return prefix + reveal(secret)
+
+
 def is_one_of(presented: bytes, accepted: Iterable[Secret]) -> bool:
     """Whether the presented credential is accepted, in time that does not depend on where it differs."""
     results = [hmac.compare_digest(presented, reveal(secret).encode()) for secret in accepted]

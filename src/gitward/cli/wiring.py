@@ -26,7 +26,8 @@ from gitward.api.keys import load_or_make_key, public_key
 from gitward.api.oidc import Issuer, is_safe_url
 from gitward.api.services import Check, Services
 from gitward.broker import Broker, BrokerConfig
-from gitward.cli.egress import egress_config
+from gitward.broker.inject.sources import SecretSources
+from gitward.cli.egress import egress_config, secret_sources
 from gitward.cli.tokens import github_of, token_source
 from gitward.engine.queue import DbosQueue
 from gitward.engine.worker import Worker, migrate_engine, new_executor_id
@@ -68,7 +69,8 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
 
     :raises SettingsError: something that the settings name cannot be used.
     """
-    config = broker_config(settings)
+    injected = secret_sources(settings)
+    config = broker_config(settings, injected)
     prepare_data_dir(settings.data_dir)
     async with contextlib.AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(_verifier(settings))
@@ -107,6 +109,7 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
             tokens=token_source(settings, tokens, github),
             github=github,
             broker=broker,
+            injected=injected,
             sandboxes=sandboxes,
             inspector=inspector,
             settings=job_settings(settings, base_url),
@@ -192,7 +195,7 @@ def prepare_data_dir(data_dir: Path) -> None:
     os.umask(0o077)  # the database and its journals are for their owner only
 
 
-def broker_config(settings: Settings) -> BrokerConfig:
+def broker_config(settings: Settings, injected: SecretSources) -> BrokerConfig:
     """:raises SettingsError: what the settings say of other hosts cannot be understood."""
     return BrokerConfig(
         server_url=settings.github_server_url,
@@ -202,6 +205,7 @@ def broker_config(settings: Settings) -> BrokerConfig:
         login_mode=settings.credentials is Credentials.LOGIN,
         ca_file=str(settings.ssl_cert_file) if settings.ssl_cert_file else None,
         egress=egress_config(settings),
+        inject=injected.targets,
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +54,11 @@ async def opened(attempt: Attempt, facts: dict[str, Any], *, seconds: float) -> 
 
 async def _open(stack: contextlib.AsyncExitStack, attempt: Attempt, facts: dict[str, Any], seconds: float) -> Opened:
     token = await attempt.parts.tokens.take(access_of(attempt))
-    redactor = Redactor([token.secret])
-    grant = await stack.enter_async_context(_granted(attempt, facts, token, seconds, redactor))
+    injected = await attempt.parts.injected.take()
+    redactor = Redactor([token.secret, *(secret for secret in injected if secret is not None)])
+    grant = await stack.enter_async_context(
+        _granted(attempt, facts, token, seconds, redactor=redactor, injected=injected)
+    )
     sandbox = await stack.enter_async_context(_sandbox(attempt, grant))
     credential = token.secret if attempt.parts.settings.login_mode else Secret(grant.credential)
     return Opened(sandbox=sandbox, credential=credential, redactor=redactor)
@@ -63,7 +66,13 @@ async def _open(stack: contextlib.AsyncExitStack, attempt: Attempt, facts: dict[
 
 @contextlib.asynccontextmanager
 async def _granted(
-    attempt: Attempt, facts: dict[str, Any], token: Token, seconds: float, redactor: Redactor
+    attempt: Attempt,
+    facts: dict[str, Any],
+    token: Token,
+    seconds: float,
+    *,
+    redactor: Redactor,
+    injected: Sequence[Secret | None],
 ) -> AsyncIterator[OpenGrant]:
     """The token, and whatever takes its place, is with the broker inside this block, and nowhere afterwards."""
     session = attempt.claim.session
@@ -90,7 +99,9 @@ async def _granted(
         telling.add(task)
         task.add_done_callback(telling.discard)
 
-    open_grant = await attempt.parts.broker.open(grant, token.secret, on_event, attempt.parts.inspector)
+    open_grant = await attempt.parts.broker.open(
+        grant, token.secret, on_event, attempt.parts.inspector, injected=injected
+    )
     try:
         async with freshness.kept(open_grant):
             yield open_grant

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitward.broker import Broker
+from gitward.broker.inject.sources import SecretSources
 from gitward.github.client import GitHub
 from gitward.github.retries import Patience
 from gitward.github.tokens import TokenSource
@@ -43,6 +44,7 @@ class Parts:
     tokens: TokenSource
     github: GitHub
     broker: Broker
+    injected: SecretSources  # what the broker adds to requests to other hosts
     sandboxes: SandboxEngine
     inspector: Inspector
     settings: JobSettings

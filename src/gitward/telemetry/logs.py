@@ -11,6 +11,7 @@ from gitward.secrets import Secret
 from gitward.telemetry.redaction import RedactingFilter
 
 _filter = RedactingFilter()
+_known: dict[str, tuple[Secret, ...]] = {}  # by their owner
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -34,6 +35,7 @@ def setup_logging(*, level: str = "INFO", secrets: Iterable[Secret] = ()) -> Non
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
 
 
-def know_secrets(secrets: Iterable[Secret]) -> None:
-    """Replaces the secrets whose exact value the log masks (a rotated token, for example)."""
-    _filter.know(secrets)
+def know_secrets(secrets: Iterable[Secret], *, of: str = "") -> None:
+    """Replaces the secrets whose exact value the log masks (a rotated token, for example): those of one owner."""
+    _known[of] = tuple(secrets)
+    _filter.know([secret for group in _known.values() for secret in group])

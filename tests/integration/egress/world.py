@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gitward.broker import Broker, BrokerConfig, BrokerEvent, EgressConfig
+from gitward.broker import Broker, BrokerConfig, BrokerEvent, EgressConfig, InjectConfig
 from gitward.grants.grant import Grant
 from gitward.sandboxes import Command, Limits, Sandbox, Stream
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
@@ -110,7 +110,9 @@ class Told:
         return self.rules
 
 
-def config(rules: str, *, ca_file: Path, names: Mapping[str, tuple[str, ...]]) -> BrokerConfig:
+def config(
+    rules: str, *, ca_file: Path, names: Mapping[str, tuple[str, ...]], inject: Sequence[InjectConfig] = ()
+) -> BrokerConfig:
     """A broker that takes loopback for the Internet."""
     return BrokerConfig(
         server_url="https://github.com",
@@ -119,6 +121,7 @@ def config(rules: str, *, ca_file: Path, names: Mapping[str, tuple[str, ...]]) -
         upstream_api_url="http://127.0.0.1:9",
         ca_file=str(ca_file),
         egress=EgressConfig(rules=rules, names=names, trusted=LOOPBACK),
+        inject=tuple(inject),
     )
 
 
@@ -142,12 +145,14 @@ class Inside:
         self.sandbox = sandbox
         self.told = told
         self.pid = pid  # of the broker's process
+        self.heard = asyncio.Event()  # set by each output
 
     async def run(self, *argv: str, **env: str) -> Outcome:
         output: dict[Stream, bytearray] = {stream: bytearray() for stream in Stream}
 
         async def keep(stream: Stream, piece: bytes) -> None:
             output[stream] += piece
+            self.heard.set()
 
         completed = await self.sandbox.run(Command(argv=argv, env=env, timeout_seconds=60), keep)
         assert completed.exit_code is not None
@@ -160,14 +165,19 @@ class Inside:
 
 @contextlib.asynccontextmanager
 async def sandboxed(
-    engine: BubblewrapEngine, folder: Path, broker_config: BrokerConfig, expires_at: float
+    engine: BubblewrapEngine,
+    folder: Path,
+    broker_config: BrokerConfig,
+    expires_at: float,
+    *,
+    injected: Sequence[Secret | None] = (),
 ) -> AsyncIterator[Inside]:
     """The real broker process and a real sandbox."""
     broker = Broker(broker_config)
     await broker.start()
     told = Told()
     try:
-        opened = await broker.open(new_grant(expires_at), Secret(TOKEN), told)
+        opened = await broker.open(new_grant(expires_at), Secret(TOKEN), told, injected=injected)
         sandbox = await engine.open(name="run-1", workspace=folder / "run-1", endpoint=opened, limits=Limits())
         try:
             assert broker.pid is not None

@@ -25,7 +25,7 @@ class EgressDoor:
         return Proxy(sock, self._egress)
 
 
-class Hall:
+class EgressDoors:
     """What all doors share: the rules, and the threads that look names up."""
 
     def __init__(self, config: BrokerConfig) -> None:
@@ -35,6 +35,7 @@ class Hall:
         self._policy = Policy(
             parse_rules(config.egress.rules),
             own=[address.host for address in (*config.addresses, *config.upstream_addresses)],
+            injected=[target.host for target in config.inject],
         )
         self._reach = Reach(config.egress.private, trusted=config.egress.trusted)
         self._system = SystemResolver()

@@ -56,11 +56,14 @@ def parse_rules(text: str) -> tuple[Rule, ...]:
 
 
 class Policy:
-    """Decides on a host and a port. `own` are the hosts that the broker serves or connects to by itself."""
+    """Decides on a host and a port."""
 
-    def __init__(self, rules: Sequence[Rule], *, own: Iterable[str] = ()) -> None:
+    def __init__(self, rules: Sequence[Rule], *, own: Iterable[str] = (), injected: Iterable[str] = ()) -> None:
+        """`own` are GitHub's hosts, as they are seen inside and where they really are; to the hosts `injected` the
+        broker adds a secret. Neither is tunnelled."""
         self._rules = tuple(rules)
         self._own = (*GITHUB, *own)
+        self._injected = frozenset(injected)
 
     def admit(self, host: str, port: int, way: Way) -> str:
         """The host in its one spelling. Raises PolicyDenied."""
@@ -70,6 +73,8 @@ class Policy:
             raise PolicyDenied("egress.name", f"{error}; {self._open()}") from None
         if any(is_below(name, own) for own in self._own):
             raise PolicyDenied("egress.github", f"{name} is not reached by the proxy: use git, gh or https directly")
+        if name in self._injected:
+            raise PolicyDenied("egress.injected", f"{name} is not reached by the proxy: use https directly")
         matching = [rule for rule in self._rules if rule.matches(name)]
         if any((rule.port, rule.way) == (port, way) for rule in matching):
             return name

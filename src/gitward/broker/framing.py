@@ -1,0 +1,35 @@
+"""What a request must look like before anybody asks what it is for."""
+
+from __future__ import annotations
+
+from aiohttp import HttpVersion11
+from aiohttp.web_request import BaseRequest
+
+from gitward.errors import PolicyDenied
+
+_SINGLE = (
+    "Authorization",
+    "Content-Encoding",
+    "Content-Length",
+    "Content-Type",
+    "Expect",
+    "Host",
+    "Transfer-Encoding",
+)  # headers of which two readers may take two different ones when they are repeated
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def check_framing(request: BaseRequest) -> None:
+    """Refuses what two HTTP implementations could cut into two different requests. Raises PolicyDenied."""
+    headers = request.headers
+    if request.version != HttpVersion11:
+        raise PolicyDenied("http.version", "only HTTP/1.1 is spoken here")
+    if request.method not in _METHODS:
+        raise PolicyDenied("http.method", "this method is not allowed")
+    for name in _SINGLE:
+        if len(headers.getall(name, [])) > 1:
+            raise PolicyDenied("http.headers", f"the header {name} must not be repeated")
+    if "Transfer-Encoding" in headers and ("Content-Length" in headers or headers["Transfer-Encoding"] != "chunked"):
+        raise PolicyDenied("http.headers", "a body is either chunked or has a Content-Length")
+    if "Upgrade" in headers:
+        raise PolicyDenied("http.headers", "a connection cannot be upgraded here")

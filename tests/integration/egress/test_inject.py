@@ -1,0 +1,185 @@
+"""A model provider's key is put in by the broker: a real sandbox with curl, a provider of a company's own authority."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from gitward.broker import InjectConfig
+from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.secrets import Secret
+
+from .world import LOOPBACK, Company, Inside, config, sandboxed, serving
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+HOST = "api.model.test"
+KEY, OTHER_KEY = "sk-CANARY0123456789abcdef", "sk-OTHER0123456789abcdef"
+
+
+@dataclass
+class Provider:
+    """Answers like the API of a model, and in worse ways."""
+
+    requests: list[web.Request] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_route("*", "/v1/echo", self.echo)
+        app.router.add_post("/v1/stream", self.stream)
+        app.router.add_get("/v1/away", self.away)
+        app.router.add_get("/v1/gzip", self.compressed)
+        return app
+
+    async def echo(self, request: web.Request) -> web.Response:
+        """What it got, as a reflecting server would tell it."""
+        self.requests.append(request)
+        self.bodies.append(await request.read())
+        key = request.headers.get("x-api-key", "")
+        return web.json_response({"headers": dict(request.headers), "path": request.raw_path}, headers={"X-Echo": key})
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await answer.prepare(request)
+        await answer.write(b"data: one\n\n")
+        await self.go_on.wait()
+        await answer.write(b"data: " + request.headers["x-api-key"].encode() + b"\n\n")
+        return answer
+
+    async def away(self, request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": f"https://evil.test/?k={request.headers['x-api-key']}"})
+
+    async def compressed(self, _: web.Request) -> web.Response:
+        return web.Response(body=b"x", headers={"Content-Encoding": "gzip"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    inside: Inside
+    provider: Provider
+
+    async def curl(self, *argv: str, path: str = "/v1/echo", host: str = HOST) -> str:
+        outcome = await self.inside.run("curl", "-sS", *argv, f"https://{host}{path}")
+        assert outcome.status == 0, outcome
+        return outcome.out
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(folder: Path, company: Company, engine: BubblewrapEngine) -> AsyncIterator[World]:
+    provider = Provider()
+    async with serving(provider.app(), company.context(HOST, "other.test")) as port:
+        here = f"https://127.0.0.1:{port}"
+        inject = [
+            InjectConfig(host=HOST, port=443, header="x-api-key", upstream=here),
+            InjectConfig(host="other.test", port=8443, header="authorization", prefix="Bearer ", upstream=here),
+            InjectConfig(host="unread.test", port=443, header="x-api-key", upstream=here),
+            InjectConfig(host="stranger.test", port=443, header="x-api-key", upstream=here),
+        ]
+        names = dict.fromkeys((HOST, "other.test"), LOOPBACK)
+        settings = config(f"*:{port},*", ca_file=company.ca_file, names=names, inject=inject)
+        secrets = [Secret(KEY), Secret(OTHER_KEY), None, Secret(KEY)]
+        async with sandboxed(engine, folder, settings, time.time() + 600, injected=secrets) as inside:
+            yield World(inside=inside, provider=provider)
+
+
+async def test_the_key_is_put_in(world: World) -> None:
+    dummies = (
+        "-H",
+        "x-api-key: dummy",
+        "-H",
+        "X_Api_Key: dummy",
+        "-H",
+        "Authorization: Bearer dummy",
+        "-H",
+        "X-Mine: a",
+    )
+    answer = json.loads(await world.curl(*dummies, path="/v1/echo?a=%2Fb"))
+    got = world.provider.requests[-1]
+    assert [value for name, value in got.headers.items() if "api" in name.lower()] == [KEY]
+    assert (got.host, got.headers["X-Mine"], got.raw_path) == (HOST, "a", "/v1/echo?a=%2Fb")
+    assert "dummy" not in str(got.headers)
+    assert answer["path"] == "/v1/echo?a=%2Fb"
+
+
+async def test_another_host_at_another_port_has_another_key(world: World) -> None:
+    await world.curl(host="other.test:8443")
+    headers = world.provider.requests[-1].headers
+    assert (headers["Authorization"], "x-api-key" in headers) == (f"Bearer {OTHER_KEY}", False)
+
+
+async def test_bodies_go_on(world: World) -> None:
+    await world.curl("-X", "POST", "-d", '{"prompt": "hello"}')
+    assert world.provider.bodies[-1] == b'{"prompt": "hello"}'
+    await world.curl("-H", "Transfer-Encoding: chunked", "-d", "chunked")
+    assert world.provider.bodies[-1] == b"chunked"
+    assert "Content-Length" not in world.provider.requests[-1].headers
+    large = "head -c 3000000 /dev/zero | curl -sS -T - -X PUT -o /dev/null -w '%{http_code}' "
+    outcome = await world.inside.bash(f"{large} https://{HOST}/v1/echo || true")
+    assert outcome.out in {"200", "413"}  # the provider's own limit
+
+
+async def test_an_echo_of_the_key_is_masked(world: World) -> None:
+    answer = await world.curl("-i")
+    assert KEY not in answer
+    assert "*" * len(KEY) in answer
+    assert "x-echo" not in answer.lower()
+
+
+async def test_answers_stream(world: World) -> None:
+    """The second event is written only after the first was seen inside."""
+    world.inside.heard.clear()
+    asking = asyncio.create_task(world.curl("-N", "-X", "POST", path="/v1/stream"))
+    async with asyncio.timeout(30):
+        await world.inside.heard.wait()
+        world.provider.go_on.set()
+        assert await asking == f"data: one\n\ndata: {'*' * len(KEY)}\n\n"
+
+
+async def test_redirects_are_not_followed(world: World) -> None:
+    """One that would carry the key away loses its address."""
+    answer = await world.curl("-i", path="/v1/away")
+    assert answer.startswith("HTTP/1.1 302")
+    assert "location" not in answer.lower()
+
+
+async def test_what_cannot_be_read_or_reached_is_told(world: World) -> None:
+    assert "the secret for unread.test could not be read" in await world.curl(host="unread.test")
+    assert "stranger.test could not be reached from the worker" in await world.curl(host="stranger.test")
+    assert "the host answered compressed although" in await world.curl(path="/v1/gzip")
+
+
+async def test_the_host_is_never_tunnelled(world: World) -> None:
+    """There a command could use an account of its own."""
+    before = len(world.inside.told.rules)
+    outcome = await world.inside.run("curl", "-sSv", f"https://{HOST}/", no_proxy="", NO_PROXY="")
+    assert f"< HTTP/1.1 403 Gitward: {HOST} is not reached by the proxy: use https directly" in outcome.err
+    assert (await world.inside.told.denied(before + 1))[before:] == ["egress.injected"]
+
+
+async def test_a_request_that_two_readers_could_read_differently_is_refused(world: World) -> None:
+    before = len(world.inside.told.rules), len(world.provider.requests)
+    assert "a connection cannot be upgraded" in await world.curl("-H", "Upgrade: websocket")
+    assert "this is no HTTP/1.1 request" in await world.curl("-H", "Content-Type: a/b", "-H", "Content-Type: c/d")
+    assert len(world.provider.requests) == before[1]
+    assert (await world.inside.told.denied(before[0] + 2))[before[0] :] == ["http.headers", "http.malformed"]
+
+
+async def test_no_key_is_in_the_sandbox(world: World) -> None:
+    """Not in a variable, a process, or a file; the search finds one that is planted."""
+    search = (
+        "cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep -aoE 'sk-[A-Z]{5,6}[0-9]+';"
+        "grep -raoE 'sk-[A-Z]{5,6}[0-9]+' /etc /home /workspace /tmp /run 2>/dev/null; true"
+    )
+    assert (await world.inside.bash(search)).out == ""
+    planted = await world.inside.bash(f"echo sk-PLANT0123 > /tmp/here; {search}", PLANTED="sk-PLANT4567")
+    assert {"sk-PLANT4567", "/tmp/here:sk-PLANT0123"} <= set(planted.out.split())
