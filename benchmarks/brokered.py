@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 from benchmarks.transfers import BIG, BRANCH, PUSHED, SMALL, Way
 from gitward.broker import Broker, BrokerConfig, BrokerEvent
+from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
 from gitward.settings import clean_environment
@@ -79,7 +79,7 @@ def _grant(name: str, *, allow_workflows: bool) -> Grant:
         readable=(BIG, SMALL),
         push_ref=f"refs/heads/{BRANCH}",
         allow_workflows=allow_workflows,
-        expires_at=time.time() + 24 * 3600,
+        expires_at=clock.seconds() + 24 * 3600,
     )
 
 

@@ -9,6 +9,7 @@ import itertools
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
@@ -17,7 +18,7 @@ from gitward.broker.child import BrokerError, Child
 from gitward.broker.config import BrokerConfig, BrokerEvent, EgressConfig, InjectConfig
 from gitward.broker.inspections import Inspections
 from gitward.broker.upstream import handover
-from gitward.grants import channel
+from gitward.grants import channel, clock
 from gitward.grants.channel import ChannelClosed, Message
 from gitward.grants.endpoint import Address, ports_of
 from gitward.grants.grant import Grant, new_run_credential
@@ -54,7 +55,8 @@ class OpenGrant:
         self._injected = tuple(injected)
         self._on_event = on_event
         self._inspections = Inspections(inspector)
-        self._certificates = issue((address.host for address in broker.config.served), expires_at=grant.expires_at)
+        hosts = (address.host for address in broker.config.served)
+        self._certificates = issue(hosts, expires_at=time.time() + grant.expires_at - clock.seconds())
         self._names = itertools.count(1)
         self._listeners: dict[str, tuple[socket.socket, ...]] = {}
         self._closed = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -35,6 +34,7 @@ from gitward.broker.upstream import api_authorization, git_authorization, is_one
 from gitward.broker.verdict import Verdict, deny
 from gitward.broker.workflows import WorkflowRule
 from gitward.errors import PolicyDenied
+from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
 
@@ -130,10 +130,10 @@ class Gate:
         return found[0] if found else Kind.GIT
 
     async def _in_time(self, request: BaseRequest, target: Target, touch: Touch) -> StreamResponse:
-        limit = asyncio.timeout(max(0.0, self.grant.expires_at - time.time()))
+        limit = asyncio.timeout(max(0.0, self.grant.expires_at - clock.seconds()))
         try:
             async with limit:
-                if time.time() < self.grant.expires_at:
+                if clock.seconds() < self.grant.expires_at:
                     return await self._admit(request, target, touch)
         except TimeoutError:
             if not limit.expired():

@@ -18,7 +18,7 @@ class Grant:
     allow_workflows: bool = False  # whether a push may change .github/workflows/
     target_branch: str | None = None  # whose workflows a push may have, as well as those of the session's branch
     target_sha: str | None = None  # where it stood when the run began
-    expires_at: float  # seconds since the epoch; after it everything is refused
+    expires_at: float  # on `grants.clock`; after it everything is refused
 
 
 def new_run_credential() -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from gitward.broker import BrokerEvent, OpenGrant
 from gitward.errors import GitwardError, Reason, RunFailure
 from gitward.github.tokens import Token
+from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.jobs import login
 from gitward.jobs.asking import access_of
@@ -85,7 +85,7 @@ async def _granted(
         allow_workflows=session.allow_workflows,
         target_branch=facts["target_branch"],
         target_sha=facts["target_sha"],
-        expires_at=time.time() + seconds + CLOSING_SECONDS,
+        expires_at=clock.seconds() + seconds + CLOSING_SECONDS,
     )
     telling: set[asyncio.Task[None]] = set()
 

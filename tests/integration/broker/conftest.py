@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from gitward.broker import Broker, BrokerConfig, BrokerEvent, OpenGrant
+from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
 from gitward.standin import StandIn, Token
@@ -65,7 +65,7 @@ def new_grant(*, readable: tuple[str, ...] = (), allow_workflows: bool = True) -
         push_ref=f"refs/heads/{BRANCH}",
         readable=readable,
         allow_workflows=allow_workflows,
-        expires_at=time.time() + 3600,
+        expires_at=clock.seconds() + 3600,
     )
 
 

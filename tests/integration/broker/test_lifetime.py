@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from gitward.broker import Broker, BrokerConfig, OpenGrant
 from gitward.broker.client import BrokerError
 from gitward.broker.hardening import UNPRIVILEGED_ID
 from gitward.broker.pktline import FLUSH, pkt
+from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
 from gitward.standin import StandIn, Token
@@ -170,7 +170,7 @@ class TestGrants:
             await opened.attach([listener])
 
     async def test_an_expired_grant_refuses_everything(self, github: StandIn, grant: Grant) -> None:
-        past = dataclasses.replace(grant, expires_at=time.time() - 1)
+        past = dataclasses.replace(grant, expires_at=clock.seconds() - 1)
         async with wired(github.url, github.api_url, past, TOKEN) as wire:
             answer = await wire.ask("GET /user")
             assert (answer.status, b"access to GitHub has ended" in answer.body) == (403, True)
@@ -179,7 +179,7 @@ class TestGrants:
 
     async def test_a_request_that_outlives_its_grant_is_ended(self, github: StandIn, grant: Grant) -> None:
         gate = github.gate(path="*/user")
-        short = dataclasses.replace(grant, expires_at=time.time() + 3)
+        short = dataclasses.replace(grant, expires_at=clock.seconds() + 3)
         async with wired(github.url, github.api_url, short, TOKEN) as wire:
             async with asyncio.timeout(20):
                 answer = await wire.ask("GET /user")

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -18,7 +17,7 @@ from gitward.broker.egress.lookup import Lookup
 from gitward.broker.egress.proxy import Egress, Limits, Proxy
 from gitward.broker.egress.rules import Policy, parse_rules
 from gitward.broker.reporter import Reporter
-from gitward.grants import endpoint
+from gitward.grants import clock, endpoint
 from gitward.grants.channel import Message
 
 MEGABYTE = 1024 * 1024
@@ -107,7 +106,7 @@ class Rig:
             policy=Policy(parse_rules(text or f"*:{port},http://*:{port}"), own=["ghe.test"]),
             lookup=Lookup(self.names, reach, own=upstreams),
             reporter=Reporter("run-1", self.tell),
-            expires_at=time.time() + seconds,
+            expires_at=clock.seconds() + seconds,
         )
         self.proxy = Proxy(sock, egress, limits)
         self.proxy.start()

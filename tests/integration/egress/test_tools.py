@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from gitward.grants import clock
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 
 from .tools import NAME, registry
@@ -49,7 +49,7 @@ async def world(folder: Path, company: Company, tool_folder: Path, engine: Bubbl
         names = dict.fromkeys(("index.test", "other.test"), LOOPBACK)
         rules = f"index.test:{port}, http://index.test:{plain_port}"
         settings = config(rules, ca_file=company.ca_file, names=names)
-        async with sandboxed(engine, folder, settings, time.time() + 600) as inside:
+        async with sandboxed(engine, folder, settings, clock.seconds() + 600) as inside:
             yield World(inside=inside, tools=tool_folder, port=port, plain_port=plain_port)
 
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import socket
-import time
 from dataclasses import dataclass
 
 from gitward.broker.egress.addresses import Address
@@ -18,6 +17,7 @@ from gitward.broker.egress.tunnel import BUFFER, Peer, Traffic, drain, join
 from gitward.broker.reporter import Reporter
 from gitward.broker.verdict import deny
 from gitward.errors import PolicyDenied
+from gitward.grants import clock
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Egress:
     policy: Policy
     lookup: Lookup
     reporter: Reporter
-    expires_at: float  # epoch seconds; then every tunnel ends
+    expires_at: float  # on `grants.clock`; then every tunnel ends
 
 
 class Proxy:
@@ -90,7 +90,7 @@ class Proxy:
     async def _serve(self, connection: socket.socket) -> None:
         client = await Peer.accepted(connection)
         try:
-            async with asyncio.timeout(max(0.0, self._egress.expires_at - time.time())):
+            async with asyncio.timeout(max(0.0, self._egress.expires_at - clock.seconds())):
                 await self._answer(client)
         except (TimeoutError, OSError):
             pass  # too slow, idle, expired or gone

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-import time
 from collections.abc import Sequence
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
@@ -27,6 +26,7 @@ from gitward.broker.target import parse_host
 from gitward.broker.upstream import injected_value
 from gitward.broker.verdict import deny
 from gitward.errors import GitwardError, PolicyDenied
+from gitward.grants import clock
 from gitward.secrets import Secret
 
 log = logging.getLogger(__name__)
@@ -105,10 +105,10 @@ class InjectDoor:
         return tuple(dict.fromkeys(target.host for target in self._targets if target.port == port))
 
     async def _in_time(self, request: BaseRequest, host: str, port: int, touch: Touch) -> StreamResponse:
-        limit = asyncio.timeout(max(0.0, self._expires_at - time.time()))
+        limit = asyncio.timeout(max(0.0, self._expires_at - clock.seconds()))
         try:
             async with limit:
-                if time.time() < self._expires_at:
+                if clock.seconds() < self._expires_at:
                     return await self._forward(request, host, port, touch)
         except TimeoutError:
             if not limit.expired():

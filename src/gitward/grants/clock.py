@@ -1,0 +1,13 @@
+"""The clock of grants: nobody can set it, and the worker and its broker see the same.
+
+The machine's date may jump by hours, when it is set or synchronized; a grant must not end early by that, nor stay open.
+"""
+
+from __future__ import annotations
+
+import time
+
+
+def seconds() -> float:
+    """Since the machine was started, the time that it was asleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
