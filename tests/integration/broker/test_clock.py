@@ -49,6 +49,7 @@ class Process:
             "credential": CREDENTIAL,
             "token": TOKEN,
             "successor": TOKEN,
+            "injected": [],
             "leaf": self.certificates.leaf_pem.decode(),
             "key": self.certificates.key_pem.decode(),
         }

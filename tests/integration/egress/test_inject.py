@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from gitward.broker import InjectConfig
+from gitward.grants import clock
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.secrets import Secret
 
@@ -88,7 +88,7 @@ async def world(folder: Path, company: Company, engine: BubblewrapEngine) -> Asy
         names = dict.fromkeys((HOST, "other.test"), LOOPBACK)
         settings = config(f"*:{port},*", ca_file=company.ca_file, names=names, inject=inject)
         secrets = [Secret(KEY), Secret(OTHER_KEY), None, Secret(KEY)]
-        async with sandboxed(engine, folder, settings, time.time() + 600, injected=secrets) as inside:
+        async with sandboxed(engine, folder, settings, clock.seconds() + 600, injected=secrets) as inside:
             yield World(inside=inside, provider=provider)
 
 

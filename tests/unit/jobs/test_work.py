@@ -88,8 +88,11 @@ async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> di
     async def take(_access: Access) -> Token:
         return given(TOKEN)
 
-    async def open_grant(*_arguments: Any) -> SceneGrant:
+    async def open_grant(*_arguments: Any, **_named: Any) -> SceneGrant:
         return SceneGrant(scene)
+
+    async def take_injected() -> tuple[()]:
+        return ()
 
     session = await backend.create(owner, instruction=Instruction(command="make"))
     (root / session.id / "home").mkdir(parents=True)
@@ -102,6 +105,7 @@ async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> di
         broker=SimpleNamespace(open=open_grant),
         sandboxes=scene,
         inspector=None,
+        injected=SimpleNamespace(take=take_injected),
         settings=JobSettings(
             server_url="https://github.com",
             session_url="http://localhost:8000/sessions",
