@@ -239,6 +239,20 @@ class Settings(BaseSettings):
         "`api.example.com = x-api-key: MODEL_KEY; other.example = authorization: Bearer file:/path`. The secret is a "
         "variable's or a file's, never written here. See docs/egress.md.",
     )
+    retention_days: int = Field(
+        90,
+        ge=0,
+        le=36500,
+        alias="GITWARD_RETENTION_DAYS",
+        description="Ended sessions go this long after their last change, with events and artifacts; 0 keeps them.",
+    )
+    workspace_hours: int = Field(
+        72,
+        ge=1,
+        le=876000,
+        alias="GITWARD_WORKSPACE_HOURS",
+        description="A session's checkout goes after so many idle hours; its next run clones again.",
+    )
     repos: str = Field(
         "",
         alias="GITWARD_REPOS",

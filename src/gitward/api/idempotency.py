@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from gitward.errors import IdempotencyKeyReused
 from gitward.sessions.model import Owner, now
+from gitward.sessions.retention import KEY_LIFETIME
 from gitward.store import schema
 from gitward.store.database import Transaction
 
-LIFETIME = timedelta(hours=24)
 _keys = schema.idempotency_keys
 
 
@@ -25,7 +24,7 @@ async def recall(tx: Transaction, owner: Owner, key: str, *, method: str, body: 
     if tx.connection.dialect.name == "postgresql":  # of two at once, the second waits for the first one's answer
         number = int.from_bytes(hashlib.sha256(repr((owner, key)).encode()).digest()[:8], signed=True)
         await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
-    await tx.execute(sa.delete(_keys).where(*_mine(owner, key), _keys.c.created_at < now() - LIFETIME))
+    await tx.execute(sa.delete(_keys).where(*_mine(owner, key), _keys.c.created_at < now() - KEY_LIFETIME))
     row = (await tx.execute(sa.select(_keys).where(*_mine(owner, key)))).first()
     if row is None:
         return None

@@ -44,6 +44,7 @@ from gitward.sessions.firing import Firing
 from gitward.sessions.journal import Journal
 from gitward.sessions.places import Places, RunLimits
 from gitward.sessions.progress import Progress
+from gitward.sessions.retention import Retention
 from gitward.sessions.service import NewSession, SessionService
 from gitward.settings import Credentials, LimitsMode, MiB, Settings, TokenReader
 from gitward.store.database import Database
@@ -121,7 +122,8 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
         await worker.start(partial(run_session, parts))
         stack.push_async_callback(worker.stop)
         sessions = SessionService(places=places, journal=journal)
-        chores = chores_of(parts, Firing(sessions, partial(_refusal, settings.repo_globs, _rules(settings))))
+        firing = Firing(sessions, partial(_refusal, settings.repo_globs, _rules(settings)))
+        chores = chores_of(parts, firing, Retention(database, queue, days=settings.retention_days))
         await chores.start()
         stack.push_async_callback(chores.stop)
         stopping = asyncio.Event()
@@ -215,6 +217,7 @@ def job_settings(settings: Settings, base_url: str) -> JobSettings:
         session_url=f"{base_url}/sessions",
         workspaces=settings.data_dir / "workspaces",
         run_timeout_seconds=settings.run_timeout_seconds,
+        workspace_hours=settings.workspace_hours,
         limits=sandbox_limits(settings),
         login_mode=settings.credentials is Credentials.LOGIN,
         commit_name=settings.commit_name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 
 from dbos import DBOSClient, EnqueueOptions
@@ -43,6 +44,15 @@ class DbosQueue:
             "app_version": APPLICATION_VERSION,
         }
         await tx.run_sync(lambda connection: self._client.enqueue_in_transaction(connection, options, run_id))
+
+    def remove_ended(self, before: datetime, at_most: int) -> int:
+        """Removes what the engine keeps of jobs that ended before; says how many. Blocks."""
+        ended = self._client.list_workflows(
+            name=JOB, completed_before=before.isoformat(), limit=at_most, load_input=False, load_output=False
+        )
+        if ended:
+            self._client.delete_workflows([each.workflow_id for each in ended])
+        return len(ended)
 
     def close(self) -> None:
         self._client.destroy()

@@ -6,15 +6,19 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from gitward.jobs.parts import Parts
+from gitward.jobs.workspaces import remove_idle
 from gitward.sessions.firing import Firing
+from gitward.sessions.retention import Retention
 from gitward.store.database import Database
 
 log = logging.getLogger(__name__)
 
 FILL_SECONDS = 1.0
 SCHEDULE_SECONDS = 1.0
+RETENTION_SECONDS = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +80,13 @@ async def fire_schedules(database: Database, firing: Firing) -> None:
             log.exception("Schedule %s could not be followed", schedule_id)
 
 
-def chores_of(parts: Parts, firing: Firing) -> Chores:
+def chores_of(parts: Parts, firing: Firing, retention: Retention) -> Chores:
     """Those of a worker."""
+    settings = parts.settings
+    idle = partial(remove_idle, parts.database, settings.workspaces, hours=settings.workspace_hours)
     return Chores(
         Chore(name="give free places to runs", every=FILL_SECONDS, do=lambda: fill_places(parts)),
         Chore(name="follow schedules", every=SCHEDULE_SECONDS, do=lambda: fire_schedules(parts.database, firing)),
+        Chore(name="remove what is old", every=RETENTION_SECONDS, do=retention.sweep),
+        Chore(name="remove idle workspaces", every=RETENTION_SECONDS, do=idle),
     )

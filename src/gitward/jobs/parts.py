@@ -25,6 +25,7 @@ class JobSettings:
     session_url: str  # where a person sees a session: "http://localhost:8000/sessions"
     workspaces: Path  # one folder a session
     run_timeout_seconds: int
+    workspace_hours: int = 72  # a workspace that was idle for so long is removed
     limits: Limits
     login_mode: bool = False
     commit_name: str | None = None

@@ -6,14 +6,12 @@ import time
 from dataclasses import replace
 
 import pytest
-import sqlalchemy as sa
 
-from gitward.sessions.model import Owner, Run, RunState, Session, new_id, now
-from gitward.sessions.places import Places, RunLimits, owner_digest
+from crowd import crowd
+from gitward.sessions.model import Owner, Run, Session
+from gitward.sessions.places import Places, RunLimits
 from gitward.sessions.queries import SessionFilter
 from gitward.sessions.service import SessionService
-from gitward.store import schema
-from gitward.store.database import Transaction
 from tests_support import Backend
 
 MANY = 10_000
@@ -195,31 +193,3 @@ async def test_ten_thousand_waiting_runs_slow_nothing_down(backend: Backend, ali
     ended = time.perf_counter()
     print(f"post {posted - began:.3f} s, get {looked - posted:.3f} s, end {ended - looked:.3f} s")
     assert max(posted - began, looked - posted, ended - looked) < SECONDS
-
-
-async def crowd(backend: Backend, owner: Owner, count: int) -> None:
-    """As many sessions with a waiting run, by plain SQL: what is tested is what they cost others."""
-    at = now()
-    sessions = [new_id("ses") for _ in range(count)]
-    runs = [new_id("run") for _ in range(count)]
-    plain: dict[str, object] = {
-        "repo": "acme/crowd",
-        "repo_key": "acme/crowd",
-        "title": "t",
-        "labels": [],
-        "submodules": [],
-    }
-    plain |= {"allow_workflows": False, "environment": "host", "state": RunState.QUEUED, "archived": False}
-    plain |= {"issuer": owner.issuer, "subject": owner.subject, "last_seq": 0, "created_at": at, "updated_at": at}
-    run: dict[str, object] = {"number": 1, "state": RunState.QUEUED, "instruction": {}, "attempt": 0, "losses": 0}
-    run |= {"output_truncated": False, "created_at": at}
-    ticket: dict[str, object] = {"owner": owner_digest(owner), "has_place": False, "waiting_since": at}
-
-    async def insert(tx: Transaction, table: sa.Table, rows: list[dict[str, object]]) -> None:
-        await tx.execute(sa.insert(table), rows)
-
-    async with backend.database.transaction() as tx:
-        await insert(tx, schema.sessions, [{**plain, "id": each, "branch": each} for each in sessions])
-        pairs = zip(sessions, runs, strict=True)
-        await insert(tx, schema.runs, [{**run, "id": each, "session_id": session} for session, each in pairs])
-        await insert(tx, schema.tickets, [{**ticket, "run_id": each} for each in runs])

@@ -1,0 +1,148 @@
+"""Removes what is old: in small transactions with pauses between them, so that nobody waits for it.
+
+One process at a time does it on a database. A session that has not ended is never touched, nor is a schedule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from gitward.sessions.model import FINAL_STATES, now
+from gitward.store import schema
+from gitward.store.database import Database, Transaction
+
+log = logging.getLogger(__name__)
+
+_sessions, _runs, _keys, _turns = schema.sessions, schema.runs, schema.idempotency_keys, schema.turns
+_tickets = schema.tickets
+KEY_LIFETIME = timedelta(hours=24)  # of an Idempotency-Key
+EVENTS_AT_ONCE = 2_000  # that go in one transaction, at least one session
+SESSIONS_AT_ONCE = 100
+ROWS_AT_ONCE = 500
+PAUSE_SECONDS = 0.02
+TURNS_KEPT = 10_000  # a user who was served before as many others counts as new
+_LOCK = 0x6769747761726403  # Postgres advisory lock: "gitward" and a number. SQLite has one worker anyway
+
+
+class EngineRows(Protocol):
+    """What the engine keeps of jobs."""
+
+    def remove_ended(self, before: datetime, at_most: int) -> int:
+        """Removes jobs that ended before; says how many. Blocks."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removed:
+    """How much went."""
+
+    sessions: int = 0
+    keys: int = 0
+    jobs: int = 0
+
+
+class Retention:
+    """Does nothing but `sweep`, which is safe to call again and from many processes."""
+
+    def __init__(self, database: Database, engine: EngineRows, *, days: int) -> None:
+        self._database = database
+        self._engine = engine
+        self._age = timedelta(days=days) if days else None  # None: what ended is kept for ever
+
+    async def sweep(self, at: datetime | None = None) -> Removed:
+        """Removes what is too old at this moment (default: now)."""
+        at = at or now()
+        removed = Removed(
+            sessions=await self._sessions(at - self._age) if self._age else 0,
+            keys=await self._keys(at - KEY_LIFETIME),
+            jobs=await self._jobs(at - self._age) if self._age else 0,
+        )
+        await self._forget_turns()
+        if removed != Removed():
+            log.info("Removed what is old: %d sessions, %d keys", removed.sessions, removed.keys)
+        return removed
+
+    async def _sessions(self, before: datetime) -> int:
+        async with self._database.snapshot() as tx:
+            query = sa.select(_sessions.c.id, _sessions.c.last_seq).where(*_is_old(before))
+            found = (await tx.execute(query)).all()
+        removed = 0
+        for batch in _batches(found):
+            async with self._database.transaction() as tx:
+                if not await _is_alone(tx):
+                    break
+                removed += await _remove(tx, batch, before)
+            await asyncio.sleep(PAUSE_SECONDS)
+        return removed
+
+    async def _keys(self, before: datetime) -> int:
+        names = (_keys.c.issuer, _keys.c.subject, _keys.c.key)
+        removed = 0
+        while True:
+            async with self._database.transaction() as tx:
+                old = (await tx.execute(sa.select(*names).where(_keys.c.created_at < before).limit(ROWS_AT_ONCE))).all()
+                if old:
+                    await tx.execute(sa.delete(_keys).where(sa.tuple_(*names).in_([tuple(row) for row in old])))
+            removed += len(old)
+            if len(old) < ROWS_AT_ONCE:
+                return removed
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _jobs(self, before: datetime) -> int:
+        removed = 0
+        while True:
+            gone = await asyncio.to_thread(self._engine.remove_ended, before, ROWS_AT_ONCE)
+            removed += gone
+            if gone < ROWS_AT_ONCE:
+                return removed
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _forget_turns(self) -> None:
+        last = sa.select(sa.func.max(_turns.c.turn)).scalar_subquery()
+        waiting = sa.exists(sa.select(_tickets.c.number).where(_tickets.c.owner == _turns.c.owner))
+        async with self._database.transaction() as tx:
+            await tx.execute(sa.delete(_turns).where(_turns.c.turn < last - TURNS_KEPT, ~waiting))
+
+
+def _is_old(before: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    active = sa.exists(
+        sa.select(_runs.c.id).where(_runs.c.session_id == _sessions.c.id, _runs.c.state.not_in(FINAL_STATES))
+    )
+    return _sessions.c.updated_at < before, ~active
+
+
+def _batches(found: Sequence[sa.Row[Any]]) -> Iterator[list[str]]:
+    """Ids of sessions with few enough events together: the events are what takes the time."""
+    batch: list[str] = []
+    events = 0
+    for row in found:
+        if batch and (events + row.last_seq > EVENTS_AT_ONCE or len(batch) >= SESSIONS_AT_ONCE):
+            yield batch
+            batch, events = [], 0
+        batch.append(row.id)
+        events += row.last_seq
+    if batch:
+        yield batch
+
+
+async def _remove(tx: Transaction, session_ids: list[str], before: datetime) -> int:
+    """With all that hangs on them. They are locked and looked at again: a follow-up may have come."""
+    query = sa.select(_sessions.c.id).where(_sessions.c.id.in_(session_ids))
+    await tx.execute(query.with_for_update(skip_locked=True))
+    still = (await tx.execute(query.where(*_is_old(before)).with_for_update(skip_locked=True))).scalars().all()
+    await tx.execute(sa.delete(_sessions).where(_sessions.c.id.in_(still)))
+    return len(still)
+
+
+async def _is_alone(tx: Transaction) -> bool:
+    """Whether no other process removes anything while this transaction lasts."""
+    if tx.connection.dialect.name != "postgresql":
+        return True
+    return bool((await tx.execute(sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK)))).scalar_one())

@@ -1,0 +1,147 @@
+"""What is old goes, what is not stays, and nobody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from crowd import crowd
+from gitward.sessions import artifacts
+from gitward.sessions.artifacts import Origin
+from gitward.sessions.model import ArtifactKind, Owner, RunState
+from gitward.sessions.retention import KEY_LIFETIME, Removed, Retention
+from gitward.sessions.schedules import ScheduleService
+from gitward.sessions.service import NewSession
+from gitward.sessions.timetable import Timetable
+from gitward.store import schema
+from gitward.store.database import Database
+from tests_support import Backend
+
+DAYS = 90
+MANY = 10_000
+SWEEP_SECONDS = 60.0  # generous: about 4 s on a quiet machine
+WAIT_SECONDS = 1.0  # generous: a write waits about 0.03 s
+OWN = ("sessions", "runs", "events", "steps", "artifacts", "tickets")
+
+
+def later(hours: float) -> datetime:
+    """So many hours after what ended now has come of age."""
+    return datetime.now(UTC) + timedelta(days=DAYS, hours=hours)
+
+
+@pytest.fixture
+def retention(backend: Backend) -> Retention:
+    return Retention(backend.database, backend.queue, days=DAYS)
+
+
+async def count(database: Database, *tables: str) -> list[int]:
+    async with database.snapshot() as tx:
+        return [(await tx.execute(sa.text(f"SELECT count(*) FROM {table}"))).scalar_one() for table in tables]
+
+
+async def test_an_ended_session_goes_with_all_that_hangs_on_it(
+    backend: Backend, alice: Owner, retention: Retention
+) -> None:
+    session = await backend.create(alice)
+    async with backend.database.transaction() as tx:
+        await artifacts.keep(tx, Origin(run_id=session.runs[0].id, attempt=1), ArtifactKind.PATCH, b"work")
+    await backend.end(session.runs[0].id)
+    assert await retention.sweep(later(-1)) == Removed()
+    assert await count(backend.database, "sessions", "artifacts") == [1, 1]
+    assert (await retention.sweep(later(1))).sessions == 1
+    assert await count(backend.database, *OWN) == [0] * len(OWN)
+
+
+async def test_what_has_not_ended_stays_however_old_and_so_does_a_schedule(
+    backend: Backend, alice: Owner, retention: Retention
+) -> None:
+    queued, running = await backend.create(alice), await backend.create(alice)
+    followed = await backend.create(alice)
+    await backend.end(followed.runs[0].id)
+    async with backend.database.transaction() as tx:
+        await backend.progress().claim(tx, running.runs[0].id)
+        await backend.sessions.add_run(tx, alice, followed.id, followed.runs[0].instruction)
+        timetable = Timetable(schedule="0 0 1 1 *", timezone="UTC")
+        await ScheduleService().create(tx, alice, timetable, NewSession(repo="acme/widgets"), {})
+    assert await retention.sweep(later(24_000)) == Removed()
+    assert (await backend.get(alice, queued.id)).state is RunState.QUEUED
+    assert await count(backend.database, "sessions", "schedules") == [3, 1]
+
+
+async def test_the_engine_s_rows_of_old_jobs_go_too(backend: Backend, alice: Owner, retention: Retention) -> None:
+    old, young = await backend.create(alice), await backend.create(alice)
+    ended = "UPDATE workflow_status SET status = 'SUCCESS', completed_at = :at WHERE workflow_uuid = :id"
+    step = "INSERT INTO operation_outputs (workflow_uuid, function_id, function_name) VALUES (:id, 1, 'work')"
+    at = int(time.time() * 1000)
+    async with backend.database.transaction() as tx:
+        await tx.execute(sa.text(ended), {"id": old.runs[0].id, "at": at})
+        await tx.execute(sa.text(step), {"id": old.runs[0].id})
+    assert (await retention.sweep(later(1))).jobs == 1
+    assert await backend.jobs() == [young.runs[0].id]
+    assert await count(backend.database, "operation_outputs") == [0]
+
+
+async def test_idempotency_keys_go_after_a_day(backend: Backend, alice: Owner, retention: Retention) -> None:
+    at = datetime.now(UTC)
+    key = {"issuer": alice.issuer, "subject": alice.subject, "fingerprint": "f", "answer": {}}
+    ages = {"young": timedelta(0), "old": KEY_LIFETIME + timedelta(seconds=1)}
+    rows = [{**key, "key": name, "created_at": at - age} for name, age in ages.items()]
+    rows += [{**key, "key": f"old-{number}", "created_at": at - timedelta(days=2)} for number in range(1_200)]
+    async with backend.database.transaction() as tx:
+        await tx.execute(sa.insert(schema.idempotency_keys), rows)
+    assert (await retention.sweep(at)).keys == 1_201
+    async with backend.database.snapshot() as tx:
+        assert (await tx.execute(sa.select(schema.idempotency_keys.c.key))).scalars().all() == ["young"]
+
+
+async def test_without_an_age_what_ended_is_kept(backend: Backend, alice: Owner) -> None:
+    session = await backend.create(alice)
+    await backend.end(session.runs[0].id)
+    assert await Retention(backend.database, backend.queue, days=0).sweep(later(24_000)) == Removed()
+    assert (await backend.get(alice, session.id)).state is RunState.SUCCEEDED
+
+
+async def test_ten_thousand_old_sessions_go_and_nobody_waits(
+    backend: Backend, alice: Owner, retention: Retention
+) -> None:
+    """50,000 events with them. Meanwhile another writes all the time, and its longest wait is measured."""
+    long_ago = datetime.now(UTC) - timedelta(days=DAYS + 1)
+    await crowd(backend, alice, MANY, state=RunState.SUCCEEDED, at=long_ago, events=5)
+    young = await crowd(backend, alice, 20, state=RunState.SUCCEEDED)
+    active = await crowd(backend, alice, 20, at=long_ago)
+    waits: list[float] = []
+    done = asyncio.Event()
+
+    async def write() -> None:
+        while not done.is_set():
+            began = time.perf_counter()
+            await backend.create(alice)
+            waits.append(time.perf_counter() - began)
+            await asyncio.sleep(0.02)
+
+    writer = asyncio.create_task(write())
+    began = time.perf_counter()
+    removed = await retention.sweep()
+    took = time.perf_counter() - began
+    done.set()
+    await writer
+    print(f"{removed.sessions} sessions in {took:.2f} s; {len(waits)} writes, longest wait {max(waits):.3f} s")
+    assert removed.sessions == MANY
+    async with backend.database.snapshot() as tx:
+        left = set((await tx.execute(sa.select(schema.sessions.c.id))).scalars())
+    assert left >= {*young, *active}
+    assert len(left) == len(young) + len(active) + len(waits)
+    assert took < SWEEP_SECONDS
+    assert max(waits) < WAIT_SECONDS
+
+
+async def test_two_at_once_remove_everything_once(backend: Backend, alice: Owner, retention: Retention) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=DAYS + 1)
+    await crowd(backend, alice, 300, state=RunState.FAILED, at=long_ago)
+    removed = await asyncio.gather(retention.sweep(), retention.sweep())
+    assert sum(each.sessions for each in removed) == 300
+    assert await count(backend.database, "sessions") == [0]
