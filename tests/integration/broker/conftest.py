@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,9 @@ from hypothesis import settings
 from gitward.broker import Broker, BrokerConfig, BrokerEvent, OpenGrant
 from gitward.grants import clock
 from gitward.grants.grant import Grant
+from gitward.jobs.inspection import PackInspector
+from gitward.sandboxes import Limits
+from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.secrets import Secret
 from gitward.standin import StandIn, Token
 
@@ -106,6 +111,23 @@ def grant() -> Grant:
 @pytest.fixture
 async def opened(broker: Broker, grant: Grant, events: Events) -> OpenGrant:
     return await broker.open(grant, Secret(TOKEN), events)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Where pushes are spooled: the sandbox's own user must get there, which it does not in pytest's folders."""
+    folder = Path(tempfile.mkdtemp(prefix="gitward-test-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def inspector(folder: Path) -> AsyncIterator[PackInspector]:
+    engine = BubblewrapEngine(slots=2)
+    await engine.start()
+    yield PackInspector(engine, folder, Limits())
+    await engine.stop()
 
 
 @pytest.fixture
