@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from gitward.engine.migrate import migrate_all
 from gitward.engine.queue import DbosQueue
-from gitward.engine.worker import migrate_engine
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import Owner
 from gitward.sessions.places import Places, RunLimits
 from gitward.sessions.service import SessionService
 from gitward.store.database import Database
-from gitward.store.migrate import migrate
 from gitward.store.notify import Notifier
+from postgres import Postgres, running_postgres
 from tests_support import Backend
 
 # The same examples on every machine, and none judged by its time: machines are shared.
@@ -27,8 +27,27 @@ hypothesis.settings.load_profile("gitward")
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'gitward.db'}"
+def database_kind() -> str:
+    """Folders whose tests shall pass on Postgres too override this by one with parameters."""
+    return "sqlite"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of the test's own."""
+    if database_kind == "sqlite":
+        yield f"sqlite:///{tmp_path / 'gitward.db'}"
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
+    name = postgres.make(template="template0")
+    yield postgres.url(name)
+    postgres.drop(name)
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +57,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     async def make() -> None:
         database = Database(f"sqlite:///{path}")
-        await migrate(database)
-        await asyncio.to_thread(migrate_engine, database)
+        await migrate_all(database)
         await database.stop()
 
     asyncio.run(make())
@@ -47,10 +65,22 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def database(database_url: str, migrated: Path) -> AsyncIterator[Database]:
-    """A database of the test's own."""
-    database = Database(database_url)
-    shutil.copyfile(migrated, str(database.url.database))
+def migrated_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path, migrated: Path) -> Iterator[str]:
+    """A database of the test's own, with every table."""
+    if database_kind == "sqlite":
+        shutil.copyfile(migrated, tmp_path / "gitward.db")
+        yield f"sqlite:///{tmp_path / 'gitward.db'}"
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
+    name = postgres.make()
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture
+async def database(migrated_url: str) -> AsyncIterator[Database]:
+    """The same, opened."""
+    database = Database(migrated_url)
     yield database
     await database.stop()
 

@@ -73,6 +73,13 @@ def _https_url(value: str) -> str:
     return _url(value)
 
 
+def _web_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not _URL.fullmatch(value):
+        raise ValueError("must be an address such as https://gitward.example")
+    return value.rstrip("/")
+
+
 def _file(value: Path) -> Path:
     if not value.is_file():
         raise ValueError("must be a file that exists")
@@ -92,6 +99,7 @@ def _app_id(value: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_url)]
+WebUrl = Annotated[str, AfterValidator(_web_url)]
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 AbsolutePath = Annotated[Path, AfterValidator(lambda value: value.expanduser().absolute())]
 ExistingFile = Annotated[Path, AfterValidator(_file)]
@@ -167,6 +175,11 @@ class Settings(BaseSettings):
     )
     host: str = Field("localhost", alias="GITWARD_HOST", description="The address that the API listens on.")
     port: int = Field(8000, ge=0, le=65535, alias="GITWARD_PORT", description="Its port; 0 takes a free one.")
+    public_url: WebUrl | None = Field(
+        None,
+        alias="GITWARD_PUBLIC_URL",
+        description="The address that people reach the API at; pull requests link to it. Default: host and port.",
+    )
     oidc_issuers: str = Field(
         "",
         alias="GITWARD_OIDC_ISSUERS",
@@ -213,6 +226,20 @@ class Settings(BaseSettings):
         le=1000,
         alias="GITWARD_MAX_RUNS_PER_WORKER",
         description="Runs of one worker at the same time; the same for all workers. Default: GITWARD_MAX_RUNS.",
+    )
+    lease_seconds: float = Field(
+        6.0,
+        ge=3,
+        le=300,
+        alias="GITWARD_LEASE_SECONDS",
+        description="How long a worker on Postgres may be silent before others take its runs over.",
+    )
+    grace_seconds: int = Field(
+        30,
+        ge=0,
+        le=24 * 3600,
+        alias="GITWARD_GRACE_SECONDS",
+        description="How long running runs may go on after SIGTERM, before they are handed over.",
     )
     run_timeout_seconds: int = Field(
         3600,

@@ -75,7 +75,7 @@ async def test_a_killed_service_takes_its_run_up_again() -> None:
 
 
 async def test_sigterm_ends_streams_and_sandboxes_and_the_run_goes_on_after_the_restart() -> None:
-    async with rig() as service:
+    async with rig(GITWARD_GRACE_SECONDS="0") as service:
         async with service.client() as client:
             repository = await service.repository()
             command = "echo started; test -e /workspace/seen || { touch /workspace/seen; sleep 300; }"

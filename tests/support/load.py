@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from gitward.engine.queue import DbosQueue
-from gitward.engine.worker import Worker, checkpoint, new_executor_id
+from gitward.engine.shift import Job, Shift
+from gitward.engine.worker import Worker, checkpoint
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import ACTIVE_STATES, RunState
 from gitward.sessions.places import Places, RunLimits
@@ -84,10 +85,14 @@ async def main(url: str, total: int, per_user: int, slots: int, *, seconds: floa
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     database = Database(url)
     queue = DbosQueue(database)
-    worker = Worker(database, executor_id=new_executor_id(), slots=slots)
+    worker = Worker(database, slots=slots)
     places = Places(queue, RunLimits(total=total, per_user=per_user))
-    progress = Progress(places=places, journal=Journal(Notifier()), worker=worker.executor_id)
-    await worker.start(Load(database=database, progress=progress, seconds=seconds).job)
+
+    def job(shift: Shift) -> Job:
+        progress = Progress(places=places, journal=Journal(Notifier()), worker=shift.id)
+        return Load(database=database, progress=progress, seconds=seconds).job
+
+    await worker.start(job)
     print("working", flush=True)
     await stop.wait()
     await worker.stop()

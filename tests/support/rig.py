@@ -39,7 +39,7 @@ class Rig:
         self.log = root / "service.log"
         self.url = ""
         self.process: asyncio.subprocess.Process | None = None
-        self._environment = {
+        given = {
             "GITHUB_TOKEN": self.token,
             "GITWARD_DATA_DIR": str(self.data),
             "GITWARD_UPSTREAM_URL": github.url,
@@ -47,17 +47,17 @@ class Rig:
             "GITWARD_PORT": "0",
             **settings,
         }
+        self.environment = clean_environment(**{name: value for name, value in given.items() if value})
         self._repositories = 0
 
-    async def start(self) -> None:
-        environment = clean_environment(**{k: v for k, v in self._environment.items() if v})
+    async def start(self, *options: str) -> None:
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "gitward", "serve"),
+                *(sys.executable, "-m", "gitward", "serve", *options),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                env=environment,
+                env=self.environment,
                 cwd=self.root,
             )
         assert self.process.stdout is not None

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import itertools
 import logging
+import math
 import os
 import socket
 import time
@@ -170,6 +171,8 @@ class Broker:
         self._child: Child | None = None
         self._replacement = asyncio.Condition()
         self._supervising: asyncio.Task[None] | None = None
+        self._until = math.inf  # of the boot clock; then the process forgets every grant by itself
+        self._telling: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -189,6 +192,9 @@ class Broker:
             self._supervising.cancel()
             await asyncio.wait([self._supervising])
             self._supervising = None
+        if self._telling:
+            self._telling.cancel()
+            await asyncio.wait([self._telling])
         if self._child:
             await self._child.stop()
             self._child = None
@@ -224,6 +230,23 @@ class Broker:
             await opened.close()
             raise
         return opened
+
+    def act_until(self, moment: float) -> None:
+        """The process forgets every grant at this moment of the boot clock, whatever becomes of this one.
+
+        To be called again with a later moment before that.
+        """
+        self._until = moment
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell_until(), name="broker's lease")
+
+    async def _tell_until(self) -> None:
+        if self._child is not None:
+            with contextlib.suppress(ChannelClosed, BrokerError):  # a replacement is told when it starts
+                await self._child.call(self._until_message(), seconds=self._answer_seconds)
+
+    def _until_message(self) -> Message:
+        return {"op": "until", "moment": None if math.isinf(self._until) else self._until}
 
     async def replaced(self, pid: int) -> None:
         """Waits until the process is another one than `pid`, and knows everything."""
@@ -301,6 +324,7 @@ class Broker:
         raise AssertionError("the pauses do not end")
 
     async def _tell_all(self, child: Child) -> None:
+        await child.call(self._until_message(), seconds=self._answer_seconds)
         for opened in list(self._grants.values()):
             await opened._tell(child, self._answer_seconds)
 

@@ -42,11 +42,14 @@ async def _serve(sock: socket.socket, config: BrokerConfig, tls: ssl.SSLContext 
     link = Link(sock)
     service = Service(config, tls, link.send)
     await link.send({"id": first})
+    watch = asyncio.create_task(service.watch(), name="lease")
     try:
         while True:
             message, fds = await link.receive()
             await link.send(await _answer(service, message, fds))
     finally:
+        watch.cancel()
+        await asyncio.wait([watch])
         await service.stop()
 
 

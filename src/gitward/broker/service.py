@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
+import math
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp.web_request import BaseRequest
@@ -24,8 +27,13 @@ from gitward.broker.tls import server_context
 from gitward.grants import channel
 from gitward.grants.channel import Message
 from gitward.grants.grant import Grant
+from gitward.grants.lease import Lease
 from gitward.secrets import Secret
 from gitward.telemetry.logs import know_secrets
+
+log = logging.getLogger(__name__)
+
+_OPENING = frozenset({"open", "refresh", "attach"})
 
 
 class _Open:
@@ -40,8 +48,10 @@ class _Open:
         forwarder: Forwarder,
         reporter: Reporter,
         tls: ssl.SSLContext,
+        lease: Callable[[], Lease],
     ) -> None:
         self.gate = gate
+        self._lease = lease
         self._injector = injector
         self._egress = egress
         self._forwarder = forwarder
@@ -65,6 +75,8 @@ class _Open:
         return Listener(sock, self._tls, functools.partial(self._handle, port=port), self.gate.malformed)
 
     async def _handle(self, request: BaseRequest, touch: Touch, *, port: int) -> StreamResponse:
+        if not self._lease().held:  # this process was stopped too, and wakes up with requests before it
+            raise ConnectionAbortedError("the worker's lease is over")
         door = self._injector if self._injector.serves(request, port) else self.gate
         return await door.handle(request, touch, port=port)
 
@@ -94,11 +106,41 @@ class Service:
         self._send = send
         self._questions = Questions(send)
         self._open: dict[str, _Open] = {}
+        self._lease = Lease()
+        self._renewed = asyncio.Event()
         self._egress = EgressDoors(config) if config.proxy_port is not None else None
 
+    async def watch(self) -> None:
+        """Closes every grant when the worker's lease is over; the worker itself may be stopped, and say nothing."""
+        while True:
+            await self._lease.over()
+            if self._open:
+                log.warning("The worker's lease is over: %d grants are closed", len(self._open))
+            await self._close_grants()
+            self._renewed.clear()
+            if not self._lease.held:
+                await self._renewed.wait()
+
+    def _renew(self, moment: float | None) -> None:
+        """A lease that is over may be followed by a new one."""
+        until = math.inf if moment is None else moment
+        if not self._lease.renew(until):
+            self._lease = Lease(until)
+        elif until < self._lease.until:
+            self._lease.give_up()
+        self._renewed.set()
+
     async def take(self, message: Message, fds: list[int]) -> None:
-        """Does what one message says. Takes `fds` over. Raises ValueError or KeyError for what makes no sense."""
+        """Does what one message says. Takes `fds` over. Raises ValueError or KeyError for what makes no sense.
+
+        :raises PermissionError: it opens something, and the worker's lease is over.
+        """
+        if message["op"] in _OPENING and not self._lease.held:
+            channel.close_all(fds)
+            raise PermissionError("the worker's lease is over")
         match message["op"]:
+            case "until":
+                self._renew(message["moment"])
             case "open":
                 self._open_grant(message)
             case "refresh":
@@ -124,12 +166,17 @@ class Service:
         channel.close_all(fds)
 
     async def stop(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for opened in self._open.values():
-                group.create_task(opened.close())
-        self._open.clear()
+        await self._close_grants()
         if self._egress is not None:
             self._egress.close()
+
+    async def _close_grants(self) -> None:
+        closing = list(self._open.values())
+        self._open.clear()
+        async with asyncio.TaskGroup() as group:
+            for opened in closing:
+                group.create_task(opened.close())
+        self._know()
 
     def _open_grant(self, message: Message) -> None:
         grant = _grant(message["grant"])
@@ -159,6 +206,7 @@ class Service:
             forwarder=forwarder,
             reporter=reporter,
             tls=server_context(message["leaf"], message["key"]),
+            lease=lambda: self._lease,
         )
         self._know()
 

@@ -38,15 +38,41 @@ def _options(
 
 
 @app.command()
-def serve() -> None:
-    """Serve the API with a worker inside, until SIGTERM. Settings come from the environment and .env."""
+def serve(
+    with_worker: Annotated[
+        bool,
+        typer.Option("--worker/--no-worker", help="Have a worker inside, or leave it to `gitward worker`."),
+    ] = True,
+) -> None:
+    """Serve the API, with a worker inside, until SIGTERM. Settings come from the environment and .env."""
     from gitward.cli import serve as command
     from gitward.settings import TokenReader, load_settings
     from gitward.telemetry.logs import setup_logging
 
     setup_logging()
     settings = load_settings()
+    command.run(settings, TokenReader(settings.github_token_file), with_worker=with_worker)
+
+
+@app.command()
+def worker() -> None:
+    """Execute runs, without an API, until SIGTERM; any number of workers may share one Postgres."""
+    from gitward.cli import worker as command
+    from gitward.settings import TokenReader, load_settings
+    from gitward.telemetry.logs import setup_logging
+
+    setup_logging()
+    settings = load_settings()
     command.run(settings, TokenReader(settings.github_token_file))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's tables up to date. Safe to run twice, and from two machines at once."""
+    from gitward.cli.migrate import run
+    from gitward.settings import load_settings
+
+    run(load_settings())
 
 
 @app.command()

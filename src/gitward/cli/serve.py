@@ -1,20 +1,19 @@
-"""`gitward serve`: the API with a worker inside."""
+"""`gitward serve`: the API, with a worker inside unless it is told not to have one."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import socket
 from collections.abc import Iterator
 
 import uvicorn
 
+from gitward.cli.signals import Signals, drain
 from gitward.cli.wiring import Service, running_service
 from gitward.errors import SettingsError
 from gitward.settings import Settings, TokenReader
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE_SECONDS = 10  # for answers that are under way when the server is asked to stop
 
 
@@ -39,27 +38,42 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for each in _SIGNALS:
-            loop.add_signal_handler(each, self._stop)
         yield
 
-    def _stop(self) -> None:
-        """Live streams end first, so that uvicorn need not wait for them. A second signal ends them by force."""
-        self.force_exit = self.should_exit
+    def stop(self) -> None:
+        """Live streams end first, so that uvicorn need not wait for them."""
         self.should_exit = True
         self._stopping.set()
 
 
-async def serve(settings: Settings, tokens: TokenReader) -> None:
-    """Serves until SIGTERM or SIGINT. Prints the address on standard output when it is ready."""
+async def serve(settings: Settings, tokens: TokenReader, *, with_worker: bool) -> None:
+    """Serves until SIGTERM or SIGINT. Prints the address on standard output when it is ready.
+
+    The first signal lets runs end (GITWARD_GRACE_SECONDS), while callers are still answered; the second one ends all.
+    """
     with _listen(settings.host, settings.port) as listener:
         port = listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         base_url = f"http://{host}:{port}"
-        async with running_service(settings, tokens, base_url=base_url) as service:
+        async with running_service(settings, tokens, base_url=base_url, with_worker=with_worker) as service:
+            signals = Signals()
+            server = Server(service)
+            ending = asyncio.create_task(_end(server, service, signals, seconds=settings.grace_seconds))
             print(f"Gitward is ready at {base_url}", flush=True)
-            await Server(service).serve(sockets=[listener])
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                ending.cancel()
+                await asyncio.wait([ending])
+
+
+async def _end(server: Server, service: Service, signals: Signals, *, seconds: float) -> None:
+    await signals.first.wait()
+    if service.worker is not None:
+        await drain(service.worker, signals, seconds=seconds)
+    server.stop()
+    await (signals.second if service.worker is None else signals.third).wait()
+    server.force_exit = True
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -76,5 +90,5 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run(settings: Settings, tokens: TokenReader) -> None:
-    asyncio.run(serve(settings, tokens))
+def run(settings: Settings, tokens: TokenReader, *, with_worker: bool = True) -> None:
+    asyncio.run(serve(settings, tokens, with_worker=with_worker))

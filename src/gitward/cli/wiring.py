@@ -9,7 +9,7 @@ import os
 import ssl
 import stat
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,11 @@ from gitward.broker import Broker, BrokerConfig
 from gitward.broker.inject.sources import SecretSources
 from gitward.cli.egress import egress_config, secret_sources
 from gitward.cli.tokens import github_of, token_source
+from gitward.engine.filelock import FileLock
+from gitward.engine.migrate import migrate_all
 from gitward.engine.queue import DbosQueue
-from gitward.engine.worker import Worker, migrate_engine, new_executor_id
+from gitward.engine.shift import Job, Shift
+from gitward.engine.worker import State, Worker
 from gitward.errors import SettingsError
 from gitward.jobs import login
 from gitward.jobs.chores import chores_of
@@ -48,12 +51,12 @@ from gitward.sessions.retention import Retention
 from gitward.sessions.service import NewSession, SessionService
 from gitward.settings import Credentials, LimitsMode, MiB, Settings, TokenReader
 from gitward.store.database import Database
-from gitward.store.migrate import migrate
 from gitward.store.notify import Notifier
 
 log = logging.getLogger(__name__)
 
 ISSUER_SECONDS = 10.0  # for one answer of an OpenID Connect issuer
+_FOLDER_TAKEN = "GITWARD_DATA_DIR: another worker already uses this folder; give each worker of a machine its own"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,19 +65,77 @@ class Service:
 
     app: FastAPI
     stopping: asyncio.Event
+    worker: Worker | None  # None: the API alone
 
 
 @contextlib.asynccontextmanager
-async def running_service(settings: Settings, tokens: TokenReader, *, base_url: str) -> AsyncIterator[Service]:
-    """The service with its worker inside: database, broker, sandboxes and queue, started in this order.
+async def running_service(
+    settings: Settings, tokens: TokenReader, *, base_url: str, with_worker: bool = True
+) -> AsyncIterator[Service]:
+    """The service, with its worker inside or without, started in the order of the lines below.
 
     :raises SettingsError: something that the settings name cannot be used.
     """
-    injected = secret_sources(settings)
-    config = broker_config(settings, injected)
     prepare_data_dir(settings.data_dir)
     async with contextlib.AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(_verifier(settings))
+        hands = await stack.enter_async_context(_hands(settings)) if with_worker else None
+        storage = await stack.enter_async_context(_storage(settings))
+        worker = None
+        if hands is not None:
+            worker = await stack.enter_async_context(_worker(settings, tokens, hands, storage, base_url))
+        stopping = asyncio.Event()
+        services = Services(
+            database=storage.database,
+            feeds=Feeds(
+                database=storage.database, journal=storage.journal, notifier=storage.notifier, encode=events.line
+            ),
+            sessions=storage.sessions,
+            verifier=verifier,
+            checks=partial(_checks, storage.database, hands.guards if hands else (), worker),
+            stopping=stopping,
+            repo_globs=settings.repo_globs,
+            rules=_rules(settings),
+        )
+        yield Service(app=create_app(services), stopping=stopping, worker=worker)
+
+
+@contextlib.asynccontextmanager
+async def running_worker(settings: Settings, tokens: TokenReader) -> AsyncIterator[Worker]:
+    """A worker alone, beside services and other workers on the same database.
+
+    :raises SettingsError: something that the settings name cannot be used.
+    """
+    prepare_data_dir(settings.data_dir)
+    async with _hands(settings) as hands, _storage(settings) as storage:
+        base_url = f"http://{settings.host}:{settings.port}"
+        async with _worker(settings, tokens, hands, storage, base_url) as worker:
+            yield worker
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Hands:
+    """The child processes that do a worker's work."""
+
+    sandboxes: BubblewrapEngine
+    guards: Sequence[Guard]
+    broker: Broker
+    injected: SecretSources
+
+    def pids(self) -> list[int | None]:
+        return [self.sandboxes.pid, self.broker.pid]
+
+    def act_until(self, moment: float) -> None:
+        """They stop by themselves when this moment of the boot clock has passed and no later one was told."""
+        self.sandboxes.act_until(moment)
+        self.broker.act_until(moment)
+
+
+@contextlib.asynccontextmanager
+async def _hands(settings: Settings) -> AsyncIterator[_Hands]:
+    injected = secret_sources(settings)
+    config = broker_config(settings, injected)
+    async with contextlib.AsyncExitStack() as stack:
         # The launcher forks, so it comes before anything that starts threads.
         # Two for each run: its own, and one in which a push of it is looked at.
         sandboxes = BubblewrapEngine(slots=2 * settings.slots, tool_paths=settings.tool_paths)
@@ -85,59 +146,99 @@ async def running_service(settings: Settings, tokens: TokenReader, *, base_url: 
         broker = Broker(config)
         await broker.start()
         stack.push_async_callback(broker.stop)
+        yield _Hands(sandboxes=sandboxes, guards=guards, broker=broker, injected=injected)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Storage:
+    """The database and what is written to it."""
+
+    database: Database
+    notifier: Notifier
+    journal: Journal
+    queue: DbosQueue
+    places: Places
+    sessions: SessionService
+
+
+@contextlib.asynccontextmanager
+async def _storage(settings: Settings) -> AsyncIterator[_Storage]:
+    async with contextlib.AsyncExitStack() as stack:
         database = Database(settings.effective_database_url)
         stack.push_async_callback(database.stop)
-        await migrate(database)
-        await asyncio.to_thread(migrate_engine, database)
+        await migrate_all(database)
         queue = DbosQueue(database)
         stack.callback(queue.close)
         notifier = Notifier()
         journal = Journal(notifier)
-        limits = RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user)
-        places = Places(queue, limits)
-        worker = Worker(
-            database,
-            executor_id=new_executor_id(),
-            slots=settings.slots,
-        )
-        github = github_of(settings)
-        stack.push_async_callback(github.stop)
-        inspector = PackInspector(sandboxes, settings.data_dir / "pushes", sandbox_limits(settings))
-        parts = Parts(
+        places = Places(queue, RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user))
+        yield _Storage(
             database=database,
             notifier=notifier,
-            progress=Progress(places=places, journal=journal, worker=worker.executor_id),
-            tokens=token_source(settings, tokens, github),
+            journal=journal,
+            queue=queue,
+            places=places,
+            sessions=SessionService(places=places, journal=journal),
+        )
+
+
+@contextlib.asynccontextmanager
+async def _worker(
+    settings: Settings, tokens: TokenReader, hands: _Hands, storage: _Storage, base_url: str
+) -> AsyncIterator[Worker]:
+    """A worker that takes runs."""
+    async with contextlib.AsyncExitStack() as stack:
+        github = github_of(settings)
+        stack.push_async_callback(github.stop)
+        source = token_source(settings, tokens, github)
+
+        def progress(worker: str) -> Progress:
+            return Progress(places=storage.places, journal=storage.journal, worker=worker)
+
+        inspector = PackInspector(hands.sandboxes, settings.data_dir / "pushes", sandbox_limits(settings))
+        parts = Parts(
+            database=storage.database,
+            notifier=storage.notifier,
+            progress=progress("nobody"),
+            tokens=source,
             github=github,
-            broker=broker,
-            injected=injected,
-            sandboxes=sandboxes,
+            broker=hands.broker,
+            injected=hands.injected,
+            sandboxes=hands.sandboxes,
             inspector=inspector,
             settings=job_settings(settings, base_url),
         )
-        await worker.acquire()  # before anything that a worker does to what another one may be using
-        await login.wipe_all(parts.settings.workspaces)
+
+        def job(shift: Shift) -> Job:
+            return partial(run_session, replace(parts, progress=progress(shift.id), lease=shift.lease))
+
+        async def release(worker: str) -> None:
+            async with storage.database.transaction() as tx:
+                await progress(worker).release(tx)
+
+        worker = Worker(
+            storage.database,
+            slots=settings.slots,
+            lease_seconds=settings.lease_seconds,
+            children=hands.pids,
+            on_lease=hands.act_until,
+            release=release,
+        )
+        # Before anything that a worker does to what another one may be using:
+        folder = FileLock(settings.data_dir / "worker.lock", _FOLDER_TAKEN)
+        await asyncio.to_thread(folder.acquire)
+        stack.callback(folder.release)
+        await worker.acquire()
+        await login.wipe_all(settings.data_dir / "workspaces")
         await inspector.wipe()
-        stack.push_async_callback(_release, parts)
-        await worker.start(partial(run_session, parts))
+        await worker.start(job)
         stack.push_async_callback(worker.stop)
-        sessions = SessionService(places=places, journal=journal)
-        firing = Firing(sessions, partial(_refusal, settings.repo_globs, _rules(settings)))
-        chores = chores_of(parts, firing, Retention(database, queue, days=settings.retention_days))
+        firing = Firing(storage.sessions, partial(_refusal, settings.repo_globs, _rules(settings)))
+        retention = Retention(storage.database, storage.queue, days=settings.retention_days)
+        chores = chores_of(parts, firing, retention)
         await chores.start()
         stack.push_async_callback(chores.stop)
-        stopping = asyncio.Event()
-        services = Services(
-            database=database,
-            feeds=Feeds(database=database, journal=journal, notifier=notifier, encode=events.line),
-            sessions=sessions,
-            verifier=verifier,
-            checks=partial(_checks, database, guards),
-            stopping=stopping,
-            repo_globs=settings.repo_globs,
-            rules=_rules(settings),
-        )
-        yield Service(app=create_app(services), stopping=stopping)
+        yield worker
 
 
 @contextlib.asynccontextmanager
@@ -169,11 +270,6 @@ def _refusal(
     """Why a schedule may not go on: the operator's settings changed since it was posted."""
     errors = refused(globs, rules, claims, template.repo, template.submodules)
     return f"Paused: {errors[0].field} {errors[0].message}." if errors else None
-
-
-async def _release(parts: Parts) -> None:
-    async with parts.database.transaction() as tx:
-        await parts.progress.release(tx)
 
 
 def prepare_data_dir(data_dir: Path) -> None:
@@ -214,7 +310,7 @@ def broker_config(settings: Settings, injected: SecretSources) -> BrokerConfig:
 def job_settings(settings: Settings, base_url: str) -> JobSettings:
     return JobSettings(
         server_url=settings.github_server_url,
-        session_url=f"{base_url}/sessions",
+        session_url=f"{settings.public_url or base_url}/sessions",
         workspaces=settings.data_dir / "workspaces",
         run_timeout_seconds=settings.run_timeout_seconds,
         workspace_hours=settings.workspace_hours,
@@ -245,10 +341,17 @@ def _check_limits(settings: Settings, guards: Sequence[Guard]) -> None:
         log.warning("The limit %s cannot hold on this machine: %s", guard.name, guard.remedy)
 
 
-async def _checks(database: Database, guards: Sequence[Guard]) -> list[Check]:
+async def _checks(database: Database, guards: Sequence[Guard], worker: Worker | None) -> list[Check]:
     """What `/ready` tells: what must work, and which limits hold."""
     limits = [Check(name=f"limit {each.name}", ok=True, detail=f"{each.holds}: {each.how}") for each in guards]
-    return [await _database_answers(database), *limits]
+    works = [_takes_runs(worker)] if worker is not None else []
+    return [await _database_answers(database), *works, *limits]
+
+
+def _takes_runs(worker: Worker) -> Check:
+    working = worker.state is State.WORKING
+    detail = "The worker takes runs." if working else f"The worker takes no runs: it is {worker.state}."
+    return Check(name="worker", ok=working, detail=detail)
 
 
 async def _database_answers(database: Database) -> Check:

@@ -1,146 +1,271 @@
-"""DBOS Transact as the worker's motor: it dequeues runs and checkpoints steps.
-
-DBOS is one per process, so is this class. Coroutines run on the loop that called `start`.
-"""
+"""A worker: takes runs from the queue, takes over those of workers that are gone, and stops when it is cut off."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import enum
+import itertools
 import logging
-import uuid
-from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
-from dbos import DBOS, DBOSClient, DBOSConfig
+import psycopg
+import sqlalchemy as sa
+from dbos import DBOS
+from dbos import error as dbos_errors
 
-from gitward.engine.queue import APPLICATION, APPLICATION_VERSION, JOB, QUEUE
-from gitward.engine.serialization import JsonSerializer
-from gitward.engine.takeover import WorkerLock, recover_orphans
+from gitward.engine import takeover
+from gitward.engine.filelock import FileLock
+from gitward.engine.membership import BEAT_SECONDS, Membership
+from gitward.engine.queue import APPLICATION
+from gitward.engine.shift import Job, Shift, declare_queue
 from gitward.store.database import Database
 
 log = logging.getLogger(__name__)
 
-Job = Callable[[str], Awaitable[None]]
 T = TypeVar("T")
 
-# DBOS's own limit also counts orderly restarts, and a workflow that reaches it can no longer be settled. Ours counts
-# losses in the runs' table (sessions.progress) and comes long before.
-MAX_RECOVERY_ATTEMPTS = 10_000
 POLLING_SECONDS = 0.2  # at 0.15 the polls alone take 4 to 5 % of a core (scripts/bench idle)
+LEASE_SECONDS = 6.0
+_PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds before each try to work again; then the last again
+
+_TAKEN = (
+    "GITWARD_DATABASE_URL: another worker already uses this database; stop it before you start this one, "
+    "or use Postgres, which many workers can share"
+)
+
+MakeJob = Callable[[Shift], Job]
 
 
-def new_executor_id() -> str:
-    """Unique for each start of a process: a takeover names the dead one by it."""
-    return f"worker-{uuid.uuid4().hex[:16]}"
+class State(enum.StrEnum):
+    """What a worker is doing."""
+
+    STOPPED = "stopped"
+    WORKING = "working"
+    CUT_OFF = "cut off"  # from the database; it takes runs again when it is back
+    DRAINING = "draining"  # it takes no more runs
 
 
 class Worker:
-    """Executes runs until it is stopped."""
+    """Executes runs from `start` to `stop`, in shifts: each lasts as long as the worker is surely seen alive."""
 
-    def __init__(self, database: Database, *, executor_id: str, slots: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        slots: int,
+        lease_seconds: float = LEASE_SECONDS,
+        children: Callable[[], Sequence[int | None]] = lambda: (),
+        on_lease: Callable[[float], None] = lambda _until: None,
+        release: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
+        """
+        :param children: pids of the processes that must end with this worker.
+        :param on_lease: told again and again until when (of the boot clock) those processes may act.
+        :param release: notes that the executor with this id gives its runs back in an orderly way.
+        """
         self._database = database
-        self.executor_id = executor_id
         self._slots = slots
-        self._free = asyncio.Semaphore(slots)
-        self._lock = WorkerLock(database)
-        self._running: set[asyncio.Task[Any]] = set()
-        self._stopping = False
+        self._lease_seconds = lease_seconds
+        self._children = children
+        self._on_lease = on_lease
+        self._release = release
+        self._file = FileLock(Path(f"{database.url.database}.worker"), _TAKEN) if database.is_sqlite else None
+        self._membership: Membership | None = None
+        self._shift: Shift | None = None
+        self._main: asyncio.Task[None] | None = None
+        self._abandoned: list[str] = []  # shifts that ended while the database could not be reached
+        self.state = State.STOPPED
 
     async def acquire(self) -> None:
-        """Takes the worker's lock: from here on nobody else works on this database.
+        """On SQLite: from here on nobody else works on this database.
 
         :raises SettingsError: another worker has it.
         """
-        await asyncio.to_thread(self._lock.acquire)
+        if self._file is not None:
+            await asyncio.to_thread(self._file.acquire)
 
-    async def start(self, job: Job) -> None:
-        """Takes the lock, unless `acquire` did before; launches DBOS and begins to take runs.
+    async def start(self, make_job: MakeJob) -> None:
+        """Begins to take runs.
 
         :raises SettingsError: another worker has the database.
         """
         await self.acquire()
         try:
-            await asyncio.to_thread(migrate_engine, self._database)
-            await asyncio.to_thread(self._declare_queue)
-            # Before the launch: a run that DBOS dequeues without knowing the job stays pending for ever.
-            DBOS.workflow(name=JOB, max_recovery_attempts=MAX_RECOVERY_ATTEMPTS)(self._tracked(job))
-            _launch(self._database, self.executor_id)
-            await recover_orphans(self.executor_id)
+            await asyncio.to_thread(
+                declare_queue,
+                self._database,
+                # The limits of all workers together are kept before a run comes here (sessions.places).
+                worker_concurrency=self._slots,
+                polling_interval_sec=POLLING_SECONDS,
+            )
+            shift = await self._begin(make_job)
         except BaseException:
-            await self.stop()
+            await self._end_shift(hand_over=False)
+            self._let_go()
             raise
+        self._main = asyncio.create_task(self._work(shift, make_job), name="worker")
 
-    def _declare_queue(self) -> None:
-        """Before the launch, because DBOS looks for new queues only once a second.
+    async def _begin(self, make_job: MakeJob) -> Shift:
+        shift = self._shift = Shift(self._database, slots=self._slots)
+        if not self._database.is_sqlite:
+            self._membership = Membership(
+                self._database, worker=shift.id, lease_seconds=self._lease_seconds, children=self._children
+            )
+            shift.lease = await self._membership.join()
+            self._on_lease(shift.lease.until)
+            await self._forget_abandoned(self._membership)
+        await shift.begin(make_job(shift))
+        if self._database.is_sqlite:  # whoever holds the file's lock is the only one
+            others = await asyncio.to_thread(takeover.executors_with_runs)
+            await asyncio.to_thread(takeover.recover, [each for each in others if each != shift.id])
+        self.state = State.WORKING
+        return shift
 
-        The limits of all workers together are kept before a run comes here (sessions.places).
-        """
-        client = DBOSClient(
-            system_database_url=self._database.sync_url,
-            serializer=JsonSerializer(),
-            application_name=APPLICATION,
-        )
-        client.register_queue(
-            QUEUE,
-            worker_concurrency=self._slots,
-            polling_interval_sec=POLLING_SECONDS,
-        )
-        client.destroy()
+    async def _forget_abandoned(self, membership: Membership) -> None:
+        """What an earlier shift of this process had, others may take at once, and nobody counts it as a loss."""
+        for worker in tuple(self._abandoned):
+            if self._release is not None:
+                await self._release(worker)
+            await membership.remove(worker)
+            self._abandoned.remove(worker)
 
-    def _tracked(self, job: Job) -> Callable[[str], Awaitable[None]]:
-        async def run_session(run_id: str) -> None:
-            if self._stopping:
-                raise asyncio.CancelledError
-            task = asyncio.current_task()
-            assert task is not None
-            self._running.add(task)
+    async def _work(self, shift: Shift, make_job: MakeJob) -> None:
+        """Shift after shift, each for as long as its lease is renewed."""
+        while True:
+            await self._watch(shift)
+            log.error("The lease is lost: every run of this worker is stopped, others may take them over")
+            self._on_lease(0.0)
+            self._database.sever()  # no call of a job shall wait for a server that may be silent for ever
+            self._abandoned.append(shift.id)
             try:
-                async with self._free:  # DBOS has one number for all workers, of whichever started last
-                    await job(run_id)
-            finally:
-                self._running.discard(task)
+                await self._end_shift(hand_over=False)
+            except TimeoutError:
+                log.critical("A run does not end; this process ends, so that nothing of it goes on")
+                os._exit(1)
+            if self.state is State.DRAINING:
+                return
+            self.state = State.CUT_OFF
+            shift = await self._begin_again(make_job)
+            log.warning("Back at work as %s", shift.id)
 
-        return run_session
+    async def _watch(self, shift: Shift) -> None:
+        """Returns when the lease is over."""
+        if self._membership is None:
+            await shift.lease.over()
+            return
+        tasks = [
+            asyncio.create_task(each)
+            for each in (self._beat(shift, self._membership), self._look(self._membership), shift.lease.over())
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            shift.lease.give_up()
+
+    async def _beat(self, shift: Shift, membership: Membership) -> None:
+        """Returns when others have struck this worker off."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            try:
+                if not await membership.beat(shift.lease):
+                    return
+            except (psycopg.Error, OSError) as error:
+                log.warning("No sign of life reached the database (%s); %.1f s left", _kind(error), shift.lease.left)
+            else:
+                self._on_lease(shift.lease.until)
+
+    async def _look(self, membership: Membership) -> None:
+        """Takes over what belongs to nobody any more."""
+        while True:
+            try:
+                await membership.look()
+                orphans = await membership.orphans(APPLICATION)
+                if orphans:
+                    log.warning("Taking over the runs of %s", ", ".join(orphans))
+                    await asyncio.to_thread(takeover.recover, orphans)
+            except (psycopg.Error, OSError) as error:
+                log.warning("The other workers cannot be looked at (%s)", _kind(error))
+            except Exception:  # the edge of a task that must go on: DBOS and its driver may raise anything
+                log.exception("Runs could not be taken over; they are tried again")
+            await asyncio.sleep(BEAT_SECONDS)
+
+    async def _begin_again(self, make_job: MakeJob) -> Shift:
+        for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
+            await asyncio.sleep(pause)
+            try:
+                return await self._begin(make_job)
+            except (psycopg.Error, sa.exc.SQLAlchemyError, dbos_errors.DBOSException, OSError, TimeoutError) as error:
+                log.warning("The database cannot be used yet (%s)", _kind(error))
+                await self._end_shift(hand_over=False)
+        raise AssertionError("the pauses do not end")
+
+    async def drain(self, seconds: float) -> None:
+        """Takes no more runs, and gives those in progress some time to end."""
+        self.state = State.DRAINING
+        shift = self._shift
+        if shift is None:
+            return
+        shift.close()
+        if shift.running:
+            log.info(
+                "Waiting up to %g s for %d run(s); a second signal hands them over at once", seconds, shift.running
+            )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await shift.idle()
 
     async def stop(self) -> None:
-        """Takes no more runs, ends the running ones and waits; they stay `running`, for the next start to take up."""
-        self._stopping = True
-        for task in tuple(self._running):
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-        await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
-        # DBOS made its own threads the loop's, and they are gone with it.
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
-        self._lock.release()
+        """Takes no more runs, ends those in progress and hands them over: they stay `running`, for others to take."""
+        if self._main is not None:
+            self._main.cancel()
+            await asyncio.wait([self._main])
+            self._main = None
+        await self._end_shift(hand_over=True)
+        self._let_go()
+        self.state = State.STOPPED
+
+    async def _end_shift(self, *, hand_over: bool) -> None:
+        shift, self._shift = self._shift, None
+        membership, self._membership = self._membership, None
+        if shift is None:
+            return
+        beating = None
+        if hand_over and membership is not None:
+            beating = asyncio.create_task(self._beat(shift, membership))
+        try:
+            await shift.end_jobs()
+            if hand_over:
+                await self._give_back(shift)
+        finally:
+            if beating is not None:
+                beating.cancel()
+                await asyncio.wait([beating])
+            if membership is not None:
+                await membership.leave()
+            await shift.end()
+
+    async def _give_back(self, shift: Shift) -> None:
+        try:
+            if self._release is not None:
+                await self._release(shift.id)
+            await shift.hand_over()
+        except Exception:  # the edge: whatever the driver raises, others find the runs by themselves
+            log.exception("The runs could not be handed over; others find them when the lease has run out")
+
+    def _let_go(self) -> None:
+        if self._file is not None:
+            self._file.release()
 
 
-def _launch(database: Database, executor_id: str) -> None:
-    config: DBOSConfig = {
-        "name": APPLICATION,
-        "system_database_url": database.sync_url,
-        "application_version": APPLICATION_VERSION,
-        "executor_id": executor_id,
-        "serializer": JsonSerializer(),
-        "log_level": "WARNING",
-        "enable_otlp": False,
-    }
-    DBOS(config=config)
-    _use_our_log()
-    DBOS.launch()
-
-
-def _use_our_log() -> None:
-    """DBOS brings a handler of its own, which would pass by the redaction."""
-    for name in ("dbos", "dbos_logger"):
-        theirs = logging.getLogger(name)
-        theirs.handlers.clear()
-        theirs.propagate = True
-
-
-def migrate_engine(database: Database) -> None:
-    """Creates or updates DBOS's own tables. Blocks; safe to run twice."""
-    DBOS.migrate(database.sync_url)
+def _kind(error: Exception) -> str:
+    return type(error).__name__
 
 
 async def checkpoint(name: str, step: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:

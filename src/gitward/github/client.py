@@ -6,7 +6,7 @@ Everything else that talks to GitHub does so from inside a sandbox, through the 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,10 @@ class GitHub:
         transport = httpx.AsyncHTTPTransport(verify=context)
         self._http = httpx.AsyncClient(transport=transport, timeout=_TIMEOUT, follow_redirects=False)
 
-    def connect(self, token: Token, retries: Retries | None = None) -> Connection:
+    def connect(
+        self, token: Token, retries: Retries | None = None, *, before_write: Callable[[], None] = lambda: None
+    ) -> Connection:
+        """:param before_write: called before each request that changes something; what it raises stops the request."""
         return Connection(
             self._http,
             token,
@@ -69,6 +72,7 @@ class GitHub:
             server_url=self._server_url,
             limits=self.limits,
             retries=retries or Retries(),
+            before_write=before_write,
         )
 
     async def stop(self) -> None:
@@ -87,9 +91,11 @@ class Connection:
         server_url: str,
         limits: RateLimits,
         retries: Retries,
+        before_write: Callable[[], None],
     ) -> None:
         self._http, self._api_url, self._server_url = http, api_url, server_url
         self._limits = limits
+        self._before_write = before_write
         self.token = token
         self.retries = retries
 
@@ -123,6 +129,8 @@ class Connection:
                 headers={**_API_HEADERS, **authorization(self.token.secret)},
             )
             self._limits.check(self.token.holder)
+            if method != "GET":
+                self._before_write()
             try:
                 response = await self._http.send(request)
             except httpx.HTTPError as error:

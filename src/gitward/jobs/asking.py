@@ -44,14 +44,15 @@ async def ask(attempt: Attempt, retries: Retries, question: Callable[[Connection
 
     :param level: of what the log says about the token.
     """
+    may_write = attempt.parts.lease.require
     token = await attempt.parts.tokens.take(access_of(attempt), retries=retries, level=level)
     try:
-        return await question(attempt.parts.github.connect(token, retries))
+        return await question(attempt.parts.github.connect(token, retries, before_write=may_write))
     except RunFailure as failure:
         fresh = await successor(attempt, token, retries) if failure.reason in _REFUSED else None
         if fresh is None:
             raise
-    return await question(attempt.parts.github.connect(fresh, retries))
+    return await question(attempt.parts.github.connect(fresh, retries, before_write=may_write))
 
 
 async def successor(attempt: Attempt, token: Token, retries: Retries | None = None) -> Token | None:

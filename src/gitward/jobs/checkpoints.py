@@ -6,12 +6,14 @@ no secret and means the same after a takeover.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from gitward.engine.worker import checkpoint
 from gitward.errors import GitwardError, Reason, RunFailure
+from gitward.grants.lease import LeaseLost
 from gitward.jobs.parts import Parts
 from gitward.sandboxes import SandboxError
 from gitward.sessions.progress import AttemptLost
@@ -35,9 +37,16 @@ async def step(name: str, function: Step, parts: Parts, run_id: str, *arguments:
     :raises RunFailure: also for an unexpected error, which is logged in full and told as `internal`.
     :raises RunCancelled: the owner asked for the end.
     :raises AttemptLost: another worker has the run.
+    :raises CancelledError: the worker's lease is over; nothing is stored, and whoever has the run next does it again.
     """
 
     async def attempt(*values: dict[str, Any]) -> dict[str, Any]:
+        value = await outcome(*values)
+        if not parts.lease.held:  # whatever happened, it may be because everything was stopped: it decides nothing
+            raise asyncio.CancelledError
+        return value
+
+    async def outcome(*values: dict[str, Any]) -> dict[str, Any]:
         try:
             return {"result": await function(parts, run_id, *values)}
         except RunFailure as failure:
@@ -48,6 +57,8 @@ async def step(name: str, function: Step, parts: Parts, run_id: str, *arguments:
             return {"cancelled": {"pushed_sha": cancelled.pushed_sha}}
         except AttemptLost as lost:
             return {"lost": str(lost)}
+        except LeaseLost as lost:
+            raise asyncio.CancelledError from lost
         except Exception:  # the edge of the job: logged in full, told in one sentence
             log.exception("Step %s of run %s failed unexpectedly", name, run_id)
             message = f"Gitward failed in step {name}; its log has the details."

@@ -11,6 +11,7 @@ from gitward.github.client import GitHub
 from gitward.github.retries import Patience
 from gitward.github.tokens import TokenSource
 from gitward.grants.inspection import Inspector
+from gitward.grants.lease import Lease
 from gitward.sandboxes import Limits, SandboxEngine
 from gitward.sessions.progress import Progress
 from gitward.store.database import Database
@@ -49,3 +50,4 @@ class Parts:
     sandboxes: SandboxEngine
     inspector: Inspector
     settings: JobSettings
+    lease: Lease = field(default_factory=Lease)  # of the worker's shift; without end where nobody can take over

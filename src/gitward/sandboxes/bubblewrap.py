@@ -76,6 +76,18 @@ class BubblewrapEngine:
         """Which limits hold on this machine; after `start`."""
         return probe.limits(self._cgroups)
 
+    @property
+    def pid(self) -> int | None:
+        """Of the launcher, with which everything ends."""
+        return self._launcher.pid
+
+    def act_until(self, moment: float) -> None:
+        """Every sandbox ends at this moment of the boot clock, whatever becomes of this process.
+
+        To be called again with a later moment before that.
+        """
+        self._launcher.act_until(moment)
+
     async def stop(self) -> None:
         self._bwrap = ""
         for sandbox in tuple(self._open):

@@ -21,6 +21,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from gitward.grants.processes import start_time
+
 CLAIM = "claim"
 _LOCK = "claim.lock"  # held while a claim changes hands, never longer
 _END_SECONDS = 5.0
@@ -28,16 +30,6 @@ _END_SECONDS = 5.0
 
 class StillAlive(TimeoutError):
     """A process of an earlier sandbox could not be ended."""
-
-
-def start_time(pid: int) -> str | None:
-    """When a process started, in clock ticks since boot; None when there is no such process."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            text = file.read()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return text[text.rindex(b")") + 2 :].split()[19].decode()
 
 
 def record(claim: int, pid: int) -> None:

@@ -1,13 +1,16 @@
 """The launcher: a small process of one thread, started early with an empty environment, that forks supervisors.
 
 Run as `python -I -m gitward.sandboxes.launcher FD`, with its end of a channel to the worker as FD. It ends when the
-channel closes, and every sandbox with it.
+channel closes, and every sandbox with it; also when the worker's lease is over, because the worker may be stopped or
+cut off, and say nothing.
 """
 
 from __future__ import annotations
 
 import gc
+import math
 import os
+import select
 import signal
 import socket
 import sys
@@ -15,23 +18,38 @@ import traceback
 from typing import Any, NoReturn
 
 from gitward.grants import channel
+from gitward.grants.lease import Lease
 from gitward.sandboxes.launch import Prepare
 from gitward.sandboxes.supervisor import supervise
+
+_LOOK_SECONDS = 1.0  # a machine that was suspended has more time behind it than the wait tells
 
 
 def main(worker: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps; a supervisor reports for itself
     gc.disable()
     gc.freeze()
-    while True:
+    lease = Lease()
+    while _readable(worker, lease):
         try:
             message, fds = channel.receive(worker)
         except channel.ChannelClosed:
             return
         try:
-            _fork(worker, message, fds)
+            if "until" in message:
+                lease = Lease(message["until"])
+            else:
+                _fork(worker, message, fds)
         finally:
             channel.close_all(fds)
+
+
+def _readable(worker: socket.socket, lease: Lease) -> bool:
+    """Waits for the worker's next message. False when its lease is over."""
+    while lease.held:
+        if select.select([worker], [], [], None if math.isinf(lease.left) else min(lease.left, _LOOK_SECONDS))[0]:
+            return lease.held
+    return False
 
 
 def _fork(worker: socket.socket, message: dict[str, Any], fds: list[int]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 import subprocess
 import sys
 
 from gitward.grants import channel
+from gitward.grants.lease import Lease
 from gitward.sandboxes import readiness
 from gitward.sandboxes.launch import Prepare
 from gitward.sandboxes.protocol import SandboxError
@@ -26,6 +28,7 @@ class LauncherProcess:
         self._channel: socket.socket | None = None
         self._changing = asyncio.Lock()
         self._sending = asyncio.Lock()  # one at a time may wait for the channel
+        self._until: float | None = None  # of the boot clock: the end of the worker's lease; None: it has none
 
     @property
     def pid(self) -> int | None:
@@ -42,9 +45,22 @@ class LauncherProcess:
         async with self._changing:
             await self._end()
 
+    def act_until(self, moment: float) -> None:
+        """The launcher ends at this moment, and every sandbox with it, unless a later one is told before."""
+        self._until = None if math.isinf(moment) and moment > 0 else moment
+        if self._channel is not None:
+            self._tell_until(self._channel)
+
+    def _tell_until(self, sock: socket.socket) -> None:
+        if self._until is not None:
+            with contextlib.suppress(channel.ChannelClosed, BlockingIOError):  # a full channel: the next time, then
+                channel.send(sock, {"until": self._until})
+
     async def send(self, prepare: Prepare, fds: tuple[int, ...]) -> None:
         """Asks for one supervisor; a launcher that has died is replaced first."""
         for attempt in range(2):
+            if self._until is not None and not Lease(self._until).held:
+                raise SandboxError("this worker was silent for too long, and another one may have its runs")
             sock = self._channel
             if sock is None:
                 raise SandboxError("the sandbox engine is stopped")
@@ -80,6 +96,7 @@ class LauncherProcess:
                 start_new_session=True,  # an interrupt at the terminal is the worker's to handle
             )
         self._channel = ours
+        self._tell_until(ours)
 
     async def _end(self) -> None:
         if self._channel is not None:

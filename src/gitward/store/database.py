@@ -17,9 +17,18 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gitward.errors import SettingsError
+from gitward.store import connections
 
 T = TypeVar("T")
 
+# A Postgres that is gone without a word is noticed. libpq's own words; what stands in the address comes first.
+_PATIENCE = {
+    "connect_timeout": "5",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
 BUSY_TIMEOUT_MS = 30_000  # how long SQLite waits for another writer
 
 # What a database raises that is locked for long, restarted, unreachable or out of room: the same may work later.
@@ -118,6 +127,10 @@ class Database:
     async def stop(self) -> None:
         await self.engine.dispose()
 
+    def sever(self) -> None:
+        """Breaks every Postgres connection of this process: who waits for an answer gets an error, now."""
+        connections.sever()
+
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """A transaction that writes: committed at the end of the block, rolled back when the block raises.
@@ -184,12 +197,13 @@ def _parse(url: str) -> URL:
     if parsed is not None and parsed.get_backend_name() == "sqlite" and (parsed.database or "").startswith("/"):
         return parsed.set(drivername="sqlite+aiosqlite")
     if parsed is not None and parsed.get_backend_name() == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg")
+        return parsed.set(drivername="postgresql+psycopg", query={**_PATIENCE, **parsed.query})
     raise SettingsError(["GITWARD_DATABASE_URL: must be sqlite:///<absolute path> or postgresql://user@host/name"])
 
 
 def _create_engine(url: URL, *, is_sqlite: bool) -> AsyncEngine:
     if not is_sqlite:
+        connections.watch()
         return create_async_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=10)
     engine = create_async_engine(url, pool_size=8, max_overflow=8, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)

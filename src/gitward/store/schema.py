@@ -71,6 +71,18 @@ runs = sa.Table(
     sa.Index(None, "state"),
 )
 
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),  # executor id: unique for each start
+    sa.Column("machine", sa.String(200), nullable=False),  # where `processes` can be looked up
+    sa.Column("processes", sa.JSON, nullable=False),  # of the worker, its launcher and its broker
+    sa.Column("lease_seconds", sa.Float, nullable=False),  # how long it may be silent
+    sa.Column("beats", sa.BigInteger, nullable=False),  # one more at each sign of life
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("seen_at", UtcDateTime, nullable=False),  # for people; nobody decides by it
+)
+
 steps = sa.Table(
     "steps",
     metadata,

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from gitward.engine.worker import Worker, checkpoint, new_executor_id
+from gitward.engine.worker import Worker, checkpoint
 from gitward.store.database import Database
 
 
@@ -33,8 +33,8 @@ async def main(url: str, notes: Path, mode: str) -> None:
         ended.set()
 
     database = Database(url)
-    worker = Worker(database, executor_id=new_executor_id(), slots=1)
-    await worker.start(job)
+    worker = Worker(database, slots=1)
+    await worker.start(lambda _shift: job)
     await ended.wait()
     await worker.stop()
     await database.stop()

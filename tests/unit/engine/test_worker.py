@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import sqlite3
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from gitward.engine.queue import DbosQueue
-from gitward.engine.takeover import WorkerLock
-from gitward.engine.worker import Worker, checkpoint, new_executor_id
-from gitward.errors import SettingsError
+from gitward.engine.worker import Worker, checkpoint
 from gitward.store.database import Database
+from outside import look
 
 PROGRAM = Path(__file__).with_name("crash_program.py")
 CANARY = "canary-0123456789"
@@ -36,8 +33,8 @@ async def queue(database: Database) -> AsyncIterator[DbosQueue]:
 
 @asynccontextmanager
 async def working(database: Database, job: Job, slots: int = 4) -> AsyncIterator[Worker]:
-    worker = Worker(database, executor_id=new_executor_id(), slots=slots)
-    await worker.start(job)
+    worker = Worker(database, slots=slots)
+    await worker.start(lambda _shift: job)
     try:
         async with asyncio.timeout(60):
             yield worker
@@ -49,11 +46,6 @@ async def enqueue(database: Database, queue: DbosQueue, *run_ids: str) -> None:
     async with database.transaction() as tx:
         for run_id in run_ids:
             await queue.enqueue(tx, run_id)
-
-
-def look(database: Database, query: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(str(database.url.database))) as connection:
-        return connection.execute(query).fetchall()
 
 
 class Ended:
@@ -117,10 +109,12 @@ async def test_a_worker_takes_no_more_than_it_has_slots(database: Database, queu
 
     async with working(database, job, slots=2):
         async with database.transaction() as tx:
-            await tx.execute(sa.text("UPDATE queues SET worker_concurrency = 4"))
+            await tx.execute(
+                sa.text(f"UPDATE {'' if database.is_sqlite else 'dbos.'}queues SET worker_concurrency = 4")
+            )
         await enqueue(database, queue, *runs)
         await full.wait()
-        while look(database, "SELECT count(*) FROM workflow_status WHERE status = 'PENDING'") != [(4,)]:
+        while look(database, "SELECT count(*) FROM {dbos}workflow_status WHERE status = 'PENDING'") != [(4,)]:
             await asyncio.sleep(0.05)
         go.set()
         await ended.all.wait()
@@ -142,7 +136,7 @@ async def test_a_worker_that_stops_leaves_its_runs_to_the_next(database: Databas
     async with working(database, hang, slots=1):
         await begun.wait()
     assert len(cleaned) == 1
-    assert {state for (state,) in look(database, "SELECT status FROM workflow_status")} == {"PENDING", "ENQUEUED"}
+    assert look(database, "SELECT DISTINCT status FROM {dbos}workflow_status") == [("ENQUEUED",)]
     ended = Ended("one", "two")
 
     async def job(run_id: str) -> None:
@@ -164,7 +158,7 @@ async def test_the_loop_has_threads_after_a_stop(database: Database) -> None:
 
 
 async def test_a_finished_step_is_not_repeated_after_a_kill(
-    database: Database, queue: DbosQueue, database_url: str, tmp_path: Path
+    database: Database, queue: DbosQueue, migrated_url: str, tmp_path: Path
 ) -> None:
     """SIGKILL in the middle of the second step: another process does the second step again, and the first not."""
     await enqueue(database, queue, "run-1")
@@ -172,7 +166,7 @@ async def test_a_finished_step_is_not_repeated_after_a_kill(
 
     async def start(mode: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, str(PROGRAM), database_url, str(notes), mode),
+            *(sys.executable, str(PROGRAM), migrated_url, str(notes), mode),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -188,50 +182,6 @@ async def test_a_finished_step_is_not_repeated_after_a_kill(
         _, errors = await second.communicate()
     assert second.returncode == 0, errors.decode()
     assert notes.read_text().split("\n") == ["first", "second", "second", "end run-1", ""]
-
-
-async def test_a_second_worker_on_the_same_sqlite_is_refused(database: Database) -> None:
-    async def job(_run_id: str) -> None:
-        pass
-
-    async with working(database, job):
-        other = Worker(database, executor_id=new_executor_id(), slots=1)
-        with pytest.raises(SettingsError) as raised:
-            await other.start(job)
-    assert str(raised.value) == (
-        "GITWARD_DATABASE_URL: another worker already uses this database; stop it before you start this one"
-    )
-
-
-def test_the_lock_is_free_when_its_holder_ends(database_url: str) -> None:
-    """However it ends: the kernel frees it. It is private, and harmless to give back twice."""
-    one, other = WorkerLock(Database(database_url)), WorkerLock(Database(database_url))
-    one.acquire()
-    with pytest.raises(SettingsError):
-        other.acquire()
-    one.release()
-    one.release()
-    other.acquire()
-    other.release()
-    path = Path(database_url.removeprefix("sqlite:///") + ".worker")
-    assert path.stat().st_mode & 0o077 == 0
-
-
-async def test_a_start_that_fails_gives_the_lock_back(tmp_path: Path) -> None:
-    path = tmp_path / "gitward.db"
-    path.write_bytes(b"this is no database" * 100)
-    broken = Database(f"sqlite:///{path}")
-
-    async def job(_run_id: str) -> None:
-        pass
-
-    worker = Worker(broken, executor_id=new_executor_id(), slots=1)
-    with pytest.raises(Exception, match="not a database"):
-        await worker.start(job)
-    lock = WorkerLock(broken)
-    lock.acquire()
-    lock.release()
-    await broken.stop()
 
 
 async def test_what_a_step_raises_is_stored_without_its_text(database: Database, queue: DbosQueue) -> None:
@@ -258,13 +208,14 @@ async def test_what_a_step_raises_is_stored_without_its_text(database: Database,
         await enqueue(database, queue, "run-1")
         await done.wait()
     assert seen == [f"{CANARY} [1, 2]"]
-    outputs = look(database, "SELECT function_name, output, error, serialization FROM operation_outputs")
+    outputs = look(database, "SELECT function_name, output, error, serialization FROM {dbos}operation_outputs")
     assert sorted(outputs) == [
         ("fail", None, '{"$error":"RuntimeError"}', "gitward_json"),
         ("fine", "[1,2]", None, "gitward_json"),
     ]
-    for file in Path(str(database.url.database)).parent.glob("gitward.db*"):
-        assert CANARY.encode() not in file.read_bytes()
+    if database.is_sqlite:
+        for file in Path(str(database.url.database)).parent.glob("gitward.db*"):
+            assert CANARY.encode() not in file.read_bytes()
 
 
 async def test_the_engine_logs_through_our_handlers_only(database: Database) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gitward.grants import processes
 from gitward.sandboxes import claims
 
 
@@ -64,7 +65,7 @@ def test_a_stopped_process_ends_too(tmp_path: Path, sleeper: subprocess.Popen[by
 )
 def test_nobody_else_is_ended(tmp_path: Path, sleeper: subprocess.Popen[bytes], line: str) -> None:
     """Neither a later process with the same number, nor one that a damaged claim seems to name."""
-    text = line.format(pid=sleeper.pid, started=claims.start_time(sleeper.pid))
+    text = line.format(pid=sleeper.pid, started=processes.start_time(sleeper.pid))
     (tmp_path / claims.CLAIM).write_text(text + "\n", encoding="latin-1")
     claims.give_up(tmp_path, claims.take(tmp_path))
     handle = os.pidfd_open(sleeper.pid)
@@ -74,8 +75,8 @@ def test_nobody_else_is_ended(tmp_path: Path, sleeper: subprocess.Popen[bytes], 
 
 def test_the_start_time_is_the_kernels() -> None:
     stat = Path("/proc/self/stat").read_text()
-    assert claims.start_time(os.getpid()) == stat.rpartition(")")[2].split()[19]
-    assert claims.start_time(2**22 + 1) is None
+    assert processes.start_time(os.getpid()) == stat.rpartition(")")[2].split()[19]
+    assert processes.start_time(2**22 + 1) is None
 
 
 def test_of_many_takers_at_once_one_has_it(tmp_path: Path) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,9 +12,10 @@ from sqlalchemy import event
 from gitward.sessions.model import Instruction, Owner, RunState
 from gitward.sessions.service import NewSession
 from gitward.store.database import Database
+from outside import look
 from tests_support import Backend
 
-TABLES = ("sessions", "runs", "events", "steps", "tickets", "workflow_status")
+TABLES = ("sessions", "runs", "events", "steps", "tickets", "{dbos}workflow_status")
 
 
 class DiskOnFire(Exception):
@@ -42,8 +42,10 @@ def failing_write(database: Database, number: int) -> Iterator[list[str]]:
 
 def rows(database: Database) -> dict[str, int]:
     """What another connection sees."""
-    with closing(sqlite3.connect(str(database.url.database))) as connection:
-        return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in TABLES}
+    counts = ", ".join(f"(SELECT count(*) FROM {name})" for name in TABLES)
+    return dict(
+        zip((name.removeprefix("{dbos}") for name in TABLES), look(database, f"SELECT {counts}")[0], strict=True)
+    )
 
 
 async def create(backend: Backend, owner: Owner) -> None:

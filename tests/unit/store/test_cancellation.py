@@ -58,6 +58,7 @@ async def as_coroutine(awaitable: CancelledAt[None]) -> None:
     await awaitable
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 async def test_a_writer_that_waits_for_its_turn_can_be_cancelled_at_once(database: Database) -> None:
     """It need not wait until the other's transaction ends."""
     async with database.transaction():
