@@ -104,8 +104,9 @@ class BrokerEvent:
     """One thing worth telling the people who watch a run."""
 
     run_id: str
-    type: Literal["policy.denied", "branch.pushed", "token.rejected"]
-    data: dict[str, str]  # policy.denied: {rule, message}; branch.pushed: {ref, old, new}; token.rejected: {}
+    type: Literal["policy.denied", "branch.pushed", "token.rejected", "egress.opened"]
+    # policy.denied: {rule, message}; branch.pushed: {ref, old, new}; token.rejected: {}; egress.opened: {host, port}
+    data: dict[str, str]
 
 
 def address_of(url: str) -> Address:

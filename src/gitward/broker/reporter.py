@@ -43,6 +43,10 @@ class Reporter:
     async def pushed(self, *, ref: str, old: str, new: str) -> None:
         await self._tell("branch.pushed", {"ref": ref, "old": old, "new": new})
 
+    async def opened(self, *, host: str, port: int) -> None:
+        """A host beside GitHub's was reached for the first time."""
+        await self._tell("egress.opened", {"host": host, "port": str(port)})
+
     async def rejected(self) -> None:
         """GitHub answered 401 to the token."""
         await self._tell("token.rejected", {})

@@ -93,6 +93,8 @@ class _Open:
             await self.detach(name)
         self.gate.forget()
         await self._injector.close()
+        if self._egress is not None:
+            self._egress.close()
         await self._forwarder.close()
         await self._reporter.finish()
 
@@ -167,8 +169,6 @@ class Service:
 
     async def stop(self) -> None:
         await self._close_grants()
-        if self._egress is not None:
-            self._egress.close()
 
     async def _close_grants(self) -> None:
         closing = list(self._open.values())

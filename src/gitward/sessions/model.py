@@ -61,6 +61,7 @@ class EventType(StrEnum):
     OUTPUT = "output"
     POLICY_DENIED = "policy.denied"
     BRANCH_PUSHED = "branch.pushed"
+    EGRESS_OPENED = "egress.opened"
     WORK_KEPT = "work.kept"
     PULL_REQUEST_OPENED = "pull_request.opened"
     NOTICE = "notice"

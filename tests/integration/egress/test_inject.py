@@ -111,6 +111,13 @@ async def test_the_key_is_put_in(world: World) -> None:
     assert answer["path"] == "/v1/echo?a=%2Fb"
 
 
+async def test_the_host_is_told_once(world: World) -> None:
+    for _ in range(2):
+        await world.curl()
+    opened = [event.data for event in world.inside.told.events if event.type == "egress.opened"]
+    assert opened.count({"host": HOST, "port": "443"}) == 1
+
+
 async def test_another_host_at_another_port_has_another_key(world: World) -> None:
     await world.curl(host="other.test:8443")
     headers = world.provider.requests[-1].headers

@@ -11,14 +11,18 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 import pytest
+from aiohttp import web
 
 from gitward.broker.egress.addresses import Address, Reach
+from gitward.broker.egress.ledger import Ledger, Traffic
 from gitward.broker.egress.lookup import Lookup
 from gitward.broker.egress.proxy import Egress, Limits, Proxy
 from gitward.broker.egress.rules import Policy, parse_rules
 from gitward.broker.reporter import Reporter
 from gitward.grants import clock, endpoint
 from gitward.grants.channel import Message
+
+from .world import Company, serving
 
 MEGABYTE = 1024 * 1024
 HOST = "index.test"
@@ -89,10 +93,21 @@ class Rig:
     messages: list[str] = field(default_factory=list)
     port: int = 0
     proxy: Proxy | None = None
+    ledger: Ledger | None = None
+    opened: list[str] = field(default_factory=list)  # hosts that were reached
 
     async def tell(self, message: Message) -> None:
-        self.rules.append(message["event"]["data"]["rule"])
-        self.messages.append(message["event"]["data"]["message"])
+        event = message["event"]
+        if event["type"] == "egress.opened":
+            self.opened.append(f"{event['data']['host']}:{event['data']['port']}")
+            return
+        self.rules.append(event["data"]["rule"])
+        self.messages.append(event["data"]["message"])
+
+    async def traffic(self) -> Traffic:
+        """To the usual host; one connection too many, as this asks for one more."""
+        assert self.ledger is not None
+        return await self.ledger.open(HOST, self.upstream.port)
 
     async def start(
         self, *, limits: Limits | None = None, seconds: float = 60, own: str = "", text: str = "", trusted: str = ""
@@ -102,10 +117,13 @@ class Rig:
         self.port = sock.getsockname()[1]
         reach = Reach(trusted=[trusted or "127.0.0.1"])
         upstreams = [endpoint.Address(host=own, port=port)] if own else []
+        reporter = Reporter("run-1", self.tell)
+        self.ledger = Ledger("run-1", reporter)
         egress = Egress(
             policy=Policy(parse_rules(text or f"*:{port},http://*:{port}"), own=["ghe.test"]),
             lookup=Lookup(self.names, reach, own=upstreams),
-            reporter=Reporter("run-1", self.tell),
+            reporter=reporter,
+            ledger=self.ledger,
             expires_at=clock.seconds() + seconds,
         )
         self.proxy = Proxy(sock, egress, limits)
@@ -393,6 +411,41 @@ async def test_in_a_tunnel_only_tls_to_its_host_goes_on(rig: Rig, sent: bytes, r
     assert (rig.rules, bytes(rig.upstream.received)) == ([rule], b"")
 
 
+RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+HELLO_RETRY = b"\x16\x03\x03\x00\x2c\x02\x00\x00\x28\x03\x03" + RETRY + b"\0" + b"\x13\x01" + b"\0" + b"\0\0"
+CHANGE_CIPHER_SPEC = bytes((20, 3, 3, 0, 1, 1))
+
+
+@pytest.mark.parametrize("before", [b"", CHANGE_CIPHER_SPEC])
+async def test_a_second_hello_cannot_ask_for_another_host(rig: Rig, before: bytes) -> None:
+    """Servers may ask for another hello, and may then look at the name in that one."""
+    rig.upstream.answer = HELLO_RETRY
+    await rig.start()
+    async with rig.tunnel() as (reader, writer):
+        writer.write(hello())
+        assert await reader.readexactly(len(HELLO_RETRY)) == HELLO_RETRY
+        first = len(rig.upstream.received)
+        writer.write(before + hello("evil.test"))
+        assert await everything(reader) == ALERT
+    await rig.upstream.ended.wait()
+    assert (rig.rules, len(rig.upstream.received)) == (["egress.sni"], first)
+
+
+async def test_a_second_hello_for_the_same_host_goes_on(rig: Rig, company: Company) -> None:
+    """A real handshake with a server that wants another key share."""
+    context = company.context(HOST)
+    context.set_ecdh_curve("secp384r1")
+    async with serving(web.Application(), context) as port:
+        await rig.start(text=f"*:{port}")
+        async with rig.connection() as (reader, writer):
+            writer.write(rig.connect(port=port))
+            await reader.readuntil(b"\r\n\r\n")
+            trust = ssl.create_default_context(cafile=str(company.ca_file))
+            await writer.start_tls(trust, server_hostname=HOST)
+            writer.write(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 404")
+
+
 async def test_clients_that_wait_are_ended(rig: Rig) -> None:
     """Half a head, half a hello, and a tunnel in which nothing moves."""
     await rig.start(limits=Limits(head_seconds=0.3, idle_seconds=0.3))
@@ -480,28 +533,44 @@ async def test_a_long_answer_waits_for_its_reader(rig: Rig) -> None:
     async with rig.tunnel() as (reader, writer):
         writer.write(hello())
         await reader.readexactly(1)
-        assert rig.proxy is not None
+        traffic = await rig.traffic()
         taken = -1
-        while taken != rig.proxy.traffic[HOST].received:  # until it stands still
-            taken = rig.proxy.traffic[HOST].received
+        while taken != traffic.received:  # until it stands still
+            taken = traffic.received
             await asyncio.sleep(0.1)
         assert taken < 16 * MEGABYTE
         left = 64 * MEGABYTE - 1
         while left:
             left -= len(await reader.read(min(left, MEGABYTE)))
-    assert rig.proxy.traffic[HOST].received == 64 * MEGABYTE
+    assert traffic.received == 64 * MEGABYTE
 
 
-async def test_bytes_are_counted(rig: Rig) -> None:
+async def test_bytes_are_counted_and_hosts_told(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     await rig.start()
     sent = hello()
-    async with rig.tunnel() as (reader, writer):
-        writer.write(sent + b"12345")
-        writer.write_eof()
-        received = await everything(reader)
-    assert rig.proxy is not None
-    traffic = rig.proxy.traffic[HOST]
-    assert (traffic.sent, traffic.received) == (len(sent) + 5, len(received))
+    received = b""
+    for _ in range(2):
+        async with rig.tunnel() as (reader, writer):
+            writer.write(sent + b"12345")
+            writer.write_eof()
+            received += await everything(reader)
+    assert rig.opened == [f"{HOST}:{rig.upstream.port}"]
+    assert rig.ledger is not None
+    caplog.set_level("INFO")
+    rig.ledger.close()
+    assert caplog.messages == [
+        f"Run run-1: egress to {HOST}:{rig.upstream.port}: 2 connections, "
+        f"{2 * len(sent) + 10} bytes sent, {len(received)} received"
+    ]
+
+
+async def test_hosts_without_number_are_counted_together(rig: Rig) -> None:
+    await rig.start()
+    assert rig.ledger is not None
+    for number in range(150):
+        await rig.ledger.open(f"h{number}.test", 443)
+    assert len(rig.opened) == 100
+    assert (await rig.ledger.open("one-more.test", 443)).connections == 51
 
 
 def plain(rig: Rig, line: str = "GET", *headers: str, path: str = "/pool/x.deb") -> bytes:

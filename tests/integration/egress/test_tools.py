@@ -78,6 +78,26 @@ async def test_npm(world: World) -> None:
     assert outcome.out == "hello from the tarball\n", outcome
 
 
+async def test_apt(world: World) -> None:
+    """Its lists by plain HTTP: several requests, of which the proxy takes one on a connection."""
+    script = f"""
+    mkdir -p apt/state/lists/partial apt/cache/archives/partial apt/etc/preferences.d && cd apt
+    echo 'deb [trusted=yes] http://index.test:{world.plain_port}/debian ./' > sources.list
+    options="-o Dir::State=$PWD/state -o Dir::Cache=$PWD/cache -o Dir::Etc=$PWD/etc -o APT::Sandbox::User=
+      -o Dir::Etc::SourceList=$PWD/sources.list -o Dir::State::status=/dev/null -o Debug::NoLocking=1"
+    apt-get $options update && apt-cache $options show {NAME}
+    """
+    outcome = await world.inside.bash(script)
+    assert outcome.status == 0, outcome
+    assert "Description: hello from the list" in outcome.out
+
+
+async def test_hosts_that_were_reached_are_told(world: World) -> None:
+    await world.inside.run("curl", "-sS", f"{world.url}/hello")
+    opened = [event.data for event in world.inside.told.events if event.type == "egress.opened"]
+    assert opened.count({"host": "index.test", "port": str(world.port)}) == 1
+
+
 async def test_curl_is_told_why_not(world: World) -> None:
     before = len(world.inside.told.rules)
     outcome = await world.inside.run("curl", "-sSv", "https://other.test/")
@@ -109,7 +129,8 @@ async def test_what_is_told_when_a_client_asks_for_another_host_in_the_tunnel(wo
     assert outcome.status == 35
     assert "alert access denied" in outcome.err
     assert (await world.inside.told.denied(before + 1))[before:] == ["egress.sni"]
-    assert world.inside.told.events[-1].data["message"] == (
+    last = [event for event in world.inside.told.events if event.type == "policy.denied"][-1]
+    assert last.data["message"] == (
         f"CONNECT index.test:{world.port}: in a tunnel to index.test the TLS client must ask for index.test"
     )
 

@@ -91,12 +91,18 @@ def registry() -> web.Application:
     async def hello(request: web.Request) -> web.Response:
         return web.Response(text=f"hello from {request.host}")
 
-    async def large(_: web.Request) -> web.Response:
-        return web.Response(body=bytes(int(_.query["bytes"])))
+    async def large(request: web.Request) -> web.Response:
+        return web.Response(body=bytes(int(request.query["bytes"])))
+
+    async def lists(_: web.Request) -> web.Response:
+        stanza = f"Package: {NAME}\nVersion: {VERSION}\nArchitecture: all\nDescription: hello from the list\n"
+        return web.Response(text=f"{stanza}Filename: ./none.deb\nSize: 1\nSHA256: {'0' * 64}\n")
 
     packed = tarball()
     app.router.add_get("/hello", hello)
     app.router.add_get("/large", large)
+    app.router.add_get("/debian/./Packages", lists)
+    app.router.add_get("/debian/Packages", lists)
     app.router.add_get(f"/simple/{NAME}/", index)
     app.router.add_get(f"/files/{file}", package)
     app.router.add_get(f"/npm/{NAME}", metadata)

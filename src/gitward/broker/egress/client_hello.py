@@ -7,6 +7,7 @@ from gitward.errors import PolicyDenied
 MAX_HELLO = 16 * 1024  # bytes; with post-quantum key shares it is near 2,000
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
 _MAX_RECORD = 16 * 1024
+_CHANGE_CIPHER_SPEC = bytes((20, 3, 3, 0, 1, 1))  # a whole record
 _SERVER_NAME = 0
 _ENCRYPTED = frozenset({0xFE0D, 0xFFCE})  # Encrypted Client Hello and its draft: the name they hide cannot be compared
 
@@ -21,7 +22,9 @@ class NotTls(PolicyDenied):
 class HelloReader:
     """Takes the client's bytes as they come, in whatever pieces and records."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, again: bool = False) -> None:
+        """`again`: a second hello, which the server asked for; clients may send a change-cipher-spec before it."""
+        self._skippable = _CHANGE_CIPHER_SPEC if again else b""
         self._raw = bytearray()  # what is no whole record yet
         self._hello = bytearray()  # the handshake message, without the headers of records
 
@@ -31,6 +34,10 @@ class HelloReader:
         Raises PolicyDenied for what is no TLS, and for a message that names no server, or hides it.
         """
         self._raw += data
+        if self._skippable and len(self._raw) >= len(self._skippable):
+            if self._raw.startswith(self._skippable):
+                del self._raw[: len(self._skippable)]
+            self._skippable = b""
         while len(self._raw) >= 5:
             size = _record_size(self._raw)
             if len(self._raw) < 5 + size:
@@ -39,7 +46,7 @@ class HelloReader:
             del self._raw[: 5 + size]
             if len(self._hello) >= 4 and len(self._hello) >= 4 + _message_size(self._hello):
                 return server_name(bytes(self._hello[4 : 4 + _message_size(self._hello)]))
-        if self._raw and self._raw[0] != _HANDSHAKE:
+        if self._raw and self._raw[0] != _HANDSHAKE and not self._skippable:
             raise NotTls
         return None
 

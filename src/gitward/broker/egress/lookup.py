@@ -12,7 +12,6 @@ from gitward.broker.egress.resolver import Resolver
 from gitward.errors import GitwardError, PolicyDenied
 from gitward.grants import endpoint
 
-_AT_ONCE = 4  # look-ups of one run
 _OWN_SECONDS = 60.0  # that the addresses of GitHub's names are remembered
 
 
@@ -28,15 +27,14 @@ class Lookup:
         self._resolver = resolver
         self._reach = reach
         self._own = tuple(own)
-        self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._asking_own = asyncio.Lock()
         self._own_addresses: set[tuple[Address, int]] = set()
         self._own_until = 0.0
 
     async def addresses(self, host: str, port: int) -> list[Address]:
         """Raises PolicyDenied when none of the host's addresses may be reached, Unreachable when it has none."""
-        async with self._turn:
-            found = await self._resolve(host)
-            own = await self._of_our_own(port)
+        found = await self._resolve(host)
+        own = await self._of_our_own(port)
         public = self._reach.allowed(found)
         if not public:
             raise PolicyDenied(
@@ -60,11 +58,12 @@ class Lookup:
         """Addresses and ports of GitHub, as far as they have this port."""
         if not any(each.port == port for each in self._own):
             return set()
-        if time.monotonic() >= self._own_until:
-            self._own_addresses = {
-                (address, each.port) for each in self._own for address in await self._addresses_of(each.host)
-            }
-            self._own_until = time.monotonic() + _OWN_SECONDS
+        async with self._asking_own:
+            if time.monotonic() >= self._own_until:
+                self._own_addresses = {
+                    (address, each.port) for each in self._own for address in await self._addresses_of(each.host)
+                }
+                self._own_until = time.monotonic() + _OWN_SECONDS
         return self._own_addresses
 
     async def _addresses_of(self, host: str) -> list[Address]:

@@ -9,11 +9,13 @@ import socket
 from dataclasses import dataclass
 
 from gitward.broker.egress.addresses import Address
-from gitward.broker.egress.client_hello import HelloReader, NotTls
+from gitward.broker.egress.client_hello import NotTls
+from gitward.broker.egress.handshake import shake_hands
+from gitward.broker.egress.ledger import Ledger
 from gitward.broker.egress.lookup import Lookup, Unreachable
 from gitward.broker.egress.request import ProxyRequest, read_request
 from gitward.broker.egress.rules import Policy, Way
-from gitward.broker.egress.tunnel import BUFFER, Peer, Traffic, drain, join
+from gitward.broker.egress.tunnel import BUFFER, Peer, drain, join
 from gitward.broker.reporter import Reporter
 from gitward.broker.verdict import deny
 from gitward.errors import PolicyDenied
@@ -31,7 +33,7 @@ class Limits:
     """What one listener bears."""
 
     connections: int = 128  # at once; more wait in the kernel's queue
-    head_seconds: float = 15.0  # until the request is whole, and again until the TLS hello is
+    head_seconds: float = 15.0  # until the request is whole, and again until both sides have begun with TLS
     connect_seconds: float = 10.0  # for each address
     idle_seconds: float = 600.0  # without a byte in either direction
 
@@ -43,6 +45,7 @@ class Egress:
     policy: Policy
     lookup: Lookup
     reporter: Reporter
+    ledger: Ledger
     expires_at: float  # on `grants.clock`; then every tunnel ends
 
 
@@ -57,7 +60,6 @@ class Proxy:
         self._slots = asyncio.Semaphore(self._limits.connections)
         self._connections: set[asyncio.Task[None]] = set()
         self._accepting: asyncio.Task[None] | None = None
-        self.traffic: dict[str, Traffic] = {}  # by host
 
     def start(self) -> None:
         self._accepting = asyncio.create_task(self._accept())
@@ -88,7 +90,11 @@ class Proxy:
             task.add_done_callback(lambda _: self._slots.release())
 
     async def _serve(self, connection: socket.socket) -> None:
-        client = await Peer.accepted(connection)
+        try:
+            client = await Peer.accepted(connection)
+        except OSError:
+            connection.close()
+            return
         try:
             async with asyncio.timeout(max(0.0, self._egress.expires_at - clock.seconds())):
                 await self._answer(client)
@@ -128,7 +134,7 @@ class Proxy:
         raise Unreachable(f"{request.host}:{request.port} could not be reached from the worker")
 
     async def _pass(self, client: Peer, upstream: Peer, request: ProxyRequest, host: str) -> None:
-        traffic = self.traffic.setdefault(host, Traffic())
+        traffic = await self._egress.ledger.open(host, request.port)
         if request.way is Way.PLAIN:
             await upstream.send(request.onward(host))
             await drain(upstream, client, traffic, idle_seconds=self._limits.idle_seconds)
@@ -136,12 +142,10 @@ class Proxy:
         await client.send(_ESTABLISHED)
         try:
             async with asyncio.timeout(self._limits.head_seconds):
-                hello = await _hello(client, host)
+                await shake_hands(client, upstream, host, traffic)
         except PolicyDenied as error:
             await self._break_off(client, error, str(request))
             return
-        traffic.sent += len(hello)
-        await upstream.send(hello)
         await join(client, upstream, traffic, idle_seconds=self._limits.idle_seconds)
 
     async def _refuse(self, client: Peer, error: PolicyDenied, asked: str) -> None:
@@ -152,20 +156,6 @@ class Proxy:
         """In the tunnel there is no HTTP any more: a TLS client is told by an alert."""
         await self._egress.reporter.denied(deny(error.rule, error.message), asked)
         await client.farewell(_refusal(403, error.message) if isinstance(error, NotTls) else _ALERT)
-
-
-async def _hello(client: Peer, host: str) -> bytes:
-    """The client's bytes up to the end of its TLS hello, which names `host`. Raises PolicyDenied."""
-    hello, seen = HelloReader(), bytearray()
-    while piece := await client.reader.read(BUFFER):
-        seen += piece
-        name = hello.feed(piece)
-        if name is None:
-            continue
-        if name != host:
-            raise PolicyDenied("egress.sni", f"in a tunnel to {host} the TLS client must ask for {host}")
-        return bytes(seen)
-    raise ConnectionAbortedError("the client hung up")
 
 
 def _refusal(status: int, message: str) -> bytes:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from gitward.broker.egress.addresses import Address, parse_addresses
 
-_THREADS = 8  # of their own: a name that a sandbox chose may hang, and others must not wait for it
+_THREADS = 4  # of one run: a name that a sandbox chose may hang, and other runs must not wait for it
 _SECONDS = 10.0
 
 
@@ -21,7 +21,7 @@ class Resolver(Protocol):
 
 
 class SystemResolver:
-    """As other programs on this machine resolve names."""
+    """As other programs on this machine resolve names; in threads of its own."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="egress-names")

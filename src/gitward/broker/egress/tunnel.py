@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from gitward.broker.egress.ledger import Traffic
 
 BUFFER = 64 * 1024  # bytes that wait in each direction; then the sender waits
 _FAREWELL_SECONDS = 2.0
@@ -50,14 +51,6 @@ class Peer:
         self.writer.close()
         with contextlib.suppress(OSError):
             await self.writer.wait_closed()
-
-
-@dataclass
-class Traffic:
-    """Bytes through tunnels."""
-
-    sent: int = 0  # by the sandbox
-    received: int = 0
 
 
 async def join(client: Peer, upstream: Peer, traffic: Traffic, *, idle_seconds: float) -> None:

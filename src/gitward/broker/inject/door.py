@@ -60,6 +60,7 @@ class InjectDoor:
         self._reporter = reporter
         self._expires_at = expires_at
         self._client: ClientSession | None = None
+        self._reached: set[tuple[str, int]] = set()
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -131,6 +132,9 @@ class InjectDoor:
         await grant_continue(request)
         response = await self._ask(request, chosen[0][0], headers, touch)
         touch()
+        if (host, port) not in self._reached:
+            self._reached.add((host, port))
+            await self._reporter.opened(host=host, port=port)
         async with response:
             return await self._stream(request, response, StreamMask([secret for _, secret in chosen if secret]), touch)
 
