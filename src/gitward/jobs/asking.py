@@ -10,6 +10,7 @@ from gitward.github.client import Connection
 from gitward.github.retries import Retries, Retry
 from gitward.github.tokens import Access, Token
 from gitward.jobs.attempt import Attempt
+from gitward.jobs.supervision import STEP_SECONDS
 from gitward.sessions.model import EventType, StepName
 
 T = TypeVar("T")
@@ -37,6 +38,14 @@ def retries_of(attempt: Attempt, step: StepName, *, limited_seconds: float) -> R
         await attempt.tell((EventType.STEP_RETRYING, data))
 
     return Retries(attempt.parts.settings.patience, limited_seconds=limited_seconds, tell=tell)
+
+
+def patience_of(attempt: Attempt, step: StepName) -> tuple[Retries, float]:
+    """For a step outside of the sandbox: its patience, and how long it may take with all of that."""
+    settings = attempt.parts.settings
+    limit = float(settings.time_limit(attempt.claim.run.instruction.timeout_seconds))
+    retries = retries_of(attempt, step, limited_seconds=limit)
+    return retries, STEP_SECONDS[step] + max(limit, settings.patience.total_seconds)
 
 
 async def ask(attempt: Attempt, retries: Retries, question: Callable[[Connection], Awaitable[T]], *, level: int) -> T:

@@ -43,6 +43,11 @@ class Commands:
         self.kept = False  # whether its work is in the database
         self.pushing: str | None = None  # the head of a push of which it is not known whether it arrived
 
+    @property
+    def seconds_left(self) -> float:
+        """Until commands end for want of time."""
+        return max(0.0, self._deadline - time.monotonic())
+
     @contextlib.contextmanager
     def within(self, step: StepName, limits: Mapping[StepName, float] = STEP_SECONDS) -> Iterator[None]:
         """In this block commands end with the step's own limit, where that comes before the run's."""

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from gitward.errors import Reason, RunFailure
 from gitward.github.credentials import login_input
 from gitward.jobs.attempt import Attempt
-from gitward.jobs.commands import HOME, Commands
+from gitward.jobs.commands import HOME, Commands, Ended
+from gitward.jobs.reaching import reach
 from gitward.sandboxes import Command, Sandbox, SandboxError, trees
 from gitward.secrets import Secret
 from gitward.sessions.model import StepName
@@ -31,17 +32,19 @@ async def authenticate(attempt: Attempt, commands: Commands, facts: dict[str, An
     host = urlsplit(attempt.parts.settings.server_url).netloc
     config = git_config(name=_name(attempt, facts), email=_email(attempt, facts), host=host)
     login = ["gh", "auth", "login", "--with-token", "--hostname", host, "--git-protocol", "https"]
+
+    async def log_in(_again: bool) -> Ended:
+        return await commands.run(StepName.AUTHENTICATE, login, cwd=HOME, env=_QUIET, stdin=login_input(credential))
+
+    def failed(ended: Ended) -> RunFailure:
+        return RunFailure(Reason.TOKEN_REJECTED, f"gh auth login failed: {ended.tail}")
+
     try:
         async with asyncio.TaskGroup() as both:  # when one fails or is cancelled, the other is ended and awaited
             both.create_task(commands.sandbox.write(f"{HOME}/.gitconfig", config.encode(), mode=0o644))
-            answer = both.create_task(
-                commands.run(StepName.AUTHENTICATE, login, cwd=HOME, env=_QUIET, stdin=login_input(credential))
-            )
+            both.create_task(reach(attempt, commands, StepName.AUTHENTICATE, log_in, failed=failed))
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
-    ended = answer.result()
-    if ended.exit_code != 0:
-        raise RunFailure(Reason.TOKEN_REJECTED, f"gh auth login failed: {ended.tail}")
     setup = ["gh", "auth", "setup-git", "--hostname", host]
     ended = await commands.run(StepName.AUTHENTICATE, setup, cwd=HOME, env=_QUIET)
     if ended.exit_code != 0:

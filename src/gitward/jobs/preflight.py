@@ -11,23 +11,19 @@ from gitward.errors import Reason, RunFailure
 from gitward.github import preflight as questions
 from gitward.github.client import Connection
 from gitward.github.retries import Retries
-from gitward.jobs.asking import ask, retries_of
+from gitward.jobs.asking import ask, patience_of
 from gitward.jobs.attempt import Attempt
 from gitward.jobs.parts import Parts
 from gitward.jobs.supervision import supervise
 from gitward.sessions.model import StepName, now
 
-PREFLIGHT_SECONDS = 60.0  # beside the waits for a GitHub that is away or has limits
-
 
 async def preflight(parts: Parts, run_id: str) -> dict[str, Any]:
     """Takes the token, asks GitHub, and returns `questions.Facts` as JSON."""
     attempt = await Attempt.begin(parts, run_id)
-    limit = parts.settings.time_limit(attempt.claim.run.instruction.timeout_seconds)
-    seconds = PREFLIGHT_SECONDS + max(limit, parts.settings.patience.total_seconds)
-    retries = retries_of(attempt, StepName.PREFLIGHT, limited_seconds=limit)
+    retries, seconds = patience_of(attempt, StepName.PREFLIGHT)
     async with attempt.step(StepName.PREFLIGHT):
-        facts = await supervise(attempt, _ask(attempt, retries, limit), seconds=seconds, late=_late(seconds))
+        facts = await supervise(attempt, _ask(attempt, retries), seconds=seconds, late=_late(seconds))
         for notice in facts.notices:
             await attempt.notice(notice)
     return asdict(facts)
@@ -37,8 +33,9 @@ def _late(seconds: float) -> RunFailure:
     return RunFailure(Reason.TIMED_OUT, f"GitHub did not answer within {seconds:g} s; retry the run.")
 
 
-async def _ask(attempt: Attempt, retries: Retries, limit: float) -> questions.Facts:
+async def _ask(attempt: Attempt, retries: Retries) -> questions.Facts:
     parts, session, run = attempt.parts, attempt.claim.session, attempt.claim.run
+    limit = parts.settings.time_limit(run.instruction.timeout_seconds)
 
     async def check(github: Connection) -> questions.Facts:
         return await questions.check(

@@ -10,9 +10,10 @@ from typing import Any
 from gitward.errors import Reason, RunFailure
 from gitward.jobs.attempt import Attempt
 from gitward.jobs.checkout import Start
-from gitward.jobs.commands import SAFE_GIT, Commands
+from gitward.jobs.commands import SAFE_GIT, Commands, Ended
 from gitward.jobs.commit import commit
 from gitward.jobs.keeping import Work, keep
+from gitward.jobs.reaching import reach
 from gitward.sessions.model import PublishMode, StepName
 
 
@@ -49,18 +50,33 @@ async def _all(*works: Awaitable[object]) -> None:
 
 
 async def _push(attempt: Attempt, commands: Commands, head: str, *, expected: str | None) -> None:
-    """Pushes, unless somebody else moved the branch meanwhile."""
+    """Pushes, unless somebody else moved the branch meanwhile; after a fault only if the first push did not arrive."""
     branch = attempt.claim.session.branch
     lease = f"--force-with-lease=refs/heads/{branch}:{expected or ''}"
     argv = [*SAFE_GIT, "push", "--quiet", "--no-verify", lease, "--", "origin", f"HEAD:refs/heads/{branch}"]
     commands.pushing = head
-    ended = await commands.run(StepName.PUBLISH, argv)
-    if ended.exit_code != 0 and await find_pushed(attempt, commands) is None:
+
+    async def push(again: bool) -> Ended:
+        if again:
+            found = await _look_upstream(commands, branch)
+            if found.exit_code != 0 or _stands_at(found, head):
+                return found
+        return await commands.run(StepName.PUBLISH, argv)
+
+    def failed(ended: Ended) -> RunFailure:
         protected = "protected branch" in ended.tail.lower() or "GH006" in ended.tail
         reason = Reason.BRANCH_PROTECTED if protected else Reason.PUSH_REJECTED
         message = f"git push failed; the work is kept as a patch. {ended.tail}"
-        commands.pushing = None
-        raise RunFailure(reason, message, exit_code=0, head_sha=head)
+        return RunFailure(reason, message, exit_code=0, head_sha=head)
+
+    try:
+        await reach(attempt, commands, StepName.PUBLISH, push, failed=failed)
+    except RunFailure as failure:
+        if failure.head_sha is None:
+            raise  # the time is over: whoever ends the run looks
+        if await find_pushed(attempt, commands) is None:
+            commands.pushing = None
+            raise
     if commands.pushing is not None:
         await _pushed(attempt, commands, head)
 
@@ -75,9 +91,17 @@ async def find_pushed(attempt: Attempt, commands: Commands) -> str | None:
     head, branch = commands.pushing, attempt.claim.session.branch
     if head is None:
         return None
-    asked = [*SAFE_GIT, "ls-remote", "--quiet", "--", "origin", f"refs/heads/{branch}"]
-    ended = await commands.capture(asked, limit=4096)
-    if ended.exit_code != 0 or ended.output.split(b"\t")[0] != head.encode():
+    found = await _look_upstream(commands, branch)
+    if found.exit_code != 0 or not _stands_at(found, head):
         return None
     await _pushed(attempt, commands, head)
     return head
+
+
+async def _look_upstream(commands: Commands, branch: str) -> Ended:
+    asked = [*SAFE_GIT, "ls-remote", "--quiet", "--", "origin", f"refs/heads/{branch}"]
+    return await commands.capture(asked, limit=4096)
+
+
+def _stands_at(found: Ended, head: str) -> bool:
+    return found.output.split(b"\t")[0] == head.encode()

@@ -11,7 +11,7 @@ from typing import Any
 from gitward.errors import Reason, RunFailure
 from gitward.github.pulls import Proposal, Proposed, find, propose
 from gitward.github.retries import Retries
-from gitward.jobs.asking import ask, retries_of
+from gitward.jobs.asking import ask, patience_of
 from gitward.jobs.attempt import Attempt
 from gitward.jobs.checkpoints import RunCancelled
 from gitward.jobs.parts import Parts
@@ -19,7 +19,6 @@ from gitward.jobs.supervision import supervise
 from gitward.sessions.model import PublishMode, PullRequest, Run, Session, StepName
 from gitward.telemetry.redaction import Redactor
 
-PULL_REQUEST_SECONDS = 60.0  # beside the waits for a GitHub that is away or has limits
 LOOK_SECONDS = 5.0  # for a last look, after a cancel
 TITLE_CHARACTERS = 256  # GitHub's limit
 COMMAND_CHARACTERS = 16_000  # shown in the body, for which GitHub allows 65,536
@@ -28,9 +27,7 @@ COMMAND_CHARACTERS = 16_000  # shown in the body, for which GitHub allows 65,536
 async def pull_request(parts: Parts, run_id: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Returns `PullRequest` as JSON."""
     attempt = await Attempt.begin(parts, run_id)
-    limit = parts.settings.time_limit(attempt.claim.run.instruction.timeout_seconds)
-    seconds = PULL_REQUEST_SECONDS + max(limit, parts.settings.patience.total_seconds)
-    retries = retries_of(attempt, StepName.PULL_REQUEST, limited_seconds=limit)
+    retries, seconds = patience_of(attempt, StepName.PULL_REQUEST)
     proposal = _proposal(attempt, facts)
     async with attempt.step(StepName.PULL_REQUEST):
         try:

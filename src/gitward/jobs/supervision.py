@@ -18,12 +18,15 @@ T = TypeVar("T")
 
 GRACE_SECONDS = 5.0  # beyond the commands' own limits, which come first and tell more
 
-# What one step of the sandbox may take, within the run's own limit; `execute` may take all that is left of that.
-# Preflight and pull_request lie outside of the run's limit, and have their own.
+# What one step may take, within the run's own limit; `execute` may take all that is left of that.
+# Preflight and pull_request lie outside of the run's limit; they may also wait for a GitHub that is away or has limits
+# (`asking.patience_of`).
 STEP_SECONDS = {
-    StepName.AUTHENTICATE: 60.0,
+    StepName.PREFLIGHT: 60.0,
+    StepName.AUTHENTICATE: 240.0,
     StepName.CHECKOUT: 1800.0,
     StepName.PUBLISH: 900.0,
+    StepName.PULL_REQUEST: 60.0,
 }
 
 
