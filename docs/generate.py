@@ -70,6 +70,8 @@ def _values(field: dict[str, Any], definitions: dict[str, Any]) -> str:
     if kind.get("type") == "integer":
         low, high = kind.get("minimum"), kind.get("maximum")
         return f"{low} or more" if high is None else f"{low} to {high}"
+    if kind.get("type") == "boolean":
+        return "`true` or `false`"
     return "path" if kind.get("format") == "path" else "text"
 
 

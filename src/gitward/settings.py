@@ -248,6 +248,11 @@ class Settings(BaseSettings):
         alias="GITWARD_RUN_TIMEOUT_SECONDS",
         description="Time limit of a run; a run may ask for less.",
     )
+    public_read: bool = Field(
+        False,
+        alias="GITWARD_PUBLIC_READ",
+        description="Whether git in a sandbox may fetch every public repository of GitHub; always without any token.",
+    )
     egress: str = Field(
         "",
         alias="GITWARD_EGRESS",

@@ -19,7 +19,7 @@ from gitward.broker.headers import request_headers, response_headers
 from gitward.broker.lfs_actions import Action
 from gitward.broker.listener import STALL_SECONDS, Touch
 from gitward.broker.refusals import SERVER
-from gitward.errors import GitwardError
+from gitward.errors import GitwardError, PolicyDenied
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ _OWN_QUESTION = {  # GitHub refuses a request without User-Agent
     "user-agent": SERVER,
     "x-github-api-version": "2022-11-28",
 }
+_HIDDEN = frozenset({401, 403, 404})  # how GitHub answers anybody about what is not public
 _ABSENT = frozenset({404, 409})  # unknown; and there is nothing at all, as in an empty repository
 
 # What a storage must know of a transfer, and the sandbox of its answer.
@@ -40,6 +41,9 @@ _STORAGE_REQUEST = frozenset({"accept", "content-length", "content-type", "range
 _STORAGE_ANSWER = frozenset({"accept-ranges", "content-encoding", "content-range", "content-type"})
 
 Tap = Callable[[bytes], Awaitable[None]]
+
+
+Hidden = Callable[[int], PolicyDenied]  # from the status of the answer
 
 
 class UpstreamFailed(GitwardError):
@@ -52,7 +56,7 @@ class Onward:
 
     method: str
     url: str  # complete and encoded
-    authorization: str = field(repr=False)
+    authorization: str | None = field(repr=False)  # None: as anybody
     body: AsyncIterator[bytes] | bytes | None = None
     length: int | None = None  # of a streamed body, when it is known; else chunked
     dropped: frozenset[str] = frozenset()  # request headers, in lower case, that must not go on
@@ -61,6 +65,7 @@ class Onward:
     rewrite: Callable[[bytes], bytes] | None = None  # of a screened answer with status 200; raises ValueError
     tap: Tap | None = None  # sees the pieces of a streamed answer before the sandbox does
     edit: NoThin | None = None  # changes them
+    hidden: Hidden | None = None  # what to raise when GitHub does not show it to anybody
 
 
 class Forwarder:
@@ -83,10 +88,12 @@ class Forwarder:
         await self._session.close()
 
     async def forward(self, request: BaseRequest, onward: Onward, touch: Touch) -> StreamResponse:
-        """Answers the sandbox with what upstream says. Raises UpstreamFailed before the answer has begun."""
+        """Answers the sandbox with what upstream says. Raises UpstreamFailed, and `hidden`, before that has begun."""
         response = await self._ask(onward.method, onward.url, self._headers(request, onward), onward.body)
         touch()
         async with response:
+            if onward.hidden is not None and (300 <= response.status < 400 or response.status in _HIDDEN):
+                raise onward.hidden(response.status)
             if onward.screened or response.status >= 300 or not _is_gits(response):
                 return await self._screened(response, onward)
             headers = self._answer_headers(response, onward)
@@ -115,6 +122,7 @@ class Forwarder:
 
     async def look_up(self, onward: Onward, absent: frozenset[int] = _ABSENT) -> bytes | None:
         """The same; None when the answer says that there is no such thing."""
+        assert onward.authorization is not None
         headers = {**_OWN_QUESTION, "authorization": onward.authorization}
         response = await self._ask(onward.method, onward.url, headers, onward.body)
         async with response:
@@ -142,7 +150,8 @@ class Forwarder:
             headers["accept-encoding"] = "identity"  # we must be able to read it
         for name in onward.dropped:
             headers.pop(name, None)
-        headers["authorization"] = onward.authorization
+        if onward.authorization is not None:
+            headers["authorization"] = onward.authorization
         if onward.length is not None:
             headers["content-length"] = str(onward.length)
         return headers

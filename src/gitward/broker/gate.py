@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
@@ -191,6 +192,8 @@ class Gate:
             screen=self._screen,
             screened=False,
         )
+        if verdict.rule == git.PUBLIC:
+            onward = replace(onward, authorization=None, hidden=partial(git.hidden, call.repository, self.grant))
         if call.service is git.Service.PUSH and not call.advertisement:
             return await self._pusher.push(request, self.grant, onward, touch)
         if call.service is git.Service.PUSH and self._looks:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from gitward.broker.target import Query
 from gitward.broker.verdict import Verdict, allow, deny
+from gitward.errors import PolicyDenied
 from gitward.grants.grant import Grant
+
+PUBLIC = "git.fetch.public"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
 
 
 class Service(StrEnum):
@@ -50,6 +55,24 @@ def parse(method: str, segments: Sequence[str], query: Query) -> GitCall | Verdi
     return deny("git.unlisted", "only git's fetch and push are allowed on this host")
 
 
+def is_listed(repository: str, grant: Grant) -> bool:
+    """Whether the grant names the repository, so that the token may be used for it."""
+    return any(_same(repository, name) for name in (grant.repository, *grant.readable))
+
+
+def may_be_public(repository: str, grant: Grant) -> bool:
+    """Whether the repository may be fetched without a token; whether it can be is GitHub's to say."""
+    return grant.public_read and not is_listed(repository, grant) and bool(_NAME.fullmatch(repository))
+
+
+def hidden(repository: str, grant: Grant, status: int) -> PolicyDenied:
+    """The refusal when GitHub does not show the repository to anybody: a redirect's status, or another."""
+    if 300 <= status < 400:  # after it has authenticated, git does not follow
+        return PolicyDenied(PUBLIC, f"{repository} has moved on GitHub; use its new name")
+    message = f"this session may only fetch from {_readable(grant)} and public repositories, which {repository} is not"
+    return PolicyDenied(PUBLIC, message)
+
+
 def check(call: GitCall, grant: Grant) -> Verdict:
     """Whether the repository may be fetched, or pushed to at all; which refs may be pushed is `push`'s to say."""
     own = _same(call.repository, grant.repository)
@@ -57,18 +80,27 @@ def check(call: GitCall, grant: Grant) -> Verdict:
         if own:
             return allow("git.push")
         return deny("git.push.repository", f"this session may only push to {grant.repository}")
-    if own or any(_same(call.repository, other) for other in grant.readable):
+    if is_listed(call.repository, grant):
         return allow("git.fetch")
-    readable = ", ".join((grant.repository, *grant.readable))
-    return deny("git.fetch.repository", f"this session may only fetch from {readable}")
+    if may_be_public(call.repository, grant):
+        return allow(PUBLIC)
+    return deny("git.fetch.repository", f"this session may only fetch from {_readable(grant)}")
 
 
 def upstream_path(call: GitCall, grant: Grant) -> str:
-    """Where an allowed call goes: the repository in the grant's own spelling, whatever the sandbox wrote."""
-    spelled = next(name for name in (grant.repository, *grant.readable) if _same(name, call.repository))
+    """Where an allowed call goes: the repository in the grant's own spelling, whatever the sandbox wrote.
+
+    A public repository has no spelling of ours; its name consists of harmless characters.
+    """
+    listed = (name for name in (grant.repository, *grant.readable) if _same(name, call.repository))
+    spelled = next(listed, call.repository)
     if call.advertisement:
         return f"/{spelled}.git/info/refs?service={call.service}"
     return f"/{spelled}.git/{call.service}"
+
+
+def _readable(grant: Grant) -> str:
+    return ", ".join((grant.repository, *grant.readable))
 
 
 def _same(one: str, other: str) -> bool:

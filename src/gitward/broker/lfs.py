@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from gitward.broker import git
 from gitward.broker.json_body import Malformed, read_object
 from gitward.broker.target import Query
 from gitward.broker.verdict import Verdict, allow, deny
+from gitward.errors import PolicyDenied
 from gitward.grants.grant import Grant
 
+PUBLIC = "lfs.public"
 MEDIA_TYPE = "application/vnd.git-lfs+json"
 LOCAL = "gitward"  # the segment below info/lfs under which the broker's own addresses stand
 MAX_OBJECTS = 1000  # of one batch; git-lfs asks for 100
@@ -72,10 +75,11 @@ def parse(method: str, segments: Sequence[str], query: Query) -> LfsCall | Verdi
 
 def check(call: LfsCall, grant: Grant) -> Verdict:
     """Whether the repository's LFS may be used at all; what a batch may do is `check_operation`'s to say."""
-    if _spelled(call.repository, grant) is not None:
+    if git.is_listed(call.repository, grant):
         return allow(f"lfs.{call.call.replace('/', '.')}")
-    readable = ", ".join((grant.repository, *grant.readable))
-    return deny("lfs.repository", f"this session may only use the LFS objects of {readable}")
+    if git.may_be_public(call.repository, grant) and call.call in {Call.BATCH, Call.ACTION}:
+        return allow(PUBLIC)
+    return deny("lfs.repository", f"this session may only use the LFS objects of {_readable(grant)}")
 
 
 def check_operation(call: LfsCall, batch: Batch, grant: Grant) -> Verdict:
@@ -88,6 +92,13 @@ def check_operation(call: LfsCall, batch: Batch, grant: Grant) -> Verdict:
 def upstream_path(call: LfsCall, grant: Grant) -> str:
     """Where an allowed call goes, in the grant's own spelling."""
     return f"/{_spelled(call.repository, grant)}.git/info/lfs/{call.call}"
+
+
+def hidden(repository: str, grant: Grant, status: int) -> PolicyDenied:
+    """The refusal when GitHub does not give the repository's objects to anybody."""
+    del status
+    message = f"this session may only download LFS objects of {_readable(grant)} and public repositories, which "
+    return PolicyDenied(PUBLIC, f"{message}{repository} is not")
 
 
 def read_batch(body: bytes) -> Batch | Verdict:
@@ -114,8 +125,12 @@ def _is_object(entry: dict[str, Any]) -> bool:
     return isinstance(oid, str) and bool(_OID.fullmatch(oid)) and type(size) is int and size >= 0
 
 
-def _spelled(repository: str, grant: Grant) -> str | None:
-    return next((name for name in (grant.repository, *grant.readable) if _same(name, repository)), None)
+def _readable(grant: Grant) -> str:
+    return ", ".join((grant.repository, *grant.readable))
+
+
+def _spelled(repository: str, grant: Grant) -> str:
+    return next((name for name in (grant.repository, *grant.readable) if _same(name, repository)), repository)
 
 
 def _same(one: str, other: str) -> bool:

@@ -39,13 +39,17 @@ class LfsDoor:
     ) -> StreamResponse:
         """`onward` has the credential and the screen. Raises PolicyDenied and UpstreamFailed."""
         call = lfs.parse(request.method, segments, query)
-        _require(call if isinstance(call, Verdict) else lfs.check(call, self._grant))
+        verdict = call if isinstance(call, Verdict) else lfs.check(call, self._grant)
+        _require(verdict)
         assert isinstance(call, LfsCall)
         if call.call is Call.ACTION:
             return await self._transfer(request, call, touch)
         await grant_continue(request)
         path = lfs.upstream_path(call, self._grant)
         onward = replace(onward, url=f"{self._config.upstream_url}{path}{'?' if query else ''}{encode_query(query)}")
+        if verdict.rule == lfs.PUBLIC:
+            hidden = functools.partial(lfs.hidden, call.repository, self._grant)
+            onward = replace(onward, authorization=None, hidden=hidden)
         if call.call is Call.BATCH:
             onward = await self._batch(request, call, onward, touch)
         elif call.call is Call.VERIFY_LOCKS:

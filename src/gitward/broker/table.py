@@ -27,6 +27,7 @@ _GIT = """\
 | what | where | rule |
 |---|---|---|
 | fetch and clone, every protocol version, shallow and partial | `{own}`, listed | `git.fetch` |
+| the same with `GITWARD_PUBLIC_READ`, without any token | every public repository | `git.fetch.public` |
 | push, also forced | `{own}`, `{branch}` only | `git.push` |
 """
 
@@ -52,6 +53,7 @@ def _pushes() -> str:
 def _lfs() -> str:
     rows = (
         ("download of objects", "`{own}`, listed"),
+        ("the same with `GITWARD_PUBLIC_READ`, without any token", "every public repository"),
         ("upload of objects", "`{own}`"),
         ("looking at locks, not making or breaking them", "`{own}`, listed"),
     )

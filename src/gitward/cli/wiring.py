@@ -316,6 +316,7 @@ def job_settings(settings: Settings, base_url: str) -> JobSettings:
         workspace_hours=settings.workspace_hours,
         limits=sandbox_limits(settings),
         login_mode=settings.credentials is Credentials.LOGIN,
+        public_read=settings.public_read,
         commit_name=settings.commit_name,
         commit_email=settings.commit_email,
     )

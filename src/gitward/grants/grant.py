@@ -15,6 +15,7 @@ class Grant:
     repository_id: int | None = None  # GitHub's numeric id, when preflight learned it
     push_ref: str  # the one full ref that may be written: "refs/heads/<session branch>"
     readable: tuple[str, ...] = ()  # further "owner/name" that may be fetched: the session's submodules
+    public_read: bool = False  # whether public repositories may be fetched too, always without the token
     allow_workflows: bool = False  # whether a push may change .github/workflows/
     target_branch: str | None = None  # whose workflows a push may have, as well as those of the session's branch
     target_sha: str | None = None  # where it stood when the run began

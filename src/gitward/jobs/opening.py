@@ -82,6 +82,7 @@ async def _granted(
         repository_id=facts["repository_id"],
         push_ref=f"refs/heads/{session.branch}",
         readable=session.submodules,
+        public_read=attempt.parts.settings.public_read,
         allow_workflows=session.allow_workflows,
         target_branch=facts["target_branch"],
         target_sha=facts["target_sha"],

@@ -29,6 +29,7 @@ class JobSettings:
     workspace_hours: int = 72  # a workspace that was idle for so long is removed
     limits: Limits
     login_mode: bool = False
+    public_read: bool = False
     commit_name: str | None = None
     commit_email: str | None = None
     patience: Patience = field(default_factory=Patience)  # with GitHub's faults
