@@ -93,11 +93,10 @@ class Gate:
 
     async def handle(self, request: BaseRequest, touch: Touch, *, port: int) -> StreamResponse:
         """Answers every request; an error of our own is a 500 that says nothing about its cause."""
-        kind = Kind.GIT
+        kind = self._likely_kind(request)
         try:
             check_framing(request)
             host = self._host(request, port)
-            kind = self._kind(Target(host=host, segments=()))
             segments, query = parse_path(request.raw_path)
             target = Target(host=host, segments=segments, query=query)
             kind = self._kind(target)
@@ -125,6 +124,12 @@ class Gate:
     def _host(self, request: BaseRequest, port: int) -> str:
         here = tuple(address.host for address in self._config.addresses if address.port == port)
         return parse_host(request.headers.getall("Host", []), port=port, hosts=here)
+
+    def _likely_kind(self, request: BaseRequest) -> Kind:
+        """Whose form a refusal takes when the request cannot be understood. Nothing else may depend on it."""
+        host = request.headers.get("Host", "").partition(":")[0].lower()
+        segments = request.raw_path.partition("?")[0].removeprefix("/").split("/")
+        return self._kind(Target(host=host, segments=tuple(segments)))
 
     def _kind(self, target: Target) -> Kind:
         found = find(self._routes, target)

@@ -9,10 +9,11 @@ from typing import Any
 
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
-from aiohttp.web_response import Response, StreamResponse
+from aiohttp.web_response import StreamResponse
 from aiohttp.web_server import Server
 
-from gitward.broker.refusals import SERVER
+from gitward.broker.refusals import refusal
+from gitward.broker.routes import Kind
 
 _LINGER_SECONDS = 60.0  # to read the rest of a refused push, so that git sees the answer and not a reset
 
@@ -44,10 +45,10 @@ class _Protocol(RequestHandler):
             raise ConnectionAbortedError("half an answer must not be continued by another") from exc
         if status < 500:
             self._malformed()
-            text = "Gitward: this is no HTTP/1.1 request\n"
+            text = "this is no HTTP/1.1 request"
         else:
-            text = "Gitward: the broker failed on this request\n"
-        answer = Response(status=status, text=text, headers={"Server": SERVER})
+            text = "the broker failed on this request"
+        answer = refusal(Kind.REST, status, text)  # git itself never sends such a request; gh can be made to
         answer.force_close()
         return answer
 

@@ -124,7 +124,7 @@ async def test_what_is_no_http_is_told(served: Served) -> None:
     writer.write(b"\x00garbage\r\n\r\n")
     answer = await ended(reader)
     assert answer.split(b" ")[1] == b"400"
-    assert answer.endswith(b"\r\n\r\nGitward: this is no HTTP/1.1 request\n")
+    assert answer.endswith(b'\r\n\r\n{"message": "Gitward: this is no HTTP/1.1 request"}')
     assert b"\r\nServer: Gitward\r\n" in answer
     async with asyncio.timeout(10):
         await served.malformed.wait()
