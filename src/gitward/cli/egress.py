@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gitward.broker import EgressConfig
+from gitward.broker.config import address_of
 from gitward.broker.egress.addresses import parse_networks
 from gitward.broker.egress.rules import parse_rules
 from gitward.broker.inject.rules import parse_injections
@@ -17,12 +18,18 @@ def secret_sources(settings: Settings) -> SecretSources:
     :raises SettingsError: an entry cannot be understood, or its secret cannot be read.
     """
     try:
-        sources = SecretSources(parse_injections(settings.inject))
+        injections = parse_injections(settings.inject, own=_hosts_of_github(settings))
     except ValueError as error:
         raise SettingsError([f"GITWARD_INJECT: {line}" for line in str(error).splitlines()]) from None
+    sources = SecretSources(injections)
     if problems := sources.problems():
         raise SettingsError([f"GITWARD_INJECT: {problem}" for problem in problems])
     return sources
+
+
+def _hosts_of_github(settings: Settings) -> list[str]:
+    """As the sandbox sees them; where they really are may be a gateway that serves other things too."""
+    return [address_of(url).host for url in (settings.github_server_url, settings.github_api_url)]
 
 
 def egress_config(settings: Settings) -> EgressConfig:
@@ -31,7 +38,7 @@ def egress_config(settings: Settings) -> EgressConfig:
     rules: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
     try:
-        rules = tuple(str(rule) for rule in parse_rules(settings.egress))
+        rules = tuple(str(rule) for rule in parse_rules(settings.egress, own=_hosts_of_github(settings)))
     except ValueError as error:
         problems += [f"GITWARD_EGRESS: {line}" for line in str(error).splitlines()]
     try:

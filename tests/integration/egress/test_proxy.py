@@ -448,7 +448,7 @@ async def test_a_second_hello_for_the_same_host_goes_on(rig: Rig, company: Compa
 
 async def test_clients_that_wait_are_ended(rig: Rig) -> None:
     """Half a head, half a hello, and a tunnel in which nothing moves."""
-    await rig.start(limits=Limits(head_seconds=0.3, idle_seconds=0.3))
+    await rig.start(limits=Limits(head_seconds=1.0, idle_seconds=1.0))
     assert await rig.send(b"CONNECT index") == b""
     async with rig.tunnel() as (reader, writer):
         writer.write(hello()[:50])
@@ -473,13 +473,13 @@ async def test_bytes_that_drip_do_not_prolong_a_head(rig: Rig) -> None:
 
 
 async def test_a_tunnel_that_moves_is_not_ended(rig: Rig) -> None:
-    await rig.start(limits=Limits(idle_seconds=0.4))
+    await rig.start(limits=Limits(idle_seconds=1.5))
     async with rig.tunnel() as (reader, writer):
         writer.write(hello())
         for _ in range(12):
             assert await reader.readexactly(17) == b"upstream's answer"
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.1):
+                async with asyncio.timeout(0.2):
                     await reader.readexactly(1)
             writer.write(b"more")
 
@@ -510,7 +510,7 @@ async def test_stop_ends_every_tunnel(rig: Rig) -> None:
 
 
 async def test_a_grant_that_expires_ends_its_tunnels(rig: Rig) -> None:
-    await rig.start(seconds=1.0)
+    await rig.start(seconds=2.0)
     async with rig.tunnel() as (reader, writer):
         writer.write(hello())
         assert await everything(reader) == b"upstream's answer"

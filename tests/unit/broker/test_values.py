@@ -9,11 +9,12 @@ import json
 import socket
 import ssl
 import threading
+from pathlib import Path
 
 import pytest
 
 from gitward.broker.answers import Screen, decoded_answer
-from gitward.broker.authority import issue
+from gitward.broker.authority import certificates_of, issue
 from gitward.broker.config import BrokerConfig, graphql_url
 from gitward.broker.credentials import presented
 from gitward.broker.headers import request_headers, response_headers, seen_from_inside
@@ -195,3 +196,15 @@ def test_compressed_answers_are_read() -> None:
     for data, encoding in ((b"x", "br"), (b"x", "gzip"), (gzip.compress(b"x")[:-1], "gzip")):
         with pytest.raises(ValueError, match=r"Encoding|gzip"):
             decoded_answer(data, encoding)
+
+
+def test_of_a_pem_file_only_the_certificates_are_given_away(tmp_path: Path) -> None:
+    """SSL_CERT_FILE may name a file with more in it, and a sandbox gets these roots."""
+    certificates = issue(["a.test"], expires_at=2e9)
+    file = tmp_path / "all.pem"
+    file.write_bytes(b"# a note\n" + certificates.key_pem + certificates.ca_pem + b"text\n" + certificates.leaf_pem)
+    given = certificates_of(str(file))
+    assert given.count(b"BEGIN CERTIFICATE") == 2
+    assert b"PRIVATE" not in given
+    assert b"note" not in given
+    ssl.create_default_context(cadata=given.decode())

@@ -136,7 +136,9 @@ class Proxy:
     async def _pass(self, client: Peer, upstream: Peer, request: ProxyRequest, host: str) -> None:
         traffic = await self._egress.ledger.open(host, request.port)
         if request.way is Way.PLAIN:
-            await upstream.send(request.onward(host))
+            onward = request.onward(host)
+            traffic.sent += len(onward)
+            await upstream.send(onward)
             await drain(upstream, client, traffic, idle_seconds=self._limits.idle_seconds)
             return
         await client.send(_ESTABLISHED)

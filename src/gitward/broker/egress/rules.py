@@ -41,13 +41,17 @@ class Rule:
         return f"{scheme}{self.host}" + ("" if self.port == usual else f":{self.port}")
 
 
-def parse_rules(text: str) -> tuple[Rule, ...]:
-    """The rules of the setting, presets spelled out. Raises ValueError with one sentence for each wrong entry."""
+def parse_rules(text: str, *, own: Iterable[str] = ()) -> tuple[Rule, ...]:
+    """The rules of the setting, presets spelled out. Raises ValueError with one sentence for each wrong entry.
+
+    :param own: GitHub's hosts, where they are others than the usual ones.
+    """
+    never = (*GITHUB, *own)
     rules: list[Rule] = []
     problems: list[str] = []
     for number, entry in enumerate(_entries(text), start=1):
         try:
-            rules += [_rule(each) for each in PRESETS.get(entry, (entry,))]
+            rules += [_rule(each, never) for each in PRESETS.get(entry, (entry,))]
         except ValueError as error:
             problems.append(f"entry {number} {error}")
     if problems:
@@ -90,7 +94,7 @@ def _entries(text: str) -> Iterator[str]:
     yield from (part.strip() for part in text.split(",") if part.strip())
 
 
-def _rule(entry: str) -> Rule:
+def _rule(entry: str, never: Iterable[str]) -> Rule:
     found = _ENTRY.fullmatch(entry)
     if found is None:
         raise ValueError("must be a host such as pypi.org, *.example.org:8443, http://deb.debian.org, or packages")
@@ -101,7 +105,7 @@ def _rule(entry: str) -> Rule:
     host = found["host"].lower()
     if host != "*":
         _check_pattern(host)
-    if any(is_below(host, github) for github in GITHUB):
+    if any(is_below(host, github) for github in never):
         raise ValueError("must not be a host of GitHub's, which is reached through the broker's own policy")
     return Rule(host=host, port=port, way=way)
 

@@ -180,7 +180,8 @@ class InjectDoor:
         headers = [pair for pair in answer_headers(response.headers.items()) if not mask.found_in(pair[1])]
         if "Server" not in response.headers:
             headers.append(("Server", SERVER))
-        answer = StreamResponse(status=response.status, reason=response.reason, headers=headers)
+        reason = None if mask.found_in(response.reason or "") else response.reason
+        answer = StreamResponse(status=response.status, reason=reason, headers=headers)
         length = response.headers.get("Content-Length")
         if length is not None:
             answer.content_length = int(length)

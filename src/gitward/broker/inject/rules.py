@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gitward.broker.config import InjectConfig
@@ -49,14 +50,18 @@ class Injection:
         return None if self.source.startswith(_FILE) else self.source
 
 
-def parse_injections(text: str) -> tuple[Injection, ...]:
+def parse_injections(text: str, *, own: Iterable[str] = ()) -> tuple[Injection, ...]:
     """The entries of the setting. Raises ValueError with one sentence for each wrong one, which quotes nothing: it may
-    hold a secret that was pasted there by mistake."""
+    hold a secret that was pasted there by mistake.
+
+    :param own: GitHub's hosts, where they are others than the usual ones.
+    """
+    never = (*GITHUB, *own)
     found: list[Injection] = []
     problems: list[str] = []
     for number, entry in enumerate((part.strip() for part in text.split(";") if part.strip()), start=1):
         try:
-            injection = _injection(entry)
+            injection = _injection(entry, never)
         except ValueError as error:
             problems.append(f"entry {number} {error}")
             continue
@@ -68,7 +73,7 @@ def parse_injections(text: str) -> tuple[Injection, ...]:
     return tuple(found)
 
 
-def _injection(entry: str) -> Injection:
+def _injection(entry: str, never: Iterable[str]) -> Injection:
     match = _ENTRY.fullmatch(entry)
     if match is None:
         raise ValueError(FORM)
@@ -76,16 +81,16 @@ def _injection(entry: str) -> Injection:
     if not 0 < port < 65536:
         raise ValueError("must have a port between 1 and 65535, or none")
     scheme = f"{match['scheme']} " if match["scheme"] else ""
-    target = InjectConfig(host=_host(match["host"]), port=port, header=_header(match["header"]), prefix=scheme)
+    target = InjectConfig(host=_host(match["host"], never), port=port, header=_header(match["header"]), prefix=scheme)
     return Injection(target=target, source=_source(match["source"]))
 
 
-def _host(text: str) -> str:
+def _host(text: str, never: Iterable[str]) -> str:
     try:
         host = host_name(text)
     except ValueError:
         raise ValueError("must name one host in full, such as api.example.com") from None
-    if any(is_below(host, github) for github in GITHUB):
+    if any(is_below(host, github) for github in never):
         raise ValueError("must not name a host of GitHub's: its token is GITHUB_TOKEN's matter")
     return host
 
