@@ -8,8 +8,12 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
+from app_keys import app_key
 from command_line import gitward
 from gitward.settings import clean_environment
+from gitward.standin import StandIn
 from rig import rig
 
 
@@ -96,6 +100,47 @@ async def test_help_and_version(tmp_path: Path) -> None:
     assert all(name in out for name in ("serve", "token", "demo", "audit-token"))
     code, out, _ = await gitward("--version", cwd=tmp_path)
     assert (code, out.split()[0]) == (0, "gitward")
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        (None, "GITHUB_APP_PRIVATE_KEY_FILE: cannot be read (FileNotFoundError)"),
+        ("no key", "GITHUB_APP_PRIVATE_KEY_FILE: holds no RSA private key in PEM"),
+    ],
+)
+async def test_a_private_key_that_cannot_be_used_stops_the_start(tmp_path: Path, key: str | None, line: str) -> None:
+    file = tmp_path / "app.pem"
+    if key is not None:
+        file.write_text(key)
+    settings = {"GITHUB_APP_ID": "1", "GITHUB_APP_PRIVATE_KEY_FILE": str(file), "GITWARD_PORT": "0"}
+    code, out, err = await gitward("serve", cwd=tmp_path, GITWARD_DATA_DIR=str(tmp_path / "data"), **settings)
+    assert (code, out) == (2, "")
+    assert err.strip().splitlines()[-1] == f"gitward: {line}"
+
+
+async def test_the_doctor_looks_at_the_app(tmp_path: Path) -> None:
+    private, public = app_key()
+    (tmp_path / "app.pem").write_bytes(private)
+    github = StandIn(tmp_path / "github")
+    await github.start()
+    app = github.add_app("widget-bot", public_key=public)
+    settings = {
+        "GITHUB_APP_ID": app.client_id,
+        "GITHUB_APP_PRIVATE_KEY_FILE": str(tmp_path / "app.pem"),
+        "GITHUB_TOKEN": "ghp_" + "0" * 36,
+        "GITWARD_UPSTREAM_URL": github.url,
+        "GITWARD_UPSTREAM_API_URL": github.api_url,
+        "GITWARD_DATA_DIR": str(tmp_path / "data"),
+    }
+    try:
+        _, found, _ = await gitward("doctor", cwd=tmp_path, **settings)
+        github.site.apps.rotate(app, app_key(2)[1])
+        code, refused, _ = await gitward("doctor", cwd=tmp_path, **settings)
+    finally:
+        await github.stop()
+    assert "made by the GitHub App widget-bot, whose key GitHub takes; GITHUB_TOKEN is not used" in found
+    assert (code, "GitHub does not take the GitHub App's proof (401" in refused) == (1, True)
 
 
 async def test_the_doctor_goes_on_after_a_token_that_cannot_be_read(tmp_path: Path) -> None:

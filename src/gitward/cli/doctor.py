@@ -7,14 +7,19 @@ import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from gitward.cli.tokens import app_of, github_of
 from gitward.cli.wiring import prepare_data_dir
-from gitward.errors import EXIT_CODE, Exit, SettingsError
+from gitward.errors import EXIT_CODE, Exit, RunFailure, SettingsError
+from gitward.github.apps import KeyUnreadable
+from gitward.github.credentials import kind_of
+from gitward.github.retries import Patience, Retries
 from gitward.sandboxes import SandboxError
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.settings import LimitsMode, Settings, TokenReader, TokenUnreadable
 from gitward.store.database import Database
 
 _TOOLS = {"git": "git", "gh": "gh", "git-lfs": "git-lfs", "bwrap": "bubblewrap"}  # program: Debian package
+_SHORT_PATIENCE = Patience(total_seconds=5.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +36,7 @@ async def _examine(settings: Settings, tokens: TokenReader) -> AsyncIterator[Fin
         path = shutil.which(program)
         missing = f"not found; on Debian: apt-get install {package}"
         yield Finding(name=program, ok=path is not None, detail=path or missing)
-    yield _token(tokens)
+    yield await _app(settings, tokens) if settings.github_app_id is not None else _token(tokens)
     yield await _storage(settings)
     engine = BubblewrapEngine(slots=1, tool_paths=settings.tool_paths)
     try:
@@ -56,7 +61,24 @@ def _token(tokens: TokenReader) -> Finding:
         return Finding(name="token", ok=False, detail=str(error))
     if found is None:
         return Finding(name="token", ok=False, detail="GITHUB_TOKEN is not set; runs will fail with token_missing")
-    return Finding(name="token", ok=True, detail=f"found in {found[1]}")
+    secret, origin = found
+    return Finding(name="token", ok=True, detail=f"{kind_of(secret)}, found in {origin}")
+
+
+async def _app(settings: Settings, tokens: TokenReader) -> Finding:
+    """Whether GitHub knows the App by its key."""
+    github = github_of(settings)
+    app = app_of(settings, github)
+    assert app is not None
+    try:
+        app.read_key()
+        slug = await app.slug(Retries(_SHORT_PATIENCE))
+    except (KeyUnreadable, RunFailure) as error:
+        return Finding(name="token", ok=False, detail=str(error))
+    finally:
+        await github.stop()
+    unused = "; GITHUB_TOKEN is not used" if tokens.is_exported else ""
+    return Finding(name="token", ok=True, detail=f"made by the GitHub App {slug}, whose key GitHub takes{unused}")
 
 
 async def _storage(settings: Settings) -> Finding:

@@ -119,7 +119,9 @@ class GitHubApp:
         account = str((answer.body.get("account") or {}).get("login", repository.partition("/")[0]))
         if answer.body.get("suspended_at") is not None:
             raise suspended(account)
-        return Installation(id=int(answer.body["id"]), account=account, permissions=answer.body["permissions"])
+        return Installation(
+            id=int(answer.body["id"]), account=account, permissions=answer.body.get("permissions") or {}
+        )
 
     def _connection(self, retries: Retries | None, proof: Secret) -> Connection:
         token = Token(secret=proof, kind="an App's proof", holder="app", renewable=True, renew=_RENEW)

@@ -51,6 +51,9 @@ WRONG = [
     ("GITWARD_COMMIT_NAME", "two\nlines", "must be one line of printable characters"),
     ("GITWARD_COMMIT_EMAIL", " ", "must be one line of printable characters"),
     ("SSL_CERT_FILE", "/nowhere.pem", "must be a file that exists"),
+    ("GITHUB_APP_ID", "my app", "must be the App's id (a number) or its client id (Iv…)"),
+    ("GITHUB_APP_ID", "12", "set GITHUB_APP_PRIVATE_KEY_FILE too"),
+    ("GITHUB_APP_PRIVATE_KEY_FILE", "/key.pem", "set GITHUB_APP_ID too"),
     ("GITWARD_PROT", "8000", "there is no such setting; see docs/settings.md"),
 ]
 
@@ -66,6 +69,15 @@ def test_without_any_setting_the_documented_defaults_hold(environment: Environme
     assert (settings.max_runs, settings.max_runs_per_user, settings.run_timeout_seconds) == (4, 4, 3600)
     assert settings.repo_globs == ()
     assert settings.tool_paths == ()
+
+
+def test_an_app_and_a_token_file_exclude_each_other(environment: Environment) -> None:
+    environment.update({"GITHUB_APP_ID": "Iv23liABC.1", "GITHUB_APP_PRIVATE_KEY_FILE": "/key.pem"})
+    assert load_settings().github_app_id == "Iv23liABC.1"
+    environment["GITHUB_TOKEN_FILE"] = "/token"
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert raised.value.problems == ("GITHUB_TOKEN_FILE: there is a GitHub App (GITHUB_APP_ID); set one of the two",)
 
 
 def test_data_lies_where_the_user_s_data_lies(environment: Environment, tmp_path: Path) -> None:

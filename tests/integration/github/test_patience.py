@@ -1,0 +1,124 @@
+"""The job's own calls bear what passes: outages, rate limits; for all runs with the same token."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connections import HASTY, given
+from gitward.errors import Reason, RunFailure
+from gitward.github.client import GitHub
+from gitward.github.preflight import check
+from gitward.github.pulls import Proposal, propose
+from gitward.github.retries import Patience, Retries, Retry
+from gitward.standin import Outage, Repository, StandIn, Token
+
+TOKEN = "ghp_octocat0000000000000000000000000000"
+REPOSITORY = "octo-org/demo"
+PATH = f"/repos/{REPOSITORY}"
+A_MINUTE_AWAY = Patience(first_seconds=0.005, longest_seconds=0.15, total_seconds=1.2)  # a hundredth of the service's
+
+
+class Told(list[Retry]):
+    """What was told, and when the first was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = asyncio.Event()
+
+    async def __call__(self, retry: Retry) -> None:
+        self.append(retry)
+        self.first.set()
+
+
+@pytest.fixture(autouse=True)
+def token(standin: StandIn) -> None:
+    standin.add_token(TOKEN, Token(login="octocat"))
+
+
+@pytest.mark.parametrize("outage", list(Outage))
+async def test_a_github_that_is_down_for_a_minute_is_outlasted(
+    github: GitHub, standin: StandIn, repository: Repository, outage: Outage
+) -> None:
+    """In a hundredth of the time: down for 0.6 s, with a hundredth of the service's own patience."""
+    await repository.commit("gitward/1", {"new.txt": "new"})
+    await standin.go_down(outage)
+    told = Told()
+    connection = github.connect(given(TOKEN), Retries(A_MINUTE_AWAY, tell=told))
+    proposal = Proposal(
+        repository=REPOSITORY, branch="gitward/1", target_branch="main", title="T", body="", draft=False
+    )
+    asking = asyncio.create_task(propose(connection, proposal))
+    async with asyncio.timeout(20):
+        await told.first.wait()
+        await asyncio.sleep(0.6)  # the outage itself
+        await standin.come_back()
+        assert (await asking).number == 1
+    assert len(repository.pulls) == 1
+    assert len(told) > 2
+    assert [retry.number for retry in told] == list(range(1, len(told) + 1))
+
+
+async def test_a_github_that_stays_away_fails_the_run_with_how_often_it_was_tried(
+    github: GitHub, standin: StandIn
+) -> None:
+    await standin.go_down(Outage.UNAVAILABLE)
+    with pytest.raises(RunFailure, match=r"GitHub answered 503; retry when it is well again \(tried \d+ times in"):
+        await github.connect(given(TOKEN), Retries(A_MINUTE_AWAY)).get(PATH)
+
+
+async def test_a_rate_limit_that_ends_in_time_is_waited_for_by_all_who_use_the_token(
+    github: GitHub, standin: StandIn
+) -> None:
+    """One run was told; the others do not ask before it is over."""
+    standin.fault(path=f"*{PATH}", status=429, headers={"Retry-After": "1"})
+    told = Told()
+    patient = Retries(HASTY, limited_seconds=30, tell=told)
+    began = time.monotonic()
+    first = asyncio.create_task(github.connect(given(TOKEN), patient).get(PATH))
+    await told.first.wait()
+    other = await github.connect(given(TOKEN), Retries(HASTY, limited_seconds=30)).get(f"{PATH}/branches")
+    assert (other.status, (await first).status) == (200, 200)
+    assert time.monotonic() - began >= 1
+    assert [(retry.cause, retry.seconds >= 1) for retry in told] == [("GitHub's rate limit is used up", True)]
+    assert len([request for request in standin.requests if request.status == 200]) == 2
+
+
+async def test_a_rate_limit_that_does_not_end_in_time_fails_at_once_and_asks_nothing(
+    github: GitHub, standin: StandIn
+) -> None:
+    reset = int(time.time()) + 3000
+    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(reset)}
+    standin.fault(path=f"*{PATH}", status=403, headers=headers)
+    for _ in range(2):
+        with pytest.raises(RunFailure, match="used up until ") as raised:
+            await github.connect(given(TOKEN), Retries(HASTY, limited_seconds=60)).get(PATH)
+        assert raised.value.reason is Reason.RATE_LIMITED
+    assert len(standin.requests) == 1
+
+
+async def test_preflight_ends_its_other_questions_when_one_has_failed(github: GitHub, standin: StandIn) -> None:
+    """A token that is refused is told at once, though another call would be tried again for minutes."""
+    standin.fault(path="*/user", status=502, times=10_000)
+    standin.revoke_token(TOKEN)
+    connection = github.connect(given(TOKEN), Retries(Patience(total_seconds=60)))
+    before = asyncio.all_tasks()
+    async with asyncio.timeout(10):
+        with pytest.raises(RunFailure) as raised:
+            await check(connection, repo=REPOSITORY, target_branch=None, branch="gitward/1", needed_until=_soon())
+    assert raised.value.reason is Reason.TOKEN_REJECTED
+    assert {task for task in asyncio.all_tasks() - before if "exchange" in repr(task.get_coro())} == set()
+
+
+def _soon() -> datetime:
+    return datetime.now(UTC) + timedelta(minutes=5)
+
+
+async def test_what_is_left_of_the_limit_is_known(github: GitHub) -> None:
+    await github.connect(given(TOKEN)).get(PATH)
+    [limit] = github.limits.snapshot()
+    assert (limit.holder, limit.resource, limit.limit, limit.remaining) == ("token 1", "core", 5000, 4999)
+    assert "ghp_" not in repr(limit)
