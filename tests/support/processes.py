@@ -31,3 +31,9 @@ async def until_output(client: Client, session: dict[str, Any]) -> None:
         async for event in client.stream(session):
             if event["type"] == "output" and event["data"]["step"] == "execute":
                 return
+
+
+def children_of(pid: int, module: str) -> list[int]:
+    """The children of a process that run this module of ours."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in listed if module in Path(f"/proc/{child}/cmdline").read_text().split("\0")]

@@ -10,8 +10,8 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from app_keys import app_key
 from gitward.api.keys import load_or_make_key, mint
 from gitward.settings import clean_environment
 from gitward.standin import Installation, Repository, StandIn, Token
+from small_disks import mounted
 
 Json = dict[str, Any]
 LOGIN = "octocat"
@@ -34,6 +35,7 @@ class Rig:
         # The operator's token, another for each rig: no test may find it where it must not be.
         self.token = "ghp_CANARY" + secrets.token_hex(15)
         self.root = root
+        self.prefix: tuple[str, ...] = ()  # of its command line
         self.github = github
         self.data = root / "data"
         self.log = root / "service.log"
@@ -45,7 +47,7 @@ class Rig:
             "GITWARD_UPSTREAM_URL": github.url,
             "GITWARD_UPSTREAM_API_URL": github.api_url,
             "GITWARD_PORT": "0",
-            **settings,
+            **{name: value.replace("{root}", str(root)) for name, value in settings.items()},
         }
         self.environment = clean_environment(**{name: value for name, value in given.items() if value})
         self._repositories = 0
@@ -53,7 +55,7 @@ class Rig:
     async def start(self, *options: str) -> None:
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "gitward", "serve", *options),
+                *(*self.prefix, sys.executable, "-m", "gitward", "serve", *options),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
@@ -163,27 +165,35 @@ async def app_rig(**settings: str) -> AsyncIterator[tuple[Rig, Installation]]:
         return {"GITHUB_APP_ID": str(app.id), "GITHUB_APP_PRIVATE_KEY_FILE": str(key), "GITHUB_TOKEN": ""}
 
     try:
-        async with rig(register, **settings) as service:
+        async with rig(register, None, **settings) as service:
             yield service, made[0]
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 @asynccontextmanager
-async def rig(register: Callable[[StandIn], dict[str, str]] | None = None, **settings: str) -> AsyncIterator[Rig]:
+async def rig(
+    register: Callable[[StandIn], dict[str, str]] | None = None,
+    disks: Mapping[str, int] | None = None,
+    **settings: str,
+) -> AsyncIterator[Rig]:
     """A started rig in a folder that the sandbox's own user can pass through.
 
+    :param disks: folders below its root that shall be disks of their own, of so many MiB.
     :param register: what else GitHub must know, before the start; more settings that come of it.
     """
     root = Path(tempfile.mkdtemp(prefix="gitward-test-"))
     root.chmod(0o711)
     github = StandIn(root / "github")
     made = Rig(root, github)
+    small = ExitStack()
     try:
+        prefix = small.enter_context(mounted({root / folder: size for folder, size in (disks or {}).items()}))
         await github.start()
         github.add_user(LOGIN, name="The Octocat", email="octocat@example.com")
         more = register(github) if register else {}
         made = Rig(root, github, **more, **settings)
+        made.prefix = prefix
         github.add_token(made.token, Token(login=LOGIN, scopes=("repo", "user:email", "workflow")))
         await made.start()
         yield made
@@ -191,4 +201,5 @@ async def rig(register: Callable[[StandIn], dict[str, str]] | None = None, **set
         if made.process is not None and made.process.returncode is None:
             await made.stop()
         await github.stop()
+        small.close()
         await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)

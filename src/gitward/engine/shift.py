@@ -14,6 +14,7 @@ from typing import Any
 
 from dbos import DBOS, DBOSClient, DBOSConfig
 
+from gitward.engine import patience
 from gitward.engine.queue import APPLICATION, APPLICATION_VERSION, JOB, QUEUE
 from gitward.engine.serialization import JsonSerializer
 from gitward.engine.takeover import give_back, recover
@@ -60,6 +61,7 @@ class Shift:
         DBOS.workflow(name=JOB, max_recovery_attempts=MAX_RECOVERY_ATTEMPTS)(self._tracked(job))
         self._dbos = _configured(self._database, self.id)
         DBOS.launch()  # on this thread, because DBOS runs jobs on the loop of its launch
+        patience.teach(self._dbos)
 
     def _tracked(self, job: Job) -> Callable[[str], Awaitable[None]]:
         async def run_session(run_id: str) -> None:

@@ -131,8 +131,15 @@ class Commands:
         if was_timed_out:
             raise self._late
         if limit is not None:
-            message = f"The command reached the sandbox's limit of {limit}; it is set by GITWARD_{limit.upper()}."
-            raise RunFailure(Reason.SANDBOX_FAILED, message)
+            raise LimitReached(limit)
+
+
+class LimitReached(RunFailure):
+    """A guard of the sandbox ended a command."""
+
+    def __init__(self, limit: str) -> None:
+        setting = f"it is set by GITWARD_{limit.upper()}"
+        super().__init__(Reason.SANDBOX_FAILED, f"The command reached the sandbox's limit of {limit}; {setting}.")
 
 
 class OutputTooLong(RunFailure):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from pathlib import Path
 
 from gitward.jobs import login
@@ -11,7 +13,16 @@ from gitward.sandboxes import WORK_DIR
 from gitward.sessions import artifacts
 
 _LARGE = f"+{artifacts.MAX_BYTES // 1024}k"  # what is longer could not be kept anyhow
+_SCANT_BYTES = 1024 * 1024
 _NAMES_BYTES = 64 * 1024  # of large files that are looked at
+
+
+async def is_full(workspace: Path) -> bool:
+    """Whether the disk of the workspace has no room, however little of it is the workspace's."""
+    try:
+        return (await asyncio.to_thread(shutil.disk_usage, workspace)).free < _SCANT_BYTES
+    except OSError:
+        return False
 
 
 async def make(attempt: Attempt, commands: Commands, workspace: Path) -> None:

@@ -10,7 +10,7 @@ from gitward.errors import RunFailure
 from gitward.jobs import leftover, publish, room
 from gitward.jobs.attempt import Attempt
 from gitward.jobs.checkout import resolve
-from gitward.jobs.commands import Commands
+from gitward.jobs.commands import Commands, LimitReached
 from gitward.jobs.commit import commit
 from gitward.jobs.keeping import Work, keep
 from gitward.jobs.output import OutputLog
@@ -20,7 +20,7 @@ from gitward.sessions.model import ArtifactKind, EventType
 
 log = logging.getLogger(__name__)
 
-SALVAGE_SECONDS = 30.0  # for one try; the second begins by making room
+SALVAGE_SECONDS = 30.0  # for each of the two tries
 ASKING_SECONDS = 10.0  # to ask upstream where the branch stands
 
 
@@ -34,20 +34,26 @@ class Salvage:
         self._facts = facts
 
     async def keep(self, origin: Origin) -> None:
-        """Keeps the work of `origin`, and tells whether that went well. Never fails: a run ends for its own reason."""
-        for makes_room in (False, True):
-            commands = self._commands(SALVAGE_SECONDS)
-            try:
-                if makes_room:
-                    await room.make(self._attempt, commands, self._attempt.workspace)
-                await self._keep(origin, commands)
-            except (RunFailure, SandboxError) as failure:
-                log.warning("Run %s: its work could not be kept: %s", origin.run_id, failure)
-            else:
-                break
-        else:
-            await self._attempt.notice("What the command had written by then could not be kept.")
+        """Keeps the work of `origin`, and tells whether that went well. Never fails: a run ends for its own reason.
+
+        First all of it or nothing; then, in a checkout that is not whole or on a disk that is full, what can be had.
+        """
+        try:
+            await self._keep(origin, self._commands(SALVAGE_SECONDS), lenient=False)
+        except (RunFailure, SandboxError) as failure:
+            log.warning("Run %s: not all of its work could be kept: %s", origin.run_id, failure)
+            await self._keep_some(origin, needs_room=isinstance(failure, LimitReached))
         await leftover.forget(self._attempt.workspace)
+
+    async def _keep_some(self, origin: Origin, *, needs_room: bool) -> None:
+        commands = self._commands(SALVAGE_SECONDS)
+        try:
+            if needs_room or await room.is_full(self._attempt.workspace):
+                await room.make(self._attempt, commands, self._attempt.workspace)
+            await self._keep(origin, commands, lenient=True)
+        except (RunFailure, SandboxError) as failure:
+            log.warning("Run %s: its work could not be kept: %s", origin.run_id, failure)
+            await self._attempt.notice("What the command had written by then could not be kept.")
 
     async def keep_lost(self) -> None:
         """Before the checkout is made anew: keeps what an attempt had done that was lost on this machine.
@@ -74,9 +80,9 @@ class Salvage:
     def _commands(self, seconds: float) -> Commands:
         return Commands(self._sandbox, self._output, deadline=time.monotonic() + seconds, seconds=seconds)
 
-    async def _keep(self, origin: Origin, commands: Commands) -> None:
+    async def _keep(self, origin: Origin, commands: Commands, *, lenient: bool) -> None:
         [base] = await resolve(commands, f"refs/remotes/origin/{self._facts['target_branch']}")
-        committed = await commit(self._attempt, commands, self._facts, lenient=True)
+        committed = await commit(self._attempt, commands, self._facts, lenient=lenient)
         if base is None or committed.head == base:
             return
         kinds = await keep(self._attempt, commands, Work(origin=origin, base=base))

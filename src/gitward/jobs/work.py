@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gitward.errors import Reason, RunFailure
-from gitward.jobs import checkout, execute, leftover, login, publish
+from gitward.jobs import checkout, execute, leftover, login, publish, room
 from gitward.jobs.attempt import Attempt
 from gitward.jobs.checkpoints import RunCancelled
 from gitward.jobs.commands import Commands
@@ -95,6 +95,8 @@ def _wants_pull_request(instruction: Instruction) -> bool:
 
 async def _rescue(salvage: Salvage, attempt: Attempt, commands: Commands, end: RunCancelled | RunFailure) -> None:
     """Keeps the work of a run that failed or was cancelled, and finds out whether a push that was cut off arrived."""
+    if isinstance(end, RunFailure) and await room.is_full(attempt.workspace):
+        end.message += " The disk of the workspaces was full; make room on it, or lower GITWARD_DISK."
     if not commands.checked_out:
         return
     pushed = await salvage.find_pushed(commands)

@@ -45,6 +45,7 @@ class Supervision:
         self._kill_at: float | None = None  # the end of the grace time
         self._timed_out = False
         self._limit: str | None = None
+        self._abandoned = False  # the launcher has ended
         self._watchdog = Watchdog(
             memory_bytes=start.memory_bytes, disk_bytes=start.disk_bytes, disk_paths=start.disk_paths
         )
@@ -61,6 +62,7 @@ class Supervision:
                 poll.unregister(self._bwrap.status)
             if self._wakeup in ready:
                 os.read(self._wakeup, 64)
+                self._abandoned = True
                 self._kill()
             if control in ready and not self._obey():
                 poll.unregister(control)
@@ -151,6 +153,8 @@ class Supervision:
             _end_children()
         if self._bwrap.failure is not None:
             return {"error": self._bwrap.failure, "stage": "bubblewrap"}
+        if self._abandoned:
+            return {"error": "the launcher of sandboxes was ended from outside; retry the run", "stage": "launcher"}
         ours = self._timed_out or self._limit is not None
         if self._started is None or not (ours or self._bwrap.got_through()):
             return {"error": f"bubblewrap ended with exit code {code}", "stage": "setup", "exit_code": code}

@@ -148,4 +148,6 @@ def failure(message: channel.Message, said: bytes = b"") -> SandboxError:
     if message.get("stage") == "setup" and message.get("exit_code") == -signal.SIGKILL:
         # Nobody of ours kills a bubblewrap that is still building: its launcher died. Nothing has run; try again.
         return NotStarted(_GONE)
+    if message.get("stage") == "launcher":  # it had begun
+        return SandboxError(str(message.get("error")))
     return SandboxError(explain(str(message.get("stage")), f"{message.get('error')} {text}".strip()))

@@ -1,0 +1,65 @@
+"""Disks that are soon full, for a service under test: tmpfs of a few MiB, mounted by root, or in its own namespace."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+PIECE = 64 * 1024
+# An ordinary user may mount in namespaces of its own; the service inside has no rights that it would not have outside.
+_AS_USER = ("unshare", "--user", "--map-current-user", "--keep-caps", "--mount", "/bin/sh", "-c")
+_DROP_RIGHTS = "exec setpriv --ambient-caps=-all --inh-caps=-all --bounding-set=-all"
+
+
+@contextlib.contextmanager
+def mounted(disks: Mapping[Path, int]) -> Iterator[tuple[str, ...]]:
+    """Disks of so many MiB at these folders; yields what to put before the command line of who shall see them."""
+    for folder in disks:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.chmod(0o711)
+    if os.geteuid() != 0:
+        mounts = "; ".join(f"mount -t tmpfs -o size={size}m,mode=0711 tmpfs '{place}'" for place, size in disks.items())
+        yield (*_AS_USER, f'set -e; {mounts}; {_DROP_RIGHTS} "$@"', "sh") if disks else ()
+        return
+    with contextlib.ExitStack() as stack:
+        for folder, size in disks.items():
+            _run("mount", "-t", "tmpfs", "-o", f"size={size}m,mode=0711", "tmpfs", str(folder))
+            stack.callback(_run, "umount", "--lazy", str(folder))
+        yield ()
+
+
+def _run(*argv: str) -> None:
+    subprocess.run(argv, check=True, timeout=30)
+
+
+def seen_by(pid: int, path: Path) -> Path:
+    """The path as the process sees it."""
+    return Path(f"/proc/{pid}/root") / path.relative_to("/")
+
+
+def fill(disk: Path) -> Path:
+    """Leaves no byte free; remove the file to make room again."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (PIECE, 4096, 512):
+            with contextlib.suppress(_Full):
+                while True:
+                    _write(file.fileno(), size)
+    return filler
+
+
+class _Full(Exception):
+    pass
+
+
+def _write(file: int, size: int) -> None:
+    try:
+        os.write(file, b"x" * size)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise _Full from error
