@@ -71,7 +71,7 @@ class _Open:
     def _listener(self, sock: socket.socket) -> Listener | Proxy:
         port = int(sock.getsockname()[1])
         if self._egress is not None and self._egress.port == port:
-            return self._egress.proxy(sock)
+            return self._egress.proxy(sock, held=lambda: self._lease().held)
         return Listener(sock, self._tls, functools.partial(self._handle, port=port), self.gate.malformed)
 
     async def _handle(self, request: BaseRequest, touch: Touch, *, port: int) -> StreamResponse:

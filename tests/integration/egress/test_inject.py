@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,6 +181,27 @@ async def test_a_request_that_two_readers_could_read_differently_is_refused(worl
     assert "this is no HTTP/1.1 request" in await world.curl("-H", "Content-Type: a/b", "-H", "Content-Type: c/d")
     assert len(world.provider.requests) == before[1]
     assert (await world.inside.told.denied(before[0] + 2))[before[0] :] == ["http.headers", "http.malformed"]
+
+
+async def test_a_broker_that_crashes_is_replaced_with_its_secrets(world: World, folder: Path) -> None:
+    """In the middle of a command, which goes on: proxy and secrets are there again."""
+    go_on = folder / "run-1" / "work" / "go-on"
+    script = f"""
+    echo waiting; until [ -e /workspace/go-on ]; do sleep 0.05; done
+    curl -sS https://{HOST}/v1/echo | grep -o '\\*\\*\\*' | head -n 1
+    curl -sSv https://github.com.evil.test:1/ 2>&1 | grep -o 'HTTP/1.1 403 .*'
+    """
+    world.inside.heard.clear()
+    running = asyncio.create_task(world.inside.bash(script))
+    async with asyncio.timeout(60):
+        await world.inside.heard.wait()
+        pid = world.inside.pid
+        os.kill(pid, signal.SIGKILL)
+        await world.inside.broker.replaced(pid)
+        go_on.touch()
+        outcome = await running
+    assert outcome.out.splitlines()[:2] == ["waiting", "***"], outcome
+    assert "of github.com.evil.test, only this is open" in outcome.out
 
 
 async def test_no_key_is_in_the_sandbox(world: World) -> None:

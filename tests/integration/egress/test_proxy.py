@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
@@ -110,12 +110,18 @@ class Rig:
         return await self.ledger.open(HOST, self.upstream.port)
 
     async def start(
-        self, *, limits: Limits | None = None, seconds: float = 60, own: str = "", text: str = "", trusted: str = ""
+        self,
+        *,
+        limits: Limits | None = None,
+        seconds: float = 60,
+        own: str = "",
+        text: str = "",
+        held: Callable[[], bool] = lambda: True,
     ) -> None:
         port = self.upstream.port
         sock = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = sock.getsockname()[1]
-        reach = Reach(trusted=[trusted or "127.0.0.1"])
+        reach = Reach(trusted=["127.0.0.1"])
         upstreams = [endpoint.Address(host=own, port=port)] if own else []
         reporter = Reporter("run-1", self.tell)
         self.ledger = Ledger("run-1", reporter)
@@ -126,7 +132,7 @@ class Rig:
             ledger=self.ledger,
             expires_at=clock.seconds() + seconds,
         )
-        self.proxy = Proxy(sock, egress, limits)
+        self.proxy = Proxy(sock, egress, limits, held=held)
         self.proxy.start()
 
     @contextlib.asynccontextmanager
@@ -515,6 +521,16 @@ async def test_a_grant_that_expires_ends_its_tunnels(rig: Rig) -> None:
         writer.write(hello())
         assert await everything(reader) == b"upstream's answer"
     assert await rig.send(rig.connect()) == b""
+
+
+async def test_without_the_workers_lease_nothing_is_asked(rig: Rig) -> None:
+    held = True
+    await rig.start(held=lambda: held)
+    async with rig.tunnel():
+        pass
+    held = False
+    assert await rig.send(rig.connect()) == b""
+    assert rig.upstream.connections == 1
 
 
 async def test_half_a_close_leaves_the_other_half(rig: Rig) -> None:

@@ -141,10 +141,10 @@ class Outcome:
 class Inside:
     """A sandbox whose broker opens other hosts."""
 
-    def __init__(self, sandbox: Sandbox, told: Told, pid: int) -> None:
+    def __init__(self, sandbox: Sandbox, told: Told, broker: Broker) -> None:
         self.sandbox = sandbox
         self.told = told
-        self.pid = pid  # of the broker's process
+        self.broker = broker
         self.heard = asyncio.Event()  # set by each output
 
     async def run(self, *argv: str, **env: str) -> Outcome:
@@ -158,6 +158,12 @@ class Inside:
         assert completed.exit_code is not None
         out, err = (bytes(text).decode("utf-8", "replace") for text in output.values())
         return Outcome(status=completed.exit_code, out=out, err=err)
+
+    @property
+    def pid(self) -> int:
+        """Of the broker's process."""
+        assert self.broker.pid is not None
+        return self.broker.pid
 
     async def bash(self, script: str, **env: str) -> Outcome:
         return await self.run("/bin/bash", "-c", script, **env)
@@ -180,8 +186,7 @@ async def sandboxed(
         opened = await broker.open(new_grant(expires_at), Secret(TOKEN), told, injected=injected)
         sandbox = await engine.open(name="run-1", workspace=folder / "run-1", endpoint=opened, limits=Limits())
         try:
-            assert broker.pid is not None
-            yield Inside(sandbox, told, broker.pid)
+            yield Inside(sandbox, told, broker)
         finally:
             await sandbox.close()
     finally:

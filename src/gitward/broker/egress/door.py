@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 from gitward.broker.config import BrokerConfig
 from gitward.broker.egress.addresses import Reach
@@ -23,8 +24,9 @@ class EgressDoor:
         self._egress = egress
         self._names = names
 
-    def proxy(self, sock: socket.socket) -> Proxy:
-        return Proxy(sock, self._egress)
+    def proxy(self, sock: socket.socket, *, held: Callable[[], bool]) -> Proxy:
+        """`held` tells whether the worker's lease is."""
+        return Proxy(sock, self._egress, held=held)
 
     def close(self) -> None:
         """Call it when the proxies are stopped."""

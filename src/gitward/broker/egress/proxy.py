@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gitward.broker.egress.addresses import Address
@@ -52,11 +53,20 @@ class Egress:
 class Proxy:
     """Serves one socket from `start` to `stop`."""
 
-    def __init__(self, sock: socket.socket, egress: Egress, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        egress: Egress,
+        limits: Limits | None = None,
+        *,
+        held: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Requests are answered while the worker's lease is `held`."""
         sock.setblocking(False)
         self._sock = sock
         self._egress = egress
         self._limits = limits or Limits()
+        self._held = held
         self._slots = asyncio.Semaphore(self._limits.connections)
         self._connections: set[asyncio.Task[None]] = set()
         self._accepting: asyncio.Task[None] | None = None
@@ -110,7 +120,7 @@ class Proxy:
         try:
             async with asyncio.timeout(self._limits.head_seconds):
                 request = await read_request(client.reader)
-            if request is None:
+            if request is None or not self._held():
                 return
             asked = str(request)
             host = self._egress.policy.admit(request.host, request.port, request.way)
