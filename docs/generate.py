@@ -32,8 +32,10 @@ the JWTs lies in the data folder.
 | place | when it is read |
 |---|---|
 | the environment | once, at start; then it is removed from what child processes inherit |
-| the file that `GITHUB_TOKEN_FILE` names | again for every run |
-| `GITHUB_TOKEN` in `.env` | again for every run |
+| the file that `GITHUB_TOKEN_FILE` names | again for every run, and while it goes on |
+| `GITHUB_TOKEN` in `.env` | again for every run, and while it goes on |
+
+With `GITHUB_APP_ID` none of these is used: tokens come from a GitHub App ([tokens.md](tokens.md)).
 
 The service starts without a token. Runs then fail with `token_missing` and can be retried.
 
