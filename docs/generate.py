@@ -59,6 +59,7 @@ def _row(name: str, field: dict[str, Any], definitions: dict[str, Any]) -> str:
     :param field: the setting's JSON schema; `definitions` are those that it may refer to.
     """
     default = field.get("default")
+    default = str(default).lower() if isinstance(default, bool) else default
     shown = f"`{default}`" if default not in (None, "") else "–"
     description = field["description"].replace("|", "\\|")
     return f"| `{name}` | {shown} | {_values(field, definitions)} | {description} |\n"

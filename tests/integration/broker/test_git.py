@@ -141,6 +141,19 @@ async def test_every_kind_of_clone(tools: Inside) -> None:
         await tools.ok("git", "fetch", "-q", cwd=tools.home / f"demo{number}")
 
 
+async def test_a_long_question_of_a_fetch_is_compressed(tools: Inside, github: StandIn) -> None:
+    """git's own: with many commits that the other side may have too."""
+    await tools.ok("git", "clone", "-q", URL, "demo")
+    checkout = tools.home / "demo"
+    for _ in range(40):
+        await tools.ok("git", "commit", "-q", "--allow-empty", "-m", "x", cwd=checkout)
+    await github.repository("octo/demo").commit("main", {"b.txt": "b"})
+    github.requests.clear()
+    await tools.ok("git", "fetch", "-q", "origin", cwd=checkout)
+    assert any(request.headers.get("content-encoding") == "gzip" for request in github.requests)
+    assert await tools.ok("git", "show", "origin/main:b.txt", cwd=checkout) == "b"
+
+
 async def test_git_lfs_does_not_stop_a_plain_push(tools: Inside, checkout: Path) -> None:
     """With its hooks git asks LFS before every push; a repository without LFS objects is pushed all the same."""
     await tools.ok("git", "lfs", "install", "--local", cwd=checkout)

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import tempfile
 import zlib
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from gitward.standin import StandIn
 
 from .conftest import BRANCH, REPOSITORY, TOKEN, Events, new_grant
 from .rig import Inside, Result, commit, peak_memory
+from .scripted import Scripted, raising
 from .wire import GIT_HOST, wired
 
 URL = f"https://github.com/{REPOSITORY}"
@@ -154,31 +154,6 @@ async def test_a_file_without_a_name_is_given_one_or_copied(tmp_path: Path) -> N
         os.close(descriptor)
 
 
-class Scripted:
-    """An inspector whose looks do what a test wants, one after the other; then they see an empty pack."""
-
-    def __init__(self, folder: Path, *looks: Callable[[], Findings]) -> None:
-        self._folder = folder
-        self._looks = list(looks)
-        self.looking = asyncio.Event()
-        self.hold = False
-        self.cancelled = 0
-
-    def spool(self) -> int:
-        return os.open(self._folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-
-    async def look(self, pack: int, tip: str) -> Findings:  # the protocol's names
-        self.looking.set()
-        if self.hold:
-            self.hold = False
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                self.cancelled += 1
-                raise
-        return self._looks.pop(0)() if self._looks else Findings(tree="e" * 40, trees={"e" * 40: {}})
-
-
 @pytest.fixture
 async def grant(github: StandIn) -> Grant:
     main = await github.repository(REPOSITORY).head("main")
@@ -207,19 +182,12 @@ async def pushed(tools: Inside, checkout: Path) -> Result:
     return await tools.git("push", "origin", BRANCH, cwd=checkout)
 
 
-def raising(error: Exception) -> Callable[[], Findings]:
-    def look() -> Findings:
-        raise error
-
-    return look
-
-
 async def test_whatever_goes_wrong_refuses_the_push(
     tools: Inside, checkout: Path, scripted: Scripted, events: Events, github: StandIn
 ) -> None:
     """The inspector fails; it names a folder that is nowhere; GitHub does not answer, or nonsense."""
     unknown = Findings(tree="2" * 40, trees={})
-    scripted._looks = [raising(InspectionFailed("no")), raising(BadPack("bad")), lambda: unknown, *[Findings] * 3]
+    scripted.looks = [raising(InspectionFailed("no")), raising(BadPack("bad")), lambda: unknown, *[Findings] * 3]
     nowhere = "a push must bring what GitHub does not have yet; its pack lacks a folder"
     unreadable = "GitHub's answer about the repository's folders could not be read"
     faults: list[tuple[int, bytes] | None] = [None, None, None, (502, b"{}"), (200, b"[]"), (200, b'{"tree":[1]}')]

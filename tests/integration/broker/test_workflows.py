@@ -214,19 +214,19 @@ async def test_workflows_that_others_changed_are_taken_along(scene: Scene) -> No
     await scene.taken(await scene.push())
 
 
-@pytest.mark.parametrize("options", [("--depth=1",), ("--filter=blob:none",), ("--single-branch",)])
-async def test_clones_of_every_kind_can_push(scene: Scene, options: tuple[str, ...]) -> None:
-    await scene.tools.ok("git", "clone", "-q", *options, URL, "small")
-    small = replace(scene, checkout=scene.tools.home / "small")
-    small.write("a.txt", "a")
-    await small.commit()
-    await small.taken(await small.push())
-    small.write(CI, "on: issues\n")
-    await small.commit()
-    await small.github.repository(REPOSITORY).run_git("update-ref", "-d", f"refs/heads/{BRANCH}")
-    await small.events.wait(1)
-    small.events.all.clear()
-    await small.refused(await small.push(), may_not(" (ci.yml)"))
+async def test_clones_of_every_kind_can_push(scene: Scene) -> None:
+    for number, option in enumerate(("--depth=1", "--filter=blob:none", "--single-branch")):
+        await scene.tools.ok("git", "clone", "-q", option, URL, f"small{number}")
+        small = replace(scene, checkout=scene.tools.home / f"small{number}")
+        small.write("a.txt", "a")
+        await small.commit()
+        await small.taken(await small.push())
+        await small.github.repository(REPOSITORY).run_git("update-ref", "-d", f"refs/heads/{BRANCH}")
+        await small.events.wait(1)
+        small.events.all.clear()
+        small.write(CI, "on: issues\n")
+        await small.commit()
+        await small.refused(await small.push(), may_not(" (ci.yml)"))
 
 
 async def test_a_tag_is_no_commit(scene: Scene) -> None:
