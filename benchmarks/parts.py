@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
+from benchmarks.bare import bare_commands
 from benchmarks.broker import broker
-from benchmarks.figure import Figure, median, quantile
+from benchmarks.figure import Figure, median
+from benchmarks.fleet import takeover, throughput
+from benchmarks.posts import posts
 from benchmarks.processes import cpu_seconds, memory
 from benchmarks.sandbox import sandboxed_commands
-from benchmarks.world import REPOSITORY, TOKEN, World
-from gitward.settings import clean_environment
+from benchmarks.streams import streams
+from benchmarks.world import World
 
 ROUNDS = 7
-RATE, SECONDS = 50, 10  # POSTs a second, and for how long
 
 
 async def whole_session(world: World) -> list[Figure]:
@@ -26,7 +27,7 @@ async def whole_session(world: World) -> list[Figure]:
     async with world.http() as http:
         for number in range(ROUNDS + 1):
             seconds, output, run = await _session(world, http)
-            by_hand = await _bare(world, number)
+            by_hand = await bare_commands(world, number)
             if number == 0:
                 continue  # what is loaded once is not what is measured
             ours.append(seconds)
@@ -56,44 +57,6 @@ async def _session(world: World, http: Any) -> tuple[float, float, dict[str, Any
     if run["state"] != "succeeded" or run["pull_request"] is None:
         raise RuntimeError(f"the session ended {run['state']}: {run['message']}")
     return seconds, output, run
-
-
-async def _bare(world: World, number: int) -> float:
-    home = world.root / f"bare-{number}"
-    home.mkdir()
-    script = Path(__file__).with_name("bare.sh")
-    environment = {**clean_environment(), "SSL_CERT_FILE": str(world.ca), "GIT_SSL_CAINFO": str(world.ca)}
-    began = time.monotonic()
-    process = await asyncio.create_subprocess_exec(
-        *("bash", str(script), REPOSITORY, f"bare/{number}", str(home)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=environment,
-    )
-    async with asyncio.timeout(60):
-        out, _ = await process.communicate(TOKEN.encode())
-    if process.returncode != 0:
-        raise RuntimeError(f"the bare commands failed: {out.decode(errors='replace')[-1000:]}")
-    return time.monotonic() - began
-
-
-async def posts(world: World) -> list[Figure]:
-    """(c): POST /sessions at a steady rate, each request at its own time whatever became of the others."""
-    latencies: list[float] = []
-
-    async def one(http: Any, at: float) -> None:
-        await asyncio.sleep(max(0, at - time.monotonic()))
-        session = await world.session(http, command="true")
-        latencies.append(time.monotonic() - at)
-        await http.post(f"/sessions/{session['id']}/cancel")
-
-    async with world.http() as http:
-        start = time.monotonic() + 0.1
-        await asyncio.gather(*(one(http, start + number / RATE) for number in range(RATE * SECONDS)))
-    p50, p99 = quantile(latencies, 0.5), quantile(latencies, 0.99)
-    meaning = f"{RATE} a second for {SECONDS} s, runs going on beside them; p50, p99"
-    return [Figure(name="POST /sessions", value=f"{p50 * 1000:.0f} ms, {p99 * 1000:.0f} ms", meaning=meaning)]
 
 
 async def idle(world: World) -> list[Figure]:
@@ -129,6 +92,11 @@ WITH_SERVICE: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "session": whole_session,
     "idle": idle,
     "sandbox": sandboxed_true,
-    "posts": posts,
 }
-ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {"broker": broker}
+ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
+    "posts": posts,
+    "throughput": throughput,
+    "takeover": takeover,
+    "streams": streams,
+    "broker": broker,
+}

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from postgres import running_postgres
 
 from gitward.api.keys import load_or_make_key, mint
 from gitward.settings import clean_environment
@@ -45,6 +46,8 @@ class World:
     pid: int  # of the service
     jwt: str
     ca: Path  # certificates, PEM, of the stand-in
+    settings: dict[str, str]  # of every process
+    workers: tuple[Process, ...] = ()  # beside the service; without any it works itself
 
     def http(self, **options: Any) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {self.jwt}"}
@@ -110,47 +113,77 @@ def certificate(root: Path) -> tuple[Path, Path]:
 
 
 @asynccontextmanager
-async def world() -> AsyncIterator[World]:
-    root = Path(tempfile.mkdtemp(prefix="gitward-bench-"))
-    root.chmod(0o711)
-    _own_hosts(root)
-    chain, ca = certificate(root)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(chain)
-    github = StandIn(root / "github", port=443, tls=context)
-    try:
+async def world(*, workers: int | None = None) -> AsyncIterator[World]:
+    """One service on SQLite; or, with a number of `workers`, an API and so many worker processes on Postgres."""
+    async with AsyncExitStack() as stack:
+        root = Path(tempfile.mkdtemp(prefix="gitward-bench-"))
+        root.chmod(0o711)
+        stack.push_async_callback(asyncio.to_thread, shutil.rmtree, root, ignore_errors=True)
+        _own_hosts(root)
+        chain, ca = certificate(root)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(chain)
+        github = StandIn(root / "github", port=443, tls=context)
         await github.start()
+        stack.push_async_callback(github.stop)
         github.add_user(LOGIN, name="The Octocat")
         github.add_token(TOKEN, Token(login=LOGIN, kind=TokenKind.FINE_GRAINED))
         await github.add_repository(REPOSITORY, permissions={LOGIN: "admin"})
-        async with _service(root, ca) as (url, pid):
-            jwt = mint(load_or_make_key(root / "data"), subject="bench", audience="gitward")
-            yield World(root=root, github=github, url=url, pid=pid, jwt=jwt, ca=ca)
-    finally:
-        await github.stop()
-        await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
-
-
-@asynccontextmanager
-async def _service(root: Path, ca: Path) -> AsyncIterator[tuple[str, int]]:
-    data = str(root / "data")
-    settings = {"GITHUB_TOKEN": TOKEN, "GITWARD_DATA_DIR": data, "GITWARD_PORT": "0", "SSL_CERT_FILE": str(ca)}
-    with (root / "service.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gitward", "serve"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-            env=clean_environment(**settings),
-            cwd=root,
+        settings = {"GITHUB_TOKEN": TOKEN, "GITWARD_PORT": "0", "SSL_CERT_FILE": str(ca)}
+        service = Process(root / "service", *(("serve",) if workers is None else ("serve", "--no-worker")))
+        if workers is not None:
+            postgres = await asyncio.to_thread(stack.enter_context, running_postgres())
+            settings["GITWARD_DATABASE_URL"] = postgres.url(postgres.make())
+        started = (service, *(Process(root / f"worker-{n + 1}", "worker") for n in range(workers or 0)))
+        for process in started:
+            stack.push_async_callback(process.stop)
+            await process.start(settings)
+        jwt = mint(load_or_make_key(service.folder / "data"), subject="bench", audience="gitward")
+        yield World(
+            root=root,
+            github=github,
+            url=service.line.split()[-1],
+            pid=service.pid,
+            jwt=jwt,
+            ca=ca,
+            settings=settings,
+            workers=started[1:],
         )
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(30):
-            line = await process.stdout.readline()
-        if not line.startswith(b"Gitward is ready at "):
-            raise RuntimeError((root / "service.log").read_text()[-2000:])
-        yield line.decode().split()[-1], process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
-            await process.wait()
+
+
+class Process:
+    """One `gitward` process with a data folder of its own."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
+        self.line = ""  # that it printed when it was ready
+        self._arguments = arguments
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self, settings: dict[str, str]) -> None:
+        self.folder.mkdir(mode=0o711, exist_ok=True)
+        with (self.folder / "log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "gitward", *self._arguments),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env=clean_environment(GITWARD_DATA_DIR=str(self.folder / "data"), **settings),
+                cwd=self.folder,
+            )
+        assert self._process.stdout is not None
+        async with asyncio.timeout(60):
+            self.line = (await self._process.stdout.readline()).decode()
+        if "ready" not in self.line:
+            raise RuntimeError((self.folder / "log").read_text()[-2000:])
+
+    async def stop(self, sig: signal.Signals = signal.SIGTERM) -> None:
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.send_signal(sig)
+        async with asyncio.timeout(60):
+            await self._process.wait()

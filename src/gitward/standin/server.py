@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -203,3 +203,7 @@ class StandIn:
         gate = Gate(method=method, path=path, applied=applied)
         self.traffic.gates.append(gate)
         return gate
+
+    def slow_down(self, pause: Callable[[], float] | None) -> None:
+        """Every request waits as many seconds as `pause` says for it; None: at once again."""
+        self.traffic.pause = pause

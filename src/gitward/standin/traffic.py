@@ -1,4 +1,4 @@
-"""What arrived, and what shall go wrong: the log of requests, planned faults, and gates that hold requests."""
+"""What arrived, and what shall go wrong: the log of requests, planned faults, gates that hold requests, slowness."""
 
 from __future__ import annotations
 
@@ -74,6 +74,7 @@ class Traffic:
         self.gates: list[Gate] = []
         self.reflects = False  # whether a request can ask for its own headers; see `reflection`
         self.outage: Outage | None = None  # meets every request, gates notwithstanding
+        self.pause: Callable[[], float] | None = None  # seconds that the next request waits
         self._waiting: deque[tuple[Callable[[ReceivedRequest], bool], asyncio.Future[ReceivedRequest]]] = deque()
 
     def log(self, request: ReceivedRequest) -> None:
@@ -113,6 +114,8 @@ class Traffic:
         return fault
 
     async def pass_gates(self, method: str, path: str, *, applied: bool = False) -> None:
+        if self.pause is not None and not applied:
+            await asyncio.sleep(self.pause())
         for gate in self.gates:
             if gate.applied == applied and not gate.opened.is_set() and _matches(gate.method, gate.path, method, path):
                 gate.reached.set()

@@ -1,0 +1,45 @@
+"""What goes wrong, and in which step of a run it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gitward.sessions.model import StepName
+
+
+class Kind(StrEnum):
+    """One way in which a machine fails."""
+
+    KILL = "worker killed"  # SIGKILL
+    STOP = "worker stopped"  # SIGSTOP, and SIGCONT when another has its runs
+    CUT = "worker cut off"  # from the database, for longer than its lease
+    TERMINATE = "worker asked to end"  # SIGTERM: a rolling restart
+    BROKER = "broker killed"  # SIGKILL of the worker's broker
+    DATABASE = "database restarted"  # an immediate shutdown, which drops every connection
+
+
+LOSES_WORKER = frozenset({Kind.KILL, Kind.STOP, Kind.CUT})
+# How often each comes, of a hundred. Kills are what is counted in the end; a restart of the database hits everybody.
+SHARE = {Kind.KILL: 60, Kind.STOP: 8, Kind.CUT: 8, Kind.TERMINATE: 6, Kind.BROKER: 14, Kind.DATABASE: 4}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """One fault that was made."""
+
+    kind: Kind
+    step: StepName  # that the run was in which the fault was aimed at
+    run_id: str
+    worker: str  # executor id
+    at: float  # seconds since the epoch
+
+
+def next_kind(made: list[Hit]) -> Kind:
+    """The kind that is furthest behind its share."""
+    return max(SHARE, key=lambda kind: SHARE[kind] / 100 * (len(made) + 1) - sum(hit.kind is kind for hit in made))
+
+
+def steps_by_need(made: list[Hit]) -> list[StepName]:
+    """The steps, the least hit one first."""
+    return sorted(StepName, key=lambda step: sum(hit.step is step for hit in made))

@@ -1,0 +1,116 @@
+"""Makes faults, one after the other, where they have been missed most."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+
+from gitward.sessions.model import StepName
+
+from .database import Database, Running
+from .faults import LOSES_WORKER, Hit, Kind, next_kind, steps_by_need
+from .world import LEASE_SECONDS, Machine, World, broker_of, send
+
+LOOK_SECONDS = 0.01
+PATIENCE_SECONDS = 3.0  # for a run to come into the step that is wanted; then any will do
+RECOVERY_SECONDS = 60.0  # for another worker to go on with a run; far beyond what is promised, which is a figure
+BEARABLE_LOSSES = 3  # a run that cost more workers is spared, as Gitward itself gives it up after five
+
+
+class Injector:
+    """`made` is what it did; `takeovers` how long each lost run waited for another worker, by kind."""
+
+    def __init__(self, world: World, database: Database) -> None:
+        self.made: list[Hit] = []
+        self.takeovers: list[tuple[Kind, float]] = []
+        self.missed: list[Hit] = []  # nobody went on with the run
+        self._world = world
+        self._database = database
+        self._watching: set[asyncio.Task[None]] = set()
+        self._do: dict[Kind, Callable[[Machine], Awaitable[None]]] = {
+            Kind.KILL: self._signal(signal.SIGKILL),
+            Kind.TERMINATE: self._signal(signal.SIGTERM),
+            Kind.BROKER: self._kill_broker,
+            Kind.DATABASE: self._restart_database,
+            Kind.STOP: self._stop,
+            Kind.CUT: self._cut,
+        }
+
+    def covered(self, kills: int) -> bool:
+        """Whether every kind and every step was hit, and enough workers were killed."""
+        kinds, steps = {hit.kind for hit in self.made}, {hit.step for hit in self.made}
+        return kinds == set(Kind) and steps == set(StepName) and sum(h.kind is Kind.KILL for h in self.made) >= kills
+
+    async def run(self, enough: Callable[[], bool]) -> None:
+        """Until it is enough; returns when every lost run has been taken over, or was missed."""
+        while not enough():
+            kind = next_kind(self.made)
+            target = await self._target(steps_by_need(self.made))
+            machine = await self._machine_of(target) if target else None
+            if target is None or machine is None:
+                await asyncio.sleep(LOOK_SECONDS)
+                continue
+            hit = Hit(kind=kind, step=target.step, run_id=target.run_id, worker=target.worker, at=time.time())
+            self.made.append(hit)
+            if kind in LOSES_WORKER:
+                watch = asyncio.create_task(self._watch(hit))
+                self._watching.add(watch)
+                watch.add_done_callback(self._watching.discard)
+            await self._do[kind](machine)
+        await asyncio.gather(*self._watching)
+
+    async def _target(self, wanted: list[StepName]) -> Running | None:
+        """A run in the step that was hit least; after a while in any."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            running = [run for run in await self._database.running() if run.losses <= BEARABLE_LOSSES]
+            first = [run for run in running if run.step is wanted[0]]
+            if first:
+                return first[0]
+            if time.monotonic() > deadline:
+                return min(running, key=lambda run: wanted.index(run.step), default=None)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _machine_of(self, target: Running) -> Machine | None:
+        pid = await self._database.pid_of(target.worker)
+        return next((each for each in self._world.workers if each.alive and each.pid == pid), None)
+
+    async def _watch(self, hit: Hit) -> None:
+        deadline = time.monotonic() + RECOVERY_SECONDS
+        while time.monotonic() < deadline:
+            at = await self._database.goes_on(hit.run_id, hit.at)
+            if at is not None:
+                self.takeovers.append((hit.kind, at - hit.at))
+                return
+            await asyncio.sleep(0.05)
+        self.missed.append(hit)
+
+    def _signal(self, sig: signal.Signals) -> Callable[[Machine], Awaitable[None]]:
+        async def send_to(machine: Machine) -> None:
+            send(machine.pid, sig)
+
+        return send_to
+
+    async def _kill_broker(self, machine: Machine) -> None:
+        broker = broker_of(machine.pid)
+        if broker is not None:
+            send(broker, signal.SIGKILL)
+
+    async def _restart_database(self, _machine: Machine) -> None:
+        postgres = self._world.postgres
+        await asyncio.to_thread(postgres.stop, signal.SIGQUIT)  # without a goodbye: it recovers from its log
+        await asyncio.to_thread(postgres.start)
+
+    async def _stop(self, machine: Machine) -> None:
+        """Stopped for longer than its lease; then it wakes, and must see that it has lost."""
+        pid = machine.pid
+        send(pid, signal.SIGSTOP)
+        await asyncio.sleep(LEASE_SECONDS + 2)
+        send(pid, signal.SIGCONT)
+
+    async def _cut(self, machine: Machine) -> None:
+        machine.link.cut()
+        await asyncio.sleep(LEASE_SECONDS + 2)
+        machine.link.mend()

@@ -1,0 +1,90 @@
+"""What a run of chaos found, as a table or as JSON, and whether it may be called good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gitward.sessions.model import StepName
+
+from .faults import LOSES_WORKER, Hit, Kind
+from .proof import Verdict, Wrong
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The figures and the verdicts."""
+
+    seconds: float
+    sessions: int
+    runs: int
+    retried: int  # runs that a fault ended, with a reason, and that succeeded when retried
+    hits: Sequence[Hit]
+    takeovers: Sequence[tuple[Kind, float]]  # seconds until another worker went on
+    taken_over: int  # events run.taken_over, of all runs that a lost worker had
+    wrong: Sequence[Wrong]
+    wanted_kills: int
+    lost_outright: Sequence[Hit] = field(default=())  # runs that nobody went on with
+
+    @property
+    def kills(self) -> int:
+        return sum(hit.kind is Kind.KILL for hit in self.hits)
+
+    def count(self, kind: Kind, step: StepName) -> int:
+        return sum(hit.kind is kind and hit.step is step for hit in self.hits)
+
+    def verdicts(self) -> dict[str, int]:
+        return {verdict: sum(each.verdict is verdict for each in self.wrong) for verdict in Verdict}
+
+    def problems(self) -> list[str]:
+        """Why this run is no proof, or proves that something is broken."""
+        found = [f"{each.verdict}: {each.sentence}" for each in self.wrong]
+        found += [f"nobody went on with {hit.run_id} after: {hit.kind} in {hit.step}" for hit in self.lost_outright]
+        if self.kills < self.wanted_kills:
+            found.append(f"only {self.kills} workers were killed, {self.wanted_kills} were wanted")
+        found += [
+            f"no fault hit the step {step}" for step in StepName if not any(hit.step is step for hit in self.hits)
+        ]
+        found += [f"never happened: {kind}" for kind in Kind if not any(hit.kind is kind for hit in self.hits)]
+        if not self.taken_over:
+            found.append("no run was taken over")
+        return found
+
+    def lines(self) -> Iterator[str]:
+        """For a person."""
+        steps = list(StepName)
+        yield f"{'':<20}" + "".join(f"{step:>14}" for step in steps)
+        for kind in Kind:
+            yield f"{kind:<20}" + "".join(f"{self.count(kind, step):>14}" for step in steps)
+        yield ""
+        yield f"{self.sessions} sessions with {self.runs} runs in {self.seconds:.0f} s; {self.kills} workers killed"
+        for kind in sorted(LOSES_WORKER):
+            times = sorted(seconds for each, seconds in self.takeovers if each is kind)
+            if times:
+                p50, p99 = _at(times, 0.5), _at(times, 0.99)
+                yield f"{kind}: taken over after p50 {p50:.2f} s, p99 {p99:.2f} s, of {len(times)}"
+        yield f"{self.taken_over} takeovers; {self.retried} runs ended by a fault, with a reason, and retried"
+        yield ", ".join(f"{verdict} {count}" for verdict, count in self.verdicts().items())
+
+    def to_json(self) -> Json:
+        return {
+            "seconds": round(self.seconds, 1),
+            "sessions": self.sessions,
+            "runs": self.runs,
+            "retried": self.retried,
+            "kills": self.kills,
+            "hits": {kind: {step: self.count(kind, step) for step in StepName} for kind in Kind},
+            "taken_over": self.taken_over,
+            "takeover_seconds": {
+                kind: [round(seconds, 3) for each, seconds in self.takeovers if each is kind] for kind in LOSES_WORKER
+            },
+            **self.verdicts(),
+            "problems": self.problems(),
+        }
+
+
+def _at(values: Sequence[float], share: float) -> float:
+    return values[min(len(values) - 1, int(len(values) * share))]
