@@ -24,6 +24,8 @@ from gitward.telemetry.logs import setup_logging
 
 log = logging.getLogger(__name__)
 
+Order = tuple[Message, list[int]]  # a message, and its descriptors
+
 
 def main() -> int:
     setup_logging()
@@ -39,22 +41,46 @@ def main() -> int:
 
 
 async def _serve(sock: socket.socket, config: BrokerConfig, tls: ssl.SSLContext | None, first: int) -> None:
+    """Until the channel closes, or the lease of a worker with open grants is over. Raises ChannelClosed."""
     link = Link(sock)
     service = Service(config, tls, link.send)
     await link.send({"id": first})
-    watch = asyncio.create_task(service.watch(), name="lease")
+    orders: asyncio.Queue[Order] = asyncio.Queue()
+    tasks = [
+        asyncio.create_task(service.watch(), name="lease"),
+        asyncio.create_task(_receive(link, service, orders), name="messages"),
+        asyncio.create_task(_obey(link, service, orders), name="orders"),
+    ]
     try:
-        while True:
-            message, fds = await link.receive()
-            await link.send(await _answer(service, message, fds))
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
-        watch.cancel()
-        await asyncio.wait([watch])
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await service.stop()
 
 
-async def _answer(service: Service, message: Message, fds: list[int]) -> Message:
+async def _receive(link: Link, service: Service, orders: asyncio.Queue[Order]) -> None:
+    while True:
+        message, fds = await link.receive()
+        if message["op"] == "until":
+            channel.close_all(fds)
+            service.renew(message)
+            await link.send({"id": message["id"]})
+        else:
+            orders.put_nowait((message, fds))
+
+
+async def _obey(link: Link, service: Service, orders: asyncio.Queue[Order]) -> None:
     """One after the other: the worker waits for each answer, and order is what makes `close` final."""
+    while True:
+        message, fds = await orders.get()
+        await link.send(await _answer(service, message, fds))
+
+
+async def _answer(service: Service, message: Message, fds: list[int]) -> Message:
     try:
         await service.take(message, fds)
     except (ValueError, TypeError, KeyError, OSError) as error:

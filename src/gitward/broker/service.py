@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import math
@@ -32,6 +33,8 @@ from gitward.secrets import Secret
 from gitward.telemetry.logs import know_secrets
 
 log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 60.0  # at a lease without an end
 
 _OPENING = frozenset({"open", "refresh", "attach"})
 
@@ -113,24 +116,33 @@ class Service:
         self._egress = EgressDoors(config) if config.proxy_port is not None else None
 
     async def watch(self) -> None:
-        """Closes every grant when the worker's lease is over; the worker itself may be stopped, and say nothing."""
+        """Returns when the worker's lease is over while grants are open; they are closed then.
+
+        The worker itself may be stopped, and say nothing. If it is not, it starts another process and tells it all.
+        """
         while True:
-            await self._lease.over()
-            if self._open:
-                log.warning("The worker's lease is over: %d grants are closed", len(self._open))
-            await self._close_grants()
             self._renewed.clear()
-            if not self._lease.held:
+            if self._lease.held:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(self._lease.left, _LOOK_SECONDS)):
+                        await self._renewed.wait()
+            elif self._open:
+                log.warning("The worker's lease is over: %d grants are closed", len(self._open))
+                await self._close_grants()
+                return
+            else:
                 await self._renewed.wait()
 
-    def _renew(self, moment: float | None) -> None:
-        """A lease that is over may be followed by a new one."""
-        until = math.inf if moment is None else moment
-        if not self._lease.renew(until):
-            self._lease = Lease(until)
-        elif until < self._lease.until:
-            self._lease.give_up()
-        self._renewed.set()
+    def renew(self, message: Message) -> None:
+        """What the message "until" says. Not an order among others: it must not wait behind one that takes time.
+
+        For grants that were open when the lease ended it comes too late: `watch` ends this process, and the next one
+        is told of all that is to be open.
+        """
+        if self._lease.held or not self._open:
+            moment = message["moment"]
+            self._lease = Lease(math.inf if moment is None else moment)
+            self._renewed.set()
 
     async def take(self, message: Message, fds: list[int]) -> None:
         """Does what one message says. Takes `fds` over. Raises ValueError or KeyError for what makes no sense.
@@ -141,8 +153,6 @@ class Service:
             channel.close_all(fds)
             raise PermissionError("the worker's lease is over")
         match message["op"]:
-            case "until":
-                self._renew(message["moment"])
             case "open":
                 self._open_grant(message)
             case "refresh":
