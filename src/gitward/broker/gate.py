@@ -216,7 +216,7 @@ class Gate:
     async def _rest(self, request: BaseRequest, segments: Sequence[str], query: Query, touch: Touch) -> StreamResponse:
         call = rest.find(request.method, segments, query, self.grant)
         if isinstance(call, Verdict):
-            return await self._refuse(request, Kind.REST, 403, call)
+            return await self._refuse(request, Kind.REST, rest.refusal_status(segments), call)
         await grant_continue(request)
         body = await self._rest_body(request, call.rule, touch)
         if isinstance(body, Verdict):

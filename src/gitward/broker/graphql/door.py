@@ -16,6 +16,7 @@ from gitward.broker.graphql import document, request, scopes
 from gitward.broker.graphql.document import Reading
 from gitward.broker.graphql.node_ids import NodeIds
 from gitward.broker.listener import Touch
+from gitward.broker.refusals import SERVER
 from gitward.broker.target import Query
 from gitward.errors import PolicyDenied
 from gitward.grants.grant import Grant
@@ -48,15 +49,24 @@ class GraphqlDoor:
     async def _forward(self, asked: BaseRequest, reading: Reading, onward: Onward, touch: Touch) -> StreamResponse:
         content = reading.content
         if self._short_of_scopes:
+            if (none := scopes.no_teams(content)) is not None:
+                return _answer(none)
             content = scopes.without_teams(content) or content
         answer = await self._forwarder.forward(asked, replace(onward, body=content), touch)
         if self._short_of_scopes or reading.rule != "graphql.query" or not _is_short(answer):
             return answer
-        shorter = scopes.without_teams(content)
+        none, shorter = scopes.no_teams(content), scopes.without_teams(content)
+        if none is not None:
+            self._short_of_scopes = True
+            return _answer(none)
         if shorter is None:
             return answer
         self._short_of_scopes = True
         return await self._forwarder.forward(asked, replace(onward, body=shorter), touch)
+
+
+def _answer(body: bytes) -> Response:
+    return Response(body=body, headers={"Content-Type": "application/json; charset=utf-8", "Server": SERVER})
 
 
 def _is_short(answer: StreamResponse) -> bool:
