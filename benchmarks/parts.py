@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.bare import bare_commands
 from benchmarks.broker import broker
+from benchmarks.egress import egress
 from benchmarks.figure import Figure, median
 from benchmarks.fleet import takeover, throughput
 from benchmarks.posts import posts
@@ -99,4 +100,5 @@ ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "takeover": takeover,
     "streams": streams,
     "broker": broker,
+    "egress": egress,
 }

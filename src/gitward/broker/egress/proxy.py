@@ -102,7 +102,7 @@ class Proxy:
     async def _serve(self, connection: socket.socket) -> None:
         try:
             client = await Peer.accepted(connection)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             connection.close()
             return
         try:
