@@ -26,11 +26,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from postgres import running_postgres
 
 from gitward.api.keys import load_or_make_key, mint
 from gitward.settings import clean_environment
 from gitward.standin import StandIn, Token, TokenKind
+from postgres import running_postgres
 
 LOGIN, REPOSITORY, TOKEN = "octocat", "octocat/hello-world", "github_pat_benchmark"
 HOSTS = ("github.com", "api.github.com")

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
-from postgres import Postgres, running_postgres
 
 from gitward.api.keys import load_or_make_key, mint
 from gitward.settings import clean_environment
 from gitward.standin import Repository, StandIn, Token
+from postgres import Postgres, running_postgres
 
 from .link import Link
 
