@@ -18,6 +18,7 @@ from gitward.sessions.places import Places, RunLimits
 from gitward.sessions.service import SessionService
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
+from gitward.telemetry.metrics import Metrics
 from postgres import Postgres, running_postgres
 from tests_support import Backend
 
@@ -89,7 +90,8 @@ async def database(migrated_url: str) -> AsyncIterator[Database]:
 async def backend(database: Database) -> AsyncIterator[Backend]:
     queue = DbosQueue(database)
     notifier = Notifier()
-    journal = Journal(notifier)
+    metrics = Metrics()
+    journal = Journal(notifier, metrics.told)
     places = Places(queue, RunLimits(total=100, per_user=50))
     yield Backend(
         database=database,
@@ -98,6 +100,7 @@ async def backend(database: Database) -> AsyncIterator[Backend]:
         queue=queue,
         places=places,
         sessions=SessionService(places=places, journal=journal),
+        metrics=metrics,
     )
     await asyncio.to_thread(queue.close)
 

@@ -271,6 +271,18 @@ class Settings(BaseSettings):
         "`api.example.com = x-api-key: MODEL_KEY; other.example = authorization: Bearer file:/path`. The secret is a "
         "variable's or a file's, never written here. See docs/egress.md.",
     )
+    operators: str = Field(
+        "",
+        alias="GITWARD_OPERATORS",
+        description="Who may read /metrics from another machine, by a JWT's claims: `groups=platform-ops; sub=prom`.",
+    )
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        alias="GITWARD_METRICS_PORT",
+        description="A port on loopback with this process's metrics, for a worker without an API; 0: none.",
+    )
     retention_days: int = Field(
         90,
         ge=0,

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -16,8 +17,10 @@ from fastapi import FastAPI
 from gitward.api import events
 from gitward.api.app import create_app
 from gitward.api.auth import Verifier
+from gitward.api.authorization import Holder
 from gitward.api.keys import mint, public_key
 from gitward.api.services import Check, Services
+from gitward.cli.watching import Watch
 from gitward.sessions.feeds import Feeds
 from gitward.sessions.model import Owner
 from tests_support import Backend
@@ -48,7 +51,16 @@ class Api:
             yield client
 
 
-def make_api(backend: Backend, *, repo_globs: tuple[str, ...] = (), checks: list[Check] | None = None) -> Api:
+def make_api(
+    backend: Backend,
+    *,
+    repo_globs: tuple[str, ...] = (),
+    checks: list[Check] | None = None,
+    operators: tuple[Holder, ...] = (),
+) -> Api:
+    limits = backend.places.limits
+    watch = Watch(metrics=backend.metrics, database=backend.database, limits=limits)
+
     async def look() -> list[Check]:
         return checks or []
 
@@ -59,6 +71,8 @@ def make_api(backend: Backend, *, repo_globs: tuple[str, ...] = (), checks: list
         sessions=backend.sessions,
         verifier=Verifier(public_key(key), audience=AUDIENCE),
         checks=look,
+        metrics=partial(watch.render, with_figures=True),
+        operators=operators,
         stopping=stopping,
         repo_globs=repo_globs,
     )

@@ -15,6 +15,7 @@ from gitward.sessions.progress import Outcome, Progress
 from gitward.sessions.service import NewSession, SessionService
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
+from gitward.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class Backend:
     queue: DbosQueue
     places: Places
     sessions: SessionService
+    metrics: Metrics
 
     def progress(self, worker: str = "worker-1") -> Progress:
         """What a worker of this name tells about runs."""

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from gitward import __version__
-from gitward.api import artifacts, events, health, openapi, problems, schedules, sessions
+from gitward.api import artifacts, events, health, metrics, openapi, problems, schedules, sessions
 from gitward.api.gate import Gate
 from gitward.api.services import Services
 
@@ -22,10 +22,10 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    for module in (health, sessions, schedules, events, artifacts):
+    for module in (health, metrics, sessions, schedules, events, artifacts):
         app.include_router(module.router)
     problems.install(app)
-    app.add_middleware(Gate, verifier=services.verifier)
+    app.add_middleware(Gate, verifier=services.verifier, operators=services.operators)
     openapi.install(app)
     return app
 

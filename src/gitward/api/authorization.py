@@ -13,19 +13,26 @@ RULE_FORM = "CLAIM=VALUE -> REPOSITORY[, REPOSITORY …], rules separated by ';'
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
-    """Callers with this claim may use these repositories."""
+class Holder:
+    """Callers with this claim."""
 
     claim: str  # "groups"; a list of strings matches when one of its items does
     value: str  # a glob
+
+    def is_one(self, claims: Mapping[str, Any]) -> bool:
+        held = claims.get(self.claim)
+        values = held if isinstance(held, list) else [held]
+        return any(isinstance(value, str) and fnmatchcase(value, self.value) for value in values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule(Holder):
+    """Callers with this claim may use these repositories."""
+
     repositories: tuple[str, ...]  # globs, lower case
 
     def admits(self, claims: Mapping[str, Any], repository: str) -> bool:
-        held = claims.get(self.claim)
-        values = held if isinstance(held, list) else [held]
-        if not any(isinstance(value, str) and fnmatchcase(value, self.value) for value in values):
-            return False
-        return any(fnmatchcase(repository.lower(), glob) for glob in self.repositories)
+        return self.is_one(claims) and any(fnmatchcase(repository.lower(), glob) for glob in self.repositories)
 
 
 def refused(
@@ -66,6 +73,20 @@ def parse_rules(text: str) -> tuple[Rule, ...]:
             raise ValueError(f"must be {RULE_FORM}")
         rules.append(Rule(claim=claim.strip(), value=value.strip(), repositories=globs))
     return tuple(rules)
+
+
+def parse_operators(text: str) -> tuple[Holder, ...]:
+    """The callers of GITWARD_OPERATORS.
+
+    :raises ValueError: one does not have the form CLAIM=VALUE.
+    """
+    holders = []
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        claim, equals, value = (piece.strip() for piece in part.partition("="))
+        if not claim or not equals or not value:
+            raise ValueError("must be CLAIM=VALUE, separated by ';', with * as a wildcard")
+        holders.append(Holder(claim=claim, value=value))
+    return tuple(holders)
 
 
 def admitted(rules: Sequence[Rule], claims: Mapping[str, Any], repository: str) -> bool:

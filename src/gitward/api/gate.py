@@ -7,16 +7,21 @@ body is taken as JSON whatever its content type says, because `curl -d` says it 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gitward.api.auth import Verifier
+from gitward.api.authorization import Holder
 from gitward.api.problems import problem
-from gitward.errors import InvalidRequest, RequestError, TooLarge, Unavailable
+from gitward.errors import Forbidden, InvalidRequest, RequestError, TooLarge, Unavailable
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/docs", "/openapi.json", "/docs/oauth2-redirect"})
+METRICS_PATH = "/metrics"
+_PASSED_ON = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"})
 MAX_BODY = 1024 * 1024  # bytes
 BODY_SECONDS = 60.0  # for a whole body to arrive
 MAX_DEPTH = 32  # of nested objects and arrays
@@ -25,9 +30,17 @@ MAX_DEPTH = 32  # of nested objects and arrays
 class Gate:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, *, verifier: Verifier, body_seconds: float = BODY_SECONDS) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        verifier: Verifier,
+        operators: Sequence[Holder] = (),
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
         self._app = app
         self._verifier = verifier
+        self._operators = operators
         self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,9 +51,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         try:
-            if scope["path"] not in OPEN_PATHS:
-                identity = await self._verifier.identify(_header(scope, b"authorization"))
-                scope["gitward.owner"], scope["gitward.claims"] = identity.owner, identity.claims
+            await self._identify(scope)
             body = await self._read(receive)
             if body:
                 _check_json(body)
@@ -50,12 +61,32 @@ class Gate:
             return
         await self._app(scope, _replay(body, receive), send)
 
+    async def _identify(self, scope: Scope) -> None:
+        """:raises RequestError: this caller may not come here."""
+        metrics = scope["path"] == METRICS_PATH
+        if scope["path"] in OPEN_PATHS or (metrics and _is_local(scope)):
+            return
+        identity = await self._verifier.identify(_header(scope, b"authorization"))
+        if metrics and not any(operator.is_one(identity.claims) for operator in self._operators):
+            raise Forbidden("Metrics are for callers on this machine, and for those that GITWARD_OPERATORS names.")
+        scope["gitward.owner"], scope["gitward.claims"] = identity.owner, identity.claims
+
     async def _read(self, receive: Receive) -> bytes:
         try:
             async with asyncio.timeout(self._body_seconds):
                 return await _read(receive)
         except TimeoutError:
             raise InvalidRequest(f"The body did not arrive within {self._body_seconds:g} s.") from None
+
+
+def _is_local(scope: Scope) -> bool:
+    """Whether it comes from this machine and was not passed on by a proxy, to which every caller looks local."""
+    if not scope.get("client") or any(name in _PASSED_ON for name, _ in scope["headers"]):
+        return False
+    try:
+        return ipaddress.ip_address(scope["client"][0]).is_loopback
+    except ValueError:
+        return False
 
 
 def _header(scope: Scope, name: bytes) -> str | None:

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from gitward.api.auth import Verifier
-from gitward.api.authorization import Rule
+from gitward.api.authorization import Holder, Rule
 from gitward.sessions.feeds import Feeds
 from gitward.sessions.service import SessionService
 from gitward.store.database import Database
@@ -33,7 +33,9 @@ class Services:
     verifier: Verifier
     checks: Callable[[], Awaitable[list[Check]]]
     stopping: asyncio.Event  # set when the server shuts down: live streams end
+    metrics: Callable[[], Awaitable[bytes]]
     repo_globs: tuple[str, ...] = ()  # lower case; empty: every repository
+    operators: tuple[Holder, ...] = ()  # who may read the metrics from another machine
     rules: tuple[Rule, ...] = ()  # who may use which; empty: everybody all that is served
 
 

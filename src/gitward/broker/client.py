@@ -165,6 +165,7 @@ class Broker:
         """A process that does not answer a call within `answer_seconds` hangs, and is replaced like a crashed one."""
         self.config = config
         self.restarts = 0  # how often the process was replaced
+        self.runs = False  # whether there is a process that answers
         self.extra_roots = b""  # certificates, PEM, that sandboxes need for other hosts; read at the start
         self._answer_seconds = answer_seconds
         self._grants: dict[str, OpenGrant] = {}
@@ -184,6 +185,7 @@ class Broker:
         if self.config.ca_file and self.config.proxy_port:
             self.extra_roots = await asyncio.to_thread(certificates_of, self.config.ca_file)
         self._child = await self._new_child()
+        self.runs = True
         self._supervising = asyncio.create_task(self._supervise(), name="broker supervisor")
 
     async def stop(self) -> None:
@@ -287,11 +289,13 @@ class Broker:
         while True:
             assert self._child is not None
             status = await self._end_of(self._child)
+            self.runs = False
             log.error("the broker process ended (exit status %d) and is replaced", status)
             child = await self._replace()
             async with self._replacement:
                 self._child = child
                 self.restarts += 1
+                self.runs = True
                 self._replacement.notify_all()
 
     async def _end_of(self, child: Child) -> int:

@@ -16,24 +16,24 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
-from sqlalchemy.exc import SQLAlchemyError
 
 from gitward.api import events
 from gitward.api.app import create_app
 from gitward.api.auth import Verifier
-from gitward.api.authorization import Rule, parse_rules, refused
+from gitward.api.authorization import Holder, Rule, parse_operators, parse_rules, refused
 from gitward.api.keys import load_or_make_key, public_key
 from gitward.api.oidc import Issuer, is_safe_url
-from gitward.api.services import Check, Services
+from gitward.api.services import Services
 from gitward.broker import Broker, BrokerConfig
 from gitward.broker.inject.sources import SecretSources
 from gitward.cli.egress import egress_config, secret_sources
 from gitward.cli.tokens import github_of, token_source
+from gitward.cli.watching import Watch, listener
 from gitward.engine.filelock import FileLock
 from gitward.engine.migrate import migrate_all
 from gitward.engine.queue import DbosQueue
 from gitward.engine.shift import Job, Shift
-from gitward.engine.worker import State, Worker
+from gitward.engine.worker import Worker
 from gitward.errors import SettingsError
 from gitward.jobs import login
 from gitward.jobs.chores import chores_of
@@ -42,6 +42,7 @@ from gitward.jobs.parts import JobSettings, Parts
 from gitward.jobs.run_session import run_session
 from gitward.sandboxes import Guard, Limits
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.measured import Measured
 from gitward.sessions.feeds import Feeds
 from gitward.sessions.firing import Firing
 from gitward.sessions.journal import Journal
@@ -52,6 +53,7 @@ from gitward.sessions.service import NewSession, SessionService
 from gitward.settings import Credentials, LimitsMode, MiB, Settings, TokenReader
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
+from gitward.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -81,10 +83,10 @@ async def running_service(
         verifier = await stack.enter_async_context(_verifier(settings))
         hands = await stack.enter_async_context(_hands(settings)) if with_worker else None
         storage = await stack.enter_async_context(_storage(settings))
-        worker = None
+        watch, worker = storage.watch, None
         if hands is not None:
             worker = await stack.enter_async_context(_worker(settings, tokens, hands, storage, base_url))
-        stopping = asyncio.Event()
+        stopping = watch.stopping = asyncio.Event()
         services = Services(
             database=storage.database,
             feeds=Feeds(
@@ -92,11 +94,14 @@ async def running_service(
             ),
             sessions=storage.sessions,
             verifier=verifier,
-            checks=partial(_checks, storage.database, hands.guards if hands else (), worker),
+            checks=watch.checks,
+            metrics=partial(watch.render, with_figures=True),
             stopping=stopping,
+            operators=_operators(settings),
             repo_globs=settings.repo_globs,
             rules=_rules(settings),
         )
+        await stack.enter_async_context(listener(watch, settings.metrics_port))
         yield Service(app=create_app(services), stopping=stopping, worker=worker)
 
 
@@ -109,7 +114,10 @@ async def running_worker(settings: Settings, tokens: TokenReader) -> AsyncIterat
     prepare_data_dir(settings.data_dir)
     async with _hands(settings) as hands, _storage(settings) as storage:
         base_url = f"http://{settings.host}:{settings.port}"
-        async with _worker(settings, tokens, hands, storage, base_url) as worker:
+        async with (
+            _worker(settings, tokens, hands, storage, base_url) as worker,
+            listener(storage.watch, settings.metrics_port),
+        ):
             yield worker
 
 
@@ -159,6 +167,7 @@ class _Storage:
     queue: DbosQueue
     places: Places
     sessions: SessionService
+    watch: Watch
 
 
 @contextlib.asynccontextmanager
@@ -170,8 +179,10 @@ async def _storage(settings: Settings) -> AsyncIterator[_Storage]:
         queue = DbosQueue(database)
         stack.callback(queue.close)
         notifier = Notifier()
-        journal = Journal(notifier)
-        places = Places(queue, RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user))
+        metrics = Metrics()
+        journal = Journal(notifier, metrics.told)
+        limits = RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user)
+        places = Places(queue, limits)
         yield _Storage(
             database=database,
             notifier=notifier,
@@ -179,6 +190,7 @@ async def _storage(settings: Settings) -> AsyncIterator[_Storage]:
             queue=queue,
             places=places,
             sessions=SessionService(places=places, journal=journal),
+            watch=Watch(metrics=metrics, database=database, limits=limits),
         )
 
 
@@ -204,7 +216,7 @@ async def _worker(
             github=github,
             broker=hands.broker,
             injected=hands.injected,
-            sandboxes=hands.sandboxes,
+            sandboxes=Measured(hands.sandboxes, storage.watch.metrics),
             inspector=inspector,
             settings=job_settings(settings, base_url),
         )
@@ -238,6 +250,8 @@ async def _worker(
         chores = chores_of(parts, firing, retention)
         await chores.start()
         stack.push_async_callback(chores.stop)
+        watch = storage.watch
+        watch.worker, watch.github, watch.broker, watch.guards = worker, github, hands.broker, hands.guards
         yield worker
 
 
@@ -262,6 +276,13 @@ def _rules(settings: Settings) -> tuple[Rule, ...]:
         return parse_rules(settings.authorize)
     except ValueError as error:
         raise SettingsError([f"GITWARD_AUTHORIZE: {error}"]) from None
+
+
+def _operators(settings: Settings) -> tuple[Holder, ...]:
+    try:
+        return parse_operators(settings.operators)
+    except ValueError as error:
+        raise SettingsError([f"GITWARD_OPERATORS: {error}"]) from None
 
 
 def _refusal(
@@ -340,26 +361,3 @@ def _check_limits(settings: Settings, guards: Sequence[Guard]) -> None:
         )
     for guard in missing:
         log.warning("The limit %s cannot hold on this machine: %s", guard.name, guard.remedy)
-
-
-async def _checks(database: Database, guards: Sequence[Guard], worker: Worker | None) -> list[Check]:
-    """What `/ready` tells: what must work, and which limits hold."""
-    limits = [Check(name=f"limit {each.name}", ok=True, detail=f"{each.holds}: {each.how}") for each in guards]
-    works = [_takes_runs(worker)] if worker is not None else []
-    return [await _database_answers(database), *works, *limits]
-
-
-def _takes_runs(worker: Worker) -> Check:
-    working = worker.state is State.WORKING
-    detail = "The worker takes runs." if working else f"The worker takes no runs: it is {worker.state}."
-    return Check(name="worker", ok=working, detail=detail)
-
-
-async def _database_answers(database: Database) -> Check:
-    try:
-        async with asyncio.timeout(5):
-            await database.ping()
-    except (SQLAlchemyError, OSError) as error:
-        log.warning("The database does not answer: %s", type(error).__name__)
-        return Check(name="database", ok=False, detail="The database does not answer.")
-    return Check(name="database", ok=True, detail="The database answers.")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,8 +21,10 @@ Entry = tuple[EventType, str | None, dict[str, Any]]  # type, run id, data
 class Journal:
     """Writes and reads events. A write takes the session's row lock, so `seq` follows the order of commits."""
 
-    def __init__(self, notifier: Notifier) -> None:
+    def __init__(self, notifier: Notifier, told: Callable[[Sequence[Entry]], None] | None = None) -> None:
+        """`told` is called with what was committed."""
         self._notifier = notifier
+        self._told = told
 
     async def append(self, tx: Transaction, session_id: str, at: datetime, *entries: Entry) -> None:
         """Adds events in the caller's transaction; readers are woken when it has been committed."""
@@ -47,6 +50,8 @@ class Journal:
         ]
         await tx.execute(sa.insert(schema.events), rows)
         tx.after_commit(lambda: self._notifier.notify(session_id))
+        if self._told is not None:
+            tx.after_commit(partial(self._told, entries))
 
     async def read(
         self, tx: Transaction, session_id: str, *, after: int, limit: int, run_id: str | None = None

@@ -187,7 +187,7 @@ class TestOverHttp:
             "/health/",
             "/HEALTH",
             "/docs/x",
-            "/metrics",
+            "/metrics/",
             "/redoc",
         ],
     )

@@ -19,6 +19,8 @@ from gitward.sessions.model import ArtifactKind
 Call = tuple[str, str]
 FRAMEWORK = {("GET", path) for path in ("/docs", "/docs/oauth2-redirect", "/openapi.json")}
 
+METRICS = ("GET", "/metrics")  # for Prometheus, not for callers of the API
+
 
 def routes(router: Any) -> Iterator[Route]:
     """Those of routers that were included, too; FastAPI keeps them apart."""
@@ -58,6 +60,7 @@ async def test_the_routes_are_those_of_the_contract(api: Api) -> None:
         ("DELETE", "/schedules/{schedule_id}"),
         ("DELETE", "/sessions/{session_id}"),
         ("GET", "/health"),
+        METRICS,
         ("GET", "/ready"),
         ("GET", "/schedules"),
         ("GET", "/schedules/{schedule_id}"),
@@ -80,7 +83,7 @@ async def test_the_routes_are_those_of_the_contract(api: Api) -> None:
 
 async def test_every_route_is_described(api: Api) -> None:
     described = {(method.upper(), path) for path, methods in api.app.openapi()["paths"].items() for method in methods}
-    assert described == set(calls(api))
+    assert described == set(calls(api)) - {METRICS}
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
@@ -129,7 +132,7 @@ async def test_without_a_token_every_route_that_is_not_open_is_refused(
     names = await names_of_a_session(api, http)
     for call in calls(api):
         answer = await send(stranger, call, names)
-        if call[1] in OPEN_PATHS:
+        if call[1] in OPEN_PATHS or call == METRICS:
             assert answer.status_code == 200
         else:
             problem(answer, 401, "unauthenticated")

@@ -74,15 +74,16 @@ async def test_what_has_not_ended_stays_however_old_and_so_does_a_schedule(
 
 async def test_the_engine_s_rows_of_old_jobs_go_too(backend: Backend, alice: Owner, retention: Retention) -> None:
     old, young = await backend.create(alice), await backend.create(alice)
-    ended = "UPDATE workflow_status SET status = 'SUCCESS', completed_at = :at WHERE workflow_uuid = :id"
-    step = "INSERT INTO operation_outputs (workflow_uuid, function_id, function_name) VALUES (:id, 1, 'work')"
+    schema = "" if backend.database.is_sqlite else "dbos."
+    ended = f"UPDATE {schema}workflow_status SET status = 'SUCCESS', completed_at = :at WHERE workflow_uuid = :id"
+    step = f"INSERT INTO {schema}operation_outputs (workflow_uuid, function_id, function_name) VALUES (:id, 1, 'work')"
     at = int(time.time() * 1000)
     async with backend.database.transaction() as tx:
         await tx.execute(sa.text(ended), {"id": old.runs[0].id, "at": at})
         await tx.execute(sa.text(step), {"id": old.runs[0].id})
     assert (await retention.sweep(later(1))).jobs == 1
     assert await backend.jobs() == [young.runs[0].id]
-    assert await count(backend.database, "operation_outputs") == [0]
+    assert await count(backend.database, f"{schema}operation_outputs") == [0]
 
 
 async def test_idempotency_keys_go_after_a_day(backend: Backend, alice: Owner, retention: Retention) -> None:

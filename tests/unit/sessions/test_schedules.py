@@ -127,7 +127,8 @@ async def test_many_workers_at_once_make_one_session_for_each_time(
     clock.move(hours=1)
 
     async def worker() -> None:
-        database = Database(str(backend.database.url.set(drivername=backend.database.url.get_backend_name())))
+        url = backend.database.url.set(drivername=backend.database.url.get_backend_name())
+        database = Database(url.render_as_string(hide_password=False))
         queue = DbosQueue(database)
         sessions = SessionService(places=Places(queue, backend.places.limits), journal=backend.journal)
         await fire_schedules(database, Firing(sessions, allowed, clock))

@@ -1,0 +1,143 @@
+"""What those who watch the service are shown: metrics, and whether it can do its work."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from aiohttp import web
+from sqlalchemy.exc import SQLAlchemyError
+
+from gitward.api.services import Check
+from gitward.broker import Broker
+from gitward.engine.worker import State, Worker
+from gitward.errors import SettingsError
+from gitward.github.client import GitHub
+from gitward.sandboxes import Guard
+from gitward.sessions import figures
+from gitward.sessions.places import RunLimits
+from gitward.store.database import Database
+from gitward.telemetry.metrics import CONTENT_TYPE, Budget, Figures, Metrics, Moment
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0  # for the database to answer
+
+
+@dataclass(kw_only=True)
+class Watch:
+    """Looks at the parts of this process. Parts that it does not have stay None."""
+
+    metrics: Metrics
+    database: Database
+    limits: RunLimits
+    guards: Sequence[Guard] = ()
+    broker: Broker | None = None
+    github: GitHub | None = None
+    worker: Worker | None = None
+    stopping: asyncio.Event | None = None
+
+    async def checks(self) -> list[Check]:
+        """What `/ready` tells: what must work, and which limits hold."""
+        checks = [await self._database()]
+        if self.worker is not None:
+            checks.append(_takes_runs(self.worker))
+        if self.broker is not None:
+            checks.append(_answers(self.broker))
+        if self.stopping is not None and self.stopping.is_set():
+            checks.append(Check(name="service", ok=False, detail="The service is being stopped."))
+        limits = [Check(name=f"limit {each.name}", ok=True, detail=f"{each.holds}: {each.how}") for each in self.guards]
+        return [*checks, *limits]
+
+    async def render(self, *, with_figures: bool) -> bytes:
+        """In Prometheus' text format; the database's figures only from the API, so that they are there once."""
+        told = self.github.limits.snapshot() if self.github is not None else ()
+        budgets = [
+            Budget(holder=each.holder, resource=each.resource, limit=each.limit, remaining=each.remaining)
+            for each in told
+        ]
+        moment = Moment(
+            figures=await self._figures() if with_figures else None,
+            budgets=tuple(budgets),
+            ready=all(check.ok for check in await self.checks()),
+            broker_restarts=self.broker.restarts if self.broker is not None else None,
+        )
+        return self.metrics.render(moment)
+
+    async def _figures(self) -> Figures | None:
+        """None while the database does not answer: the rest is told all the more."""
+        try:
+            async with asyncio.timeout(LOOK_SECONDS), self.database.snapshot() as tx:
+                return await figures.look(tx, self.limits)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("The database's figures cannot be read (%s)", type(error).__name__)
+            return None
+
+    async def _database(self) -> Check:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self.database.ping()
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("The database does not answer: %s", type(error).__name__)
+            return Check(name="database", ok=False, detail="The database does not answer.")
+        return Check(name="database", ok=True, detail="The database answers.")
+
+
+def _takes_runs(worker: Worker) -> Check:
+    working = worker.state is State.WORKING
+    detail = "The worker takes runs." if working else f"The worker takes no runs: it is {worker.state}."
+    return Check(name="worker", ok=working, detail=detail)
+
+
+def _answers(broker: Broker) -> Check:
+    detail = "The broker runs." if broker.runs else "The broker ended, and is being replaced."
+    return Check(name="broker", ok=broker.runs, detail=detail)
+
+
+@contextlib.asynccontextmanager
+async def listener(watch: Watch, port: int) -> AsyncIterator[None]:
+    """Metrics, `/health` and `/ready` on loopback, for a process without an API; nothing when `port` is 0.
+
+    :raises SettingsError: the port cannot be used.
+    """
+    if not port:
+        yield
+        return
+    app = web.Application()
+    app.router.add_get("/metrics", partial(_metrics, watch))
+    app.router.add_get("/health", _health)
+    app.router.add_get("/ready", partial(_ready, watch))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await _listen(runner, port)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, port: int) -> None:
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+    except OSError as error:
+        why = f"cannot listen on port {port}: {os.strerror(error.errno or 0)}"
+        raise SettingsError([f"GITWARD_METRICS_PORT: {why}"]) from None
+
+
+async def _metrics(watch: Watch, _request: web.Request) -> web.Response:
+    return web.Response(body=await watch.render(with_figures=False), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _ready(watch: Watch, _request: web.Request) -> web.Response:
+    checks = [{"name": each.name, "ok": each.ok, "detail": each.detail} for each in await watch.checks()]
+    ready = all(each["ok"] for each in checks)
+    return web.json_response({"ready": ready, "checks": checks}, status=200 if ready else 503)
+
+
+async def _health(_request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})

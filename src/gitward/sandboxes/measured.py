@@ -1,0 +1,27 @@
+"""A sandbox engine whose openings are counted and timed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gitward.grants.endpoint import Endpoint
+from gitward.sandboxes.protocol import Limits, Sandbox, SandboxEngine
+from gitward.telemetry.metrics import Metrics
+
+
+class Measured:
+    """Another engine, and nothing more; whoever made that one starts and stops it."""
+
+    def __init__(self, engine: SandboxEngine, metrics: Metrics) -> None:
+        self._engine = engine
+        self._metrics = metrics
+
+    async def start(self) -> None:
+        await self._engine.start()
+
+    async def stop(self) -> None:
+        await self._engine.stop()
+
+    async def open(self, *, name: str, workspace: Path, endpoint: Endpoint, limits: Limits) -> Sandbox:
+        with self._metrics.opening_a_sandbox():
+            return await self._engine.open(name=name, workspace=workspace, endpoint=endpoint, limits=limits)
