@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from processes import children_of, processes_of, until_output
 from rig import Client, Json, Rig, output, rig
@@ -91,36 +93,68 @@ async def test_a_full_disk_of_the_workspaces_is_told() -> None:
         assert run["state"] == "succeeded", run
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def there() -> AsyncIterator[Rig]:
+    async with rig() as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(there: Rig) -> AsyncIterator[Client]:
+    async with there.client() as made:
+        yield made
+
+
 @pytest.mark.parametrize("killed", ["launcher", "supervisor"])
-async def test_a_sandbox_whose_keeper_is_killed_fails_with_its_reason(killed: str) -> None:
-    async with rig() as service, service.client() as client:
-        repository = await service.repository()
-        session = await client.session(repository, command="echo precious > work.txt; echo started; sleep 300")
-        await until_output(client, session)
-        assert service.process is not None
-        [launcher] = children_of(service.process.pid, "gitward.sandboxes.launcher")
-        doomed = [launcher] if killed == "launcher" else children_of(launcher, "gitward.sandboxes.launcher")
-        for pid in doomed:
-            os.kill(pid, signal.SIGKILL)
-        run, _ = await client.finished(session)
-        assert (run["state"], run["reason"]) == ("failed", "sandbox_failed"), run
-        assert "+precious" in await patch_of(client, session)
-        assert processes_of(service.root) == []
-        _, run, _ = await client.run(repository, "echo x > x")
-        assert run["state"] == "succeeded", run
+async def test_a_sandbox_whose_keeper_is_killed_fails_with_its_reason(there: Rig, client: Client, killed: str) -> None:
+    repository = await there.repository()
+    session = await client.session(repository, command="echo precious > work.txt; echo started; sleep 300")
+    await until_output(client, session)
+    assert there.process is not None
+    [launcher] = children_of(there.process.pid, "gitward.sandboxes.launcher")
+    doomed = [launcher] if killed == "launcher" else children_of(launcher, "gitward.sandboxes.launcher")
+    for pid in doomed:
+        os.kill(pid, signal.SIGKILL)
+    run, _ = await client.finished(session)
+    assert (run["state"], run["reason"]) == ("failed", "sandbox_failed"), run
+    assert "+precious" in await patch_of(client, session)
+    assert processes_of(there.root) == []
+    _, run, _ = await client.run(repository, "echo x > x")
+    assert run["state"] == "succeeded", run
 
 
-async def test_a_broker_that_is_killed_is_replaced_while_a_command_runs() -> None:
-    async with rig() as service, service.client() as client:
-        repository = await service.repository()
-        session = await client.session(repository, command=f"echo started; {WAITS}; gh auth status && echo x > x")
-        await until_output(client, session)
-        assert service.process is not None
-        [broker] = children_of(service.process.pid, "gitward.broker.process")
-        os.kill(broker, signal.SIGKILL)
-        async with asyncio.timeout(30):
-            while children_of(service.process.pid, "gitward.broker.process") in ([], [broker]):
-                await asyncio.sleep(0.05)
-        await go_on(service, session)
-        run, _ = await client.finished(session)
-        assert run["state"] == "succeeded", run
+async def replaced_broker(service: Rig) -> None:
+    """kill -9, and a new one is there."""
+    assert service.process is not None
+    [broker] = children_of(service.process.pid, "gitward.broker.process")
+    os.kill(broker, signal.SIGKILL)
+    async with asyncio.timeout(30):
+        while children_of(service.process.pid, "gitward.broker.process") in ([], [broker]):
+            await asyncio.sleep(0.05)
+
+
+async def test_a_broker_that_is_killed_is_replaced_while_a_command_runs(there: Rig, client: Client) -> None:
+    repository = await there.repository()
+    session = await client.session(repository, command=f"echo started; {WAITS}; gh auth status && echo x > x")
+    await until_output(client, session)
+    await replaced_broker(there)
+    await go_on(there, session)
+    run, _ = await client.finished(session)
+    assert run["state"] == "succeeded", run
+
+
+@pytest.mark.parametrize("service_path", ["git-upload-pack", "git-receive-pack"])
+async def test_a_broker_that_is_killed_breaks_no_clone_and_no_push(
+    there: Rig, client: Client, service_path: str
+) -> None:
+    repository = await there.repository()
+    gate = there.github.gate(method="POST", path=f"/{repository.full_name}.git/{service_path}")
+    session = await client.session(repository, command="echo x > x")
+    async with asyncio.timeout(30):
+        await gate.reached.wait()
+    await replaced_broker(there)
+    gate.open()
+    run, _ = await client.finished(session)
+    assert (run["state"], run["attempt"]) == ("succeeded", 1), run
+    assert await repository.head(session["branch"]) == run["head_sha"]
+    assert len(repository.pulls) == 1
