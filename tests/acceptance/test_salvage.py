@@ -94,8 +94,9 @@ async def test_everything_comes_back_by_git_am_and_by_git_fetch(there: Rig, clie
 async def test_a_push_that_fails_leaves_the_work_in_a_bundle(there: Rig, client: Client, tmp_path: Path) -> None:
     repository = await there.repository()
     there.github.fault(method="POST", path=f"*/{repository.full_name}.git/git-receive-pack", status=403, times=9)
-    session, run, _ = await client.run(repository, "echo precious > work.txt")
+    session, run, events = await client.run(repository, "echo precious > work.txt")
     assert (run["state"], run["reason"], run["changed"]) == ("failed", "push_rejected", True), run
+    assert kept(events)["head_sha"] == run["head_sha"]
     clone = await fetched(client, repository, session, tmp_path)
     assert git(clone, "rev-parse", "HEAD") == run["head_sha"]
 

@@ -11,7 +11,7 @@ from gitward.errors import Reason, RunFailure
 from gitward.jobs.output import OutputLog
 from gitward.jobs.supervision import STEP_SECONDS, timed_out
 from gitward.sandboxes import HOME_DIR, WORK_DIR, Command, Sandbox, Stream
-from gitward.sessions.model import StepName
+from gitward.sessions.model import ArtifactKind, StepName
 
 CHECKOUT_DIR = f"{WORK_DIR}/repo"
 # What a checkout that foreign code has touched must not decide about our own git commands.
@@ -31,6 +31,14 @@ class Ended:
     tail: str  # the last lines that it wrote to standard error, redacted
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What the database has of a checkout's work."""
+
+    head: str
+    kinds: tuple[ArtifactKind, ...]  # one at least
+
+
 class Commands:
     """The sandbox of one attempt, with its deadline."""
 
@@ -40,7 +48,7 @@ class Commands:
         self._deadline = deadline  # of time.monotonic()
         self._late = timed_out(seconds)
         self.checked_out = False  # whether CHECKOUT_DIR is a checkout of this run
-        self.kept = False  # whether its work is in the database
+        self.kept: Kept | None = None  # of its work, in the database
         self.pushing: str | None = None  # the head of a push of which it is not known whether it arrived
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from gitward.jobs.attempt import Attempt
-from gitward.jobs.commands import SAFE_GIT, Commands, OutputTooLong
+from gitward.jobs.commands import SAFE_GIT, Commands, Kept, OutputTooLong
 from gitward.jobs.mailbox import carry_returns
 from gitward.sessions import artifacts
 from gitward.sessions.artifacts import Origin
@@ -26,6 +26,7 @@ class Work:
     """What is to be kept."""
 
     origin: Origin  # the run and attempt that did it
+    head: str  # the commit that holds all of it
     base: str  # the commit of the target branch that it is compared with
 
 
@@ -36,7 +37,7 @@ class _Kind:
     finish: Callable[[bytes], bytes] = bytes
 
 
-async def keep(attempt: Attempt, commands: Commands, work: Work) -> tuple[ArtifactKind, ...]:
+async def keep(attempt: Attempt, commands: Commands, work: Work) -> None:
     """Stores the branch's work as a bundle for `git fetch`, a mailbox for `git am`, and a diff to read.
 
     Each kind for itself: what cannot be made, or is too long, is told, and the others are kept all the same.
@@ -57,8 +58,8 @@ async def keep(attempt: Attempt, commands: Commands, work: Work) -> tuple[Artifa
         else:
             await attempt.write(partial(_store, attempt, work.origin, wanted.kind, content))
             kept.append(wanted.kind)
-    commands.kept = bool(kept)
-    return tuple(kept)
+    if kept:
+        commands.kept = Kept(head=work.head, kinds=tuple(kept))
 
 
 def _kinds(branch: str, base: str) -> tuple[_Kind, ...]:

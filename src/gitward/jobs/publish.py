@@ -33,7 +33,7 @@ async def publish(attempt: Attempt, commands: Commands, facts: dict[str, Any], s
     head = committed.head
     if head == start.sha:
         return Published(message="The command changed nothing.", changed=False, head_sha=head)
-    work = Work(origin=attempt.origin, base=start.target_sha)
+    work = Work(origin=attempt.origin, head=head, base=start.target_sha)
     if attempt.claim.run.instruction.publish.mode is PublishMode.DRY_RUN:
         await keep(attempt, commands, work)
         return Published(message="The change is kept as a patch; nothing was pushed.", changed=True, head_sha=head)

@@ -10,13 +10,13 @@ from gitward.errors import RunFailure
 from gitward.jobs import leftover, publish, room
 from gitward.jobs.attempt import Attempt
 from gitward.jobs.checkout import resolve
-from gitward.jobs.commands import Commands, LimitReached
+from gitward.jobs.commands import Commands, Kept, LimitReached
 from gitward.jobs.commit import commit
 from gitward.jobs.keeping import Work, keep
 from gitward.jobs.output import OutputLog
 from gitward.sandboxes import Sandbox, SandboxError
 from gitward.sessions.artifacts import Origin
-from gitward.sessions.model import ArtifactKind, EventType
+from gitward.sessions.model import EventType
 
 log = logging.getLogger(__name__)
 
@@ -85,19 +85,20 @@ class Salvage:
         committed = await commit(self._attempt, commands, self._facts, lenient=lenient)
         if base is None or committed.head == base:
             return
-        kinds = await keep(self._attempt, commands, Work(origin=origin, base=base))
-        if kinds:
-            await self._tell(origin, kinds, committed.head)
+        await keep(self._attempt, commands, Work(origin=origin, head=committed.head, base=base))
+        if commands.kept is not None:
+            await self.tell(origin, commands.kept)
         if not committed.complete:
             await self._attempt.notice("Files that git could not read are not in what is kept.")
 
-    async def _tell(self, origin: Origin, kinds: tuple[ArtifactKind, ...], head: str) -> None:
+    async def tell(self, origin: Origin, kept: Kept) -> None:
+        """Tells where the work is."""
         session_id = self._attempt.claim.session.id
         query = f"run_id={origin.run_id}&attempt={origin.attempt}"
-        kept = {
+        data = {
             "run_id": origin.run_id,
             "attempt": origin.attempt,
-            "head_sha": head,
-            "artifacts": {kind: f"/sessions/{session_id}/{kind}?{query}" for kind in kinds},
+            "head_sha": kept.head,
+            "artifacts": {kind: f"/sessions/{session_id}/{kind}?{query}" for kind in kept.kinds},
         }
-        await self._attempt.tell((EventType.WORK_KEPT, kept))
+        await self._attempt.tell((EventType.WORK_KEPT, data))

@@ -104,7 +104,8 @@ async def _rescue(salvage: Salvage, attempt: Attempt, commands: Commands, end: R
         end.pushed_sha = pushed
     elif pushed is not None and isinstance(end, RunFailure):
         end.head_sha = pushed
-    if commands.kept:
+    if commands.kept is not None:  # by publish
+        await salvage.tell(attempt.origin, commands.kept)
         await leftover.forget(attempt.workspace)
     else:
         await salvage.keep(attempt.origin)

@@ -91,11 +91,22 @@ class Progress:
                 sa.update(_runs).where(_runs.c.id == run_id).values(**values, started_at=run.started_at or at)
             )
             await queries.refresh_session_state(tx, run.session_id)
+            await self._end_lost_steps(tx, run, at)
             kind = EventType.RUN_STARTED if first else EventType.RUN_TAKEN_OVER
             await self._journal.append(tx, run.session_id, at, (kind, run_id, {"attempt": attempt}))
         session = session_from_row((await tx.execute(_session_of(run))).one())
         run = run_from_row((await tx.execute(sa.select(_runs).where(_runs.c.id == run_id))).one())
         return Claim(run=run, session=session, attempt=attempt, first_attempt=attempt == 1, losses=losses)
+
+    async def _end_lost_steps(self, tx: Transaction, run: Run, at: datetime) -> None:
+        """What the lost attempt stood in ended with its worker: nobody knows when, but by now."""
+        running = sa.and_(_steps.c.run_id == run.id, _steps.c.state == StepState.RUNNING)
+        for row in (await tx.execute(sa.select(_steps).where(running))).all():
+            seconds = round(max(0.0, (at - row.started_at).total_seconds()), 3)
+            ended = sa.update(_steps).where(running, _steps.c.name == row.name)
+            await tx.execute(ended.values(state=StepState.FAILED, seconds=seconds))
+            data = {"step": row.name, "state": StepState.FAILED, "seconds": seconds}
+            await self._journal.append(tx, run.session_id, at, (EventType.STEP_ENDED, run.id, data))
 
     async def release(self, tx: Transaction) -> None:
         """An orderly stop: gives back what this worker has, so that the next attempt does not count as a loss."""

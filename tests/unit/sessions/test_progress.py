@@ -230,3 +230,17 @@ class TestOutcome:
         learned = await backend.get(alice, session.id)
         assert (learned.target_branch, learned.repo) == ("trunk", "Acme/Widgets")
         assert learned.runs[0].output_truncated
+
+
+async def test_a_step_that_a_lost_attempt_stood_in_is_over(backend: Backend, alice: Owner) -> None:
+    session = await backend.create(alice)
+    held = await claim(backend, session.runs[0])
+    async with backend.database.transaction() as tx:
+        await backend.progress().start_step(tx, held, StepName.EXECUTE)
+    await claim(backend, session.runs[0], "worker-2")
+    [run] = (await backend.get(alice, session.id)).runs
+    [step] = run.steps
+    assert step.state is StepState.FAILED
+    assert step.seconds is not None
+    kinds = [event.type for event in await backend.events(session.id)]
+    assert kinds[-2:] == [EventType.STEP_ENDED, EventType.RUN_TAKEN_OVER]
