@@ -145,10 +145,11 @@ async def test_the_doctor_looks_at_the_app(tmp_path: Path) -> None:
 
 async def test_the_doctor_goes_on_after_a_token_that_cannot_be_read(tmp_path: Path) -> None:
     settings = {"GITHUB_TOKEN_FILE": str(tmp_path / "none"), "GITWARD_DATA_DIR": str(tmp_path / "data")}
-    code, out, err = await gitward("doctor", cwd=tmp_path, **settings)
+    code, out, err = await gitward("doctor", cwd=tmp_path, GITWARD_EGRESS="localhost", **settings)
     assert (code, err) == (1, "")
     assert "FAIL token              GITHUB_TOKEN_FILE cannot be read" in out
     assert "storage" in out
+    assert "FAIL other hosts        GITWARD_EGRESS: entry 1 must name a host: " in out
     assert "sandbox" in out
 
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from gitward.cli.egress import egress_config, secret_sources
 from gitward.cli.tokens import app_of, github_of
 from gitward.cli.wiring import prepare_data_dir
 from gitward.errors import EXIT_CODE, Exit, RunFailure, SettingsError
@@ -38,6 +39,7 @@ async def _examine(settings: Settings, tokens: TokenReader) -> AsyncIterator[Fin
         yield Finding(name=program, ok=path is not None, detail=path or missing)
     yield await _app(settings, tokens) if settings.github_app_id is not None else _token(tokens)
     yield await _storage(settings)
+    yield _other_hosts(settings)
     engine = BubblewrapEngine(slots=1, tool_paths=settings.tool_paths)
     try:
         await engine.start()
@@ -94,6 +96,18 @@ async def _storage(settings: Settings) -> Finding:
     finally:
         await database.stop()
     return Finding(name="storage", ok=True, detail=f"{settings.data_dir} and its database can be used")
+
+
+def _other_hosts(settings: Settings) -> Finding:
+    """What commands reach beside GitHub."""
+    try:
+        rules = egress_config(settings).rules.split(",")
+        injected = secret_sources(settings).targets
+    except SettingsError as error:
+        return Finding(name="other hosts", ok=False, detail="; ".join(error.problems))
+    hosts = ", ".join(dict.fromkeys(target.host for target in injected))
+    opened = ", ".join(rules) or "none is open"
+    return Finding(name="other hosts", ok=True, detail=f"{opened}; secrets for {hosts}" if hosts else opened)
 
 
 async def _report(settings: Settings, tokens: TokenReader) -> int:

@@ -183,6 +183,33 @@ async def test_a_request_that_two_readers_could_read_differently_is_refused(worl
     assert (await world.inside.told.denied(before[0] + 2))[before[0] :] == ["http.headers", "http.malformed"]
 
 
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["--request-target", "https://evil.test/x"], "the request target must be a path"),
+        (["-H", "Host: evil.test"], "only github.com or api.github.com can be reached"),
+        (["-H", f"Host: {HOST}."], "only github.com or api.github.com can be reached"),
+        (["-H", f"Host: {HOST}:8443"], f"this port serves {HOST} or unread.test or stranger.test only"),
+        (["-X", "TRACE"], "this method is not allowed"),
+        (["--http1.0"], "only HTTP/1.1 is spoken here"),
+        (["-H", "Transfer-Encoding: gzip, chunked", "-d", "x"], "a body is either chunked or"),
+    ],
+)
+async def test_no_request_leads_elsewhere(world: World, argv: list[str], told: str) -> None:
+    before = len(world.provider.requests)
+    assert told in await world.curl(*argv)
+    assert len(world.provider.requests) == before
+
+
+async def test_the_path_is_the_providers_matter(world: World) -> None:
+    await world.curl("--path-as-is", "--request-target", "//evil.test/../v1/echo")
+    await world.curl(path="/v1/echo?next=//evil.test")
+    assert (world.provider.requests[-1].host, world.provider.requests[-1].raw_path) == (
+        HOST,
+        "/v1/echo?next=//evil.test",
+    )
+
+
 async def test_a_broker_that_crashes_is_replaced_with_its_secrets(world: World, folder: Path) -> None:
     """In the middle of a command, which goes on: proxy and secrets are there again."""
     go_on = folder / "run-1" / "work" / "go-on"
