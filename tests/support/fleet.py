@@ -67,8 +67,9 @@ class WorkerProcess:
 class Fleet:
     """`gitward serve --no-worker` and workers. Start workers with `add`."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, signs: Path) -> None:
         self.rig = rig
+        self.signs = signs  # a folder that commands see too, at the same path; they cannot write
         self.workers: list[WorkerProcess] = []
 
     async def add(self, **settings: str) -> WorkerProcess:
@@ -91,8 +92,10 @@ async def fleet(database_url: str, *, workers: int = 0, **settings: str) -> Asyn
     root = Path(tempfile.mkdtemp(prefix="gitward-fleet-"))
     root.chmod(0o711)
     github = StandIn(root / "github")
-    rig = Rig(root, github, GITWARD_DATABASE_URL=database_url, **settings)
-    made = Fleet(rig)
+    signs = root / "signs"
+    signs.mkdir()
+    rig = Rig(root, github, GITWARD_DATABASE_URL=database_url, GITWARD_SANDBOX_PATHS=str(signs), **settings)
+    made = Fleet(rig, signs)
     try:
         await github.start()
         github.add_user(LOGIN, name="The Octocat", email="octocat@example.com")

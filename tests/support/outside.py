@@ -8,13 +8,18 @@ import sqlalchemy as sa
 
 from gitward.store.database import Database
 
+_DRIVER = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
+
 
 def look(database: Database, query: str) -> list[tuple[Any, ...]]:
     """`{dbos}` in the query stands before the names of the engine's tables."""
-    engine = sa.create_engine(database.sync_url)
+    return look_at(database.sync_url, query.replace("{dbos}", "" if database.is_sqlite else "dbos."))
+
+
+def look_at(url: str, query: str) -> list[tuple[Any, ...]]:
+    engine = sa.create_engine(sa.make_url(url).set(drivername=_DRIVER[sa.make_url(url).get_backend_name()]))
     try:
         with engine.connect() as connection:
-            text = sa.text(query.replace("{dbos}", "" if database.is_sqlite else "dbos."))
-            return [tuple(row) for row in connection.execute(text)]
+            return [tuple(row) for row in connection.execute(sa.text(query))]
     finally:
         engine.dispose()

@@ -220,6 +220,8 @@ class Broker:
 
         :param injected: the secrets of `config.inject`, in its order; None for one that could not be read.
         """
+        if self._telling is not None:
+            await asyncio.wait([self._telling])  # a new lease comes before what is done under it
         if self._child is None:
             raise BrokerError("the broker is not running")
         if grant.run_id in self._grants:

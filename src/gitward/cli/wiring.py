@@ -53,6 +53,7 @@ from gitward.sessions.service import NewSession, SessionService
 from gitward.settings import Credentials, LimitsMode, MiB, Settings, TokenReader
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
+from gitward.store.relay import Relay
 from gitward.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -179,6 +180,9 @@ async def _storage(settings: Settings) -> AsyncIterator[_Storage]:
         queue = DbosQueue(database)
         stack.callback(queue.close)
         notifier = Notifier()
+        relay = Relay(database, notifier)
+        await relay.start()
+        stack.push_async_callback(relay.stop)
         metrics = Metrics()
         journal = Journal(notifier, metrics.told)
         limits = RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user)

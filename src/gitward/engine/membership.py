@@ -58,7 +58,7 @@ class Membership:
     def __init__(
         self, database: Database, *, worker: str, lease_seconds: float, children: Callable[[], Sequence[int | None]]
     ) -> None:
-        self._url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._conninfo = database.conninfo
         self._worker = worker
         self._lease_seconds = lease_seconds
         self._children = children
@@ -147,7 +147,7 @@ class Membership:
     async def _connected(self) -> psycopg.AsyncConnection[Any]:
         if self._connection is None:
             self._connection = await psycopg.AsyncConnection.connect(
-                self._url, autocommit=True, connect_timeout=2, application_name="gitward membership"
+                self._conninfo, autocommit=True, connect_timeout=2, application_name="gitward membership"
             )
         return self._connection
 

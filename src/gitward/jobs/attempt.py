@@ -34,6 +34,7 @@ class Attempt:
         self.parts = parts
         self.claim = claim
         self.ending: StepState | None = None  # set when supervision ends the steps on purpose
+        self.pushing_sha: str | None = None  # the head of our own push, once it has begun
 
     @property
     def origin(self) -> Origin:
@@ -56,7 +57,7 @@ class Attempt:
         claim = await persist(
             parts.database, lambda tx: parts.progress.claim(tx, run_id), what=f"Run {run_id}: its claim"
         )
-        if claim.losses > MAX_LOSSES:
+        if claim.losses >= MAX_LOSSES:
             raise RunFailure(
                 Reason.WORKER_LOST,
                 f"The worker was lost {claim.losses} times while it ran this; look what the command does to its "

@@ -34,8 +34,8 @@ def _late(seconds: float) -> RunFailure:
 
 
 async def _ask(attempt: Attempt, retries: Retries) -> questions.Facts:
-    parts, session, run = attempt.parts, attempt.claim.session, attempt.claim.run
-    limit = parts.settings.time_limit(run.instruction.timeout_seconds)
+    parts, session = attempt.parts, attempt.claim.session
+    limit = parts.settings.time_limit(attempt.claim.run.instruction.timeout_seconds)
 
     async def check(github: Connection) -> questions.Facts:
         return await questions.check(
@@ -47,7 +47,7 @@ async def _ask(attempt: Attempt, retries: Retries) -> questions.Facts:
         )
 
     facts = await ask(attempt, retries, check, level=logging.INFO)
-    if facts.branch_sha is not None and session.pushed_sha is None and attempt.claim.first_attempt and run.number == 1:
+    if facts.branch_sha is not None and session.pushed_sha is None and not await _has_a_branch(attempt):
         raise RunFailure(
             Reason.PUSH_REJECTED,
             f"The branch {session.branch} is already in {facts.repository}; post a session with another branch.",
@@ -55,3 +55,8 @@ async def _ask(attempt: Attempt, retries: Retries) -> questions.Facts:
     learned = {"repo": facts.repository, "target_branch": facts.target_branch}
     await attempt.write(lambda tx: parts.progress.learned(tx, attempt.claim, **learned))
     return facts
+
+
+async def _has_a_branch(attempt: Attempt) -> bool:
+    """Whether the session's branch may be there: its command may have pushed it, which nobody told us of."""
+    return await attempt.write(lambda tx: attempt.parts.progress.has_passed_preflight(tx, attempt.claim))

@@ -15,6 +15,7 @@ from gitward.jobs.commit import commit
 from gitward.jobs.keeping import Work, keep
 from gitward.jobs.reaching import reach
 from gitward.sessions.model import PublishMode, StepName
+from gitward.sessions.progress import Begun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,19 +28,41 @@ class Published:
     pushed: bool = False
 
 
-async def publish(attempt: Attempt, commands: Commands, facts: dict[str, Any], start: Start) -> Published:
+async def find_arrived(commands: Commands, start: Start, begun: Begun) -> str | None:
+    """The head that an earlier attempt pushed, when it is in the session's branch upstream."""
+    head = begun.pushing_sha
+    if head is None or start.sha == begun.start_sha:
+        return None
+    if head == start.sha:
+        return head
+    asked = [*SAFE_GIT, "merge-base", "--is-ancestor", head, start.sha]  # somebody may have pushed upon it
+    return head if (await commands.capture(asked, limit=4096)).exit_code == 0 else None
+
+
+async def finish(attempt: Attempt, commands: Commands, start: Start, head: str) -> Published:
+    """What was left to do when an earlier attempt was lost after its push."""
+    if attempt.claim.session.pushed_sha != head:
+        await _pushed(attempt, commands, head)
+    await keep(attempt, commands, Work(origin=attempt.origin, base=start.target_sha))
+    return Published(message=_told(attempt, head), changed=True, head_sha=head, pushed=True)
+
+
+async def publish(attempt: Attempt, commands: Commands, facts: dict[str, Any], start: Start, begun: Begun) -> Published:
     """:raises RunFailure: `push_rejected`, `branch_protected`."""
     committed = await commit(attempt, commands, facts)
     head = committed.head
-    if head == start.sha:
+    if head == start.sha == begun.start_sha:
         return Published(message="The command changed nothing.", changed=False, head_sha=head)
     work = Work(origin=attempt.origin, head=head, base=start.target_sha)
     if attempt.claim.run.instruction.publish.mode is PublishMode.DRY_RUN:
         await keep(attempt, commands, work)
         return Published(message="The change is kept as a patch; nothing was pushed.", changed=True, head_sha=head)
     await _all(_push(attempt, commands, head, expected=committed.pushed), keep(attempt, commands, work))
-    message = f"Pushed {head[:12]} to {attempt.claim.session.branch}."
-    return Published(message=message, changed=True, head_sha=head, pushed=True)
+    return Published(message=_told(attempt, head), changed=True, head_sha=head, pushed=True)
+
+
+def _told(attempt: Attempt, head: str) -> str:
+    return f"Pushed {head[:12]} to {attempt.claim.session.branch}."
 
 
 async def _all(*works: Awaitable[object]) -> None:
@@ -54,7 +77,8 @@ async def _push(attempt: Attempt, commands: Commands, head: str, *, expected: st
     branch = attempt.claim.session.branch
     lease = f"--force-with-lease=refs/heads/{branch}:{expected or ''}"
     argv = [*SAFE_GIT, "push", "--quiet", "--no-verify", lease, "--", "origin", f"HEAD:refs/heads/{branch}"]
-    commands.pushing = head
+    await attempt.write(lambda tx: attempt.parts.progress.pushing(tx, attempt.claim, head))
+    attempt.pushing_sha = commands.pushing = head
 
     async def push(again: bool) -> Ended:
         if again:

@@ -68,17 +68,24 @@ async def _phases(
         with commands.within(StepName.CHECKOUT):
             start = await checkout.check_out(attempt, commands, facts)
         await leftover.note(attempt.workspace, attempt.origin)
+    begun = await attempt.write(lambda tx: attempt.parts.progress.begun(tx, attempt.claim, start.sha))
     if instruction.command is None:
         login_name = facts["identity"]["login"]
         return Result(
             message=f"authenticated as {login_name}; {facts['target_branch']} at {start.target_sha[:12]}; branch ready",
             head_sha=start.sha,
         )
-    async with attempt.step(StepName.EXECUTE):
-        exit_code = await execute.execute(commands, instruction)
+    exit_code = 0
+    arrived = await publish.find_arrived(commands, start, begun)
+    if arrived is None:  # else an earlier attempt was lost after its push: its command is not run again
+        async with attempt.step(StepName.EXECUTE):
+            exit_code = await execute.execute(commands, instruction)
     async with attempt.step(StepName.PUBLISH):
         with commands.within(StepName.PUBLISH):
-            published = await publish.publish(attempt, commands, facts, start)
+            if arrived is None:
+                published = await publish.publish(attempt, commands, facts, start, begun)
+            else:
+                published = await publish.finish(attempt, commands, start, arrived)
         await leftover.forget(attempt.workspace)
     return Result(
         message=published.message,

@@ -168,7 +168,7 @@ class Feeds:
             if session_id not in last:
                 feed.end()
             elif last[session_id] > feed.last:
-                self._notifier.notify(session_id)
+                self._notifier.wake(session_id)
 
 
 class Watcher:

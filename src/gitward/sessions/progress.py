@@ -48,6 +48,14 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Begun:
+    """What the run's earlier attempts left, as far as it is known."""
+
+    start_sha: str  # of the session's branch, before the first attempt's command
+    pushing_sha: str | None  # the head that an attempt was about to push; whether it arrived is for GitHub to say
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How a run ended."""
 
@@ -151,6 +159,32 @@ class Progress:
         """Sets columns of the session that the job found out (`target_branch`, `pushed_sha`, `repo`)."""
         await self.guard(tx, claim)
         await queries.update_session(tx, claim.session.id, values)
+
+    async def begun(self, tx: Transaction, claim: Claim, start_sha: str) -> Begun:
+        """Notes where the branch stands, unless an earlier attempt did; what was noted first counts."""
+        await self.guard(tx, claim)
+        this = _runs.c.id == claim.run.id
+        await tx.execute(sa.update(_runs).where(this, _runs.c.start_sha.is_(None)).values(start_sha=start_sha))
+        row = (await tx.execute(sa.select(_runs.c.start_sha, _runs.c.pushing_sha).where(this))).one()
+        return Begun(start_sha=row.start_sha, pushing_sha=row.pushing_sha)
+
+    async def pushing(self, tx: Transaction, claim: Claim, head_sha: str) -> None:
+        """Notes what will be pushed, so that a later attempt knows its own work when it finds it upstream."""
+        await self.guard(tx, claim)
+        await tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(pushing_sha=head_sha))
+
+    async def has_passed_preflight(self, tx: Transaction, claim: Claim) -> bool:
+        """Whether a run of this session ever did: then the session's branch was not there before the session."""
+        passed = (
+            sa.select(_steps.c.run_id)
+            .join(_runs, _runs.c.id == _steps.c.run_id)
+            .where(
+                _runs.c.session_id == claim.session.id,
+                _steps.c.name == StepName.PREFLIGHT,
+                _steps.c.state == StepState.SUCCEEDED,
+            )
+        )
+        return (await tx.execute(passed.limit(1))).first() is not None
 
     async def pushed(self, tx: Transaction, claim: Claim, head_sha: str) -> None:
         """Notes and tells where the session's branch stands upstream."""

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -29,11 +30,14 @@ _PATIENCE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "10000",
 }
+# A process that is stopped or cut off in the middle of a transaction does not keep its locks for long.
+_IDLE = "-c idle_in_transaction_session_timeout=5000"
 BUSY_TIMEOUT_MS = 30_000  # how long SQLite waits for another writer
 
 # What a database raises that is locked for long, restarted, unreachable or out of room: the same may work later.
 PASSING_ERRORS: tuple[type[Exception], ...] = (
     sa.exc.OperationalError,
+    sa.exc.InternalError,  # as Postgres calls a transaction that it ended because its client was silent
     sa.exc.InterfaceError,
     sa.exc.TimeoutError,  # no connection of the pool is free
     OSError,
@@ -119,6 +123,12 @@ class Database:
         driver = "sqlite" if self.is_sqlite else "postgresql+psycopg"
         return self.url.set(drivername=driver).render_as_string(hide_password=False)
 
+    @property
+    def conninfo(self) -> str:
+        """The same Postgres for psycopg itself."""
+        parts = self.url.translate_connect_args(username="user", database="dbname")
+        return make_conninfo(**parts, **{name: str(value) for name, value in self.url.query.items()})
+
     async def ping(self) -> None:
         """Raises when the database does not answer."""
         async with self.snapshot() as tx:
@@ -197,7 +207,9 @@ def _parse(url: str) -> URL:
     if parsed is not None and parsed.get_backend_name() == "sqlite" and (parsed.database or "").startswith("/"):
         return parsed.set(drivername="sqlite+aiosqlite")
     if parsed is not None and parsed.get_backend_name() == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg", query={**_PATIENCE, **parsed.query})
+        options = f"{_IDLE} {parsed.query.get('options', '')}".strip()
+        query = {**_PATIENCE, **parsed.query, "options": options}
+        return parsed.set(drivername="postgresql+psycopg", query=query)
     raise SettingsError(["GITWARD_DATABASE_URL: must be sqlite:///<absolute path> or postgresql://user@host/name"])
 
 

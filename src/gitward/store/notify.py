@@ -1,9 +1,10 @@
-"""Tells waiting readers of this process that a session has new events."""
+"""Tells waiting readers that a session has new events: those of this process, and by `relay` those of others."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 
 
 class Notifier:
@@ -11,11 +12,27 @@ class Notifier:
 
     def __init__(self) -> None:
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._carrier: Callable[[str], None] | None = None
+
+    def carry(self, carrier: Callable[[str], None] | None) -> None:
+        """From now on `carrier` is told of what this process tells; it must not block."""
+        self._carrier = carrier
 
     def notify(self, session_id: str) -> None:
-        """Wakes the readers of one session. Call it on the loop, after the commit."""
+        """Wakes the readers of one session, wherever they are. Call it on the loop, after the commit."""
+        self.wake(session_id)
+        if self._carrier is not None:
+            self._carrier(session_id)
+
+    def wake(self, session_id: str) -> None:
+        """Wakes those of this process."""
         for waiter in self._waiting.get(session_id, ()):
             waiter.set()
+
+    def wake_all(self) -> None:
+        for waiters in self._waiting.values():
+            for waiter in waiters:
+                waiter.set()
 
     def subscribe(self, session_id: str) -> Subscription:
         return Subscription(self._waiting, session_id)

@@ -58,6 +58,8 @@ runs = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("worker", sa.String(64)),  # executor id of the process that has the attempt
     sa.Column("losses", sa.Integer, nullable=False),  # how often a worker was lost in the middle of it
+    sa.Column("start_sha", sa.String(64)),  # of the session's branch, before the first attempt's command
+    sa.Column("pushing_sha", sa.String(64)),  # the head that an attempt was about to push
     sa.Column("changed", sa.Boolean),
     sa.Column("head_sha", sa.String(64)),
     sa.Column("exit_code", sa.Integer),

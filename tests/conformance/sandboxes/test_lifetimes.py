@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gitward.grants import clock
 from gitward.sandboxes import Completed, SandboxError
 from gitward.sandboxes.walls import Wall
 
@@ -246,3 +247,78 @@ async def test_time_does_not_end_a_command_without_its_wall(rig: Rig) -> None:
 async def _sleeper(rig: Rig, *without: Wall) -> Completed:
     async with rig.sandbox(*without) as inside:
         return (await inside.run("sleep", "1", seconds=0.2)).completed
+
+
+LEASED = """
+import asyncio, sys
+from pathlib import Path
+from gitward.grants import clock
+from gitward.sandboxes import Command, Limits
+from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.fake import FakeEndpoint
+
+async def renew(engine):
+    while True:
+        engine.act_until(clock.seconds() + 1.0)
+        await asyncio.sleep(0.1)
+
+async def tell(stream, piece):
+    sys.stdout.buffer.write(piece)
+    sys.stdout.flush()
+
+async def main(workspace, token, uid, leased):
+    engine = BubblewrapEngine(slots=1, uid_base=int(uid))
+    await engine.start()
+    renewing = asyncio.create_task(renew(engine)) if leased == "leased" else None
+    sandbox = await engine.open(name="run", workspace=Path(workspace), endpoint=FakeEndpoint(), limits=Limits())
+    argv = ("/bin/bash", "-c", f"echo begun; sleep 600; : {token}")
+    await sandbox.run(Command(argv=argv, timeout_seconds=600.0), tell)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@asynccontextmanager
+async def leased_worker(rig: Rig, token: str, kind: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", LEASED, str(rig.folder / "leased"), token, uid_of_my_own(), kind),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            assert await process.stdout.readline() == b"begun\n"
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+async def test_the_sandboxes_of_a_stopped_worker_end_with_its_lease(rig: Rig, token: str) -> None:
+    """The worker can do nothing: the launcher looks at the clock itself."""
+    async with leased_worker(rig, token, "leased") as worker:
+        handles = {pid: handle for pid, handle in processes_with(token).items() if pid != worker.pid}
+        await asyncio.sleep(1.5)  # it is renewed in time: longer than one lease
+        assert not await asyncio.to_thread(are_gone, handles, 0.0)
+        worker.send_signal(signal.SIGSTOP)
+        assert await ends(handles)
+
+
+async def test_without_a_lease_they_go_on(rig: Rig, token: str) -> None:
+    async with leased_worker(rig, token, "for ever") as worker:
+        worker.send_signal(signal.SIGSTOP)
+        handles = {pid: handle for pid, handle in processes_with(token).items() if pid != worker.pid}
+        assert not await ends(handles, seconds=2.0)
+
+
+async def test_a_new_lease_lets_the_engine_work_again(rig: Rig) -> None:
+    async with rig.engine() as engine, rig.opened(engine) as inside:
+        assert (await inside.run("true")).completed.exit_code == 0
+        engine.act_until(0.0)
+        with contextlib.suppress(SandboxError):  # one may be ready already
+            await inside.run("true")
+        with pytest.raises(SandboxError, match="silent for too long"):
+            await inside.run("true")
+        engine.act_until(clock.seconds() + 600)
+        assert (await inside.run("true")).completed.exit_code == 0
