@@ -43,7 +43,7 @@ async def finish(attempt: Attempt, commands: Commands, start: Start, head: str) 
     """What was left to do when an earlier attempt was lost after its push."""
     if attempt.claim.session.pushed_sha != head:
         await _pushed(attempt, commands, head)
-    await keep(attempt, commands, Work(origin=attempt.origin, base=start.target_sha))
+    await keep(attempt, commands, Work(origin=attempt.origin, base=start.target_sha, head=head))
     return Published(message=_told(attempt, head), changed=True, head_sha=head, pushed=True)
 
 
