@@ -18,6 +18,7 @@ from gitward.grants.channel import ChannelClosed, Message
 log = logging.getLogger(__name__)
 
 START_SECONDS = 30.0  # to import and answer, on a busy machine
+PROGRAM = (sys.executable, "-I", "-m", "gitward.broker.process")
 END_SECONDS = 5.0  # to end by itself when its channel closes
 
 
@@ -49,14 +50,16 @@ class Child:
         return self._process.pid
 
     @classmethod
-    async def start(cls, config: BrokerConfig, on_event: OnEvent, on_question: OnQuestion) -> Child:
+    async def start(
+        cls, config: BrokerConfig, on_event: OnEvent, on_question: OnQuestion, program: Sequence[str] = PROGRAM
+    ) -> Child:
         """A process that has answered. Raises BrokerError."""
         ours, theirs = channel.pair()
         with theirs:
             # Its channel is its standard input, so that no other descriptor is inherited. A session of its own:
             # Ctrl-C in the terminal is the worker's to handle.
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-m", "gitward.broker.process"),
+                *program,
                 stdin=theirs.fileno(),
                 stdout=asyncio.subprocess.DEVNULL,
                 env={},

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
 from gitward.broker.authority import certificates_of, issue
-from gitward.broker.child import BrokerError, Child
+from gitward.broker.child import PROGRAM, BrokerError, Child
 from gitward.broker.config import BrokerConfig, BrokerEvent, EgressConfig, InjectConfig
 from gitward.broker.inspections import Inspections
 from gitward.broker.upstream import handover
@@ -161,8 +161,12 @@ class Broker:
     call first notes the wanted state, then tells the process; messages may be repeated without harm.
     """
 
-    def __init__(self, config: BrokerConfig, *, answer_seconds: float = 10.0) -> None:
-        """A process that does not answer a call within `answer_seconds` hangs, and is replaced like a crashed one."""
+    def __init__(self, config: BrokerConfig, *, answer_seconds: float = 10.0, program: Sequence[str] = PROGRAM) -> None:
+        """A process that does not answer a call within `answer_seconds` hangs, and is replaced like a crashed one.
+
+        `program` starts it: another one than ours shows what a broker with a mistake in its policy lets through.
+        """
+        self._program = program
         self.config = config
         self.restarts = 0  # how often the process was replaced
         self.runs = False  # whether there is a process that answers
@@ -285,7 +289,7 @@ class Broker:
         return True
 
     async def _new_child(self) -> Child:
-        return await Child.start(self.config, self._dispatch, self._question)
+        return await Child.start(self.config, self._dispatch, self._question, self._program)
 
     async def _supervise(self) -> None:
         while True:

@@ -141,6 +141,8 @@ class Forwarder:
                 method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
             )
         except (ClientError, TimeoutError, OSError) as error:
+            if isinstance(error.__cause__, PolicyDenied):
+                raise error.__cause__ from None  # not upstream's fault: the sandbox's body broke on its way
             log.warning("upstream failed: %s %s: %s", method, url.partition("?")[0], type(error).__name__)
             raise UpstreamFailed("GitHub could not be reached from the worker; try again later") from error
 

@@ -166,6 +166,7 @@ class Listener:
         def touch() -> None:
             if protocol in self._moved:
                 self._touch(protocol)
+            self._server.body_moves(protocol)
 
         self._requests.add(task)
         self._busy.add(protocol)
@@ -179,3 +180,4 @@ class Listener:
             self._requests.discard(task)
             self._busy.discard(protocol)
             touch()
+            self._server.body_ends(protocol)

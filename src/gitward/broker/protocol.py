@@ -14,7 +14,11 @@ from aiohttp.web_server import Server
 
 from gitward.broker.refusals import refusal
 from gitward.broker.routes import Kind
+from gitward.errors import PolicyDenied
 
+# What may come in a request's body without any of it reaching us: two buffers' worth, and room. More than that is chunk
+# extensions or trailers without end, which the parser swallows.
+_MAX_SWALLOWED = 2 * 1024 * 1024
 _LINGER_SECONDS = 60.0  # to read the rest of a refused push, so that git sees the answer and not a reset
 
 # What a sandbox sends may be garbage without end; it is answered with 400, told as an event, and not logged.
@@ -27,11 +31,20 @@ Malformed = Callable[[], None]
 class _Protocol(RequestHandler):
     """One connection. What the parser refuses is answered here, before any handler of ours sees it."""
 
-    __slots__ = ("_malformed",)
+    __slots__ = ("_malformed", "swallowed")
 
     def __init__(self, manager: Server, malformed: Malformed, **options: Any) -> None:
         super().__init__(manager, loop=asyncio.get_running_loop(), **options)
         self._malformed = malformed
+        self.swallowed: int | None = None  # bytes since a request began or its body moved; None between requests
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.swallowed is not None:
+            self.swallowed += len(data)
+            if self.swallowed > _MAX_SWALLOWED and self._current_request is not None:
+                error = PolicyDenied("http.body", "the body's chunk extensions or trailers are too long")
+                self._current_request.content.set_exception(error)
 
     def handle_error(
         self,
@@ -76,6 +89,16 @@ class HttpServer(Server):
 
     def __call__(self) -> RequestHandler:
         return _Protocol(self, self._malformed, **self._options)
+
+    def body_moves(self, handler: object) -> None:
+        """A request has begun, or a piece of its body was taken."""
+        if isinstance(handler, _Protocol):
+            handler.swallowed = 0
+
+    def body_ends(self, handler: object) -> None:
+        """What comes from here on is not waited for."""
+        if isinstance(handler, _Protocol):
+            handler.swallowed = None
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)

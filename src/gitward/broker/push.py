@@ -175,7 +175,7 @@ class PushReader:
             self._capabilities = frozenset(capabilities.decode("utf-8", "replace").split())
         if line == b"push-cert":
             self._certificate = self._in_certificate = True
-        elif line == b"push-cert-end":
+        elif line == b"push-cert-end" and self._in_certificate:
             self._in_certificate = False
         elif found := _UPDATE.fullmatch(line):
             self._update(*found.groups())

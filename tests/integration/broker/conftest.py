@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from gitward.broker import Broker, BrokerConfig, BrokerEvent, OpenGrant
 from gitward.grants import clock
@@ -20,8 +19,6 @@ from gitward.secrets import Secret
 from gitward.standin import StandIn, Token
 
 from .rig import Inside, inside
-
-settings.register_profile("long", max_examples=50_000)
 
 TOKEN = "ghp_" + "T0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT"
 REPOSITORY = "octo/demo"

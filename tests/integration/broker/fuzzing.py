@@ -1,221 +1,29 @@
-"""Requests as a hostile sandbox may make them, an upstream that notes what arrives, and an oracle that knows the grant.
-
-The oracle shares no code with the policy: it reads what upstream RECEIVED, and says what is beyond the grant.
-"""
+"""Requests as a hostile sandbox may make them: often good ones, with one thing wrong."""
 
 from __future__ import annotations
 
-import contextlib
+import gzip
 import json
-import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
-from aiohttp import web
-from graphql import parse
-from graphql.language import ArgumentNode, FieldNode, OperationDefinitionNode, Visitor
-
-from graphql import visit  # isort: skip
 from hypothesis import strategies as st
 
-from .conftest import BRANCH, TOKEN
+from .conftest import BRANCH
+from .oracle import LISTED, OWN
 from .wire import API_HOST, GIT_HOST
-
-OWN, LISTED = "octo/demo", "octo/library"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """What the sandbox sends."""
 
+    kind: str  # which part of the policy it is for: git, lfs, rest, graphql
     host: str
     line: str  # "GET /user"
     headers: tuple[str, ...] = ()
     body: bytes = b""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Received:
-    """What came out at the other end."""
-
-    method: str
-    path: str  # encoded, without the query
-    query: str
-    headers: dict[str, str]
-    body: bytes
-
-
-@dataclass
-class Upstream:
-    """A server that says yes to everything."""
-
-    url: str = ""
-    received: list[Received] = field(default_factory=list)
-
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        body = await request.read()
-        path, _, query = request.raw_path.partition("?")
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        self.received.append(Received(method=request.method, path=path, query=query, headers=headers, body=body))
-        return web.Response(body=self._content(path, body), content_type="application/json")
-
-    def _content(self, path: str, body: bytes) -> bytes:
-        if path.endswith("/graphql") and b"nodes(ids" in body:
-            ids = json.loads(body)["variables"]["ids"]
-            return json.dumps({"data": {"nodes": [_node(node_id) for node_id in ids]}}).encode()
-        if path.endswith("/objects/batch"):
-            actions = {"download": {"href": f"{self.url}/storage?signature=s3cret", "header": {}}}
-            return json.dumps({"objects": [{"oid": "a" * 64, "size": 1, "actions": actions}]}).encode()
-        return b"{}"
-
-
-def _node(node_id: str) -> dict[str, Any] | None:
-    """Ids of this upstream say what they are: "Issue:octo/demo"."""
-    kind, _, repository = node_id.partition(":")
-    if not repository:
-        return None
-    return {"__typename": kind, "nameWithOwner": repository, "repository": {"nameWithOwner": repository}}
-
-
-@contextlib.asynccontextmanager
-async def upstream() -> AsyncIterator[Upstream]:
-    one = Upstream()
-    runner = web.ServerRunner(web.Server(one.answer, access_log=None))
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    one.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        yield one
-    finally:
-        await runner.cleanup()
-
-
-# The oracle.
-
-_READ = re.compile(r"/(octo/demo|octo/library)\.git/(info/refs|git-upload-pack)")
-_WRITE = re.compile(r"/octo/demo\.git/(info/refs|git-receive-pack)")
-_LFS = re.compile(r"/(octo/demo|octo/library)\.git/info/lfs/(objects/batch|locks/verify|locks)")
-_REST_OWN = re.compile(r"/api/v3/repos/octo/demo(/.*)?")
-_REST_FREE = {"/api/v3/", "/api/v3/user", "/api/v3/rate_limit"}
-_REST_WRITES = re.compile(
-    r"POST /(pulls|issues|pulls/\d+/requested_reviewers|issues/\d+/(comments|labels|assignees))"
-    r"|PATCH /(pulls|issues)/\d+"
-)
-_NEVER = re.compile(
-    r"/(keys|hooks|secrets|variables|runners|environments|collaborators|invitations|protection|rulesets|merge|merges|"
-    r"dispatches|rerun|logs|zip|approve|reviews/.+|deployments|forks|transfer|pages|installation)(/|$)"
-)
-_MUTATIONS = re.compile(r"create(Issue|PullRequest)|update(Issue|PullRequest)|addComment|markPullRequestReadyForReview")
-
-
-def beyond(one: Received, branch: str = BRANCH) -> str | None:
-    """Why a request that upstream received is not within the grant of `branch`; None when it is."""
-    if one.headers.get("authorization", "").split(" ")[0] not in {"Bearer", "Basic"} and one.path != "/storage":
-        return "no credential of the broker"
-    path = unquote(one.path)
-    if path == "/api/graphql":
-        return _beyond_graphql(one.body, branch)
-    if path.startswith("/api/v3"):
-        return _beyond_rest(one, path, branch)
-    return _beyond_git(one, path, branch)
-
-
-def _beyond_git(one: Received, path: str, branch: str) -> str | None:
-    if path == "/storage":
-        return "the token at the storage" if TOKEN in str(one.headers) else None
-    if found := _LFS.fullmatch(path):
-        upload = b"batch" in path.encode() and json.loads(one.body)["operation"] != "download"
-        return "an upload to a listed repository" if upload and found[1] != OWN else None
-    wants_write = path.endswith("/git-receive-pack") or one.query == "service=git-receive-pack"
-    if not (_WRITE if wants_write else _READ).fullmatch(path):
-        return f"git at {path}"
-    if path.endswith("/git-receive-pack"):
-        return _beyond_push(one.body, branch)
-    return None
-
-
-def _beyond_push(body: bytes, branch: str) -> str | None:
-    commands = re.findall(rb"([0-9a-f]{40}) ([0-9a-f]{40}) (refs/[^\0\n]+|HEAD)", body)
-    wrong = [name for _, new, name in commands if name != f"refs/heads/{branch}".encode() or set(new) == {ord("0")}]
-    return f"a push to {wrong!r}" if wrong or len(commands) > 1 else None
-
-
-def _beyond_rest(one: Received, path: str, branch: str) -> str | None:
-    if path in _REST_FREE and one.method == "GET":
-        return None
-    found = _REST_OWN.fullmatch(path)
-    if found is None or "//" in path or ".." in path.split("/") or _NEVER.search(found[1] or ""):
-        return f"REST {path}"
-    if one.method == "GET":
-        return None
-    if not _REST_WRITES.fullmatch(f"{one.method} {found[1]}"):
-        return f"REST {one.method} {path}"
-    body = json.loads(one.body)
-    if one.method == "POST" and found[1] == "/pulls" and body["head"].removeprefix("octo:") != branch:
-        return f"a pull request of {body['head']}"
-    return "a change of state" if "state" in body else None
-
-
-class _Names(Visitor):
-    """Everything in a document that a hostile one would need."""
-
-    def __init__(self, variables: dict[str, Any], branch: str) -> None:
-        super().__init__()
-        self._branch = branch
-        self.fields: set[str] = set()
-        self.found: list[str] = []
-        self._variables = variables
-
-    def enter_field(self, node: FieldNode, *_: object) -> None:
-        self.fields.add(node.name.value)
-
-    def enter_argument(self, node: ArgumentNode, *_: object) -> None:
-        value = _plain(node.value, self._variables)
-        if node.name.value in {"owner", "name"} and str(value).lower() not in {"octo", "demo", "pullrequest"}:
-            self.found.append(f"{node.name.value}={value}")
-        head = value.get("headRefName", self._branch) if isinstance(value, dict) else self._branch
-        if head.removeprefix("octo:") != self._branch:
-            self.found.append(f"a pull request of {head}")
-        if "other" in json.dumps(value) or "evil" in json.dumps(value):
-            self.found.append(f"the value {value}")
-
-
-_SECRET_FIELDS = {"repositories", "email", "collaborators", "forks", "deployKeys", "object", "secrets", "publicKeys"}
-
-
-def _beyond_graphql(body: bytes, branch: str) -> str | None:
-    request = json.loads(body)
-    if "nodes(ids" in request["query"]:
-        return None  # the broker's own question
-    document = parse(request["query"])
-    names = _Names(request.get("variables") or {}, branch)
-    visit(document, names)
-    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-    if len(operations) != 1:
-        return "several operations"
-    if operations[0].operation.value == "mutation":
-        roots = {node.name.value for node in operations[0].selection_set.selections if isinstance(node, FieldNode)}
-        if any(not _MUTATIONS.fullmatch(name) for name in roots):
-            return f"the mutations {roots}"
-    if names.fields & _SECRET_FIELDS:
-        return f"the fields {names.fields & _SECRET_FIELDS}"
-    return names.found[0] if names.found else None
-
-
-def _plain(node: Any, variables: dict[str, Any]) -> Any:
-    if node.kind == "variable":
-        return variables.get(node.name.value)
-    if node.kind == "list_value":
-        return [_plain(value, variables) for value in node.values]
-    if node.kind == "object_value":
-        return {each.name.value: _plain(each.value, variables) for each in node.fields}
-    return getattr(node, "value", None)
-
-
-# The sandbox's requests: often good ones, with one thing wrong.
 
 # Which parts of a request are made to be wrong; often none.
 _spoiled = st.sampled_from(
@@ -235,6 +43,8 @@ _trick = {
             "{}/..",
             "x/../{}",
             "{}%2f..%2fother",
+            "{}%2F..%2Fkeys",
+            "{}%2f%2e%2e%2f%2e%2e%2fother",
             "{}/%2e%2e/other",
             "{}.",
             "{}%00",
@@ -287,6 +97,8 @@ _json = st.dictionaries(
     max_size=4,
 )
 
+_head = st.sampled_from(["main", "evil:main", f"evil:{BRANCH}", f":{BRANCH}", f"octo:evil:{BRANCH}", f"{BRANCH}x", ""])
+
 
 @st.composite
 def _rest(draw: st.DrawFn) -> Asked:
@@ -297,11 +109,13 @@ def _rest(draw: st.DrawFn) -> Asked:
         method, tail = draw(_write).split(" ")
         good = {"pulls": {"title": "x", "head": BRANCH, "base": "main"}, "issues": {"title": "x"}}
         body = good.get(tail, {"body": "x"})
-    body |= draw(_json) if "body" in spoiled else {}
+    if "body" in spoiled:
+        body |= {"head": draw(_head)} if tail == "pulls" and draw(st.booleans()) else draw(_json)
     path = draw(_trick["path" in spoiled]).format(
         f"repos/{draw(_repository['repository' in spoiled])}{'/' if tail else ''}{tail}"
     )
     return Asked(
+        kind="rest",
         host=draw(_host["host" in spoiled]),
         line=f"{method} /{path}",
         headers=("Content-Type: application/json", *draw(_headers["headers" in spoiled])),
@@ -310,7 +124,8 @@ def _rest(draw: st.DrawFn) -> Asked:
 
 
 _ref = st.sampled_from(
-    [f"refs/heads/{BRANCH}"] * 5 + ["refs/heads/main", "refs/tags/v1", "HEAD", f"refs/heads/{BRANCH}/", "refs/heads/x"]
+    [f"refs/heads/{BRANCH}"] * 5
+    + ["refs/heads/main", "refs/tags/v1", "HEAD", f"refs/heads/{BRANCH}/", f"refs/heads/{BRANCH}x", "refs/heads/x"]
 )
 _oid = st.sampled_from(["1" * 40, "2" * 40, "0" * 40])
 
@@ -330,18 +145,57 @@ def _git(draw: st.DrawFn) -> Asked:
     host = draw(_host[True]) if "host" in spoiled else GIT_HOST
     if draw(st.integers(0, 2)) == 0:
         path = trick.format(f"{repository}{suffix}/info/refs?service={service}")
-        return Asked(host=host, line=f"GET /{path}", headers=headers)
-    if "body" not in spoiled:
-        lines = [f"{'1' * 40} {'2' * 40} refs/heads/{BRANCH}\0report-status side-band-64k"]
-    else:
-        lines = [f"{draw(_oid)} {draw(_oid)} {draw(_ref)}" for _ in range(draw(st.integers(0, 2)))]
-        lines = [line + draw(_capabilities) for line in lines]
-    body = b"".join(_pkt(line.encode()) for line in lines) + b"0000" + draw(st.sampled_from([b"", b"PACK"]))
+        return Asked(kind="git", host=host, line=f"GET /{path}", headers=headers)
+    body, framing = draw(_encoded(draw(_push("body" in spoiled))))
     path = trick.format(f"{repository}{suffix}/{service}")
-    return Asked(host=host, line=f"POST /{path}", headers=headers, body=body)
+    return Asked(kind="git", host=host, line=f"POST /{path}", headers=(*headers, *framing), body=body)
 
 
 _capabilities = st.sampled_from(["\0report-status side-band-64k"] * 4 + ["\0", "", "\0report-status push-options"])
+_command = st.builds("{} {} {}{}".format, _oid, _oid, _ref, _capabilities)
+_odd_line = st.sampled_from(
+    ["shallow " + "1" * 40, "push-cert\0", "push-cert-end", "", "x", "\n", "1" * 40, f"{'1' * 40} {'2' * 40} main",
+     f"{'1' * 40} {'2' * 40} refs/heads/main\0report-status", f"{'1' * 64} {'2' * 64} refs/heads/{BRANCH}"]
+)  # fmt: skip
+_odd_framing = st.sampled_from(
+    [b"0000", b"0001", b"0002", b"0003", b"0004", b"fff1", b"FFF0", b"00zz", b"-001", b"+00a", b" 00a", b"00", b""]
+)
+_option = st.sampled_from(["ci.skip", "repo.private=false", " Repo.Template=true", "x" * 300])
+
+
+@st.composite
+def _push(draw: st.DrawFn, spoiled: bool) -> bytes:
+    """The body of git-receive-pack: a good one of the session's branch, or one with something else in it."""
+    good = f"{'1' * 40} {'2' * 40} refs/heads/{BRANCH}\0report-status side-band-64k"
+    pack = draw(st.sampled_from([b"", b"PACK"]))
+    if not spoiled:
+        return _pkt(good.encode()) + b"0000" + pack
+    if draw(st.booleans()):
+        return _pkt(good.replace(f"refs/heads/{BRANCH}", draw(_ref)).encode()) + b"0000" + pack
+    commands = draw(st.lists(st.one_of(st.just(good), _command, _command, _odd_line), max_size=3))
+    pieces = [_pkt(line.encode()) for line in commands] + [b"0000"]
+    if draw(st.booleans()):
+        pieces += [_pkt(line.encode()) for line in draw(st.lists(_option, max_size=2))] + [b"0000"]
+    if draw(st.integers(0, 3)) == 0:
+        pieces.insert(draw(st.integers(0, len(pieces))), draw(_odd_framing))
+    return b"".join(pieces) + pack
+
+
+@st.composite
+def _encoded(draw: st.DrawFn, body: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """The body as it goes on the wire, with the headers that say so."""
+    coding = draw(st.sampled_from(["plain", "plain", "plain", "gzip", "chunked", "both", "torn"]))
+    framing: tuple[str, ...] = ()
+    if coding in {"gzip", "both"}:
+        body, framing = gzip.compress(body, 1), ("Content-Encoding: gzip",)
+    if coding == "torn":
+        return gzip.compress(body, 1)[:-3], ("Content-Encoding: gzip",)
+    if coding in {"chunked", "both"} and body:
+        size = draw(st.integers(1, len(body)))
+        chunks = [body[start : start + size] for start in range(0, len(body), size)]
+        body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+        framing = (*framing, "Transfer-Encoding: chunked")
+    return body, framing
 
 
 @st.composite
@@ -353,6 +207,7 @@ def _lfs(draw: st.DrawFn) -> Asked:
     oid = "../x" if "body" in spoiled else "a" * 64
     repository = draw(_repository["repository" in spoiled])
     return Asked(
+        kind="lfs",
         host=GIT_HOST,
         line=f"POST /{draw(_trick['path' in spoiled]).format(f'{repository}.git/info/lfs/{call}')}",
         headers=draw(_headers["headers" in spoiled]),
@@ -448,6 +303,7 @@ def _graphql(draw: st.DrawFn) -> Asked:
     if "path" in spoiled:
         text = text[:-1] + ',"query":"{viewer{email}}"}'
     return Asked(
+        kind="graphql",
         host=draw(_host["host" in spoiled]),
         line=draw(_graphql_line["method" in spoiled]),
         headers=("Content-Type: application/json", *draw(_headers["headers" in spoiled])),
@@ -455,4 +311,5 @@ def _graphql(draw: st.DrawFn) -> Asked:
     )
 
 
-asked = st.one_of(_rest(), _git(), _lfs(), _graphql())
+BY_KIND = {"rest": _rest(), "git": _git(), "lfs": _lfs(), "graphql": _graphql()}
+asked = st.one_of(*BY_KIND.values())

@@ -100,8 +100,8 @@ async def test_another_repository_is_refused(tools: Inside, checkout: Path, gith
 async def test_a_big_push_streams(
     tools: Inside, checkout: Path, broker: Broker, github: StandIn, events: Events
 ) -> None:
-    """50 MB go up and come down again; the broker's memory does not grow with them."""
-    await commit(tools, checkout, "noise", os.urandom(50 * MEGABYTE))
+    """100 MB go up and come down again; the broker's memory does not grow with them."""
+    await commit(tools, checkout, "noise", os.urandom(100 * MEGABYTE))
     assert broker.pid is not None
     before = peak_memory(broker.pid)
     result = await tools.git("push", "origin", BRANCH, cwd=checkout)
@@ -109,7 +109,7 @@ async def test_a_big_push_streams(
     assert (await events.wait(1))[0].type == "branch.pushed"
     assert pushes(github) == 2  # git's probe, and the push
     await tools.ok("git", "clone", "-q", "--branch", BRANCH, URL, "again")
-    assert (tools.home / "again" / "noise").stat().st_size == 50 * MEGABYTE
+    assert (tools.home / "again" / "noise").stat().st_size == 100 * MEGABYTE
     assert peak_memory(broker.pid) - before < 20 * MEGABYTE
 
 

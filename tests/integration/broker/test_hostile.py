@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gzip
+import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,7 +15,7 @@ from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.standin import StandIn
 
-from .conftest import TOKEN
+from .conftest import BRANCH, TOKEN
 from .rig import peak_memory
 from .wire import API_HOST, GIT_HOST, Wire, read_answer, wired
 
@@ -168,3 +170,14 @@ async def test_an_expiry_in_the_middle_of_an_answer_cuts_it(grant: Grant) -> Non
                     assert await reader.read() == b"hello"
             writer.transport.abort()
     assert begun.is_set()
+
+
+async def test_a_push_that_breaks_on_its_way_is_not_blamed_on_github(wire: Wire, github: StandIn) -> None:
+    """Its head is good, and is forwarded; then the gzip stream ends before its end."""
+    update = f"{'1' * 40} {'2' * 40} refs/heads/{BRANCH}\0report-status"
+    push = f"{len(update) + 4:04x}{update}0000PACK".encode() + os.urandom(100_000)
+    headers = ("Content-Encoding: gzip", "Content-Type: application/x-git-receive-pack-request")
+    answer = await wire.ask(
+        "POST /octo/demo/git-receive-pack", *headers, host=GIT_HOST, body=gzip.compress(push)[:-100]
+    )
+    assert (answer.status, answer.body) == (400, b"Gitward: the gzip body ends too early\n")

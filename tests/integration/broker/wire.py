@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from gitward.broker import Broker, BrokerConfig, BrokerEvent, OpenGrant
+from gitward.broker.child import PROGRAM
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
 
@@ -35,6 +36,17 @@ class Told(list[BrokerEvent]):
         self.append(event)
         self.more.set()
 
+    @property
+    def rules(self) -> list[str]:
+        """The rules that refused something, in order."""
+        return [event.data["rule"] for event in self if event.type == "policy.denied"]
+
+    async def wait(self, done: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not done():
+                self.more.clear()
+                await self.more.wait()
+
 
 class Wire:
     """One broker whose hosts are at a port of this machine's loopback."""
@@ -48,24 +60,17 @@ class Wire:
 
     @property
     def rules(self) -> list[str]:
-        """The rules that refused something, in order."""
-        return [event.data["rule"] for event in self.events if event.type == "policy.denied"]
+        return self.events.rules
 
     async def denied(self, count: int) -> list[str]:
         """The rules, once there are `count` of them: an event may come after the answer."""
-        await self._wait(lambda: len(self.rules) >= count)
+        await self.events.wait(lambda: len(self.rules) >= count)
         return self.rules
 
     async def told(self, count: int) -> list[BrokerEvent]:
         """All events, once there are `count` of them."""
-        await self._wait(lambda: len(self.events) >= count)
+        await self.events.wait(lambda: len(self.events) >= count)
         return self.events
-
-    async def _wait(self, done: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not done():
-                self.events.more.clear()
-                await self.events.more.wait()
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port, ssl=self._tls, server_hostname=GIT_HOST)
@@ -125,7 +130,13 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
 
 @contextlib.asynccontextmanager
 async def wired(
-    upstream: str, upstream_api: str, grant: Grant, token: str, *, login: bool = False
+    upstream: str,
+    upstream_api: str,
+    grant: Grant,
+    token: str,
+    *,
+    login: bool = False,
+    program: Sequence[str] = PROGRAM,
 ) -> AsyncIterator[Wire]:
     """A broker process of its own, with `grant` open and listening."""
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
@@ -137,7 +148,8 @@ async def wired(
                 upstream_url=upstream,
                 upstream_api_url=upstream_api,
                 login_mode=login,
-            )
+            ),
+            program=program,
         )
         await broker.start()
         events = Told()

@@ -103,6 +103,7 @@ def test_the_rules(data: bytes, verdict: str) -> None:
         pytest.param(pkt(b"shallow " + OLD + b"\0push-options") + own(), id="capabilities of a shallow line"),
         pytest.param(pkt(b"push-cert\0" + CAPS) + FLUSH, id="endless certificate"),
         pytest.param(b"0001", id="delimiter"),
+        pytest.param(own() + pkt(b"push-cert-end\n"), id="end of no certificate"),
     ],
 )
 def test_what_no_git_sends_is_malformed(data: bytes) -> None:

@@ -1,0 +1,171 @@
+"""What is beyond a grant, by reading what upstream RECEIVED. Shares no code with the policy."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from graphql import parse
+from graphql.language import ArgumentNode, FieldNode, OperationDefinitionNode, Visitor
+
+from graphql import visit  # isort: skip
+
+from .conftest import BRANCH, TOKEN
+
+OWN, LISTED = "octo/demo", "octo/library"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """What came out at the other end."""
+
+    method: str
+    path: str  # encoded, without the query
+    query: str
+    headers: dict[str, str]
+    body: bytes
+
+
+_READ = re.compile(r"/(octo/demo|octo/library)\.git/(info/refs|git-upload-pack)")
+_WRITE = re.compile(r"/octo/demo\.git/(info/refs|git-receive-pack)")
+_LFS = re.compile(r"/(octo/demo|octo/library)\.git/info/lfs/(objects/batch|locks/verify|locks)")
+_REST_OWN = re.compile(r"/api/v3/repos/octo/demo(/.*)?")
+_REST_FREE = {"/api/v3/", "/api/v3/user", "/api/v3/rate_limit"}
+_REST_WRITES = re.compile(
+    r"POST /(pulls|issues|pulls/\d+/requested_reviewers|issues/\d+/(comments|labels|assignees))"
+    r"|PATCH /(pulls|issues)/\d+"
+)
+_NEVER = re.compile(
+    r"/(keys|hooks|secrets|variables|runners|environments|collaborators|invitations|protection|rulesets|merge|merges|"
+    r"dispatches|rerun|logs|zip|approve|reviews/.+|deployments|forks|transfer|pages|installation)(/|$)"
+)
+_MUTATIONS = re.compile(r"create(Issue|PullRequest)|update(Issue|PullRequest)|addComment|markPullRequestReadyForReview")
+
+
+def beyond(one: Received, branch: str = BRANCH) -> str | None:
+    """Why a request that upstream received is not within the grant of `branch`; None when it is."""
+    if one.headers.get("authorization", "").split(" ")[0] not in {"Bearer", "Basic"} and one.path != "/storage":
+        return "no credential of the broker"
+    path = unquote(one.path)
+    if path == "/api/graphql":
+        return _beyond_graphql(one.body, branch)
+    if path.startswith("/api/v3"):
+        return _beyond_rest(one, path, branch)
+    return _beyond_git(one, path, branch)
+
+
+def _beyond_git(one: Received, path: str, branch: str) -> str | None:
+    if path == "/storage":
+        return "the token at the storage" if TOKEN in str(one.headers) else None
+    if found := _LFS.fullmatch(path):
+        upload = b"batch" in path.encode() and json.loads(one.body)["operation"] != "download"
+        return "an upload to a listed repository" if upload and found[1] != OWN else None
+    wants_write = path.endswith("/git-receive-pack") or one.query == "service=git-receive-pack"
+    if not (_WRITE if wants_write else _READ).fullmatch(path):
+        return f"git at {path}"
+    if path.endswith("/git-receive-pack"):
+        return _beyond_push(one.body, branch)
+    return None
+
+
+def _beyond_push(body: bytes, branch: str) -> str | None:
+    """As git itself reads it: lines up to a flush; with push options, lines up to another."""
+    try:
+        lines, rest = _section(body)
+        options = _section(rest)[0] if lines and b"push-options" in lines[0] else []
+    except ValueError:
+        return "a push that is no pkt-lines"
+    commands = [line.partition(b"\0")[0].rstrip(b"\n") for line in lines if not line.startswith(b"shallow ")]
+    wanted = re.compile(
+        rb"([0-9a-f]{40}|[0-9a-f]{64}) (?!0+ )([0-9a-f]{40}|[0-9a-f]{64}) refs/heads/" + branch.encode()
+    )
+    wrong = [command for command in commands if not wanted.fullmatch(command)]
+    if wrong or len(commands) > 1:
+        return f"a push to {(wrong or commands)[0].rpartition(b' ')[2].decode(errors='replace')}"
+    return f"the options {options}" if any(b"repo." in option.lower() for option in options) else None
+
+
+def _section(body: bytes) -> tuple[list[bytes], bytes]:
+    """The lines before a flush, and what is behind it. Raises ValueError."""
+    lines = []
+    while (length := int(body[:4], 16)) != 0:
+        if length < 4 or len(body) < length:
+            raise ValueError("no pkt-line")
+        lines.append(body[4:length])
+        body = body[length:]
+    return lines, body[4:]
+
+
+def _beyond_rest(one: Received, path: str, branch: str) -> str | None:
+    if path in _REST_FREE and one.method == "GET":
+        return None
+    found = _REST_OWN.fullmatch(path)
+    if found is None or "//" in path or ".." in path.split("/") or _NEVER.search(found[1] or ""):
+        return f"REST {path}"
+    if one.method == "GET":
+        return None
+    if not _REST_WRITES.fullmatch(f"{one.method} {found[1]}"):
+        return f"REST {one.method} {path}"
+    body = json.loads(one.body)
+    if one.method == "POST" and found[1] == "/pulls" and body["head"].removeprefix("octo:") != branch:
+        return f"a pull request of {body['head']}"
+    return "a change of state" if "state" in body else None
+
+
+class _Names(Visitor):
+    """Everything in a document that a hostile one would need."""
+
+    def __init__(self, variables: dict[str, Any], branch: str) -> None:
+        super().__init__()
+        self._branch = branch
+        self.fields: set[str] = set()
+        self.found: list[str] = []
+        self._variables = variables
+
+    def enter_field(self, node: FieldNode, *_: object) -> None:
+        self.fields.add(node.name.value)
+
+    def enter_argument(self, node: ArgumentNode, *_: object) -> None:
+        value = _plain(node.value, self._variables)
+        if node.name.value in {"owner", "name"} and str(value).lower() not in {"octo", "demo", "pullrequest"}:
+            self.found.append(f"{node.name.value}={value}")
+        head = value.get("headRefName", self._branch) if isinstance(value, dict) else self._branch
+        if head.removeprefix("octo:") != self._branch:
+            self.found.append(f"a pull request of {head}")
+        if "other" in json.dumps(value) or "evil" in json.dumps(value):
+            self.found.append(f"the value {value}")
+
+
+_SECRET_FIELDS = {"repositories", "email", "collaborators", "forks", "deployKeys", "object", "secrets", "publicKeys"}
+
+
+def _beyond_graphql(body: bytes, branch: str) -> str | None:
+    request = json.loads(body)
+    if "nodes(ids" in request["query"]:
+        return None  # the broker's own question
+    document = parse(request["query"])
+    names = _Names(request.get("variables") or {}, branch)
+    visit(document, names)
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    if len(operations) != 1:
+        return "several operations"
+    if operations[0].operation.value == "mutation":
+        roots = {node.name.value for node in operations[0].selection_set.selections if isinstance(node, FieldNode)}
+        if any(not _MUTATIONS.fullmatch(name) for name in roots):
+            return f"the mutations {roots}"
+    if names.fields & _SECRET_FIELDS:
+        return f"the fields {names.fields & _SECRET_FIELDS}"
+    return names.found[0] if names.found else None
+
+
+def _plain(node: Any, variables: dict[str, Any]) -> Any:
+    if node.kind == "variable":
+        return variables.get(node.name.value)
+    if node.kind == "list_value":
+        return [_plain(value, variables) for value in node.values]
+    if node.kind == "object_value":
+        return {each.name.value: _plain(each.value, variables) for each in node.fields}
+    return getattr(node, "value", None)
