@@ -10,6 +10,8 @@ import random
 import signal
 import sys
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -78,6 +80,28 @@ async def active_now(database: Database) -> tuple[int, int]:
     async with database.snapshot() as tx:
         counts = list((await tx.execute(query.group_by(_sessions.c.subject))).scalars())
     return sum(counts), max(counts, default=0)
+
+
+@asynccontextmanager
+async def worker(
+    database: Database, *, total: int, per_user: int, slots: int, seconds: float
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A worker as a process of its own, working."""
+    url = database.url.set(drivername=database.url.get_backend_name()).render_as_string(hide_password=False)
+    arguments = (str(value) for value in (total, per_user, slots, seconds))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, __file__, url, *arguments), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            assert await process.stdout.readline() == b"working\n"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            await process.wait()
 
 
 async def main(url: str, total: int, per_user: int, slots: int, *, seconds: float) -> None:

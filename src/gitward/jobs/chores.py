@@ -11,6 +11,7 @@ from functools import partial
 from gitward.jobs.parts import Parts
 from gitward.jobs.workspaces import remove_idle
 from gitward.sessions.firing import Firing
+from gitward.sessions.places import AT_ONCE
 from gitward.sessions.retention import Retention
 from gitward.store.database import Database
 
@@ -60,12 +61,17 @@ async def _repeat(chore: Chore) -> None:
 
 async def fill_places(parts: Parts) -> None:
     """Gives free places to waiting runs, should there be both."""
-    async with parts.database.snapshot() as tx:
-        if not await parts.progress.places.has_work(tx):
+    places = parts.progress.places
+    while True:
+        async with parts.database.snapshot() as tx:
+            if not await places.has_work(tx):
+                return
+        async with parts.database.transaction() as tx:
+            given = await places.fill(tx)
+        if given:
+            log.info("%d place(s) for runs were free, and are given away", given)
+        if given < AT_ONCE:
             return
-    async with parts.database.transaction() as tx:
-        given = await parts.progress.places.fill(tx)
-    log.info("%d place(s) for runs were free, and are given away", given)
 
 
 async def fire_schedules(database: Database, firing: Firing) -> None:

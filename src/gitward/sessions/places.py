@@ -19,6 +19,7 @@ from gitward.store.database import Transaction
 
 _tickets, _turns = schema.tickets, schema.turns
 HAS_PLACE, WAITS = _tickets.c.has_place == sa.true(), _tickets.c.has_place == sa.false()
+AT_ONCE = 20  # places that one transaction gives away; others wait for the lock meanwhile
 _LOCK = 0x6769747761726402  # Postgres advisory lock: "gitward" and a number. SQLite has one writer anyway
 
 
@@ -57,13 +58,13 @@ class Places:
         await self._give(tx, sum((await tx.execute(gone)).scalars()))
 
     async def fill(self, tx: Transaction) -> int:
-        """Gives away what is free, and says how many places that were.
+        """Gives away what is free, AT_ONCE at most, and says how many places that were.
 
         For a change of the limits, and for a run that entered while the last place was being left: neither of the two
         transactions saw the other.
         """
         await _lock(tx)
-        return await self._give(tx, self.limits.total)
+        return await self._give(tx, AT_ONCE)
 
     async def has_work(self, tx: Transaction) -> bool:
         """Whether `fill` may find something to do; cheap, and in a snapshot too."""

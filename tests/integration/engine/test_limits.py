@@ -4,46 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 
 import sqlalchemy as sa
 
-import load
 from gitward.sessions.model import Instruction, Owner, RunState
 from gitward.sessions.places import Places, RunLimits
 from gitward.sessions.service import NewSession, SessionService
 from gitward.store import schema
-from load import active_now, most_at_once
+from load import active_now, most_at_once, worker
 from tests_support import Backend
 
-PROGRAM = Path(load.__file__)
-TOTAL, PER_USER, SLOTS = 12, 3, 12
-USERS, SESSIONS, RUNS = 6, 11, 3  # 198 runs
-
-
-@asynccontextmanager
-async def worker(backend: Backend, seconds: float) -> AsyncIterator[asyncio.subprocess.Process]:
-    url = backend.database.url.set(drivername=backend.database.url.get_backend_name())
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(PROGRAM), url.render_as_string(hide_password=False)),
-        *(str(value) for value in (TOTAL, PER_USER, SLOTS, seconds)),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(60):
-            assert await process.stdout.readline() == b"working\n"
-        yield process
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(60):
-            await process.wait()
+TOTAL, PER_USER = 12, 3
+LIMITS = {"total": TOTAL, "per_user": PER_USER, "slots": TOTAL}
+USERS, SESSIONS, RUNS = 5, 10, 3  # 150 runs; some of five users reach the limit of one before that of all
 
 
 async def post_everything(backend: Backend) -> None:
@@ -81,7 +56,7 @@ async def assert_sessions_kept_their_order(backend: Backend) -> None:
 
 
 async def test_limits_and_order_hold_under_load_and_across_a_kill(backend: Backend) -> None:
-    """Six users want more than there are places; in the middle a worker is killed without a chance to say so.
+    """Five users want more than there are places; in the middle a worker is killed without a chance to say so.
 
     On Postgres a second worker shares the load and takes over; on SQLite the next one does.
     """
@@ -90,14 +65,14 @@ async def test_limits_and_order_hold_under_load_and_across_a_kill(backend: Backe
     await post_everything(backend)
     async with AsyncExitStack() as stack:
         if not backend.database.is_sqlite:
-            await stack.enter_async_context(worker(backend, seconds=0.02))
-        async with worker(backend, seconds=0.2) as process, asyncio.timeout(60):
+            await stack.enter_async_context(worker(backend.database, **LIMITS, seconds=0.02))
+        async with worker(backend.database, **LIMITS, seconds=0.2) as process, asyncio.timeout(60):
             while (await active_now(backend.database))[0] < TOTAL:
                 await asyncio.sleep(0.01)
             process.kill()
             await process.wait()
         if backend.database.is_sqlite:
-            await stack.enter_async_context(worker(backend, seconds=0.02))
+            await stack.enter_async_context(worker(backend.database, **LIMITS, seconds=0.02))
         async with asyncio.timeout(100):
             seen, seen_of_one = await watch_until_all_ended(backend)
     assert await most_at_once(backend.database) == (TOTAL, PER_USER, 0)

@@ -9,7 +9,7 @@ import pytest
 
 from crowd import crowd
 from gitward.sessions.model import Owner, Run, Session
-from gitward.sessions.places import Places, RunLimits
+from gitward.sessions.places import AT_ONCE, Places, RunLimits
 from gitward.sessions.queries import SessionFilter
 from gitward.sessions.service import SessionService
 from tests_support import Backend
@@ -131,6 +131,19 @@ async def test_free_places_are_given_away_after_the_limit_was_raised(backend: Ba
         assert await raised.places.has_work(tx)
         assert await raised.places.fill(tx) == 2
     assert await backend.jobs() == [run_of(session) for session in sessions[:3]]
+
+
+async def test_many_free_places_are_given_away_in_small_transactions(backend: Backend, alice: Owner) -> None:
+    """So that nobody waits long for the lock."""
+    backend = limited(backend, total=50, per_user=50)
+    await crowd(backend, alice, 60)
+    given = []
+    while True:
+        async with backend.database.transaction() as tx:
+            given.append(await backend.places.fill(tx))
+        if not given[-1]:
+            break
+    assert given == [AT_ONCE, AT_ONCE, 50 - 2 * AT_ONCE, 0]
 
 
 class TestWhatAWaitingRunIsTold:
