@@ -141,8 +141,8 @@ def _other_hosts() -> str:
     rows = ((f"`{preset}`", ", ".join(f"`{entry}`" for entry in entries)) for preset, entries in PRESETS.items())
     never = ", ".join(f"`{host}`" for host in GITHUB)
     return (
-        "## Other hosts\n\nNone, unless the operator opens them by `GITWARD_EGRESS` ([how](egress.md)); never through "
-        f"the proxy: GitHub's as the settings name them, {never}, and everything below these.\n\n"
+        "## Other hosts\n\nNone, unless the operator opens them by `GITWARD_EGRESS` ([how](egress.md)). Never by the "
+        f"proxy: GitHub's as the settings name them,\n{never}, and everything below these.\n\n"
         + _table(("word in GITWARD_EGRESS", "what it stands for"), rows)
     )
 
