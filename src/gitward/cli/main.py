@@ -118,7 +118,7 @@ def demo(
 def audit_token(
     repo: Annotated[
         str | None,
-        typer.Option(help="Audit the service that runs here, by one session on this repository; else the demo."),
+        typer.Option(help="Audit the service that runs here, by one session on this small repository; else the demo."),
     ] = None,
     log: Annotated[Path | None, typer.Option(help="With --repo: the file that has the service's log.")] = None,
     jwt_file: Annotated[

@@ -77,7 +77,7 @@ def outcome(ledger: Ledger, plant: Plant, *, live: bool = False, samples: int = 
         pid=1,
         data=Path("/nowhere"),
         database_url="sqlite:////nowhere/gitward.db",
-        log=None,
+        log=None if live else Path("/nowhere/service.log"),
         login_mode=False,
         github=github,  # type: ignore[arg-type]  # only whether there is one counts here
     )
@@ -120,8 +120,9 @@ def test_a_channel_that_the_search_cannot_see_fails_the_audit(channel: Channel) 
     assert not report.passes(seen, table)
     assert [row.channel for row in table if row.state is State.BLIND] == [channel]
     live = report.rows(outcome(ledger, plant, live=True))
-    hidden = not PLACES[channel].live or channel is Channel.LOG
-    assert (State.BLIND in {row.state for row in live}) == (not hidden)
+    hidden = {channel for channel, place in PLACES.items() if not place.live} | {Channel.LOG}
+    assert {row.channel for row in live if row.state is State.NOT_VISIBLE} == hidden
+    assert (State.BLIND in {row.state for row in live}) == (channel not in hidden)
 
 
 def test_an_audit_in_which_nothing_happened_fails() -> None:

@@ -144,7 +144,7 @@ planted environment processes files git-config credentials traces rest graphql r
 mkdir -p planted
 printf '%s\n' "$PLANTED" >planted/packed.txt
 printf %s "$PLANTED_BINARY" | base64 -d >planted/packed.bin
-git add planted && git commit -qm "$PLANTED" && git repack -adq
+git add planted && git commit -qm "$PLANTED" && git repack -dq
 printf 'loose %s\n' "$PLANTED" >planted/loose.txt
 { printf 'loose'; printf %s "$PLANTED_BINARY" | base64 -d; } >planted/loose.bin
 git add planted && git commit -qm 'Loose objects'

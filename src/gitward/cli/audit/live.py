@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gitward.api.keys import load_or_make_key, mint
-from gitward.cli.audit.channels import PLACES
+from gitward.cli.audit.channels import Channel
 from gitward.cli.audit.stage import Stage
 from gitward.errors import GitwardError, SettingsError
 from gitward.secrets import Secret
@@ -52,12 +52,11 @@ def announcement(stage: Stage) -> Iterator[str]:
     yield f"  - post one session on {stage.repository} to {stage.url}, with publish mode dry_run: it reads from GitHub"
     yield "    what the session may read, tries to read what it may not, and pushes and changes nothing there;"
     yield "  - look at the arguments, environment and memory of processes, at the data folder and every row of the"
-    yield "    database, and at temporary files that are new; what it writes beside them is random, and not the token;"
+    yield "    database, and at temporary files that are new; it puts a file with two random values beside them and"
+    yield "    takes it away again, and appends a line with these values to the log, if you name one;"
     yield "  - archive the session at the end. Its events and its workspace stay, as those of any session."
-    hidden = [str(channel) for channel, place in PLACES.items() if not place.live]
-    if stage.log is None:
-        hidden.append("the service's log (name it with --log)")
-    yield f"It cannot see: {', '.join(hidden)}."
+    log = " (--log names its file)" if Channel.LOG in stage.hidden else ""
+    yield f"It cannot see: {'; '.join(stage.hidden)}{log}."
 
 
 def _jwt(settings: Settings, jwt_file: Path | None) -> str:

@@ -6,8 +6,9 @@ git reads objects only, into or from a repository of our own: nothing that forei
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from gitward.cli.audit.channels import Channel
@@ -23,9 +24,8 @@ async def look_at_objects(ledger: Ledger, objects: Path, *, loose: Channel, pack
     names = {path.parent.name + path.name for path in objects.glob("[0-9a-f][0-9a-f]/*")}
     with tempfile.TemporaryDirectory(prefix="gitward-audit-") as folder:
         await _git("init", "--quiet", "--bare", folder)
-        listed = await _listed(folder, objects)
-    for kind, name, content in _objects(listed):
-        ledger.look(loose if name in names else packed, f"{kind} {name[:12]}", content)
+        async for kind, name, content in _objects(folder, objects):
+            ledger.look(loose if name in names else packed, f"{kind} {name[:12]}", content)
 
 
 async def look_at_bundle(ledger: Ledger, bundle: bytes, *, base: Path) -> None:
@@ -36,42 +36,46 @@ async def look_at_bundle(ledger: Ledger, bundle: bytes, *, base: Path) -> None:
         await _git("init", "--quiet", "--bare", folder)
         unbundle = ("--git-dir", folder, "bundle", "unbundle", str(file))
         await _git(*unbundle, GIT_ALTERNATE_OBJECT_DIRECTORIES=str(base))
-        listed = await _listed(folder, Path(folder, "objects"))
-    for kind, name, content in _objects(listed):
-        ledger.look(Channel.BUNDLE, f"{kind} {name[:12]}", content)
+        async for kind, name, content in _objects(folder, Path(folder, "objects")):
+            ledger.look(Channel.BUNDLE, f"{kind} {name[:12]}", content)
 
 
-async def _listed(folder: str, objects: Path) -> bytes:
+async def _objects(folder: str, objects: Path) -> AsyncIterator[tuple[str, str, bytes]]:
+    """Type, name and content of each, one at a time in memory."""
     arguments = ("--git-dir", folder, "cat-file", "--batch-all-objects", "--batch")
-    return await _git(*arguments, GIT_OBJECT_DIRECTORY=str(objects))
+    async with _running(*arguments, GIT_OBJECT_DIRECTORY=str(objects)) as process:
+        assert process.stdout is not None
+        while header := await process.stdout.readline():  # `name type size`, the content, a line break
+            name, kind, size = header.decode().split()
+            content = await process.stdout.readexactly(int(size) + 1)
+            yield kind, name, content[:-1]
 
 
-async def _git(*arguments: str, **variables: str) -> bytes:
+async def _git(*arguments: str, **variables: str) -> None:
+    async with _running(*arguments, **variables) as process:
+        assert process.stdout is not None
+        await process.stdout.read()
+
+
+@contextlib.asynccontextmanager
+async def _running(*arguments: str, **variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """git, until it has ended well. Raises GitwardError."""
     process = await asyncio.create_subprocess_exec(
         *("git", *arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
         env=clean_environment(GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_GLOBAL="/dev/null", **variables),
     )
     try:
         async with asyncio.timeout(GIT_SECONDS):
-            out, err = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise GitwardError("git took too long to show objects") from None
-    if process.returncode != 0:
-        raise GitwardError(f"git cannot show objects: {err.decode(errors='replace')[:500]}")
-    return out
-
-
-def _objects(listed: bytes) -> Iterator[tuple[str, str, bytes]]:
-    """Type, name and content of each, from the output of `cat-file --batch`: `name type size\\n content \\n`."""
-    position = 0
-    while position < len(listed):
-        end = listed.index(b"\n", position)
-        name, kind, size = listed[position:end].decode().split()
-        position = end + 1
-        yield kind, name, listed[position : position + int(size)]
-        position += int(size) + 1
+            yield process
+            status = await process.wait()
+    except (TimeoutError, asyncio.IncompleteReadError):
+        raise GitwardError("git could not show all objects in time: take a smaller repository") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if status != 0:
+        raise GitwardError(f"git {arguments[-2]} ended with exit status {status}: objects cannot be shown")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from gitward.cli.audit.channels import Channel
 from gitward.cli.audit.ledger import Ledger
 
-PAUSE_SECONDS = 0.002  # between two looks at all processes
+PAUSE_SECONDS = 0.005  # between two looks at all processes
 YOUNG_SECONDS = 2.0  # a process that is older has become what it is; it is looked at …
 SELDOM = 50  # … in one look of so many
 _NAMESPACES = re.compile(r"^NSpid:((?:\s+\d+)+)$", re.MULTILINE)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
-import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +16,10 @@ from gitward.cli.audit.channels import Channel
 from gitward.cli.audit.database import look_at_tables
 from gitward.cli.audit.ledger import Ledger
 from gitward.cli.audit.needles import Plant
+from gitward.cli.audit.plants import planted_outside
 from gitward.cli.audit.processes import Exempt, Sampler
 from gitward.cli.audit.stage import Stage
 from gitward.errors import GitwardError
-from gitward.settings import clean_environment
 from gitward.standin import ReceivedRequest
 
 HOSTILE = Path(__file__).with_name("inside.sh")
@@ -50,13 +47,14 @@ async def audit(stage: Stage, say: Say) -> Outcome:
     plant = Plant()
     ledger = Ledger(stage.token, plant)
     sampler = Sampler(ledger, stage.pid, shared=stage.live)
-    async with _decoys(ledger, plant, stage):
+    async with planted_outside(stage, plant) as metrics:
         sampler.start()
         try:
             async with Caller(stage.url, stage.jwt, ledger) as caller:
                 session = await _run(stage, caller, ledger, plant, say)
                 say("Looking at what the run has left behind ...")
                 await _afterwards(stage, caller, ledger, session, began)
+                await caller.get(metrics, Channel.METRICS)
                 await caller.archive(f"/sessions/{session['id']}")
         finally:
             await asyncio.to_thread(sampler.stop)
@@ -70,31 +68,6 @@ async def audit(stage: Stage, say: Say) -> Outcome:
         uses=_received(stage, ledger),
         seconds=time.time() - began,
     )
-
-
-@contextlib.asynccontextmanager
-async def _decoys(ledger: Ledger, plant: Plant, stage: Stage) -> AsyncIterator[None]:
-    """Plants where no command of a run can: in a process outside, a temporary file, the data folder and the log."""
-    decoy = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", "-c", "import sys; sys.stdin.read()", plant.text),
-        stdin=asyncio.subprocess.PIPE,
-        env=clean_environment(PLANTED=plant.text),
-    )
-    planted = plant.text.encode() + plant.binary
-    try:
-        with tempfile.NamedTemporaryFile(prefix="gitward-audit-", dir="/tmp") as file:  # looked at too
-            file.write(planted)
-            file.flush()
-            for channel in (Channel.DATA_FOLDER, Channel.METRICS):
-                ledger.look(channel, "planted by this audit", planted)
-            if stage.log is not None:
-                ledger.look(Channel.LOG, "planted by this audit", planted)
-            yield
-    finally:
-        assert decoy.stdin is not None
-        decoy.stdin.close()
-        async with asyncio.timeout(10):
-            await decoy.wait()
 
 
 async def _run(stage: Stage, caller: Caller, ledger: Ledger, plant: Plant, say: Say) -> dict[str, Any]:

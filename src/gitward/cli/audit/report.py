@@ -68,7 +68,7 @@ def _row(outcome: Outcome, channel: Channel, *, strict: bool) -> Row:
 def _state(outcome: Outcome, channel: Channel, findings: Findings, expected: set[str], *, documented: bool) -> State:
     if findings.hits:
         return State.DOCUMENTED if documented else State.LEAK
-    if outcome.stage.live and (not PLACES[channel].live or (channel is Channel.LOG and outcome.stage.log is None)):
+    if channel in outcome.stage.hidden:
         return State.NOT_VISIBLE
     return State.CLEAN if expected <= findings.planted else State.BLIND
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitward.cli.audit.channels import PLACES, Channel
 from gitward.cli.demo_world import REPOSITORY, made_up_token, world
 from gitward.secrets import Secret
 from gitward.standin import StandIn
@@ -30,6 +31,16 @@ class Stage:
     @property
     def live(self) -> bool:
         return self.github is None
+
+    @property
+    def hidden(self) -> tuple[Channel, ...]:
+        """What cannot be seen of it from here."""
+        hidden = [channel for channel, place in PLACES.items() if self.live and not place.live]
+        if self.log is None:
+            hidden.append(Channel.LOG)
+        if not self.database_url.startswith("sqlite"):
+            hidden.append(Channel.DATABASE_FILES)
+        return tuple(hidden)
 
     @property
     def mode(self) -> str:
