@@ -78,7 +78,10 @@ async def test_a_token_that_is_revoked_while_a_run_goes_on_is_told_as_that() -> 
         command = "echo precious >> README.md; gh api repos/{name}/issues >/dev/null 2>&1 || true"
         async with in_the_middle(service, client, repository, command) as session:
             service.github.revoke_token(service.token)
-        run, _ = await client.finished(session)
+        run, events = await client.finished(session)
         assert (run["state"], run["reason"]) == ("failed", "token_rejected")
+        notices = [event["data"]["message"] for event in events if event["type"] == "notice"]
+        told = "GitHub answered 401 to a classic token: make a new token and set GITHUB_TOKEN to it."
+        assert notices.count(told) == 1
         assert run["message"].startswith("GitHub rejected the token (401 Bad credentials): make a new token")
         assert "+precious" in (await client.http.get(f"/sessions/{session['id']}/patch")).text

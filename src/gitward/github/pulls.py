@@ -41,13 +41,20 @@ async def propose(github: Connection, proposal: Proposal) -> Proposed:
 
     :raises RunFailure: `pull_request_failed`, or a refusal of the token.
     """
-    return await github.retries.run(lambda: _propose(github, proposal))
+    tried = False
+
+    async def once() -> Proposed:
+        nonlocal tried
+        existing = await _find(github, proposal)
+        if existing is not None:  # after a try whose answer was lost it is ours
+            return await _decorated(github, proposal, existing, created=tried)
+        tried = True
+        return await _propose(github, proposal)
+
+    return await github.retries.run(once)
 
 
 async def _propose(github: Connection, proposal: Proposal) -> Proposed:
-    existing = await _find(github, proposal)
-    if existing is not None:
-        return await _decorated(github, proposal, existing, created=False)
     answer = await _create(github, proposal, draft=proposal.draft)
     notices: list[str] = []
     if proposal.draft and answer.status == 422 and "draft pull requests" in answer.message.lower():

@@ -121,6 +121,24 @@ async def test_an_echo_instead_of_gits_own_answer_is_masked(wire: Wire, github: 
     assert [name for name in answer.headers if name.startswith("x-reflected")] == ["x-reflected-user-agent"]
 
 
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (429, {"Retry-After": "30"}),
+        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1795435200", "X-RateLimit-Resource": "core"}),
+    ],
+)
+async def test_rate_limits_reach_the_tools_as_they_are(
+    wire: Wire, github: StandIn, status: int, headers: dict[str, str]
+) -> None:
+    """They know what to do about them; X-OAuth-Scopes is left out here as everywhere."""
+    github.fault(path="*/user", status=status, headers={**headers, "X-OAuth-Scopes": "repo"})
+    answer = await wire.ask("GET /user")
+    assert answer.status == status
+    assert {name: answer.headers[name.lower()] for name in headers} == headers
+    assert "x-oauth-scopes" not in answer.headers
+
+
 async def test_upstream_that_cuts_the_connection_is_explained(wire: Wire, github: StandIn) -> None:
     github.fault(path="*/git-upload-pack", status=0)
     answer = await wire.ask("POST /octo/demo/git-upload-pack", host=GIT_HOST, body=b"0000")

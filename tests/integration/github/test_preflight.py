@@ -7,6 +7,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -122,6 +123,20 @@ class TestToken:
         assert "before the run's time limit ends" in told.message
         assert "shorter timeout_seconds" in told.message
         assert await ask(connection, needed_until=datetime.now(UTC) + timedelta(minutes=5))
+
+    async def test_one_that_may_be_replaced_meanwhile_is_let_in_with_a_notice(
+        self, standin: StandIn, github: GitHub
+    ) -> None:
+        soon = datetime.now(UTC) + timedelta(minutes=30)
+        standin.add_token(TOKEN, Token(login="octocat", expires_at=soon))
+        [notice] = (await ask(github.connect(replace(given(TOKEN), renewable=True)))).notices
+        assert notice.endswith("before the run's time limit ends; replace it by then.")
+
+    async def test_one_that_has_a_successor_is_let_in_silently(self, standin: StandIn, github: GitHub) -> None:
+        soon = datetime.now(UTC) + timedelta(minutes=30)
+        standin.add_token(TOKEN, Token(login="octocat", expires_at=soon))
+        renewed = replace(given(TOKEN), renewable=True, renew_at=time.monotonic() + 1000)
+        assert (await ask(github.connect(renewed))).notices == ()
 
     async def test_single_sign_on(self, connect: Connect) -> None:
         told = await failure(connect(Token(login="octocat", sso_required=True)))

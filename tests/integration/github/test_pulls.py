@@ -104,7 +104,7 @@ async def test_the_answer_was_lost_but_it_was_opened(
 ) -> None:
     standin.fault(method="POST", path="*/pulls", status=0, applied=True)
     proposed = await propose(connection, WANTED)
-    assert (proposed.number, proposed.created, len(repository.pulls)) == (1, False, 1)
+    assert (proposed.number, proposed.created, len(repository.pulls)) == (1, True, 1)
 
 
 async def test_labels_and_reviewers_are_asked_for(
