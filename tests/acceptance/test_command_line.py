@@ -91,7 +91,7 @@ async def test_a_second_service_on_the_same_database_is_refused_with_a_sentence(
     async with rig() as service:
         code, _, err = await gitward("serve", cwd=service.root, GITWARD_DATA_DIR=str(service.data), GITWARD_PORT="0")
         assert code == 2
-        assert "another worker already uses this database" in err.splitlines()[-1]
+        assert "another worker already uses this folder" in err.splitlines()[-1]
 
 
 async def test_help_and_version(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def _other_hosts() -> str:
     never = ", ".join(f"`{host}`" for host in GITHUB)
     return (
         "## Other hosts\n\nNone, unless the operator opens them by `GITWARD_EGRESS` ([how](egress.md)). Never by the "
-        f"proxy: GitHub's as the settings name them,\n{never}, and everything below these.\n\n"
+        f"proxy: GitHub's as the settings\nname them, {never}, and everything below these.\n\n"
         + _table(("word in GITWARD_EGRESS", "what it stands for"), rows)
     )
 
