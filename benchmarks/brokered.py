@@ -6,13 +6,16 @@ import asyncio
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from benchmarks.transfers import BIG, BRANCH, PUSHED, SMALL, Way
 from gitward.broker import Broker, BrokerConfig, BrokerEvent
 from gitward.grants import clock
 from gitward.grants.grant import Grant
+from gitward.jobs.inspection import PackInspector
+from gitward.sandboxes import Limits
+from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.secrets import Secret
 from gitward.settings import clean_environment
 
@@ -43,7 +46,7 @@ async def brokered(
 
     Each has one of the two ports, as GitHub's two hosts have one each.
     """
-    with ExitStack() as sockets:
+    async with _inspector(root) as inspector, AsyncExitStack() as sockets:
         listeners = [sockets.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
         urls = [f"https://localhost:{listener.getsockname()[1]}" for listener in listeners]
         config = BrokerConfig(
@@ -57,7 +60,7 @@ async def brokered(
         await broker.start()
         try:
             runs = [
-                await broker.open(_grant(name, allow_workflows=name == names[1]), Secret(token), _refused)
+                await broker.open(_grant(name, allow_workflows=name == names[1]), Secret(token), _refused, inspector)
                 for name in names
             ]
             ways = []
@@ -70,6 +73,21 @@ async def brokered(
             yield ways
         finally:
             await broker.stop()
+
+
+@asynccontextmanager
+async def _inspector(root: Path) -> AsyncIterator[PackInspector]:
+    """Looks at pushes in real sandboxes."""
+    folder = root / "pushes"
+    for path in (root, folder):  # the sandbox's own user must get there
+        path.mkdir(exist_ok=True)
+        path.chmod(0o711)
+    engine = BubblewrapEngine(slots=1)
+    await engine.start()
+    try:
+        yield PackInspector(engine, folder, Limits())
+    finally:
+        await engine.stop()
 
 
 def _grant(name: str, *, allow_workflows: bool) -> Grant:

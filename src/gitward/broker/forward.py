@@ -40,6 +40,7 @@ _ABSENT = frozenset({404, 409})  # unknown; and there is nothing at all, as in a
 _STORAGE_REQUEST = frozenset({"accept", "content-length", "content-type", "range"})
 _STORAGE_ANSWER = frozenset({"accept-ranges", "content-encoding", "content-range", "content-type"})
 
+Body = AsyncIterator[bytes] | AsyncIterator[bytes | memoryview] | bytes | None
 Tap = Callable[[bytes], Awaitable[None]]
 
 
@@ -57,7 +58,7 @@ class Onward:
     method: str
     url: str  # complete and encoded
     authorization: str | None = field(repr=False)  # None: as anybody
-    body: AsyncIterator[bytes] | bytes | None = None
+    body: Body = None
     length: int | None = None  # of a streamed body, when it is known; else chunked
     dropped: frozenset[str] = frozenset()  # request headers, in lower case, that must not go on
     screen: Screen
@@ -133,9 +134,7 @@ class Forwarder:
                 raise UpstreamFailed(f"GitHub answered {response.status} to a question of the broker's")
             return body
 
-    async def _ask(
-        self, method: str, url: str, headers: Mapping[str, str], body: AsyncIterator[bytes] | bytes | None
-    ) -> ClientResponse:
+    async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> ClientResponse:
         try:
             return await self._session.request(
                 method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False

@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 MAX_PACK = 2 * 1024**3  # bytes: what GitHub takes in one push
 _PIECE = 1024 * 1024  # bytes written or read at once, in a thread
+_PIECES = 512  # that one write takes; the kernel's limit is 1024
+_SENT = 128 * 1024  # bytes sent at once: asyncio copies what a socket does not take
 
 
 class Spool:
@@ -43,23 +45,24 @@ class Spool:
             count += len(piece)
             if self.size + count > MAX_PACK:
                 raise BadPack(f"a push must have at most {MAX_PACK} bytes; push in several steps")
-            if count >= _PIECE:
-                await self._append(b"".join(held))
+            if count >= _PIECE or len(held) >= _PIECES:
+                await self._append(held, count)
                 held, count = [], 0
-        await self._append(b"".join(held))
+        await self._append(held, count)
 
-    async def pieces(self, before: bytes) -> AsyncIterator[bytes]:
+    async def pieces(self, before: bytes) -> AsyncIterator[bytes | memoryview]:
         """`before`, then the file from its beginning."""
         yield before
         offset = 0
-        while piece := await self._do(os.pread, self.descriptor, _PIECE, offset):
-            offset += len(piece)
-            yield piece
+        while read := await self._do(os.pread, self.descriptor, _PIECE, offset):
+            offset += len(read)
+            for start in range(0, len(read), _SENT):
+                yield memoryview(read)[start : start + _SENT]
 
-    async def _append(self, data: bytes) -> None:
-        self.size += len(data)
+    async def _append(self, pieces: list[bytes], size: int) -> None:
+        self.size += size
         try:
-            await self._do(_write_all, self.descriptor, data)
+            await self._do(_write_all, self.descriptor, pieces, size)
         except OSError as error:
             log.warning("a push could not be written to disk: %s", error)
             raise InspectionFailed("the worker has no room for this push; try again later") from error
@@ -68,7 +71,9 @@ class Spool:
         return await asyncio.get_running_loop().run_in_executor(self._thread, act, *arguments)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+def _write_all(descriptor: int, pieces: list[bytes], size: int) -> None:
+    written = os.writev(descriptor, pieces)
+    if written < size:  # the disk is nearly full, or a signal came
+        rest = memoryview(b"".join(pieces))[written:]
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
