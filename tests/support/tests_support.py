@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gitward.engine.queue import DbosQueue
+from gitward.errors import Reason
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import Event, Owner, RunState, Session
 from gitward.sessions.places import Places
@@ -42,12 +43,12 @@ class Backend:
         async with self.database.snapshot() as tx:
             return await self.sessions.get_session(tx, owner, session_id)
 
-    async def end(self, run_id: str, state: RunState = RunState.SUCCEEDED) -> None:
+    async def end(self, run_id: str, state: RunState = RunState.SUCCEEDED, *, reason: Reason | None = None) -> None:
         """Takes the run and settles it at once."""
         progress = self.progress()
         async with self.database.transaction() as tx:
             claim = await progress.claim(tx, run_id)
-            await progress.settle(tx, claim, Outcome(state=state, message="It ended."))
+            await progress.settle(tx, claim, Outcome(state=state, reason=reason, message="It ended."))
 
     async def events(self, session_id: str) -> list[Event]:
         async with self.database.snapshot() as tx:

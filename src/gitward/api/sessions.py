@@ -23,7 +23,7 @@ from gitward.api.shapes import (
     SessionPage,
     SessionPatch,
 )
-from gitward.errors import Code
+from gitward.errors import Code, Reason
 from gitward.sessions.model import RunState, Session
 from gitward.sessions.queries import SessionFilter
 
@@ -91,13 +91,21 @@ async def list_sessions(
     repo: Annotated[Repository | None, Query()] = None,
     label: Annotated[Label | None, Query()] = None,
     archived: bool | None = None,
+    reason: Annotated[Reason | None, Query(description="The latest run failed for it; `worker_lost`: dead.")] = None,
     schedule: ScheduleQuery = None,
     cursor: Annotated[str | None, Query(max_length=300)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> SessionPage:
     """The caller's own sessions, newest first."""
     wanted = SessionFilter(
-        state=state, repo=repo, label=label, archived=archived, schedule=schedule, cursor=cursor, limit=limit
+        state=state,
+        repo=repo,
+        label=label,
+        archived=archived,
+        reason=reason,
+        schedule=schedule,
+        cursor=cursor,
+        limit=limit,
     )
     async with served.database.snapshot() as tx:
         page = await served.sessions.list_sessions(tx, caller, wanted)

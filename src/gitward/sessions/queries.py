@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gitward.errors import Conflict, FieldError, InvalidRequest
+from gitward.errors import Conflict, FieldError, InvalidRequest, Reason
 from gitward.sessions.model import (
     FINAL_STATES,
     Instruction,
@@ -42,6 +42,7 @@ class SessionFilter:
     repo: str | None = None
     label: str | None = None
     archived: bool | None = None
+    reason: Reason | None = None  # of the latest run's failure
     schedule: str | None = None
     cursor: str | None = None
     limit: int = 50
@@ -264,6 +265,8 @@ async def list_sessions(tx: Transaction, owner: Owner, wanted: SessionFilter) ->
         query = query.where(_sessions.c.archived == wanted.archived)
     if wanted.schedule is not None:
         query = query.where(_sessions.c.schedule_id == wanted.schedule)
+    if wanted.reason is not None:
+        query = query.where(_sessions.c.state == RunState.FAILED, _latest(_runs.c.reason) == wanted.reason)
     if wanted.label is not None:
         query = query.where(_has_label(tx, wanted.label))
     if wanted.cursor is not None:
@@ -282,6 +285,12 @@ async def list_sessions(tx: Transaction, owner: Owner, wanted: SessionFilter) ->
         items=tuple(replace(session, runs=tuple(runs.get(session.id, ()))) for session in shown),
         next=_encode_cursor(shown[-1]) if len(sessions) > wanted.limit else None,
     )
+
+
+def _latest(column: sa.Column[Any]) -> sa.ScalarSelect[Any]:
+    """Of the session's latest run."""
+    own = sa.select(column).where(_runs.c.session_id == _sessions.c.id).order_by(_runs.c.number.desc())
+    return own.limit(1).correlate(_sessions).scalar_subquery()
 
 
 def _has_label(tx: Transaction, label: str) -> sa.ColumnElement[bool]:

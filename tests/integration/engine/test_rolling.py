@@ -14,6 +14,7 @@ from postgres import Postgres
 from rig import Client
 
 Json = dict[str, Any]
+pytestmark = pytest.mark.timeout(300)  # on a machine that runs other tests at the same time
 
 
 async def begun(client: Client, session: Json) -> None:

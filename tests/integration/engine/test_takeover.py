@@ -187,6 +187,7 @@ def is_alive(pid: str) -> bool:
         return False
 
 
+@pytest.mark.timeout(300)  # on a machine that runs other tests at the same time
 @pytest.mark.parametrize("fault", ["kill", "stop", "cut"])
 async def test_runs_in_every_step_are_taken_over(postgres: Postgres, fault: str) -> None:
     name = postgres.make()

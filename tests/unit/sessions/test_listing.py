@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitward.errors import InvalidRequest
+from gitward.errors import InvalidRequest, Reason
 from gitward.sessions.model import Owner, RunState, Session
 from gitward.sessions.queries import Page, SessionFilter
 from gitward.sessions.service import SessionChange
@@ -125,3 +125,16 @@ async def test_a_cursor_that_is_not_ours_is_refused(backend: Backend, alice: Own
 async def test_no_text_as_a_cursor_is_an_unexpected_error(backend: Backend, alice: Owner, cursor: str) -> None:
     with pytest.raises(InvalidRequest):
         await page(backend, alice, cursor=cursor)
+
+
+async def test_dead_letters_are_found_by_their_reason(backend: Backend, alice: Owner, bob: Owner) -> None:
+    """Until the session's next run; another reason, and another owner's, are not listed."""
+    dead, other, others = await backend.create(alice), await backend.create(alice), await backend.create(bob)
+    await backend.create(alice)
+    for session, reason in ((dead, Reason.WORKER_LOST), (other, Reason.TASK_FAILED), (others, Reason.WORKER_LOST)):
+        await backend.end(session.runs[0].id, RunState.FAILED, reason=reason)
+    assert await ids(backend, alice, reason=Reason.WORKER_LOST) == [dead.id]
+    async with backend.database.transaction() as tx:
+        again = await backend.sessions.retry(tx, alice, dead.id, dead.runs[0].id)
+    assert again.state is RunState.QUEUED
+    assert await ids(backend, alice, reason=Reason.WORKER_LOST) == []
