@@ -251,7 +251,7 @@ async def _worker(
         stack.push_async_callback(worker.stop)
         firing = Firing(storage.sessions, partial(_refusal, settings.repo_globs, _rules(settings)))
         retention = Retention(storage.database, storage.queue, days=settings.retention_days)
-        chores = chores_of(parts, firing, retention)
+        chores = chores_of(parts, firing, retention, storage.queue)
         await chores.start()
         stack.push_async_callback(chores.stop)
         watch = storage.watch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -53,6 +54,13 @@ class DbosQueue:
         if ended:
             self._client.delete_workflows([each.workflow_id for each in ended])
         return len(ended)
+
+    def ended_among(self, run_ids: Sequence[str], before: datetime) -> list[str]:
+        """Those whose job ended before, however it ended. Blocks."""
+        ended = self._client.list_workflows(
+            workflow_ids=list(run_ids), completed_before=before.isoformat(), load_input=False, load_output=False
+        )
+        return [each.workflow_id for each in ended]
 
     def close(self) -> None:
         self._client.destroy()

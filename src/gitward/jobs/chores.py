@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from gitward.jobs.parts import Parts
+from gitward.jobs.strays import EngineJobs, settle_strays
 from gitward.jobs.workspaces import remove_idle
 from gitward.sessions.firing import Firing
 from gitward.sessions.places import AT_ONCE
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 
 FILL_SECONDS = 1.0
 SCHEDULE_SECONDS = 1.0
+STRAY_SECONDS = 30.0
 RETENTION_SECONDS = 600.0
 
 
@@ -86,13 +88,14 @@ async def fire_schedules(database: Database, firing: Firing) -> None:
             log.exception("Schedule %s could not be followed", schedule_id)
 
 
-def chores_of(parts: Parts, firing: Firing, retention: Retention) -> Chores:
+def chores_of(parts: Parts, firing: Firing, retention: Retention, engine: EngineJobs) -> Chores:
     """Those of a worker."""
     settings = parts.settings
     idle = partial(remove_idle, parts.database, settings.workspaces, hours=settings.workspace_hours)
     return Chores(
         Chore(name="give free places to runs", every=FILL_SECONDS, do=lambda: fill_places(parts)),
         Chore(name="follow schedules", every=SCHEDULE_SECONDS, do=lambda: fire_schedules(parts.database, firing)),
+        Chore(name="settle strays", every=STRAY_SECONDS, do=partial(settle_strays, parts, engine)),
         Chore(name="remove what is old", every=RETENTION_SECONDS, do=retention.sweep),
         Chore(name="remove idle workspaces", every=RETENTION_SECONDS, do=idle),
     )
