@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from urllib.parse import urlsplit
 
 from gitward.errors import SettingsError
 from gitward.github.apps import AppTokens, GitHubApp, KeyUnreadable
@@ -18,6 +19,7 @@ def github_of(settings: Settings) -> GitHub:
         api_url=settings.effective_upstream_api_url,
         server_url=settings.effective_upstream_url,
         ca_file=settings.ssl_cert_file,
+        public_host=urlsplit(settings.github_server_url).hostname or "",
     )
 
 

@@ -218,9 +218,10 @@ class AppTokens:
         """The App's bot, with the address that GitHub links to it. Asked for once."""
         if self._bot is None:
             login = f"{await self._app.slug(retries)}[bot]"
-            answer = await self._github.connect(token, retries).get(f"/users/{quote(login, safe='')}")
+            github = self._github.connect(token, retries)
+            answer = await github.get(f"/users/{quote(login, safe='')}")
             number = f"{answer.body['id']}+" if answer.status == 200 else ""
-            self._bot = Identity(login=login, name=login, email=f"{number}{login}@users.noreply.github.com")
+            self._bot = Identity(login=login, name=login, email=f"{number}{login}@{github.noreply_host}")
         return self._bot
 
 

@@ -53,9 +53,13 @@ class Answer:
 class GitHub:
     """Opens connections for one step each; keeps no token, but what GitHub told of their limits."""
 
-    def __init__(self, *, api_url: str, server_url: str, ca_file: Path | None = None) -> None:
+    def __init__(
+        self, *, api_url: str, server_url: str, ca_file: Path | None = None, public_host: str = "github.com"
+    ) -> None:
+        """`public_host`: GitHub's own name, when it is reached under another."""
         self._api_url = api_url
         self._server_url = server_url
+        self._noreply_host = f"users.noreply.{public_host}"
         self.limits = RateLimits()
         context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
         transport = httpx.AsyncHTTPTransport(verify=context)
@@ -73,6 +77,7 @@ class GitHub:
             limits=self.limits,
             retries=retries or Retries(),
             before_write=before_write,
+            noreply_host=self._noreply_host,
         )
 
     async def stop(self) -> None:
@@ -92,12 +97,14 @@ class Connection:
         limits: RateLimits,
         retries: Retries,
         before_write: Callable[[], None],
+        noreply_host: str,
     ) -> None:
         self._http, self._api_url, self._server_url = http, api_url, server_url
         self._limits = limits
         self._before_write = before_write
         self.token = token
         self.retries = retries
+        self.noreply_host = noreply_host  # of addresses that link commits to accounts without telling a real one
 
     async def get(self, path: str, **parameters: str) -> Answer:
         return self._unrefused(await self.exchange("GET", path, parameters=parameters))

@@ -157,9 +157,9 @@ def _check_expiry(answer: Answer, token: Token, needed_until: datetime) -> tuple
 async def _identity(github: Connection, user: Answer | None) -> Identity:
     """The token's owner with a noreply address, unless the scope `user:email` gives one; App tokens act as a bot."""
     if user is None or user.status != 200 or not isinstance(user.body, dict):
-        return Identity(login="app", name="gitward[bot]", email="gitward[bot]@users.noreply.github.com")
+        return Identity(login="app", name="gitward[bot]", email=f"gitward[bot]@{github.noreply_host}")
     login, number = str(user.body["login"]), user.body["id"]
-    email = user.body.get("email") or await _primary_email(github) or f"{number}+{login}@users.noreply.github.com"
+    email = user.body.get("email") or await _primary_email(github) or f"{number}+{login}@{github.noreply_host}"
     name = _one_line(str(user.body.get("name") or "")) or login
     return Identity(login=login, name=name, email=_one_line(str(email)))
 

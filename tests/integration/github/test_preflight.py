@@ -75,6 +75,13 @@ class TestFacts:
         identity = (await ask(connect(Token(login="octocat", scopes=("repo",))))).identity
         assert identity.email == "583231+octocat@users.noreply.github.com"
 
+    async def test_enterprise_server_has_noreply_addresses_of_its_own(self, standin: StandIn) -> None:
+        standin.add_token(TOKEN, Token(login="octocat", scopes=("repo",)))
+        enterprise = GitHub(api_url=standin.api_url, server_url=standin.url, public_host="ghe.example")
+        identity = (await ask(enterprise.connect(given(TOKEN)))).identity
+        await enterprise.stop()
+        assert identity.email == "583231+octocat@users.noreply.ghe.example"
+
     async def test_an_app_acts_as_a_bot(self, connect: Connect) -> None:
         identity = (await ask(connect(Token(login=None, kind=TokenKind.APP, repositories=(REPOSITORY,))))).identity
         assert identity.name.endswith("[bot]")
