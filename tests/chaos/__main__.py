@@ -8,6 +8,7 @@ import ctypes
 import json
 import sys
 import time
+from collections import Counter
 
 from .database import Database
 from .driver import Driver, keep_running
@@ -59,7 +60,7 @@ async def chaos(options: argparse.Namespace) -> Report:
         seconds=time.monotonic() - began,
         sessions=len(endings),
         runs=sum(len(ended.session["runs"]) for ended in endings),
-        retried=sum(ended.retried for ended in endings),
+        retried=Counter(reason for ended in endings for reason in ended.retried),
         hits=injector.made,
         takeovers=injector.takeovers,
         taken_over=taken_over,

@@ -102,7 +102,7 @@ class Driver:
 
     async def endings(self) -> list[Ended]:
         """Waits until all have ended; what a fault has ended is retried, once there are no more faults."""
-        retried: dict[str, int] = {}
+        retried: dict[str, tuple[str, ...]] = {}
         with contextlib.suppress(TimeoutError):  # what has not ended by then is lost, and told so
             async with asyncio.timeout(CALM_SECONDS):
                 await asyncio.gather(*self._cancelling)
@@ -116,7 +116,7 @@ class Driver:
             Ended(
                 expected=expected,
                 session=await self._api.get(f"/sessions/{session_id}"),
-                retried=retried.get(session_id, 0),
+                retried=retried.get(session_id, ()),
             )
             for session_id, expected in self._posted.items()
         ]
@@ -125,13 +125,13 @@ class Driver:
         while set(self._posted) - await self._database.ended_sessions():
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _retry(self, session_id: str) -> int:
-        """How many runs failed by a fault. They are retried in their order."""
+    async def _retry(self, session_id: str) -> tuple[str, ...]:
+        """The reasons of those runs that failed by a fault. They are retried in their order."""
         session = await self._api.get(f"/sessions/{session_id}")
         failed = [run for run in session["runs"] if run["state"] == "failed" and run["reason"] in BY_FAULT]
         for run in failed:
             await self._api.post(f"/sessions/{session_id}/runs/{run['id']}/retry")
-        return len(failed)
+        return tuple(run["reason"] for run in failed)
 
     async def close(self) -> None:
         await self._api.close()

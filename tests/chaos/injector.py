@@ -15,6 +15,7 @@ from .world import LEASE_SECONDS, Machine, World, broker_of, send
 
 LOOK_SECONDS = 0.01
 PATIENCE_SECONDS = 3.0  # for a run to come into the step that is wanted; then any will do
+FIRST_PATIENCE_SECONDS = 20.0  # the same for a step that was never hit: runs need peace to come that far
 RECOVERY_SECONDS = 60.0  # for another worker to go on with a run; far beyond what is promised, which is a figure
 BEARABLE_LOSSES = 3  # a run that cost more workers is spared, as Gitward itself gives it up after five
 
@@ -63,7 +64,8 @@ class Injector:
 
     async def _target(self, wanted: list[StepName]) -> Running | None:
         """A run in the step that was hit least; after a while in any."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        never_hit = not any(hit.step is wanted[0] for hit in self.made)
+        deadline = time.monotonic() + (FIRST_PATIENCE_SECONDS if never_hit else PATIENCE_SECONDS)
         while True:
             running = [run for run in await self._database.running() if run.losses <= BEARABLE_LOSSES]
             first = [run for run in running if run.step is wanted[0]]

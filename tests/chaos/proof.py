@@ -44,7 +44,7 @@ class Ended:
 
     expected: Expected
     session: Json
-    retried: int  # how many of its runs failed by a fault and were retried
+    retried: tuple[str, ...]  # reasons of its runs that failed by a fault and were retried
 
 
 async def of_session(ended: Ended, repository: Repository) -> list[Wrong]:

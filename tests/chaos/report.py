@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ class Report:
     seconds: float
     sessions: int
     runs: int
-    retried: int  # runs that a fault ended, with a reason, and that succeeded when retried
+    retried: Counter[str]  # runs that a fault ended, by their reason; they were retried
     hits: Sequence[Hit]
     takeovers: Sequence[tuple[Kind, float]]  # seconds until another worker went on
     taken_over: int  # events run.taken_over, of all runs that a lost worker had
@@ -66,7 +67,8 @@ class Report:
             if times:
                 p50, p99 = _at(times, 0.5), _at(times, 0.99)
                 yield f"{kind}: taken over after p50 {p50:.2f} s, p99 {p99:.2f} s, of {len(times)}"
-        yield f"{self.taken_over} takeovers; {self.retried} runs ended by a fault, with a reason, and retried"
+        ended = ", ".join(f"{reason} {count}" for reason, count in sorted(self.retried.items())) or "none"
+        yield f"{self.taken_over} takeovers; ended by a fault and retried: {ended}"
         yield ", ".join(f"{verdict} {count}" for verdict, count in self.verdicts().items())
 
     def to_json(self) -> Json:
@@ -74,7 +76,7 @@ class Report:
             "seconds": round(self.seconds, 1),
             "sessions": self.sessions,
             "runs": self.runs,
-            "retried": self.retried,
+            "retried": dict(self.retried),
             "kills": self.kills,
             "hits": {kind: {step: self.count(kind, step) for step in StepName} for kind in Kind},
             "taken_over": self.taken_over,
