@@ -29,3 +29,16 @@ async def service(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
 async def alice_client(service: Rig) -> AsyncIterator[Client]:
     async with service.client("alice") as client:
         yield client
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def there() -> AsyncIterator[Rig]:
+    """One service in the way that is usual, for tests to which the way to authenticate makes no difference."""
+    async with rig() as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(there: Rig) -> AsyncIterator[Client]:
+    async with there.client() as made:
+        yield made

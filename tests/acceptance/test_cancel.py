@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
 import pytest
-import pytest_asyncio
 
 from gitward.standin import Repository
 from processes import processes_of, until_output
-from rig import Client, Json, Rig, rig
+from rig import Client, Json, Rig
 
 # Where the stand-in holds a run in each step: method and path, with the repository's name for {}.
 GATES = {
@@ -25,18 +24,6 @@ GATES = {
 }
 ENDING_SECONDS = 2.0  # from the wish until no process is left
 COMMAND = "echo precious > work.txt"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def there() -> AsyncIterator[Rig]:
-    async with rig() as made:
-        yield made
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def client(there: Rig) -> AsyncIterator[Client]:
-    async with there.client() as made:
-        yield made
 
 
 @asynccontextmanager

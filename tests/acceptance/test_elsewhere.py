@@ -16,18 +16,18 @@ from rig import output
 CANCEL_SECONDS = 3.0  # two for the processes, and one for the look when no notification arrives
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def there(postgres: Postgres) -> AsyncIterator[Fleet]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def apart(postgres: Postgres) -> AsyncIterator[Fleet]:
     name = postgres.make()
     async with fleet(postgres.url(name), workers=1) as made:
         yield made
     postgres.drop(name)
 
 
-async def test_a_cancel_reaches_the_worker_and_its_work_is_served_by_the_api(there: Fleet) -> None:
-    [worker] = there.workers
-    async with there.rig.client() as client:
-        repository = await there.rig.repository()
+async def test_a_cancel_reaches_the_worker_and_its_work_is_served_by_the_api(apart: Fleet) -> None:
+    [worker] = apart.workers
+    async with apart.rig.client() as client:
+        repository = await apart.rig.repository()
         command = "echo precious > work.txt; trap '' TERM; echo started; sleep 300"
         session = await client.session(repository, command=command)
         await until_output(client, session)
@@ -44,12 +44,12 @@ async def test_a_cancel_reaches_the_worker_and_its_work_is_served_by_the_api(the
 
 
 async def test_a_restart_of_the_database_in_the_middle_of_a_command_loses_nothing(
-    there: Fleet, postgres: Postgres
+    apart: Fleet, postgres: Postgres
 ) -> None:
     """Shorter than the lease: the command goes on, and its output comes when the database is back."""
-    [worker] = there.workers
-    async with there.rig.client() as client:
-        repository = await there.rig.repository()
+    [worker] = apart.workers
+    async with apart.rig.client() as client:
+        repository = await apart.rig.repository()
         waits = "while [ ! -e /workspace/go ]; do sleep 0.05; done"
         command = f"echo started; {waits}; seq 1 5000; echo change > change.txt"
         session = await client.session(repository, command=command)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from processes import children_of, processes_of, until_output
 from rig import Client, Json, Rig, output, rig
@@ -91,18 +89,6 @@ async def test_a_full_disk_of_the_workspaces_is_told() -> None:
             session, (await client.post(f"/sessions/{session['id']}/runs", {"command": "echo x > x"}))["id"]
         )
         assert run["state"] == "succeeded", run
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def there() -> AsyncIterator[Rig]:
-    async with rig() as made:
-        yield made
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def client(there: Rig) -> AsyncIterator[Client]:
-    async with there.client() as made:
-        yield made
 
 
 @pytest.mark.parametrize("killed", ["launcher", "supervisor"])

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from gitward.standin import Repository
 from rig import Client, Json, Rig, output, rig
@@ -36,18 +34,6 @@ def git(folder: Path, *arguments: str, stdin: bytes = b"") -> str:
     ended = subprocess.run(argv, input=stdin, capture_output=True, check=False, timeout=60)
     assert ended.returncode == 0, ended.stderr.decode()
     return ended.stdout.decode().strip()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def there() -> AsyncIterator[Rig]:
-    async with rig() as made:
-        yield made
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def client(there: Rig) -> AsyncIterator[Client]:
-    async with there.client() as made:
-        yield made
 
 
 async def content(client: Client, session: Json, kind: str, **query: str) -> bytes:

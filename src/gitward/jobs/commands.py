@@ -97,20 +97,22 @@ class Commands:
     async def capture(self, argv: Sequence[str], *, limit: int, cwd: str = CHECKOUT_DIR, stdin: bytes = b"") -> Ended:
         """Runs a command whose standard output is data for us, at most `limit` bytes of it.
 
-        :raises RunFailure: as `run`, and when the output is longer.
+        :raises RunFailure: as `run`; OutputTooLong, as soon as the output is, which ends the command.
         """
         data, tail = bytearray(), bytearray()
 
         async def sink(stream: Stream, piece: bytes) -> None:
-            kept = data if stream is Stream.STDOUT else tail
-            if len(kept) <= limit:
-                kept.extend(piece)
+            if stream is Stream.STDERR:
+                tail.extend(piece)
+                del tail[:-_TAIL_BYTES]
+            elif len(data) + len(piece) > limit:
+                raise OutputTooLong(argv[0], limit)
+            else:
+                data.extend(piece)
 
         completed = await self.sandbox.run(self._command(argv, cwd=cwd, stdin=stdin), sink)
         self._check(completed.timed_out, completed.limit)
-        if len(data) > limit:
-            raise OutputTooLong(argv[0], limit)
-        tail_text = self._output.last_lines(bytes(tail[-_TAIL_BYTES:]))
+        tail_text = self._output.last_lines(bytes(tail))
         return Ended(exit_code=completed.exit_code, output=bytes(data), tail=tail_text)
 
     async def make_room(self, argv: Sequence[str]) -> bytes:

@@ -8,9 +8,9 @@ from typing import cast
 import pytest
 
 from gitward.errors import Reason, RunFailure
-from gitward.jobs.commands import Commands
+from gitward.jobs.commands import Commands, OutputTooLong
 from gitward.jobs.output import OutputLog
-from gitward.sandboxes import Command, Completed, OnOutput, Sandbox
+from gitward.sandboxes import Command, Completed, OnOutput, Sandbox, Stream
 from gitward.sessions.model import StepName
 from gitward.telemetry.redaction import Redactor
 
@@ -59,3 +59,19 @@ async def test_after_the_step_the_run_has_what_is_left() -> None:
     with pytest.raises(RunFailure, match="The run took longer"):
         await commands.capture(["make"], limit=10)
     assert sandbox.seconds[0] > 50
+
+
+class Chatterbox:
+    """A sandbox whose command writes without an end, for as long as somebody listens."""
+
+    async def run(self, command: Command, on_output: OnOutput | None = None) -> Completed:
+        assert on_output is not None
+        while True:
+            await on_output(Stream.STDERR, b"x" * 10_000)
+            await on_output(Stream.STDOUT, b"x" * 10)
+
+
+async def test_a_command_that_writes_more_than_can_be_kept_is_not_listened_to_for_long() -> None:
+    commands = commands_of(cast(Clockwork, Chatterbox()), seconds=100.0)
+    with pytest.raises(OutputTooLong):
+        await commands.capture(["git", "diff"], limit=100)
