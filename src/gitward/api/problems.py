@@ -145,6 +145,7 @@ def _field(location: tuple[int | str, ...]) -> str:
 
 def _message(error: dict[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
-        return "there is no such field"
+        elsewhere = " here; POST /schedules makes sessions again and again" if error["loc"][-1] == "schedule" else ""
+        return f"there is no such field{elsewhere}"
     text = str(error["msg"]).removeprefix("Value error, ")
     return text[:1].lower() + text[1:]
