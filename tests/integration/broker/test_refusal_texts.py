@@ -142,6 +142,8 @@ TABLE = (
         says="a path must not have encoded slashes, percent signs or controls"),
     api("http.path", "/repos//octo/demo", says="a path must not have empty segments (//)", status=400),
     api("http.query", "user?x=\\", says="the query has characters that must be percent-encoded", status=400),
+    api("http.body", "-X", "POST", f"repos/{REPOSITORY}/issues", "-F", "title=@long", status=400,
+        says="the body of an API request must be at most 1048576 bytes"),
     api("http.malformed", "-X", "BREW", "user", says="this is no HTTP/1.1 request", status=400),
     api("http.method", "-X", "PURGE", "user", says="this method is not allowed", status=400),
     api("http.headers", "-H", "Upgrade: websocket", "user", says="a connection cannot be upgraded here", status=400),
@@ -169,6 +171,8 @@ def rules_in_source() -> set[str]:
             match node:
                 case ast.Call(func=ast.Name(id="deny" | "PolicyDenied"), args=[ast.Constant(value=str(name)), *_]):
                     names.add(name)
+                case ast.Call(func=ast.Attribute(attr="__init__"), args=[ast.Constant(value=str(name)), *_]):
+                    names.add(name)  # of an error that is a PolicyDenied of one rule
     return {name for name in names if not name.startswith(ELSEWHERE)}
 
 
@@ -212,6 +216,7 @@ async def run_of(broker: Broker, grant: Grant, home: Path) -> AsyncIterator[Plac
     async with inside(home, "github.com", "api.github.com") as tools:
         opened = await broker.open(grant, Secret(TOKEN), events)
         tools.trust(opened)
+        (home / "long").write_text("x" * 1_100_000)
         await opened.attach([tools.listener])
         tools.env["GH_TOKEN"] = opened.credential
         yield Place(tools=tools, opened=opened, events=events)
