@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from gitward.standin import Repository
+from processes import until_output
 from rig import Client, Json, Rig, output, rig
 
 # Everything that a mailbox could lose, in commits of the command's own, in a merge, and uncommitted.
@@ -134,10 +137,7 @@ async def test_a_lost_attempt_leaves_its_work_beside_that_of_the_next(tmp_path: 
         async with service.client() as client:
             repository = await service.repository()
             session = await client.session(repository, command=command)
-            async with asyncio.timeout(30):
-                async for event in client.stream(session):
-                    if event["type"] == "output" and event["data"]["step"] == "execute":
-                        break
+            await until_output(client, session)
         await service.stop(signal.SIGKILL)
         await service.start()
         async with service.client() as client:
@@ -155,3 +155,30 @@ async def test_a_lost_attempt_leaves_its_work_beside_that_of_the_next(tmp_path: 
             clone = await fetched(client, repository, session, tmp_path / "2")
             assert (clone / "second.txt").exists()
             assert not (clone / "first.txt").exists()
+
+
+async def test_a_run_that_is_given_up_leaves_its_work_for_the_next_one_to_keep(tmp_path: Path) -> None:
+    """It had cost too many workers; its retry finds what the last of them had done."""
+    async with rig() as service:
+        command = """
+            test -e /workspace/seen && exit 0
+            touch /workspace/seen; echo first > first.txt; echo started; sleep 300
+        """
+        async with service.client() as client:
+            repository = await service.repository()
+            session = await client.session(repository, command=command)
+            await until_output(client, session)
+        await service.stop(signal.SIGKILL)
+        with closing(sqlite3.connect(service.data / "gitward.db", timeout=30)) as database, database:
+            database.execute("UPDATE runs SET losses = 99")
+        await service.start()
+        async with service.client() as client:
+            run, _ = await client.finished(session)
+            assert (run["state"], run["reason"]) == ("failed", "worker_lost"), run
+            assert {step["state"] for step in run["steps"]} == {"succeeded", "failed"}
+            retry = await client.post(f"/sessions/{session['id']}/runs/{run['id']}/retry")
+            again, events = await client.finished(session, retry["id"])
+            assert (again["state"], again["changed"]) == ("succeeded", False)
+            assert (kept(events)["run_id"], kept(events)["attempt"]) == (run["id"], 1)
+            clone = await fetched(client, repository, session, tmp_path, run_id=run["id"])
+            assert (clone / "first.txt").exists()
