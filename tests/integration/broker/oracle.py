@@ -67,11 +67,11 @@ def _beyond_git(one: Received, path: str, branch: str) -> str | None:
     if not (_WRITE if wants_write else _READ).fullmatch(path):
         return f"git at {path}"
     if path.endswith("/git-receive-pack"):
-        return _beyond_push(one.body, branch)
+        return beyond_push(one.body, branch)
     return None
 
 
-def _beyond_push(body: bytes, branch: str) -> str | None:
+def beyond_push(body: bytes, branch: str) -> str | None:
     """As git itself reads it: lines up to a flush; with push options, lines up to another."""
     try:
         lines, rest = _section(body)
