@@ -1,4 +1,7 @@
-"""Real gh, Debian's and the newest, through the real broker process."""
+"""Real gh, Debian's and the newest, through the real broker process.
+
+All that people do with it is in tests/acceptance/test_gh.py, the texts of refusals in test_refusal_texts.py.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,6 @@ from .conftest import BRANCH, REPOSITORY, TOKEN, Events, new_grant
 from .rig import Inside, commit, inside
 
 OLD, NEW = "/usr/bin/gh", str(Path(sys.executable).with_name("gh"))
-MAY = "it may read octo/demo and write the texts of its issues and pull requests"
 
 
 @pytest.fixture(params=[OLD, NEW], ids=["2.23", "2.102"])
@@ -114,84 +116,6 @@ async def test_a_pull_request(tools: Inside, checkout: Path, gh: str, events: Ev
     assert f"no checks reported on the '{BRANCH}' branch" in checks.err
     assert {event.type for event in events.all} == {"branch.pushed"}
     assert {request.login for request in github.requests if request.path.startswith("/api/")} == {"dev"}
-
-
-async def test_an_issue(tools: Inside, checkout: Path, gh: str, events: Events) -> None:
-    async def issue(*argv: str) -> str:
-        return await tools.ok(gh, "issue", *argv, cwd=checkout)
-
-    assert await issue("create", "-t", "T", "-b", "B", "-a", "dev") == "https://github.com/octo/demo/issues/1\n"
-    assert "T" in await issue("list")
-    await issue("list", "--label", "good first issue")
-    assert "title:\tT" in await issue("view", "1")
-    await issue("comment", "1", "--body", "hello")
-    assert "hello" in await issue("view", "1", "--comments")
-    await issue("edit", "1", "--title", "New")
-    assert "New" in await issue("status")
-    assert {event.type for event in events.all} == {"branch.pushed"}
-
-
-async def test_the_api_on_allowed_paths(tools: Inside, checkout: Path, gh: str, events: Events) -> None:
-    for number in range(3):
-        await tools.ok(gh, "api", "repos/{owner}/{repo}/issues", "-f", f"title=T{number}", cwd=checkout)
-    pages = ["api", "repos/octo/demo/issues?per_page=1", "--paginate", "--jq", ".[].title"]
-    assert sorted((await tools.ok(gh, *pages, cwd=checkout)).split()) == ["T0", "T1", "T2"]
-    readme = await tools.ok(gh, "api", "repos/octo/demo/contents/README.md", "--jq", ".path")
-    assert readme == "README.md\n"
-    query = 'query={repository(owner:"octo",name:"demo"){issues(first:1){totalCount}}}'
-    count = await tools.ok(gh, "api", "graphql", "-f", query, "--jq", ".data.repository.issues.totalCount")
-    assert count == "3\n"
-    assert {event.type for event in events.all} == {"branch.pushed"}
-
-
-def field(name: str) -> str:
-    return f"this session may not use the GraphQL field {name}"
-
-
-def unlisted(method: str, path: str) -> str:
-    return f"this session may not use {method} {path}; {MAY}"
-
-
-REFUSED = [
-    (["api", "repos/octo/other"], "rest.repository", "this session may only use the REST API of octo/demo"),
-    (["api", "-X", "POST", "user/keys"], "rest.unlisted", unlisted("POST", "/user/keys")),
-    (["api", "-X", "DELETE", "repos/octo/demo"], "rest.unlisted", unlisted("DELETE", "/repos/octo/demo")),
-    (["api", "-X", "PUT", "repos/octo/demo/pulls/1/merge"], "rest.unlisted",
-     unlisted("PUT", "/repos/octo/demo/pulls/1/merge")),
-    (["api", "repos/octo/demo/pulls", "-f", "title=T", "-f", "head=main", "-f", "base=x"], "rest.pulls.create",
-     "head must be the session's branch"),
-    (["secret", "list"], "rest.unlisted", unlisted("GET", "/repos/octo/demo/actions/secrets")),
-    (["release", "create", "v1", "--notes", "x"], "rest.unlisted", unlisted("POST", "/repos/octo/demo/releases")),
-    (["pr", "list", "-R", "octo/other"], "graphql.argument",
-     "Query.repository(name) must be the name of the session's repository"),
-    (["repo", "list"], "graphql.field", field("User.repositories")),
-    (["pr", "merge", "1", "--squash"], "graphql.field", field("Mutation.mergePullRequest")),
-    (["api", "graphql", "-f", "query=mutation{enablePullRequestAutoMerge(input:{}){clientMutationId}}"],
-     "graphql.field", field("Mutation.enablePullRequestAutoMerge")),
-    (["pr", "close", "1"], "graphql.field", field("Mutation.closePullRequest")),
-    (["pr", "review", "1", "--approve"], "graphql.field", field("Mutation.addPullRequestReview")),
-    (["issue", "delete", "1", "--yes"], "graphql.field", field("Mutation.deleteIssue")),
-]  # fmt: skip
-
-
-async def test_refusals_are_readable(tools: Inside, checkout: Path, gh: str, events: Events, github: StandIn) -> None:
-    """gh's own output names what was refused, and so does the event; upstream saw no change."""
-    await tools.ok(gh, "pr", "create", "-t", "T", "-b", "B", cwd=checkout)
-    issue = ["issue", "create", "-t", "T", "-b", "B"]
-    url = (await tools.ok(gh, *issue, cwd=checkout)).strip()
-    heads = await github.repository(REPOSITORY).branches()
-    for template, rule, message in REFUSED:
-        argv = [url if part == "1" and template[0] == "issue" else part for part in template]
-        seen = len(events.all)
-        result = await tools.run(gh, *argv, cwd=checkout)
-        assert result.status == 1, (argv, result)
-        assert f"Gitward: {message}" in result.err.replace('\\"', '"'), (argv, result)
-        event = (await events.wait(seen + 1))[-1]
-        assert (event.type, event.data["rule"]) == ("policy.denied", rule)
-        assert event.data["message"].endswith(f": {message}")
-        assert " api.github.com/" in event.data["message"]
-    assert await github.repository(REPOSITORY).branches() == heads
-    assert {request.method for request in github.requests} == {"GET", "POST"}
 
 
 async def test_enterprise_server(github: StandIn, events: Events, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ PIECE = 16 * 1024 * 1024  # bytes that are searched at once
 _OVERLAP = 4096  # bytes; more than the longest spelling
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm", "/run")  # noqa: S108  # looked into, not written to
 _DEEPEST = 6  # folders below one of them
-_LARGEST_TEMPORARY = 64 * 1024 * 1024  # bytes; what is larger belongs to other work of the machine
+_MOST_TEMPORARY = 256 * 1024 * 1024  # bytes of temporary files in all
 
 
 def look_at_file(ledger: Ledger, channel: Channel, path: Path, *, place: str) -> None:
@@ -46,16 +46,27 @@ def look_at_records(ledger: Ledger, home: Path) -> None:
 
 
 def look_at_temporary(ledger: Ledger, *, since: float, but: Path) -> None:
-    """The host's temporary files that were written after `since`, outside of `but`, which has a channel of its own."""
+    """The host's temporary files that were written after `since`, outside of `but`, which has a channel of its own.
+
+    The small ones first, and up to a bound: other work of the machine may write a lot at the same time.
+    """
+    left = _MOST_TEMPORARY
+    for size, path in sorted(_fresh(since, but)):
+        left -= size
+        if left < 0:
+            return
+        look_at_file(ledger, Channel.TEMPORARY, path, place=str(path))
+
+
+def _fresh(since: float, but: Path) -> Iterator[tuple[int, Path]]:
     for root in TEMPORARY:
         for path in _files(Path(root), but=frozenset(), depth=_DEEPEST, leave=but):
             try:
                 status = path.lstat()
             except OSError:
                 continue
-            fresh = max(status.st_mtime, status.st_ctime) >= since
-            if stat.S_ISREG(status.st_mode) and fresh and status.st_size <= _LARGEST_TEMPORARY:
-                look_at_file(ledger, Channel.TEMPORARY, path, place=str(path))
+            if stat.S_ISREG(status.st_mode) and max(status.st_mtime, status.st_ctime) >= since:
+                yield status.st_size, path
 
 
 def _target(path: Path) -> bytes:
