@@ -38,9 +38,12 @@ async def test_a_repository_that_may_only_be_read(service: Rig, alice_client: Cl
 async def test_a_session_branch_that_is_there_already(service: Rig, alice_client: Client) -> None:
     repository = await service.repository()
     await repository.commit("taken", {"x": "x"})
-    _, run, _ = await alice_client.run(repository, "true", branch="taken")
+    session, run, _ = await alice_client.run(repository, "true", branch="taken")
     assert (run["state"], run["reason"]) == ("failed", "push_rejected")
     assert "is already in" in run["message"]
+    again = await alice_client.post(f"/sessions/{session['id']}/runs/{run['id']}/retry")
+    run, _ = await alice_client.finished(session, again["id"])
+    assert (run["state"], run["reason"]) == ("failed", "push_rejected"), "not by a retry either"
 
 
 async def test_a_protected_session_branch(service: Rig, alice_client: Client) -> None:

@@ -32,6 +32,7 @@ __all__ = ["Broker", "BrokerConfig", "BrokerError", "BrokerEvent", "EgressConfig
 
 _REPLACE_SECONDS = 30.0  # how long a call waits for the replacement of a crashed process
 _PING_SECONDS = 30.0  # between two looks whether an idle process still answers
+_TAKING_AWAY = frozenset({"detach", "close"})
 _PAUSES = (0.0, 0.1, 0.5, 1.0, 5.0)  # seconds before each try of a replacement; then the last again
 
 
@@ -284,6 +285,10 @@ class Broker:
         try:
             await child.call(message, fds, seconds=self._answer_seconds)
         except ChannelClosed:
+            if clock.seconds() >= self._until:  # it ended because the lease is over; no other one will know of grants
+                if message["op"] in _TAKING_AWAY:
+                    return True
+                raise BrokerError("the worker's lease is over") from None
             await self.replaced(child.pid)
             return False
         return True

@@ -157,3 +157,10 @@ def _use_our_log() -> None:
         theirs = logging.getLogger(name)
         theirs.handlers.clear()
         theirs.propagate = True
+        theirs.filters = [_first_line]
+
+
+def _first_line(record: logging.LogRecord) -> bool:
+    """Of what DBOS tells: it quotes whole statements, and what they carried, when the database does not answer."""
+    record.msg, record.args = record.getMessage().partition("\n")[0][:300], None
+    return True

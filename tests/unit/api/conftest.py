@@ -11,6 +11,14 @@ from api import Api, make_api
 from gitward.sessions.model import Owner
 from tests_support import Backend
 
+# What asks the database in its own words passes on Postgres too.
+_ON_BOTH = ("test_sessions", "test_events", "test_idempotency", "test_owners")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.module.__name__.rpartition(".")[2] in _ON_BOTH and "database_kind" in metafunc.fixturenames:
+        metafunc.parametrize("database_kind", ["sqlite", "postgres"])
+
 
 @pytest.fixture
 async def api(backend: Backend) -> Api:

@@ -79,6 +79,8 @@ WRITES: dict[str, Write] = {
     "start_step": lambda progress, tx, held: progress.start_step(tx, held, StepName.EXECUTE),
     "end_step": lambda progress, tx, held: progress.end_step(tx, held, StepName.EXECUTE, StepState.SUCCEEDED, 1.0),
     "learned": lambda progress, tx, held: progress.learned(tx, held, pushed_sha="b" * 40),
+    "begun": lambda progress, tx, held: progress.begun(tx, held, "b" * 40),
+    "pushing": lambda progress, tx, held: progress.pushing(tx, held, "b" * 40),
     "pushed": lambda progress, tx, held: progress.pushed(tx, held, "b" * 40),
     "output_was_truncated": lambda progress, tx, held: progress.output_was_truncated(tx, held),
     "opened": lambda progress, tx, held: progress.opened(tx, held, PULL, created=True),
@@ -90,7 +92,8 @@ class TestFence:
     def test_every_method_is_fenced(self) -> None:
         """A new one must be added here."""
         public = {name for name in vars(Progress) if not name.startswith("_")}
-        assert public == {*WRITES, "claim", "release"}  # these two take and give the hold itself
+        # The first two take and give the hold itself, the last one only looks.
+        assert public == {*WRITES, "claim", "release", "has_passed_preflight"}
 
     @pytest.mark.parametrize("write", WRITES)
     async def test_an_old_attempt_writes_nothing(self, backend: Backend, alice: Owner, write: str) -> None:
@@ -244,3 +247,44 @@ async def test_a_step_that_a_lost_attempt_stood_in_is_over(backend: Backend, ali
     assert step.seconds is not None
     kinds = [event.type for event in await backend.events(session.id)]
     assert kinds[-2:] == [EventType.STEP_ENDED, EventType.RUN_TAKEN_OVER]
+
+
+class TestEarlierAttempts:
+    """What a later attempt can know of them."""
+
+    async def test_where_the_first_attempt_began_counts(self, backend: Backend, alice: Owner) -> None:
+        session = await backend.create(alice)
+        first = await claim(backend, session.runs[0])
+        async with backend.database.transaction() as tx:
+            begun = await backend.progress().begun(tx, first, "a" * 40)
+            assert (begun.start_sha, begun.pushing_sha) == ("a" * 40, None)
+            await backend.progress().pushing(tx, first, "b" * 40)
+        second = await claim(backend, session.runs[0], "worker-2")
+        async with backend.database.transaction() as tx:
+            begun = await backend.progress("worker-2").begun(tx, second, "b" * 40)
+            assert (begun.start_sha, begun.pushing_sha) == ("a" * 40, "b" * 40)
+
+    async def test_an_old_attempt_cannot_note_a_push(self, backend: Backend, alice: Owner) -> None:
+        session = await backend.create(alice)
+        first = await claim(backend, session.runs[0])
+        await claim(backend, session.runs[0], "worker-2")
+        async with backend.database.transaction() as tx:
+            with pytest.raises(AttemptLost):
+                await backend.progress().pushing(tx, first, "b" * 40)
+
+    async def test_an_attempt_that_was_lost_in_preflight_has_not_passed_it(
+        self, backend: Backend, alice: Owner
+    ) -> None:
+        """So a branch that is there is not taken for the session's own."""
+        session = await backend.create(alice)
+        first = await claim(backend, session.runs[0])
+        async with backend.database.transaction() as tx:
+            await backend.progress().start_step(tx, first, StepName.PREFLIGHT)
+        second = await claim(backend, session.runs[0], "worker-2")
+        progress = backend.progress("worker-2")
+        async with backend.database.transaction() as tx:
+            assert not await progress.has_passed_preflight(tx, second)
+            await progress.start_step(tx, second, StepName.PREFLIGHT)
+            assert not await progress.has_passed_preflight(tx, second)
+            await progress.end_step(tx, second, StepName.PREFLIGHT, StepState.SUCCEEDED, 0.1)
+            assert await progress.has_passed_preflight(tx, second)
