@@ -33,14 +33,14 @@ async def post_everything(backend: Backend) -> None:
 
 
 async def watch_until_all_ended(backend: Backend) -> tuple[int, int]:
-    """The most that was ever seen active, in all and of one user; looks without a pause."""
+    """The most that was ever seen active, in all and of one user."""
     most, most_of_one = 0, 0
     while True:
         total, of_one = await active_now(backend.database)
         most, most_of_one = max(most, total), max(most_of_one, of_one)
         if not total and (await most_at_once(backend.database))[2] == 0:
             return most, most_of_one
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
 
 
 async def assert_sessions_kept_their_order(backend: Backend) -> None:
@@ -68,7 +68,7 @@ async def test_limits_and_order_hold_under_load_and_across_a_kill(backend: Backe
             await stack.enter_async_context(worker(backend.database, **LIMITS, seconds=0.02))
         async with worker(backend.database, **LIMITS, seconds=0.2) as process, asyncio.timeout(60):
             while (await active_now(backend.database))[0] < TOTAL:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.05)
             process.kill()
             await process.wait()
         if backend.database.is_sqlite:
