@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 
 from .conftest import BRANCH
 from .fuzz_target import Counts, fuzzed
-from .fuzzing import Asked, asked
+from .fuzzing import BY_KIND, Asked, asked
 from .holes import HOLES, Hole
 
 _BATCH = 1000  # cases that hypothesis keeps in mind, so as not to repeat them
-_HOLE_CASES = 20_000  # within which a hole must be found
+_HOLE_CASES = 10_000  # requests of a hole's kind, within which it must be found
 
 
 class Beyond(AssertionError):
@@ -127,7 +127,7 @@ def _told(counts: Counts) -> str:
 def _is_found(hole: Hole, first: int) -> bool:
     with tempfile.TemporaryDirectory(prefix="gitward-fuzz-") as folder:
         Path(folder).chmod(0o755)  # the broker gives root up, and must still read its source
-        count, found = found_in(hole, Path(folder), cases=_HOLE_CASES, first=first)
+        count, found = found_in(hole, Path(folder), cases=_HOLE_CASES, first=first, requests=BY_KIND[hole.kind])
     print(
         f"fuzz: hole in {hole.kind}, {hole.name}: {f'found, request {count}: {found}' if found else 'NOT FOUND'}",
         flush=True,
