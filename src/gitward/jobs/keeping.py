@@ -19,6 +19,8 @@ _DIFF = (
     *("--no-color", "--no-ext-diff", "--no-textconv", "--binary", "--full-index", "--submodule=short"),
     *("--unified=3", "--src-prefix=a/", "--dst-prefix=b/"),
 )
+# A large file is compressed as it is written, not in memory beforehand: one that is too long is noticed soon.
+_STREAMING = ("-c", "core.bigFileThreshold=8m")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ def _kinds(branch: str, base: str) -> tuple[_Kind, ...]:
     return (
         _Kind(
             kind=ArtifactKind.BUNDLE,
-            argv=(*SAFE_GIT, "bundle", "create", "--quiet", "-", "HEAD", "--branches", *upstream),
+            argv=(*SAFE_GIT, *_STREAMING, "bundle", "create", "--quiet", "-", "HEAD", "--branches", *upstream),
         ),
         _Kind(
             kind=ArtifactKind.PATCH,
