@@ -163,11 +163,11 @@ class Worker:
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            shift.lease.give_up()
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-            shift.lease.give_up()
 
     async def _beat(self, shift: Shift, membership: Membership) -> None:
         """Returns when others have struck this worker off."""

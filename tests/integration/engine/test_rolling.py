@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from fleet import Fleet, WorkerProcess, fleet
 from outside import look_at
-from postgres import Postgres
+from postgres import Postgres, running_postgres
 from rig import Client
 
 Json = dict[str, Any]
@@ -99,3 +100,34 @@ async def test_a_second_sigterm_hands_over_at_once(url: str) -> None:
         assert (run["state"], run["attempt"]) == ("succeeded", 2)
         assert other.process is not None
         assert other.process.returncode is None
+
+
+@pytest.fixture
+def server() -> Iterator[Postgres]:
+    """One that the test may stop."""
+    with running_postgres() as own:
+        yield own
+
+
+async def test_a_database_that_is_away_for_longer_than_the_lease_costs_nothing_but_time(server: Postgres) -> None:
+    """The worker stops what it does, as others might take over; nobody does, and no loss is counted."""
+    url = server.url(server.make())
+    async with fleet(url, workers=1, GITWARD_LEASE_SECONDS="3") as made, made.rig.client() as client:
+        worker = made.workers[0]
+        repository = await made.rig.repository()
+        session = await client.session(repository, command=waiting(made, "go"))
+        await begun(client, session)
+        await asyncio.to_thread(server.stop)
+        async with asyncio.timeout(60):
+            while b"The lease is lost" not in worker.log.read_bytes():
+                await asyncio.sleep(0.05)
+        await asyncio.to_thread(server.start)
+        (made.signs / "go").touch()
+        async with asyncio.timeout(100):
+            while b"Back at work as" not in worker.log.read_bytes():
+                await asyncio.sleep(0.05)
+        run, events = await client.finished(session)
+        assert (run["state"], run["attempt"]) == ("succeeded", 2), run
+        assert [event["type"] for event in events].count("run.ended") == 1
+        assert look_at(url, "SELECT sum(losses) FROM runs") == [(0,)]
+        assert len(repository.pulls) == 1
