@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,7 +25,10 @@ def identity(pid: int) -> str | None:
 def is_alive(identified: str) -> bool:
     """Whether a process, as `identity` wrote it down, can still do something."""
     pid, _, started = identified.partition(" ")
-    fields = _stat(int(pid)) if pid.isdecimal() else None
+    try:
+        fields = _stat(int(pid)) if pid.isdecimal() else None
+    except PermissionError:  # it is hidden from us
+        return True
     return fields is not None and fields[19] == started and fields[0] not in _ENDED
 
 
@@ -34,9 +38,13 @@ def identities(pids: Iterable[int | None]) -> list[str]:
 
 
 def machine() -> str:
-    """Names this boot of this machine, as far as process numbers mean the same: containers have their own."""
+    """Names this boot of this machine, as far as process numbers mean the same: containers have their own.
+
+    Where others' processes are hidden (hidepid), a process that is not seen may live: the name is nobody else's then.
+    """
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    alone = "" if Path("/proc/1/stat").exists() else f" {secrets.token_hex(8)}"
+    return f"{boot} {os.readlink('/proc/self/ns/pid')}{alone}"
 
 
 def _stat(pid: int) -> list[str] | None:
