@@ -271,7 +271,7 @@ async def _given_up(tools: Inside, checkout: Path, scripted: Scripted) -> None:
     process = await tools.start("setsid", "git", "push", "origin", BRANCH, cwd=checkout)
     await scripted.looking.wait()
     os.killpg(process.pid, signal.SIGKILL)
-    await process.communicate()
+    await process.communicate(b"")  # which closes its standard input too
 
 
 async def test_pushes_of_one_run_are_looked_at_one_after_the_other(
