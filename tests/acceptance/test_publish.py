@@ -66,6 +66,26 @@ async def test_a_pull_request_that_github_refuses_leaves_the_pushed_branch(servi
     assert len(repository.pulls) == 1
 
 
+async def test_a_retry_that_changes_nothing_more_opens_the_pull_request_that_is_missing(
+    service: Rig, alice_client: Client
+) -> None:
+    """The first try pushed its change; a repeatable command then finds nothing to do."""
+    repository = await service.repository()
+    path = f"*/repos/{repository.full_name}/pulls"
+    service.github.fault(method="POST", path=path, status=422, body=b'{"message":"Validation Failed"}')
+    session, run, _ = await alice_client.run(repository, "echo once > once.txt")
+    assert (run["state"], run["reason"]) == ("failed", "pull_request_failed"), run
+    retry = await alice_client.post(f"/sessions/{session['id']}/runs/{run['id']}/retry")
+    again, _ = await alice_client.finished(session, retry["id"])
+    assert (again["state"], again["changed"], again["head_sha"]) == ("succeeded", True, run["head_sha"]), again
+    assert [pull.head for pull in repository.pulls] == [session["branch"]]
+    assert again["pull_request"]["number"] == repository.pulls[0].number
+    repeated = await alice_client.post(f"/sessions/{session['id']}/runs/{run['id']}/retry")
+    once_more, _ = await alice_client.finished(session, repeated["id"])
+    assert (once_more["state"], once_more["changed"]) == ("succeeded", False), once_more
+    assert len(repository.pulls) == 1
+
+
 async def test_variables_reach_the_command_and_only_the_command(service: Rig, alice_client: Client) -> None:
     repository = await service.repository()
     env = {"GREETING": "it's $HOME; `id`", "Empty": ""}

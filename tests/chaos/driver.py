@@ -17,7 +17,7 @@ from .world import REPOSITORY, Machine, World
 Json = dict[str, Any]
 TRY_AGAIN_SECONDS = 0.2
 LOOK_SECONDS = 0.3
-AT_ONCE = 10  # sessions that have not ended yet
+AT_ONCE = 8  # sessions that have not ended yet
 CALM_SECONDS = 180.0  # for what is left to end when no more faults come
 # A fault may end a run with one of these: told truthfully, and cured by a retry.
 BY_FAULT = frozenset({"worker_lost", "sandbox_failed", "clone_failed", "push_rejected", "pull_request_failed"})

@@ -17,6 +17,7 @@ LOOK_SECONDS = 0.01
 PATIENCE_SECONDS = 3.0  # for a run to come into the step that is wanted; then any will do
 FIRST_PATIENCE_SECONDS = 20.0  # the same for a step that was never hit: runs need peace to come that far
 RECOVERY_SECONDS = 60.0  # for another worker to go on with a run; far beyond what is promised, which is a figure
+SLACK = 2  # hits by which a step may be ahead of the least hit one
 BEARABLE_LOSSES = 3  # a run that cost more workers is spared, as Gitward itself gives it up after five
 
 
@@ -63,16 +64,17 @@ class Injector:
         await asyncio.gather(*self._watching)
 
     async def _target(self, wanted: list[StepName]) -> Running | None:
-        """A run in the step that was hit least; after a while in any."""
-        never_hit = not any(hit.step is wanted[0] for hit in self.made)
-        deadline = time.monotonic() + (FIRST_PATIENCE_SECONDS if never_hit else PATIENCE_SECONDS)
+        """A run in one of the steps that were hit least; after a while in any."""
+        hits = {step: sum(hit.step is step for hit in self.made) for step in wanted}
+        few = min(hits.values())
+        deadline = time.monotonic() + (PATIENCE_SECONDS if few else FIRST_PATIENCE_SECONDS)
         while True:
             running = [run for run in await self._database.running() if run.losses <= BEARABLE_LOSSES]
-            first = [run for run in running if run.step is wanted[0]]
-            if first:
-                return first[0]
+            target = min(running, key=lambda run: hits[run.step], default=None)
+            if target is not None and hits[target.step] <= few + (SLACK if few else 0):
+                return target
             if time.monotonic() > deadline:
-                return min(running, key=lambda run: wanted.index(run.step), default=None)
+                return target
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _machine_of(self, target: Running) -> Machine | None:

@@ -27,9 +27,9 @@ from .link import Link
 LOGIN, REPOSITORY, TOKEN = "octocat", "acme/widgets", "ghp_chaos000000000000000000000000000000"
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
-MAX_RUNS = 6
+MAX_RUNS = 4
 LEASE_SECONDS = 5
-GITHUB_SECONDS = (0.02, 0.25)  # what GitHub takes for an answer: time in which a fault can hit a step
+GITHUB_SECONDS = (0.01, 0.12)  # what GitHub takes for an answer: time in which a fault can hit a step
 DATABASE_SECONDS = 0.004  # what one way to the database takes
 
 

@@ -52,6 +52,9 @@ async def publish(attempt: Attempt, commands: Commands, facts: dict[str, Any], s
     committed = await commit(attempt, commands, facts)
     head = committed.head
     if head == start.sha == begun.start_sha:
+        if _is_unproposed(attempt, head, start):
+            message = f"The command changed nothing more; {head[:12]} is on {attempt.claim.session.branch} already."
+            return Published(message=message, changed=True, head_sha=head, pushed=True)
         return Published(message="The command changed nothing.", changed=False, head_sha=head)
     work = Work(origin=attempt.origin, head=head, base=start.target_sha)
     if attempt.claim.run.instruction.publish.mode is PublishMode.DRY_RUN:
@@ -63,6 +66,13 @@ async def publish(attempt: Attempt, commands: Commands, facts: dict[str, Any], s
 
 def _told(attempt: Attempt, head: str) -> str:
     return f"Pushed {head[:12]} to {attempt.claim.session.branch}."
+
+
+def _is_unproposed(attempt: Attempt, head: str, start: Start) -> bool:
+    """Whether a run is retried that had pushed its change, and failed before its pull request."""
+    run, session = attempt.claim.run, attempt.claim.session
+    pushed = session.pushed_sha == head != start.target_sha
+    return run.retry_of is not None and pushed and session.pull_request is None
 
 
 async def _all(*works: Awaitable[object]) -> None:
