@@ -54,9 +54,11 @@ def _entries(answer: bytes) -> Entries:
     listed = told.get("tree")
     if not isinstance(listed, list):
         raise UpstreamFailed(_UNREADABLE)
-    found = dict(_entry(each) for each in listed)
-    if told.get("truncated") and not {FOLDER, WORKFLOWS} & found.keys():
+    if told.get("truncated"):  # whatever it shows: what matters may be what it leaves out
         raise BadPack("the top folders of the pushed commit are too large to be looked at")
+    found = dict(_entry(each) for each in listed)
+    if any("/" in name for name in found):
+        raise BadPack("the pushed commit has malformed folders")
     return found if len(found) <= MAX_NAMED else {name: found[name] for name in (FOLDER, WORKFLOWS) if name in found}
 
 

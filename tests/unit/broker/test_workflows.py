@@ -121,6 +121,23 @@ async def test_a_listing_that_is_cut_short_is_not_believed() -> None:
         await judged(Findings(), UPSTREAM | cut)
 
 
+async def test_a_folder_cannot_be_pushed_out_of_a_listing() -> None:
+    """`.github/.github` is in what GitHub shows of a very large `.github`, and `workflows` is not."""
+    without = UPSTREAM | {f"/git/trees/{BASE}": tree(("README.md", "100644", NEW))}
+    large = {
+        f"/git/trees/{TIP}": tree((".github", "040000", FOLDER)),
+        f"/git/trees/{FOLDER}": tree((".github", "100644", NEW), ("a", "100644", NEW), truncated=True),
+    }
+    with pytest.raises(BadPack, match="too large"):
+        await judged(Findings(), without | large)
+
+
+async def test_a_name_with_a_slash_is_no_name() -> None:
+    slash = {f"/git/trees/{TIP}": tree((".github/workflows", "040000", NEW), (".github", "040000", TOP))}
+    with pytest.raises(BadPack, match="malformed folders"):
+        await judged(Findings(), UPSTREAM | slash)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
