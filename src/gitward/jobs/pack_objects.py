@@ -1,7 +1,12 @@
-"""From what `git cat-file` printed inside a sandbox to `Findings`: strictly, for foreign code may have written it."""
+"""From what `git cat-file` printed inside a sandbox to `Findings`: strictly, for foreign code may have written it.
+
+Every object is hashed here again. So a git that the pack took over can hide objects, which are then looked for
+upstream, but cannot invent one.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +16,7 @@ from gitward.grants.inspection import FOLDER, MAX_NAMED, WORKFLOWS, BadPack, Ent
 _HEAD = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64}) (commit|tree|blob|tag) ([0-9]{1,10})")
 _TREE_LINE = re.compile(rb"tree ([0-9a-f]{40}|[0-9a-f]{64})\n")
 _MODE = re.compile(rb"[0-7]{5,6}")
+_MAX_NAMES = 16 * 1024  # characters of the names of one folder that are told: they must fit into a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +62,8 @@ def _folder(entries: Entries, name: str) -> str | None:
 
 def _if_small(oid: str, entries: Entries) -> dict[str, Entries]:
     """They are told for a refusal's sentence only, which names the files."""
-    return {oid: entries} if len(entries) <= MAX_NAMED else {}
+    small = len(entries) <= MAX_NAMED and sum(map(len, entries)) <= _MAX_NAMES
+    return {oid: entries} if small else {}
 
 
 def _kept(found: _Object, oid: str, name: str | None) -> Entries:
@@ -80,10 +87,19 @@ def _entries(content: bytes, width: int) -> Iterator[tuple[str, Entry]]:
         end = content.find(b"\0", space)
         mode, name = content[position:space], content[space + 1 : end]
         position = end + 1 + width
-        if min(space, end) < 0 or position > len(content) or not _MODE.fullmatch(mode) or not name:
+        if min(space, end) < 0 or position > len(content) or not _MODE.fullmatch(mode):
+            raise BadPack("the pushed commit has malformed folders")
+        if not name or b"/" in name:  # git itself finds `.github/workflows` by one entry of that name, too
             raise BadPack("the pushed commit has malformed folders")
         oid = content[end + 1 : position].hex()
         yield name.decode("utf-8", "backslashreplace"), Entry(mode=mode.decode().lstrip("0"), oid=oid)
+
+
+def _is_id(oid: bytes, kind: bytes, content: bytes) -> bool:
+    """Whether the object has this id."""
+    whole = b"%s %d\0" % (kind, len(content)) + content
+    digest = hashlib.sha1(whole, usedforsecurity=False) if len(oid) == 40 else hashlib.sha256(whole)
+    return digest.hexdigest().encode() == oid
 
 
 def _read(output: bytes, asked: Sequence[str]) -> list[_Object | None]:
@@ -101,7 +117,7 @@ def _read(output: bytes, asked: Sequence[str]) -> list[_Object | None]:
             continue
         content = output[position : position + int(head[3])]
         position += len(content) + 1
-        if len(content) != int(head[3]):
+        if len(content) != int(head[3]) or not _is_id(head[1], head[2], content):
             raise BadPack("git cannot read this pack")
         found.append(_Object(oid=head[1].decode(), kind=head[2].decode(), content=content))
     if position != len(output):

@@ -233,3 +233,19 @@ async def test_a_tag_is_no_commit(scene: Scene) -> None:
     await scene.git("tag", "-a", "-m", "v1", "v1")
     reason = "a branch must point to a commit"
     await scene.refused(await scene.push("refs/tags/v1"), reason, rule="git.push.pack")
+
+
+async def test_a_name_with_slashes_is_refused(scene: Scene) -> None:
+    """git finds `.github/workflows/new.yml` in a folder whose one entry has the name `.github/workflows`, too."""
+    raw = scene.checkout / "raw"
+
+    async def tree(name: str, mode: str, oid: str) -> str:
+        raw.write_bytes(f"{mode} {name}\0".encode() + bytes.fromhex(oid))
+        return await scene.git("hash-object", "-t", "tree", "-w", "--literally", "raw")
+
+    scene.write("new.yml", "on: push\n")
+    below = await tree("new.yml", "100644", await scene.git("hash-object", "-w", "new.yml"))
+    tip = await scene.git("commit-tree", "-p", "HEAD", "-m", "x", await tree(".github/workflows", "40000", below))
+    assert await scene.git("show", f"{tip}:.github/workflows/new.yml") == "on: push"
+    reason = "the pushed commit has malformed folders"
+    await scene.refused(await scene.push(tip), reason, rule="git.push.pack")

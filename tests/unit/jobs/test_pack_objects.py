@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,11 +11,15 @@ from hypothesis import strategies as st
 from gitward.grants.inspection import BadPack, Entry, Findings
 from gitward.jobs.pack_objects import findings, questions
 
-TIP, ROOT, TOP, BELOW = (digit * 40 for digit in "1234")
+FILE = "1" * 40
 
 
-def printed(oid: str, kind: str, content: bytes) -> bytes:
-    return f"{oid} {kind} {len(content)}\n".encode() + content + b"\n"
+def oid_of(kind: str, content: bytes) -> str:
+    return hashlib.sha1(f"{kind} {len(content)}\0".encode() + content, usedforsecurity=False).hexdigest()
+
+
+def printed(kind: str, content: bytes, *, oid: str | None = None) -> bytes:
+    return f"{oid or oid_of(kind, content)} {kind} {len(content)}\n".encode() + content + b"\n"
 
 
 def entry(mode: str, name: bytes, oid: str) -> bytes:
@@ -24,10 +30,32 @@ def missing(number: int) -> bytes:
     return f"{questions(TIP)[number]} missing\n".encode()
 
 
-COMMIT = printed(TIP, "commit", f"tree {ROOT}\nauthor x\n\nmessage\n".encode())
-ROOT_TREE = printed(ROOT, "tree", entry("40000", b".github", TOP) + entry("100644", b"a", BELOW))
-TOP_TREE = printed(TOP, "tree", entry("40000", b"workflows", BELOW))
-BELOW_TREE = printed(BELOW, "tree", entry("100644", b"ci.yml", TIP))
+def commit_of(root: bytes) -> bytes:
+    return f"tree {oid_of('tree', root)}\nauthor x\n\nmessage\n".encode()
+
+
+_BELOW = entry("100644", b"ci.yml", FILE)
+_TOP = entry("40000", b"workflows", oid_of("tree", _BELOW))
+_ROOT = entry("40000", b".github", oid_of("tree", _TOP)) + entry("100644", b"a", FILE)
+TIP = oid_of("commit", commit_of(_ROOT))
+ROOT, TOP, BELOW = (oid_of("tree", content) for content in (_ROOT, _TOP, _BELOW))
+COMMIT, ROOT_TREE = printed("commit", commit_of(_ROOT)), printed("tree", _ROOT)
+TOP_TREE, BELOW_TREE = printed("tree", _TOP), printed("tree", _BELOW)
+
+
+def found_in(root: bytes, *below: bytes) -> Findings:
+    """Of a commit with this top folder; `below` are the folders on the way to the workflows, missing ones left out."""
+    commit = commit_of(root)
+    tip = oid_of("commit", commit)
+    folders = [printed("tree", content) for content in (root, *below)]
+    folders += [f"{question} missing\n".encode() for question in questions(tip)[1 + len(folders) :]]
+    return findings(tip, printed("commit", commit) + b"".join(folders))
+
+
+def above(below: bytes) -> tuple[bytes, bytes, bytes]:
+    """The three folders, from the top, of which the last is this one."""
+    top = entry("40000", b"workflows", oid_of("tree", below))
+    return entry("40000", b".github", oid_of("tree", top)), top, below
 
 
 def test_all_is_there() -> None:
@@ -36,7 +64,7 @@ def test_all_is_there() -> None:
         trees={
             ROOT: {".github": Entry(mode="40000", oid=TOP)},
             TOP: {"workflows": Entry(mode="40000", oid=BELOW)},
-            BELOW: {"ci.yml": Entry(mode="100644", oid=TIP)},
+            BELOW: {"ci.yml": Entry(mode="100644", oid=FILE)},
         },
     )
 
@@ -48,10 +76,33 @@ def test_what_is_missing_is_upstream() -> None:
     assert set(only_root.trees) == {ROOT}
 
 
-def test_many_files_are_not_named() -> None:
-    many = b"".join(entry("100644", b"%d" % number, TIP) for number in range(101))
-    found = findings(TIP, COMMIT + ROOT_TREE + TOP_TREE + printed(BELOW, "tree", many))
-    assert set(found.trees) == {ROOT, TOP}
+@pytest.mark.parametrize(
+    "names", [[b"%d" % number for number in range(101)], [b"x" * 5000 + b"%d" % number for number in range(4)]]
+)
+def test_names_that_are_many_or_long_are_not_told(names: list[bytes]) -> None:
+    folders = above(b"".join(entry("100644", name, FILE) for name in names))
+    assert set(found_in(*folders).trees) == {oid_of("tree", folder) for folder in folders[:2]}
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        pytest.param(b"40000 .github\0short", id="short entry"),
+        pytest.param(entry("9", b"a", FILE), id="no mode"),
+        pytest.param(entry("100644", b"", FILE), id="no name"),
+        pytest.param(entry("40000", b".github/workflows", FILE), id="a name with a slash"),
+        pytest.param(entry("40000", b".github", TOP) * 2, id="twice"),
+    ],
+)
+def test_a_malformed_folder_is_refused(root: bytes) -> None:
+    with pytest.raises(BadPack, match="the pushed commit has"):
+        found_in(root)
+
+
+def test_a_slash_in_the_folder_is_refused_too() -> None:
+    top = entry("100644", b"workflows/new.yml", FILE)
+    with pytest.raises(BadPack, match="malformed folders"):
+        found_in(entry("40000", b".github", oid_of("tree", top)), top)
 
 
 @pytest.mark.parametrize(
@@ -61,24 +112,27 @@ def test_many_files_are_not_named() -> None:
         pytest.param(COMMIT + ROOT_TREE + TOP_TREE, id="too little"),
         pytest.param(COMMIT + ROOT_TREE + TOP_TREE + BELOW_TREE + b"x", id="too much"),
         pytest.param(COMMIT + ROOT_TREE + TOP_TREE + BELOW_TREE[:-9], id="cut"),
-        pytest.param(printed(TIP, "tag", b"x") + ROOT_TREE + TOP_TREE + BELOW_TREE, id="a tag"),
-        pytest.param(printed(ROOT, "commit", b"x") + ROOT_TREE + TOP_TREE + BELOW_TREE, id="another commit"),
-        pytest.param(printed(TIP, "commit", b"author x") + ROOT_TREE + TOP_TREE + BELOW_TREE, id="no tree"),
-        pytest.param(COMMIT + TOP_TREE + TOP_TREE + BELOW_TREE, id="another root"),
-        pytest.param(COMMIT + printed(ROOT, "blob", b"") + TOP_TREE + BELOW_TREE, id="a root that is a file"),
-        pytest.param(COMMIT + ROOT_TREE + BELOW_TREE + BELOW_TREE, id="another folder"),
-        pytest.param(COMMIT + printed(ROOT, "tree", b"40000 .github\0short") + TOP_TREE + BELOW_TREE, id="short entry"),
-        pytest.param(COMMIT + printed(ROOT, "tree", entry("9", b"a", TOP)) + TOP_TREE + BELOW_TREE, id="no mode"),
-        pytest.param(COMMIT + printed(ROOT, "tree", entry("100644", b"", TOP)) + TOP_TREE + BELOW_TREE, id="no name"),
+        pytest.param(printed("tag", b"x") + ROOT_TREE + TOP_TREE + BELOW_TREE, id="a tag"),
+        pytest.param(printed("commit", b"x") + ROOT_TREE + TOP_TREE + BELOW_TREE, id="another commit"),
         pytest.param(
-            COMMIT + printed(ROOT, "tree", entry("40000", b".github", TOP) * 2) + TOP_TREE + BELOW_TREE, id="twice"
+            printed("commit", b"author x", oid=TIP) + ROOT_TREE + TOP_TREE + BELOW_TREE, id="a commit with another's id"
         ),
+        pytest.param(COMMIT + TOP_TREE + TOP_TREE + BELOW_TREE, id="another root"),
+        pytest.param(COMMIT + printed("blob", b"") + TOP_TREE + BELOW_TREE, id="a root that is a file"),
+        pytest.param(COMMIT + printed("tree", _TOP, oid=ROOT) + TOP_TREE + BELOW_TREE, id="a root with another's id"),
+        pytest.param(COMMIT + ROOT_TREE + BELOW_TREE + BELOW_TREE, id="another folder"),
         pytest.param(missing(0) * 4, id="other questions"),
     ],
 )
 def test_anything_else_is_refused(output: bytes) -> None:
     with pytest.raises(BadPack):
         findings(TIP, output)
+
+
+def test_a_commit_without_a_tree_is_refused() -> None:
+    commit = b"author x"
+    with pytest.raises(BadPack, match="the pushed commit is malformed"):
+        findings(oid_of("commit", commit), printed("commit", commit) + ROOT_TREE + TOP_TREE + BELOW_TREE)
 
 
 @given(st.binary(max_size=200), st.integers(0, 600))
