@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 from collections.abc import Awaitable, Callable, Sequence
 
 from gitward.broker.child import BrokerError
@@ -59,7 +61,7 @@ class Inspections:
             return {"failed": "this worker cannot look at pushes, and the session may not change workflows"}
         try:
             if question["ask"] == "spool":
-                given.append(await asyncio.to_thread(self._inspector.spool))
+                given.append(await _opened(self._inspector))
                 return {}
             (pack,) = fds
             findings = await self._inspector.look(pack, question["tip"])
@@ -71,3 +73,18 @@ class Inspections:
         except OSError as error:
             log.warning("No file for a push: %s", error)
             return {"failed": "the worker has no room for this push; try again later"}
+
+
+async def _opened(inspector: Inspector) -> int:
+    """A spool, for the caller to close; one that comes when the caller was cancelled is closed."""
+    opening = asyncio.create_task(asyncio.to_thread(inspector.spool))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close)
+        raise
+
+
+def _close(opened: asyncio.Task[int]) -> None:
+    with contextlib.suppress(OSError, asyncio.CancelledError):
+        os.close(opened.result())

@@ -58,15 +58,19 @@ class Questions:
         number = next(self._numbers)
         answer: asyncio.Future[tuple[Message, list[int]]] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
+        taken = False
         try:
             async with asyncio.timeout(seconds):
                 await self._send({**question, "number": number}, fds)
-                return _checked(*await asyncio.shield(answer))
+                found = await asyncio.shield(answer)
+                taken = True
+                return _checked(*found)
         except TimeoutError as error:
             raise InspectionFailed("the worker did not look at this push in time; try again later") from error
         finally:
             self._waiting.pop(number, None)
-            answer.cancel()
+            if not answer.cancel() and not taken:  # it came, and whoever waited was cancelled in that moment
+                channel.close_all(answer.result()[1])
 
 
 def _checked(message: Message, fds: list[int]) -> tuple[Message, list[int]]:

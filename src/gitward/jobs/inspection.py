@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import stat
 import tempfile
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from gitward.grants.endpoint import Nowhere
 from gitward.grants.inspection import BadPack, Findings, InspectionFailed
 from gitward.jobs import pack_objects
 from gitward.sandboxes import WORK_DIR, Command, Limits, Sandbox, SandboxEngine, SandboxError, Stream, trees
+from gitward.sandboxes.readiness import uninterrupted
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +51,9 @@ class PackInspector:
             return descriptor
 
     async def look(self, pack: int, tip: str) -> Findings:
-        workspace = await asyncio.to_thread(self._prepare, pack, tip)
+        workspace = self._folder / f"push-{secrets.token_hex(8)}"
         try:
+            await uninterrupted(asyncio.to_thread(_prepare, workspace, pack, tip))
             async with asyncio.timeout(LOOK_SECONDS), self._opened(workspace) as sandbox:
                 return await _look(sandbox, tip)
         except TimeoutError:
@@ -59,27 +62,12 @@ class PackInspector:
             log.warning("A push could not be looked at: %s", error)
             raise InspectionFailed(_FAILED) from error
         finally:
-            await asyncio.to_thread(_remove, workspace)
+            await uninterrupted(asyncio.to_thread(_remove, workspace))
 
     async def wipe(self) -> None:
         """At the start of a worker: what a killed one left behind."""
         for workspace in await asyncio.to_thread(lambda: sorted(self._folder.iterdir())):
             await asyncio.to_thread(_remove, workspace)
-
-    def _prepare(self, pack: int, tip: str) -> Path:
-        """A workspace with a bare repository in it that has nothing but the pack."""
-        workspace = Path(tempfile.mkdtemp(prefix="push-", dir=self._folder))
-        try:
-            work = workspace / "work"
-            for name in ("objects/pack", "refs"):
-                (work / name).mkdir(parents=True)
-            (work / "HEAD").write_text("ref: refs/heads/none\n")
-            (work / "config").write_text(_CONFIG[len(tip)])
-            name_file(pack, work / _PACK)
-        except BaseException:
-            _remove(workspace)
-            raise
-        return workspace
 
     @contextlib.asynccontextmanager
     async def _opened(self, workspace: Path) -> AsyncIterator[Sandbox]:
@@ -90,6 +78,17 @@ class PackInspector:
             yield sandbox
         finally:
             await sandbox.close()
+
+
+def _prepare(workspace: Path, pack: int, tip: str) -> None:
+    """Makes a workspace with a bare repository in it that has nothing but the pack."""
+    work = workspace / "work"
+    workspace.mkdir(mode=0o700)
+    for name in ("objects/pack", "refs"):
+        (work / name).mkdir(parents=True)
+    (work / "HEAD").write_text("ref: refs/heads/none\n")
+    (work / "config").write_text(_CONFIG[len(tip)])
+    name_file(pack, work / _PACK)
 
 
 def name_file(descriptor: int, path: Path) -> None:
@@ -114,8 +113,9 @@ def _copy(descriptor: int, path: Path) -> None:
 
 
 def _remove(workspace: Path) -> None:
-    trees.clear(workspace)
-    workspace.rmdir()
+    with contextlib.suppress(FileNotFoundError):  # it was not even made
+        trees.clear(workspace)
+        workspace.rmdir()
 
 
 async def _look(sandbox: Sandbox, tip: str) -> Findings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -90,6 +91,19 @@ async def test_an_engine_that_fails_is_not_the_packs_fault(tmp_path: Path) -> No
     engine.failure = SandboxError("every sandbox slot is in use")
     with pytest.raises(InspectionFailed, match="could not be looked at on the worker; try again"):
         await look(engine, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_look_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
+    """Whenever it is: also while the folder is made, which is done in a thread."""
+    inspector = PackInspector(Recorder(), tmp_path, LIMITS)
+    pack = inspector.spool()
+    for number in range(100):
+        looking = asyncio.create_task(inspector.look(pack, TIP))
+        await asyncio.sleep(number / 50_000)
+        looking.cancel()
+        await asyncio.wait([looking])
+    os.close(pack)
     assert list(tmp_path.iterdir()) == []
 
 
