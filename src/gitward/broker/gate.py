@@ -76,9 +76,15 @@ class Gate:
         """The newest token goes upstream; in login mode the sandbox may still present an older one of this run."""
         if token not in self._tokens:
             self._tokens.append(token)
+        self._current = self._tokens.index(token)  # not always the last one: the operator may go back to one before
         self._reporter.know(self.secrets)
         # In login mode the sandbox has the first one anyway, and tools compare what they get.
         self._screen = Screen(self._tokens[1:] if self._config.login_mode else self._tokens)
+
+    @property
+    def _token(self) -> Secret:
+        """What goes upstream."""
+        return self._tokens[self._current]
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -191,7 +197,7 @@ class Gate:
         onward = Onward(
             method=request.method,
             url=self._config.upstream_url + git.upstream_path(call, self.grant),
-            authorization=git_authorization(self._tokens[-1]),
+            authorization=git_authorization(self._token),
             body=None if call.advertisement else pieces(request, touch),
             length=None if call.advertisement else request.content_length,
             screen=self._screen,
@@ -208,7 +214,7 @@ class Gate:
     async def _look_up(self, path: str) -> bytes | None:
         """A question of our own about the repository. Raises UpstreamFailed."""
         url = f"{self._config.upstream_api_url}/repos/{self.grant.repository}{path}"
-        authorization = api_authorization(self._tokens[-1])
+        authorization = api_authorization(self._token)
         return await self._forwarder.look_up(
             Onward(method="GET", url=url, authorization=authorization, screen=self._screen)
         )
@@ -235,7 +241,7 @@ class Gate:
     def _onward(self, request: BaseRequest, *, git: bool = False) -> Onward:
         """The request as it goes on, without an address yet."""
         authorization = git_authorization if git else api_authorization
-        return Onward(method=request.method, url="", authorization=authorization(self._tokens[-1]), screen=self._screen)
+        return Onward(method=request.method, url="", authorization=authorization(self._token), screen=self._screen)
 
     async def _refuse(self, request: BaseRequest, kind: Kind, status: int, verdict: Verdict) -> Response:
         await self._reporter.denied(verdict, _asked(request))

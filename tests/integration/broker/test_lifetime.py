@@ -226,6 +226,13 @@ class TestGrants:
         await wire.opened.refresh(Secret(fresh))
         assert (await wire.ask("GET /user")).status == 200
 
+    async def test_the_operator_may_go_back_to_the_token_before(self, wire: Wire, github: StandIn) -> None:
+        wrong = TOKEN[:-1] + "2"
+        await wire.opened.refresh(Secret(wrong))
+        assert (await wire.ask("GET /user")).status == 401
+        await wire.opened.refresh(Secret(TOKEN))
+        assert (await wire.ask("GET /user")).status == 200
+
 
 async def tools_outside(*argv: str) -> str:
     process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
