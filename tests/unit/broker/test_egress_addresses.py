@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from ipaddress import ip_address
 
 import pytest
@@ -108,3 +110,17 @@ def test_networks_that_are_never_opened(text: str) -> None:
 def test_wrong_networks() -> None:
     with pytest.raises(ValueError, match=r"^entry 1 must be a network such as .*\nentry 3 must be a network such as"):
         parse_networks("10.20.0.1/16, 10.0.0.0/8, intranet")
+
+
+def test_this_machine_is_not_reached_by_an_address_of_its_own() -> None:
+    """A public one, and one in a private network that is open: services that listen on all addresses would answer."""
+    program = (
+        "from ipaddress import ip_address; from gitward.broker.egress.addresses import Reach;"
+        "print(Reach(['10.20.0.0/16']).allowed(map(ip_address, ('11.22.33.44', '10.20.0.5', '10.20.0.6', '8.8.8.8'))))"
+    )
+    links = "ip link set lo up && ip addr add 11.22.33.44/32 dev lo && ip addr add 10.20.0.5/32 dev lo"
+    script = f'{links} && exec "$0" -c "$1"'
+    shown = subprocess.run(
+        ["unshare", "-rn", "sh", "-c", script, sys.executable, program], check=True, capture_output=True, text=True
+    )
+    assert shown.stdout == "[IPv4Address('10.20.0.6'), IPv4Address('8.8.8.8')]\n"

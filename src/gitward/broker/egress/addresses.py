@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -35,7 +36,7 @@ _SPECIAL = tuple(
 )
 # Of IPv6, everything outside is special: loopback, link-local, private, multicast, and IPv4 in other clothes.
 _GLOBAL = IPv6Network("2000::/3")
-# Not even the operator can open these: this machine itself, and who tells a cloud machine its credentials.
+# Not even the operator can open these: this machine's loopback, and who tells a cloud machine its credentials.
 _NEVER = tuple(
     ip_network(text)
     for text in (
@@ -67,8 +68,19 @@ def is_public(address: Address) -> bool:
     return address.is_global and not any(address in network for network in _SPECIAL)
 
 
+def is_own(address: Address) -> bool:
+    """Whether this machine has the address itself: its services would take whoever asks for a neighbour."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(address), 9))  # sends nothing: only asks the kernel for the way
+            return ip_address(probe.getsockname()[0]) == address
+    except OSError:
+        return False  # there is no way to it at all
+
+
 class Reach:
-    """Public addresses, and those of `private` that are not this machine or a cloud's metadata."""
+    """Public addresses, and those of `private`; never this machine's own or a cloud's metadata."""
 
     def __init__(self, private: Iterable[str] = (), *, trusted: Iterable[str] = ()) -> None:
         """`trusted` addresses are reached whatever they are: for tests, whose upstreams are on loopback."""
@@ -81,10 +93,11 @@ class Reach:
     def _allows(self, address: Address) -> bool:
         if isinstance(address, IPv6Address) and address.scope_id:
             return False
-        if address in self._trusted or is_public(address):
+        if address in self._trusted:
             return True
         named = any(address in network for network in self._private)
-        return named and not any(address in network for network in _NEVER)
+        allowed = is_public(address) or (named and not any(address in network for network in _NEVER))
+        return allowed and not is_own(address)
 
 
 def parse_networks(text: str) -> tuple[str, ...]:
