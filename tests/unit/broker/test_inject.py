@@ -72,6 +72,7 @@ def test_the_sandboxs_own_credentials_do_not_cross() -> None:
         ("Connection", "keep-alive, X-Hop"),
         ("Transfer-Encoding", "chunked"),
         ("Host", "api.example.com"),
+        ("Range", "bytes=10-14"),
         ("X-Forwarded-Host", "evil.test"),
         ("X-Special", "dummy"),
     ]

@@ -22,7 +22,8 @@ _HOP_BY_HOP = frozenset(
 # The host is the operator's account there. With a credential of its own a command could use another one, and so send
 # away what it reads.
 _CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "x-auth-token", "cookie"})
-_OURS = frozenset({"host", "content-length", "expect", "accept-encoding", "forwarded"})
+# A part of an answer could hold a part of the secret, which nobody would recognize.
+_OURS = frozenset({"host", "content-length", "expect", "accept-encoding", "forwarded", "range", "if-range"})
 _ANSWER = _HOP_BY_HOP | {"alt-svc", "content-length", "set-cookie", "strict-transport-security"}
 
 
