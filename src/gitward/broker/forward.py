@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -24,6 +25,8 @@ from gitward.errors import GitwardError, PolicyDenied
 log = logging.getLogger(__name__)
 
 _TIMEOUT = ClientTimeout(total=None, sock_connect=30, sock_read=STALL_SECONDS)
+_WHOLE = 8  # large answers that are held whole at the same time, for one run
+_PIECE = 64 * 1024  # bytes of such an answer that are sent at once: TLS takes any single piece without a wait
 _MAX_HEADER = 64 * 1024  # bytes of one header line of an answer; GitHub's Content-Security-Policy is long
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
@@ -74,6 +77,7 @@ class Forwarder:
 
     def __init__(self, config: BrokerConfig, tls: ssl.SSLContext | None) -> None:
         self._config = config
+        self._whole = asyncio.Semaphore(_WHOLE)
         self._session = ClientSession(
             connector=TCPConnector(ssl=tls if tls is not None else True, limit=0),
             cookie_jar=DummyCookieJar(),
@@ -99,6 +103,23 @@ class Forwarder:
                 return await self._screened(response, onward)
             headers = self._answer_headers(response, onward)
             return await self._streamed(request, response, headers, touch, tap=onward.tap, edit=onward.edit)
+
+    async def deliver(
+        self, request: BaseRequest, answering: Callable[[], Awaitable[StreamResponse]], touch: Touch
+    ) -> StreamResponse:
+        """The answer, which is read whole, once the sandbox has taken nearly all of it; the next ones wait for that."""
+        async with self._whole:
+            whole = await answering()
+            if not isinstance(whole, Response) or not isinstance(whole.body, bytes) or len(whole.body) <= _PIECE:
+                return whole
+            answer = StreamResponse(status=whole.status, reason=whole.reason, headers=whole.headers)
+            answer.content_length = len(whole.body)
+            await answer.prepare(request)
+            for start in range(0, len(whole.body), _PIECE):
+                await answer.write(whole.body[start : start + _PIECE])
+                touch()
+            await answer.write_eof()
+            return answer
 
     async def transfer(
         self, request: BaseRequest, action: Action, body: AsyncIterator[bytes] | None, touch: Touch

@@ -229,7 +229,7 @@ class Gate:
             return await self._refuse(request, Kind.REST, 403, body)
         url = self._config.upstream_api_url + encode_path(call.segments)
         onward = replace(self._onward(request), url=f"{url}?{encode_query(query)}" if query else url, body=body)
-        return await self._forwarder.forward(request, onward, touch)
+        return await self._forwarder.deliver(request, partial(self._forwarder.forward, request, onward, touch), touch)
 
     async def _rest_body(self, request: BaseRequest, rule: RestRule, touch: Touch) -> bytes | Verdict | None:
         if not rule.body:

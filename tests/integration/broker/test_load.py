@@ -197,6 +197,19 @@ async def test_200_requests_at_once(house: House) -> None:
         assert [answer.status for answer in await asyncio.gather(*asking)] == [200] * CONNECTIONS
 
 
+async def test_large_answers_that_nobody_takes(house: House, github: StandIn) -> None:
+    """Each is read whole before it goes on; few are held at the same time, and the others wait."""
+    door, pid, before = house.attacked, house.broker.pid, peak_memory(house.broker.pid)
+    body = b'{"content":"' + b"a" * (7 * MEGABYTE) + b'"}'
+    github.fault(path="*/git/blobs/*", status=200, times=CONNECTIONS, body=body)
+    waiting = await connected(door, 50, door.head(f"GET /api/v3/repos/{REPOSITORY}/git/blobs/{'a' * 40}"))
+    assert await house.clone() < CALM_SECONDS
+    for _, writer in waiting:
+        writer.transport.abort()
+    assert house.broker.pid == pid
+    assert peak_memory(pid) - before < 8 * 20 * MEGABYTE
+
+
 async def test_10_000_headers(house: House) -> None:
     many = [f"X-Header-{number}: {number}" for number in range(10_000)]
     async with undisturbed(house):

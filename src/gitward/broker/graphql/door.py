@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from dataclasses import replace
+from functools import partial
 
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
@@ -44,7 +45,8 @@ class GraphqlDoor:
         if reading.ids:
             await self._ids.require(reading.ids, onward)
             touch()
-        return await self._forward(asked, reading, replace(onward, url=self._url), touch)
+        onward = replace(onward, url=self._url)
+        return await self._forwarder.deliver(asked, partial(self._forward, asked, reading, onward, touch), touch)
 
     async def _forward(self, asked: BaseRequest, reading: Reading, onward: Onward, touch: Touch) -> StreamResponse:
         content = reading.content
