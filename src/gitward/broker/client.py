@@ -255,7 +255,7 @@ class Broker:
                 await self._child.call(self._until_message(), seconds=self._answer_seconds)
 
     def _until_message(self) -> Message:
-        return {"op": "until", "moment": None if math.isinf(self._until) else self._until}
+        return {"op": "until", "moment": None if self._until == math.inf else self._until}
 
     async def replaced(self, pid: int) -> None:
         """Waits until the process is another one than `pid`, and knows everything."""
