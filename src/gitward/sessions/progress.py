@@ -225,10 +225,10 @@ class Progress:
         await tx.execute(update.values(**values, ended_at=at, worker=None))
         await queries.refresh_session_state(tx, claim.session.id)
         await self._journal.append(tx, claim.session.id, at, (EventType.RUN_ENDED, claim.run.id, values))
-        follow_ups = await queries.unfinished_runs(tx, claim.session.id)
+        following = await queries.next_run(tx, claim.session.id)
         await self.places.leave(tx, claim.run.id)
-        if follow_ups:
-            await self.places.enter(tx, follow_ups[0].id, claim.session.owner)
+        if following is not None:
+            await self.places.enter(tx, following, claim.session.owner)
 
 
 async def _locked_run(tx: Transaction, run_id: str) -> sa.Row[Any] | None:

@@ -191,31 +191,25 @@ async def unfinished_runs(tx: Transaction, session_id: str) -> Sequence[Run]:
     return [run_from_row(row) for row in await tx.execute(query.order_by(_runs.c.number))]
 
 
+async def next_run(tx: Transaction, session_id: str) -> str | None:
+    """The id of the session's first run that has not ended."""
+    query = sa.select(_runs.c.id).where(_runs.c.session_id == session_id, _runs.c.state.not_in(FINAL_STATES))
+    return (await tx.execute(query.order_by(_runs.c.number).limit(1))).scalar()
+
+
 async def count_unfinished_runs(tx: Transaction, session_id: str) -> int:
     query = sa.select(sa.func.count()).select_from(_runs)
     query = query.where(_runs.c.session_id == session_id, _runs.c.state.not_in(FINAL_STATES))
     return int((await tx.execute(query)).scalar_one())
 
 
-async def cancel_queued_run(tx: Transaction, run_id: str, at: datetime) -> None:
-    update = sa.update(_runs).where(_runs.c.id == run_id, _runs.c.state == RunState.QUEUED)
-    row = await tx.execute(
-        update.values(
-            state=RunState.CANCELLED,
-            message=CANCELLED_EARLY,
-            cancel_requested_at=at,
-            ended_at=at,
-        ).returning(_runs.c.session_id)
-    )
-    await refresh_session_state(tx, row.scalar_one())
-
-
-async def ask_to_cancel(tx: Transaction, run_id: str, at: datetime) -> None:
-    update = sa.update(_runs).where(_runs.c.id == run_id, _runs.c.state == RunState.RUNNING)
-    row = await tx.execute(
-        update.values(state=RunState.CANCELLING, cancel_requested_at=at).returning(_runs.c.session_id)
-    )
-    await refresh_session_state(tx, row.scalar_one())
+async def cancel_runs(tx: Transaction, session_id: str, at: datetime) -> None:
+    """Ends the session's queued runs, and asks the running one to end; as many as there are, in two statements."""
+    of_session = sa.update(_runs).where(_runs.c.session_id == session_id).values(cancel_requested_at=at)
+    ended = {"state": RunState.CANCELLED, "message": CANCELLED_EARLY, "ended_at": at}
+    await tx.execute(of_session.where(_runs.c.state == RunState.QUEUED).values(**ended))
+    await tx.execute(of_session.where(_runs.c.state == RunState.RUNNING).values(state=RunState.CANCELLING))
+    await refresh_session_state(tx, session_id)
 
 
 async def runs_of(tx: Transaction, session_id: str, *, run_id: str | None = None) -> Sequence[Run]:

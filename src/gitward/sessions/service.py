@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from gitward.errors import Conflict, NotFound
 from gitward.sessions import queries
@@ -150,17 +151,19 @@ class SessionService:
         await self._own(tx, owner, session_id, lock=True)
         at = now()
         unfinished = await queries.unfinished_runs(tx, session_id)
-        for run in unfinished:
-            if run.state is RunState.QUEUED:
-                await queries.cancel_queued_run(tx, run.id, at)
-                ended = {"state": RunState.CANCELLED, "reason": None, "message": queries.CANCELLED_EARLY}
-                await self._journal.append(tx, session_id, at, (EventType.RUN_ENDED, run.id, ended))
-            elif run.state is RunState.RUNNING:
-                await queries.ask_to_cancel(tx, run.id, at)
-                await self._journal.append(tx, session_id, at, (EventType.RUN_CANCELLING, run.id, {}))
-        queued = [run.id for run in unfinished if run.state is RunState.QUEUED]
-        if queued:
-            await self._places.leave(tx, *queued)
+        if any(run.state is not RunState.CANCELLING for run in unfinished):
+            await queries.cancel_runs(tx, session_id, at)
+        ended = {"state": RunState.CANCELLED, "reason": None, "message": queries.CANCELLED_EARLY}
+        told: dict[RunState, tuple[EventType, dict[str, Any]]] = {
+            RunState.QUEUED: (EventType.RUN_ENDED, ended),
+            RunState.RUNNING: (EventType.RUN_CANCELLING, {}),
+        }
+        entries: list[Entry] = [
+            (told[run.state][0], run.id, told[run.state][1]) for run in unfinished if run.state in told
+        ]
+        await self._journal.append(tx, session_id, at, *entries)
+        if unfinished and unfinished[0].state is RunState.QUEUED:  # only the first of a session has a ticket
+            await self._places.leave(tx, unfinished[0].id)
         return await self.get_session(tx, owner, session_id)
 
     async def change(self, tx: Transaction, owner: Owner, session_id: str, change: SessionChange) -> Session:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from gitward.errors import Conflict, NotFound
 from gitward.sessions.model import (
@@ -21,7 +23,7 @@ from gitward.sessions.model import (
     Session,
 )
 from gitward.sessions.service import SessionChange
-from gitward.store.database import Transaction
+from gitward.store.database import Database, Transaction
 from tests_support import Backend
 
 FULL = Instruction(
@@ -36,6 +38,21 @@ FULL = Instruction(
 async def add(backend: Backend, owner: Owner, session: Session, instruction: Instruction = FULL) -> Run:
     async with backend.database.transaction() as tx:
         return await backend.sessions.add_run(tx, owner, session.id, instruction)
+
+
+@contextlib.contextmanager
+def counted(database: Database) -> Iterator[list[str]]:
+    """The statements that reach the database inside this block."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    sa.event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        sa.event.remove(database.engine.sync_engine, "before_cursor_execute", note)
 
 
 async def cancel(backend: Backend, owner: Owner, session: Session) -> Session:
@@ -196,6 +213,20 @@ class TestCancel:
         events = await backend.events(session.id)
         assert (await cancel(backend, alice, session)).state is RunState.CANCELLED
         assert await backend.events(session.id) == events
+
+    async def test_a_long_line_is_cancelled_in_as_few_statements_as_a_short_one(
+        self, backend: Backend, alice: Owner
+    ) -> None:
+        """Whoever queued thousands of runs must not keep all other writers out while they are cancelled."""
+        asked = []
+        for follow_ups in (2, 20):
+            session = await backend.create(alice)
+            for _ in range(follow_ups):
+                await add(backend, alice, session)
+            with counted(backend.database) as statements:
+                await cancel(backend, alice, session)
+            asked.append(len(statements))
+        assert asked[0] == asked[1]
 
     async def test_a_cancelled_session_takes_new_runs(self, backend: Backend, alice: Owner) -> None:
         session = await backend.create(alice)
