@@ -21,9 +21,10 @@ from gitward.store.database import Database, Transaction
 log = logging.getLogger(__name__)
 
 _sessions, _runs, _keys, _turns = schema.sessions, schema.runs, schema.idempotency_keys, schema.turns
-_tickets = schema.tickets
+_tickets, _artifacts = schema.tickets, schema.artifacts
 KEY_LIFETIME = timedelta(hours=24)  # of an Idempotency-Key
 EVENTS_AT_ONCE = 2_000  # that go in one transaction, at least one session
+EVENTS_PER_PIECE = 40  # what a piece of an artifact takes to remove, in events
 SESSIONS_AT_ONCE = 100
 ROWS_AT_ONCE = 500
 PAUSE_SECONDS = 0.02
@@ -71,7 +72,7 @@ class Retention:
 
     async def _sessions(self, before: datetime) -> int:
         async with self._database.snapshot() as tx:
-            query = sa.select(_sessions.c.id, _sessions.c.last_seq).where(*_is_old(before))
+            query = sa.select(_sessions.c.id, _weight().label("weight")).where(*_is_old(before))
             found = (await tx.execute(query)).all()
         removed = 0
         for batch in _batches(found):
@@ -118,16 +119,23 @@ def _is_old(before: datetime) -> tuple[sa.ColumnElement[bool], ...]:
     return _sessions.c.updated_at < before, ~active
 
 
+def _weight() -> sa.ColumnElement[int]:
+    """How long a session takes to remove, in events: they and the artifacts are what takes the time."""
+    pieces = sa.select(sa.func.count()).select_from(_artifacts.join(_runs, _runs.c.id == _artifacts.c.run_id))
+    of_session = pieces.where(_runs.c.session_id == _sessions.c.id).correlate(_sessions).scalar_subquery()
+    return _sessions.c.last_seq + EVENTS_PER_PIECE * of_session
+
+
 def _batches(found: Sequence[sa.Row[Any]]) -> Iterator[list[str]]:
-    """Ids of sessions with few enough events together: the events are what takes the time."""
+    """Ids of sessions that are removed together, in a moment."""
     batch: list[str] = []
-    events = 0
+    weight = 0
     for row in found:
-        if batch and (events + row.last_seq > EVENTS_AT_ONCE or len(batch) >= SESSIONS_AT_ONCE):
+        if batch and (weight + row.weight > EVENTS_AT_ONCE or len(batch) >= SESSIONS_AT_ONCE):
             yield batch
-            batch, events = [], 0
+            batch, weight = [], 0
         batch.append(row.id)
-        events += row.last_seq
+        weight += row.weight
     if batch:
         yield batch
 

@@ -146,3 +146,22 @@ async def test_two_at_once_remove_everything_once(backend: Backend, alice: Owner
     removed = await asyncio.gather(retention.sweep(), retention.sweep())
     assert sum(each.sessions for each in removed) == 300
     assert await count(backend.database, "sessions") == [0]
+
+
+async def test_sessions_with_much_work_go_one_by_one(backend: Backend, alice: Owner, retention: Retention) -> None:
+    """On SQLite nobody else can write while a batch is removed."""
+    commits = []
+    for number in range(3):
+        session = await backend.create(alice, repo=f"acme/repo-{number}")
+        origin = Origin(run_id=session.runs[0].id, attempt=1)
+        async with backend.database.transaction() as tx:
+            await artifacts.keep(tx, origin, ArtifactKind.PATCH, b"x" * artifacts.MAX_BYTES)
+        await backend.end(session.runs[0].id)
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("DELETE FROM sessions"):
+            commits.append(statement)
+
+    sa.event.listen(backend.database.engine.sync_engine, "before_cursor_execute", note)
+    assert (await retention.sweep(later(1))).sessions == 3
+    assert len(commits) == 3
