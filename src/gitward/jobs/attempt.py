@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,12 +52,11 @@ class Attempt:
         """Claims the run for this worker.
 
         :raises AttemptLost: it has ended.
+        :raises LeaseLost: this worker was silent for too long.
         :raises RunFailure: `worker_lost`: it has cost too many workers.
         :raises RunCancelled: the owner asked for its end already.
         """
-        claim = await persist(
-            parts.database, lambda tx: parts.progress.claim(tx, run_id), what=f"Run {run_id}: its claim"
-        )
+        claim = await persist(parts.database, partial(_claim, parts, run_id), what=f"Run {run_id}: its claim")
         if claim.losses >= MAX_LOSSES:
             raise RunFailure(
                 Reason.WORKER_LOST,
@@ -125,6 +125,13 @@ class Attempt:
                 except PASSING_ERRORS as error:
                     log.warning("Run %s: no look for a cancel (%s)", self.claim.run.id, type(error).__name__)
                 await news.wait(CANCEL_POLL_SECONDS)
+
+
+async def _claim(parts: Parts, run_id: str, tx: Transaction) -> Claim:
+    """Takes the run, unless this worker may not act any more: it would take it from whoever has taken it over."""
+    claim = await parts.progress.claim(tx, run_id)
+    parts.lease.require()  # after the wait for the row's lock, and before the commit
+    return claim
 
 
 def _being_stopped() -> bool:

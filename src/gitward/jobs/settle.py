@@ -59,6 +59,7 @@ async def settle(parts: Parts, run_id: str, outcome: Json) -> Json:
 async def _settle(parts: Parts, run_id: str, outcome: Json, tx: Transaction) -> None:
     began = time.monotonic()
     claim = await parts.progress.claim(tx, run_id)
+    parts.lease.require()  # else it would be taken from whoever has taken it over
     await parts.progress.start_step(tx, claim, StepName.SETTLE)
     pull_request = outcome["pull_request"]
     final = Outcome(

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from gitward.errors import Reason, RunFailure
+from gitward.grants.lease import Lease, LeaseLost
 from gitward.jobs.attempt import MAX_LOSSES, Attempt
 from gitward.jobs.checkpoints import RunCancelled
 from gitward.jobs.parts import Parts
@@ -47,10 +48,11 @@ class RefusingDatabase:
             raise OperationalError("SELECT", {}, Exception("database is locked"))
 
 
-def parts_of(backend: Backend, worker: str) -> Parts:
+def parts_of(backend: Backend, worker: str, lease: Lease | None = None) -> Parts:
     """As much of the parts as an attempt needs to begin."""
     progress = Progress(places=backend.places, journal=backend.journal, worker=worker)
-    return cast(Parts, SimpleNamespace(database=backend.database, notifier=backend.notifier, progress=progress))
+    parts = {"database": backend.database, "notifier": backend.notifier, "progress": progress}
+    return cast(Parts, SimpleNamespace(**parts, lease=lease or Lease()))
 
 
 async def queued_run(backend: Backend, owner: Owner) -> str:
@@ -160,3 +162,17 @@ async def test_a_run_that_is_cancelled_while_a_worker_takes_it_either_never_star
         else:
             assert isinstance(begun, AttemptLost | RunCancelled)
             assert run.state in {RunState.CANCELLED, RunState.CANCELLING}
+
+
+async def test_a_worker_whose_lease_is_over_takes_a_run_from_nobody(backend: Backend, alice: Owner) -> None:
+    """It wakes up between two steps, after another worker took the run over."""
+    run_id = await queued_run(backend, alice)
+    await Attempt.begin(parts_of(backend, "old"), run_id)
+    new = parts_of(backend, "new")
+    attempt = await Attempt.begin(new, run_id)
+    lease = Lease()
+    lease.give_up()
+    with pytest.raises(LeaseLost):
+        await Attempt.begin(parts_of(backend, "old", lease), run_id)
+    async with backend.database.transaction() as tx:
+        assert await new.progress.guard(tx, attempt.claim) is RunState.RUNNING
