@@ -163,7 +163,7 @@ class Worker:
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            shift.lease.give_up()
+            shift.lease.give_up()  # not when the worker is stopped: it goes on beating while its jobs end
         finally:
             for task in tasks:
                 task.cancel()
