@@ -43,7 +43,8 @@ def machine() -> str:
     Where others' processes are hidden (hidepid), a process that is not seen may live: the name is nobody else's then.
     """
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    alone = "" if Path("/proc/1/stat").exists() else f" {secrets.token_hex(8)}"
+    seen = os.access("/proc/1/stat", os.R_OK)  # `exists` raises where hidepid=1 refuses
+    alone = "" if seen else f" {secrets.token_hex(8)}"
     return f"{boot} {os.readlink('/proc/self/ns/pid')}{alone}"
 
 
