@@ -56,7 +56,8 @@ class Attempt:
         :raises RunFailure: `worker_lost`: it has cost too many workers.
         :raises RunCancelled: the owner asked for its end already.
         """
-        claim = await persist(parts.database, partial(_claim, parts, run_id), what=f"Run {run_id}: its claim")
+        what = f"Run {run_id}: its claim"
+        claim = await persist(parts.database, partial(_claim, parts, run_id), lease=parts.lease, what=what)
         if claim.losses >= MAX_LOSSES:
             raise RunFailure(
                 Reason.WORKER_LOST,
@@ -93,7 +94,8 @@ class Attempt:
 
     async def write(self, change: Callable[[Transaction], Awaitable[T]]) -> T:
         """Makes a change to what is kept of the run, as soon as the database takes it."""
-        return await persist(self.parts.database, change, what=f"Run {self.claim.run.id}")
+        parts = self.parts
+        return await persist(parts.database, change, lease=parts.lease, what=f"Run {self.claim.run.id}")
 
     async def tell(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
         """Tells the session's log, as soon as the database takes it."""

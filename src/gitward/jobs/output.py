@@ -88,6 +88,7 @@ class OutputLog:
                 try:
                     await uninterrupted(self._write())  # a cancellation in the middle would lose what is under way
                 except PASSING_ERRORS as error:
+                    self._attempt.parts.lease.require()  # it is written by nobody then; see `persist`
                     log.warning("Output cannot be written yet (%s); next try in %g s", type(error).__name__, pause)
                     await asyncio.sleep(pause)
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
+from gitward.grants.lease import Lease
 from gitward.store.database import PASSING_ERRORS, Database, Transaction
 
 log = logging.getLogger(__name__)
@@ -22,19 +23,22 @@ def pauses() -> Iterator[float]:
     return itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1]))
 
 
-async def persist(database: Database, change: Callable[[Transaction], Awaitable[T]], *, what: str) -> T:
+async def persist(database: Database, change: Callable[[Transaction], Awaitable[T]], *, lease: Lease, what: str) -> T:
     """Makes a change in a transaction of its own, again and again while the database cannot take it.
 
-    It ends by success, by an error that waiting does not mend, or by a cancellation (time limit, a worker's stop).
+    It ends by success, by an error that waiting does not mend, by a cancellation (time limit, a worker's stop), or
+    with the lease: what a run still has to write when it is ended must not keep its worker from beginning again.
     A connection that breaks in the very commit leaves open whether it took place; then the change is made again.
 
     :param what: of which run and what, for the log: "Run run_x: a step".
+    :raises LeaseLost: the lease is over, and the database did not take it.
     """
     for pause in pauses():
         try:
             async with database.transaction() as tx:
                 return await change(tx)
         except PASSING_ERRORS as error:
+            lease.require()
             log.warning("%s cannot be written yet (%s); next try in %g s", what, type(error).__name__, pause)
         await asyncio.sleep(pause)
     raise AssertionError("the pauses do not end")

@@ -52,7 +52,8 @@ async def settle(parts: Parts, run_id: str, outcome: Json) -> Json:
     While the database cannot be reached it is tried again, until the worker is stopped: a failure of this step would
     be its checkpointed result, and the run `running` for ever.
     """
-    await persist(parts.database, partial(_settle, parts, run_id, outcome), what=f"Run {run_id}: its end")
+    what = f"Run {run_id}: its end"
+    await persist(parts.database, partial(_settle, parts, run_id, outcome), lease=parts.lease, what=what)
     return {}
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from gitward.grants.lease import Lease, LeaseLost
 from gitward.jobs.attempt import Attempt
 from gitward.jobs.output import HEAD_BYTES, PIECE_CHARACTERS, OutputLog
 from gitward.sandboxes import Stream
@@ -21,6 +23,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self.parts = SimpleNamespace(lease=Lease())
         self.refusals = 0
         self.refused = asyncio.Event()
         self.asked = asyncio.Event()
@@ -65,6 +68,18 @@ async def test_output_goes_on_after_the_database_refused() -> None:
             await listener.refused.wait()
         await sink(Stream.STDOUT, b"second\n")
     assert "".join(listener.texts) == "first\nsecond\n"
+
+
+async def test_what_the_database_refuses_is_not_waited_with_when_the_lease_is_over() -> None:
+    """Else the worker could not end its runs, and so not begin again, while the database is away."""
+    listener = Listener()
+    listener.refusals = 1_000
+    output = output_of(listener)
+    await output.add(StepName.EXECUTE, Stream.STDOUT, "first\n")
+    listener.parts.lease.give_up()
+    async with asyncio.timeout(10):
+        with pytest.raises(LeaseLost):
+            await output.finish()
 
 
 async def test_the_tail_of_a_chatty_command_is_gathered_into_few_events() -> None:

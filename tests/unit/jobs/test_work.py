@@ -12,6 +12,7 @@ import pytest
 from connections import given
 from gitward.errors import GitwardError, Reason, RunFailure
 from gitward.github.tokens import Access, Token
+from gitward.grants.lease import Lease
 from gitward.jobs.parts import JobSettings, Parts
 from gitward.jobs.work import work
 from gitward.sandboxes import Command, Completed, Limits, OnOutput, SandboxError, Stream
@@ -101,6 +102,7 @@ async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> di
         database=backend.database,
         notifier=backend.notifier,
         progress=backend.progress(),
+        lease=Lease(),
         tokens=SimpleNamespace(take=take),
         broker=SimpleNamespace(open=open_grant),
         sandboxes=scene,
