@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
@@ -93,7 +93,7 @@ def install(app: FastAPI) -> None:
         log.warning("%s %s: the database does not answer", request.method, request.url.path, exc_info=error)
         return problem(Unavailable("The database does not answer in time; try again."))
 
-    for kind in (OperationalError, PoolTimeout, TimeoutError):
+    for kind in (OperationalError, InterfaceError, InternalError, PoolTimeout, TimeoutError):
         app.add_exception_handler(kind, _no_database)
 
     @app.exception_handler(HTTPException)

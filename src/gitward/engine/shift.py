@@ -19,7 +19,7 @@ from gitward.engine.queue import APPLICATION, APPLICATION_VERSION, JOB, QUEUE
 from gitward.engine.serialization import JsonSerializer
 from gitward.engine.takeover import give_back, recover
 from gitward.grants.lease import Lease
-from gitward.store.database import Database
+from gitward.store.database import PASSING_ERRORS, Database
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,10 @@ class Shift:
     async def _refuse(self, run_id: str) -> None:
         """A run that was dequeued at the last moment. Without a lease its new owner is found by others."""
         if self.lease.held:
-            await asyncio.to_thread(give_back, run_id, self.id)
+            try:
+                await asyncio.to_thread(give_back, run_id, self.id)
+            except PASSING_ERRORS as error:  # `hand_over` gives it back, or whoever strikes this worker off
+                log.warning("Run %s could not be given back yet (%s)", run_id, type(error).__name__)
         raise asyncio.CancelledError
 
     def close(self) -> None:

@@ -108,6 +108,7 @@ class Worker:
             self._let_go()
             raise
         self._main = asyncio.create_task(self._work(shift, make_job), name="worker")
+        self._main.add_done_callback(_end_process_on_failure)
 
     async def _begin(self, make_job: MakeJob) -> Shift:
         shift = self._shift = Shift(self._database, slots=self._slots)
@@ -274,3 +275,10 @@ async def checkpoint(name: str, step: Callable[..., Coroutine[Any, Any, T]], *ar
     Arguments and results are JSON values and hold no secret.
     """
     return await DBOS.run_step_async({"name": name}, step, *arguments)
+
+
+def _end_process_on_failure(work: asyncio.Task[None]) -> None:
+    """Nobody else looks at the task of a worker: one that goes on without it takes runs, and renews no lease."""
+    if not work.cancelled() and (error := work.exception()) is not None:
+        log.critical("The worker failed; this process ends, so that others take its runs over", exc_info=error)
+        os._exit(1)

@@ -167,7 +167,8 @@ class Feeds:
                 continue
             if session_id not in last:
                 feed.end()
-            elif last[session_id] > feed.last:
+            elif last[session_id] != feed.last:
+                feed.last = min(feed.last, last[session_id])  # a cursor from elsewhere may be beyond the last event
                 self._notifier.wake(session_id)
 
 

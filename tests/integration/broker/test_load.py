@@ -199,7 +199,9 @@ async def test_200_requests_at_once(house: House) -> None:
 
 async def test_large_answers_that_nobody_takes(house: House, github: StandIn) -> None:
     """Each is read whole before it goes on; few are held at the same time, and the others wait."""
-    door, pid, before = house.attacked, house.broker.pid, peak_memory(house.broker.pid)
+    door, pid = house.attacked, house.broker.pid
+    assert pid is not None
+    before = peak_memory(pid)
     body = b'{"content":"' + b"a" * (7 * MEGABYTE) + b'"}'
     github.fault(path="*/git/blobs/*", status=200, times=CONNECTIONS, body=body)
     waiting = await connected(door, 50, door.head(f"GET /api/v3/repos/{REPOSITORY}/git/blobs/{'a' * 40}"))

@@ -298,23 +298,22 @@ class TestOwner:
 
 
 async def git_runs() -> None:
-    """Returns when this process has a child; nothing signals that, so it looks."""
+    """Returns when a git runs below this process; nothing signals that, so it looks."""
     while not children():
         await asyncio.sleep(0.01)
 
 
 def children() -> list[str]:
-    """Process ids of this process's children, and of theirs."""
+    """Process ids of git's processes below this one, which may have others: a Postgres of other tests."""
     found: list[str] = []
     pending = [str(os.getpid())]
     while pending:
         for path in Path(f"/proc/{pending.pop()}/task").glob("*/children"):
             try:
-                below = path.read_text().split()
-            except FileNotFoundError:
+                pending += (below := path.read_text().split())
+                found += [child for child in below if Path(f"/proc/{child}/comm").read_text().startswith("git")]
+            except (FileNotFoundError, ProcessLookupError):
                 continue
-            found += below
-            pending += below
     return found
 
 

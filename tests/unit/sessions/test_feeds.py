@@ -109,6 +109,21 @@ async def test_what_another_process_writes_is_found_without_a_notification(
         assert await read(watcher, CREATED + 1) == [CREATED + 1]
 
 
+async def test_a_cursor_beyond_the_last_event_keeps_nothing_from_others(
+    backend: Backend, all_feeds: Feeds, session: Session
+) -> None:
+    """Of a database that was restored, for example: whoever resumes there comes first."""
+    async with all_feeds.watch(session.id, 10**6), all_feeds.watch(session.id, CREATED) as other:
+        async with asyncio.timeout(20):
+            while all_feeds._feeds[session.id].last != CREATED:
+                await asyncio.sleep(0.05)  # a poll corrects it; nothing tells
+        reading = asyncio.create_task(other.next(60))
+        await asyncio.sleep(0)
+        await write(backend, session, "told at once")
+        async with asyncio.timeout(20):
+            assert [told.event.seq for told in await reading] == [CREATED + 1]
+
+
 async def test_nothing_is_left_when_the_last_reader_goes(all_feeds: Feeds, session: Session) -> None:
     before = asyncio.all_tasks()
     async with all_feeds.watch(session.id, 0), all_feeds.watch(session.id, 0):
