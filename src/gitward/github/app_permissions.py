@@ -1,4 +1,8 @@
-"""Which permissions of a GitHub App a session's token gets: what docs/policy.md needs, and no more."""
+"""Which permissions of a GitHub App a session's token gets: what docs/policy.md needs for its repository.
+
+GitHub gives a token the same permissions on all its repositories, so those listed as submodules get them too; it is the
+broker that lets them be read only.
+"""
 
 from __future__ import annotations
 
