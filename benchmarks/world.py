@@ -82,6 +82,11 @@ def _own_hosts(root: Path) -> None:
     subprocess.run(["mount", "--bind", str(hosts), "/etc/hosts"], check=True, timeout=10)
 
 
+def _old_hosts() -> None:
+    """Nothing can be bound over a file that is gone."""
+    subprocess.run(["umount", "/etc/hosts"], check=True, timeout=10)
+
+
 def certificate(root: Path) -> tuple[Path, Path]:
     """For GitHub's names and localhost: a certificate that signs itself, with its key behind it; and it alone, for
     clients to trust."""
@@ -120,6 +125,7 @@ async def world(*, workers: int | None = None) -> AsyncIterator[World]:
         root.chmod(0o711)
         stack.push_async_callback(asyncio.to_thread, shutil.rmtree, root, ignore_errors=True)
         _own_hosts(root)
+        stack.callback(_old_hosts)
         chain, ca = certificate(root)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(chain)
