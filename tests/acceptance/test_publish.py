@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 
 import pytest
 
@@ -66,8 +67,9 @@ async def test_a_pull_request_that_github_refuses_leaves_the_pushed_branch(servi
     assert len(repository.pulls) == 1
 
 
+@pytest.mark.parametrize("noted", [True, False], ids=["a push that was noted", "a push that was not"])
 async def test_a_retry_that_changes_nothing_more_opens_the_pull_request_that_is_missing(
-    service: Rig, alice_client: Client
+    service: Rig, alice_client: Client, noted: bool
 ) -> None:
     """The first try pushed its change; a repeatable command then finds nothing to do."""
     repository = await service.repository()
@@ -75,6 +77,10 @@ async def test_a_retry_that_changes_nothing_more_opens_the_pull_request_that_is_
     service.github.fault(method="POST", path=path, status=422, body=b'{"message":"Validation Failed"}')
     session, run, _ = await alice_client.run(repository, "echo once > once.txt")
     assert (run["state"], run["reason"]) == ("failed", "pull_request_failed"), run
+    if not noted:  # as when its worker was lost just then, for the last time
+        with sqlite3.connect(service.data / "gitward.db") as database:
+            database.execute("UPDATE sessions SET pushed_sha = NULL WHERE id = ?", (session["id"],))
+        database.close()
     retry = await alice_client.post(f"/sessions/{session['id']}/runs/{run['id']}/retry")
     again, _ = await alice_client.finished(session, retry["id"])
     assert (again["state"], again["changed"], again["head_sha"]) == ("succeeded", True, run["head_sha"]), again

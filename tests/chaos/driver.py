@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -142,4 +143,8 @@ async def keep_running(world: World, machine: Machine) -> None:
     while True:
         assert machine.process is not None
         await machine.process.wait()
-        await world.start(machine)
+        try:
+            await world.start(machine)
+        except RuntimeError as error:  # the database is away just now, for example; an init system tries again
+            print(f"chaos: {error}", file=sys.stderr, flush=True)
+            await asyncio.sleep(LOOK_SECONDS)

@@ -53,6 +53,8 @@ async def publish(attempt: Attempt, commands: Commands, facts: dict[str, Any], s
     head = committed.head
     if head == start.sha == begun.start_sha:
         if _is_unproposed(attempt, head, start):
+            if attempt.claim.session.pushed_sha != head:
+                await _pushed(attempt, commands, head)
             message = f"The command changed nothing more; {head[:12]} is on {attempt.claim.session.branch} already."
             return Published(message=message, changed=True, head_sha=head, pushed=True)
         return Published(message="The command changed nothing.", changed=False, head_sha=head)
@@ -69,10 +71,12 @@ def _told(attempt: Attempt, head: str) -> str:
 
 
 def _is_unproposed(attempt: Attempt, head: str, start: Start) -> bool:
-    """Whether a run is retried that had pushed its change, and failed before its pull request."""
-    run, session = attempt.claim.run, attempt.claim.session
-    pushed = session.pushed_sha == head != start.target_sha
-    return run.retry_of is not None and pushed and session.pull_request is None
+    """Whether a run is retried that had pushed its change, and failed before its pull request.
+
+    That the branch is the session's was looked at by preflight. A lost worker may not have noted its push.
+    """
+    retried = attempt.claim.run.retry_of is not None
+    return retried and head != start.target_sha and attempt.claim.session.pull_request is None
 
 
 async def _all(*works: Awaitable[object]) -> None:
