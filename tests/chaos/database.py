@@ -20,6 +20,7 @@ _TAKEN = """SELECT extract(epoch FROM at)::float8 FROM events
   WHERE run_id = %s AND type IN ('run.taken_over', 'run.ended') AND extract(epoch FROM at) > %s ORDER BY seq LIMIT 1"""
 
 
+_HAS_ENDED = "SELECT count(*) FROM runs WHERE id = %s AND ended_at IS NOT NULL"
 _ENDED = """SELECT session_id FROM runs GROUP BY session_id
   HAVING bool_and(state IN ('succeeded', 'failed', 'cancelled'))"""
 
@@ -56,6 +57,9 @@ class Database:
             return None
         processes = rows[0][0] if isinstance(rows[0][0], list) else json.loads(rows[0][0])
         return int(processes[0].split()[0]) if processes else None
+
+    async def has_ended(self, run_id: str) -> bool:
+        return bool(await self.number(_HAS_ENDED, run_id))
 
     async def ended_sessions(self) -> set[str]:
         """Those whose runs have all ended."""

@@ -88,6 +88,8 @@ class Injector:
             if at is not None:
                 self.takeovers.append((hit.kind, at - hit.at))
                 return
+            if await self._database.has_ended(hit.run_id):
+                return  # it had ended when the fault came, just after it was looked for
             await asyncio.sleep(0.05)
         self.missed.append(hit)
 
