@@ -65,8 +65,8 @@ async def test_limits_and_order_hold_under_load_and_across_a_kill(backend: Backe
     await post_everything(backend)
     async with AsyncExitStack() as stack:
         if not backend.database.is_sqlite:
-            await stack.enter_async_context(worker(backend.database, **LIMITS, seconds=0.02))
-        async with worker(backend.database, **LIMITS, seconds=0.2) as process, asyncio.timeout(60):
+            await stack.enter_async_context(worker(backend.database, **LIMITS, seconds=0.2))
+        async with worker(backend.database, **LIMITS, seconds=0.5) as process, asyncio.timeout(60):
             while (await active_now(backend.database))[0] < TOTAL:
                 await asyncio.sleep(0.05)
             process.kill()
