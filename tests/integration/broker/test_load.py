@@ -54,7 +54,7 @@ class Door:
     async def answer(self, *pieces: bytes) -> Answer:
         """What is answered to these bytes; an empty status 0 when the connection just ends."""
         reader, writer = await self.connect()
-        async with asyncio.timeout(100):  # longer than the broker bears a connection on which nothing moves
+        async with asyncio.timeout(60):
             reading = asyncio.create_task(read_answer(reader))
             with contextlib.suppress(ConnectionError):
                 for piece in pieces:
