@@ -35,11 +35,11 @@ from gitward.engine.queue import DbosQueue
 from gitward.engine.shift import Job, Shift
 from gitward.engine.worker import Worker
 from gitward.errors import SettingsError
-from gitward.jobs import login
-from gitward.jobs.chores import chores_of
-from gitward.jobs.inspection import PackInspector
-from gitward.jobs.parts import JobSettings, Parts
-from gitward.jobs.run_session import run_session
+from gitward.repositories.inspection import PackInspector
+from gitward.runs import login
+from gitward.runs.chores import chores_of
+from gitward.runs.parts import JobSettings, Parts
+from gitward.runs.run_session import run_session
 from gitward.sandboxes import Guard, Limits
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.sandboxes.measured import Measured

@@ -17,8 +17,8 @@ import pytest
 from gitward.broker import Broker, OpenGrant
 from gitward.grants.grant import Grant
 from gitward.grants.inspection import BadPack, Entry, Findings, InspectionFailed
-from gitward.jobs import inspection
-from gitward.jobs.inspection import PackInspector
+from gitward.repositories import inspection
+from gitward.repositories.inspection import PackInspector
 from gitward.sandboxes import Limits
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.secrets import Secret

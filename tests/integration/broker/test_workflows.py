@@ -11,7 +11,7 @@ import pytest
 
 from gitward.broker import Broker, OpenGrant
 from gitward.grants.grant import Grant
-from gitward.jobs.inspection import PackInspector
+from gitward.repositories.inspection import PackInspector
 from gitward.secrets import Secret
 from gitward.standin import StandIn, Token
 

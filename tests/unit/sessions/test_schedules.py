@@ -12,7 +12,7 @@ import pytest
 
 from gitward.engine.queue import DbosQueue
 from gitward.errors import Conflict, NotFound
-from gitward.jobs.chores import fire_schedules
+from gitward.runs.chores import fire_schedules
 from gitward.sessions.firing import LATE, STILL_ACTIVE, Firing
 from gitward.sessions.model import Instruction, Owner, Session
 from gitward.sessions.places import Places

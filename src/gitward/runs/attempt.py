@@ -1,0 +1,142 @@
+"""One attempt at a run: it tells the session's log what happens while the attempt is the current one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gitward.errors import Reason, RunFailure
+from gitward.runs.checkpoints import RunCancelled
+from gitward.runs.parts import Parts
+from gitward.runs.persistence import persist
+from gitward.sessions.artifacts import Origin
+from gitward.sessions.model import EventType, RunState, StepName, StepState
+from gitward.sessions.progress import Claim
+from gitward.store.database import PASSING_ERRORS, Transaction
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MAX_LOSSES = 5  # of a worker in the middle of one run; then the run is given up
+CANCEL_POLL_SECONDS = 1.0  # when the wish comes from another process and no notification arrives
+
+
+class Attempt:
+    """A claimed run."""
+
+    def __init__(self, parts: Parts, claim: Claim) -> None:
+        self.parts = parts
+        self.claim = claim
+        self.ending: StepState | None = None  # set when supervision ends the steps on purpose
+        self.pushing_sha: str | None = None  # the head of our own push, once it has begun
+
+    @property
+    def origin(self) -> Origin:
+        """As whose work it is kept."""
+        return Origin(run_id=self.claim.run.id, attempt=self.claim.attempt)
+
+    @property
+    def workspace(self) -> Path:
+        """The session's folder on this machine."""
+        return self.parts.settings.workspaces / self.claim.session.id
+
+    @classmethod
+    async def begin(cls, parts: Parts, run_id: str) -> Attempt:
+        """Claims the run for this worker.
+
+        :raises AttemptLost: it has ended.
+        :raises LeaseLost: this worker was silent for too long.
+        :raises RunFailure: `worker_lost`: it has cost too many workers.
+        :raises RunCancelled: the owner asked for its end already.
+        """
+        what = f"Run {run_id}: its claim"
+        claim = await persist(parts.database, partial(_claim, parts, run_id), lease=parts.lease, what=what)
+        if claim.losses >= MAX_LOSSES:
+            raise RunFailure(
+                Reason.WORKER_LOST,
+                f"The worker was lost {claim.losses} times while it ran this; look what the command does to its "
+                "machine, then retry.",
+            )
+        if claim.run.state is RunState.CANCELLING:
+            raise RunCancelled
+        return cls(parts, claim)
+
+    @contextlib.asynccontextmanager
+    async def step(self, name: StepName) -> AsyncIterator[None]:
+        """Tells the beginning and the end of a step, with its time."""
+        progress = self.parts.progress
+        await self.write(lambda tx: progress.start_step(tx, self.claim, name))
+        began = time.monotonic()
+        state = StepState.FAILED
+        try:
+            yield
+            state = StepState.SUCCEEDED
+        except RunCancelled:
+            state = StepState.CANCELLED
+            raise
+        except asyncio.CancelledError:
+            if self.ending is None:
+                raise  # the worker is being stopped: the run belongs to whoever takes it over
+            state = self.ending
+            raise
+        finally:
+            if self.ending is not None or not _being_stopped():
+                seconds = time.monotonic() - began
+                await self.write(lambda tx: progress.end_step(tx, self.claim, name, state, seconds))
+                log.info("Run %s: %s %s in %.2f s", self.claim.run.id, name, state, seconds)
+
+    async def write(self, change: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Makes a change to what is kept of the run, as soon as the database takes it."""
+        parts = self.parts
+        return await persist(parts.database, change, lease=parts.lease, what=f"Run {self.claim.run.id}")
+
+    async def tell(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+        """Tells the session's log, as soon as the database takes it."""
+        await self.write(lambda tx: self.parts.progress.tell(tx, self.claim, *entries))
+
+    async def tell_now(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+        """One try, for a caller who keeps what could not be told.
+
+        :raises PASSING_ERRORS: the database cannot take it now.
+        """
+        async with self.parts.database.transaction() as tx:
+            await self.parts.progress.tell(tx, self.claim, *entries)
+
+    async def notice(self, message: str) -> None:
+        """A sentence for whoever watches."""
+        await self.tell((EventType.NOTICE, {"message": message}))
+
+    async def cancel_requested(self) -> None:
+        """Returns when the owner asked for the end; raises AttemptLost when another worker has the run.
+
+        A database that does not answer for a while ends nothing: the next look may find it again.
+        """
+        with self.parts.notifier.subscribe(self.claim.session.id) as news:
+            while True:
+                try:
+                    async with self.parts.database.snapshot() as tx:
+                        if await self.parts.progress.guard(tx, self.claim) is RunState.CANCELLING:
+                            return
+                except PASSING_ERRORS as error:
+                    log.warning("Run %s: no look for a cancel (%s)", self.claim.run.id, type(error).__name__)
+                await news.wait(CANCEL_POLL_SECONDS)
+
+
+async def _claim(parts: Parts, run_id: str, tx: Transaction) -> Claim:
+    """Takes the run, unless this worker may not act any more: it would take it from whoever has taken it over."""
+    claim = await parts.progress.claim(tx, run_id)
+    parts.lease.require()  # after the wait for the row's lock, and before the commit
+    return claim
+
+
+def _being_stopped() -> bool:
+    """Whether this task is being cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

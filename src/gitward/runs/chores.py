@@ -1,0 +1,101 @@
+"""What a worker does beside its runs, again and again, each at its own pace."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from gitward.runs.parts import Parts
+from gitward.runs.strays import EngineJobs, settle_strays
+from gitward.runs.workspaces import remove_idle
+from gitward.sessions.firing import Firing
+from gitward.sessions.places import AT_ONCE
+from gitward.sessions.retention import Retention
+from gitward.store.database import Database
+
+log = logging.getLogger(__name__)
+
+FILL_SECONDS = 1.0
+SCHEDULE_SECONDS = 1.0
+STRAY_SECONDS = 30.0
+RETENTION_SECONDS = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chore:
+    name: str
+    every: float  # seconds between the end of one time and the beginning of the next
+    do: Callable[[], Awaitable[object]]
+
+
+class Chores:
+    """Does chores until it is stopped; one that fails is logged, and tried again at its next time."""
+
+    def __init__(self, *chores: Chore) -> None:
+        self._chores = chores
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self._tasks = [asyncio.create_task(_repeat(chore), name=f"chore {chore.name}") for chore in self._chores]
+
+    async def stop(self) -> None:
+        """A chore that is under way is cancelled and awaited."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _repeat(chore: Chore) -> None:
+    failed = False
+    while True:
+        try:
+            await chore.do()
+            failed = False
+        except Exception as error:  # the edge of a chore: the next time may find the database back
+            if not failed:
+                log.exception("Could not %s (%s); it is tried again", chore.name, type(error).__name__)
+            failed = True
+        await asyncio.sleep(chore.every)
+
+
+async def fill_places(parts: Parts) -> None:
+    """Gives free places to waiting runs, should there be both."""
+    places = parts.progress.places
+    while True:
+        async with parts.database.snapshot() as tx:
+            if not await places.has_work(tx):
+                return
+        async with parts.database.transaction() as tx:
+            given = await places.fill(tx)
+        if given:
+            log.info("%d place(s) for runs were free, and are given away", given)
+        if given < AT_ONCE:
+            return
+
+
+async def fire_schedules(database: Database, firing: Firing) -> None:
+    """Makes the sessions of every schedule whose time has come; one that fails does not keep the others."""
+    async with database.snapshot() as tx:
+        due = await firing.due(tx)
+    for schedule_id in due:
+        try:
+            async with database.transaction() as tx:
+                await firing.fire(tx, schedule_id)
+        except Exception:  # the edge of one schedule: it is due still, and looked at again
+            log.exception("Schedule %s could not be followed", schedule_id)
+
+
+def chores_of(parts: Parts, firing: Firing, retention: Retention, engine: EngineJobs) -> Chores:
+    """Those of a worker."""
+    settings = parts.settings
+    idle = partial(remove_idle, parts.database, settings.workspaces, hours=settings.workspace_hours)
+    return Chores(
+        Chore(name="give free places to runs", every=FILL_SECONDS, do=lambda: fill_places(parts)),
+        Chore(name="follow schedules", every=SCHEDULE_SECONDS, do=lambda: fire_schedules(parts.database, firing)),
+        Chore(name="settle strays", every=STRAY_SECONDS, do=partial(settle_strays, parts, engine)),
+        Chore(name="remove what is old", every=RETENTION_SECONDS, do=retention.sweep),
+        Chore(name="remove idle workspaces", every=RETENTION_SECONDS, do=idle),
+    )

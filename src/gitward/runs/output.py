@@ -1,0 +1,161 @@
+"""Output of commands as events: redacted, decoded, bounded, gathered into few writes."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import contextlib
+import json
+import logging
+from collections import deque
+from typing import Any
+
+from gitward.runs.attempt import Attempt
+from gitward.runs.persistence import pauses
+from gitward.sandboxes import Stream
+from gitward.sessions.model import EventType, StepName
+from gitward.store.database import PASSING_ERRORS, uninterrupted
+from gitward.telemetry.redaction import RedactedStream, Redactor
+
+log = logging.getLogger(__name__)
+
+HEAD_BYTES = 8 * 1024 * 1024  # of a run, counted as it is stored; what comes after is not kept …
+TAIL_BYTES = 64 * 1024  # … but for this much at the end
+PIECE_CHARACTERS = 16 * 1024  # of one event
+FLUSH_SECONDS = 0.05  # output that comes faster is gathered into one write
+SILENCE_SECONDS = 0.5  # an unfinished line (a prompt, a progress bar) is shown after so long
+
+
+class OutputLog:
+    """Takes the output of a run's commands, piece by piece; shared by all steps of an attempt."""
+
+    def __init__(self, attempt: Attempt, redactor: Redactor) -> None:
+        self._attempt = attempt
+        self._redactor = redactor
+        self._room = HEAD_BYTES
+        self._tail: deque[tuple[dict[str, Any], int]] = deque()
+        self._tail_size = 0
+        self._dropped = self._told = False
+        self._batch: list[dict[str, Any]] = []
+        self._writing = asyncio.Lock()  # one write at a time keeps the order
+
+    def stream(self, step: StepName) -> StepOutput:
+        """A sink for one command; close it when the command has ended."""
+        return StepOutput(self, step, self._redactor)
+
+    def last_lines(self, data: bytes) -> str:
+        """The end of an error text, redacted, on one line and 500 characters at most, for a person to read."""
+        text = self._redactor.mask(data).decode("utf-8", "replace").replace("\0", "\ufffd")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return " / ".join(lines[-4:])[-500:]
+
+    async def add(self, step: StepName, stream: Stream, text: str) -> None:
+        for start in range(0, len(text), PIECE_CHARACTERS):
+            piece = text[start : start + PIECE_CHARACTERS]
+            self._place({"step": step, "stream": stream, "text": piece})
+        if sum(len(data["text"]) for data in self._batch) >= 4 * PIECE_CHARACTERS:
+            await self.flush()
+
+    def _place(self, data: dict[str, Any]) -> None:
+        size = len(json.dumps(data["text"]))
+        if self._room >= size and not self._tail:
+            self._room -= size
+            self._gather(data)
+            return
+        self._tail.append((data, size))
+        self._tail_size += size
+        while self._tail_size > TAIL_BYTES and len(self._tail) > 1:
+            self._dropped = True
+            self._tail_size -= self._tail.popleft()[1]
+
+    def _gather(self, data: dict[str, Any]) -> None:
+        last = self._batch[-1] if self._batch else None
+        if (
+            last is not None
+            and (last["step"], last["stream"]) == (data["step"], data["stream"])
+            and len(last["text"]) + len(data["text"]) <= PIECE_CHARACTERS
+        ):
+            last["text"] += data["text"]
+        else:
+            self._batch.append(data)
+
+    async def flush(self) -> None:
+        """Writes what is gathered. While the database cannot take it, the command waits, once its pipe is full."""
+        async with self._writing:
+            for pause in pauses():
+                if not self._batch:
+                    return
+                try:
+                    await uninterrupted(self._write())  # a cancellation in the middle would lose what is under way
+                except PASSING_ERRORS as error:
+                    self._attempt.parts.lease.require()  # it is written by nobody then; see `persist`
+                    log.warning("Output cannot be written yet (%s); next try in %g s", type(error).__name__, pause)
+                    await asyncio.sleep(pause)
+
+    async def _write(self) -> None:
+        """Tells what is gathered; keeps it when the database refuses."""
+        batch, self._batch = self._batch, []
+        try:
+            await self._attempt.tell_now(*((EventType.OUTPUT, data) for data in batch))
+        except Exception:
+            self._batch[:0] = batch
+            raise
+
+    async def finish(self) -> None:
+        """Writes what is left, and the tail when the middle was not kept."""
+        await self.flush()
+        if self._dropped and not self._told:
+            self._told = True
+            attempt = self._attempt
+            await attempt.write(lambda tx: attempt.parts.progress.output_was_truncated(tx, attempt.claim))
+            await self._attempt.notice("The output was too long: its middle is not kept.")
+        for data, _ in self._tail:
+            self._gather(data)
+        self._tail.clear()
+        self._tail_size = 0
+        self._room = 0
+        await self.flush()
+
+
+class StepOutput:
+    """The two streams of one command. Use as an async context manager; call it with each piece."""
+
+    def __init__(self, log: OutputLog, step: StepName, redactor: Redactor) -> None:
+        self._log = log
+        self._step = step
+        self._redacted = {stream: RedactedStream(redactor) for stream in Stream}
+        self._decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in Stream}
+        self._ticker: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+        self._last_piece_at = asyncio.get_running_loop().time()
+
+    async def __aenter__(self) -> StepOutput:
+        self._ticker = asyncio.create_task(self._tick())
+        return self
+
+    async def __call__(self, stream: Stream, piece: bytes) -> None:
+        self._last_piece_at = asyncio.get_running_loop().time()
+        await self._show(stream, self._redacted[stream].feed(piece))
+
+    async def _show(self, stream: Stream, data: bytes, *, final: bool = False) -> None:
+        text = self._decoders[stream].decode(data, final).replace("\0", "\ufffd")
+        if text:
+            await self._log.add(self._step, stream, text)
+
+    async def _tick(self) -> None:
+        while not self._ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._ended.wait()
+            if asyncio.get_running_loop().time() - self._last_piece_at > SILENCE_SECONDS:
+                for stream in Stream:
+                    await self._show(stream, self._redacted[stream].pause())
+            await self._log.flush()
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._ticker is not None
+        self._ended.set()
+        await self._ticker
+        for stream in Stream:
+            await self._show(stream, self._redacted[stream].flush(), final=True)
+        await self._log.flush()

@@ -1,0 +1,62 @@
+"""Step `preflight`: every reason that can be known before a sandbox opens."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from gitward.errors import Reason, RunFailure
+from gitward.github import preflight as questions
+from gitward.github.client import Connection
+from gitward.github.retries import Retries
+from gitward.runs.asking import ask, patience_of
+from gitward.runs.attempt import Attempt
+from gitward.runs.parts import Parts
+from gitward.runs.supervision import supervise
+from gitward.sessions.model import StepName, now
+
+
+async def preflight(parts: Parts, run_id: str) -> dict[str, Any]:
+    """Takes the token, asks GitHub, and returns `questions.Facts` as JSON."""
+    attempt = await Attempt.begin(parts, run_id)
+    retries, seconds = patience_of(attempt, StepName.PREFLIGHT)
+    async with attempt.step(StepName.PREFLIGHT):
+        facts = await supervise(attempt, _ask(attempt, retries), seconds=seconds, late=_late(seconds))
+        for notice in facts.notices:
+            await attempt.notice(notice)
+    return asdict(facts)
+
+
+def _late(seconds: float) -> RunFailure:
+    return RunFailure(Reason.TIMED_OUT, f"GitHub did not answer within {seconds:g} s; retry the run.")
+
+
+async def _ask(attempt: Attempt, retries: Retries) -> questions.Facts:
+    parts, session = attempt.parts, attempt.claim.session
+    limit = parts.settings.time_limit(attempt.claim.run.instruction.timeout_seconds)
+
+    async def check(github: Connection) -> questions.Facts:
+        return await questions.check(
+            github,
+            repo=session.repo,
+            target_branch=session.target_branch,
+            branch=session.branch,
+            needed_until=now() + timedelta(seconds=limit),
+        )
+
+    facts = await ask(attempt, retries, check, level=logging.INFO)
+    if facts.branch_sha is not None and session.pushed_sha is None and not await _has_a_branch(attempt):
+        raise RunFailure(
+            Reason.PUSH_REJECTED,
+            f"The branch {session.branch} is already in {facts.repository}; post a session with another branch.",
+        )
+    learned = {"repo": facts.repository, "target_branch": facts.target_branch}
+    await attempt.write(lambda tx: parts.progress.learned(tx, attempt.claim, **learned))
+    return facts
+
+
+async def _has_a_branch(attempt: Attempt) -> bool:
+    """Whether the session's branch may be there: its command may have pushed it, which nobody told us of."""
+    return await attempt.write(lambda tx: attempt.parts.progress.has_passed_preflight(tx, attempt.claim))

@@ -1,0 +1,95 @@
+"""Commands inside that talk to GitHub: made again while it is away; a token that it does not take is told as that."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+
+from gitward.errors import RunFailure
+from gitward.github.client import Answer, Connection, path_of
+from gitward.github.retries import PassingFault, Retries
+from gitward.runs.asking import ask, retries_of
+from gitward.runs.attempt import Attempt
+from gitward.runs.commands import Commands, Ended
+from gitward.sessions.model import StepName
+
+# What git (with GnuTLS or OpenSSL), git-lfs and gh print, all in English: the sandbox has no other language.
+_REFUSED = re.compile(r"remote rejected|(?:returned error:|HTTP|status code:?) 4(?!08|29)\d\d", re.IGNORECASE)
+_ANSWERED = re.compile(r"(?:returned error:|HTTP|status code:?) (408|429|5\d\d)", re.IGNORECASE)
+_BROKEN = re.compile(
+    r"early EOF|\bEOF$|hung up unexpectedly|unexpected disconnect|Connection (?:reset|refused|timed out)|Broken pipe"
+    r"|Failed to connect|Could not resolve host|Empty reply|Recv failure|Send failure|Operation (?:timed out|too slow)"
+    r"|transfer closed|i/o timeout|handshake (?:failed|timeout)|GnuTLS recv error|SSL_(?:read|ERROR_SYSCALL)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_UNKNOWN_TOKEN = re.compile(
+    r"Authentication failed|could not read Username|Invalid username or token|Bad credentials"
+    r"|(?:returned error:|HTTP) 401",
+    re.IGNORECASE,
+)
+_KNOCKS = 3  # how often a command is made again with a new token
+REPLACED = "GitHub did not take the token; there is a new one"
+
+
+def fault_in(text: str) -> str | None:
+    """What is wrong and may pass, by the words of a command that failed; None: it failed for good."""
+    if _REFUSED.search(text):
+        return None
+    answered = _ANSWERED.search(text)
+    if answered:
+        return f"GitHub answered {answered[1]}"
+    return "the connection to GitHub broke" if _BROKEN.search(text) else None
+
+
+async def reach(
+    attempt: Attempt,
+    commands: Commands,
+    step: StepName,
+    call: Callable[[bool], Awaitable[Ended]],
+    *,
+    failed: Callable[[Ended], RunFailure],
+) -> Ended:
+    """How a command ended that succeeded at last.
+
+    :param call: runs it; is told whether it is run again.
+    :param failed: what it means for the run when it fails.
+    :raises RunFailure: `failed`'s, or `token_rejected` and its like when that is why.
+    """
+    retries = retries_of(attempt, step, limited_seconds=commands.seconds_left)
+    knocks = 0
+    again = False
+
+    async def once() -> Ended:
+        nonlocal again, knocks
+        ended = await call(again)
+        again = True
+        if ended.exit_code == 0:
+            return ended
+        failure = failed(ended)
+        cause = fault_in(ended.tail)
+        if cause is None and _UNKNOWN_TOKEN.search(ended.tail) and knocks < _KNOCKS:
+            knocks += 1
+            await _require_token(attempt, retries, failure)
+            cause = REPLACED
+        if cause is None:
+            raise failure
+        raise PassingFault(
+            failure.reason, failure.message, cause=cause, exit_code=failure.exit_code, head_sha=failure.head_sha
+        )
+
+    return await retries.run(once)
+
+
+async def _require_token(attempt: Attempt, retries: Retries, failure: RunFailure) -> None:
+    """:raises RunFailure: GitHub does not take the token outside of the sandbox either; in its own words."""
+    path = path_of(attempt.claim.session.repo)
+
+    async def look(github: Connection) -> Answer:
+        return await github.get(path)
+
+    try:
+        await ask(attempt, retries, look, level=logging.DEBUG)
+    except RunFailure as told:
+        told.exit_code, told.head_sha = failure.exit_code, failure.head_sha
+        raise

@@ -1,0 +1,95 @@
+"""Output on its way to the log of events: nothing is lost by a cancellation or by a database that refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from gitward.grants.lease import Lease, LeaseLost
+from gitward.runs.attempt import Attempt
+from gitward.runs.output import HEAD_BYTES, PIECE_CHARACTERS, OutputLog
+from gitward.sandboxes import Stream
+from gitward.sessions.model import EventType, StepName
+from gitward.telemetry.redaction import Redactor
+
+
+class Listener:
+    """As much of an attempt as the output needs: it takes what is told."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.parts = SimpleNamespace(lease=Lease())
+        self.refusals = 0
+        self.refused = asyncio.Event()
+        self.asked = asyncio.Event()
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def tell_now(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+        self.asked.set()
+        await self.open.wait()
+        if self.refusals:
+            self.refusals -= 1
+            self.refused.set()
+            raise OperationalError("INSERT", {}, Exception("database is locked"))
+        self.texts += [data["text"] for _, data in entries]
+
+
+def output_of(listener: Listener) -> OutputLog:
+    return OutputLog(cast(Attempt, listener), Redactor())
+
+
+async def test_a_cancellation_in_the_middle_of_a_write_loses_nothing() -> None:
+    listener = Listener()
+    output = output_of(listener)
+    await output.add(StepName.EXECUTE, Stream.STDOUT, "first\n")
+    listener.open.clear()
+    writing = asyncio.create_task(output.flush())
+    await listener.asked.wait()
+    writing.cancel()
+    listener.open.set()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await output.flush()
+    assert listener.texts == ["first\n"]
+
+
+async def test_output_goes_on_after_the_database_refused() -> None:
+    listener = Listener()
+    listener.refusals = 1
+    async with output_of(listener).stream(StepName.EXECUTE) as sink:
+        await sink(Stream.STDOUT, b"first\n")
+        async with asyncio.timeout(10):
+            await listener.refused.wait()
+        await sink(Stream.STDOUT, b"second\n")
+    assert "".join(listener.texts) == "first\nsecond\n"
+
+
+async def test_what_the_database_refuses_is_not_waited_with_when_the_lease_is_over() -> None:
+    """Else the worker could not end its runs, and so not begin again, while the database is away."""
+    listener = Listener()
+    listener.refusals = 1_000
+    output = output_of(listener)
+    await output.add(StepName.EXECUTE, Stream.STDOUT, "first\n")
+    listener.parts.lease.give_up()
+    async with asyncio.timeout(10):
+        with pytest.raises(LeaseLost):
+            await output.finish()
+
+
+async def test_the_tail_of_a_chatty_command_is_gathered_into_few_events() -> None:
+    listener = Listener()
+    output = output_of(listener)
+    await output.add(StepName.EXECUTE, Stream.STDOUT, "x" * HEAD_BYTES)
+    await output.flush()
+    listener.texts.clear()
+    for number in range(2000):
+        await output.add(StepName.EXECUTE, Stream.STDOUT, f"{number % 10}\n")
+    await output.finish()
+    assert len("".join(listener.texts)) >= 4000
+    assert len(listener.texts) <= 2 + 4000 // PIECE_CHARACTERS

@@ -1,0 +1,169 @@
+"""The end of step `work` is told by what ended it, not by what goes wrong while it is tidied up."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from connections import given
+from gitward.errors import GitwardError, Reason, RunFailure
+from gitward.github.tokens import Access, Token
+from gitward.grants.lease import Lease
+from gitward.runs.parts import JobSettings, Parts
+from gitward.runs.work import work
+from gitward.sandboxes import Command, Completed, Limits, OnOutput, SandboxError, Stream
+from gitward.sessions.model import Instruction, Owner
+from tests_support import Backend
+
+SHA = "a" * 40
+TOKEN = "ghp_" + "0123456789" * 4
+FACTS = {
+    "repository": "acme/widgets",
+    "repository_id": 1,
+    "target_branch": "main",
+    "target_sha": "1" * 40,
+    "identity": {"login": "octocat", "name": "The Octocat", "email": "octocat@example.com"},
+}
+
+
+class Scene:
+    """Engine, sandbox and broker in one: every command succeeds but for those that `failing` names."""
+
+    def __init__(self) -> None:
+        self.failing: dict[str, Exception | int] = {}  # by a word of the command line
+        self.hanging = ""  # a word of the command line of a command that only a cancellation ends
+        self.ended: list[str] = []  # how the hanging command was left
+        self.credential = "worthless"
+        self.closing: Exception | None = None  # of the sandbox
+        self.grant_closing: Exception | None = None
+
+    async def open(self, *_arguments: Any, **_named: Any) -> Scene:
+        return self
+
+    async def write(self, path: str, data: bytes, *, mode: int = 0o600) -> None:
+        del data, mode
+        if error := self.failing.get(path):
+            assert isinstance(error, Exception)
+            raise error
+
+    async def run(self, command: Command, on_output: OnOutput | None = None) -> Completed:
+        line = " ".join(command.argv)
+        if self.hanging and self.hanging in line:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.ended.append(line)
+        exit_code = 0
+        for word, outcome in self.failing.items():
+            if word in line:
+                if isinstance(outcome, Exception):
+                    raise outcome
+                exit_code = outcome
+        if "cat-file" in line and on_output is not None:
+            await on_output(Stream.STDOUT, f"{SHA} commit\n".encode() * command.stdin.count(b"\n"))
+        return Completed(exit_code=exit_code, timed_out=False, cancelled=False, seconds=0.0, limit=None)
+
+    async def close(self) -> None:
+        if self.closing is not None:
+            raise self.closing
+
+
+class SceneGrant:
+    """The open grant of a scene."""
+
+    credential = "worthless"
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    async def close(self) -> None:
+        if self._scene.grant_closing is not None:
+            raise self._scene.grant_closing
+
+
+async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> dict[str, Any]:
+    async def take(_access: Access) -> Token:
+        return given(TOKEN)
+
+    async def open_grant(*_arguments: Any, **_named: Any) -> SceneGrant:
+        return SceneGrant(scene)
+
+    async def take_injected() -> tuple[()]:
+        return ()
+
+    session = await backend.create(owner, instruction=Instruction(command="make"))
+    (root / session.id / "home").mkdir(parents=True)
+    (root / session.id / "home" / "hosts.yml").write_text("oauth_token: x\n")
+    parts = SimpleNamespace(
+        database=backend.database,
+        notifier=backend.notifier,
+        progress=backend.progress(),
+        lease=Lease(),
+        tokens=SimpleNamespace(take=take),
+        broker=SimpleNamespace(open=open_grant),
+        sandboxes=scene,
+        inspector=None,
+        injected=SimpleNamespace(take=take_injected),
+        settings=JobSettings(
+            server_url="https://github.com",
+            session_url="http://localhost:8000/sessions",
+            workspaces=root,
+            run_timeout_seconds=60,
+            limits=Limits(),
+        ),
+    )
+    return await work(cast(Parts, parts), session.runs[0].id, FACTS)
+
+
+async def failure_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> RunFailure:
+    with pytest.raises(RunFailure) as failure:
+        await run_in(scene, backend, owner, root)
+    return failure.value
+
+
+async def test_a_salvage_that_fails_does_not_replace_the_reason(backend: Backend, alice: Owner, tmp_path: Path) -> None:
+    scene = Scene()
+    scene.failing = {"/bin/bash": 3, "add --all": SandboxError("the launcher is gone")}
+    failure = await failure_in(scene, backend, alice, tmp_path)
+    assert (failure.reason, failure.exit_code) == (Reason.TASK_FAILED, 3)
+
+
+async def test_a_grant_that_cannot_be_closed_does_not_replace_the_result(
+    backend: Backend, alice: Owner, tmp_path: Path
+) -> None:
+    scene = Scene()
+    scene.grant_closing = GitwardError("the broker process crashed and could not be replaced in time")
+    assert (await run_in(scene, backend, alice, tmp_path))["exit_code"] == 0
+
+
+async def test_the_home_is_wiped_also_when_the_sandbox_cannot_be_closed(
+    backend: Backend, alice: Owner, tmp_path: Path
+) -> None:
+    scene = Scene()
+    scene.closing = OSError("no space left")
+    with pytest.raises(OSError, match="no space left"):
+        await run_in(scene, backend, alice, tmp_path)
+    assert list(tmp_path.glob("*/home/*")) == []
+
+
+async def test_a_failure_of_the_sandbox_does_not_quote_the_token(
+    backend: Backend, alice: Owner, tmp_path: Path
+) -> None:
+    scene = Scene()
+    scene.failing = {"/bin/bash": SandboxError(f"the supervisor died: {TOKEN}")}
+    failure = await failure_in(scene, backend, alice, tmp_path)
+    assert failure.reason is Reason.SANDBOX_FAILED
+    assert TOKEN not in failure.message
+
+
+async def test_a_failed_authentication_leaves_no_command_behind(backend: Backend, alice: Owner, tmp_path: Path) -> None:
+    scene = Scene()
+    scene.failing = {"/home/gitward/.gitconfig": SandboxError("the disk is full")}
+    scene.hanging = "gh auth login"
+    failure = await failure_in(scene, backend, alice, tmp_path)
+    assert failure.reason is Reason.SANDBOX_FAILED
+    assert len(scene.ended) == 1
