@@ -83,9 +83,22 @@ class Environment(StrEnum):
 
 
 class ArtifactKind(StrEnum):
-    DIFF = "diff"
+    """What is kept of an attempt's work."""
+
+    DIFF = "diff"  # these three: all that the branch has beyond its target
     PATCH = "patch"
     BUNDLE = "bundle"
+    RUN_DIFF = "run_diff"  # the run's own change; kept only when the run did not start at the target's commit
+    RUN_PATCH = "run_patch"
+    RUN_BUNDLE = "run_bundle"
+    SUBMODULES = "submodules"  # a bundle of the commits that were made inside submodules
+
+
+RUN_KINDS = {  # the run's own change, by what it is in the whole one
+    ArtifactKind.DIFF: ArtifactKind.RUN_DIFF,
+    ArtifactKind.PATCH: ArtifactKind.RUN_PATCH,
+    ArtifactKind.BUNDLE: ArtifactKind.RUN_BUNDLE,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
