@@ -127,6 +127,8 @@ class Instruction:
     timeout_seconds: int | None = None  # of the whole run; None: the service's limit
     commit_message: str | None = None
     publish: Publish = Publish()
+    publish_of: str | None = None  # the run whose kept work is published; nothing else is done then
+    publish_attempt: int | None = None  # whose artifacts of that run are taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +170,11 @@ class Run:
     steps: tuple[Step, ...] = ()
     queued_because: str | None = None  # why a queued run waits
     queue_place: int | None = None  # among its owner's waiting runs, or behind an earlier one in its session; 1: next
+
+    @property
+    def publish_of(self) -> str | None:
+        """The run whose kept work this one publishes."""
+        return self.instruction.publish_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ RUN = {
     *("id", "session_id", "number", "state", "reason", "message", "instruction", "changed", "head_sha", "exit_code"),
     *(
         "retry_of",
+        "publish_of",
         "attempt",
         "queued_because",
         "queue_place",
