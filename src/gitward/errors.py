@@ -56,6 +56,7 @@ class Reason(StrEnum):
     SSO_REQUIRED = "sso_required"
     REPOSITORY_NOT_FOUND = "repository_not_found"
     REPOSITORY_ARCHIVED = "repository_archived"
+    REPOSITORY_EMPTY = "repository_empty"
     BRANCH_NOT_FOUND = "branch_not_found"
     BRANCH_PROTECTED = "branch_protected"
     CLONE_FAILED = "clone_failed"

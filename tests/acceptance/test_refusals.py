@@ -101,3 +101,23 @@ async def test_a_follow_up_goes_on_from_what_a_reviewer_pushed(service: Rig, ali
     )
     run, events = await alice_client.finished(session, follow_up["id"])
     assert (run["state"], output(events)) == ("succeeded", "by a reviewerx\n"), run
+
+
+@pytest.mark.parametrize(("there", "wished"), [("gitward", None), ("fix/other", "fix")])
+async def test_a_branch_in_the_way_is_told_before_the_command_runs(
+    service: Rig, alice_client: Client, there: str, wished: str | None
+) -> None:
+    repository = await service.repository()
+    await repository.commit(there, {"x": "x"})
+    branch = {"branch": wished} if wished else {}
+    session, run, _ = await alice_client.run(repository, "touch ran; echo x > y", **branch)
+    assert (run["state"], run["reason"]) == ("failed", "push_rejected"), run
+    assert f"has a branch {there}, and beside it git can make no branch {session['branch']}" in run["message"]
+    assert [step["name"] for step in run["steps"]] == ["preflight", "settle"]
+
+
+async def test_an_empty_repository(service: Rig, alice_client: Client) -> None:
+    repository = await service.repository(files={})
+    _, run, _ = await alice_client.run(repository, "true")
+    assert (run["state"], run["reason"]) == ("failed", "repository_empty"), run
+    assert "push a first one to it" in run["message"]

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from gitward.api import events
 from gitward.api.app import create_app
 from gitward.api.auth import Verifier
-from gitward.api.authorization import Holder
+from gitward.api.authorization import Holder, Rule
 from gitward.api.keys import mint, public_key
 from gitward.api.services import Check, Services
 from gitward.cli.watching import Watch
@@ -55,6 +55,7 @@ def make_api(
     backend: Backend,
     *,
     repo_globs: tuple[str, ...] = (),
+    rules: tuple[Rule, ...] = (),
     checks: list[Check] | None = None,
     operators: tuple[Holder, ...] = (),
 ) -> Api:
@@ -75,6 +76,7 @@ def make_api(
         operators=operators,
         stopping=stopping,
         repo_globs=repo_globs,
+        rules=rules,
     )
     return Api(backend=backend, app=create_app(services), services=services, key=key, stopping=stopping)
 

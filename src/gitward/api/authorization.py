@@ -50,6 +50,11 @@ def refused(
     return errors
 
 
+def looked_at(rules: Sequence[Rule], claims: Mapping[str, Any]) -> dict[str, Any]:
+    """The claims that the rules name. They are kept for when the rules are asked again."""
+    return {rule.claim: claims[rule.claim] for rule in rules if rule.claim in claims}
+
+
 def check_repositories(
     globs: Sequence[str], rules: Sequence[Rule], claims: Mapping[str, Any], repo: str, submodules: Sequence[str]
 ) -> None:

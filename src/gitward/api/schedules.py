@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Response, status
 
 from gitward.api.auth import Caller, Claims
-from gitward.api.authorization import check_repositories
+from gitward.api.authorization import check_repositories, looked_at
 from gitward.api.paths import ScheduleId
 from gitward.api.problems import documented
 from gitward.api.schedule_shapes import ScheduleIn, ScheduleOut, SchedulePage, SchedulePatch
@@ -38,7 +38,7 @@ async def create_schedule(
     """Stores what a session is made of, and when. The first session is made when the time comes, not now."""
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
     timetable = _valid(body.timetable)
-    kept = {rule.claim: claims[rule.claim] for rule in served.rules if rule.claim in claims}
+    kept = looked_at(served.rules, claims)
     async with served.database.transaction() as tx:
         made = await _schedules.create(tx, caller, timetable, body.new_session(), kept)
     response.headers["Location"] = f"/schedules/{made.id}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response, status
@@ -9,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from gitward.api import idempotency
 from gitward.api.auth import Caller, Claims
-from gitward.api.authorization import check_repositories
+from gitward.api.authorization import check_repositories, looked_at
 from gitward.api.paths import RunId, ScheduleQuery, SessionId
 from gitward.api.problems import documented
 from gitward.api.services import Served, Services
@@ -25,8 +26,9 @@ from gitward.api.shapes import (
     SessionPatch,
 )
 from gitward.errors import Code, Reason
-from gitward.sessions.model import RunState, Session
+from gitward.sessions.model import Owner, RunState
 from gitward.sessions.queries import SessionFilter
+from gitward.store.database import Transaction
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
 
@@ -68,7 +70,8 @@ async def create_session(
             earlier = await idempotency.recall(tx, caller, key, method="POST /sessions", body=raw)
             if earlier is not None:
                 return _created(earlier)
-        session = await served.sessions.create_session(tx, caller, body.new_session())
+        new = replace(body.new_session(), claims=looked_at(served.rules, claims))
+        session = await served.sessions.create_session(tx, caller, new)
         answer = SessionOut.of(session).model_dump(mode="json")
         if key is not None:
             await idempotency.remember(tx, caller, key, method="POST /sessions", body=raw, answer=answer)
@@ -79,9 +82,14 @@ def _created(session: dict[str, Any]) -> Response:
     return JSONResponse(session, status_code=201, headers={"Location": f"/sessions/{session['id']}"})
 
 
-def _check_session(served: Services, claims: Claims, session: Session) -> None:
-    """The operator may have narrowed the settings since the session was made."""
+async def _admit(tx: Transaction, served: Services, owner: Owner, claims: Claims, session_id: str) -> None:
+    """The operator may have narrowed the settings since the session was made.
+
+    :raises InvalidRequest: so that this caller's session is not allowed any more.
+    """
+    session = await served.sessions.get_session(tx, owner, session_id)
     check_repositories(served.repo_globs, served.rules, claims, session.repo, session.submodules)
+    await served.sessions.note_claims(tx, owner, session_id, looked_at(served.rules, claims))
 
 
 @router.get("", responses=documented(Code.UNAUTHENTICATED, Code.INVALID_REQUEST, Code.UNAVAILABLE))
@@ -146,7 +154,7 @@ async def cancel_session(session_id: SessionId, caller: Caller, served: Served) 
 async def add_run(session_id: SessionId, body: InstructionIn, caller: Caller, claims: Claims, served: Served) -> RunOut:
     """A follow-up on the same branch, after the session's other runs."""
     async with served.database.transaction() as tx:
-        _check_session(served, claims, await served.sessions.get_session(tx, caller, session_id))
+        await _admit(tx, served, caller, claims, session_id)
         return RunOut.of(await served.sessions.add_run(tx, caller, session_id, body.instruction()))
 
 
@@ -161,7 +169,7 @@ async def get_run(session_id: SessionId, run_id: RunId, caller: Caller, served: 
 async def retry_run(session_id: SessionId, run_id: RunId, caller: Caller, claims: Claims, served: Served) -> RunOut:
     """A new run with the instruction of an ended one."""
     async with served.database.transaction() as tx:
-        _check_session(served, claims, await served.sessions.get_session(tx, caller, session_id))
+        await _admit(tx, served, caller, claims, session_id)
         return RunOut.of(await served.sessions.retry(tx, caller, session_id, run_id))
 
 
@@ -182,7 +190,7 @@ async def publish_run(
     """A new run that pushes what an ended one kept and opens its pull request; nothing is run again."""
     change = (body or PublishAgainIn()).change()
     async with served.database.transaction() as tx:
-        _check_session(served, claims, await served.sessions.get_session(tx, caller, session_id))
+        await _admit(tx, served, caller, claims, session_id)
         published = await served.sessions.publish(tx, caller, session_id, run_id, change)
     if not published.created:
         response.status_code = status.HTTP_200_OK

@@ -46,6 +46,7 @@ from gitward.sandboxes.measured import Measured
 from gitward.sessions.feeds import Feeds
 from gitward.sessions.firing import Firing
 from gitward.sessions.journal import Journal
+from gitward.sessions.model import Session
 from gitward.sessions.places import Places, RunLimits
 from gitward.sessions.progress import Progress
 from gitward.sessions.retention import Retention
@@ -223,6 +224,7 @@ async def _worker(
             sandboxes=Measured(hands.sandboxes, storage.watch.metrics),
             inspector=inspector,
             settings=job_settings(settings, base_url),
+            admission=partial(_refusal_of_move, settings.repo_globs, _rules(settings)),
         )
 
         def job(shift: Shift) -> Job:
@@ -295,6 +297,12 @@ def _refusal(
     """Why a schedule may not go on: the operator's settings changed since it was posted."""
     errors = refused(globs, rules, claims, template.repo, template.submodules)
     return f"Paused: {errors[0].field} {errors[0].message}." if errors else None
+
+
+def _refusal_of_move(globs: Sequence[str], rules: Sequence[Rule], session: Session, repository: str) -> str | None:
+    """Why a session may not go on where its repository is now; by what its last request had to show."""
+    errors = refused(globs, rules, session.claims, repository, ())
+    return errors[0].message if errors else None
 
 
 def prepare_data_dir(data_dir: Path) -> None:

@@ -51,3 +51,8 @@ def is_branch(value: str) -> bool:
     if size > MAX_BRANCH_BYTES or _FORBIDDEN_IN_REF.search(value) or re.fullmatch(r"[0-9a-fA-F]{40}", value):
         return False
     return not any(part.startswith(".") or part.endswith(".lock") for part in value.split("/"))
+
+
+def one_line(text: str) -> str:
+    """Fit for a line that others read, and for a name in git: printable, without angle brackets, 200 characters."""
+    return "".join(character for character in text if character.isprintable() and character not in "<>").strip()[:200]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from gitward.errors import Reason, RunFailure
+from gitward.github import obstacles
 from gitward.github.client import Answer, Connection, path_of
 from gitward.github.failures import expiration
-from gitward.github.names import is_branch, is_repository, same_repository
-from gitward.github.ownership import Known, PullRequestState, check_ours, find_pull
+from gitward.github.moves import Admission, check_move, find_repository
+from gitward.github.names import is_branch, is_repository, one_line
+from gitward.github.obstacles import find_obstacle
+from gitward.github.ownership import Known, Pull, PullRequestState, check_ours, find_pull
+from gitward.github.rules import Entry, active_rules, find_refusals
+from gitward.github.together import together
 from gitward.github.tokens import Identity, Token
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,76 +36,123 @@ class Facts:
     merge_commit_sha: str | None = None  # by which commit it was merged
 
 
-async def check(
-    github: Connection,
-    *,
-    repo: str,
-    target_branch: str | None,
-    branch: str,
-    needed_until: datetime,
-    known: Known | None = None,
-) -> Facts:
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a run is about to do."""
+
+    repo: str
+    target_branch: str | None  # None: the repository's default
+    branch: str  # the session's own
+    needed_until: datetime  # the end of the run's time limit
+    pushes: bool = True  # False for a dry run: what would refuse a push is only told
+
+
+async def check(github: Connection, wanted: Wanted, *, known: Known, admit: Admission) -> Facts:
     """Asks, and returns what the run needs to know.
 
-    :param known: of the session's branch; None: nothing, so that one that is upstream is somebody else's.
-    :param needed_until: when the run's time limit ends: a token that expires before is refused, unless another one may
-        take its place by then.
+    A token that expires before the run's time limit is refused, unless another one may take its place by then.
+
+    :param known: of the session's branch.
+    :param admit: is asked about a repository that has another name by now.
     :raises RunFailure: with the reason that applies, in the order in which a person would mend them.
     """
     bot = github.token.bot
     if bot is not None:
-        repository, user = await github.get(path_of(repo)), None
+        repository, user = await find_repository(github, wanted.repo), None
     else:
-        repository, user = await _together(github.get(path_of(repo)), github.get("/user"))
-    notices = _check_expiry(repository, github.token, needed_until)
-    about = _repository(repository, repo)
+        repository, user = await together(find_repository(github, wanted.repo), github.get("/user"))
+    expiring = _check_expiry(repository, github.token, wanted.needed_until)
+    about = _repository(repository, wanted.repo)
     full_name: str = about["full_name"]
-    target = target_branch or about["default_branch"]
-    if branch in {target, about["default_branch"]}:
+    moved = check_move(wanted.repo, full_name, admit)
+    if about.get("archived"):
         raise RunFailure(
-            Reason.PUSH_REJECTED, f"{branch} is the target or the default branch; name another session branch."
+            Reason.REPOSITORY_ARCHIVED, f"{full_name} is archived and read-only; unarchive it on GitHub first."
         )
-    known = known or Known()
-    (target_answer, branch_answer), (push, pull) = await _together(
-        _together(
-            github.get(path_of(full_name, "branches", target)),
-            github.get(path_of(full_name, "git", "ref", f"heads/{branch}")),
-        ),
-        _together(github.may_push(full_name), find_pull(github, full_name, known.pull_request)),
-    )
-    _check_push(push, full_name)
-    target_sha = _target_sha(target_answer, full_name, target)
-    branch_sha = _branch_sha(branch_answer, branch)
-    if branch_sha is not None:
-        await check_ours(github, full_name, branch, branch_sha, known=known, pull=pull)
+    target = wanted.target_branch or about["default_branch"]
+    if wanted.branch in {target, about["default_branch"]}:
+        raise RunFailure(
+            Reason.PUSH_REJECTED, f"{wanted.branch} is the target or the default branch; name another session branch."
+        )
+    branches = await _branches(github, full_name, target, wanted.branch, known)
+    refusals = await _check_branch(github, full_name, branches, wanted, known)
+    pull = branches.pull
     return Facts(
         repository=full_name,
         repository_id=int(about["id"]),
         default_branch=about["default_branch"],
         target_branch=target,
-        target_sha=target_sha,
-        branch_sha=branch_sha,
+        target_sha=branches.target_sha,
+        branch_sha=branches.branch_sha,
         identity=bot or await _identity(github, user),
-        notices=(*github.token.notices, *notices),
+        notices=(*github.token.notices, *expiring, *moved, *refusals),
         pull_request_state=pull.state if pull else None,
         pull_request_head_sha=pull.head_sha if pull else None,
         merge_commit_sha=pull.merge_sha if pull else None,
     )
 
 
-async def _together(one: Coroutine[Any, Any, A], other: Coroutine[Any, Any, B]) -> tuple[A, B]:
-    """Both at the same time. When one fails the other is ended, and its failure is raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            first, second = group.create_task(one), group.create_task(other)
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return first.result(), second.result()
+@dataclass(frozen=True, kw_only=True)
+class _Branches:
+    target_sha: str
+    branch_sha: str | None
+    pull: Pull | None
+    rules: tuple[Entry, ...]
+    obstacle: str | None  # the branch beside which the session's cannot be made
+
+
+async def _branches(github: Connection, repository: str, target: str, branch: str, known: Known) -> _Branches:
+    """Of target and session, and whether the token may push at all; all asked at the same time."""
+    (target_answer, branch_answer), ((push, pull), (obstacle, rules)) = await together(
+        together(
+            github.get(path_of(repository, "branches", target)),
+            github.get(path_of(repository, "git", "ref", f"heads/{branch}")),
+        ),
+        together(
+            together(github.may_push(repository), find_pull(github, repository, known.pull_request)),
+            together(find_obstacle(github, repository, branch), active_rules(github, repository, branch)),
+        ),
+    )
+    _check_push(push, repository)
+    if branch_answer.status == 409 and target_answer.status != 200:
+        raise RunFailure(
+            Reason.REPOSITORY_EMPTY,
+            f"{repository} is empty: it has no commit to start from; push a first one to it (a README will do), "
+            "then retry.",
+        )
+    branch_sha = _branch_sha(branch_answer, branch)
+    return _Branches(
+        target_sha=_target_sha(target_answer, repository, target),
+        branch_sha=branch_sha,
+        pull=pull,
+        rules=rules,
+        obstacle=obstacle if branch_sha is None else None,
+    )
+
+
+async def _check_branch(
+    github: Connection, repository: str, branches: _Branches, wanted: Wanted, known: Known
+) -> tuple[str, ...]:
+    """What may refuse a push to the session's branch.
+
+    :raises RunFailure: the branch is somebody else's, or the push is sure to be refused.
+    """
+    branch, tip = wanted.branch, branches.branch_sha
+    if tip is not None:
+        await check_ours(github, repository, branch, tip, known=known, pull=branches.pull)
+    refusals = await find_refusals(github, repository, branch, branches.rules, exists=tip is not None)
+    if branches.obstacle is not None:
+        message = obstacles.told(repository, branch, branches.obstacle)
+        if wanted.pushes:
+            raise RunFailure(Reason.PUSH_REJECTED, message)
+        return (message,)
+    certain = [refusal.message for refusal in refusals if refusal.is_certain]
+    if certain and wanted.pushes:
+        raise RunFailure(Reason.BRANCH_PROTECTED, f"{certain[0]} Post a session with a branch that it allows.")
+    return tuple(refusal.message for refusal in refusals)
 
 
 def _repository(answer: Answer, repo: str) -> dict[str, Any]:
-    if answer.status in {301, 307, 308}:
-        raise RunFailure(Reason.REPOSITORY_NOT_FOUND, f"{repo} was renamed or moved; use its new name.")
     if answer.status == 403:
         raise RunFailure(
             Reason.TOKEN_LACKS_PERMISSION, f"GitHub does not let the token see {repo}: {answer.message or 'no reason'}."
@@ -119,10 +166,6 @@ def _repository(answer: Answer, repo: str) -> dict[str, Any]:
     name, default = about.get("full_name"), about.get("default_branch")
     if not (isinstance(name, str) and is_repository(name) and isinstance(default, str) and is_branch(default)):
         raise RunFailure(Reason.INTERNAL, f"GitHub described {repo} in a way that Gitward does not understand.")
-    if not same_repository(name, repo):  # something between us and GitHub followed a redirect
-        raise RunFailure(Reason.REPOSITORY_NOT_FOUND, f"{repo} was renamed to {name}; use its new name.")
-    if about.get("archived"):
-        raise RunFailure(Reason.REPOSITORY_ARCHIVED, f"{repo} is archived and read-only; unarchive it on GitHub first.")
     return about
 
 
@@ -179,8 +222,8 @@ async def _identity(github: Connection, user: Answer | None) -> Identity:
         return Identity(login="app", name="gitward[bot]", email=f"gitward[bot]@{github.noreply_host}")
     login, number = str(user.body["login"]), user.body["id"]
     email = user.body.get("email") or await _primary_email(github) or f"{number}+{login}@{github.noreply_host}"
-    name = _one_line(str(user.body.get("name") or "")) or login
-    return Identity(login=login, name=name, email=_one_line(str(email)))
+    name = one_line(str(user.body.get("name") or "")) or login
+    return Identity(login=login, name=name, email=one_line(str(email)))
 
 
 async def _primary_email(github: Connection) -> str | None:
@@ -189,7 +232,3 @@ async def _primary_email(github: Connection) -> str | None:
         return None
     primary = [entry["email"] for entry in answer.body if entry.get("primary") and entry.get("verified")]
     return str(primary[0]) if primary else None
-
-
-def _one_line(text: str) -> str:
-    return "".join(character for character in text if character.isprintable() and character not in "<>").strip()[:200]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from gitward.github.tokens import TokenSource
 from gitward.grants.inspection import Inspector
 from gitward.grants.lease import Lease
 from gitward.sandboxes import Limits, SandboxEngine
+from gitward.sessions.model import Session
 from gitward.sessions.progress import Progress
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
@@ -39,6 +41,14 @@ class JobSettings:
         return min(asked or self.run_timeout_seconds, self.run_timeout_seconds)
 
 
+Admission = Callable[[Session, str], str | None]  # what the operator allows instead of this name; None: it is allowed
+
+
+def refuse(_session: Session, _repository: str) -> str:
+    """No renamed repository is allowed."""
+    return "must have the name that the session was posted with"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     database: Database
@@ -51,4 +61,5 @@ class Parts:
     sandboxes: SandboxEngine
     inspector: Inspector
     settings: JobSettings
+    admission: Admission = refuse  # whether a session may go on in a repository that was renamed or moved
     lease: Lease = field(default_factory=Lease)  # of the worker's shift; without end where nobody can take over

@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from gitward.errors import Reason, RunFailure
 from gitward.github import preflight as questions
 from gitward.github.client import Connection
+from gitward.github.names import same_repository
 from gitward.github.ownership import Known
 from gitward.github.retries import Retries
 from gitward.runs.asking import ask, patience_of
 from gitward.runs.attempt import Attempt
 from gitward.runs.parts import Parts
 from gitward.runs.supervision import supervise
-from gitward.sessions.model import StepName, now
+from gitward.sessions.model import PublishMode, StepName, now
+from gitward.store.database import Transaction
 
 
 async def preflight(parts: Parts, run_id: str) -> dict[str, Any]:
@@ -40,20 +43,38 @@ async def _ask(attempt: Attempt, retries: Retries) -> questions.Facts:
 
     known = await _known(attempt)
 
+    wanted = questions.Wanted(
+        repo=session.repo,
+        target_branch=session.target_branch,
+        branch=session.branch,
+        needed_until=now() + timedelta(seconds=limit),
+        pushes=attempt.claim.run.instruction.publish.mode is not PublishMode.DRY_RUN,
+    )
+
     async def check(github: Connection) -> questions.Facts:
-        return await questions.check(
-            github,
-            repo=session.repo,
-            target_branch=session.target_branch,
-            branch=session.branch,
-            needed_until=now() + timedelta(seconds=limit),
-            known=known,
-        )
+        return await questions.check(github, wanted, known=known, admit=partial(parts.admission, session))
 
     facts = await ask(attempt, retries, check, level=logging.INFO)
-    learned = {"repo": facts.repository, "target_branch": facts.target_branch}
-    await attempt.write(lambda tx: parts.progress.learned(tx, attempt.claim, **learned))
+    await attempt.write(partial(_learned, attempt, facts))
     return facts
+
+
+async def _learned(attempt: Attempt, facts: questions.Facts, tx: Transaction) -> None:
+    """Notes the names of repository and target, and what became of the pull request."""
+    progress, claim = attempt.parts.progress, attempt.claim
+    learned: dict[str, object] = {"repo": facts.repository, "target_branch": facts.target_branch}
+    opened = claim.session.pull_request
+    if opened is not None and facts.pull_request_state not in {None, opened.state}:
+        learned["pull_request"] = {**asdict(opened), "state": facts.pull_request_state}
+    if not same_repository(claim.session.repo, facts.repository) and not await progress.moved(
+        tx, claim, facts.repository
+    ):
+        raise RunFailure(
+            Reason.PUSH_REJECTED,
+            f"{claim.session.repo} is {facts.repository} by now, and there another session has the branch "
+            f"{claim.session.branch}; post a session with another branch.",
+        )
+    await progress.learned(tx, claim, **learned)
 
 
 async def _known(attempt: Attempt) -> Known:

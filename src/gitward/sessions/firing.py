@@ -72,7 +72,7 @@ class Firing:
             log.info("Schedule %s: left out, because its last session has not ended", schedule.id)
             await update(tx, replace(moved, skipped_because=STILL_ACTIVE))
             return None
-        new = replace(schedule.template, schedule_id=schedule.id, scheduled_for=fire_at)
+        new = replace(schedule.template, schedule_id=schedule.id, scheduled_for=fire_at, claims=schedule.claims)
         session = await self._sessions.create_session(tx, schedule.owner, new)
         late = LATE if fire_at > schedule.next_at else None
         await update(tx, replace(moved, last_session_id=session.id, skipped_because=late))

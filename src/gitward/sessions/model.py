@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -197,6 +198,7 @@ class Session:
     scheduled_for: datetime | None  # at which of its times
     created_at: datetime
     updated_at: datetime
+    claims: Mapping[str, Any] = field(default_factory=dict)  # of its last request: those that the rules looked at
     runs: tuple[Run, ...] = ()
 
 

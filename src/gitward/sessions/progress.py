@@ -160,6 +160,14 @@ class Progress:
         await self.guard(tx, claim)
         await queries.update_session(tx, claim.session.id, values)
 
+    async def moved(self, tx: Transaction, claim: Claim, repo: str) -> bool:
+        """The session's repository has another name by now. False: there another session has the branch."""
+        await self.guard(tx, claim)
+        if await queries.branch_is_taken(tx, repo, claim.session.branch):
+            return False
+        await queries.update_session(tx, claim.session.id, {"repo": repo, "repo_key": repo.lower()})
+        return True
+
     async def begun(self, tx: Transaction, claim: Claim, start_sha: str) -> Begun:
         """Notes where the branch stands, unless an earlier attempt did; what was noted first counts."""
         await self.guard(tx, claim)

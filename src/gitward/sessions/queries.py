@@ -56,7 +56,7 @@ class Page:
 
 async def insert_session(tx: Transaction, session: Session) -> None:
     """:raises Conflict: another session has the branch. Asked before, so that it is SQL's answer only in a race."""
-    if await _branch_is_taken(tx, session):
+    if await branch_is_taken(tx, session.repo, session.branch):
         raise _branch_conflict(session)
     try:
         await _insert_session(tx, session)
@@ -83,6 +83,7 @@ async def _insert_session(tx: Transaction, session: Session) -> None:
             archived=session.archived,
             schedule_id=session.schedule_id,
             scheduled_for=session.scheduled_for,
+            claims=dict(session.claims),
             last_seq=0,
             created_at=session.created_at,
             updated_at=session.updated_at,
@@ -90,10 +91,9 @@ async def _insert_session(tx: Transaction, session: Session) -> None:
     )
 
 
-async def _branch_is_taken(tx: Transaction, session: Session) -> bool:
-    query = sa.select(_sessions.c.id).where(
-        _sessions.c.repo_key == session.repo.lower(), _sessions.c.branch == session.branch
-    )
+async def branch_is_taken(tx: Transaction, repo: str, branch: str) -> bool:
+    """Whether a session has this branch of this repository."""
+    query = sa.select(_sessions.c.id).where(_sessions.c.repo_key == repo.lower(), _sessions.c.branch == branch)
     return (await tx.execute(query)).first() is not None
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -48,6 +48,7 @@ class NewSession:
     instruction: Instruction = Instruction()
     schedule_id: str | None = None
     scheduled_for: datetime | None = None
+    claims: Mapping[str, Any] = field(default_factory=dict)  # of the owner's token: those that the rules looked at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +102,18 @@ class SessionService:
             scheduled_for=new.scheduled_for,
             created_at=at,
             updated_at=at,
+            claims=new.claims,
         )
         await queries.insert_session(tx, session)
         created: Entry = (EventType.SESSION_CREATED, None, _created(session))
         run = await self._add_run(tx, session, new.instruction, number=1, at=at, before=(created,))
         return replace(session, runs=(run,))
+
+    async def note_claims(self, tx: Transaction, owner: Owner, session_id: str, claims: Mapping[str, Any]) -> None:
+        """By these claims the session is allowed from now on: the job asks the rules again when a repository moved."""
+        session = await self._own(tx, owner, session_id, lock=True)
+        if session.claims != claims:
+            await queries.update_session(tx, session_id, {"claims": dict(claims)})
 
     async def add_run(
         self,

@@ -10,7 +10,7 @@ import pytest
 from gitward.errors import Reason, RunFailure
 from gitward.github.client import Connection
 from gitward.github.ownership import Known
-from gitward.github.preflight import Facts, check
+from gitward.github.preflight import Facts, Wanted, check
 from gitward.standin import Repository, StandIn
 from gitward.standin.changes import open_pull
 from gitward.standin.discussions import PullRequest
@@ -21,8 +21,8 @@ REPOSITORY, BRANCH = "octo-org/demo", "gitward/1"
 
 async def ask(connection: Connection, **known: Any) -> Facts:
     needed = datetime.now(UTC) + timedelta(hours=1)
-    asked: dict[str, Any] = {"repo": REPOSITORY, "target_branch": "main", "branch": BRANCH, "needed_until": needed}
-    return await check(connection, **asked, known=Known(**known))
+    wanted = Wanted(repo=REPOSITORY, target_branch="main", branch=BRANCH, needed_until=needed)
+    return await check(connection, wanted, known=Known(**known), admit=lambda _name: None)
 
 
 async def refused(connection: Connection, **known: Any) -> str:

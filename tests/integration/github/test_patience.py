@@ -11,7 +11,8 @@ import pytest
 from connections import HASTY, given
 from gitward.errors import Reason, RunFailure
 from gitward.github.client import GitHub
-from gitward.github.preflight import check
+from gitward.github.ownership import Known
+from gitward.github.preflight import Wanted, check
 from gitward.github.pulls import Proposal, propose
 from gitward.github.retries import Patience, Retries, Retry
 from gitward.standin import Outage, Repository, StandIn, Token
@@ -106,9 +107,10 @@ async def test_preflight_ends_its_other_questions_when_one_has_failed(github: Gi
     standin.revoke_token(TOKEN)
     connection = github.connect(given(TOKEN), Retries(Patience(total_seconds=60)))
     before = asyncio.all_tasks()
+    wanted = Wanted(repo=REPOSITORY, target_branch=None, branch="gitward/1", needed_until=_soon())
     async with asyncio.timeout(10):
         with pytest.raises(RunFailure) as raised:
-            await check(connection, repo=REPOSITORY, target_branch=None, branch="gitward/1", needed_until=_soon())
+            await check(connection, wanted, known=Known(), admit=lambda _name: None)
     assert raised.value.reason is Reason.TOKEN_REJECTED
     assert {task for task in asyncio.all_tasks() - before if "exchange" in repr(task.get_coro())} == set()
 

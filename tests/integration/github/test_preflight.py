@@ -17,7 +17,7 @@ from connections import HASTY, given
 from gitward.errors import Reason, RunFailure
 from gitward.github.client import Connection, GitHub
 from gitward.github.ownership import Known
-from gitward.github.preflight import Facts, check
+from gitward.github.preflight import Facts, Wanted, check
 from gitward.github.retries import Retries
 from gitward.github.tokens import Identity
 from gitward.secrets import Secret, masked_forms
@@ -31,9 +31,10 @@ Connect = Callable[[Token], Connection]
 
 async def ask(connection: Connection, **asked: Any) -> Facts:
     needed = datetime.now(UTC) + timedelta(hours=1)
+    known, admit = asked.pop("known", Known()), asked.pop("admit", lambda _name: None)
     wanted = {"repo": REPOSITORY, "target_branch": None, "branch": "gitward/1", "needed_until": needed, **asked}
     async with asyncio.timeout(30):
-        return await check(connection, **wanted)
+        return await check(connection, Wanted(**wanted), known=known, admit=admit)
 
 
 async def failure(connection: Connection, **asked: Any) -> RunFailure:
@@ -199,21 +200,6 @@ class TestRepository:
         token = Token(login="octocat", kind=TokenKind.FINE_GRAINED, repositories=("octo-org/other",))
         assert (await failure(connect(token))).reason is Reason.REPOSITORY_NOT_FOUND
 
-    async def test_renamed(self, standin: StandIn, connection: Connection) -> None:
-        headers = {"Location": f"{standin.api_url}/repositories/1"}
-        standin.fault(path="*/repos/*", status=301, headers=headers)
-        told = await failure(connection)
-        assert told.reason is Reason.REPOSITORY_NOT_FOUND
-        assert "renamed or moved; use its new name" in told.message
-
-    async def test_another_one_is_described(self, standin: StandIn, connection: Connection) -> None:
-        """A gateway followed the redirect of a renamed one: what was asked for is what is allowed."""
-        body = json.dumps({"id": 1, "full_name": "octo-org/new", "default_branch": "main"}).encode()
-        standin.fault(path="*/repos/*", status=200, body=body)
-        told = await failure(connection)
-        assert told.reason is Reason.REPOSITORY_NOT_FOUND
-        assert "renamed to octo-org/new" in told.message
-
     async def test_archived(self, standin: StandIn, connection: Connection) -> None:
         await standin.add_repository("octo-org/old", archived=True, permissions={"octocat": "push"})
         told = await failure(connection, repo="octo-org/old")
@@ -240,7 +226,9 @@ class TestBranch:
 
     async def test_the_repository_is_empty(self, standin: StandIn, connection: Connection) -> None:
         await standin.add_repository("octo-org/empty", files={}, permissions={"octocat": "push"})
-        assert (await failure(connection, repo="octo-org/empty")).reason is Reason.BRANCH_NOT_FOUND
+        told = await failure(connection, repo="octo-org/empty")
+        assert told.reason is Reason.REPOSITORY_EMPTY
+        assert "push a first one to it (a README will do), then retry" in told.message
 
     @pytest.mark.parametrize(("branch", "target"), [("main", None), ("main", "release"), ("release", "release")])
     async def test_the_session_s_branch_is_the_target_or_the_default(

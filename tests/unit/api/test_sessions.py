@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from api import Api, fields, make_api, problem
+from gitward.api.authorization import parse_rules
 from gitward.sessions import artifacts
 from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import ArtifactKind, Owner, RunState
@@ -306,6 +307,17 @@ class TestServedRepositories:
         async with make_api(backend, repo_globs=("acme/*",)).client(alice) as http:
             body = {"repo": "acme/x", "submodules": ["acme/y", "secret/z"]}
             assert fields(await http.post("/sessions", json=body)) == ["submodules"]
+
+    async def test_what_the_rules_looked_at_is_kept_with_the_session(self, backend: Backend, alice: Owner) -> None:
+        """Of its last request, and nothing else of the token."""
+        rules = parse_rules("sub=alice -> acme/*; groups=platform -> *")
+        async with make_api(backend, rules=rules).client(alice) as http:
+            session = await post(http, repo="acme/x")
+            assert (await backend.get(alice, session["id"])).claims == {"sub": "alice"}
+        await backend.end(session["runs"][0]["id"])
+        async with make_api(backend).client(alice) as http:
+            assert (await http.post(f"/sessions/{session['id']}/runs", json={})).status_code == 201
+            assert (await backend.get(alice, session["id"])).claims == {}
 
     async def test_a_session_that_is_no_longer_served_takes_no_runs(self, backend: Backend, alice: Owner) -> None:
         async with make_api(backend).client(alice) as http:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gitward.errors import Reason
+from gitward.errors import Conflict, Reason
 from gitward.sessions.model import (
     EventType,
     Instruction,
@@ -89,6 +89,7 @@ WRITES: dict[str, Write] = {
     "start_step": lambda progress, tx, held: progress.start_step(tx, held, StepName.EXECUTE),
     "end_step": lambda progress, tx, held: progress.end_step(tx, held, StepName.EXECUTE, StepState.SUCCEEDED, 1.0),
     "learned": lambda progress, tx, held: progress.learned(tx, held, pushed_sha="b" * 40),
+    "moved": lambda progress, tx, held: progress.moved(tx, held, "acme/gadgets"),
     "begun": lambda progress, tx, held: progress.begun(tx, held, "b" * 40),
     "pushing": lambda progress, tx, held: progress.pushing(tx, held, "b" * 40),
     "pushed": lambda progress, tx, held: progress.pushed(tx, held, "b" * 40),
@@ -303,6 +304,18 @@ class TestEarlierAttempts:
             assert await progress.branch_heads(tx, follow_up) == ("a" * 40, "b" * 40)
             await progress.pushed(tx, follow_up, "c" * 40)
             assert await progress.branch_heads(tx, follow_up) == ("c" * 40, "b" * 40, "a" * 40)
+
+    async def test_a_session_moves_where_nobody_has_its_branch(self, backend: Backend, alice: Owner) -> None:
+        session = await backend.create(alice, branch="fix")
+        await backend.create(alice, repo="Acme/Gadgets", branch="fix")
+        held = await claim(backend, session.runs[0])
+        async with backend.database.transaction() as tx:
+            assert not await backend.progress().moved(tx, held, "acme/gadgets")
+            assert await backend.progress().moved(tx, held, "Acme/Things")
+        assert (await backend.get(alice, session.id)).repo == "Acme/Things"
+        with pytest.raises(Conflict):  # the branch is taken there by now
+            await backend.create(alice, repo="acme/things", branch="fix")
+        await backend.create(alice, repo="acme/widgets", branch="fix")
 
     async def test_a_push_is_told_once_whoever_noted_it(self, backend: Backend, alice: Owner) -> None:
         """The command pushes; then the job does, and finds the branch there. A claim may be older than both."""

@@ -239,6 +239,17 @@ async def test_what_the_operator_no_longer_allows_pauses_it(backend: Backend, al
     assert await made_by(backend, alice, schedule) == []
 
 
+async def test_its_sessions_have_the_claims_that_were_kept(
+    backend: Backend, alice: Owner, clock: Clock, firing: Firing
+) -> None:
+    """For when the rules are asked about one of them, because its repository was renamed."""
+    schedule = await create(backend, alice, claims={"groups": ["a"]})
+    clock.move(hours=1)
+    await fire_schedules(backend.database, firing)
+    [session] = await made_by(backend, alice, schedule)
+    assert session.claims == {"groups": ["a"]}
+
+
 async def test_a_deleted_schedule_makes_nothing_and_its_sessions_stay(
     backend: Backend, alice: Owner, clock: Clock, firing: Firing
 ) -> None:

@@ -22,6 +22,7 @@ from gitward.sessions.model import (
     RunState,
     Session,
 )
+from gitward.sessions.publishing import PublishChange
 from gitward.sessions.service import SessionChange
 from gitward.store.database import Database, Transaction
 from tests_support import Backend
@@ -127,6 +128,13 @@ class TestCreate:
             (1, EventType.SESSION_CREATED, None),
             (2, EventType.RUN_QUEUED, session.runs[0].id),
         ]
+
+    async def test_the_claims_of_the_last_request_are_kept(self, backend: Backend, alice: Owner) -> None:
+        session = await backend.create(alice, claims={"groups": ["a"]})
+        assert (await backend.get(alice, session.id)).claims == {"groups": ["a"]}
+        async with backend.database.transaction() as tx:
+            await backend.sessions.note_claims(tx, alice, session.id, {"groups": ["b"], "team": "c"})
+        assert (await backend.get(alice, session.id)).claims == {"groups": ["b"], "team": "c"}
 
 
 class TestRuns:
@@ -281,6 +289,8 @@ CALLS: dict[str, Call] = {
     "change": lambda b, tx, who, s: b.sessions.change(tx, who, s.id, SessionChange(title="x")),
     "cancel": lambda b, tx, who, s: b.sessions.cancel(tx, who, s.id),
     "add_run": lambda b, tx, who, s: b.sessions.add_run(tx, who, s.id, FULL),
+    "publish": lambda b, tx, who, s: b.sessions.publish(tx, who, s.id, s.runs[0].id, PublishChange()),
+    "note_claims": lambda b, tx, who, s: b.sessions.note_claims(tx, who, s.id, {"groups": ["a"]}),
     "retry": lambda b, tx, who, s: b.sessions.retry(tx, who, s.id, s.runs[0].id),
 }
 

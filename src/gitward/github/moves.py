@@ -1,0 +1,69 @@
+"""Repositories that were renamed or transferred: followed to where they are now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import unquote, urlsplit
+
+from gitward.errors import Reason, RunFailure
+from gitward.github.client import Answer, Connection, path_of
+from gitward.github.names import is_repository, same_repository
+
+Admission = Callable[[str], str | None]  # what is allowed instead of this repository; None: it is allowed
+
+_REDIRECTS = frozenset({301, 302, 307, 308})
+_MAX_HOPS = 3  # GitHub needs one
+_BY_ID = re.compile(r"/repositories/([0-9]{1,20})\Z")
+_BY_NAME = re.compile(r"/repos/([^/]+/[^/]+)\Z")
+
+
+async def find_repository(github: Connection, repo: str) -> Answer:
+    """What GitHub tells of the repository, wherever it is by now.
+
+    GitHub's documentation asks clients to follow its redirects ("Best practices for using the REST API"). Of the
+    address only the id or the name is taken, and asked for where we always ask: the token goes nowhere else.
+
+    :raises RunFailure: `repository_not_found`: it does not say where.
+    """
+    answer = await github.get(path_of(repo))
+    for _ in range(_MAX_HOPS):
+        if answer.status not in _REDIRECTS:
+            return answer
+        path = _path(answer)
+        if path is None:
+            break
+        answer = await github.get(path)
+    raise RunFailure(
+        Reason.REPOSITORY_NOT_FOUND,
+        f"{repo} was renamed or moved, and GitHub does not say where to; post a session with its new name.",
+    )
+
+
+def check_move(repo: str, found: str, admit: Admission) -> tuple[str, ...]:
+    """The notice of a repository that has another name by now; none when it has the same.
+
+    :raises RunFailure: `repository_not_found`: under that name the operator does not allow it.
+    """
+    if same_repository(repo, found):
+        return ()
+    refusal = admit(found)
+    if refusal is not None:
+        raise RunFailure(
+            Reason.REPOSITORY_NOT_FOUND,
+            f"{repo} was renamed or moved to {found}, which is not served here: a repository {refusal}.",
+        )
+    return (f"{repo} was renamed or moved to {found}; this session goes on there, new ones should name it so.",)
+
+
+def _path(answer: Answer) -> str | None:
+    """Of the address that the answer leads to: our own path to the same repository."""
+    told = answer.body.get("url") if isinstance(answer.body, dict) else None
+    location = answer.headers.get("location") or (told if isinstance(told, str) else "")
+    path = urlsplit(location).path if len(location) < 1000 else ""
+    by_id, by_name = _BY_ID.search(path), _BY_NAME.search(path)
+    if by_id:
+        return f"/repositories/{by_id[1]}"
+    if by_name and is_repository(unquote(by_name[1])):
+        return path_of(unquote(by_name[1]))
+    return None
