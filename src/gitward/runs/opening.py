@@ -96,6 +96,8 @@ async def _granted(
         if event.type == "token.rejected":
             freshness.rejected()
             return
+        if event.type == "push.refused":
+            return  # git says it too, to whoever pushed
         if event.type == "branch.pushed" and event.data["new"] == attempt.pushing_sha:
             return  # our own push: step `publish` tells it, when it knows that it arrived
         task = asyncio.create_task(attempt.tell((EventType(event.type), event.data)))
