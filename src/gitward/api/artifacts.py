@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from gitward.api.auth import Caller
@@ -13,7 +15,8 @@ from gitward.api.problems import documented
 from gitward.api.services import Served, Services
 from gitward.errors import Code, NotFound
 from gitward.sessions import artifacts
-from gitward.sessions.model import ArtifactKind, Owner
+from gitward.sessions.model import RUN_KINDS, ArtifactKind, Owner
+from gitward.store.database import Transaction
 
 router = APIRouter(prefix="/sessions", tags=["artifacts"])
 
@@ -22,10 +25,50 @@ _BINARY: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 }
 
-OfRun = Annotated[str | None, Query(max_length=40, description="Of this run; otherwise of the newest that has one.")]
-OfAttempt = Annotated[
-    int | None,
-    Query(ge=1, le=2**31 - 1, description="Of this attempt, for what a lost one had done; otherwise of the last."),
+
+class Base(StrEnum):
+    """What a change is compared with."""
+
+    RUN = "run"
+    TARGET = "target"
+
+
+class Part(StrEnum):
+    """Of which repository a bundle is."""
+
+    BRANCH = "branch"
+    SUBMODULES = "submodules"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Whose artifact is asked for."""
+
+    run_id: str | None
+    attempt: int | None
+    base: Base
+
+
+def _wanted(
+    run_id: Annotated[
+        str | None, Query(max_length=40, description="Of this run; otherwise of the newest that has one.")
+    ] = None,
+    attempt: Annotated[
+        int | None,
+        Query(ge=1, le=2**31 - 1, description="Of this attempt, for what a lost one had done; otherwise of the last."),
+    ] = None,
+    base: Annotated[
+        Base,
+        Query(description="`target`: all that the branch has beyond its target. `run`: that run's own change alone."),
+    ] = Base.TARGET,
+) -> Wanted:
+    return Wanted(run_id=run_id, attempt=attempt, base=base)
+
+
+Asked = Annotated[Wanted, Depends(_wanted)]
+OfPart = Annotated[
+    Part,
+    Query(description="`submodules`: the commits that were made inside submodules; `base` means nothing there."),
 ]
 
 
@@ -46,29 +89,26 @@ class BundleResponse(Response):
 
 
 @router.get("/{session_id}/diff", response_class=TextResponse, responses=_PROBLEMS)
-async def diff(
-    session_id: SessionId, caller: Caller, served: Served, run_id: OfRun = None, attempt: OfAttempt = None
-) -> TextResponse:
-    """What the branch changed against its target, as `git diff` shows it."""
-    content = await _latest(served, caller, session_id, ArtifactKind.DIFF, run_id, attempt)
+async def diff(session_id: SessionId, caller: Caller, served: Served, asked: Asked) -> TextResponse:
+    """What the branch, or one run, changed, as `git diff` shows it."""
+    content = await _latest(served, caller, session_id, ArtifactKind.DIFF, asked)
     return TextResponse(content, headers={"X-Content-Type-Options": "nosniff"})
 
 
 @router.get("/{session_id}/patch", response_class=MailboxResponse, responses=_PROBLEMS)
-async def patch(
-    session_id: SessionId, caller: Caller, served: Served, run_id: OfRun = None, attempt: OfAttempt = None
-) -> MailboxResponse:
-    """The branch's commits as a mailbox for `git am`; kept also when the push failed or the run was cancelled."""
-    content = await _latest(served, caller, session_id, ArtifactKind.PATCH, run_id, attempt)
+async def patch(session_id: SessionId, caller: Caller, served: Served, asked: Asked) -> MailboxResponse:
+    """The commits as a mailbox for `git am`; kept also when the push failed or the run was cancelled."""
+    content = await _latest(served, caller, session_id, ArtifactKind.PATCH, asked)
     return MailboxResponse(content, headers=_file(f"{session_id}.mbox"))
 
 
 @router.get("/{session_id}/bundle", response_class=BundleResponse, responses={**_PROBLEMS, **_BINARY})
 async def bundle(
-    session_id: SessionId, caller: Caller, served: Served, run_id: OfRun = None, attempt: OfAttempt = None
+    session_id: SessionId, caller: Caller, served: Served, asked: Asked, of: OfPart = Part.BRANCH
 ) -> BundleResponse:
-    """The branch's commits as they are, merges and all, for `git fetch`; kept whenever the patch is."""
-    content = await _latest(served, caller, session_id, ArtifactKind.BUNDLE, run_id, attempt)
+    """The commits as they are, merges and all, for `git fetch`; kept whenever the patch is."""
+    kind = ArtifactKind.SUBMODULES if of is Part.SUBMODULES else ArtifactKind.BUNDLE
+    content = await _latest(served, caller, session_id, kind, asked)
     return BundleResponse(content, headers=_file(f"{session_id}.bundle"))
 
 
@@ -76,14 +116,31 @@ def _file(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
 
 
-async def _latest(
-    served: Services, owner: Owner, session_id: str, kind: ArtifactKind, run_id: str | None, attempt: int | None
-) -> bytes:
+async def _latest(served: Services, owner: Owner, session_id: str, kind: ArtifactKind, wanted: Wanted) -> bytes:
     """The whole of it (10 MiB at most): a client that reads slowly must not hold a connection to the database."""
     async with served.database.snapshot() as tx:
         await served.sessions.get_session(tx, owner, session_id)
-        origin = await artifacts.latest(tx, session_id, kind, run_id=run_id, attempt=attempt)
-        if origin is None:
-            what = "this run or attempt has" if run_id or attempt else "none of its runs has"
-            raise NotFound(f"This session has no {kind}: {what} changed anything yet.")
-        return b"".join([piece async for piece in artifacts.read(tx, origin, kind)])
+        content = await _content(tx, session_id, kind, wanted)
+    if content is None:
+        raise NotFound(_missing(kind, wanted))
+    return content
+
+
+async def _content(tx: Transaction, session_id: str, kind: ArtifactKind, wanted: Wanted) -> bytes | None:
+    """Of the newest attempt that has what is wanted.
+
+    A run's own change is never shown by that of an earlier run or by the whole branch's, because it was too long.
+    """
+    own = wanted.base is Base.RUN and kind in RUN_KINDS
+    kinds = (kind, *RUN_KINDS.values()) if own else (kind,)
+    origin = await artifacts.latest(tx, session_id, *kinds, run_id=wanted.run_id, attempt=wanted.attempt)
+    if origin is None:
+        return None
+    return await artifacts.content(tx, origin, await artifacts.of_run(tx, origin, kind) if own else kind)
+
+
+def _missing(kind: ArtifactKind, wanted: Wanted) -> str:
+    whose = "this run or attempt has" if wanted.run_id or wanted.attempt else "none of its runs has"
+    if kind is ArtifactKind.SUBMODULES:
+        return f"This session has no bundle of submodules: {whose} made commits inside of one."
+    return f"This session has no {kind}: {whose} changed anything yet."

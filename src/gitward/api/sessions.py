@@ -16,6 +16,7 @@ from gitward.api.services import Served, Services
 from gitward.api.shapes import (
     InstructionIn,
     Label,
+    PublishAgainIn,
     Repository,
     RunOut,
     SessionIn,
@@ -162,3 +163,27 @@ async def retry_run(session_id: SessionId, run_id: RunId, caller: Caller, claims
     async with served.database.transaction() as tx:
         _check_session(served, claims, await served.sessions.get_session(tx, caller, session_id))
         return RunOut.of(await served.sessions.retry(tx, caller, session_id, run_id))
+
+
+@router.post(
+    "/{session_id}/runs/{run_id}/publish",
+    status_code=201,
+    responses={200: {"model": RunOut, "description": "It was asked for before: the run that does it."}, **_WRITE},
+)
+async def publish_run(
+    session_id: SessionId,
+    run_id: RunId,
+    caller: Caller,
+    claims: Claims,
+    served: Served,
+    response: Response,
+    body: PublishAgainIn | None = None,
+) -> RunOut:
+    """A new run that pushes what an ended one kept and opens its pull request; nothing is run again."""
+    change = (body or PublishAgainIn()).change()
+    async with served.database.transaction() as tx:
+        _check_session(served, claims, await served.sessions.get_session(tx, caller, session_id))
+        published = await served.sessions.publish(tx, caller, session_id, run_id, change)
+    if not published.created:
+        response.status_code = status.HTTP_200_OK
+    return RunOut.of(published.run)

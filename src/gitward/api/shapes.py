@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
@@ -25,6 +26,7 @@ from gitward.sessions.model import (
     StepName,
     StepState,
 )
+from gitward.sessions.publishing import PublishChange
 from gitward.sessions.service import NewSession, SessionChange
 from gitward.telemetry.redaction import Redactor
 
@@ -128,6 +130,40 @@ class PublishIn(_Request):
     body: LongText | None = None
     labels: Annotated[list[Label], Field(max_length=20)] = []
     reviewers: Annotated[list[Login], Field(max_length=15)] = []
+
+
+class Proposing(StrEnum):
+    """The modes that publish something."""
+
+    DRAFT = PublishMode.DRAFT
+    READY = PublishMode.READY
+    BRANCH = PublishMode.BRANCH
+
+
+class PublishChangeIn(_Request):
+    """How kept work is published. What is left out is as the run had it."""
+
+    mode: Annotated[Proposing, Field(strict=False)] | None = Field(
+        None, description="A draft or ready pull request, or only the pushed branch. Default after a dry run: draft."
+    )
+    title: Title | None = None
+    body: LongText | None = None
+    labels: Annotated[list[Label], Field(max_length=20)] | None = None
+    reviewers: Annotated[list[Login], Field(max_length=15)] | None = None
+
+
+class PublishAgainIn(_Request):
+    publish: PublishChangeIn = PublishChangeIn()
+
+    def change(self) -> PublishChange:
+        wanted = self.publish
+        return PublishChange(
+            mode=None if wanted.mode is None else PublishMode(wanted.mode),
+            title=wanted.title,
+            body=wanted.body,
+            labels=None if wanted.labels is None else tuple(wanted.labels),
+            reviewers=None if wanted.reviewers is None else tuple(wanted.reviewers),
+        )
 
 
 class InstructionIn(_Request):
@@ -277,6 +313,7 @@ class RunOut(_Answer):
     head_sha: str | None
     exit_code: int | None
     retry_of: str | None
+    publish_of: str | None = Field(description="The run whose kept work this one publishes.")
     attempt: int
     queued_because: str | None = Field(description="Why a queued run waits.")
     queue_place: int | None = Field(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from gitward.sessions.model import ArtifactKind, RunState
+from gitward.sessions.model import RUN_KINDS, ArtifactKind, RunState
 from gitward.store import schema
 from gitward.store.database import Transaction
 
@@ -38,16 +38,16 @@ async def keep(tx: Transaction, origin: Origin, kind: ArtifactKind, content: byt
 
 
 async def latest(
-    tx: Transaction, session_id: str, kind: ArtifactKind, *, run_id: str | None = None, attempt: int | None = None
+    tx: Transaction, session_id: str, *kinds: ArtifactKind, run_id: str | None = None, attempt: int | None = None
 ) -> Origin | None:
-    """Whose artifact of this kind is the newest in the session, of one run or attempt when they are given.
+    """Whose artifact of one of these kinds is the newest in the session, of one run or attempt when they are given.
 
     A run that succeeded and changed nothing has none, though a lost attempt of it may; that is found by its number.
     """
     query = (
         sa.select(_artifacts.c.run_id, _artifacts.c.attempt)
         .join(_runs, _artifacts.c.run_id == _runs.c.id)
-        .where(_runs.c.session_id == session_id, _artifacts.c.kind == kind, _artifacts.c.piece == 0)
+        .where(_runs.c.session_id == session_id, _artifacts.c.kind.in_(kinds), _artifacts.c.piece == 0)
         .order_by(_runs.c.number.desc(), _artifacts.c.attempt.desc())
         .limit(1)
     )
@@ -59,6 +59,25 @@ async def latest(
         query = query.where(sa.or_(_runs.c.state != RunState.SUCCEEDED, _runs.c.changed.is_not(False)))
     row = (await tx.execute(query)).first()
     return None if row is None else Origin(run_id=row.run_id, attempt=row.attempt)
+
+
+async def of_run(tx: Transaction, origin: Origin, kind: ArtifactKind) -> ArtifactKind:
+    """Which kind shows the run's own change in the form of `kind`.
+
+    A run that started at its target's commit has no kinds of its own: all that the branch has is its change.
+    """
+    own = sa.select(_artifacts.c.kind).where(
+        _artifacts.c.run_id == origin.run_id,
+        _artifacts.c.attempt == origin.attempt,
+        _artifacts.c.kind.in_(RUN_KINDS.values()),
+    )
+    return kind if (await tx.execute(own.limit(1))).first() is None else RUN_KINDS[kind]
+
+
+async def content(tx: Transaction, origin: Origin, kind: ArtifactKind) -> bytes | None:
+    """The whole of an artifact, MAX_BYTES at most; None when there is none."""
+    pieces = [piece async for piece in read(tx, origin, kind)]
+    return b"".join(pieces) if pieces else None
 
 
 async def read(tx: Transaction, origin: Origin, kind: ArtifactKind) -> AsyncIterator[bytes]:

@@ -83,9 +83,22 @@ class Environment(StrEnum):
 
 
 class ArtifactKind(StrEnum):
-    DIFF = "diff"
+    """What is kept of an attempt's work."""
+
+    DIFF = "diff"  # these three: all that the branch has beyond its target
     PATCH = "patch"
     BUNDLE = "bundle"
+    RUN_DIFF = "run_diff"  # the run's own change; kept only when the run did not start at the target's commit
+    RUN_PATCH = "run_patch"
+    RUN_BUNDLE = "run_bundle"
+    SUBMODULES = "submodules"  # a bundle of the commits that were made inside submodules
+
+
+RUN_KINDS = {  # the run's own change, by what it is in the whole one
+    ArtifactKind.DIFF: ArtifactKind.RUN_DIFF,
+    ArtifactKind.PATCH: ArtifactKind.RUN_PATCH,
+    ArtifactKind.BUNDLE: ArtifactKind.RUN_BUNDLE,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +127,8 @@ class Instruction:
     timeout_seconds: int | None = None  # of the whole run; None: the service's limit
     commit_message: str | None = None
     publish: Publish = Publish()
+    publish_of: str | None = None  # the run whose kept work is published; nothing else is done then
+    publish_attempt: int | None = None  # whose artifacts of that run are taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +170,11 @@ class Run:
     steps: tuple[Step, ...] = ()
     queued_because: str | None = None  # why a queued run waits
     queue_place: int | None = None  # among its owner's waiting runs, or behind an earlier one in its session; 1: next
+
+    @property
+    def publish_of(self) -> str | None:
+        """The run whose kept work this one publishes."""
+        return self.instruction.publish_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,9 +25,12 @@ from gitward.sessions.model import (
     StepState,
 )
 
+_OF_PUBLISH_RUNS = ("publish_of", "publish_attempt")
+
 
 def instruction_to_json(instruction: Instruction) -> dict[str, Any]:
-    return asdict(instruction)
+    value = asdict(instruction)
+    return {name: each for name, each in value.items() if name not in _OF_PUBLISH_RUNS or each is not None}
 
 
 def instruction_from_json(value: dict[str, Any]) -> Instruction:
@@ -44,6 +47,8 @@ def instruction_from_json(value: dict[str, Any]) -> Instruction:
             labels=tuple(publish.get("labels") or ()),
             reviewers=tuple(publish.get("reviewers") or ()),
         ),
+        publish_of=value.get("publish_of"),
+        publish_attempt=value.get("publish_attempt"),
     )
 
 

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from gitward.errors import Conflict, NotFound
-from gitward.sessions import queries
+from gitward.sessions import artifacts, publishing, queries
 from gitward.sessions.journal import Entry, Journal
 from gitward.sessions.model import (
+    ArtifactKind,
     Environment,
     Event,
     EventType,
@@ -23,6 +24,7 @@ from gitward.sessions.model import (
     now,
 )
 from gitward.sessions.places import Places
+from gitward.sessions.publishing import PublishChange
 from gitward.sessions.queries import Page, SessionFilter
 from gitward.sessions.waiting import explain
 from gitward.store.database import Transaction
@@ -55,6 +57,14 @@ class SessionChange:
     title: str | None = None
     labels: tuple[str, ...] | None = None
     archived: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """The run that publishes kept work."""
+
+    run: Run
+    created: bool  # False: it was asked for before
 
 
 class SessionService:
@@ -126,6 +136,27 @@ class SessionService:
             raise Conflict(f"Run {run.number} is still {run.state}; only an ended run can be retried.")
         return await self.add_run(tx, owner, session_id, run.instruction, retry_of=run.id)
 
+    async def publish(
+        self, tx: Transaction, owner: Owner, session_id: str, run_id: str, change: PublishChange
+    ) -> Published:
+        """A new run that publishes what an ended one kept, without running anything again.
+
+        Asked again it is the same run, unless that one failed or was cancelled. The work of a run that publishes is
+        the work that it publishes.
+
+        :raises Conflict: there is nothing to publish, or the session is archived.
+        """
+        session = await self._own(tx, owner, session_id, lock=True)
+        asked = await self.get_run(tx, owner, session_id, run_id)
+        runs = await queries.runs_of(tx, session_id)
+        run = next((each for each in runs if each.id == asked.publish_of), asked)
+        earlier = publishing.under_way(runs, run)
+        if earlier is not None:
+            return Published(run=await self.get_run(tx, owner, session_id, earlier.id), created=False)
+        kept = await artifacts.latest(tx, session_id, ArtifactKind.BUNDLE, run_id=run.id)
+        instruction = publishing.instruction_of(session, run, kept, change)
+        return Published(run=await self.add_run(tx, owner, session_id, instruction), created=True)
+
     async def _add_run(
         self,
         tx: Transaction,
@@ -140,7 +171,7 @@ class SessionService:
         run = queries.new_run(session, instruction, run_id=new_id("run"), number=number, at=at, retry_of=retry_of)
         earlier = await queries.count_unfinished_runs(tx, session.id)
         await queries.insert_run(tx, run)
-        queued: Entry = (EventType.RUN_QUEUED, run.id, {"number": number, "retry_of": retry_of})
+        queued: Entry = (EventType.RUN_QUEUED, run.id, _queued(run))
         await self._journal.append(tx, session.id, at, *before, queued)
         if not earlier:  # of one session only the head waits for a place; when it settles, the next one does
             await self._places.enter(tx, run.id, session.owner)
@@ -225,6 +256,11 @@ class SessionService:
 def _created(session: Session) -> dict[str, str]:
     origin = {"schedule_id": session.schedule_id} if session.schedule_id else {}
     return {"repo": session.repo, "branch": session.branch, **origin}
+
+
+def _queued(run: Run) -> dict[str, Any]:
+    origin = {"publish_of": run.publish_of} if run.publish_of else {}
+    return {"number": run.number, "retry_of": run.retry_of, **origin}
 
 
 def _title(instruction: Instruction) -> str:

@@ -112,7 +112,7 @@ artifacts = sa.Table(
     metadata,
     sa.Column("run_id", sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("attempt", sa.Integer, primary_key=True),  # whose work it is: a lost attempt's is not replaced
-    sa.Column("kind", sa.String(16), primary_key=True),  # diff | patch | bundle
+    sa.Column("kind", sa.String(16), primary_key=True),  # model.ArtifactKind
     sa.Column("piece", sa.Integer, primary_key=True),  # 0, 1, … in order
     sa.Column("content", sa.LargeBinary, nullable=False),
 )

@@ -77,6 +77,7 @@ async def test_the_routes_are_those_of_the_contract(api: Api) -> None:
         ("POST", "/sessions"),
         ("POST", "/sessions/{session_id}/cancel"),
         ("POST", "/sessions/{session_id}/runs"),
+        ("POST", "/sessions/{session_id}/runs/{run_id}/publish"),
         ("POST", "/sessions/{session_id}/runs/{run_id}/retry"),
     ]
 

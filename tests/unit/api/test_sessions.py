@@ -22,6 +22,7 @@ RUN = {
     *("id", "session_id", "number", "state", "reason", "message", "instruction", "changed", "head_sha", "exit_code"),
     *(
         "retry_of",
+        "publish_of",
         "attempt",
         "queued_because",
         "queue_place",
@@ -226,6 +227,67 @@ class TestArtifacts:
         assert (answer.content, answer.headers["content-type"]) == (b"1\0", "application/octet-stream")
         problem(await http.get(address, params={"attempt": 3}), 404, "not_found")
         problem(await http.get(address, params={"run_id": "run_0000000000000000"}), 404, "not_found")
+
+    async def test_one_run_s_own_change_is_told_from_the_branch_s(self, api: Api, http: httpx.AsyncClient) -> None:
+        """Where the run began at the target's commit, both are the same, and kept once."""
+        session = await post(http)
+        address = f"/sessions/{session['id']}"
+        second = (await http.post(f"{address}/runs", json={})).json()["id"]
+        first, last = (Origin(run_id=run_id, attempt=1) for run_id in (session["runs"][0]["id"], second))
+        kinds = ("diff", "patch", "bundle")
+        async with api.backend.database.transaction() as tx:
+            for kind in kinds:
+                await artifacts.keep(tx, first, ArtifactKind(kind), f"first {kind}".encode())
+        for kind in kinds:
+            for base in ("run", "target"):
+                assert (await http.get(f"{address}/{kind}?base={base}")).text == f"first {kind}"
+        async with api.backend.database.transaction() as tx:
+            for kind in kinds:
+                await artifacts.keep(tx, last, ArtifactKind(kind), f"both {kind}".encode())
+                await artifacts.keep(tx, last, ArtifactKind(f"run_{kind}"), f"second {kind}".encode())
+        for kind in kinds:
+            assert (await http.get(f"{address}/{kind}")).text == f"both {kind}"
+            assert (await http.get(f"{address}/{kind}?base=target")).text == f"both {kind}"
+            assert (await http.get(f"{address}/{kind}?base=run")).text == f"second {kind}"
+            answer = await http.get(f"{address}/{kind}", params={"base": "run", "run_id": first.run_id})
+            assert answer.text == f"first {kind}"
+
+    async def test_a_run_s_own_change_that_was_too_long_is_not_another_s(
+        self, api: Api, http: httpx.AsyncClient
+    ) -> None:
+        """Of the newest run only its own diff could be kept: nothing else answers for what is not there."""
+        session = await post(http)
+        address = f"/sessions/{session['id']}"
+        second = (await http.post(f"{address}/runs", json={})).json()["id"]
+        async with api.backend.database.transaction() as tx:
+            for kind in (ArtifactKind.DIFF, ArtifactKind.PATCH):
+                await artifacts.keep(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), kind, b"of the first")
+            await artifacts.keep(tx, Origin(run_id=second, attempt=1), ArtifactKind.RUN_DIFF, b"of the second")
+        assert (await http.get(f"{address}/diff?base=run")).content == b"of the second"
+        problem(await http.get(f"{address}/patch?base=run"), 404, "not_found")
+        assert (await http.get(f"{address}/patch?base=target")).content == b"of the first"
+
+    async def test_commits_inside_of_submodules_are_a_bundle_of_their_own(
+        self, api: Api, http: httpx.AsyncClient
+    ) -> None:
+        session = await post(http)
+        address, origin = f"/sessions/{session['id']}/bundle", Origin(run_id=session["runs"][0]["id"], attempt=1)
+        async with api.backend.database.transaction() as tx:
+            await artifacts.keep(tx, origin, ArtifactKind.BUNDLE, b"the branch")
+        detail = problem(await http.get(f"{address}?of=submodules"), 404, "not_found")["detail"]
+        assert detail.startswith("This session has no bundle of submodules: none of its runs")
+        async with api.backend.database.transaction() as tx:
+            await artifacts.keep(tx, origin, ArtifactKind.SUBMODULES, b"the submodules\0")
+        for base in ("run", "target"):
+            answer = await http.get(f"{address}?of=submodules&base={base}")
+            assert (answer.content, answer.headers["content-type"]) == (b"the submodules\0", "application/octet-stream")
+        assert (await http.get(f"{address}?of=branch")).content == b"the branch"
+
+    @pytest.mark.parametrize("query", ["diff?base=main", "patch?base=", "bundle?base=Run", "bundle?of=submodule"])
+    async def test_another_base_or_part_is_refused(self, http: httpx.AsyncClient, query: str) -> None:
+        session = await post(http)
+        [field] = fields(await http.get(f"/sessions/{session['id']}/{query}"))
+        assert field == query.partition("?")[2].partition("=")[0]
 
 
 class TestServedRepositories:

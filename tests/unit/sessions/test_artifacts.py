@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from gitward.sessions import artifacts
 from gitward.sessions.artifacts import MAX_BYTES, PIECE_BYTES, Origin
-from gitward.sessions.model import ArtifactKind, Instruction, Owner
+from gitward.sessions.model import RUN_KINDS, ArtifactKind, Instruction, Owner
 from gitward.store import schema
 from tests_support import Backend
 
@@ -65,3 +65,32 @@ async def test_the_latest_is_that_of_the_newest_run_that_has_one(backend: Backen
     async with backend.database.snapshot() as tx:
         assert await artifacts.latest(tx, session.id, PATCH) == Origin(run_id=second.id, attempt=1)
     assert await read(backend, second.id) == [b""]
+
+
+async def test_the_whole_of_an_artifact_is_read_at_once(backend: Backend, alice: Owner) -> None:
+    run = (await backend.create(alice)).runs[0]
+    origin = Origin(run_id=run.id, attempt=1)
+    await keep(backend, run.id, b"x" * (2 * PIECE_BYTES + 1))
+    await keep(backend, run.id, b"", DIFF)
+    async with backend.database.snapshot() as tx:
+        assert await artifacts.content(tx, origin, PATCH) == b"x" * (2 * PIECE_BYTES + 1)
+        assert await artifacts.content(tx, origin, DIFF) == b""
+        assert await artifacts.content(tx, origin, ArtifactKind.BUNDLE) is None
+
+
+@pytest.mark.parametrize("kind", RUN_KINDS)
+async def test_a_run_has_kinds_of_its_own_when_one_of_them_was_kept(
+    backend: Backend, alice: Owner, kind: ArtifactKind
+) -> None:
+    """One that is too long is not there; the whole branch's does not stand in for it."""
+    run = (await backend.create(alice)).runs[0]
+    origin = Origin(run_id=run.id, attempt=1)
+    await keep(backend, run.id, b"whole", kind)
+    async with backend.database.snapshot() as tx:
+        assert await artifacts.of_run(tx, origin, kind) is kind
+    await keep(backend, run.id, b"another attempt's", RUN_KINDS[kind], attempt=2)
+    async with backend.database.snapshot() as tx:
+        assert await artifacts.of_run(tx, origin, kind) is kind
+    await keep(backend, run.id, b"own", ArtifactKind.RUN_PATCH)
+    async with backend.database.snapshot() as tx:
+        assert await artifacts.of_run(tx, origin, kind) is RUN_KINDS[kind]
