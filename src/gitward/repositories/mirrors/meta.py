@@ -60,6 +60,7 @@ def _is_sound(meta: Any) -> bool:
         isinstance(meta.generation, str)
         and isinstance(meta.server_url, str)
         and all(isinstance(number, int | float) for number in numbers)
+        and bool(meta.names)
         and isinstance(meta.files, dict)
         and all(isinstance(size, int) for size in meta.files.values())
     )

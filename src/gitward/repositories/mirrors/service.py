@@ -117,8 +117,9 @@ class Mirrors:
 
     async def forget(self, server_url: str, full_name: str) -> None:
         """Drops the mirrors of a name that is gone, or that the token may not read any more."""
-        for mirror in await asyncio.to_thread(self.shelf.named, full_name, server_url):
-            await self._drop(mirror.key)
+        for mirror in await asyncio.to_thread(self.shelf.all):
+            if mirror.is_of(full_name, server_url):
+                await self._drop(mirror.key)
 
     async def distrust(self, source: Source) -> None:
         """Drops a mirror that git calls damaged; the next run makes a new one."""

@@ -30,6 +30,12 @@ class Shelved:
     def used_at(self) -> float:
         return 0.0 if self.meta is None else self.meta.used_at
 
+    def is_of(self, full_name: str, server_url: str | None = None) -> bool:
+        """Whether runs have used it under this name; of a damaged one nobody knows."""
+        if self.meta is None or server_url not in {None, self.meta.server_url}:
+            return False
+        return full_name.casefold() in (name.casefold() for name in self.meta.names)
+
 
 class Shelf:
     """The folder that has the mirrors; nobody but the worker's user may look into it."""
@@ -62,10 +68,6 @@ class Shelf:
             return self.mirror(key).read()
         return None
 
-    def named(self, full_name: str, server_url: str | None = None) -> list[Shelved]:
-        """The mirrors that runs have used under this name."""
-        return [each for each in self.all() if each.meta is not None and _has_name(each.meta, full_name, server_url)]
-
     def evict(self, limit: int, in_use: Collection[str]) -> int:
         """Removes mirrors until what is left fits into so many bytes; returns what is left."""
         mirrors = self.all()
@@ -82,8 +84,3 @@ class Shelf:
             else:
                 total -= each.size
         return total
-
-
-def _has_name(meta: Meta, full_name: str, server_url: str | None) -> bool:
-    names = (name.casefold() for name in meta.names)
-    return server_url in {None, meta.server_url} and full_name.casefold() in names
