@@ -62,9 +62,7 @@ class Context:
     def author(self) -> Author:
         """Who commits what the command left uncommitted."""
         settings, identity = self.attempt.parts.settings, self.facts["identity"]
-        return Author(
-            name=settings.commit_name or identity["name"], email=settings.commit_email or identity["email"]
-        )
+        return Author(name=settings.commit_name or identity["name"], email=settings.commit_email or identity["email"])
 
     def commands(self, sandbox: Sandbox, *, seconds: float | None = None) -> Commands:
         """Commands in a sandbox, within the run's time or a time of their own."""

@@ -12,6 +12,7 @@ from gitward.github.retries import Patience
 from gitward.github.tokens import TokenSource
 from gitward.grants.inspection import Inspector
 from gitward.grants.lease import Lease
+from gitward.repositories.mirrors import Mirrors
 from gitward.sandboxes import Limits, SandboxEngine
 from gitward.sessions.progress import Progress
 from gitward.store.database import Database
@@ -50,5 +51,6 @@ class Parts:
     injected: SecretSources  # what the broker adds to requests to other hosts
     sandboxes: SandboxEngine
     inspector: Inspector
+    mirrors: Mirrors | None = None
     settings: JobSettings
     lease: Lease = field(default_factory=Lease)  # of the worker's shift; without end where nobody can take over
