@@ -258,6 +258,8 @@ async def _worker(
         await worker.acquire()
         await login.wipe_all(settings.data_dir / "workspaces")
         await inspector.wipe()
+        await parts.trash.start(settings.data_dir / "workspaces")
+        stack.push_async_callback(parts.trash.stop)
         await mirrors.start()
         stack.push_async_callback(mirrors.stop)
         await worker.start(job)

@@ -11,10 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gitward.repositories import checkout
+from gitward.repositories.refs import Refs, parse
 from gitward.repositories.start import Start
 
 _FOLDER = "baseline"
 _FACTS = "facts.json"
+_REFS = "packed-refs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +35,18 @@ def index_path(workspace: Path) -> Path:
     return workspace / _FOLDER / "index"
 
 
-def note(workspace: Path, baseline: Baseline) -> None:
+def refs(workspace: Path) -> Refs:
+    """What was upstream when it was noted. Blocks. Raises OSError, BadRefs."""
+    return parse((workspace / _FOLDER / _REFS).read_bytes())
+
+
+def note(workspace: Path, baseline: Baseline, upstream: bytes) -> None:
     """From here on the checkout holds the work of this attempt. Blocks."""
     drop(workspace)
     folder = workspace / _FOLDER
     folder.mkdir(mode=0o700)
     checkout.copy_index(workspace, index_path(workspace))
+    (folder / _REFS).write_bytes(upstream)
     temporary = folder / f"{_FACTS}.new"
     temporary.write_text(json.dumps(asdict(baseline)))
     temporary.replace(folder / _FACTS)

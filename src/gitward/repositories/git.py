@@ -13,7 +13,6 @@ ENVIRONMENT: Mapping[str, str] = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_ATTR_NOSYSTEM": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_GRAFT_FILE": "/dev/null",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_LFS_SKIP_SMUDGE": "1",
@@ -87,15 +86,22 @@ class Git:
         """The same repository with another tree, another index."""
         return replace(self, tree=tree or self.tree, index=index or self.index)
 
-    async def ask(self, *arguments: str, stdin: bytes = b"", limit: int = ANSWER_BYTES) -> Ended:
-        """However it ends."""
+    def argv(self, *arguments: str) -> tuple[str, ...]:
+        return ("git", *OPTIONS, *arguments)
+
+    def environment(self) -> dict[str, str]:
         env = {**ENVIRONMENT, **self.more, "GIT_DIR": self.folder}
         if self.tree is not None:
             env["GIT_WORK_TREE"] = self.tree
         if self.index is not None:
             env["GIT_INDEX_FILE"] = self.index
-        argv = ("git", *OPTIONS, *arguments)
-        return await self.runner.capture(argv, limit=limit, cwd=self.tree or "/", env=env, stdin=stdin)
+        return env
+
+    async def ask(self, *arguments: str, stdin: bytes = b"", limit: int = ANSWER_BYTES) -> Ended:
+        """However it ends."""
+        return await self.runner.capture(
+            self.argv(*arguments), limit=limit, cwd=self.tree or "/", env=self.environment(), stdin=stdin
+        )
 
     async def do(self, *arguments: str, stdin: bytes = b"", limit: int = ANSWER_BYTES) -> bytes:
         """Its output. Raises GitFailed when it does not end with 0."""

@@ -78,7 +78,7 @@ class Tree:
 
     def status(self, path: str) -> os.stat_result | None:
         try:
-            with self._parent(path) as (folder, name):
+            with self.parent(path) as (folder, name):
                 return os.stat(name, dir_fd=folder, follow_symlinks=False)
         except OSError:
             return None
@@ -86,7 +86,7 @@ class Tree:
     def read(self, path: str, limit: int, *, end: bool = False) -> bytes | None:
         """A file's content; None when there is none, or it is longer (unless its `end` is wanted)."""
         try:
-            with self._parent(path) as (folder, name):
+            with self.parent(path) as (folder, name):
                 file = os.open(name, _OPEN_FILE, dir_fd=folder)
         except OSError:
             return None
@@ -125,7 +125,7 @@ class Tree:
             os.close(here)
 
     @contextlib.contextmanager
-    def _parent(self, path: str) -> Iterator[tuple[int, str]]:
+    def parent(self, path: str) -> Iterator[tuple[int, str]]:
         parent, _, name = path.rpartition("/")
         with self._folder(parent) as folder:
             yield folder, name

@@ -13,6 +13,7 @@ from gitward.github.tokens import TokenSource
 from gitward.grants.inspection import Inspector
 from gitward.grants.lease import Lease
 from gitward.repositories.mirrors import Mirrors
+from gitward.runs.trash import Trash
 from gitward.sandboxes import Limits, SandboxEngine
 from gitward.sessions.progress import Progress
 from gitward.store.database import Database
@@ -51,6 +52,7 @@ class Parts:
     injected: SecretSources  # what the broker adds to requests to other hosts
     sandboxes: SandboxEngine
     inspector: Inspector
-    mirrors: Mirrors | None = None
+    mirrors: Mirrors
     settings: JobSettings
+    trash: Trash = field(default_factory=Trash)
     lease: Lease = field(default_factory=Lease)  # of the worker's shift; without end where nobody can take over

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitward.grants.endpoint import Nowhere
 from gitward.grants.grant import ExactPush
 from gitward.repositories import OBJECTS_DIR, baseline, result
 from gitward.repositories.result import RESULT_DIR, Remote, Result
@@ -29,16 +30,18 @@ class Bench:
 
 @contextlib.asynccontextmanager
 async def opened_result(
-    context: Context, start: Start, user: User | None, *, seconds: float | None = None
+    context: Context, start: Start, user: User | None, *, seconds: float | None = None, offline: bool = False
 ) -> AsyncIterator[Bench]:
     """The result over the run's tree. The grant is narrowed before: not even a push is possible until it is named.
 
     :param user: of the run's sandbox; None: there was none, and no tree of a run is shown.
     :param seconds: of its own, when the run's time does not count.
+    :param offline: nothing can be pushed; the grant stays as it is.
     """
     attempt = context.attempt
     workspace = attempt.workspace / "result"
-    await narrow_to(context, start, head="f" * len(start.sha))
+    if not offline:
+        await narrow_to(context, start, head="f" * len(start.sha))
     shown = [Shown(host=await asyncio.to_thread(objects_folder, attempt.workspace), inside=OBJECTS_DIR)]
     if user is not None:
         shown.append(Shown(host=attempt.workspace / "work", inside=WORK_DIR))
@@ -46,7 +49,7 @@ async def opened_result(
     sandbox = await attempt.parts.sandboxes.open(
         name=f"{attempt.claim.run.id}-result",
         workspace=workspace,
-        endpoint=context.opened.grant,
+        endpoint=Nowhere() if offline else context.opened.grant,
         limits=attempt.parts.settings.limits,
         shown=shown,
         user=user,
