@@ -72,7 +72,7 @@ async def take(result: Result, head: str, *, start: str, index_changed: bool, sp
     """
     git = result.tree
     if head != start:
-        await git.do("read-tree", "-m", head)  # what is the same keeps the times that git noted
+        await git.do("read-tree", "-i", "-m", head)  # what is the same keeps the times that git noted
     theirs = await _their_index(result, head) if index_changed else ()
     names, nested = await _candidates(git)
     forced = [change.path for change in theirs if change.status == "A" and not change.gitlink]
