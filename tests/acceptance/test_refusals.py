@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rig import LOGIN, Client, Rig, rig
+from rig import LOGIN, Client, Rig, output, rig
 
 
 async def test_a_missing_repository(alice_client: Client) -> None:
@@ -73,3 +73,31 @@ async def test_a_token_that_github_rejects(value: str) -> None:
         _, run, _ = await client.run(repository, "true")
         assert (run["state"], run["reason"]) == ("failed", "token_rejected")
         assert value not in run["message"]
+
+
+async def test_a_branch_that_a_person_made_after_a_dry_run_took_its_name(service: Rig, alice_client: Client) -> None:
+    """The session pushed nothing, so the branch is not its own; that it took the name first does not matter."""
+    repository = await service.repository()
+    session, run, _ = await alice_client.run(
+        repository, "echo x > x", branch="release/2.0", publish={"mode": "dry_run"}
+    )
+    assert (run["state"], run["changed"]) == ("succeeded", True), run
+    shipped = await repository.commit(
+        "release/2.0", {"shipped.txt": "by a person"}, start=await repository.head("main")
+    )
+    follow_up = await alice_client.post(f"/sessions/{session['id']}/runs", {"command": "echo evil > evil.txt"})
+    run, _ = await alice_client.finished(session, follow_up["id"])
+    assert (run["state"], run["reason"]) == ("failed", "push_rejected"), run
+    assert "post a session with another branch" in run["message"]
+    assert await repository.head("release/2.0") == shipped
+
+
+async def test_a_follow_up_goes_on_from_what_a_reviewer_pushed(service: Rig, alice_client: Client) -> None:
+    repository = await service.repository()
+    session, run, _ = await alice_client.run(repository, "echo x > x", publish={"mode": "branch"})
+    await repository.commit(session["branch"], {"fix-up.txt": "by a reviewer"})
+    follow_up = await alice_client.post(
+        f"/sessions/{session['id']}/runs", {"command": "cat fix-up.txt x", "publish": {"mode": "branch"}}
+    )
+    run, events = await alice_client.finished(session, follow_up["id"])
+    assert (run["state"], output(events)) == ("succeeded", "by a reviewerx\n"), run

@@ -12,6 +12,7 @@ from gitward.errors import Reason, RunFailure
 from gitward.github.client import Answer, Connection, path_of
 from gitward.github.failures import expiration
 from gitward.github.names import is_branch, is_repository, same_repository
+from gitward.github.ownership import Known, PullRequestState, check_ours, find_pull
 from gitward.github.tokens import Identity, Token
 
 A = TypeVar("A")
@@ -30,13 +31,23 @@ class Facts:
     branch_sha: str | None  # head of the session's branch upstream, when it is there
     identity: Identity
     notices: tuple[str, ...] = ()  # what may go wrong later
+    pull_request_state: PullRequestState | None = None  # of the session's pull request; None: it has none
+    pull_request_head_sha: str | None = None  # where GitHub saw its branch last, also when the branch is gone
+    merge_commit_sha: str | None = None  # by which commit it was merged
 
 
 async def check(
-    github: Connection, *, repo: str, target_branch: str | None, branch: str, needed_until: datetime
+    github: Connection,
+    *,
+    repo: str,
+    target_branch: str | None,
+    branch: str,
+    needed_until: datetime,
+    known: Known | None = None,
 ) -> Facts:
     """Asks, and returns what the run needs to know.
 
+    :param known: of the session's branch; None: nothing, so that one that is upstream is somebody else's.
     :param needed_until: when the run's time limit ends: a token that expires before is refused, unless another one may
         take its place by then.
     :raises RunFailure: with the reason that applies, in the order in which a person would mend them.
@@ -54,23 +65,31 @@ async def check(
         raise RunFailure(
             Reason.PUSH_REJECTED, f"{branch} is the target or the default branch; name another session branch."
         )
-    (target_answer, branch_answer), push = await _together(
+    known = known or Known()
+    (target_answer, branch_answer), (push, pull) = await _together(
         _together(
             github.get(path_of(full_name, "branches", target)),
             github.get(path_of(full_name, "git", "ref", f"heads/{branch}")),
         ),
-        github.may_push(full_name),
+        _together(github.may_push(full_name), find_pull(github, full_name, known.pull_request)),
     )
     _check_push(push, full_name)
+    target_sha = _target_sha(target_answer, full_name, target)
+    branch_sha = _branch_sha(branch_answer, branch)
+    if branch_sha is not None:
+        await check_ours(github, full_name, branch, branch_sha, known=known, pull=pull)
     return Facts(
         repository=full_name,
         repository_id=int(about["id"]),
         default_branch=about["default_branch"],
         target_branch=target,
-        target_sha=_target_sha(target_answer, full_name, target),
-        branch_sha=_branch_sha(branch_answer, branch),
+        target_sha=target_sha,
+        branch_sha=branch_sha,
         identity=bot or await _identity(github, user),
         notices=(*github.token.notices, *notices),
+        pull_request_state=pull.state if pull else None,
+        pull_request_head_sha=pull.head_sha if pull else None,
+        merge_commit_sha=pull.merge_sha if pull else None,
     )
 
 

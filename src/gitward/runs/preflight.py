@@ -10,6 +10,7 @@ from typing import Any
 from gitward.errors import Reason, RunFailure
 from gitward.github import preflight as questions
 from gitward.github.client import Connection
+from gitward.github.ownership import Known
 from gitward.github.retries import Retries
 from gitward.runs.asking import ask, patience_of
 from gitward.runs.attempt import Attempt
@@ -37,6 +38,8 @@ async def _ask(attempt: Attempt, retries: Retries) -> questions.Facts:
     parts, session = attempt.parts, attempt.claim.session
     limit = parts.settings.time_limit(attempt.claim.run.instruction.timeout_seconds)
 
+    known = await _known(attempt)
+
     async def check(github: Connection) -> questions.Facts:
         return await questions.check(
             github,
@@ -44,19 +47,22 @@ async def _ask(attempt: Attempt, retries: Retries) -> questions.Facts:
             target_branch=session.target_branch,
             branch=session.branch,
             needed_until=now() + timedelta(seconds=limit),
+            known=known,
         )
 
     facts = await ask(attempt, retries, check, level=logging.INFO)
-    if facts.branch_sha is not None and session.pushed_sha is None and not await _has_a_branch(attempt):
-        raise RunFailure(
-            Reason.PUSH_REJECTED,
-            f"The branch {session.branch} is already in {facts.repository}; post a session with another branch.",
-        )
     learned = {"repo": facts.repository, "target_branch": facts.target_branch}
     await attempt.write(lambda tx: parts.progress.learned(tx, attempt.claim, **learned))
     return facts
 
 
-async def _has_a_branch(attempt: Attempt) -> bool:
-    """Whether the session's branch may be there: its command may have pushed it, which nobody told us of."""
-    return await attempt.write(lambda tx: attempt.parts.progress.has_passed_preflight(tx, attempt.claim))
+async def _known(attempt: Attempt) -> Known:
+    """What the session's earlier runs did to its branch. A worker that was lost may not have noted its push."""
+    session = attempt.claim.session
+    heads = await attempt.write(lambda tx: attempt.parts.progress.branch_heads(tx, attempt.claim))
+    pull_request = session.pull_request
+    return Known(
+        pushed_sha=session.pushed_sha,
+        heads=heads,
+        pull_request=pull_request.number if pull_request else None,
+    )

@@ -173,22 +173,32 @@ class Progress:
         await self.guard(tx, claim)
         await tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(pushing_sha=head_sha))
 
-    async def has_passed_preflight(self, tx: Transaction, claim: Claim) -> bool:
-        """Whether a run of this session ever did: then the session's branch was not there before the session."""
-        passed = (
-            sa.select(_steps.c.run_id)
-            .join(_runs, _runs.c.id == _steps.c.run_id)
-            .where(
-                _runs.c.session_id == claim.session.id,
-                _steps.c.name == StepName.PREFLIGHT,
-                _steps.c.state == StepState.SUCCEEDED,
-            )
-        )
-        return (await tx.execute(passed.limit(1))).first() is not None
+    async def branch_heads(self, tx: Transaction, claim: Claim) -> tuple[str, ...]:
+        """Where the session's branch may stand upstream by our doing: first `pushed_sha`, whose push GitHub accepted.
+
+        Then what each run, the newest first, was about to push. Of these only GitHub can say whether they arrived.
+        """
+        pushed = sa.select(_sessions.c.pushed_sha).where(_sessions.c.id == claim.session.id)
+        pushing = sa.select(_runs.c.pushing_sha).where(_runs.c.session_id == claim.session.id)
+        newest = (await tx.execute(pushing.order_by(_runs.c.number.desc()))).scalars()
+        heads = ((await tx.execute(pushed)).scalar_one(), *newest)
+        return tuple(dict.fromkeys(head for head in heads if head is not None))
+
+    async def published_run(self, tx: Transaction, claim: Claim) -> Run | None:
+        """The run whose kept work this one publishes; None when this one does work of its own."""
+        row = (await tx.execute(sa.select(_runs).where(_runs.c.id == claim.run.publish_of))).first()
+        return None if row is None else run_from_row(row)
 
     async def pushed(self, tx: Transaction, claim: Claim, head_sha: str) -> None:
-        """Notes and tells where the session's branch stands upstream."""
-        await self.learned(tx, claim, pushed_sha=head_sha)
+        """Notes and tells where the session's branch stands upstream, whether the job or its command pushed it.
+
+        A head that was told is told no second time.
+        """
+        await self.guard(tx, claim)
+        stands = sa.select(_sessions.c.pushed_sha).where(_sessions.c.id == claim.session.id)
+        if (await tx.execute(stands)).scalar_one() == head_sha:
+            return
+        await queries.update_session(tx, claim.session.id, {"pushed_sha": head_sha})
         data = {"branch": claim.session.branch, "head_sha": head_sha}
         await self._journal.append(tx, claim.session.id, now(), (EventType.BRANCH_PUSHED, claim.run.id, data))
 

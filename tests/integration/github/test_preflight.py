@@ -16,6 +16,7 @@ import pytest
 from connections import HASTY, given
 from gitward.errors import Reason, RunFailure
 from gitward.github.client import Connection, GitHub
+from gitward.github.ownership import Known
 from gitward.github.preflight import Facts, check
 from gitward.github.retries import Retries
 from gitward.github.tokens import Identity
@@ -67,9 +68,9 @@ class TestFacts:
     async def test_the_session_s_own_branch_is_told_when_it_is_there(
         self, connection: Connection, repository: Repository
     ) -> None:
-        await repository.commit("gitward/1", {"a.txt": "1"})
-        assert (await ask(connection)).branch_sha == await repository.head("gitward/1")
-        assert (await ask(connection, branch="gitward")).branch_sha is None
+        head = await repository.commit("gitward/1", {"a.txt": "1"})
+        assert (await ask(connection, known=Known(heads=(head,)))).branch_sha == head
+        assert (await ask(connection, branch="gitward/2")).branch_sha is None
 
     async def test_without_user_email_a_noreply_address_signs(self, connect: Connect) -> None:
         identity = (await ask(connect(Token(login="octocat", scopes=("repo",))))).identity

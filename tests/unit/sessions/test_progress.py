@@ -7,7 +7,17 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from gitward.errors import Reason
-from gitward.sessions.model import EventType, Owner, PullRequest, Run, RunState, Session, StepName, StepState
+from gitward.sessions.model import (
+    EventType,
+    Instruction,
+    Owner,
+    PullRequest,
+    Run,
+    RunState,
+    Session,
+    StepName,
+    StepState,
+)
 from gitward.sessions.progress import AttemptLost, Claim, Outcome, Progress
 from gitward.store.database import Transaction
 from tests_support import Backend
@@ -92,8 +102,8 @@ class TestFence:
     def test_every_method_is_fenced(self) -> None:
         """A new one must be added here."""
         public = {name for name in vars(Progress) if not name.startswith("_")}
-        # The first two take and give the hold itself, the last one only looks.
-        assert public == {*WRITES, "claim", "release", "has_passed_preflight"}
+        # The first two take and give the hold itself, the last ones only look.
+        assert public == {*WRITES, "claim", "release", "branch_heads", "published_run"}
 
     @pytest.mark.parametrize("write", WRITES)
     async def test_an_old_attempt_writes_nothing(self, backend: Backend, alice: Owner, write: str) -> None:
@@ -272,19 +282,49 @@ class TestEarlierAttempts:
             with pytest.raises(AttemptLost):
                 await backend.progress().pushing(tx, first, "b" * 40)
 
-    async def test_an_attempt_that_was_lost_in_preflight_has_not_passed_it(
-        self, backend: Backend, alice: Owner
-    ) -> None:
-        """So a branch that is there is not taken for the session's own."""
+    async def test_what_was_pushed_comes_before_what_may_have_been(self, backend: Backend, alice: Owner) -> None:
+        """Of all runs of the session, the newest first; of no other session; each head once."""
+        session, other = await backend.create(alice), await backend.create(alice)
+        async with backend.database.transaction() as tx:
+            second = await backend.sessions.add_run(tx, alice, session.id, Instruction())
+        first = await claim(backend, session.runs[0])
+        elsewhere = await claim(backend, other.runs[0])
+        async with backend.database.transaction() as tx:
+            progress = backend.progress()
+            assert await progress.branch_heads(tx, first) == ()
+            await progress.pushing(tx, elsewhere, "9" * 40)
+            await progress.pushing(tx, first, "a" * 40)
+            assert await progress.branch_heads(tx, first) == ("a" * 40,)
+            await progress.pushed(tx, first, "a" * 40)
+            await progress.settle(tx, first, DONE)
+        follow_up = await claim(backend, second)
+        async with backend.database.transaction() as tx:
+            await progress.pushing(tx, follow_up, "b" * 40)
+            assert await progress.branch_heads(tx, follow_up) == ("a" * 40, "b" * 40)
+            await progress.pushed(tx, follow_up, "c" * 40)
+            assert await progress.branch_heads(tx, follow_up) == ("c" * 40, "b" * 40, "a" * 40)
+
+    async def test_a_push_is_told_once_whoever_noted_it(self, backend: Backend, alice: Owner) -> None:
+        """The command pushes; then the job does, and finds the branch there. A claim may be older than both."""
         session = await backend.create(alice)
+        held = await claim(backend, session.runs[0])
+        for head in ("a" * 40, "b" * 40, "b" * 40, "a" * 40):
+            async with backend.database.transaction() as tx:
+                await backend.progress().pushed(tx, held, head)
+        told = [event.data for event in await backend.events(session.id) if event.type is EventType.BRANCH_PUSHED]
+        assert told == [{"branch": session.branch, "head_sha": letter * 40} for letter in "aba"]
+        assert (await backend.get(alice, session.id)).pushed_sha == "a" * 40
+
+    async def test_the_run_whose_work_is_published_is_found(self, backend: Backend, alice: Owner) -> None:
+        session = await backend.create(alice, instruction=Instruction(command="make"))
         first = await claim(backend, session.runs[0])
         async with backend.database.transaction() as tx:
-            await backend.progress().start_step(tx, first, StepName.PREFLIGHT)
-        second = await claim(backend, session.runs[0], "worker-2")
-        progress = backend.progress("worker-2")
+            assert await backend.progress().published_run(tx, first) is None
+            await backend.progress().settle(tx, first, DONE)
+            instruction = Instruction(publish_of=first.run.id, publish_attempt=1)
+            again = await backend.sessions.add_run(tx, alice, session.id, instruction)
+        held = await claim(backend, again)
         async with backend.database.transaction() as tx:
-            assert not await progress.has_passed_preflight(tx, second)
-            await progress.start_step(tx, second, StepName.PREFLIGHT)
-            assert not await progress.has_passed_preflight(tx, second)
-            await progress.end_step(tx, second, StepName.PREFLIGHT, StepState.SUCCEEDED, 0.1)
-            assert await progress.has_passed_preflight(tx, second)
+            found = await backend.progress().published_run(tx, held)
+        assert found is not None
+        assert (found.id, found.instruction.command) == (first.run.id, "make")

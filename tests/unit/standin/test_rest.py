@@ -179,6 +179,16 @@ class TestRepository:
         answer = await api("GET", f"{REPO}/git/ref/heads/{spelling}")
         assert (answer.json["ref"], answer.json["object"]["sha"]) == ("refs/heads/feature/one", sha)
 
+    async def test_refs_are_found_by_how_they_begin(self, api: Api, repository: Repository) -> None:
+        for name in ("fix", "fix-1", "fixed/a", "other"):
+            await repository.commit(name, {"a": "1"})
+        answer = await api("GET", f"{REPO}/git/matching-refs/heads%2Ffix")
+        assert [found["ref"] for found in answer.json] == ["refs/heads/fix", "refs/heads/fix-1", "refs/heads/fixed/a"]
+        assert answer.json[0]["object"]["sha"] == await repository.head("fix")
+        for name in ("heads/none", "tags/fix"):
+            answer = await api("GET", f"{REPO}/git/matching-refs/{name}")
+            assert (answer.status, answer.json) == (200, [])
+
     async def test_unknown_branches(self, api: Api) -> None:
         answer = await api("GET", f"{REPO}/branches/none")
         assert (answer.status, answer.json["message"]) == (404, "Branch not found")

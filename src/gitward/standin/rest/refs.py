@@ -22,6 +22,16 @@ async def get(call: Call) -> Answer:
     return Answer(payload=_ref(call, repository, name, sha))
 
 
+async def matching(call: Call) -> Answer:
+    """git/matching-refs/{ref}: every branch and tag whose name begins so; not in pages."""
+    repository, prefix = call.repository(), f"refs/{call.params['ref']}"
+    if not await repository.branches():
+        raise ApiError(409, EMPTY)
+    found = {**await repository.refs("refs/heads"), **await repository.refs("refs/tags")}
+    shown = [_ref(call, repository, name, sha) for name, sha in sorted(found.items()) if name.startswith(prefix)]
+    return Answer(payload=shown)
+
+
 async def create(call: Call) -> Answer:
     repository, body = call.writable_repository(), call.body()
     name, sha = text(body, "ref") or "", text(body, "sha") or ""
