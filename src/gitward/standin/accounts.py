@@ -56,7 +56,9 @@ class Account:
     id: int
     type: str = "User"  # User, Organization or Bot
     name: str | None = None
-    email: str | None = None  # private: only GET /user/emails tells it
+    email: str | None = None
+    email_public: bool = False  # False: kept private, only GET /user/emails tells it
+    blocks_private_email: bool = False  # "Block command line pushes that expose my email"
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -102,12 +104,22 @@ class Accounts:
         type: str = "User",
         name: str | None = None,
         email: str | None = None,
+        email_public: bool = False,
+        blocks_private_email: bool = False,
     ) -> Account:
         """Adds an account, or gives an existing one other details (its number stays unless it is given)."""
         known = self.find(login)
         if id is None:
             id = known.id if known else self._new_id()
-        account = Account(login=login, id=id, type=type, name=name, email=email)
+        account = Account(
+            login=login,
+            id=id,
+            type=type,
+            name=name,
+            email=email,
+            email_public=email_public,
+            blocks_private_email=blocks_private_email,
+        )
         self._accounts[login.lower()] = replace(account, created_at=known.created_at) if known else account
         return self._accounts[login.lower()]
 

@@ -115,7 +115,7 @@ async def serve(
         request,
         path=f"/{repository.path.relative_to(site.repositories_root)}/{call.action}",
         user=sender.login if sender else None,
-        extra=push_environment(repository, sender) if call.service == RECEIVE else {},
+        extra=push_environment(repository, sender, site.links) if call.service == RECEIVE else {},
         settle=settle,
         silent=silent,
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from gitward.standin.accounts import Account, Identity, TokenKind
 from gitward.standin.clock import now
 from gitward.standin.plumbing import Git
+from gitward.standin.rulesets import Rule
 
 if TYPE_CHECKING:
     from gitward.standin.actions import Workflow, WorkflowRun
@@ -44,11 +45,15 @@ class Repository:
     private: bool
     archived: bool
     drafts: bool  # whether draft pull requests are supported
-    protected: tuple[str, ...]  # branches that refuse pushes
+    protected: tuple[str, ...]  # branches that refuse pushes: names or globs
     permissions: dict[str, Role]  # by lower-case login
     git: Git
     description: str | None = None
     issues_enabled: bool = True
+    largest_file: int = 100 * 1024 * 1024  # bytes
+    protection: tuple[str, ...] = ("Changes must be made through a pull request.",)  # why `protected` ones refuse
+    rules: list[Rule] = field(default_factory=list)
+    push_protection: bool = False  # whether pushes are searched for secrets
     pulls: list[PullRequest] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
     labels: dict[str, Label] = field(default_factory=dict)  # by name
