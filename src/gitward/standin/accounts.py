@@ -70,6 +70,11 @@ class Team:
     id: int
     slug: str
     name: str
+    repositories: tuple[str, ...] | None = None  # the only ones it has access to; None: all of the organization's
+
+    def reaches(self, full_name: str) -> bool:
+        listed = self.repositories
+        return listed is None or full_name.lower() in {name.lower() for name in listed}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,8 +155,12 @@ class Accounts:
         found = (name for name, logins in self._members.items() if member.login.lower() in logins)
         return tuple(self.get(name) for name in sorted(found))
 
-    def add_team(self, organization: str, slug: str, *, name: str | None = None) -> Team:
-        team = Team(organization=self.get(organization), id=self._new_id(), slug=slug, name=name or slug)
+    def add_team(
+        self, organization: str, slug: str, *, name: str | None = None, repositories: tuple[str, ...] | None = None
+    ) -> Team:
+        """The organization is added when nobody did."""
+        owner = self.find(organization) or self.add(organization, type="Organization")
+        team = Team(organization=owner, id=self._new_id(), slug=slug, name=name or slug, repositories=repositories)
         self._teams.append(team)
         return team
 

@@ -174,6 +174,12 @@ class StandIn:
             protected=protected,
         )
 
+    def rename_repository(self, full_name: str, new_name: str) -> Repository:
+        """Renames or transfers it; requests for the old name are redirected, as GitHub does. Raises KeyError."""
+        repository = self.repository(full_name)
+        self.site.rename_repository(repository, new_name)
+        return repository
+
     def repository(self, full_name: str) -> Repository:
         """Raises KeyError."""
         found = self.site.find_repository(full_name)

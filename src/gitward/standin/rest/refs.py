@@ -7,6 +7,7 @@ from gitward.standin.node_ids import encode
 from gitward.standin.repositories import Repository
 from gitward.standin.rest.body import text
 from gitward.standin.rest.call import Answer, ApiError, Call, Json, not_found
+from gitward.standin.rest.pages import page
 
 EMPTY = "Git Repository is empty."
 
@@ -22,9 +23,21 @@ async def get(call: Call) -> Answer:
     return Answer(payload=_ref(call, repository, name, sha))
 
 
+async def matching(call: Call) -> Answer:
+    """git/matching-refs/{ref}: every ref whose name begins so; none is no error."""
+    repository, prefix = call.repository(), f"refs/{call.params.get('ref', '')}"
+    if not await repository.branches():
+        raise ApiError(409, EMPTY)
+    shown = ("refs/heads/", "refs/tags/", "refs/pull/")
+    refs = {name: sha for name, sha in (await repository.refs("refs")).items() if name.startswith(shown)}
+    return page(call, [_ref(call, repository, name, sha) for name, sha in refs.items() if name.startswith(prefix)])
+
+
 async def create(call: Call) -> Answer:
     repository, body = call.writable_repository(), call.body()
     name, sha = text(body, "ref") or "", text(body, "sha") or ""
+    if not await repository.branches():
+        raise ApiError(409, EMPTY)
     await merging.create_ref(repository, name, sha)
     return Answer(status=201, payload=_ref(call, repository, name, sha))
 
