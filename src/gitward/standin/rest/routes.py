@@ -88,6 +88,8 @@ ROUTES = (
     _route("GET", f"{_REPO}/contents", commits.contents, "repos/contents"),
     _route("GET", f"{_REPO}/contents/{{path...}}", commits.contents, "repos/contents"),
     _route("GET", f"{_REPO}/compare/{{basehead...}}", commits.compare, "commits/commits#compare-two-commits"),
+    _route("GET", f"{_REPO}/rules/branches/{{branch...}}", repositories.rules, "repos/rules#get-rules-for-a-branch"),
+    _route("GET", f"{_REPO}/git/matching-refs/{{ref...}}", refs.matching, "git/refs#list-matching-references"),
     _route("GET", f"{_REPO}/git/ref/{{ref...}}", refs.get, "git/refs#get-a-reference"),
     _route("GET", f"{_REPO}/git/matching-refs/{{ref...}}", refs.matching, "git/refs#list-matching-references"),
     _route("POST", f"{_REPO}/git/refs", refs.create, "git/refs#create-a-reference"),
