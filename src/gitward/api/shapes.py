@@ -153,7 +153,7 @@ class PublishChangeIn(_Request):
     title: Title | None = None
     body: LongText | None = None
     labels: Annotated[list[Label], Field(max_length=20)] | None = None
-    reviewers: Annotated[list[Login], Field(max_length=15)] | None = None
+    reviewers: Annotated[list[Reviewer], Field(max_length=15)] | None = None
 
 
 class PublishAgainIn(_Request):

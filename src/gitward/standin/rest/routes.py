@@ -91,7 +91,6 @@ ROUTES = (
     _route("GET", f"{_REPO}/rules/branches/{{branch...}}", repositories.rules, "repos/rules#get-rules-for-a-branch"),
     _route("GET", f"{_REPO}/git/matching-refs/{{ref...}}", refs.matching, "git/refs#list-matching-references"),
     _route("GET", f"{_REPO}/git/ref/{{ref...}}", refs.get, "git/refs#get-a-reference"),
-    _route("GET", f"{_REPO}/git/matching-refs/{{ref...}}", refs.matching, "git/refs#list-matching-references"),
     _route("POST", f"{_REPO}/git/refs", refs.create, "git/refs#create-a-reference"),
     _route("PATCH", f"{_REPO}/git/refs/{{ref...}}", refs.update, "git/refs#update-a-reference"),
     _route("DELETE", f"{_REPO}/git/refs/{{ref...}}", refs.delete, "git/refs#delete-a-reference"),
