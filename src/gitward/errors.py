@@ -61,6 +61,7 @@ class Reason(StrEnum):
     BRANCH_PROTECTED = "branch_protected"
     CLONE_FAILED = "clone_failed"
     TASK_FAILED = "task_failed"
+    WORK_NOT_ON_BRANCH = "work_not_on_branch"
     PUSH_REJECTED = "push_rejected"
     PULL_REQUEST_FAILED = "pull_request_failed"
     TIMED_OUT = "timed_out"

@@ -297,6 +297,12 @@ class Settings(BaseSettings):
         alias="GITWARD_WORKSPACE_HOURS",
         description="A session's checkout goes after so many idle hours; its next run clones again.",
     )
+    mirror_mib: int = Field(
+        20480,
+        ge=0,
+        alias="GITWARD_MIRROR_MB",
+        description="Disk of all mirrors of repositories together, in MiB; 0: none, every run clones. docs/mirrors.md.",
+    )
     repos: str = Field(
         "",
         alias="GITWARD_REPOS",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rig import Client, Rig, output
 
 
@@ -36,7 +38,7 @@ async def test_the_commit_has_the_token_owners_name_and_the_session(service: Rig
     )
     assert run["state"] == "succeeded", run
     patch = (await alice_client.http.get(f"/sessions/{session['id']}/patch")).text
-    assert "From: The Octocat <octocat@example.com>" in patch
+    assert re.search(r"^From: The Octocat <\d+\+octocat@users\.noreply\.github\.com>$", patch, re.MULTILINE)
     assert "Subject: [PATCH] Add new" in patch
     assert f"Gitward-Session: {session['id']}" in patch
 

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from api import make_api
 from gitward.api import patterns
-from gitward.api.shapes import Branch, InstructionIn, Login, Repository, Title
+from gitward.api.shapes import Branch, InstructionIn, Repository, Reviewer, Title
 from gitward.sessions.model import Owner, is_id, new_id
 from names_table import ILLEGAL_BRANCHES, ILLEGAL_REPOSITORIES, LEGAL_BRANCHES, LEGAL_REPOSITORIES
 from tests_support import Backend
@@ -53,9 +53,9 @@ def test_the_pattern_of_repositories_is_the_rule(value: str) -> None:
     assert described(patterns.REPOSITORY, value) == accepted(Repository, value)
 
 
-@given(st.text("aZ0-_.\n", max_size=8))
-def test_the_pattern_of_logins_is_the_rule(value: str) -> None:
-    assert described(patterns.LOGIN, value) == accepted(Login, value)
+@given(st.text("aZ0-_./\n", max_size=8))
+def test_the_pattern_of_reviewers_is_the_rule(value: str) -> None:
+    assert described(patterns.REVIEWER, value) == accepted(Reviewer, value)
 
 
 @given(st.sampled_from(["", "GIT_", "gh_", "GITHUB_", "Ld_", "GITX"]), st.text("aZ0_-=\n", max_size=6))

@@ -32,7 +32,9 @@ from gitward.telemetry.redaction import Redactor
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _RESERVED_ENV = ("GIT_", "GH_", "GITHUB_", "LD_")
-_LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z")  # '_' is in the names of enterprise-managed users
+_REVIEWER = re.compile(  # '_' is in the names of enterprise-managed users
+    r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}(?:/[A-Za-z0-9_-]{1,100})?\Z"
+)
 _JOINERS = "\u200c\u200d"  # of emoji and of some scripts; other format characters can hide or reorder text
 MAX_BYTES = 65_536  # of one text; Linux takes 131,072 bytes as one argument or variable
 
@@ -69,9 +71,9 @@ def _is_shown(character: str) -> bool:
     return character in _JOINERS or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
-def _login(value: str) -> str:
-    if not _LOGIN.match(value):
-        raise ValueError("must be a GitHub user name: letters, digits, '-' and '_'")
+def _reviewer(value: str) -> str:
+    if not _REVIEWER.match(value):
+        raise ValueError("must be a GitHub user name (letters, digits, '-' and '_'), or a team as organization/team")
     return value
 
 
@@ -112,7 +114,7 @@ Repository = Annotated[
 Branch = Annotated[str, Field(max_length=200, json_schema_extra=_like(patterns.BRANCH)), AfterValidator(_branch)]
 Title = Annotated[str, Field(min_length=1, max_length=256, json_schema_extra=_LINE), AfterValidator(_line)]
 Label = Annotated[str, Field(min_length=1, max_length=50, json_schema_extra=_LINE), AfterValidator(_line)]
-Login = Annotated[str, Field(max_length=100, json_schema_extra=_like(patterns.LOGIN)), AfterValidator(_login)]
+Reviewer = Annotated[str, Field(max_length=201, json_schema_extra=_like(patterns.REVIEWER)), AfterValidator(_reviewer)]
 LongText = Annotated[str, Field(min_length=1, max_length=65_536), AfterValidator(_text)]
 
 
@@ -129,7 +131,9 @@ class PublishIn(_Request):
     title: Title | None = None
     body: LongText | None = None
     labels: Annotated[list[Label], Field(max_length=20)] = []
-    reviewers: Annotated[list[Login], Field(max_length=15)] = []
+    reviewers: Annotated[list[Reviewer], Field(max_length=15)] = Field(
+        [], description="Users, and teams as organization/team.", examples=[["octocat", "octo-org/reviewers"]]
+    )
 
 
 class Proposing(StrEnum):
@@ -149,7 +153,7 @@ class PublishChangeIn(_Request):
     title: Title | None = None
     body: LongText | None = None
     labels: Annotated[list[Label], Field(max_length=20)] | None = None
-    reviewers: Annotated[list[Login], Field(max_length=15)] | None = None
+    reviewers: Annotated[list[Reviewer], Field(max_length=15)] | None = None
 
 
 class PublishAgainIn(_Request):

@@ -58,13 +58,22 @@ async def whole(request: BaseRequest, touch: Touch) -> bytes:
     """The body of an inspected call. Raises BadBody."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise BadBody("the body of an API request must not be compressed")
+    return await _collected(pieces(request, touch), "an API request")
+
+
+async def whole_of_git(request: BaseRequest, touch: Touch) -> bytes:
+    """The body of a request of git's that is inspected, decoded. Raises BadBody."""
+    return await _collected(decoded(request, touch), "this request of git's")
+
+
+async def _collected(source: AsyncIterator[bytes], what: str) -> bytes:
     body = bytearray()
     try:
         async with asyncio.timeout(_INSPECTED_SECONDS):
-            async for piece in pieces(request, touch):
+            async for piece in source:
                 body += piece
                 if len(body) > MAX_INSPECTED:
-                    raise BadBody(f"the body of an API request must be at most {MAX_INSPECTED} bytes")
+                    raise BadBody(f"the body of {what} must be at most {MAX_INSPECTED} bytes")
     except TimeoutError as error:
         raise BadBody("the body of the request did not come in time") from error
     return bytes(body)

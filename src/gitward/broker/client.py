@@ -18,11 +18,12 @@ from gitward.broker.authority import certificates_of, issue
 from gitward.broker.child import PROGRAM, BrokerError, Child
 from gitward.broker.config import BrokerConfig, BrokerEvent, EgressConfig, InjectConfig
 from gitward.broker.inspections import Inspections
+from gitward.broker.narrowing import told
 from gitward.broker.upstream import handover
 from gitward.grants import channel, clock
 from gitward.grants.channel import ChannelClosed, Message
 from gitward.grants.endpoint import Address, ports_of
-from gitward.grants.grant import Grant, new_run_credential
+from gitward.grants.grant import ExactPush, Grant, new_run_credential
 from gitward.grants.inspection import Inspector
 from gitward.secrets import Secret
 
@@ -50,7 +51,7 @@ class OpenGrant:
         injected: Sequence[Secret | None],
     ) -> None:
         self.grant = grant
-        self.credential = new_run_credential()  # what stands for the token inside; unused in login mode
+        self.credential = new_run_credential()  # stands for the token; in login mode for a restricted grant only
         self._broker = broker
         self._first = token  # in login mode the sandbox has it, and goes on presenting it
         self._token = token
@@ -61,6 +62,7 @@ class OpenGrant:
         self._certificates = issue(hosts, expires_at=time.time() + grant.expires_at - clock.seconds())
         self._names = itertools.count(1)
         self._listeners: dict[str, tuple[socket.socket, ...]] = {}
+        self._narrowed: ExactPush | None = None
         self._closed = False
 
     @property
@@ -108,6 +110,21 @@ class OpenGrant:
             {"op": "refresh", "run_id": self.grant.run_id, "token": handover(token)},
         )
 
+    async def narrow(self, push: ExactPush) -> None:
+        """After it returned the grant allows this push, with what git and git-lfs ask around it, and nothing else.
+
+        Requests that were under way have ended, on every listener. It cannot be undone; another push can take the
+        place of this one. The credential is `credential`, in login mode too.
+
+        :raises ValueError: the grant does not allow the push anyway.
+        """
+        self._require_open()
+        if self.grant.fetch_only or push.ref != self.grant.push_ref:
+            raise ValueError(f"this grant cannot be narrowed to a push of {push.ref}")
+        self._narrowed = push
+        with told(self.grant.run_id, push) as (message, fds):
+            await self._broker._deliver(message, fds)
+
     async def close(self) -> None:
         """After it returned nothing is forwarded any more, and the process has dropped the token."""
         if self._closed:
@@ -128,6 +145,9 @@ class OpenGrant:
         if self._closed:
             return
         await child.call(self._open_message(), seconds=seconds)
+        if self._narrowed is not None:  # before there is a listener
+            with told(self.grant.run_id, self._narrowed) as (message, fds):
+                await child.call(message, fds, seconds=seconds)
         for name in list(self._listeners):
             if name in self._listeners:  # it may be detached while we wait
                 with self._attach_message(name) as (message, fds):

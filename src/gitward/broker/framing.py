@@ -16,6 +16,8 @@ _SINGLE = (
     "Host",
     "Transfer-Encoding",
 )  # headers of which two readers may take two different ones when they are repeated
+# git-lfs sends the header of `http.extraHeader` beside the same one of a batch's answer. Two readers take the same.
+_SAID_TWICE = "Authorization"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -27,7 +29,8 @@ def check_framing(request: BaseRequest) -> None:
     if request.method not in _METHODS:
         raise PolicyDenied("http.method", "this method is not allowed")
     for name in _SINGLE:
-        if len(headers.getall(name, [])) > 1:
+        values = headers.getall(name, [])
+        if len(set(values) if name == _SAID_TWICE else values) > 1:
             raise PolicyDenied("http.headers", f"the header {name} must not be repeated")
     if "Transfer-Encoding" in headers and ("Content-Length" in headers or headers["Transfer-Encoding"] != "chunked"):
         raise PolicyDenied("http.headers", "a body is either chunked or has a Content-Length")

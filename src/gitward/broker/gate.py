@@ -14,20 +14,23 @@ from aiohttp.web_response import Response, StreamResponse
 from gitward.broker import git, rest
 from gitward.broker.advertisement import NoThin
 from gitward.broker.answers import Screen
-from gitward.broker.bodies import grant_continue, pieces, whole
+from gitward.broker.bodies import grant_continue, pieces, whole, whole_of_git
 from gitward.broker.config import BrokerConfig
 from gitward.broker.credentials import presented
 from gitward.broker.customs import Customs
 from gitward.broker.forward import Forwarder, Onward, UpstreamFailed
 from gitward.broker.framing import check_framing
+from gitward.broker.git import GitCall
 from gitward.broker.graphql.door import GraphqlDoor
 from gitward.broker.lfs_door import LfsDoor
 from gitward.broker.listener import Touch
+from gitward.broker.ls_refs import VERSION, is_ls_refs
 from gitward.broker.pushes import Pusher
 from gitward.broker.questions import Questions
 from gitward.broker.refusals import refusal
 from gitward.broker.reporter import Reporter
 from gitward.broker.rest import RestRule
+from gitward.broker.restriction import Restriction, publishing, restriction_of
 from gitward.broker.routes import Kind, find, routes_of
 from gitward.broker.target import Query, Target, encode_path, encode_query, parse_host, parse_path
 from gitward.broker.trees import Trees
@@ -36,7 +39,7 @@ from gitward.broker.verdict import Verdict, deny
 from gitward.broker.workflows import WorkflowRule
 from gitward.errors import PolicyDenied
 from gitward.grants import clock
-from gitward.grants.grant import Grant
+from gitward.grants.grant import ExactPush, Grant
 from gitward.secrets import Secret
 
 log = logging.getLogger(__name__)
@@ -70,6 +73,9 @@ class Gate:
         self._looks = not grant.allow_workflows
         self._pusher = Pusher(forwarder=forwarder, reporter=reporter, customs=customs if self._looks else None)
         self._tokens: list[Secret] = []
+        self._restriction: Restriction | None = None
+        if (restriction := restriction_of(grant)) is not None:
+            self._restrict(restriction)
         self.refresh(token)
 
     def refresh(self, token: Secret) -> None:
@@ -78,8 +84,36 @@ class Gate:
             self._tokens.append(token)
         self._current = self._tokens.index(token)  # not always the last one: the operator may go back to one before
         self._reporter.know(self.secrets)
-        # In login mode the sandbox has the first one anyway, and tools compare what they get.
-        self._screen = Screen(self._tokens[1:] if self._config.login_mode else self._tokens)
+        self._screen = self._new_screen()
+
+    def narrow(self, push: ExactPush) -> bool:
+        """Takes every right but this push. Whether that changed anything. Raises ValueError."""
+        restriction = publishing(self.grant, push)
+        if restriction == self._restriction:
+            return False
+        self._restrict(restriction)
+        self._screen = self._new_screen()
+        return True
+
+    def _restrict(self, restriction: Restriction) -> None:
+        self._restriction = restriction
+        self._lfs_door.restrict(restriction)
+        self._pusher.restrict(restriction)
+        self._looks = False
+
+    @property
+    def closed(self) -> Verdict | None:
+        """The refusal of everything that is neither git nor LFS, when the grant is restricted."""
+        return None if self._restriction is None else self._restriction.refusal
+
+    @property
+    def _token_opens(self) -> bool:
+        """Whether the sandbox has the token itself, and presents it."""
+        return self._config.login_mode and self._restriction is None
+
+    def _new_screen(self) -> Screen:
+        """In login mode the sandbox has the first token anyway, and tools compare what they get."""
+        return Screen(self._tokens[1:] if self._token_opens else self._tokens)
 
     @property
     def _token(self) -> Secret:
@@ -172,6 +206,8 @@ class Gate:
             return await self._git(request, segments, query, touch)
         if kind is Kind.LFS:
             return await self._lfs_door.handle(request, segments, query, self._onward(request, git=True), touch)
+        if self.closed is not None:
+            return await self._refuse(request, kind, 403, self.closed)
         if kind is Kind.REST:
             return await self._rest(request, segments, query, touch)
         return await self._graphql_door.handle(request, query, self._onward(request), touch)
@@ -181,7 +217,7 @@ class Gate:
         given = presented(request.headers.get("Authorization"))
         if given is None:
             return refusal(kind, 401, "requires authentication with the session's credential", challenge)
-        accepted = self._tokens if self._config.login_mode else [self._credential]
+        accepted = self._tokens if self._token_opens else [self._credential]
         if is_one_of(given, accepted):
             return None
         verdict = deny("credential", "this is not the credential of this session")
@@ -190,7 +226,7 @@ class Gate:
 
     async def _git(self, request: BaseRequest, segments: Sequence[str], query: Query, touch: Touch) -> StreamResponse:
         call = git.parse(request.method, segments, query)
-        verdict = call if isinstance(call, Verdict) else git.check(call, self.grant)
+        verdict = self._judged(call)
         if isinstance(call, Verdict) or not verdict.allowed:
             return await self._refuse(request, Kind.GIT, 403, verdict)
         await grant_continue(request)
@@ -205,10 +241,30 @@ class Gate:
         )
         if verdict.rule == git.PUBLIC:
             onward = replace(onward, authorization=None, hidden=partial(git.hidden, call.repository, self.grant))
+        if self._restriction is not None and self._restriction.lists_only and _is_fetch(call):
+            return await self._list(request, onward, self._restriction, touch)
         if call.service is git.Service.PUSH and not call.advertisement:
             return await self._pusher.push(request, self.grant, onward, touch)
         if call.service is git.Service.PUSH and self._looks:
             onward = replace(onward, edit=NoThin())
+        return await self._forwarder.forward(request, onward, touch)
+
+    def _judged(self, call: GitCall | Verdict) -> Verdict:
+        verdict = call if isinstance(call, Verdict) else git.check(call, self.grant)
+        if self._restriction is None:
+            return verdict
+        if isinstance(call, Verdict) or not verdict.allowed:
+            return self._restriction.refusal
+        return self._restriction.git(call)
+
+    async def _list(
+        self, request: BaseRequest, onward: Onward, restriction: Restriction, touch: Touch
+    ) -> StreamResponse:
+        """A question of protocol v2 for refs goes on as it was read; a fetch does not."""
+        body = await whole_of_git(request, touch)
+        if request.headers.getall("Git-Protocol", []) != [VERSION] or not is_ls_refs(body):
+            return await self._refuse(request, Kind.GIT, 403, restriction.refusal)
+        onward = replace(onward, body=body, length=len(body), dropped=frozenset({"content-encoding"}))
         return await self._forwarder.forward(request, onward, touch)
 
     async def _look_up(self, path: str) -> bytes | None:
@@ -246,6 +302,10 @@ class Gate:
     async def _refuse(self, request: BaseRequest, kind: Kind, status: int, verdict: Verdict) -> Response:
         await self._reporter.denied(verdict, _asked(request))
         return refusal(kind, status, verdict.message)
+
+
+def _is_fetch(call: GitCall) -> bool:
+    return call.service is git.Service.FETCH and not call.advertisement
 
 
 def _asked(request: BaseRequest) -> str:

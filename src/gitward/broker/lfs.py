@@ -55,6 +55,7 @@ class Batch:
 
     operation: str  # "upload" or "download"
     content: bytes
+    oids: frozenset[str]
 
 
 def parse(method: str, segments: Sequence[str], query: Query) -> LfsCall | Verdict:
@@ -117,7 +118,8 @@ def read_batch(body: bytes) -> Batch | Verdict:
     onward: dict[str, Any] = {"operation": operation, "transfers": ["basic"], "objects": objects}
     if isinstance(ref, dict) and isinstance(ref.get("name"), str):
         onward["ref"] = {"name": ref["name"]}
-    return Batch(operation=operation, content=json.dumps({**onward, "hash_algo": "sha256"}).encode())
+    content = json.dumps({**onward, "hash_algo": "sha256"}).encode()
+    return Batch(operation=operation, content=content, oids=frozenset(entry["oid"] for entry in objects))
 
 
 def _is_object(entry: dict[str, Any]) -> bool:

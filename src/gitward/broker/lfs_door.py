@@ -16,6 +16,7 @@ from gitward.broker.forward import Forwarder, Onward
 from gitward.broker.lfs import Call, LfsCall
 from gitward.broker.lfs_actions import Actions
 from gitward.broker.listener import Touch
+from gitward.broker.restriction import Restriction
 from gitward.broker.target import Query, encode_query
 from gitward.broker.verdict import Verdict
 from gitward.errors import PolicyDenied
@@ -30,6 +31,12 @@ class LfsDoor:
         self._config = config
         self._forwarder = forwarder
         self._actions = Actions(server_url=config.server_url, upstream_url=config.upstream_url)
+        self._restriction: Restriction | None = None
+
+    def restrict(self, restriction: Restriction) -> None:
+        """From now on; addresses that were given out before are void."""
+        self._restriction = restriction
+        self._actions.forget()
 
     def forget(self) -> None:
         self._actions.forget()
@@ -40,6 +47,8 @@ class LfsDoor:
         """`onward` has the credential and the screen. Raises PolicyDenied and UpstreamFailed."""
         call = lfs.parse(request.method, segments, query)
         verdict = call if isinstance(call, Verdict) else lfs.check(call, self._grant)
+        if self._restriction is not None:
+            verdict = self._restricted(self._restriction, call, verdict, request.method)
         _require(verdict)
         assert isinstance(call, LfsCall)
         if call.call is Call.ACTION:
@@ -56,11 +65,18 @@ class LfsDoor:
             onward = replace(onward, body=await whole(request, touch))
         return await self._forwarder.forward(request, onward, touch)
 
+    def _restricted(self, restriction: Restriction, call: LfsCall | Verdict, verdict: Verdict, method: str) -> Verdict:
+        if isinstance(call, Verdict) or not verdict.allowed:
+            return restriction.refusal
+        return restriction.lfs(call, method)
+
     async def _batch(self, request: BaseRequest, call: LfsCall, onward: Onward, touch: Touch) -> Onward:
         batch = lfs.read_batch(await whole(request, touch))
         if isinstance(batch, Verdict):
             raise PolicyDenied(batch.rule, batch.message)
         _require(lfs.check_operation(call, batch, self._grant))
+        if self._restriction is not None:
+            _require(self._restriction.lfs_batch(batch))
         rewrite = functools.partial(
             self._actions.rewritten,
             repository=call.repository,

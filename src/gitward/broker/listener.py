@@ -83,6 +83,14 @@ class Listener:
         await self._server.shutdown(_STOP_SECONDS)
         self._sock.close()
 
+    async def disconnect(self) -> None:
+        """Ends the requests and connections that there are. Those that come later are served."""
+        tasks = [*self._connections, *self._requests]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
         while True:

@@ -199,10 +199,12 @@ def refusal(head: PushHead, reason: str) -> bytes:
 
 
 class ReportReader:
-    """Reads from the upstream's answer, in pieces, which refs it accepted. Never raises: the answer is not ours."""
+    """Reads from the upstream's answer, in pieces, which refs it took. Never raises: the answer is not ours."""
 
     def __init__(self, *, sideband: bool) -> None:
         self.accepted: set[str] = set()
+        self.refused: dict[str, str] = {}  # ref → the reason
+        self._unpacked = False
         self._outer = PktReader() if sideband else None
         self._report = PktReader()
         self._broken = False
@@ -224,5 +226,11 @@ class ReportReader:
     def _read(self, data: bytes) -> None:
         self._report.feed(data)
         for payload in self._report:
-            if payload and payload.startswith(b"ok "):
-                self.accepted.add(payload[3:].removesuffix(b"\n").decode("utf-8", "surrogateescape"))
+            line = (payload or b"").removesuffix(b"\n").decode("utf-8", "surrogateescape")
+            if line == "unpack ok":
+                self._unpacked = True
+            elif line.startswith("ok ") and self._unpacked:
+                self.accepted.add(line[3:])
+            elif line.startswith("ng "):
+                ref, _, reason = line[3:].partition(" ")
+                self.refused.setdefault(ref, reason)

@@ -18,6 +18,7 @@ from gitward.broker.pktline import MalformedPktLine
 from gitward.broker.push import PushHead, PushReader, ReportReader
 from gitward.broker.refusals import push_refusal
 from gitward.broker.reporter import Reporter
+from gitward.broker.restriction import Restriction
 from gitward.broker.verdict import Verdict, deny
 from gitward.errors import PolicyDenied
 from gitward.grants.grant import Grant
@@ -39,6 +40,12 @@ class Pusher:
         self._forwarder = forwarder
         self._reporter = reporter
         self._customs = customs
+        self._restriction: Restriction | None = None
+
+    def restrict(self, restriction: Restriction) -> None:
+        """From now on. The one push that is left was decided by the worker: nobody looks at its pack."""
+        self._restriction = restriction
+        self._customs = None
 
     async def push(self, request: BaseRequest, grant: Grant, onward: Onward, touch: Touch) -> StreamResponse:
         """Forwards the push, or answers with a report-status that refuses every ref. Raises PolicyDenied."""
@@ -47,6 +54,8 @@ class Pusher:
             onward = replace(onward, length=None)
         head, begun = await _read_head(body)
         verdict = push.check(head, grant.push_ref)
+        if self._restriction is not None:
+            verdict = self._restriction.push(head) if verdict.allowed else self._restriction.refusal
         if not verdict.allowed:
             return await self._refuse(head, verdict)
         async with contextlib.AsyncExitStack() as held:
@@ -92,11 +101,17 @@ class Pusher:
         told = False
 
         async def tap(piece: bytes) -> None:
+            """The worker is told before git is: when git ends, the event is on its way."""
             nonlocal told
             reader.feed(piece)
-            if not told and update.ref in reader.accepted:
+            if told:
+                return
+            if update.ref in reader.accepted:
                 told = True
                 await self._reporter.pushed(ref=update.ref, old=update.old, new=update.new)
+            elif (reason := reader.refused.get(update.ref)) is not None:
+                told = True
+                await self._reporter.push_refused(ref=update.ref, new=update.new, reason=reason)
 
         return tap
 

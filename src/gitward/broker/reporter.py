@@ -14,6 +14,7 @@ from gitward.telemetry.redaction import Redactor
 
 MAX_DENIED = 100  # events policy.denied of one run; further ones are counted
 _MAX_TEXT = 500  # characters of one value
+_MAX_REASON = 300  # characters of GitHub's reason for a refused push
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 Send = Callable[[Message], Awaitable[None]]
@@ -42,6 +43,10 @@ class Reporter:
 
     async def pushed(self, *, ref: str, old: str, new: str) -> None:
         await self._tell("branch.pushed", {"ref": ref, "old": old, "new": new})
+
+    async def push_refused(self, *, ref: str, new: str, reason: str) -> None:
+        """GitHub's own refusal, by the words of its report."""
+        await self._tell("push.refused", {"ref": ref, "new": new, "reason": self._clean(reason)[:_MAX_REASON]})
 
     async def opened(self, *, host: str, port: int) -> None:
         """A host beside GitHub's was reached for the first time."""

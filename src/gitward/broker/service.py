@@ -22,12 +22,13 @@ from gitward.broker.forward import Forwarder
 from gitward.broker.gate import Gate
 from gitward.broker.inject.door import InjectDoor
 from gitward.broker.listener import Listener, Touch
+from gitward.broker.narrowing import understood
 from gitward.broker.questions import Questions, Send
 from gitward.broker.reporter import Reporter
 from gitward.broker.tls import server_context
 from gitward.grants import channel
 from gitward.grants.channel import Message
-from gitward.grants.grant import Grant
+from gitward.grants.grant import ExactPush, Grant
 from gitward.grants.lease import Lease
 from gitward.secrets import Secret
 from gitward.telemetry.logs import know_secrets
@@ -74,7 +75,7 @@ class _Open:
     def _listener(self, sock: socket.socket) -> Listener | Proxy:
         port = int(sock.getsockname()[1])
         if self._egress is not None and self._egress.port == port:
-            return self._egress.proxy(sock, held=lambda: self._lease().held)
+            return self._egress.proxy(sock, held=lambda: self._lease().held, closed=lambda: self.gate.closed)
         return Listener(sock, self._tls, functools.partial(self._handle, port=port), self.gate.malformed)
 
     async def _handle(self, request: BaseRequest, touch: Touch, *, port: int) -> StreamResponse:
@@ -86,6 +87,15 @@ class _Open:
     @property
     def secrets(self) -> tuple[Secret, ...]:
         return (*self.gate.secrets, *self._injector.secrets)
+
+    async def narrow(self, push: ExactPush) -> None:
+        """After it returned nothing but this push is possible: what was under way has ended. Raises ValueError."""
+        if not self.gate.narrow(push):
+            return
+        async with asyncio.TaskGroup() as group:
+            for listeners in self._listeners.values():
+                for listener in listeners:
+                    group.create_task(listener.disconnect())
 
     async def detach(self, name: str) -> None:
         for listener in self._listeners.pop(name, ()):
@@ -158,6 +168,10 @@ class Service:
             case "refresh":
                 self._open[message["run_id"]].gate.refresh(Secret(message["token"]))
                 self._know()
+            case "narrow":
+                push = understood(message, fds)
+                await self._open[message["run_id"]].narrow(push)
+                return
             case "attach":
                 self._open[message["run_id"]].attach(message["name"], fds)
                 return
@@ -207,7 +221,12 @@ class Service:
         )
         gate.refresh(Secret(message["successor"]))
         injector = InjectDoor(
-            self._config.inject, injected, tls=self._upstream_tls, reporter=reporter, expires_at=grant.expires_at
+            self._config.inject,
+            injected,
+            tls=self._upstream_tls,
+            reporter=reporter,
+            expires_at=grant.expires_at,
+            closed=lambda: gate.closed,
         )
         self._open[grant.run_id] = _Open(
             gate=gate,

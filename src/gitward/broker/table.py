@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from gitward.broker import bodies, customs, lfs, push, rest, spool
+from gitward.broker import bodies, customs, lfs, push, rest, restriction, spool
 from gitward.broker.argument import ANY, Argument
 from gitward.broker.egress.presets import PRESETS
 from gitward.broker.egress.rules import GITHUB
@@ -34,7 +34,18 @@ _GIT = """\
 
 def markdown() -> str:
     """The page, ending with a line break; the same for the same policy."""
-    parts = (_HEAD, _GIT, _pushes(), _lfs(), _rest(), _queries(), _mutations(), _limits(), _other_hosts())
+    parts = (
+        _HEAD,
+        _GIT,
+        _pushes(),
+        _lfs(),
+        _rest(),
+        _queries(),
+        _mutations(),
+        _restricted(),
+        _limits(),
+        _other_hosts(),
+    )
     return "\n".join(parts)
 
 
@@ -122,6 +133,32 @@ def _mutations() -> str:
 
 def _answers(payload: View) -> str:
     return ", ".join(_field(name, field) for name, field in payload.fields.items())
+
+
+def _restricted() -> str:
+    fetching = restriction.MESSAGES[restriction.FETCH_ONLY].format(repository="{own}")
+    publishing = restriction.MESSAGES[restriction.PUBLISH_ONLY].format(branch="{branch}")
+    allowed = _table(
+        ("while", "what is allowed, on `{own}` alone", "rule, and what everything else is answered with"),
+        (
+            (
+                "a mirror is made or refreshed",
+                "fetch, download of LFS objects",
+                f"`{restriction.FETCH_ONLY}`: {fetching}",
+            ),
+            (
+                "the work is published",
+                "listing refs; the push of the one update that the worker named; upload of the LFS objects that it "
+                "named, and the question about locks that goes before",
+                f"`{restriction.PUBLISH_ONLY}`: {publishing}",
+            ),
+        ),
+    )
+    return (
+        "## While Gitward itself works\n\nThen REST, GraphQL, other repositories, other hosts and hosts of "
+        "`GITWARD_INJECT` are closed, and the token itself opens nothing, in `login` mode either. What was under way "
+        "when publishing began is ended.\n\n" + allowed
+    )
 
 
 def _limits() -> str:

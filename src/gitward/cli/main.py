@@ -37,6 +37,10 @@ def _options(
     pass
 
 
+mirrors = typer.Typer(no_args_is_help=True, help="The copies of repositories that runs on this machine share.")
+app.add_typer(mirrors, name="mirrors")
+
+
 @app.command()
 def serve(
     with_worker: Annotated[
@@ -144,6 +148,30 @@ def audit_token(
     tokens = TokenReader(settings.github_token_file)
     stage = live(settings, tokens, repository=repo, log=log, jwt_file=jwt_file)
     raise typer.Exit(run_on(stage, asks=not yes, as_json=as_json))
+
+
+@mirrors.command(name="list")
+def list_mirrors(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+) -> None:
+    """Show every mirror with its size, the least recently used first. A worker may be running."""
+    from gitward.cli.mirrors import show
+    from gitward.settings import load_settings
+
+    show(load_settings(), as_json=as_json)
+
+
+@mirrors.command(name="drop")
+def drop_mirrors(
+    name: Annotated[str | None, typer.Argument(help="The repository: owner/name.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every mirror.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+) -> None:
+    """Remove mirrors; the next run makes them anew. A worker may be running, and its runs are not disturbed."""
+    from gitward.cli.mirrors import drop
+    from gitward.settings import load_settings
+
+    raise typer.Exit(drop(load_settings(), name, everything=everything, as_json=as_json))
 
 
 def main() -> None:

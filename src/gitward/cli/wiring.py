@@ -36,6 +36,7 @@ from gitward.engine.shift import Job, Shift
 from gitward.engine.worker import Worker
 from gitward.errors import SettingsError
 from gitward.repositories.inspection import PackInspector
+from gitward.repositories.mirrors import Mirrors
 from gitward.runs import login
 from gitward.runs.chores import chores_of
 from gitward.runs.parts import JobSettings, Parts
@@ -147,8 +148,9 @@ async def _hands(settings: Settings) -> AsyncIterator[_Hands]:
     config = broker_config(settings, injected)
     async with contextlib.AsyncExitStack() as stack:
         # The launcher forks, so it comes before anything that starts threads.
-        # Two for each run: its own, and one in which a push of it is looked at.
-        sandboxes = BubblewrapEngine(slots=2 * settings.slots, tool_paths=settings.tool_paths)
+        # Three for each run: its own, one in which a push of it is looked at, one in which its repository is fetched;
+        # and one for what mirrors do beside the runs.
+        sandboxes = BubblewrapEngine(slots=3 * settings.slots + 1, tool_paths=settings.tool_paths)
         await sandboxes.start()
         stack.push_async_callback(sandboxes.stop)
         guards = await sandboxes.probe()
@@ -213,6 +215,14 @@ async def _worker(
             return Progress(places=storage.places, journal=storage.journal, worker=worker)
 
         inspector = PackInspector(hands.sandboxes, settings.data_dir / "pushes", sandbox_limits(settings))
+        measured = Measured(hands.sandboxes, storage.watch.metrics)
+        mirrors = Mirrors(
+            settings.data_dir,
+            measured,
+            limits=sandbox_limits(settings),
+            limit_bytes=settings.mirror_mib * MiB,
+            metrics=storage.watch.metrics,
+        )
         parts = Parts(
             database=storage.database,
             notifier=storage.notifier,
@@ -221,8 +231,9 @@ async def _worker(
             github=github,
             broker=hands.broker,
             injected=hands.injected,
-            sandboxes=Measured(hands.sandboxes, storage.watch.metrics),
+            sandboxes=measured,
             inspector=inspector,
+            mirrors=mirrors,
             settings=job_settings(settings, base_url),
             admission=partial(_refusal_of_move, settings.repo_globs, _rules(settings)),
         )
@@ -249,6 +260,10 @@ async def _worker(
         await worker.acquire()
         await login.wipe_all(settings.data_dir / "workspaces")
         await inspector.wipe()
+        await parts.trash.start(settings.data_dir / "workspaces")
+        stack.push_async_callback(parts.trash.stop)
+        await mirrors.start()
+        stack.push_async_callback(mirrors.stop)
         await worker.start(job)
         stack.push_async_callback(worker.stop)
         firing = Firing(storage.sessions, partial(_refusal, settings.repo_globs, _rules(settings)))
@@ -317,7 +332,7 @@ def prepare_data_dir(data_dir: Path) -> None:
             raise SettingsError(
                 [f"GITWARD_DATA_DIR: others may read {data_dir} (mode {mode:04o}); run: chmod 711 {data_dir}"]
             )
-        for name in ("workspaces", "pushes"):
+        for name in ("workspaces", "pushes", "making"):
             (data_dir / name).mkdir(mode=0o711, exist_ok=True)
             (data_dir / name).chmod(0o711)  # whatever the umask
         data_dir.chmod(0o711)

@@ -43,11 +43,19 @@ class Answer:
         if not isinstance(self.body, dict):
             return ""
         errors = self.body.get("errors") or []
-        details = [
-            str(error["message"] if isinstance(error, dict) and "message" in error else error)
-            for error in (errors if isinstance(errors, list) else [errors])
-        ]
-        return ": ".join([str(self.body.get("message", "")), *details])[:500]
+        details = [_detail(error) for error in (errors if isinstance(errors, list) else [errors])]
+        return ": ".join(part for part in [str(self.body.get("message") or ""), *details] if part)[:500]
+
+
+def _detail(error: object) -> str:
+    """One entry of `errors`: a sentence, or an object that has one, or names what is wrong with which field."""
+    if not isinstance(error, dict):
+        return str(error)
+    if error.get("message"):
+        return str(error["message"])
+    place = " ".join(str(error[key]) for key in ("resource", "field") if error.get(key))
+    code = str(error.get("code") or "invalid").replace("_", " ")
+    return f"{place} is {code}" if place else code
 
 
 class GitHub:

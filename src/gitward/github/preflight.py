@@ -217,18 +217,25 @@ def _check_expiry(answer: Answer, token: Token, needed_until: datetime) -> tuple
 
 
 async def _identity(github: Connection, user: Answer | None) -> Identity:
-    """The token's owner with a noreply address, unless the scope `user:email` gives one; App tokens act as a bot."""
+    """The token's owner, with the address that the profile shows to everybody, or else a noreply address.
+
+    App tokens act as a bot.
+    """
     if user is None or user.status != 200 or not isinstance(user.body, dict):
         return Identity(login="app", name="gitward[bot]", email=f"gitward[bot]@{github.noreply_host}")
     login, number = str(user.body["login"]), user.body["id"]
-    email = user.body.get("email") or await _primary_email(github) or f"{number}+{login}@{github.noreply_host}"
+    shown = user.body.get("email")
+    if not shown or await _is_private(github, str(shown)):
+        shown = f"{number}+{login}@{github.noreply_host}"
     name = one_line(str(user.body.get("name") or "")) or login
-    return Identity(login=login, name=name, email=one_line(str(email)))
+    return Identity(login=login, name=name, email=one_line(str(shown)))
 
 
-async def _primary_email(github: Connection) -> str | None:
+async def _is_private(github: Connection, email: str) -> bool:
+    """Whether the account keeps this address, or its addresses, private; a token without `user:email` cannot know."""
     answer = await github.get("/user/emails")
     if answer.status != 200 or not isinstance(answer.body, list):
-        return None
-    primary = [entry["email"] for entry in answer.body if entry.get("primary") and entry.get("verified")]
-    return str(primary[0]) if primary else None
+        return False
+    entries = [entry for entry in answer.body if isinstance(entry, dict)]
+    private = [entry for entry in entries if entry.get("visibility") == "private"]
+    return any(entry.get("primary") or str(entry.get("email")).lower() == email.lower() for entry in private)

@@ -8,6 +8,7 @@ from typing import Any
 
 from gitward.errors import Reason, RunFailure
 from gitward.github.client import Answer, Connection, path_of
+from gitward.github.decorations import decorate, told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,7 @@ class Proposal:
     body: str
     draft: bool
     labels: tuple[str, ...] = ()
-    reviewers: tuple[str, ...] = ()
+    reviewers: tuple[str, ...] = ()  # logins, and teams as organization/team
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +68,8 @@ async def _propose(github: Connection, proposal: Proposal) -> Proposed:
     if answer.status != 201:
         raise RunFailure(
             Reason.PULL_REQUEST_FAILED,
-            f"GitHub refused the pull request ({answer.status} {answer.message}); the branch {proposal.branch} is "
-            "pushed, so you can open one by hand.",
+            f"GitHub refused the pull request ({told(answer)}); the branch {proposal.branch} is pushed, so you can "
+            "open one by hand.",
         )
     return await _decorated(github, proposal, answer.body, created=True, notices=notices)
 
@@ -87,7 +88,7 @@ async def _find(github: Connection, proposal: Proposal) -> dict[str, Any] | None
     if answer.status != 200 or not isinstance(answer.body, list):
         raise RunFailure(
             Reason.PULL_REQUEST_FAILED,
-            f"GitHub does not let the token list pull requests ({answer.status} {answer.message}); "
+            f"GitHub does not let the token list pull requests ({told(answer)}); "
             "give it `Pull requests: read and write`.",
         )
     matching: list[dict[str, Any]] = [pull for pull in answer.body if pull["head"]["ref"] == proposal.branch]
@@ -114,7 +115,9 @@ async def _decorated(
 
     A refusal of these is told but does not undo the pull request.
     """
-    refused = await _decorate(github, proposal, int(pull["number"]))
+    refused = await decorate(
+        github, proposal.repository, int(pull["number"]), labels=proposal.labels, reviewers=proposal.reviewers
+    )
     return _proposed(pull, created=created, notices=(*notices, *refused))
 
 
@@ -127,22 +130,3 @@ def _proposed(pull: dict[str, Any], *, created: bool, notices: tuple[str, ...] =
         created=created,
         notices=notices,
     )
-
-
-async def _decorate(github: Connection, proposal: Proposal, number: int) -> list[str]:
-    notices = []
-    if proposal.labels:
-        answer = await github.post(
-            path_of(proposal.repository, "issues", number, "labels"), {"labels": list(proposal.labels)}, repeatable=True
-        )
-        if answer.status != 200:
-            notices.append(f"GitHub did not add the labels ({answer.status} {answer.message}).")
-    if proposal.reviewers:
-        answer = await github.post(
-            path_of(proposal.repository, "pulls", number, "requested_reviewers"),
-            {"reviewers": list(proposal.reviewers)},
-            repeatable=True,
-        )
-        if answer.status != 201:
-            notices.append(f"GitHub did not ask for the reviews ({answer.status} {answer.message}).")
-    return notices

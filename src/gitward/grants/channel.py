@@ -53,12 +53,7 @@ def receive(sock: socket.socket) -> tuple[Message, list[int]]:
     :raises ValueError, TypeError: what came is no message; its descriptors are closed.
     :raises ChannelClosed: the other end is gone.
     """
-    try:
-        data, ancillary, flags, _ = sock.recvmsg(
-            MAX_MESSAGE, socket.CMSG_LEN(MAX_FDS * array.array("i").itemsize), socket.MSG_CMSG_CLOEXEC
-        )
-    except ConnectionResetError as error:
-        raise ChannelClosed("the other end of the channel is closed") from error
+    data, ancillary, flags = _received(sock)
     fds = array.array("i")
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
@@ -78,6 +73,17 @@ def receive(sock: socket.socket) -> tuple[Message, list[int]]:
         close_all(fds)
         raise TypeError("a message must be a JSON object")
     return message, list(fds)
+
+
+def _received(sock: socket.socket) -> tuple[bytes, list[tuple[int, int, bytes]], int]:
+    space = socket.CMSG_LEN(MAX_FDS * array.array("i").itemsize)
+    for _ in range(2):
+        # The other end may go before it read all that we sent. The kernel tells that first, once, although what the
+        # other end said until then still waits.
+        with contextlib.suppress(ConnectionResetError):
+            data, ancillary, flags, _ = sock.recvmsg(MAX_MESSAGE, space, socket.MSG_CMSG_CLOEXEC)
+            return data, ancillary, flags
+    raise ChannelClosed("the other end of the channel is closed")
 
 
 def close_all(fds: Sequence[int] | array.array[int]) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
+
+MAX_LFS_OIDS = 100_000  # of one push
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_LFS_OID = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +24,24 @@ class Grant:
     allow_workflows: bool = False  # whether a push may change .github/workflows/
     target_branch: str | None = None  # whose workflows a push may have, as well as those of the session's branch
     target_sha: str | None = None  # where it stood when the run began
+    fetch_only: bool = False  # nothing but fetching `repository` and its LFS objects, with the run credential
     expires_at: float  # on `grants.clock`; after it everything is refused
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactPush:
+    """The one push that publishes a run's work. A grant that is narrowed to it allows nothing else."""
+
+    old: str  # where the branch stands, in hex; all zeros: the push creates it
+    new: str
+    ref: str  # the grant's `push_ref`
+    lfs_oids: tuple[str, ...] = ()  # SHA-256 of each LFS object that may be uploaded
+
+    def __post_init__(self) -> None:
+        if not (_COMMIT.fullmatch(self.old) and _COMMIT.fullmatch(self.new)) or set(self.new) == {"0"}:
+            raise ValueError("an exact push leads from one commit to another, named in full")
+        if len(self.lfs_oids) > MAX_LFS_OIDS or not all(map(_LFS_OID.fullmatch, self.lfs_oids)):
+            raise ValueError(f"an exact push names at most {MAX_LFS_OIDS} LFS objects, each by its SHA-256")
 
 
 def new_run_credential() -> str:

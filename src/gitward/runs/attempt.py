@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.parts import Parts
 from gitward.runs.persistence import persist
 from gitward.sessions.artifacts import Origin
-from gitward.sessions.model import EventType, RunState, StepName, StepState
+from gitward.sessions.model import ArtifactKind, EventType, RunState, StepName, StepState
 from gitward.sessions.progress import Claim
 from gitward.store.database import PASSING_ERRORS, Transaction
 
@@ -28,6 +29,14 @@ MAX_LOSSES = 5  # of a worker in the middle of one run; then the run is given up
 CANCEL_POLL_SECONDS = 1.0  # when the wish comes from another process and no notification arrives
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What the database has of a run's work."""
+
+    head: str
+    kinds: tuple[ArtifactKind, ...]  # one at least
+
+
 class Attempt:
     """A claimed run."""
 
@@ -36,6 +45,8 @@ class Attempt:
         self.claim = claim
         self.ending: StepState | None = None  # set when supervision ends the steps on purpose
         self.pushing_sha: str | None = None  # the head of our own push, once it has begun
+        self.pushed_sha: str | None = None  # the head that is recorded as pushed by us
+        self.kept: Kept | None = None  # of this attempt's work
 
     @property
     def origin(self) -> Origin:
@@ -108,6 +119,10 @@ class Attempt:
         """
         async with self.parts.database.transaction() as tx:
             await self.parts.progress.tell(tx, self.claim, *entries)
+
+    async def record_push(self, head: str) -> None:
+        """Records that GitHub accepted a push of the session's branch."""
+        await self.write(lambda tx: self.parts.progress.pushed(tx, self.claim, head))
 
     async def notice(self, message: str) -> None:
         """A sentence for whoever watches."""

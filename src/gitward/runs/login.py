@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from gitward.errors import Reason, RunFailure
 from gitward.github.credentials import login_input
+from gitward.repositories.git import Ended
 from gitward.runs.attempt import Attempt
-from gitward.runs.commands import HOME, Commands, Ended
+from gitward.runs.commands import HOME, Commands
 from gitward.runs.reaching import reach
 from gitward.sandboxes import Command, Sandbox, SandboxError, trees
 from gitward.secrets import Secret

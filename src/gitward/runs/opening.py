@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gitward.broker import BrokerEvent, OpenGrant
@@ -14,69 +14,54 @@ from gitward.errors import GitwardError, Reason, RunFailure
 from gitward.github.tokens import Token
 from gitward.grants import clock
 from gitward.grants.grant import Grant
+from gitward.repositories import OBJECTS_DIR
 from gitward.runs import login
 from gitward.runs.asking import access_of
 from gitward.runs.attempt import Attempt
+from gitward.runs.context import Context, Opened
 from gitward.runs.freshness import Freshness
+from gitward.runs.pushes import Pushes
 from gitward.runs.supervision import supervise
-from gitward.sandboxes import Sandbox
+from gitward.sandboxes import Sandbox, Shown, User
 from gitward.secrets import Secret
 from gitward.sessions.model import EventType
 from gitward.telemetry.redaction import Redactor
 
 log = logging.getLogger(__name__)
 
-OPENING_SECONDS = 120.0  # for token, grant and sandbox
+OPENING_SECONDS = 120.0  # for token and grant, and again for a sandbox
 CLOSING_SECONDS = 600.0  # how long a grant outlives the run's time limit, for salvage and publishing
-
-
-@dataclass(frozen=True, kw_only=True)
-class Opened:
-    """Ready to work with."""
-
-    sandbox: Sandbox
-    credential: Secret  # what `gh auth login` is given
-    redactor: Redactor  # knows every token of the run
 
 
 @contextlib.asynccontextmanager
 async def opened(attempt: Attempt, facts: dict[str, Any], *, seconds: float) -> AsyncIterator[Opened]:
-    """Grant and sandbox, open inside this block; for a run that may take so many seconds.
+    """A grant that is open inside this block; for a run that may take so many seconds.
 
     :raises RunCancelled, RunFailure: as `supervise`; opening takes a while when machine or broker are in trouble.
     """
     async with contextlib.AsyncExitStack() as stack:
-        late = RunFailure(
-            Reason.SANDBOX_FAILED, f"No sandbox could be opened within {OPENING_SECONDS:g} s; retry the run."
-        )
-        yield await supervise(attempt, _open(stack, attempt, facts, seconds), seconds=OPENING_SECONDS, late=late)
+        yield await supervise(attempt, _open(stack, attempt, facts, seconds), seconds=OPENING_SECONDS, late=_late())
+
+
+def _late() -> RunFailure:
+    return RunFailure(Reason.SANDBOX_FAILED, f"No sandbox could be opened within {OPENING_SECONDS:g} s; retry the run.")
 
 
 async def _open(stack: contextlib.AsyncExitStack, attempt: Attempt, facts: dict[str, Any], seconds: float) -> Opened:
     token = await attempt.parts.tokens.take(access_of(attempt))
     injected = await attempt.parts.injected.take()
     redactor = Redactor([token.secret, *(secret for secret in injected if secret is not None)])
+    pushes = Pushes()
     grant = await stack.enter_async_context(
-        _granted(attempt, facts, token, seconds, redactor=redactor, injected=injected)
+        _granted(attempt, _grant(attempt, facts, seconds), token, pushes, redactor=redactor, injected=injected)
     )
-    sandbox = await stack.enter_async_context(_sandbox(attempt, grant))
     credential = token.secret if attempt.parts.settings.login_mode else Secret(grant.credential)
-    return Opened(sandbox=sandbox, credential=credential, redactor=redactor)
+    return Opened(grant=grant, credential=credential, redactor=redactor, pushes=pushes)
 
 
-@contextlib.asynccontextmanager
-async def _granted(
-    attempt: Attempt,
-    facts: dict[str, Any],
-    token: Token,
-    seconds: float,
-    *,
-    redactor: Redactor,
-    injected: Sequence[Secret | None],
-) -> AsyncIterator[OpenGrant]:
-    """The token, and whatever takes its place, is with the broker inside this block, and nowhere afterwards."""
+def _grant(attempt: Attempt, facts: dict[str, Any], seconds: float) -> Grant:
     session = attempt.claim.session
-    grant = Grant(
+    return Grant(
         run_id=attempt.claim.run.id,
         repository=facts["repository"],
         repository_id=facts["repository_id"],
@@ -88,22 +73,23 @@ async def _granted(
         target_sha=facts["target_sha"],
         expires_at=clock.seconds() + seconds + CLOSING_SECONDS,
     )
-    telling: set[asyncio.Task[None]] = set()
 
+
+@contextlib.asynccontextmanager
+async def _granted(
+    attempt: Attempt,
+    grant: Grant,
+    token: Token,
+    pushes: Pushes,
+    *,
+    redactor: Redactor,
+    injected: Sequence[Secret | None],
+) -> AsyncIterator[OpenGrant]:
+    """The token, and whatever takes its place, is with the broker inside this block, and nowhere afterwards."""
     freshness = Freshness(attempt, token, redactor)
-
-    def on_event(event: BrokerEvent) -> None:
-        if event.type == "token.rejected":
-            freshness.rejected()
-            return
-        if event.type == "branch.pushed" and event.data["new"] == attempt.pushing_sha:
-            return  # our own push: step `publish` tells it, when it knows that it arrived
-        task = asyncio.create_task(attempt.tell((EventType(event.type), event.data)))
-        telling.add(task)
-        task.add_done_callback(telling.discard)
-
+    witness = _Witness(attempt, pushes, freshness)
     open_grant = await attempt.parts.broker.open(
-        grant, token.secret, on_event, attempt.parts.inspector, injected=injected
+        grant, token.secret, witness.saw, attempt.parts.inspector, injected=injected
     )
     try:
         async with freshness.kept(open_grant):
@@ -113,28 +99,93 @@ async def _granted(
             await open_grant.close()
         except GitwardError as error:  # its process is gone, and the token with it; what the run came to stands
             log.warning("Run %s: the broker could not be told that the run is over: %s", grant.run_id, error)
-        for problem in await asyncio.gather(*telling, return_exceptions=True):
+        await witness.finish()
+
+
+class _Witness:
+    """Takes what the broker saw: into the session's log, and to those who wait for it."""
+
+    def __init__(self, attempt: Attempt, pushes: Pushes, freshness: Freshness) -> None:
+        self._attempt, self._pushes, self._freshness = attempt, pushes, freshness
+        self._writing: set[asyncio.Task[None]] = set()
+
+    def saw(self, event: BrokerEvent) -> None:
+        match event.type:
+            case "token.rejected":
+                self._freshness.rejected()
+            case "push.refused":
+                pass  # git says it too, to whoever pushed
+            case "branch.pushed":
+                self._pushed(old=event.data["old"], new=event.data["new"])
+            case _:
+                self._write(self._attempt.tell((EventType(event.type), event.data)))
+
+    def _pushed(self, *, old: str, new: str) -> None:
+        self._pushes.saw(old=old, new=new)
+        if new != self._attempt.pushing_sha:  # our own push: step `publish` records it
+            self._write(self._attempt.record_push(new))
+
+    def _write(self, writing: Any) -> None:
+        task = asyncio.create_task(writing)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def finish(self) -> None:
+        """Waits for what is being written."""
+        for problem in await asyncio.gather(*self._writing, return_exceptions=True):
             if isinstance(problem, Exception):
-                log.warning("Run %s: an event of the broker was not written: %s", grant.run_id, problem)
+                run_id = self._attempt.claim.run.id
+                log.warning("Run %s: an event of the broker was not written: %s", run_id, problem)
+
+
+class Inside:
+    """The sandbox of a run's commands. `close` it before its files are looked at."""
+
+    def __init__(self, attempt: Attempt, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.user: User = sandbox.share_user()
+        self._attempt = attempt
+        self._closed = False
+
+    async def close(self) -> None:
+        """Afterwards nothing of the run is executing, and the home with gh's credential is empty."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._attempt.parts.settings.login_mode:
+                await login.log_out(self._attempt, self.sandbox)
+        finally:
+            try:
+                await self.sandbox.close()
+            finally:
+                await login.wipe(self._attempt.workspace)
 
 
 @contextlib.asynccontextmanager
-async def _sandbox(attempt: Attempt, grant: OpenGrant) -> AsyncIterator[Sandbox]:
-    """One sandbox lifetime; at its end nothing runs, and the home with gh's credential is empty."""
-    settings = attempt.parts.settings
-    workspace = attempt.workspace
-    sandbox = await attempt.parts.sandboxes.open(
+async def inside(context: Context) -> AsyncIterator[Inside]:
+    """The sandbox of the run's commands; it sees the snapshot's objects, which come later."""
+    attempt = context.attempt
+    objects = await asyncio.to_thread(objects_folder, attempt.workspace)
+    opening = attempt.parts.sandboxes.open(
         name=attempt.claim.run.id,
-        workspace=workspace,
-        endpoint=grant,
-        limits=settings.limits,
+        workspace=attempt.workspace,
+        endpoint=context.opened.grant,
+        limits=attempt.parts.settings.limits,
+        shown=[Shown(host=objects, inside=OBJECTS_DIR)],
     )
+    here = Inside(attempt, await supervise(attempt, opening, seconds=OPENING_SECONDS, late=_late()))
     try:
-        yield sandbox
-        if settings.login_mode:
-            await login.log_out(attempt, sandbox)
+        yield here
     finally:
         try:
-            await sandbox.close()
+            await here.close()
         finally:
-            await login.wipe(workspace)
+            here.user.release()
+
+
+def objects_folder(workspace: Path) -> Path:
+    """Where the snapshot of a session's run lies. Blocks."""
+    folder = workspace / "objects"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder

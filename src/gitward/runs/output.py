@@ -43,11 +43,9 @@ class OutputLog:
         """A sink for one command; close it when the command has ended."""
         return StepOutput(self, step, self._redactor)
 
-    def last_lines(self, data: bytes) -> str:
-        """The end of an error text, redacted, on one line and 500 characters at most, for a person to read."""
-        text = self._redactor.mask(data).decode("utf-8", "replace").replace("\0", "\ufffd")
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return " / ".join(lines[-4:])[-500:]
+    def masked(self, data: bytes) -> str:
+        """A text of a command, redacted."""
+        return self._redactor.mask(data).decode("utf-8", "replace").replace("\0", "\ufffd")
 
     async def add(self, step: StepName, stream: Stream, text: str) -> None:
         for start in range(0, len(text), PIECE_CHARACTERS):
@@ -159,3 +157,9 @@ class StepOutput:
         for stream in Stream:
             await self._show(stream, self._redacted[stream].flush(), final=True)
         await self._log.flush()
+
+
+def last_lines(text: str) -> str:
+    """The end of an error text, on one line and 500 characters at most, for a person to read."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " / ".join(lines[-4:])[-500:]

@@ -13,6 +13,8 @@ from gitward.github.retries import Patience
 from gitward.github.tokens import TokenSource
 from gitward.grants.inspection import Inspector
 from gitward.grants.lease import Lease
+from gitward.repositories.mirrors import Mirrors
+from gitward.runs.trash import Trash
 from gitward.sandboxes import Limits, SandboxEngine
 from gitward.sessions.model import Session
 from gitward.sessions.progress import Progress
@@ -60,6 +62,8 @@ class Parts:
     injected: SecretSources  # what the broker adds to requests to other hosts
     sandboxes: SandboxEngine
     inspector: Inspector
+    mirrors: Mirrors
     settings: JobSettings
+    trash: Trash = field(default_factory=Trash)
     admission: Admission = refuse  # whether a session may go on in a repository that was renamed or moved
     lease: Lease = field(default_factory=Lease)  # of the worker's shift; without end where nobody can take over

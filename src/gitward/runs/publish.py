@@ -1,20 +1,22 @@
-"""Step `publish`: commits what is uncommitted, keeps the work, and pushes the session's branch."""
+"""Step `publish`: takes the run's work into the result, stores it, and pushes the session's branch."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any
 
 from gitward.errors import Reason, RunFailure
-from gitward.runs.attempt import Attempt
-from gitward.runs.checkout import Start
-from gitward.runs.commands import SAFE_GIT, Commands, Ended
-from gitward.runs.commit import commit
-from gitward.runs.keeping import Work, keep
-from gitward.runs.reaching import reach
-from gitward.sessions.model import PublishMode, StepName
+from gitward.repositories import work as work_of
+from gitward.repositories.baseline import Baseline
+from gitward.repositories.git import GitFailed
+from gitward.repositories.refs import Refs
+from gitward.repositories.work import Scene, Work
+from gitward.runs import artifacts, push
+from gitward.runs.commit_message import commit_message
+from gitward.runs.context import Context, trailers
+from gitward.runs.result_sandbox import Bench
+from gitward.sessions.model import PublishMode
 from gitward.sessions.progress import Begun
 
 
@@ -28,55 +30,93 @@ class Published:
     pushed: bool = False
 
 
-async def find_arrived(commands: Commands, start: Start, begun: Begun) -> str | None:
-    """The head that an earlier attempt pushed, when it is in the session's branch upstream."""
-    head = begun.pushing_sha
-    if head is None or start.sha == begun.start_sha:
-        return None
-    if head == start.sha:
-        return head
-    asked = [*SAFE_GIT, "merge-base", "--is-ancestor", head, start.sha]  # somebody may have pushed upon it
-    return head if (await commands.capture(asked, limit=4096)).exit_code == 0 else None
+async def take(context: Context, bench: Bench, noted: Baseline, refs: Refs) -> Work:
+    """What the run left, in the result.
+
+    :raises RunFailure: `task_failed`: git cannot work with what is there.
+    """
+    scene = Scene(
+        workspace=context.workspace,
+        baseline=noted,
+        upstream=await asyncio.to_thread(lambda: frozenset(oid for _, oid in refs)),
+        author=context.author,
+        message=commit_message(context.attempt.claim.session, context.attempt.claim.run),
+        trailers=tuple(trailers(context)),
+        pushed=context.opened.pushes.heads,
+    )
+    try:
+        return await work_of.take(bench.result, scene)
+    except GitFailed as failure:
+        message = f"git cannot take the run's files: {failure}"
+        raise RunFailure(Reason.TASK_FAILED, message) from failure
 
 
-async def finish(attempt: Attempt, commands: Commands, start: Start, head: str) -> Published:
-    """What was left to do when an earlier attempt was lost after its push."""
-    if attempt.claim.session.pushed_sha != head:
-        await _pushed(attempt, commands, head)
-    await keep(attempt, commands, Work(origin=attempt.origin, base=start.target_sha, head=head))
-    return Published(message=_told(attempt, head), changed=True, head_sha=head, pushed=True)
-
-
-async def publish(attempt: Attempt, commands: Commands, facts: dict[str, Any], start: Start, begun: Begun) -> Published:
-    """:raises RunFailure: `push_rejected`, `branch_protected`."""
-    committed = await commit(attempt, commands, facts)
-    head = committed.head
-    if head == start.sha == begun.start_sha:
-        if _is_unproposed(attempt, head, start):
-            if attempt.claim.session.pushed_sha != head:
-                await _pushed(attempt, commands, head)
-            message = f"The command changed nothing more; {head[:12]} is on {attempt.claim.session.branch} already."
-            return Published(message=message, changed=True, head_sha=head, pushed=True)
-        return Published(message="The command changed nothing.", changed=False, head_sha=head)
-    work = Work(origin=attempt.origin, head=head, base=start.target_sha)
+async def publish(context: Context, bench: Bench, noted: Baseline, refs: Refs, begun: Begun) -> Published:
+    """:raises RunFailure: `push_rejected`, `branch_protected`, `task_failed`, `work_not_on_branch`."""
+    attempt, start = context.attempt, noted.start
+    work = await take(context, bench, noted, refs)
+    for notice in work.notices:
+        await attempt.notice(notice)
+    if work.problem is not None:
+        await store(context, bench, work)
+        raise RunFailure(work.problem.reason, work.problem.message, exit_code=0, head_sha=None)
+    if not work.changed:
+        if work.left:
+            await store(context, bench, work)
+        return await _unchanged(context, bench, work, begun)
     if attempt.claim.run.instruction.publish.mode is PublishMode.DRY_RUN:
-        await keep(attempt, commands, work)
-        return Published(message="The change is kept as a patch; nothing was pushed.", changed=True, head_sha=head)
-    await _all(_push(attempt, commands, head, expected=committed.pushed), keep(attempt, commands, work))
-    return Published(message=_told(attempt, head), changed=True, head_sha=head, pushed=True)
+        await store(context, bench, work)
+        message = "The change is kept as a patch; nothing was pushed."
+        return Published(message=message, changed=True, head_sha=work.head)
+    if work.head == (context.opened.pushes.last or start.branch_sha):  # the command pushed it
+        await store(context, bench, work)
+        return await _pushed(context, work.head)
+    await _all(push.push(context, bench, work.head), store(context, bench, work))
+    return Published(message=_told(context, work.head), changed=True, head_sha=work.head, pushed=True)
 
 
-def _told(attempt: Attempt, head: str) -> str:
-    return f"Pushed {head[:12]} to {attempt.claim.session.branch}."
+async def finish(context: Context, bench: Bench, head: str) -> Published:
+    """What was left to do when an earlier attempt was lost after its push."""
+    await store(context, bench, Work(head=head, changed=True))
+    return await _pushed(context, head)
 
 
-def _is_unproposed(attempt: Attempt, head: str, start: Start) -> bool:
+async def store(context: Context, bench: Bench, work: Work) -> None:
+    attempt = context.attempt
+    attempt.kept = await artifacts.store(attempt, bench, work, attempt.origin)
+
+
+async def _unchanged(context: Context, bench: Bench, work: Work, begun: Begun) -> Published:
+    start = bench.start
+    if _is_unproposed(context, work.head, bench, begun):
+        if context.attempt.claim.session.pushed_sha != work.head:
+            await context.attempt.record_push(work.head)
+        branch = context.attempt.claim.session.branch
+        message = f"The command changed nothing more; {work.head[:12]} is on {branch} already."
+        return Published(message=message, changed=True, head_sha=work.head, pushed=True)
+    moved = f" {start.target_branch} has {work.head[:12]} already." if work.head != start.sha else ""
+    return Published(message=f"The command changed nothing.{moved}", changed=False, head_sha=work.head)
+
+
+def _is_unproposed(context: Context, head: str, bench: Bench, begun: Begun) -> bool:
     """Whether a run is retried that had pushed its change, and failed before its pull request.
 
     That the branch is the session's was looked at by preflight. A lost worker may not have noted its push.
     """
-    retried = attempt.claim.run.retry_of is not None
-    return retried and head != start.target_sha and attempt.claim.session.pull_request is None
+    claim, start = context.attempt.claim, bench.start
+    is_same = head == start.sha == begun.start_sha
+    retried = claim.run.retry_of is not None
+    return is_same and retried and head != start.target_sha and claim.session.pull_request is None
+
+
+async def _pushed(context: Context, head: str) -> Published:
+    if context.attempt.claim.session.pushed_sha != head:
+        await context.attempt.record_push(head)
+    return Published(message=_told(context, head), changed=True, head_sha=head, pushed=True)
+
+
+def _told(context: Context, head: str) -> str:
+    return f"Pushed {head[:12]} to {context.attempt.claim.session.branch}."
 
 
 async def _all(*works: Awaitable[object]) -> None:
@@ -84,62 +124,3 @@ async def _all(*works: Awaitable[object]) -> None:
     for result in await asyncio.gather(*works, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
-
-
-async def _push(attempt: Attempt, commands: Commands, head: str, *, expected: str | None) -> None:
-    """Pushes, unless somebody else moved the branch meanwhile; after a fault only if the first push did not arrive."""
-    branch = attempt.claim.session.branch
-    lease = f"--force-with-lease=refs/heads/{branch}:{expected or ''}"
-    argv = [*SAFE_GIT, "push", "--quiet", "--no-verify", lease, "--", "origin", f"HEAD:refs/heads/{branch}"]
-    await attempt.write(lambda tx: attempt.parts.progress.pushing(tx, attempt.claim, head))
-    attempt.pushing_sha = commands.pushing = head
-
-    async def push(again: bool) -> Ended:
-        if again:
-            found = await _look_upstream(commands, branch)
-            if found.exit_code != 0 or _stands_at(found, head):
-                return found
-        return await commands.run(StepName.PUBLISH, argv)
-
-    def failed(ended: Ended) -> RunFailure:
-        protected = "protected branch" in ended.tail.lower() or "GH006" in ended.tail
-        reason = Reason.BRANCH_PROTECTED if protected else Reason.PUSH_REJECTED
-        message = f"git push failed; the work is kept as a patch. {ended.tail}"
-        return RunFailure(reason, message, exit_code=0, head_sha=head)
-
-    try:
-        await reach(attempt, commands, StepName.PUBLISH, push, failed=failed)
-    except RunFailure as failure:
-        if failure.head_sha is None:
-            raise  # the time is over: whoever ends the run looks
-        if await find_pushed(attempt, commands) is None:
-            commands.pushing = None
-            raise
-    if commands.pushing is not None:
-        await _pushed(attempt, commands, head)
-
-
-async def _pushed(attempt: Attempt, commands: Commands, head: str) -> None:
-    await attempt.write(lambda tx: attempt.parts.progress.pushed(tx, attempt.claim, head))
-    commands.pushing = None
-
-
-async def find_pushed(attempt: Attempt, commands: Commands) -> str | None:
-    """After a push that was cut off: its head, when the session's branch stands there upstream, which is told."""
-    head, branch = commands.pushing, attempt.claim.session.branch
-    if head is None:
-        return None
-    found = await _look_upstream(commands, branch)
-    if found.exit_code != 0 or not _stands_at(found, head):
-        return None
-    await _pushed(attempt, commands, head)
-    return head
-
-
-async def _look_upstream(commands: Commands, branch: str) -> Ended:
-    asked = [*SAFE_GIT, "ls-remote", "--quiet", "--", "origin", f"refs/heads/{branch}"]
-    return await commands.capture(asked, limit=4096)
-
-
-def _stands_at(found: Ended, head: str) -> bool:
-    return found.output.split(b"\t")[0] == head.encode()

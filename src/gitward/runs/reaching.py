@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 from gitward.errors import RunFailure
 from gitward.github.client import Answer, Connection, path_of
 from gitward.github.retries import PassingFault, Retries
+from gitward.repositories.git import Ended
 from gitward.runs.asking import ask, retries_of
 from gitward.runs.attempt import Attempt
-from gitward.runs.commands import Commands, Ended
+from gitward.runs.commands import Commands
 from gitward.sessions.model import StepName
 
 # What git (with GnuTLS or OpenSSL), git-lfs and gh print, all in English: the sandbox has no other language.
@@ -50,13 +51,25 @@ async def reach(
     *,
     failed: Callable[[Ended], RunFailure],
 ) -> Ended:
+    """As `reach_by`, within the time that the commands have left."""
+    return await reach_by(attempt, step, call, failed=failed, seconds_left=commands.seconds_left)
+
+
+async def reach_by(
+    attempt: Attempt,
+    step: StepName,
+    call: Callable[[bool], Awaitable[Ended]],
+    *,
+    failed: Callable[[Ended], RunFailure],
+    seconds_left: float,
+) -> Ended:
     """How a command ended that succeeded at last.
 
     :param call: runs it; is told whether it is run again.
     :param failed: what it means for the run when it fails.
     :raises RunFailure: `failed`'s, or `token_rejected` and its like when that is why.
     """
-    retries = retries_of(attempt, step, limited_seconds=commands.seconds_left)
+    retries = retries_of(attempt, step, limited_seconds=seconds_left)
     knocks = 0
     again = False
 

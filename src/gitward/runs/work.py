@@ -1,29 +1,41 @@
-"""Step `work`: one attempt in one sandbox. Every command of it runs inside, the token stays with the broker."""
+"""Step `work`: one attempt. Its commands run in one sandbox, its work is taken in another; the token is in neither."""
 
 from __future__ import annotations
 
-import time
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from gitward.errors import Reason, RunFailure
-from gitward.runs import checkout, execute, leftover, login, publish, room
+from gitward.repositories import baseline, checkout
+from gitward.repositories.baseline import Baseline
+from gitward.repositories.refs import Refs
+from gitward.runs import execute, login, publish, salvage
 from gitward.runs.attempt import Attempt
+from gitward.runs.checkout import check_out
 from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.commands import Commands
-from gitward.runs.opening import opened
+from gitward.runs.context import Context
+from gitward.runs.opening import Inside, inside, opened
 from gitward.runs.output import OutputLog
 from gitward.runs.parts import Parts
-from gitward.runs.salvage import Salvage
+from gitward.runs.publish import Published
+from gitward.runs.republish import publish_kept
+from gitward.runs.result_sandbox import opened_result
+from gitward.runs.snapshot import take_snapshot
 from gitward.runs.supervision import supervise, timed_out
 from gitward.sandboxes import SandboxError
-from gitward.secrets import Secret
 from gitward.sessions.model import Instruction, PublishMode, StepName
+from gitward.sessions.progress import Begun
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What the sandbox lifetime came to."""
+    """What the attempt came to."""
 
     message: str
     changed: bool = False
@@ -32,87 +44,142 @@ class Result:
     wants_pull_request: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Instructed:
+    """The instruction was carried out, or an earlier attempt had done it."""
+
+    noted: Baseline
+    refs: Refs
+    begun: Begun
+    exit_code: int = 0
+    arrived: str | None = None  # the head that an earlier attempt pushed
+
+
 async def work(parts: Parts, run_id: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Authenticates, checks out, executes and publishes; returns `Result` as JSON."""
     attempt = await Attempt.begin(parts, run_id)
-    instruction = attempt.claim.run.instruction
-    seconds = float(parts.settings.time_limit(instruction.timeout_seconds))
+    seconds = float(parts.settings.time_limit(attempt.claim.run.instruction.timeout_seconds))
     async with opened(attempt, facts, seconds=seconds) as here:
         output = OutputLog(attempt, here.redactor)
-        commands = Commands(here.sandbox, output, deadline=time.monotonic() + seconds, seconds=seconds)
-        salvage = Salvage(attempt, here.sandbox, output, facts)
+        context = Context(attempt=attempt, facts=facts, opened=here, output=output, seconds=seconds)
         try:
-            body = _phases(attempt, commands, facts, here.credential, salvage)
-            return asdict(await supervise(attempt, body, seconds=seconds, late=timed_out(seconds)))
-        except (RunCancelled, RunFailure) as end:
-            await _rescue(salvage, attempt, commands, end)
-            raise
-        except SandboxError as error:  # it may quote what the command wrote
-            failure = RunFailure(Reason.SANDBOX_FAILED, here.redactor.text(str(error)))
-            await _rescue(salvage, attempt, commands, failure)
-            raise failure from None
+            if context.instruction.publish_of is not None:
+                published = await _bounded(context, publish_kept(context))
+                return asdict(_result(context.instruction, published, exit_code=None))
+            return asdict(await _work(context))
         finally:
             await output.finish()
 
 
-async def _phases(
-    attempt: Attempt, commands: Commands, facts: dict[str, Any], credential: Secret, salvage: Salvage
-) -> Result:
-    """The four steps inside the sandbox, in the words of the design."""
-    instruction = attempt.claim.run.instruction
-    await salvage.keep_lost()
-    async with attempt.step(StepName.AUTHENTICATE):
-        with commands.within(StepName.AUTHENTICATE):
-            await login.authenticate(attempt, commands, facts, credential)
-    async with attempt.step(StepName.CHECKOUT):
-        with commands.within(StepName.CHECKOUT):
-            start = await checkout.check_out(attempt, commands, facts)
-        await leftover.note(attempt.workspace, attempt.origin)
-    begun = await attempt.write(lambda tx: attempt.parts.progress.begun(tx, attempt.claim, start.sha))
-    if instruction.command is None:
-        login_name = facts["identity"]["login"]
-        return Result(
-            message=f"authenticated as {login_name}; {facts['target_branch']} at {start.target_sha[:12]}; branch ready",
-            head_sha=start.sha,
-        )
-    exit_code = 0
-    arrived = await publish.find_arrived(commands, start, begun)
-    if arrived is None:  # else an earlier attempt was lost after its push: its command is not run again
-        async with attempt.step(StepName.EXECUTE):
-            exit_code = await execute.execute(commands, instruction)
+async def _work(context: Context) -> Result:
+    async with inside(context) as sandboxed, _tidied(context):
+        try:
+            done = await _bounded(context, _instruct(context, sandboxed))
+            await sandboxed.close()
+            if isinstance(done, Result):
+                return done
+            return await _bounded(context, _publish(context, sandboxed, done))
+        except (RunCancelled, RunFailure) as end:
+            await sandboxed.close()
+            await salvage.rescue(context, sandboxed.user, end)
+            raise
+        except SandboxError as error:  # it may quote what the command wrote
+            failure = RunFailure(Reason.SANDBOX_FAILED, context.opened.redactor.text(str(error)))
+            await sandboxed.close()
+            await salvage.rescue(context, sandboxed.user, failure)
+            raise failure from None
+
+
+async def _bounded(context: Context, body: Coroutine[Any, Any, T]) -> T:
+    return await supervise(context.attempt, body, seconds=context.seconds_left, late=timed_out(context.seconds))
+
+
+@contextlib.asynccontextmanager
+async def _tidied(context: Context) -> AsyncIterator[None]:
+    """When the work is kept, the checkout goes. A worker that is stopped leaves it for the attempt that follows."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        raise
+    except Exception:
+        await _tidy(context)
+        raise
+    await _tidy(context)
+
+
+async def _tidy(context: Context) -> None:
+    if await asyncio.to_thread(baseline.find, context.workspace) is None:
+        aside = await asyncio.to_thread(checkout.empty, context.workspace)
+        if aside is not None:
+            context.attempt.parts.trash.take(aside)
+
+
+async def _instruct(context: Context, sandboxed: Inside) -> Instructed | Result:
+    """The steps before `publish`, in the words of the design."""
+    attempt, commands = context.attempt, context.commands(sandboxed.sandbox)
+    await salvage.keep_lost(context, sandboxed.user)
+    refs_task = asyncio.create_task(take_snapshot(context))
+    try:
+        async with attempt.step(StepName.AUTHENTICATE):
+            with commands.within(StepName.AUTHENTICATE):
+                await login.authenticate(attempt, commands, context.facts, context.opened.credential)
+        async with attempt.step(StepName.CHECKOUT):
+            with commands.within(StepName.CHECKOUT):
+                refs = await refs_task
+                noted = await check_out(context, commands, refs)
+    finally:
+        refs_task.cancel()
+        await asyncio.wait([refs_task])
+    begun = await attempt.write(lambda tx: attempt.parts.progress.begun(tx, attempt.claim, noted.start.sha))
+    if context.instruction.command is None:
+        await asyncio.to_thread(baseline.drop, context.workspace)
+        return _ready(context, noted)
+    arrived = await _find_arrived(commands, noted, begun)
+    if arrived is not None:  # an earlier attempt was lost after its push: its command is not run again
+        return Instructed(noted=noted, refs=refs, begun=begun, arrived=arrived)
+    async with attempt.step(StepName.EXECUTE):
+        exit_code = await execute.execute(commands, context.instruction)
+    return Instructed(noted=noted, refs=refs, begun=begun, exit_code=exit_code)
+
+
+def _ready(context: Context, noted: Baseline) -> Result:
+    login_name, target = context.facts["identity"]["login"], context.facts["target_branch"]
+    start = noted.start
+    return Result(
+        message=f"authenticated as {login_name}; {target} at {start.target_sha[:12]}; branch ready", head_sha=start.sha
+    )
+
+
+async def _find_arrived(commands: Commands, noted: Baseline, begun: Begun) -> str | None:
+    """The head that an earlier attempt pushed, when it is in the session's branch upstream."""
+    head, start = begun.pushing_sha, noted.start
+    if head is None or start.sha == begun.start_sha:
+        return None
+    if head == start.sha:
+        return head
+    asked = ["git", "merge-base", "--is-ancestor", head, start.sha]  # somebody may have pushed upon it
+    return head if (await commands.capture(asked, limit=4096)).exit_code == 0 else None
+
+
+async def _publish(context: Context, sandboxed: Inside, done: Instructed) -> Result:
+    attempt = context.attempt
     async with attempt.step(StepName.PUBLISH):
-        with commands.within(StepName.PUBLISH):
-            if arrived is None:
-                published = await publish.publish(attempt, commands, facts, start, begun)
-            else:
-                published = await publish.finish(attempt, commands, start, arrived)
-        await leftover.forget(attempt.workspace)
+        async with opened_result(context, done.noted.start, sandboxed.user) as bench:
+            with bench.commands.within(StepName.PUBLISH):
+                if done.arrived is None:
+                    published = await publish.publish(context, bench, done.noted, done.refs, done.begun)
+                else:
+                    published = await publish.finish(context, bench, done.arrived)
+        await asyncio.to_thread(baseline.drop, context.workspace)
+    return _result(context.instruction, published, exit_code=done.exit_code)
+
+
+def _result(instruction: Instruction, published: Published, *, exit_code: int | None) -> Result:
+    proposed = instruction.publish.mode in {PublishMode.DRAFT, PublishMode.READY}
     return Result(
         message=published.message,
         changed=published.changed,
         head_sha=published.head_sha,
         exit_code=exit_code,
-        wants_pull_request=published.pushed and _wants_pull_request(instruction),
+        wants_pull_request=published.pushed and proposed,
     )
-
-
-def _wants_pull_request(instruction: Instruction) -> bool:
-    return instruction.publish.mode in {PublishMode.DRAFT, PublishMode.READY}
-
-
-async def _rescue(salvage: Salvage, attempt: Attempt, commands: Commands, end: RunCancelled | RunFailure) -> None:
-    """Keeps the work of a run that failed or was cancelled, and finds out whether a push that was cut off arrived."""
-    if isinstance(end, RunFailure) and await room.is_full(attempt.workspace):
-        end.message += " The disk of the workspaces was full; make room on it, or lower GITWARD_DISK."
-    if not commands.checked_out:
-        return
-    pushed = await salvage.find_pushed(commands)
-    if pushed is not None and isinstance(end, RunCancelled):
-        end.pushed_sha = pushed
-    elif pushed is not None and isinstance(end, RunFailure):
-        end.head_sha = pushed
-    if commands.kept is not None:  # by publish
-        await salvage.tell(attempt.origin, commands.kept)
-        await leftover.forget(attempt.workspace)
-    else:
-        await salvage.keep(attempt.origin)

@@ -15,7 +15,9 @@ from gitward.sandboxes.protocol import (
     Sandbox,
     SandboxEngine,
     SandboxError,
+    Shown,
     Stream,
+    User,
 )
 
 __all__ = [
@@ -29,5 +31,7 @@ __all__ = [
     "Sandbox",
     "SandboxEngine",
     "SandboxError",
+    "Shown",
     "Stream",
+    "User",
 ]

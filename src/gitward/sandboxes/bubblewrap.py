@@ -13,9 +13,9 @@ from pathlib import Path
 from gitward.grants.endpoint import Endpoint
 from gitward.sandboxes import cgroups, probe, readiness, uids
 from gitward.sandboxes.launcher_process import LauncherProcess
-from gitward.sandboxes.protocol import Guard, Limits, Sandbox, SandboxError
+from gitward.sandboxes.protocol import WORK_DIR, Guard, Limits, Sandbox, SandboxError, Shown, User
 from gitward.sandboxes.sandbox import BubblewrapSandbox
-from gitward.sandboxes.tenancy import Tenancy, Terms
+from gitward.sandboxes.tenancy import Occupation, Tenancy, Terms
 from gitward.sandboxes.walls import ALL_WALLS, Wall
 
 log = logging.getLogger(__name__)
@@ -94,15 +94,27 @@ class BubblewrapEngine:
             await sandbox.close()
         await self._launcher.stop()
 
-    async def open(self, *, name: str, workspace: Path, endpoint: Endpoint, limits: Limits) -> Sandbox:
+    async def open(
+        self,
+        *,
+        name: str,
+        workspace: Path,
+        endpoint: Endpoint,
+        limits: Limits,
+        shown: Sequence[Shown] = (),
+        user: User | None = None,
+        work_dir: str = WORK_DIR,
+    ) -> Sandbox:
         self._refuse_when_stopped()
         async with contextlib.AsyncExitStack() as undo:
             await self._take_slot()
             undo.callback(self._slots.release)
             tenancy = Tenancy()
             undo.push_async_callback(asyncio.to_thread, tenancy.release)
-            occupy = asyncio.to_thread(tenancy.occupy, workspace, self._terms(), endpoint=endpoint, limits=limits)
-            await readiness.uninterrupted(occupy)
+            occupation = Occupation(
+                workspace=workspace, endpoint=endpoint, limits=limits, shown=tuple(shown), user=user, work_dir=work_dir
+            )
+            await readiness.uninterrupted(asyncio.to_thread(tenancy.occupy, occupation, self._terms()))
             self._refuse_when_stopped()
             undo.pop_all()
         sandbox = BubblewrapSandbox(

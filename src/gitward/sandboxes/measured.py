@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from gitward.grants.endpoint import Endpoint
-from gitward.sandboxes.protocol import Limits, Sandbox, SandboxEngine
+from gitward.sandboxes.protocol import WORK_DIR, Limits, Sandbox, SandboxEngine, Shown, User
 from gitward.telemetry.metrics import Metrics
 
 
@@ -22,6 +23,24 @@ class Measured:
     async def stop(self) -> None:
         await self._engine.stop()
 
-    async def open(self, *, name: str, workspace: Path, endpoint: Endpoint, limits: Limits) -> Sandbox:
+    async def open(
+        self,
+        *,
+        name: str,
+        workspace: Path,
+        endpoint: Endpoint,
+        limits: Limits,
+        shown: Sequence[Shown] = (),
+        user: User | None = None,
+        work_dir: str = WORK_DIR,
+    ) -> Sandbox:
         with self._metrics.opening_a_sandbox():
-            return await self._engine.open(name=name, workspace=workspace, endpoint=endpoint, limits=limits)
+            return await self._engine.open(
+                name=name,
+                workspace=workspace,
+                endpoint=endpoint,
+                limits=limits,
+                shown=shown,
+                user=user,
+                work_dir=work_dir,
+            )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gitward.sandboxes.protocol import HOME_DIR, MIB, WORK_DIR, Limits
+from gitward.sandboxes.protocol import HOME_DIR, MIB, WORK_DIR, Limits, Shown
 from gitward.sandboxes.walls import ALL_WALLS, Wall
 
 USER = "gitward"  # inside
@@ -31,12 +31,14 @@ _RUN_BYTES = 16 * MIB
 class Plan:
     """An open sandbox, as bubblewrap has to make it for each command."""
 
-    work: Path  # host folder of /workspace
+    work: Path  # host folder of `work_dir`
+    work_dir: str = WORK_DIR  # inside
     home: Path  # host folder of the home
     etc: Path  # host folder of /etc
     etc_bound: tuple[Path, ...] = ()  # host folders below /etc, seen at their own names
     limits: Limits
     tool_paths: tuple[Path, ...] = ()
+    shown: tuple[Shown, ...] = ()
     proxy: Mapping[str, str] = field(default_factory=dict)  # variables that lead tools to the proxy, if there is one
     walls: frozenset[Wall] = field(default=ALL_WALLS)
 
@@ -128,8 +130,10 @@ class Plan:
         """After the tmpfs, which would hide what lies below them."""
         for path in self.tool_paths:
             yield from self._bind(path, path)
-        yield from ("--bind", str(self.work), WORK_DIR)
+        yield from ("--bind", str(self.work), self.work_dir)
         yield from ("--bind", str(self.home), HOME_DIR)
+        for folder in self.shown:
+            yield from self._bind(folder.host, folder.inside)
 
     def _sealing(self) -> Iterator[str]:
         if self._has(Wall.ROOT_READ_ONLY):

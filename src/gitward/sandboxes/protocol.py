@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -31,6 +31,25 @@ class Limits:
     disk_bytes: int = 10 * GIB  # of `/workspace` and the home together
     file_bytes: int = 4 * GIB  # the longest file
     tmp_bytes: int = 1 * GIB  # of `/tmp`, and again of `/dev/shm`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A folder of the host that a sandbox sees and cannot change, whoever owns what is in it.
+
+    The folder itself is made readable for the sandbox's user when it opens; what lies in it must be readable by all.
+    """
+
+    host: Path
+    inside: str  # an absolute path that nothing else of the sandbox has
+
+
+class User(Protocol):
+    """The user id of a sandbox, which another one may have after it. Nobody else has it until `release`."""
+
+    def release(self) -> None:
+        """Gives it back. Safe to call again."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +113,10 @@ class Sandbox(Protocol):
         """Writes a file of the sandbox, from inside it; makes its folders."""
         ...
 
+    def share_user(self) -> User:
+        """Its user, for a sandbox that is opened when this one is closed and works on files of this one."""
+        ...
+
     async def close(self) -> None:
         """Ends every process of it, waits for them and detaches. Safe to call again."""
         ...
@@ -110,11 +133,22 @@ class SandboxEngine(Protocol):
         """Closes every sandbox and ends every process of the engine. Safe to call again."""
         ...
 
-    async def open(self, *, name: str, workspace: Path, endpoint: Endpoint, limits: Limits) -> Sandbox:
+    async def open(
+        self,
+        *,
+        name: str,
+        workspace: Path,
+        endpoint: Endpoint,
+        limits: Limits,
+        shown: Sequence[Shown] = (),
+        user: User | None = None,
+        work_dir: str = WORK_DIR,
+    ) -> Sandbox:
         """Opens a sandbox over a folder of the host.
 
         `name` is the run id. `workspace` is made when missing and kept after close: its `work` is
         `/workspace`, its `home`, emptied by this call, is `/home/gitward`. Processes that an earlier sandbox,
-        of whatever worker on this machine, still has on the workspace are ended first.
+        of whatever worker on this machine, still has on the workspace are ended first. `user` is what another
+        sandbox shared; without one a free user id is taken. `work_dir` is where `work` is seen, if not at `/workspace`.
         """
         ...

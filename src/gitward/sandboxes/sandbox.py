@@ -13,7 +13,7 @@ from gitward.sandboxes import readiness
 from gitward.sandboxes.execution import Execution, Job
 from gitward.sandboxes.launch import Prepare, Start
 from gitward.sandboxes.launcher_process import LauncherProcess
-from gitward.sandboxes.protocol import Command, Completed, OnOutput, SandboxError, Stream
+from gitward.sandboxes.protocol import Command, Completed, OnOutput, SandboxError, Stream, User
 from gitward.sandboxes.spare import Spare
 from gitward.sandboxes.supervisor_link import NotStarted, SupervisorLink
 from gitward.sandboxes.tenancy import Tenancy
@@ -151,6 +151,9 @@ class BubblewrapSandbox:
         completed = await self.run(command, keep)
         if completed.exit_code != 0:
             raise SandboxError(f"{path} could not be written in the sandbox: {_text(errors)}")
+
+    def share_user(self) -> User:
+        return self._tenancy.share_user()
 
     async def close(self) -> None:
         if self._closing is None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from gitward.grants.endpoint import Endpoint
 from gitward.sandboxes import cgroups, claims, etc, trees, uids
 from gitward.sandboxes.plan import Plan
-from gitward.sandboxes.protocol import Limits, SandboxError
+from gitward.sandboxes.protocol import WORK_DIR, Limits, SandboxError, Shown, User
 from gitward.sandboxes.proxy import proxy_variables
 from gitward.sandboxes.walls import Wall
 
@@ -24,6 +26,25 @@ class Terms:
     walls: frozenset[Wall]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Occupation:
+    """What is to be taken over."""
+
+    workspace: Path
+    endpoint: Endpoint
+    limits: Limits
+    shown: tuple[Shown, ...] = ()
+    user: User | None = None  # of another sandbox
+    work_dir: str = WORK_DIR
+
+
+class SameUser:
+    """The worker's own user id, which every sandbox of an ordinary user has."""
+
+    def release(self) -> None:
+        """There is nothing to give back."""
+
+
 class Tenancy:
     """Empty until `occupy`; everything is given back by `release`. Both block: call them in a thread."""
 
@@ -33,18 +54,21 @@ class Tenancy:
         self.claim = -1  # descriptor
         self.claim_path = ""
         self.group: cgroups.Group | None = None
+        self._lease: uids.Lease | None = None
         self.plan: Plan
 
-    def occupy(self, workspace: Path, terms: Terms, *, endpoint: Endpoint, limits: Limits) -> None:
+    def occupy(self, occupation: Occupation, terms: Terms) -> None:
         """Takes the workspace over, ends earlier processes on it, and makes it ready."""
+        workspace = occupation.workspace
         try:
-            self._occupy(workspace, terms, endpoint=endpoint, limits=limits)
+            self._occupy(occupation, terms)
         except claims.StillAlive as error:
             raise SandboxError(f"{workspace} is still in use: {error}. Look at the machine's processes") from error
         except OSError as error:
             raise SandboxError(f"the workspace {workspace} could not be made ready: {error}") from error
 
-    def _occupy(self, workspace: Path, terms: Terms, *, endpoint: Endpoint, limits: Limits) -> None:
+    def _occupy(self, occupation: Occupation, terms: Terms) -> None:
+        workspace, endpoint = occupation.workspace, occupation.endpoint
         workspace.mkdir(parents=True, exist_ok=True)
         workspace.chmod(0o700 if terms.uid_base is None else 0o711)
         self._take_claim(workspace)
@@ -55,17 +79,21 @@ class Tenancy:
         trees.clear(own_etc)
         bound = etc.build(own_etc, addresses=endpoint.addresses, ca_pem=endpoint.ca_pem)
         work.chmod(0o700)
-        self._make_cgroup(terms, limits)
+        self._make_cgroup(terms, occupation.limits)
         if terms.uid_base is not None:
-            self._take_uid(terms.uid_base, work, home)
+            self._take_uid(terms.uid_base, work, home, occupation.user)
             check_way_in(workspace, self.uid)
+            for each in occupation.shown:
+                self._let_in(each.host)
         self.plan = Plan(
             work=work,
             home=home,
             etc=own_etc,
             etc_bound=bound,
-            limits=limits,
+            limits=occupation.limits,
             tool_paths=terms.tool_paths,
+            shown=occupation.shown,
+            work_dir=occupation.work_dir,
             proxy=proxy_variables(endpoint),
             walls=terms.walls,
         )
@@ -75,13 +103,26 @@ class Tenancy:
         self.claim_path = str(workspace / claims.CLAIM)
         self._held.callback(claims.give_up, workspace, self.claim)
 
-    def _take_uid(self, base: int, work: Path, home: Path) -> None:
-        lease = uids.lease(base=base, preferred=work.stat().st_uid)
+    def _take_uid(self, base: int, work: Path, home: Path, user: User | None) -> None:
+        shared = user.share() if isinstance(user, uids.Lease) else None
+        self._lease = lease = shared or uids.lease(base=base, preferred=work.stat().st_uid)
         self._held.callback(lease.release)
         self.uid = lease.uid
         for folder in (work, home):
             if folder.stat().st_uid != lease.uid:
                 trees.hand_over(folder, lease.uid, lease.uid)
+
+    def _let_in(self, folder: Path) -> None:
+        """Lets the sandbox's user read a folder that is not its own."""
+        assert self.uid is not None
+        status = folder.stat()
+        if status.st_uid != self.uid:
+            os.chown(folder, -1, self.uid)
+            folder.chmod((stat.S_IMODE(status.st_mode) & 0o700) | 0o050)
+
+    def share_user(self) -> User:
+        """The user id, so that another sandbox may have it when this one is closed."""
+        return SameUser() if self._lease is None else self._lease.share()
 
     def _make_cgroup(self, terms: Terms, limits: Limits) -> None:
         if terms.cgroups is not None and Wall.MEMORY_LIMIT in terms.walls:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import fcntl
 import grp
 import os
 import pwd
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -36,15 +38,44 @@ class Lease:
 
     def __init__(self, uid: int, lock: int) -> None:
         self.uid = uid
-        self._lock: int | None = lock
+        self._lock = _Lock(uid, lock)
+        self._released = False
+
+    def share(self) -> Lease:
+        """The same id, for whoever comes next: it is free when both are released."""
+        self._lock.hold()
+        shared = copy.copy(self)
+        shared._released = False
+        return shared
 
     def release(self) -> None:
-        if self._lock is not None:
+        if not self._released:
+            self._released = True
+            self._lock.give_up()
+
+
+class _Lock:
+    """The lock file of one id, with the number of those who hold it in this process."""
+
+    def __init__(self, uid: int, descriptor: int) -> None:
+        self._holders = 1
+        self._counting = threading.Lock()
+        self._uid = uid
+        self._descriptor = descriptor
+
+    def hold(self) -> None:
+        with self._counting:
+            self._holders += 1
+
+    def give_up(self) -> None:
+        with self._counting:
+            self._holders -= 1
+            last = self._holders == 0
+        if last:
             try:
-                end_processes(self.uid)
+                end_processes(self._uid)
             finally:
-                os.close(self._lock)
-                self._lock = None
+                os.close(self._descriptor)
 
 
 def lease(*, base: int = UID_BASE, preferred: int | None = None, folder: Path = FOLDER) -> Lease:

@@ -163,7 +163,7 @@ class Progress:
     async def moved(self, tx: Transaction, claim: Claim, repo: str) -> bool:
         """The session's repository has another name by now. False: there another session has the branch."""
         await self.guard(tx, claim)
-        if await queries.branch_is_taken(tx, repo, claim.session.branch):
+        if await queries.branch_is_taken(tx, repo, claim.session.branch, session_id=claim.session.id):
             return False
         await queries.update_session(tx, claim.session.id, {"repo": repo, "repo_key": repo.lower()})
         return True

@@ -56,7 +56,7 @@ class Page:
 
 async def insert_session(tx: Transaction, session: Session) -> None:
     """:raises Conflict: another session has the branch. Asked before, so that it is SQL's answer only in a race."""
-    if await branch_is_taken(tx, session.repo, session.branch):
+    if await branch_is_taken(tx, session.repo, session.branch, session_id=session.id):
         raise _branch_conflict(session)
     try:
         await _insert_session(tx, session)
@@ -91,9 +91,11 @@ async def _insert_session(tx: Transaction, session: Session) -> None:
     )
 
 
-async def branch_is_taken(tx: Transaction, repo: str, branch: str) -> bool:
-    """Whether a session has this branch of this repository."""
-    query = sa.select(_sessions.c.id).where(_sessions.c.repo_key == repo.lower(), _sessions.c.branch == branch)
+async def branch_is_taken(tx: Transaction, repo: str, branch: str, *, session_id: str) -> bool:
+    """Whether another session than this one has the branch of this repository."""
+    query = sa.select(_sessions.c.id).where(
+        _sessions.c.repo_key == repo.lower(), _sessions.c.branch == branch, _sessions.c.id != session_id
+    )
     return (await tx.execute(query)).first() is not None
 
 

@@ -7,6 +7,7 @@ from gitward.standin.accounts import APP_LOGIN, Account, Token, TokenKind
 from gitward.standin.apps import App, Installation
 from gitward.standin.discussions import Comment, Issue, Label, Milestone, PullRequest
 from gitward.standin.repositories import Repository, Role
+from gitward.standin.rulesets import Rule
 from gitward.standin.server import StandIn
 from gitward.standin.traffic import Fault, Gate, Outage, ReceivedRequest
 
@@ -26,6 +27,7 @@ __all__ = [
     "ReceivedRequest",
     "Repository",
     "Role",
+    "Rule",
     "StandIn",
     "Token",
     "TokenKind",

@@ -56,7 +56,9 @@ class Account:
     id: int
     type: str = "User"  # User, Organization or Bot
     name: str | None = None
-    email: str | None = None  # private: only GET /user/emails tells it
+    email: str | None = None
+    email_public: bool = False  # False: kept private, only GET /user/emails tells it
+    blocks_private_email: bool = False  # "Block command line pushes that expose my email"
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -68,6 +70,11 @@ class Team:
     id: int
     slug: str
     name: str
+    repositories: tuple[str, ...] | None = None  # the only ones it has access to; None: all of the organization's
+
+    def reaches(self, full_name: str) -> bool:
+        listed = self.repositories
+        return listed is None or full_name.lower() in {name.lower() for name in listed}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +109,22 @@ class Accounts:
         type: str = "User",
         name: str | None = None,
         email: str | None = None,
+        email_public: bool = False,
+        blocks_private_email: bool = False,
     ) -> Account:
         """Adds an account, or gives an existing one other details (its number stays unless it is given)."""
         known = self.find(login)
         if id is None:
             id = known.id if known else self._new_id()
-        account = Account(login=login, id=id, type=type, name=name, email=email)
+        account = Account(
+            login=login,
+            id=id,
+            type=type,
+            name=name,
+            email=email,
+            email_public=email_public,
+            blocks_private_email=blocks_private_email,
+        )
         self._accounts[login.lower()] = replace(account, created_at=known.created_at) if known else account
         return self._accounts[login.lower()]
 
@@ -138,8 +155,12 @@ class Accounts:
         found = (name for name, logins in self._members.items() if member.login.lower() in logins)
         return tuple(self.get(name) for name in sorted(found))
 
-    def add_team(self, organization: str, slug: str, *, name: str | None = None) -> Team:
-        team = Team(organization=self.get(organization), id=self._new_id(), slug=slug, name=name or slug)
+    def add_team(
+        self, organization: str, slug: str, *, name: str | None = None, repositories: tuple[str, ...] | None = None
+    ) -> Team:
+        """The organization is added when nobody did."""
+        owner = self.find(organization) or self.add(organization, type="Organization")
+        team = Team(organization=owner, id=self._new_id(), slug=slug, name=name or slug, repositories=repositories)
         self._teams.append(team)
         return team
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gitward.standin import history
 from gitward.standin.accounts import Account, Team
 from gitward.standin.clock import now
 from gitward.standin.discussions import Comment, Discussion, Issue, Label, Milestone, PullRequest, Review
@@ -68,6 +69,8 @@ async def open_pull(
         raise invalid(*missing)
     check_text(title, body)
     _check_new(repository, head, base)
+    if await history.merge_base(repository, base_sha, head_sha) is None:
+        raise invalid(_custom(f"The {head} branch has no history in common with {base}"))
     if await repository.commits_between(base_sha, head_sha) == 0:
         raise invalid(_custom(f"No commits between {base} and {head}"))
     if draft and not repository.drafts:
@@ -189,24 +192,42 @@ def review(site: Site, pull: PullRequest, author: Account, *, state: str, body: 
     return written
 
 
-def request_reviews(pull: PullRequest, reviewers: Sequence[Account | None]) -> None:
-    """Adds reviewers; None stands for a login that nobody has. Raises Unprocessable."""
+def request_reviews(
+    pull: PullRequest, reviewers: Sequence[Account | None], teams: Sequence[Team | None] = (), *, union: bool = True
+) -> None:
+    """Asks all of them (`union`: besides those who are asked already), or nobody when one cannot be asked.
+
+    None stands for a login or a team that there is not. Raises Unprocessable.
+    """
+    people = [_reviewer(pull, account) for account in reviewers]
+    groups = [_team_reviewer(pull, team) for team in teams]
+    if not union:
+        pull.reviewers, pull.teams = [], []
+    pull.reviewers += [account for account in dict.fromkeys(people) if account not in pull.reviewers]
+    pull.teams += [team for team in dict.fromkeys(groups) if team not in pull.teams]
+
+
+def _reviewer(pull: PullRequest, account: Account | None) -> Account:
     repository = pull.repository
-    for account in reviewers:
-        if account == pull.author:
-            raise Unprocessable("Review cannot be requested from pull request author.")
-        role = repository.role(account) if account else None
-        if account is None or role is None or (role < Role.PUSH and not repository.private):
-            raise Unprocessable(
-                "Reviews may only be requested from collaborators. One or more of the users or teams you "
-                f"specified is not a collaborator of the {repository.full_name} repository."
-            )
-        if account not in pull.reviewers:
-            pull.reviewers.append(account)
+    if account == pull.author:
+        raise Unprocessable("Review cannot be requested from pull request author.")
+    role = repository.role(account) if account else None
+    if account is None or role is None or (role < Role.PUSH and not repository.private):
+        raise _no_collaborator("users or teams", repository)
+    return account
 
 
-def request_team_reviews(pull: PullRequest, teams: Sequence[Team]) -> None:
-    pull.teams += [team for team in teams if team not in pull.teams]
+def _team_reviewer(pull: PullRequest, team: Team | None) -> Team:
+    if team is None or team.organization != pull.repository.owner or not team.reaches(pull.repository.full_name):
+        raise _no_collaborator("teams", pull.repository)
+    return team
+
+
+def _no_collaborator(who: str, repository: Repository) -> Unprocessable:
+    return Unprocessable(
+        f"Reviews may only be requested from collaborators. One or more of the {who} you specified is not a "
+        f"collaborator of the {repository.full_name} repository."
+    )
 
 
 def ensure_label(

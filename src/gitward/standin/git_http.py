@@ -70,7 +70,7 @@ def authorize(site: Site, call: GitCall, identity: Identity | Unknown | None) ->
     """The repository that the call may use. Raises GitRefusal."""
     if identity is UNKNOWN:
         raise _unauthorized("Invalid username or token. Password authentication is not supported for Git operations.")
-    repository = site.find_repository(f"{call.owner}/{call.name}")
+    repository = site.follow_repository(f"{call.owner}/{call.name}")
     if repository is None or not visible(repository, identity):
         if identity is None:
             raise _unauthorized("Repository not found.")
@@ -104,6 +104,8 @@ async def serve(
 ) -> web.StreamResponse:
     """Answers one request of the protocol (`silent`: carries it out without an answer). Raises GitRefusal."""
     repository = authorize(site, call, identity)
+    if repository.full_name.lower() != f"{call.owner}/{call.name}".lower():
+        return _moved(request, call, repository)
     sender = identity if isinstance(identity, Identity) else None
     await bodies.invite(request)
 
@@ -115,10 +117,17 @@ async def serve(
         request,
         path=f"/{repository.path.relative_to(site.repositories_root)}/{call.action}",
         user=sender.login if sender else None,
-        extra=push_environment(repository, sender) if call.service == RECEIVE else {},
+        extra=push_environment(repository, sender, site.links) if call.service == RECEIVE else {},
         settle=settle,
         silent=silent,
     )
+
+
+def _moved(request: web.BaseRequest, call: GitCall, repository: Repository) -> web.Response:
+    """git follows this when it asks for refs, and uses the new address from then on; a POST it does not follow."""
+    query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
+    address = f"{request.scheme}://{request.host}/{repository.full_name}.git/{call.action}{query}"
+    return web.Response(status=301, headers={"Location": address})
 
 
 _WITHOUT_CONTENTS = "Write access to repository not granted."

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitward.standin.accounts import Account, Identity, TokenKind
 from gitward.standin.clock import now
 from gitward.standin.plumbing import Git
+from gitward.standin.rulesets import Rule
 
 if TYPE_CHECKING:
     from gitward.standin.actions import Workflow, WorkflowRun
@@ -44,11 +46,16 @@ class Repository:
     private: bool
     archived: bool
     drafts: bool  # whether draft pull requests are supported
-    protected: tuple[str, ...]  # branches that refuse pushes
+    protected: tuple[str, ...]  # branches that refuse pushes: names or globs
     permissions: dict[str, Role]  # by lower-case login
     git: Git
     description: str | None = None
+    former_names: list[str] = field(default_factory=list)  # owner/name in lower case; they lead here still
     issues_enabled: bool = True
+    largest_file: int = 100 * 1024 * 1024  # bytes
+    protection: tuple[str, ...] = ("Changes must be made through a pull request.",)  # why `protected` ones refuse
+    rules: list[Rule] = field(default_factory=list)
+    push_protection: bool = False  # whether pushes are searched for secrets
     pulls: list[PullRequest] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
     labels: dict[str, Label] = field(default_factory=dict)  # by name
@@ -77,6 +84,10 @@ class Repository:
         if account.login.lower() == self.owner.login.lower():
             return Role.ADMIN
         return self.permissions.get(account.login.lower())
+
+    def is_protected(self, branch: str) -> bool:
+        """Whether classic protection refuses pushes to the branch."""
+        return any(fnmatchcase(branch, pattern) for pattern in self.protected)
 
     def pull(self, number: int) -> PullRequest | None:
         return next((pull for pull in self.pulls if pull.number == number), None)
@@ -192,7 +203,8 @@ def may_discuss(repository: Repository, identity: Identity | None) -> bool:
 
 def _reaches(repository: Repository, identity: Identity) -> bool:
     listed = identity.token.repositories
-    return listed is None or repository.full_name.lower() in {name.lower() for name in listed}
+    names = {repository.full_name.lower(), *repository.former_names}
+    return listed is None or not names.isdisjoint(name.lower() for name in listed)
 
 
 def _stream(

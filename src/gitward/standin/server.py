@@ -107,8 +107,25 @@ class StandIn:
             await self._backend.stop()
             await self._front.finish_calls()
 
-    def add_user(self, login: str, *, id: int | None = None, name: str | None = None, email: str | None = None) -> None:
-        self.site.accounts.add(login, id=id, name=name, email=email)
+    def add_user(
+        self,
+        login: str,
+        *,
+        id: int | None = None,
+        name: str | None = None,
+        email: str | None = None,
+        email_public: bool = False,
+        blocks_private_email: bool = False,
+    ) -> None:
+        """`blocks_private_email`: pushes whose newest commit has the private address are refused (GH007)."""
+        self.site.accounts.add(
+            login,
+            id=id,
+            name=name,
+            email=email,
+            email_public=email_public,
+            blocks_private_email=blocks_private_email,
+        )
 
     def add_token(self, value: str, token: Token) -> None:
         self.site.accounts.add_token(value, token)
@@ -156,6 +173,12 @@ class StandIn:
             drafts=drafts,
             protected=protected,
         )
+
+    def rename_repository(self, full_name: str, new_name: str) -> Repository:
+        """Renames or transfers it; requests for the old name are redirected, as GitHub does. Raises KeyError."""
+        repository = self.repository(full_name)
+        self.site.rename_repository(repository, new_name)
+        return repository
 
     def repository(self, full_name: str) -> Repository:
         """Raises KeyError."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from gitward.standin.accounts import Accounts
+from gitward.standin.accounts import Account, Accounts
 from gitward.standin.apps import Apps
 from gitward.standin.downloads import Downloads
 from gitward.standin.plumbing import Git
@@ -70,6 +70,37 @@ class Site:
     def find_repository(self, full_name: str) -> Repository | None:
         return self._repositories.get(full_name.lower())
 
+    def follow_repository(self, full_name: str) -> Repository | None:
+        """By its name, or by one that it had before it was renamed or transferred."""
+        former = (each for each in self.repositories if full_name.lower() in each.former_names)
+        return self.find_repository(full_name) or next(former, None)
+
+    def rename_repository(self, repository: Repository, full_name: str) -> None:
+        """Renames or transfers it. The name that it had leads to it until another repository takes that."""
+        owner, name = self._free_name(full_name)
+        del self._repositories[repository.full_name.lower()]
+        repository.former_names.append(repository.full_name.lower())
+        repository.owner, repository.name = owner, name
+        self._take_name(repository)
+        for kind, discussions in (("pull", repository.pulls), ("issues", repository.issues)):
+            for each in discussions:
+                each.html_url = self.links.html(owner.login, name, kind, each.number)
+
+    def _free_name(self, full_name: str) -> tuple[Account, str]:
+        """Owner and name; an owner that nobody added is an organization. Raises ValueError."""
+        owner, _, name = full_name.partition("/")
+        if not owner or not name or "/" in name:
+            raise ValueError(f"{full_name!r} is not owner/name")
+        if self.find_repository(full_name):
+            raise ValueError(f"{full_name} exists already")
+        return self.accounts.find(owner) or self.accounts.add(owner, type="Organization"), name
+
+    def _take_name(self, repository: Repository) -> None:
+        key = repository.full_name.lower()
+        for each in self.repositories:
+            each.former_names = [name for name in each.former_names if name != key]
+        self._repositories[key] = repository
+
     def find_repository_by_id(self, number: int) -> Repository | None:
         return next((repository for repository in self.repositories if repository.id == number), None)
 
@@ -85,19 +116,18 @@ class Site:
         drafts: bool,
         protected: tuple[str, ...],
     ) -> Repository:
-        owner, _, name = full_name.partition("/")
-        if not owner or not name or "/" in name:
-            raise ValueError(f"{full_name!r} is not owner/name")
-        if self.find_repository(full_name):
-            raise ValueError(f"{full_name} exists already")
+        owner, name = self._free_name(full_name)
         for login in permissions:
             self.accounts.get(login)
-        path = self.repositories_root / owner.lower() / f"{name.lower()}.git"
+        number = self.new_id()
+        path = self.repositories_root / owner.login.lower() / f"{name.lower()}.git"
+        if path.exists():  # of one that was renamed
+            path = path.with_name(f"{name.lower()}-{number}.git")
         path.mkdir(parents=True)
         await self.git.run("init", "--quiet", "--bare", "--template=", f"--initial-branch={default_branch}", cwd=path)
         repository = Repository(
-            id=self.new_id(),
-            owner=self.accounts.find(owner) or self.accounts.add(owner, type="Organization"),
+            id=number,
+            owner=owner,
             name=name,
             path=path,
             default_branch=default_branch,
@@ -108,7 +138,7 @@ class Site:
             permissions={login.lower(): Role[role.upper()] for login, role in permissions.items()},
             git=self.git,
         )
-        self._repositories[full_name.lower()] = repository
+        self._take_name(repository)
         if files:
             await repository.commit(default_branch, files, message="Initial commit")
         return repository

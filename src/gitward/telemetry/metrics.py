@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
@@ -73,6 +73,16 @@ class Metrics:
             "gitward_sandbox_open_seconds", "How long sandboxes took to open.", registry=registry, buckets=OPEN_BUCKETS
         )
         self._not_opened = Counter("gitward_sandbox_failures", "Sandboxes that did not open.", registry=registry)
+        self._mirror_takes = Counter(
+            "gitward_mirror_takes",
+            "Repositories that runs took, from a mirror or directly.",
+            ["how"],
+            registry=registry,
+        )
+        self._mirror_bytes = Gauge("gitward_mirror_bytes", "Bytes of all mirrors.", registry=registry)
+        self._fetches = Histogram(
+            "gitward_mirror_fetch_seconds", "How long fetches took.", ["kind"], registry=registry, buckets=STEP_BUCKETS
+        )
         info = Gauge("gitward_build_info", "The version that runs.", ["version"], registry=registry)
         info.labels(version=__version__).set(1)
         ProcessCollector(registry=registry)
@@ -101,6 +111,23 @@ class Metrics:
             self._not_opened.inc()
             raise
         self._opened.observe(monotonic() - began)
+
+    def mirror_taken(self, how: Literal["hit", "miss", "direct"]) -> None:
+        """A run took a repository from a mirror that was there, from one that was made for it, or from GitHub."""
+        self._mirror_takes.labels(how=how).inc()
+
+    def mirror_bytes(self, size: int) -> None:
+        """What all mirrors take."""
+        self._mirror_bytes.set(size)
+
+    @contextmanager
+    def fetching(self, kind: Literal["make", "refresh", "direct"]) -> Iterator[None]:
+        """Times the block, however it ends."""
+        began = monotonic()
+        try:
+            yield
+        finally:
+            self._fetches.labels(kind=kind).observe(monotonic() - began)
 
     def render(self, moment: Moment) -> bytes:
         """In Prometheus' text format."""

@@ -94,7 +94,7 @@ class TestPullRequest:
     async def test_that_of_another_branch_says_nothing(
         self, standin: StandIn, connection: Connection, repository: Repository, pushed: str
     ) -> None:
-        await repository.commit("other", {"c.txt": "3"})
+        await repository.commit("other", {"c.txt": "3"}, start=await repository.head("main"))
         pull = await propose(standin, repository, "other")
         assert "is already in" in await refused(connection, pull_request=pull.number)
 

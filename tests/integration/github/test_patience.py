@@ -45,7 +45,7 @@ async def test_a_github_that_is_down_for_a_minute_is_outlasted(
     github: GitHub, standin: StandIn, repository: Repository, outage: Outage
 ) -> None:
     """In a hundredth of the time: down for 0.6 s, with a hundredth of the service's own patience."""
-    await repository.commit("gitward/1", {"new.txt": "new"})
+    await repository.commit("gitward/1", {"new.txt": "new"}, start=await repository.head("main"))
     await standin.go_down(outage)
     told = Told()
     connection = github.connect(given(TOKEN), Retries(A_MINUTE_AWAY, tell=told))

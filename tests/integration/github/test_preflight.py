@@ -57,7 +57,7 @@ class TestFacts:
             target_branch="main",
             target_sha=str(await repository.head("main")),
             branch_sha=None,
-            identity=Identity(login="octocat", name="Mona Lisa", email="mona@example.org"),
+            identity=Identity(login="octocat", name="Mona Lisa", email="583231+octocat@users.noreply.github.com"),
         )
 
     async def test_branches_with_awkward_names_are_found(self, connection: Connection, repository: Repository) -> None:
@@ -76,6 +76,25 @@ class TestFacts:
     async def test_without_user_email_a_noreply_address_signs(self, connect: Connect) -> None:
         identity = (await ask(connect(Token(login="octocat", scopes=("repo",))))).identity
         assert identity.email == "583231+octocat@users.noreply.github.com"
+
+    async def test_an_address_that_the_profile_shows_signs(self, connect: Connect, standin: StandIn) -> None:
+        standin.add_user("octocat", id=583231, email="mona@example.org", email_public=True)
+        for scopes in (("repo", "user:email"), ("repo",)):
+            identity = (await ask(connect(Token(login="octocat", scopes=scopes)))).identity
+            assert identity.email == "mona@example.org"
+
+    async def test_a_private_address_never_signs(self, connection: Connection, standin: StandIn) -> None:
+        standin.add_user("octocat", id=583231, email="mona@example.org")
+        assert (await ask(connection)).identity.email == "583231+octocat@users.noreply.github.com"
+
+    async def test_a_profile_s_address_that_the_account_keeps_private_does_not_sign(
+        self, connection: Connection, standin: StandIn
+    ) -> None:
+        """The profile may lag behind the account's settings, or an Enterprise server may show it all the same."""
+        standin.add_user("octocat", id=583231, email="mona@example.org", email_public=True)
+        kept = [{"email": "Mona@example.org", "primary": True, "verified": True, "visibility": "private"}]
+        standin.fault(path="*/user/emails", status=200, body=json.dumps(kept).encode())
+        assert (await ask(connection)).identity.email == "583231+octocat@users.noreply.github.com"
 
     async def test_enterprise_server_has_noreply_addresses_of_its_own(self, standin: StandIn) -> None:
         standin.add_token(TOKEN, Token(login="octocat", scopes=("repo",)))

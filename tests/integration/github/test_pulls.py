@@ -28,7 +28,7 @@ WANTED = Proposal(
 @pytest.fixture(autouse=True)
 async def pushed(repository: Repository) -> None:
     """The session's branch is upstream, one commit ahead."""
-    await repository.commit("gitward/1", {"new.txt": "new"})
+    await repository.commit("gitward/1", {"new.txt": "new"}, start=await repository.head("main"))
 
 
 async def test_a_draft_with_its_texts(connection: Connection, repository: Repository) -> None:
@@ -61,7 +61,7 @@ async def test_a_closed_one_is_not_found_again(connection: Connection, repositor
 async def test_one_of_a_branch_with_a_longer_name_is_not_taken_for_it(
     connection: Connection, repository: Repository
 ) -> None:
-    await repository.commit("gitward/1-more", {"x.txt": "x"})
+    await repository.commit("gitward/1-more", {"x.txt": "x"}, start=await repository.head("main"))
     await propose(connection, replace(WANTED, branch="gitward/1-more"))
     assert (await propose(connection, WANTED)).created
 
@@ -113,7 +113,7 @@ async def test_labels_and_reviewers_are_asked_for(
     standin.add_user("hubot")
     await standin.add_repository("octo-org/two", permissions={"octocat": "push", "hubot": "push"})
     two = standin.repository("octo-org/two")
-    await two.commit("gitward/1", {"new.txt": "new"})
+    await two.commit("gitward/1", {"new.txt": "new"}, start=await two.head("main"))
     wanted = replace(WANTED, repository="octo-org/two", labels=("bug", "grün"), reviewers=("hubot",))
     assert (await propose(connection, wanted)).notices == ()
     assert list(two.pulls[0].labels) == ["bug", "grün"]
@@ -134,13 +134,73 @@ async def test_what_github_does_not_do_is_told_and_undoes_nothing(
     standin.fault(
         path="*/labels", status=403, body=json.dumps({"message": "Resource not accessible by integration"}).encode()
     )
-    wanted = replace(WANTED, labels=("bug",), reviewers=("nobody",))
+    wanted = replace(WANTED, labels=("bug", "chore"), reviewers=("nobody",))
     proposed = await propose(connection, wanted)
     assert proposed.created
     labels, reviewers = proposed.notices
-    assert labels == "GitHub did not add the labels (403 Resource not accessible by integration)."
-    assert reviewers.startswith("GitHub did not ask for the reviews (422 Reviews may only be requested from")
+    assert labels == "GitHub did not add the labels bug, chore: 403 Resource not accessible by integration."
+    assert reviewers == (
+        "nobody could not be asked for a review: 422 Reviews may only be requested from collaborators. One or more of "
+        "the users or teams you specified is not a collaborator of the octo-org/demo repository."
+    )
     assert len(repository.pulls) == 1
+
+
+@pytest.fixture
+def colleagues(repository: Repository, standin: StandIn) -> None:
+    """Two who may review, and a team that may."""
+    for login in ("ann", "bob"):
+        standin.add_user(login)
+        repository.permissions[login] = repository.permissions["octocat"]
+    standin.site.accounts.add_team("octo-org", "platform")
+    standin.site.accounts.add_team("other-org", "platform")
+
+
+@pytest.mark.usefixtures("colleagues")
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ("octocat", "422 Review cannot be requested from pull request author"),
+        ("gone", "422 Reviews may only be requested from collaborators. One or more of the users or teams"),
+        ("octo-org/none", "422 Reviews may only be requested from collaborators. One or more of the teams"),
+        ("other-org/platform", "only teams of octo-org can review here."),
+    ],
+)
+async def test_one_bad_reviewer_loses_none_of_the_others(
+    connection: Connection, repository: Repository, bad: str, reason: str
+) -> None:
+    wanted = replace(WANTED, reviewers=("ann", bad, "OCTO-org/platform", "bob"))
+    (notice,) = (await propose(connection, wanted)).notices
+    assert notice.startswith(f"{bad} could not be asked for a review: {reason}")
+    [pull] = repository.pulls
+    assert [account.login for account in pull.reviewers] == ["ann", "bob"]
+    assert [(team.organization.login, team.slug) for team in pull.teams] == [("octo-org", "platform")]
+
+
+@pytest.mark.usefixtures("colleagues")
+async def test_who_is_refused_for_the_same_reason_is_told_in_one_sentence(connection: Connection) -> None:
+    (notice,) = (await propose(connection, replace(WANTED, reviewers=("gone", "ann", "lost", "gone")))).notices
+    assert notice.startswith("gone, lost could not be asked for a review: 422 Reviews may only be requested")
+
+
+async def test_one_bad_label_loses_none_of_the_others(connection: Connection, repository: Repository) -> None:
+    wanted = replace(WANTED, labels=("bug", "x" * 51, "chore"))
+    assert (await propose(connection, wanted)).notices == (
+        f"GitHub did not add the label {'x' * 51}: 422 Validation Failed: Label name is invalid.",
+    )
+    assert repository.pulls[0].labels == ["bug", "chore"]
+
+
+async def test_another_success_than_the_usual_one_is_no_refusal(connection: Connection, standin: StandIn) -> None:
+    standin.fault(path="*/labels", status=201, body=b"[]")
+    standin.fault(path="*/requested_reviewers", status=200, body=b"{}")
+    assert (await propose(connection, replace(WANTED, labels=("bug",), reviewers=("ann",)))).notices == ()
+
+
+async def test_an_answer_without_words_is_told_by_its_number(connection: Connection, standin: StandIn) -> None:
+    standin.fault(path="*/requested_reviewers", status=404, body=b"")
+    (notice,) = (await propose(connection, replace(WANTED, reviewers=("ann",)))).notices
+    assert notice == "ann could not be asked for a review: 404."
 
 
 @pytest.mark.parametrize(

@@ -68,5 +68,10 @@ class TestWork:
             "-F", "draft=true", cwd=work,
         )  # fmt: skip
         assert json.loads(created.out)["html_url"] == "https://github.com/octo-org/demo/pull/1"
+        again = await inside("gh", "pr", "create", "--fill", "--head", "main", cwd=work, expect=1)
+        assert "No commits between main and main" in again.err
+        standin.rename_repository("octo-org/demo", "octo-org/renamed")
+        followed = await inside("gh", "api", "repos/octo-org/demo", "--jq", ".full_name")
+        assert followed.out == "octo-org/renamed\n"
         refused = await inside("gh", "api", "repos/octo-org/none", expect=1)
         assert "gh: Not Found (HTTP 404)" in refused.err

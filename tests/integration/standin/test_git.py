@@ -208,6 +208,34 @@ class TestPush:
         assert listing == f"{head}\trefs/pull/1/head\n"
 
 
+class TestMoved:
+    async def test_git_follows_a_renamed_repository(self, git: Client, standin: StandIn) -> None:
+        folder = await git.clone()
+        renamed = standin.rename_repository("octo-org/demo", "new-org/shiny")
+        fetched = await git("fetch", "origin", cwd=folder)
+        assert f"warning: redirecting to {standin.url}/new-org/shiny.git/" in fetched.err
+        head = await git.commit(folder, "new", b"new")
+        pushed = await git("push", "origin", "HEAD:x", cwd=folder)
+        assert "warning: redirecting to" in pushed.err
+        assert await renamed.head("x") == head
+
+    async def test_without_following_it_is_told(self, git: Client, standin: StandIn) -> None:
+        standin.rename_repository("octo-org/demo", "octo-org/new")
+        result = await git("-c", "http.followRedirects=false", "ls-remote", f"{git.url}/octo-org/demo", expect=128)
+        assert "The requested URL returned error: 301" in result.err
+
+    async def test_who_may_not_see_it_learns_nothing(self, git: Client, standin: StandIn) -> None:
+        standin.rename_repository("octo-org/demo", "octo-org/new")
+        standin.add_token(SECOND, Token(login="stranger"))
+        result = await git("ls-remote", f"{git.url}/octo-org/demo", token=SECOND, expect=128)
+        assert "remote: Repository not found." in result.err
+
+    async def test_owners_of_old_spelling(self, git: Client, standin: StandIn) -> None:
+        for name in ("trailing-/demo", "two--hyphens/demo"):
+            await standin.add_repository(name, permissions={"octocat": "push"})
+            await git.clone(name)
+
+
 class TestStreams:
     async def test_a_big_pack_both_ways(self, git: Client, standin: StandIn, repository: Repository) -> None:
         """git sends a big push as a probe and a chunked body."""

@@ -74,6 +74,10 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("publish.title", {"publish": {"title": "a\nb"}}, "one line of printable characters"),
     ("publish.body", {"publish": {"body": "\0"}}, "must not contain NUL"),
     ("publish.reviewers.0", {"publish": {"reviewers": ["-x"]}}, "GitHub user name"),
+    *(
+        ("publish.reviewers.0", {"publish": {"reviewers": [name]}}, "or a team as organization/team")
+        for name in ("acme/", "/platform", "acme/a/b", "acme/a b", "acme/plat\nform", "@acme/platform")
+    ),
     ("publish.reviewers", {"publish": {"reviewers": ["x"] * 16}}, "at most 15 items"),
     ("publish.labels", {"publish": {"labels": ["x"] * 21}}, "at most 20 items"),
     ("schedule", {"schedule": "0 6 * * MON"}, "there is no such field here; POST /schedules makes sessions again"),
@@ -135,7 +139,11 @@ async def test_the_longest_values_are_allowed(http: httpx.AsyncClient) -> None:
         "command": "é" * 32_768,
         "env": {"A" * 128: "x" * 65_536},
         "timeout_seconds": 604_800,
-        "publish": {"mode": "dry_run", "body": "x" * 65_536, "reviewers": ["octo-cat_corp"]},
+        "publish": {
+            "mode": "dry_run",
+            "body": "x" * 65_536,
+            "reviewers": ["octo-cat_corp", "acme/platform_2", "a" * 100 + "/" + "b" * 100],
+        },
     }
     answer = await http.post("/sessions", json=body)
     assert answer.status_code == 201, answer.text

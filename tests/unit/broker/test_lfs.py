@@ -109,7 +109,9 @@ def test_a_name_that_stands_twice_is_refused() -> None:
 )
 def test_upload_is_for_the_sessions_repository(repository: str, operation: str, allowed: bool) -> None:
     call = LfsCall(repository=repository, call=lfs.Call.BATCH)
-    assert lfs.check_operation(call, Batch(operation=operation, content=b""), GRANT).allowed is allowed
+    assert (
+        lfs.check_operation(call, Batch(operation=operation, content=b"", oids=frozenset()), GRANT).allowed is allowed
+    )
 
 
 def answer(href: str, **action: Any) -> bytes:

@@ -189,7 +189,13 @@ def test_a_report_is_read_in_any_pieces(banded: bool, places: list[int]) -> None
     marks = sorted({place % (len(data) + 1) for place in places} | {0, len(data)})
     for start, end in itertools.pairwise(marks):
         reader.feed(data[start:end])
-    assert reader.accepted == {GRANTED}
+    assert (reader.accepted, reader.refused) == ({GRANTED}, {"refs/heads/x": "no"})
+
+
+def test_what_could_not_be_unpacked_was_not_accepted() -> None:
+    reader = ReportReader(sideband=False)
+    reader.feed(pkt(b"unpack index-pack failed\n") + pkt(b"ok " + GRANTED.encode() + b"\n") + FLUSH)
+    assert reader.accepted == set()
 
 
 @given(st.binary(max_size=200), st.booleans())

@@ -81,7 +81,12 @@ def test_the_end_of_a_token_is_read_in_both_of_github_s_forms(text: str, moment:
         ([], ""),
         ({}, ""),
         ({"message": "Validation Failed"}, "Validation Failed"),
-        ({"message": "M", "errors": [{"message": "one"}, {"code": "x"}, "two"]}, "M: one: {'code': 'x'}: two"),
+        ({"message": "M", "errors": [{"message": "one"}, {"code": "x"}, "two"]}, "M: one: x: two"),
+        (
+            {"message": "M", "errors": [{"resource": "Label", "field": "name", "code": "invalid"}]},
+            "M: Label name is invalid",
+        ),
+        ({"errors": [{"field": "head", "code": "missing_field", "value": None}]}, "head is missing field"),
         ({"message": "M", "errors": "text"}, "M: text"),
         ({"message": "x" * 1000}, "x" * 500),
     ],

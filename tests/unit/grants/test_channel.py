@@ -88,3 +88,13 @@ def test_what_was_sent_before_the_end_still_arrives(ends: Ends) -> None:
 
 def test_closing_what_is_no_descriptor_does_nothing() -> None:
     channel.close_all([1_000_000_000])
+
+
+def test_what_was_said_before_the_end_is_heard(ends: Ends) -> None:
+    """Although the other end did not read all that it was sent, which the kernel tells as an error first."""
+    channel.send(ends[0], {"unread": True})
+    channel.send(ends[1], {"said": True})
+    ends[1].close()
+    assert channel.receive(ends[0])[0] == {"said": True}
+    with pytest.raises(ChannelClosed):
+        channel.receive(ends[0])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gitward.grants.endpoint import Endpoint, ports_of
 from gitward.grants.inspection import Findings, InspectionFailed
 from gitward.repositories.inspection import PackInspector
-from gitward.sandboxes import Command, Completed, Limits, OnOutput, Sandbox, SandboxError, Stream
+from gitward.sandboxes import Command, Completed, Limits, OnOutput, Sandbox, SandboxError, Stream, User
 
 TIP = "1" * 40
 PACK = b"PACK, or what is said to be one"
@@ -35,7 +36,10 @@ class Recorder:
     async def stop(self) -> None:
         raise NotImplementedError
 
-    async def open(self, *, name: str, workspace: Path, endpoint: Endpoint, limits: Limits) -> Sandbox:
+    async def open(
+        self, *, name: str, workspace: Path, endpoint: Endpoint, limits: Limits, **nothing_else: Any
+    ) -> Sandbox:
+        assert not nothing_else
         assert name == workspace.name
         if self.failure is not None:
             raise self.failure
@@ -50,6 +54,9 @@ class Recorder:
             answer = b"".join(line + b" missing\n" for line in command.stdin.splitlines())
             await on_output(Stream.STDOUT, answer)
         return Completed(exit_code=0, timed_out=False, cancelled=False, seconds=0.0, limit=None)
+
+    def share_user(self) -> User:
+        raise NotImplementedError
 
     async def read(self, path: str, *, limit: int) -> bytes:
         raise NotImplementedError

@@ -95,6 +95,12 @@ class TestCreate:
     async def test_validation(self, api: Api, values: dict[str, str], errors: list[dict[str, str]]) -> None:
         assert problem(await create(api, **values)) == (422, "Validation Failed", errors)
 
+    async def test_branches_without_a_common_history(self, api: Api, repository: Repository) -> None:
+        await repository.commit("orphan", {"alone.txt": "alone"})
+        message = "The orphan branch has no history in common with main"
+        expected = [{"resource": "PullRequest", "code": "custom", "message": message}]
+        assert problem(await create(api, head="orphan")) == (422, "Validation Failed", expected)
+
     async def test_wrong_types_and_missing_fields(self, api: Api) -> None:
         assert "is not a string" in (await create(api, title=1)).json["message"]
         assert "is not a boolean" in (await create(api, draft="yes")).json["message"]
@@ -232,3 +238,45 @@ class TestDecorations:
             answer = await api("POST", path, json={"reviewers": [login]})
             assert answer.status == 422
             assert answer.json["message"].startswith(message)
+
+
+class TestReviewers:
+    """One who cannot be asked, and nobody is."""
+
+    @pytest.fixture(autouse=True)
+    async def path(self, api: Api, standin: StandIn, repository: Repository) -> str:
+        for login in ("hubot", "stranger"):
+            standin.add_user(login)
+        repository.permissions["hubot"] = repository.permissions["octocat"]
+        accounts = standin.site.accounts
+        accounts.add_team("octo-org", "platform")
+        accounts.add_team("octo-org", "elsewhere", repositories=("octo-org/other",))
+        accounts.add_team("other-org", "foreign")
+        await create(api)
+        return f"{PULLS}/1/requested_reviewers"
+
+    async def test_people_and_teams(self, api: Api, path: str) -> None:
+        answer = await api("POST", path, json={"reviewers": ["hubot"], "team_reviewers": ["platform"]})
+        assert answer.status == 201
+        assert [reviewer["login"] for reviewer in answer.json["requested_reviewers"]] == ["hubot"]
+        assert [team["slug"] for team in answer.json["requested_teams"]] == ["platform"]
+
+    @pytest.mark.parametrize(
+        ("bad", "message"),
+        [
+            ({"reviewers": ["hubot", "octocat"]}, "Review cannot be requested from pull request author."),
+            ({"reviewers": ["hubot", "gone"]}, "One or more of the users or teams you specified is not a collaborator"),
+            ({"reviewers": ["hubot", "stranger"]}, "not a collaborator of the octo-org/demo repository."),
+            ({"reviewers": ["hubot"], "team_reviewers": ["none"]}, "One or more of the teams you specified is not a"),
+            ({"team_reviewers": ["platform", "elsewhere"]}, "One or more of the teams you specified is not a"),
+            ({"team_reviewers": ["platform", "foreign"]}, "One or more of the teams you specified is not a"),
+            ({"team_reviewers": ["octo-org/platform"]}, "One or more of the teams you specified is not a"),
+        ],
+    )
+    async def test_one_bad_one_refuses_all(
+        self, api: Api, path: str, repository: Repository, bad: dict[str, list[str]], message: str
+    ) -> None:
+        answer = await api("POST", path, json=bad)
+        assert answer.status == 422
+        assert message in answer.json["message"]
+        assert (repository.pulls[0].reviewers, repository.pulls[0].teams) == ([], [])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gitward.standin import Repository, StandIn, Token, TokenKind
+from gitward.standin import Repository, Rule, StandIn, Token, TokenKind
 
 Api = Any  # the fixture's class lives in conftest.py
 REPO = "/repos/octo-org/demo"
@@ -124,6 +124,13 @@ class TestAccounts:
                 "visibility": "private",
             }
 
+    async def test_a_public_address_is_on_the_profile(self, api: Api, standin: StandIn) -> None:
+        standin.add_user("octocat", email="mona@example.org", email_public=True)
+        assert (await api("GET", "/user")).json["email"] == "mona@example.org"
+        first, noreply = (await api("GET", "/user/emails")).json
+        assert (first["primary"], first["visibility"]) == (True, "public")
+        assert (noreply["primary"], noreply["visibility"]) == (False, None)
+
     async def test_a_user_without_an_address_has_the_noreply_one(self, api: Api, standin: StandIn) -> None:
         standin.add_user("hubot", id=4711)
         standin.add_token(SECOND, Token(login="hubot"))
@@ -200,6 +207,58 @@ class TestRepository:
         assert (await api("GET", "/repos/octocat/empty/branches/main")).status == 404
         answer = await api("GET", "/repos/octocat/empty/git/ref/heads/main")
         assert (answer.status, answer.json["message"]) == (409, "Git Repository is empty.")
+
+    @pytest.mark.parametrize(
+        ("call", "status", "message"),
+        [
+            ("GET commits", 409, "Git Repository is empty."),
+            ("GET git/trees/main", 409, "Git Repository is empty."),
+            ("GET git/matching-refs/heads/x", 409, "Git Repository is empty."),
+            ("POST git/refs", 409, "Git Repository is empty."),
+            ("GET contents/README.md", 404, "This repository is empty."),
+            ("GET readme", 404, "Not Found"),
+        ],
+    )
+    async def test_what_an_empty_repository_answers(
+        self, api: Api, standin: StandIn, call: str, status: int, message: str
+    ) -> None:
+        await standin.add_repository("octocat/empty", files={})
+        method, path = call.split()
+        json = {"ref": "refs/heads/x", "sha": "0" * 40} if method == "POST" else None
+        answer = await api(method, f"/repos/octocat/empty/{path}", json=json)
+        assert (answer.status, answer.json["message"]) == (status, message)
+        assert (await api("GET", "/repos/octocat/empty/branches")).json == []
+
+    async def test_refs_that_begin_alike(self, api: Api, repository: Repository) -> None:
+        start = await repository.head("main")
+        for branch in ("fix", "fixes/one", "other"):
+            await repository.commit(branch, {branch: "x"}, start=start)
+        answer = await api("GET", f"{REPO}/git/matching-refs/heads/fix")
+        assert [ref["ref"] for ref in answer.json] == ["refs/heads/fix", "refs/heads/fixes/one"]
+        assert (await api("GET", f"{REPO}/git/matching-refs/heads/none")).json == []
+
+    async def test_rules_of_a_branch_that_need_not_exist(self, api: Api, repository: Repository) -> None:
+        pattern = {"operator": "starts_with", "pattern": "feat"}
+        repository.rules += [
+            Rule(type="required_signatures"),
+            Rule(type="commit_message_pattern", branches="feature/*", parameters=pattern, ruleset=7),
+        ]
+        assert (await api("GET", f"{REPO}/rules/branches/feature/a")).json == [
+            {
+                "type": "required_signatures",
+                "ruleset_source_type": "Repository",
+                "ruleset_source": "octo-org/demo",
+                "ruleset_id": 1,
+            },
+            {
+                "type": "commit_message_pattern",
+                "parameters": pattern,
+                "ruleset_source_type": "Repository",
+                "ruleset_source": "octo-org/demo",
+                "ruleset_id": 7,
+            },
+        ]
+        assert [rule["ruleset_id"] for rule in (await api("GET", f"{REPO}/rules/branches/main")).json] == [1]
 
     async def test_a_protected_branch_says_so(self, api: Api, standin: StandIn) -> None:
         await standin.add_repository("octocat/safe", protected=("main",))

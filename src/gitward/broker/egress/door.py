@@ -13,6 +13,7 @@ from gitward.broker.egress.proxy import Egress, Proxy
 from gitward.broker.egress.resolver import FixedResolver, SystemResolver
 from gitward.broker.egress.rules import Policy, parse_rules
 from gitward.broker.reporter import Reporter
+from gitward.broker.verdict import Verdict
 from gitward.grants.grant import Grant
 
 
@@ -24,9 +25,9 @@ class EgressDoor:
         self._egress = egress
         self._names = names
 
-    def proxy(self, sock: socket.socket, *, held: Callable[[], bool]) -> Proxy:
-        """`held` tells whether the worker's lease is."""
-        return Proxy(sock, self._egress, held=held)
+    def proxy(self, sock: socket.socket, *, held: Callable[[], bool], closed: Callable[[], Verdict | None]) -> Proxy:
+        """`held` tells whether the worker's lease is; `closed` has the refusal of a grant that leads nowhere else."""
+        return Proxy(sock, self._egress, held=held, closed=closed)
 
     def close(self) -> None:
         """Call it when the proxies are stopped."""

@@ -18,7 +18,7 @@ from gitward.broker.egress.request import ProxyRequest, read_request
 from gitward.broker.egress.rules import Policy, Way
 from gitward.broker.egress.tunnel import BUFFER, Peer, drain, join
 from gitward.broker.reporter import Reporter
-from gitward.broker.verdict import deny
+from gitward.broker.verdict import Verdict, deny
 from gitward.errors import PolicyDenied
 from gitward.grants import clock
 
@@ -60,13 +60,15 @@ class Proxy:
         limits: Limits | None = None,
         *,
         held: Callable[[], bool] = lambda: True,
+        closed: Callable[[], Verdict | None] = lambda: None,
     ) -> None:
-        """Requests are answered while the worker's lease is `held`."""
+        """Requests are answered while the worker's lease is `held`; by the refusal that `closed` gives, if any."""
         sock.setblocking(False)
         self._sock = sock
         self._egress = egress
         self._limits = limits or Limits()
         self._held = held
+        self._closed = closed
         self._slots = asyncio.Semaphore(self._limits.connections)
         self._connections: set[asyncio.Task[None]] = set()
         self._accepting: asyncio.Task[None] | None = None
@@ -82,6 +84,14 @@ class Proxy:
         if tasks:
             await asyncio.wait(tasks)
         self._sock.close()
+
+    async def disconnect(self) -> None:
+        """Ends the tunnels that there are. Connections that come later are answered."""
+        tasks = list(self._connections)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
@@ -123,6 +133,8 @@ class Proxy:
             if request is None or not self._held():
                 return
             asked = str(request)
+            if (refusal := self._closed()) is not None:
+                raise PolicyDenied(refusal.rule, refusal.message)
             host = self._egress.policy.admit(request.host, request.port, request.way)
             upstream = await self._connect(await self._egress.lookup.addresses(host, request.port), request)
         except PolicyDenied as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from aiohttp.web_request import BaseRequest
@@ -24,7 +24,7 @@ from gitward.broker.reporter import Reporter
 from gitward.broker.routes import Kind
 from gitward.broker.target import parse_host
 from gitward.broker.upstream import injected_value
-from gitward.broker.verdict import deny
+from gitward.broker.verdict import Verdict, deny
 from gitward.errors import GitwardError, PolicyDenied
 from gitward.grants import clock
 from gitward.secrets import Secret
@@ -52,13 +52,18 @@ class InjectDoor:
         tls: ssl.SSLContext | None,
         reporter: Reporter,
         expires_at: float,
+        closed: Callable[[], Verdict | None] = lambda: None,
     ) -> None:
-        """`secrets` are those of `targets`, in their order; None stands for one that could not be read."""
+        """`secrets` are those of `targets`, in their order; None stands for one that could not be read.
+
+        :param closed: the refusal of a grant that leads to none of these hosts, else None.
+        """
         self._targets = tuple(targets)
         self._secrets = list(secrets)
         self._tls = tls
         self._reporter = reporter
         self._expires_at = expires_at
+        self._closed = closed
         self._client: ClientSession | None = None
         self._reached: set[tuple[str, int]] = set()
 
@@ -84,6 +89,8 @@ class InjectDoor:
             host = parse_host(request.headers.getall("Host", []), port=port, hosts=self._hosts(port))
             if not request.raw_path.startswith("/"):
                 raise PolicyDenied("http.target", "the request target must be a path; no proxy requests")
+            if (closed := self._closed()) is not None:
+                raise PolicyDenied(closed.rule, closed.message)
             return await self._in_time(request, host, port, touch)
         except OSError:
             raise  # the sandbox's connection is gone, or must go

@@ -29,7 +29,7 @@ class Visit:
 
     def repository(self, full_name: str) -> Repository:
         """Raises GitHub's refusals."""
-        repository = self.site.find_repository(full_name)
+        repository = self.site.follow_repository(full_name)
         if repository is None or not visible(repository, self.viewer):
             raise not_found("Repository", f"the name '{full_name}'")
         if self.viewer.token.sso_required:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
+from urllib.parse import unquote, urlencode
 
 from aiohttp import web
 
@@ -16,12 +17,15 @@ from gitward.standin.accounts import Identity, TokenKind
 from gitward.standin.changes import Unprocessable
 from gitward.standin.credentials import Unknown
 from gitward.standin.permissions import permits
+from gitward.standin.repositories import visible
 from gitward.standin.rest import routes
 from gitward.standin.rest.call import DOCS, Answer, ApiError, Call, inaccessible, not_found, unprocessable
 from gitward.standin.rest.users import RATE_LIMIT
 from gitward.standin.site import Site
 
 JSON = "application/json; charset=utf-8"
+_BY_OWNER = re.compile(r"/repos/([^/]+/[^/]+)(|/.*)")
+_REDIRECTS = f"{DOCS}/guides/best-practices-for-using-the-rest-api#follow-redirects"
 _BY_NUMBER = re.compile(r"/repositories/(\d{1,15})(|/.*)")
 _NO_USER_AGENT = (
     "\r\nRequest forbidden by administrative rules. Please make sure your request has a User-Agent header "
@@ -61,6 +65,8 @@ async def answer(site: Site, request: ApiRequest) -> web.Response:
         sender = request.identity if isinstance(request.identity, Identity) else None
         if sender is not None and not permits(sender.token, request.method, _by_name(site, request.path)):
             raise inaccessible(sender)
+        if address := _new_address(site, request, sender):
+            return _moved(request, address)
         call = Call(
             site=site,
             identity=sender,
@@ -84,6 +90,24 @@ def _by_name(site: Site, path: str) -> str:
     match = _BY_NUMBER.fullmatch(path)
     repository = site.find_repository_by_id(int(match[1])) if match else None
     return f"/repos/{repository.full_name}{match[2]}" if repository and match else path
+
+
+def _new_address(site: Site, request: ApiRequest, sender: Identity | None) -> str | None:
+    """Where a request belongs whose repository was renamed or transferred; None: it was not."""
+    match = _BY_OWNER.fullmatch(request.path)
+    name = unquote(match[1]) if match else ""
+    repository = site.follow_repository(name)
+    if match is None or repository is None or site.find_repository(name) or not visible(repository, sender):
+        return None
+    query = f"?{urlencode(request.query)}" if request.query else ""
+    return f"{site.links.api('repositories', repository.id)}{match[2]}{query}"
+
+
+def _moved(request: ApiRequest, address: str) -> web.Response:
+    """Permanently for reading; what changes something is to be sent again as it was."""
+    payload = {"message": "Moved Permanently", "url": address, "documentation_url": _REDIRECTS}
+    status = 301 if request.method in ("GET", "HEAD") else 307
+    return json_response(status, payload, {"Location": address})
 
 
 async def _carry_out(handler: routes.Handler, call: Call) -> web.Response:

@@ -42,7 +42,7 @@ async def installation(call: Call) -> Answer:
 
 
 async def of_repository(call: Call) -> Answer:
-    repository = call.site.find_repository(f"{call.params['owner']}/{call.params['repo']}")
+    repository = call.site.follow_repository(f"{call.params['owner']}/{call.params['repo']}")
     found = call.site.apps.on(call.app(), repository) if repository is not None else None
     if found is None:
         raise not_found()

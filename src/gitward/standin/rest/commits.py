@@ -73,6 +73,8 @@ async def contents(call: Call) -> Answer:
 async def _content(call: Call, repository: Repository, path: str) -> Answer:
     """A file (raw when Accept asks for that) or the list of a folder."""
     ref = call.query.get("ref") or repository.default_branch
+    if not await repository.branches():
+        raise ApiError(404, "This repository is empty.")
     found = await history.read(repository, f"{ref}:{path}")
     if not isinstance(found, history.GitObject):
         raise not_found()

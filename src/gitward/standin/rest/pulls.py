@@ -111,9 +111,10 @@ async def request_reviewers(call: Call) -> Answer:
     body = call.body()
     logins = [str(login) for login in items(body.get("reviewers", []), "reviewers")]
     slugs = [str(slug) for slug in items(body.get("team_reviewers", []), "team_reviewers")]
-    changes.request_reviews(pull, [call.site.accounts.find(login) for login in logins])
-    teams = call.site.accounts.teams(repository.owner)
-    changes.request_team_reviews(pull, [team for team in teams if team.slug in slugs])
+    teams = {team.slug: team for team in call.site.accounts.teams(repository.owner)}
+    changes.request_reviews(
+        pull, [call.site.accounts.find(login) for login in logins], [teams.get(slug) for slug in slugs]
+    )
     return Answer(status=201, payload=represent.pull(call.site.links, pull))
 
 

@@ -23,18 +23,20 @@ async def get(call: Call) -> Answer:
 
 
 async def matching(call: Call) -> Answer:
-    """git/matching-refs/{ref}: every branch and tag whose name begins so; not in pages."""
-    repository, prefix = call.repository(), f"refs/{call.params['ref']}"
+    """git/matching-refs/{ref}: every ref whose name begins so, not in pages; none is no error."""
+    repository, prefix = call.repository(), f"refs/{call.params.get('ref', '')}"
     if not await repository.branches():
         raise ApiError(409, EMPTY)
-    found = {**await repository.refs("refs/heads"), **await repository.refs("refs/tags")}
-    shown = [_ref(call, repository, name, sha) for name, sha in sorted(found.items()) if name.startswith(prefix)]
-    return Answer(payload=shown)
+    shown = ("refs/heads/", "refs/tags/", "refs/pull/")
+    refs = {name: sha for name, sha in (await repository.refs("refs")).items() if name.startswith(shown)}
+    return Answer(payload=[_ref(call, repository, n, sha) for n, sha in sorted(refs.items()) if n.startswith(prefix)])
 
 
 async def create(call: Call) -> Answer:
     repository, body = call.writable_repository(), call.body()
     name, sha = text(body, "ref") or "", text(body, "sha") or ""
+    if not await repository.branches():
+        raise ApiError(409, EMPTY)
     await merging.create_ref(repository, name, sha)
     return Answer(status=201, payload=_ref(call, repository, name, sha))
 

@@ -36,8 +36,25 @@ async def branch(call: Call) -> Answer:
     return Answer(payload=shown)
 
 
+async def rules(call: Call) -> Answer:
+    """The rules of active rulesets for a branch, which need not exist. Classic protection is not among them."""
+    repository, branch = call.repository(), call.params["branch"]
+    shown = [
+        {
+            "type": rule.type,
+            **({"parameters": dict(rule.parameters)} if rule.parameters else {}),
+            "ruleset_source_type": "Repository",
+            "ruleset_source": repository.full_name,
+            "ruleset_id": rule.ruleset,
+        }
+        for rule in repository.rules
+        if rule.applies_to(branch)
+    ]
+    return page(call, shown)
+
+
 def _branch(call: Call, repository: Repository, name: str, sha: str) -> Json:
-    protected = name in repository.protected
+    protected = repository.is_protected(name)
     checks = {"enforcement_level": "off", "contexts": [], "checks": []}
     return {
         "name": name,

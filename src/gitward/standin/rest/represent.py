@@ -39,14 +39,14 @@ def account(links: Links, who: Account) -> Json:
 
 
 def profile(links: Links, who: Account) -> Json:
-    """A "public user"; `email` is null because addresses are private here (GET /user/emails tells them)."""
+    """A "public user"; `email` is null unless the user made it public (GET /user/emails tells the others)."""
     return {
         **account(links, who),
         "name": who.name,
         "company": None,
         "blog": "",
         "location": None,
-        "email": None,
+        "email": who.email if who.email_public else None,
         "hireable": None,
         "bio": None,
         "twitter_username": None,

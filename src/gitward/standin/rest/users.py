@@ -40,13 +40,14 @@ async def emails(call: Call) -> Answer:
     if not sender.token.has_scope("user:email", "user"):
         raise not_found()
     who = sender.account
-    own = [] if who.email is None else [_email(who.email, primary=True)]
-    noreply = f"{who.id}+{who.login}@users.noreply.github.com"
-    return Answer(payload=[*own, _email(noreply, primary=not own)])
+    own = [] if who.email is None else [_email(who.email, "public" if who.email_public else "private")]
+    noreply = f"{who.id}+{who.login}@users.noreply.{call.site.links.host.partition(':')[0]}"
+    return Answer(payload=[*own, _email(noreply, None if own else "private")])
 
 
-def _email(address: str, *, primary: bool) -> Json:
-    return {"email": address, "primary": primary, "verified": True, "visibility": "private" if primary else None}
+def _email(address: str, visibility: str | None) -> Json:
+    """`visibility` is told of the primary address only."""
+    return {"email": address, "primary": visibility is not None, "verified": True, "visibility": visibility}
 
 
 async def other_user(call: Call) -> Answer:

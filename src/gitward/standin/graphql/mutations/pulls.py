@@ -93,7 +93,7 @@ async def _request_reviews(change: Change) -> dict[str, Any]:
     """`union`: added to those who are asked already, else instead of them."""
     pull = await _writable(change)
     users, teams = await change.nodes("userIds", Account), await change.nodes("teamIds", Team)
-    _ask(pull, users, teams, union=bool(change.input.get("union")))
+    changes.request_reviews(pull, users, teams, union=bool(change.input.get("union")))
     return {"pullRequest": pull}
 
 
@@ -102,16 +102,10 @@ async def _request_reviews_by_login(change: Change) -> dict[str, Any]:
     accounts = change.visit.site.accounts
     logins = [*(change.input.get("userLogins") or ()), *(change.input.get("botLogins") or ())]
     slugs = [slug.rpartition("/")[2] for slug in change.input.get("teamSlugs") or ()]
-    teams = [team for team in accounts.teams(pull.repository.owner) if team.slug in slugs]
-    _ask(pull, [accounts.get(login) for login in logins], teams, union=bool(change.input.get("union")))
+    known = {team.slug: team for team in accounts.teams(pull.repository.owner)}
+    users, teams = [accounts.find(login) for login in logins], [known.get(slug) for slug in slugs]
+    changes.request_reviews(pull, users, teams, union=bool(change.input.get("union")))
     return {"pullRequest": pull}
-
-
-def _ask(pull: PullRequest, users: list[Account], teams: list[Team], *, union: bool) -> None:
-    if not union:
-        pull.reviewers, pull.teams = [], []
-    changes.request_reviews(pull, users)
-    changes.request_team_reviews(pull, teams)
 
 
 async def _review(change: Change) -> dict[str, Any]:

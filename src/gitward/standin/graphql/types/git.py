@@ -46,7 +46,7 @@ async def _target(_visit: Visit, branch: Branch) -> object:
 
 
 def _rule(_visit: Visit, branch: Branch) -> Protection | None:
-    protected = branch.prefix == "refs/heads/" and branch.name in branch.repository.protected
+    protected = branch.prefix == "refs/heads/" and branch.repository.is_protected(branch.name)
     return Protection(repository=branch.repository, pattern=branch.name) if protected else None
 
 

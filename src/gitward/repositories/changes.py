@@ -1,0 +1,57 @@
+"""What a run changed, in three forms that any machine gives back: a diff, a mailbox for `git am`, a bundle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gitward.repositories.left import Left
+from gitward.repositories.result import Result
+
+LEFT = "refs/gitward/left/"  # where a bundle has what was not proposed
+
+# Nothing but these options decides how a change is shown: the result has no configuration and no attributes.
+_SHOWN = (
+    *("--no-color", "--no-ext-diff", "--no-textconv", "--binary", "--full-index", "--submodule=short"),
+    *("--unified=3", "--src-prefix=a/", "--dst-prefix=b/"),
+)
+
+
+class Form(StrEnum):
+    DIFF = "diff"
+    PATCH = "patch"
+    BUNDLE = "bundle"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """From one commit to another."""
+
+    base: str
+    head: str
+
+
+async def make(res: Result, form: Form, span: Span, *, limit: int) -> bytes:
+    """One form of the change. Raises GitFailed, and RunFailure (OutputTooLong) beyond `limit` bytes."""
+    return await res.bare.do(*_arguments(form, span), limit=limit)
+
+
+def _arguments(form: Form, span: Span) -> Sequence[str]:
+    between = f"{span.base}..{span.head}"
+    match form:
+        case Form.DIFF:
+            return ("diff", *_SHOWN, f"{span.base}...{span.head}", "--")
+        case Form.PATCH:
+            return ("format-patch", "--stdout", "--no-attach", "--no-thread", *_SHOWN, between, "--")
+        case Form.BUNDLE:
+            return ("bundle", "create", "--quiet", "-", "HEAD", "--branches", f"--glob={LEFT}*", f"^{span.base}", "--")
+
+
+async def name_for_bundle(res: Result, branch: str, head: str, left: Sequence[Left]) -> None:
+    """Gives what a bundle shall hold its names: HEAD, the branch, and what was left as refs/gitward/left/*."""
+    await res.stand_on(head)
+    names = {f"refs/heads/{branch}": head}
+    names |= {f"{LEFT}{number}-{each.kind}": each.oid for number, each in enumerate(left, start=1)}
+    await asyncio.to_thread(res.name, names)

@@ -1,0 +1,236 @@
+"""What a command left in its `.git`, read outside of any sandbox as plain files: bounded, and no link is followed.
+
+Git itself is not asked: it would obey the configuration that lies there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_SMALL = 4096  # bytes of HEAD, a loose ref, a `gitdir:` line
+_PACKED = 64 * 1024 * 1024  # bytes of packed-refs
+_LOG = 1024 * 1024  # bytes of a reflog or FETCH_HEAD, of which the end is read
+_MOST_REFS = 200_000
+_MOST_WORKTREES = 50
+_DEPTH = 30  # of folders below refs/
+_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_PACKED_LINE = re.compile(rb"^([0-9a-f]{40}|[0-9a-f]{64}) (refs/[^\x00-\x20\x7f]+)$", re.MULTILINE)
+_LOG_LINE = re.compile(rb"^(?:[0-9a-f]{40}|[0-9a-f]{64}) ([0-9a-f]{40}|[0-9a-f]{64}) ", re.MULTILINE)
+_FETCHED = re.compile(rb"^([0-9a-f]{40}|[0-9a-f]{64})\t", re.MULTILINE)
+
+# Files that stand in .git while an operation is under way, the more telling first.
+OPERATIONS = {
+    "rebase-apply/applying": "am",
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "MERGE_HEAD": "merge",
+}
+
+
+class Damaged(OSError):
+    """There is more in a `.git` than git itself would write."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worktree:
+    """A further work tree of the repository."""
+
+    name: str
+    head: str | None  # the commit that it stands on
+    path: PurePosixPath | None  # inside the sandbox, where its files are
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitFolder:
+    """The state of a repository, as its files tell it. Whatever is not of git's form is not there."""
+
+    head: str | None  # the commit that HEAD stands for
+    head_ref: str | None  # its full name; None: detached, or no HEAD at all
+    refs: Mapping[str, str]  # by full name
+    stashes: tuple[str, ...] = ()
+    worktrees: tuple[Worktree, ...] = ()
+    fetched: frozenset[str] = frozenset()  # what FETCH_HEAD names
+    logged: tuple[str, ...] = ()  # where HEAD stood before, the newest last
+    operation: str | None = None  # that is under way: "merge"
+    modules: bool = False  # whether submodules were cloned
+    sparse: bool = False
+    index: tuple[int, int, int] | None = None  # identity of the index file: inode, size, time of change
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """A folder that foreign code wrote, by its open descriptor."""
+
+    fd: int
+
+    def has(self, path: str) -> bool:
+        return self.status(path) is not None
+
+    def status(self, path: str) -> os.stat_result | None:
+        try:
+            with self.parent(path) as (folder, name):
+                return os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except OSError:
+            return None
+
+    def read(self, path: str, limit: int, *, end: bool = False) -> bytes | None:
+        """A file's content; None when there is none, or it is longer (unless its `end` is wanted)."""
+        try:
+            with self.parent(path) as (folder, name):
+                file = os.open(name, _OPEN_FILE, dir_fd=folder)
+        except OSError:
+            return None
+        try:
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode) or (status.st_size > limit and not end):
+                return None
+            return _whole(file, max(0, status.st_size - limit), min(limit, status.st_size))
+        finally:
+            os.close(file)
+
+    def names(self, path: str) -> list[tuple[str, bool]]:
+        """What is in a folder, each with whether it is a folder; nothing when there is none."""
+        try:
+            with self._folder(path) as folder, os.scandir(folder) as entries:
+                return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        except OSError:
+            return []
+
+    @contextlib.contextmanager
+    def below(self, path: str) -> Iterator[Tree]:
+        """Raises OSError when there is no such folder."""
+        with self._folder(path) as folder:
+            yield Tree(fd=folder)
+
+    @contextlib.contextmanager
+    def _folder(self, path: str) -> Iterator[int]:
+        here = os.dup(self.fd)
+        try:
+            for name in PurePosixPath(path).parts:
+                below = os.open(name, _OPEN_FOLDER, dir_fd=here)
+                os.close(here)
+                here = below
+            yield here
+        finally:
+            os.close(here)
+
+    @contextlib.contextmanager
+    def parent(self, path: str) -> Iterator[tuple[int, str]]:
+        parent, _, name = path.rpartition("/")
+        with self._folder(parent) as folder:
+            yield folder, name
+
+
+def _whole(file: int, offset: int, size: int) -> bytes:
+    pieces = bytearray()
+    while len(pieces) < size and (piece := os.pread(file, size - len(pieces), offset + len(pieces))):
+        pieces += piece
+    return bytes(pieces)
+
+
+@contextlib.contextmanager
+def opened(root: Path) -> Iterator[Tree]:
+    """A folder whose own path nobody else can change. Raises OSError when there is none."""
+    fd = os.open(root, _OPEN_FOLDER)
+    try:
+        yield Tree(fd=fd)
+    finally:
+        os.close(fd)
+
+
+def read(work: Path, path: str) -> GitFolder | None:
+    """The repository whose `.git` folder lies at `path` below a workspace's `work`; None: there is none. Blocks."""
+    try:
+        with opened(work) as root, root.below(path) as folder:
+            return _read(folder)
+    except OSError:
+        return None
+
+
+def _read(folder: Tree) -> GitFolder:
+    refs = _refs(folder)
+    head_ref, head = _head(folder, "HEAD", refs)
+    index = folder.status("index")
+    return GitFolder(
+        head=head,
+        head_ref=head_ref,
+        refs=refs,
+        stashes=_stashes(folder, refs),
+        worktrees=_worktrees(folder, refs),
+        fetched=_ids(_FETCHED, folder.read("FETCH_HEAD", _LOG)),
+        logged=_log(folder, "logs/HEAD"),
+        operation=next((name for path, name in OPERATIONS.items() if folder.has(path)), None),
+        modules=bool(folder.names("modules")),
+        sparse=folder.has("info/sparse-checkout"),
+        index=(index.st_ino, index.st_size, index.st_mtime_ns) if index is not None else None,
+    )
+
+
+def _refs(folder: Tree) -> dict[str, str]:
+    packed = folder.read("packed-refs", _PACKED) or b""
+    refs = {name.decode("utf-8", "surrogateescape"): oid.decode() for oid, name in _PACKED_LINE.findall(packed)}
+    for name in _loose(folder, "refs", 0):
+        target = _text(folder.read(name, _SMALL))
+        if _ID.fullmatch(target):
+            refs[name] = target
+        if len(refs) > _MOST_REFS:
+            raise Damaged(f"more than {_MOST_REFS} refs")
+    return refs
+
+
+def _loose(folder: Tree, path: str, depth: int) -> Iterator[str]:
+    for name, is_folder in folder.names(path):
+        if is_folder and depth < _DEPTH:
+            yield from _loose(folder, f"{path}/{name}", depth + 1)
+        elif not is_folder and not name.endswith(".lock"):
+            yield f"{path}/{name}"
+
+
+def _head(folder: Tree, path: str, refs: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The ref that a HEAD file names, and the commit."""
+    text = _text(folder.read(path, _SMALL))
+    if text.startswith("ref: refs/"):
+        name = text.removeprefix("ref: ").strip()
+        return name, refs.get(name)
+    return None, text if _ID.fullmatch(text) else None
+
+
+def _stashes(folder: Tree, refs: Mapping[str, str]) -> tuple[str, ...]:
+    """The newest last."""
+    top = refs.get("refs/stash")
+    if top is None:
+        return ()
+    return tuple(dict.fromkeys([*_log(folder, "logs/refs/stash"), top]))
+
+
+def _worktrees(folder: Tree, refs: Mapping[str, str]) -> tuple[Worktree, ...]:
+    found = []
+    for name, is_folder in folder.names("worktrees")[:_MOST_WORKTREES]:
+        if is_folder:
+            _, head = _head(folder, f"worktrees/{name}/HEAD", refs)
+            place = PurePosixPath(_text(folder.read(f"worktrees/{name}/gitdir", _SMALL)))
+            found.append(Worktree(name=name, head=head, path=place.parent if place.is_absolute() else None))
+    return tuple(found)
+
+
+def _log(folder: Tree, path: str) -> tuple[str, ...]:
+    content = folder.read(path, _LOG, end=True) or b""
+    return tuple(oid.decode() for oid in _LOG_LINE.findall(content))
+
+
+def _ids(pattern: re.Pattern[bytes], content: bytes | None) -> frozenset[str]:
+    return frozenset(oid.decode() for oid in pattern.findall(content or b""))
+
+
+def _text(content: bytes | None) -> str:
+    return (content or b"").decode("utf-8", "surrogateescape").strip()

@@ -1,0 +1,185 @@
+"""A repository of our own into which a run's commits and files are taken; what is shown and pushed comes from it.
+
+Objects enter by fetch alone: git's index-pack hashes each of them again. It borrows from the snapshot and from nothing
+that a command could write. (It once borrowed from the command's store, as a trial: a loose object forged under a real
+id showed a harmless diff, and upstream got a changed workflow.)
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gitward.repositories import OBJECTS_DIR, git_folder
+from gitward.repositories.checkout import CHECKOUT_DIR
+from gitward.repositories.git import Ended, Git, GitFailed, Runner
+from gitward.repositories.start import Start
+from gitward.sandboxes import trees
+
+RESULT_DIR = "/result"  # inside; `<workspace>/result/work` outside
+_GIT = f"{RESULT_DIR}/git"
+_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_TRANSFER = f"{RESULT_DIR}/transfer"  # what is fetched from: our refs over the command's objects
+INDEX = f"{RESULT_DIR}/index"  # of the run's tree, made from the baseline's
+EMPTY = f"{RESULT_DIR}/empty"  # a work tree without a file
+BEFORE = f"{RESULT_DIR}/before"  # a work tree for what files looked like before the command
+_NO_INDEX = f"{RESULT_DIR}/none"  # no index, and so no attributes
+# Faults of old commits that git has long taken, and that a run may carry on; the rest of git's checks stand.
+_OLD_FAULTS = (
+    *("badDate", "badDateOverflow", "badEmail", "badName", "badTimezone", "missingEmail", "missingNameBeforeEmail"),
+    *("missingSpaceBeforeDate", "missingSpaceBeforeEmail", "multipleAuthors", "zeroPaddedDate", "zeroPaddedFilemode"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """Where the result is pushed to."""
+
+    url: str
+    credential: str  # the run credential, which is worth nothing elsewhere
+
+
+class Result:
+    """Its git, by what it works on."""
+
+    def __init__(self, runner: Runner, place: Path, start: Start) -> None:
+        """`place` is its folder outside of the sandbox, as `prepare` left it."""
+        self._place = place
+        self._head = start.sha
+        self._known = _upstream(start)
+        self.bare = Git(runner=runner, folder=_GIT, index=_NO_INDEX)
+        self.tree = self.bare.on(tree=CHECKOUT_DIR, index=INDEX)
+        self.without_files = self.bare.on(tree=EMPTY, index=INDEX)
+
+    async def stand_on(self, commit: str) -> None:
+        """Has HEAD stand on a commit; no file is written."""
+        if commit != self._head:
+            await self.bare.do("update-ref", "--no-deref", "HEAD", commit)
+            self._head = commit
+
+    def name(self, refs: Mapping[str, str]) -> None:
+        """Gives commits full ref names, beside those that the result began with. Blocks; no git may be running."""
+        _write_refs(self._place / "git", {**self._known, **refs})
+
+    async def stands_on(self) -> str:
+        """The commit that HEAD stands on after `git commit`."""
+        with git_folder.opened(self._place) as folder:
+            text = (folder.read("git/HEAD", 100) or b"").decode("ascii", "replace").strip()
+        if not _ID.fullmatch(text):
+            raise GitFailed(Ended(exit_code=0, tail="git made no commit"))
+        self._head = text
+        return text
+
+    async def fetch(self, tips: Iterable[str]) -> None:
+        """Takes commits with all that they need out of the command's store. Raises GitFailed, also for forgeries."""
+        await self.bare.do("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", _TRANSFER, *_refspecs(tips))
+
+    async def has(self, oid: str) -> bool:
+        """Whether the object is in the result or upstream."""
+        return (await self.bare.ask("cat-file", "-e", oid)).exit_code == 0
+
+    async def is_ancestor(self, old: str, new: str) -> bool:
+        """Whether `new` is `old` or goes on from it."""
+        return await self.bare.says("merge-base", "--is-ancestor", old, new)
+
+    async def related(self, one: str, other: str) -> bool:
+        """Whether two commits have history in common."""
+        return await self.bare.says("merge-base", one, other)
+
+    async def commits_beyond(self, tip: str, known: Sequence[str]) -> bool:
+        """Whether the tip brings a commit that none of the known ones reaches. Missing ones do not count."""
+        asked = "".join(f"^{oid}\n" for oid in known)
+        listed = await self.bare.do(
+            "rev-list", "--max-count=1", "--ignore-missing", "--stdin", stdin=f"{tip}\n{asked}".encode()
+        )
+        return bool(listed.strip())
+
+    async def resolve(self, *names: str) -> tuple[tuple[str, str] | None, ...]:
+        """Object id and kind of each name; None for what is not there."""
+        asked = "".join(f"{name}\n" for name in names).encode()
+        told = await self.bare.do("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked)
+        lines = [line.split(" ") for line in told.decode("utf-8", "replace").splitlines()]
+        return tuple((line[0], line[1]) if len(line) == 2 and line[1] != "missing" else None for line in lines)
+
+
+def _refspecs(tips: Iterable[str]) -> list[str]:
+    return [f"+refs/take/{oid}:refs/take/{oid}" for oid in tips]
+
+
+def prepare(work: Path, *, start: Start, index: Path, remote: Remote) -> None:
+    """Makes the result in the empty `work` of its own workspace, owned as that is. Blocks.
+
+    :param start: HEAD stands on its commit at first.
+    :param index: the baseline's, which is copied with its time; it may be missing.
+    """
+    config = _config(wide=len(start.sha) == 64, remote=remote)
+    _bare(work / "git", head=start.sha, config=config, stores=[OBJECTS_DIR])
+    _write_refs(work / "git", _upstream(start))
+    for name in ("empty", "before"):
+        (work / name).mkdir()
+    if index.exists():
+        shutil.copy2(index, work / "index")
+    _hand_over(work)
+
+
+def _upstream(start: Start) -> dict[str, str]:
+    """By these git knows what it has already, and so what a fetch out of the command's store need not bring."""
+    return {"refs/upstream/start": start.sha, "refs/upstream/target": start.target_sha}
+
+
+def _write_refs(folder: Path, refs: Mapping[str, str]) -> None:
+    lines = "".join(f"{refs[name]} {name}\n" for name in sorted(refs, key=str.encode))
+    temporary = folder / "packed-refs.new"
+    temporary.write_text(f"# pack-refs with: sorted \n{lines}")
+    temporary.chmod(0o644)
+    temporary.replace(folder / "packed-refs")
+
+
+def offer(work: Path, tips: Iterable[str], *, stores: Sequence[str]) -> None:
+    """Makes the repository that `Result.fetch` fetches from: these commits, in the command's stores. Blocks."""
+    folder = work / "transfer"
+    shutil.rmtree(folder, ignore_errors=True)
+    oids = sorted(set(tips))
+    _bare(folder, head=oids[0], config=_config(wide=len(oids[0]) == 64), stores=[*stores, OBJECTS_DIR])
+    _write_refs(folder, {f"refs/take/{oid}": oid for oid in oids})
+    _hand_over(work, folder)
+
+
+def _bare(folder: Path, *, head: str, config: str, stores: Iterable[str]) -> None:
+    for name in ("objects/info", "objects/pack", "refs"):
+        (folder / name).mkdir(parents=True)
+    (folder / "HEAD").write_text(f"{head}\n")
+    (folder / "config").write_text(config)
+    (folder / "objects/info/alternates").write_text("".join(f"{store}\n" for store in stores))
+
+
+def _config(*, wide: bool, remote: Remote | None = None) -> str:
+    text = (
+        f"[core]\n\trepositoryformatversion = {1 if wide else 0}\n\tfilemode = true\n\tbare = true\n"
+        "[fetch]\n\tfsckObjects = true\n\tunpackLimit = 1\n"
+        '[fetch "fsck"]\n' + "".join(f"\t{fault} = ignore\n" for fault in _OLD_FAULTS) + "[uploadpack]\n"
+        "\tallowAnySHA1InWant = true\n[protocol]\n\tversion = 2\n"
+    )
+    if wide:
+        text += "[extensions]\n\tobjectformat = sha256\n"
+    return text if remote is None else text + _authorization(remote)
+
+
+def _authorization(remote: Remote) -> str:
+    """The run credential at once, without a first question that is answered with 401."""
+    basic = base64.b64encode(f"x-access-token:{remote.credential}".encode()).decode()
+    parts = urlsplit(remote.url)
+    return f'[http "{parts.scheme}://{parts.netloc}/"]\n\textraHeader = Authorization: Basic {basic}\n'
+
+
+def _hand_over(work: Path, folder: Path | None = None) -> None:
+    """The user of the sandbox has it; git reads nothing there that it did not write or that we did not."""
+    if os.geteuid() == 0:
+        owner = work.stat()
+        trees.hand_over(folder or work, owner.st_uid, owner.st_gid)

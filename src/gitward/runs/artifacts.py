@@ -1,0 +1,88 @@
+"""Stores a run's work in the database, in three forms, from where any machine gives it back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from gitward.repositories import changes
+from gitward.repositories.changes import Form, Span
+from gitward.repositories.git import GitFailed
+from gitward.repositories.mailbox import carry_returns
+from gitward.repositories.work import Work
+from gitward.runs.attempt import Attempt, Kept
+from gitward.runs.commands import OutputTooLong
+from gitward.runs.result_sandbox import Bench
+from gitward.sessions import artifacts
+from gitward.sessions.artifacts import Origin
+from gitward.sessions.model import RUN_KINDS, ArtifactKind, EventType
+from gitward.store.database import Transaction
+
+_KINDS = {Form.BUNDLE: ArtifactKind.BUNDLE, Form.PATCH: ArtifactKind.PATCH, Form.DIFF: ArtifactKind.DIFF}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    kind: ArtifactKind
+    form: Form
+    span: Span
+    required: bool  # whether it is told when it cannot be made
+
+
+async def store(attempt: Attempt, bench: Bench, work: Work, origin: Origin) -> Kept | None:
+    """Stores the work as a bundle for `git fetch`, a mailbox for `git am`, and a diff to read.
+
+    Each for itself: what cannot be made, or is too long, is told, and the others are stored all the same.
+    """
+    head = work.head if work.changed or not work.left else work.left[0].oid
+    await changes.name_for_bundle(bench.result, bench.start.branch, head, work.left)
+    kept = [wanted.kind for wanted in _wanted(bench, head) if await _store_one(attempt, bench, wanted, origin)]
+    kinds = tuple(kind for kind in kept if kind in _KINDS.values())
+    return Kept(head=head, kinds=kinds) if kinds else None
+
+
+def _wanted(bench: Bench, head: str) -> Iterator[_Wanted]:
+    start = bench.start
+    for form, kind in _KINDS.items():
+        yield _Wanted(kind=kind, form=form, span=Span(base=start.target_sha, head=head), required=True)
+    if start.follows:
+        for form, kind in _KINDS.items():
+            yield _Wanted(kind=RUN_KINDS[kind], form=form, span=Span(base=start.sha, head=head), required=False)
+
+
+async def _store_one(attempt: Attempt, bench: Bench, wanted: _Wanted, origin: Origin) -> bool:
+    try:
+        content = await changes.make(bench.result, wanted.form, wanted.span, limit=artifacts.MAX_BYTES)
+        if wanted.form is Form.PATCH:
+            content = await asyncio.to_thread(carry_returns, content)
+        if len(content) > artifacts.MAX_BYTES:
+            raise OutputTooLong("git", artifacts.MAX_BYTES)
+    except OutputTooLong:
+        await attempt.notice(f"The {wanted.form} is longer than {artifacts.MAX_BYTES // 2**20} MiB and is not kept.")
+        return False
+    except GitFailed as failure:
+        if wanted.required:
+            await attempt.notice(f"git could not make the {wanted.form}: {failure}")
+        return False
+    await attempt.write(partial(_write, attempt, origin, wanted.kind, content))
+    return True
+
+
+async def _write(attempt: Attempt, origin: Origin, kind: ArtifactKind, content: bytes, tx: Transaction) -> None:
+    await attempt.parts.progress.guard(tx, attempt.claim)
+    await artifacts.keep(tx, origin, kind, content)
+
+
+async def tell(attempt: Attempt, origin: Origin, kept: Kept) -> None:
+    """Records where the work is."""
+    session_id = attempt.claim.session.id
+    query = f"run_id={origin.run_id}&attempt={origin.attempt}"
+    data = {
+        "run_id": origin.run_id,
+        "attempt": origin.attempt,
+        "head_sha": kept.head,
+        "artifacts": {kind: f"/sessions/{session_id}/{kind}?{query}" for kind in kept.kinds},
+    }
+    await attempt.tell((EventType.WORK_KEPT, data))

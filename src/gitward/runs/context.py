@@ -1,0 +1,75 @@
+"""What the steps of one attempt share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gitward.broker import OpenGrant
+from gitward.repositories.left import Author
+from gitward.runs.attempt import Attempt
+from gitward.runs.commands import Commands
+from gitward.runs.output import OutputLog
+from gitward.runs.pushes import Pushes
+from gitward.sandboxes import Sandbox
+from gitward.secrets import Secret
+from gitward.sessions.model import Instruction
+from gitward.telemetry.redaction import Redactor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """The grant, open at the broker, and what goes with it."""
+
+    grant: OpenGrant
+    credential: Secret  # what `gh auth login` is given
+    redactor: Redactor  # knows every token of the run
+    pushes: Pushes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One attempt, its facts and its clock."""
+
+    attempt: Attempt
+    facts: dict[str, Any]
+    opened: Opened
+    output: OutputLog
+    seconds: float  # that the run may take
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def instruction(self) -> Instruction:
+        return self.attempt.claim.run.instruction
+
+    @property
+    def workspace(self) -> Path:
+        return self.attempt.workspace
+
+    @property
+    def seconds_left(self) -> float:
+        return max(0.0, self.began + self.seconds - time.monotonic())
+
+    @property
+    def url(self) -> str:
+        """Of the repository, as the sandbox sees it."""
+        return f"{self.attempt.parts.settings.server_url}/{self.facts['repository']}.git"
+
+    @property
+    def author(self) -> Author:
+        """Who commits what the command left uncommitted."""
+        settings, identity = self.attempt.parts.settings, self.facts["identity"]
+        return Author(name=settings.commit_name or identity["name"], email=settings.commit_email or identity["email"])
+
+    def commands(self, sandbox: Sandbox, *, seconds: float | None = None) -> Commands:
+        """Commands in a sandbox, within the run's time or a time of their own."""
+        deadline = self.began + self.seconds if seconds is None else time.monotonic() + seconds
+        return Commands(sandbox, self.output, deadline=deadline, seconds=seconds or self.seconds)
+
+
+def trailers(context: Context) -> Sequence[str]:
+    """Those of every commit that the job makes."""
+    return (f"Gitward-Session: {context.attempt.claim.session.id}",)

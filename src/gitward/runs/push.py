@@ -1,0 +1,117 @@
+"""Pushes the session's branch from the result, and knows from the broker whether GitHub took it."""
+
+from __future__ import annotations
+
+import logging
+
+from gitward.errors import Reason, RunFailure
+from gitward.github.branches import head_of
+from gitward.repositories.git import Ended
+from gitward.repositories.workflows import changed_workflows
+from gitward.runs.asking import ask, retries_of
+from gitward.runs.attempt import Attempt
+from gitward.runs.context import Context
+from gitward.runs.reaching import reach
+from gitward.runs.result_sandbox import Bench, narrow_to
+from gitward.sessions.model import StepName
+
+log = logging.getLogger(__name__)
+
+WITNESS_SECONDS = 5.0  # for the broker's word, when git says that the push is done
+WORKFLOWS = "this session may not change .github/workflows/{files}; a session with allow_workflows=true may"
+
+
+async def push(context: Context, bench: Bench, head: str) -> None:
+    """Pushes, unless somebody else moved the branch meanwhile; after a fault only if the first push did not arrive.
+
+    :raises RunFailure: `push_rejected`, `branch_protected`.
+    """
+    attempt = context.attempt
+    await _check_workflows(context, bench, head)
+    exact = await narrow_to(context, bench.start, head=head)
+    await attempt.write(lambda tx: attempt.parts.progress.pushing(tx, attempt.claim, head))
+    attempt.pushing_sha = head
+
+    async def once(again: bool) -> Ended:
+        if again and await is_upstream(attempt, head):
+            return Ended(exit_code=0)
+        return await _git_push(bench, context, head, expected=exact.old)
+
+    try:
+        await reach(attempt, bench.commands, StepName.PUBLISH, once, failed=lambda ended: _failed(ended, head))
+    except RunFailure as failure:
+        if failure.head_sha is None or not await find_pushed(attempt, context.opened.pushes.last):
+            raise
+        return
+    if not await context.opened.pushes.accepted(head, seconds=WITNESS_SECONDS) and not await is_upstream(attempt, head):
+        message = f"git says that {head[:12]} was pushed, but GitHub does not have it; the work is kept as a patch."
+        raise RunFailure(Reason.PUSH_REJECTED, message, exit_code=0, head_sha=head)
+    await _record(attempt, head)
+
+
+async def _git_push(bench: Bench, context: Context, head: str, *, expected: str) -> Ended:
+    ref = f"refs/heads/{context.attempt.claim.session.branch}"
+    lease = f"--force-with-lease={ref}:{'' if set(expected) == {'0'} else expected}"
+    argv = ("push", "--quiet", "--no-verify", "--no-follow-tags", lease, "--", context.url, f"{head}:{ref}")
+    git = bench.result.bare
+    return await bench.commands.run(StepName.PUBLISH, git.argv(*argv), cwd="/", env=git.environment())
+
+
+async def _check_workflows(context: Context, bench: Bench, head: str) -> None:
+    """What is upstream already, on the target or on the session's branch, may be pushed."""
+    if context.attempt.claim.session.allow_workflows:
+        return
+    start = bench.start
+    upstream = [oid for oid in (start.target_sha, context.opened.pushes.last, start.branch_sha) if oid is not None]
+    files = await changed_workflows(bench.result, head, upstream)
+    if files is not None:  # the target may have got new ones meanwhile, and the command may have merged them
+        now = await target_now(context.attempt)
+        if now is not None and await bench.result.has(now):
+            files = await changed_workflows(bench.result, head, [*upstream, now])
+    if files is not None:
+        named = f" ({files})" if files else ""
+        message = f"The push was refused: {WORKFLOWS.format(files=named)}. The work is kept as a patch."
+        raise RunFailure(Reason.PUSH_REJECTED, message, exit_code=0, head_sha=head)
+
+
+def _failed(ended: Ended, head: str) -> RunFailure:
+    protected = "protected branch" in ended.complaint.lower() or "GH006" in ended.complaint
+    reason = Reason.BRANCH_PROTECTED if protected else Reason.PUSH_REJECTED
+    message = f"git push failed; the work is kept as a patch. {ended.tail}"
+    return RunFailure(reason, message, exit_code=0, head_sha=head)
+
+
+async def _record(attempt: Attempt, head: str) -> None:
+    await attempt.record_push(head)
+    attempt.pushed_sha = head
+
+
+async def find_pushed(attempt: Attempt, seen: str | None) -> str | None:
+    """After a push that was cut off: its head, when GitHub has it, which is recorded."""
+    head = attempt.pushing_sha
+    if head is None or attempt.pushed_sha == head:
+        return head
+    if seen != head and not await is_upstream(attempt, head):
+        return None
+    await _record(attempt, head)
+    return head
+
+
+async def is_upstream(attempt: Attempt, head: str) -> bool:
+    """Whether the session's branch stands there, by GitHub's own word."""
+    session = attempt.claim.session
+    retries = retries_of(attempt, StepName.PUBLISH, limited_seconds=0)
+    found = await ask(
+        attempt, retries, lambda github: head_of(github, session.repo, session.branch), level=logging.DEBUG
+    )
+    return found == head
+
+
+async def target_now(attempt: Attempt) -> str | None:
+    """Where the target branch stands at GitHub."""
+    session = attempt.claim.session
+    if session.target_branch is None:
+        return None
+    target = session.target_branch
+    retries = retries_of(attempt, StepName.PUBLISH, limited_seconds=0)
+    return await ask(attempt, retries, lambda github: head_of(github, session.repo, target), level=logging.DEBUG)
