@@ -50,7 +50,8 @@ _PLAIN: dict[str, str] = {
     "needs force": "{branch} on GitHub is something else than a branch with commits, so nothing was pushed; "
     "use another branch",
     "already exists": "{branch} exists on GitHub already, so nothing was pushed; use another name",
-    "failed to update ref": "GitHub could not update {branch}; retry, and look whether another branch is in the way",
+    "failed to update ref": "GitHub could not create or update {branch}; is a branch in the way whose name begins the "
+    "same? If not, retry",
     "shallow update not allowed": "the history that was pushed is incomplete (shallow); fetch all of it first",
 }
 _LOCKED = "GitHub could not create or update {branch}: {reason}; is a branch in the way whose name begins the same?"

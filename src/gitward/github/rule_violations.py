@@ -15,7 +15,7 @@ _DASHES = "—–-"
 _COMMIT = re.compile(r"- commit: ([0-9a-f]{7,64})")
 _PATH = re.compile(r"path: (.+)")
 _ADDRESS = re.compile(r"https?://\S+")
-_COUNT = re.compile(r"Found \d+ violations?:?")
+_BETWEEN = re.compile(r"- commit: .*|Found \d+ violations?:?|locations:|[—–-]*")  # what tells nothing more of a rule
 _ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _HEADINGS = {"GITHUB PUSH PROTECTION", "Push cannot contain secrets"}
 
@@ -35,6 +35,17 @@ class Violations:
 
 
 @dataclass(kw_only=True)
+class _Rule:
+    sentence: str
+    named: list[str] = field(default_factory=list)  # the commits or files that violate it
+
+    @property
+    def text(self) -> str:
+        more = " and more" if len(self.named) > 5 else ""
+        return f"{self.sentence} ({', '.join(self.named[:5])}{more})" if self.named else self.sentence
+
+
+@dataclass(kw_only=True)
 class _Secret:
     kind: str
     places: list[str] = field(default_factory=list)
@@ -47,15 +58,14 @@ class _Secret:
 
 def parse(sentence: str, lines: Sequence[str]) -> Violations:
     """:param sentence: GitHub's, after its number. :param lines: what it said after that, stripped."""
-    found = _FOUND_FOR.fullmatch(sentence)
-    ref = found[1].removeprefix("refs/heads/") if found else ""
-    head = (
-        f"GitHub refused the push (GH013, rules of {ref}):" if ref else f"GitHub refused the push (GH013): {sentence}"
-    )
     rules, secrets = _rules(lines), _secrets(lines)
-    details = [f"push protection found {secret.text}" for secret in secrets] + rules
-    forbid = any(_FORBIDS_UPDATE.match(rule) for rule in rules)
-    return Violations(message=fitted(head, details or [""], _advice(lines, secrets)), forbid_update=forbid)
+    details = [f"push protection found {secret.text}" for secret in secrets] + [rule.text for rule in rules]
+    found = _FOUND_FOR.fullmatch(sentence) if details else None
+    head = f"GitHub refused the push (GH013): {sentence}"
+    if found:
+        head = f"GitHub refused the push (GH013, rules of {found[1].removeprefix('refs/heads/')}):"
+    forbid = any(_FORBIDS_UPDATE.match(rule.sentence) for rule in rules)
+    return Violations(message=fitted(head, details, _advice(lines, secrets)), forbid_update=forbid)
 
 
 def _advice(lines: Sequence[str], secrets: Sequence[_Secret]) -> str:
@@ -67,28 +77,22 @@ def _advice(lines: Sequence[str], secrets: Sequence[_Secret]) -> str:
     return f"The rules: {review}" if review else ""
 
 
-def _rules(lines: Sequence[str]) -> list[str]:
-    """Each violated rule but for secrets, with the commits or files that GitHub names for it."""
-    rules: list[str] = []
-    named: list[str] = []
+def _rules(lines: Sequence[str]) -> list[_Rule]:
+    """Each violated rule but for secrets."""
+    rules: list[_Rule] = []
+    being_read: _Rule | None = None
     for line in lines:
         if _secret_kind(line) or line.startswith("(?)"):
             break  # from here on secrets are told, or how to learn more
-        rule = None if _COMMIT.fullmatch(line) else _RULE.fullmatch(line)
-        if rule and rule[1] not in _HEADINGS:
-            _attach(rules, named)
-            rules.append(rule[1].rstrip("."))
-        elif rules and not (rule or _COUNT.fullmatch(line) or line.startswith("locations:") or not line.strip(_DASHES)):
+        if _BETWEEN.fullmatch(line):
+            continue
+        if found := _RULE.fullmatch(line):
+            being_read = None if found[1] in _HEADINGS else _Rule(sentence=found[1].rstrip("."))
+            rules += [being_read] if being_read else []
+        elif being_read:
             path = _PATH.fullmatch(line)
-            named.append(path[1] if path else line[:12] if _ID.fullmatch(line) else line)
-    _attach(rules, named)
+            being_read.named.append(path[1] if path else line[:12] if _ID.fullmatch(line) else line)
     return rules
-
-
-def _attach(rules: list[str], named: list[str]) -> None:
-    if rules and named:
-        rules[-1] += f" ({', '.join(named[:5])}{' and more' if len(named) > 5 else ''})"
-    named.clear()
 
 
 def _secrets(lines: Sequence[str]) -> list[_Secret]:

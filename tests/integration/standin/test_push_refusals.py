@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from gitward.errors import Reason
+from gitward.github.push_refusals import PushRefusal, find_refusal
 from gitward.standin import Repository, Rule, StandIn
 
 Client = Any  # the fixture's class lives in conftest.py
@@ -267,3 +269,65 @@ class TestRules:
     def test_an_unknown_type_is_refused(self) -> None:
         with pytest.raises(ValueError, match="the types are creation, update"):
             Rule(type="signatures")
+
+
+class TestTheReasonIsFound:
+    """What git printed, read by the parser that tells it to the caller."""
+
+    async def told(self, git: Client, folder: Path, *refs: str) -> PushRefusal:
+        found = find_refusal(await push(git, folder, *refs))
+        assert found is not None
+        return found
+
+    async def test_large_files(self, git: Client, repository: Repository, folder: Path) -> None:
+        repository.largest_file = MEGABYTE
+        await git.commit(folder, "a.bin", bytes(2 * MEGABYTE))
+        told = await self.told(git, folder)
+        assert told.reason is Reason.PUSH_REJECTED
+        assert "(GH001): Large files detected. a.bin is 2.00 MB. This exceeds GitHub's file size limit" in told.message
+
+    async def test_protection(self, git: Client, repository: Repository, folder: Path) -> None:
+        repository.protected = ("main",)
+        await git.commit(folder, "a", b"a")
+        told = await self.told(git, folder, "HEAD:main")
+        assert told.reason is Reason.BRANCH_PROTECTED
+        assert told.message == (
+            "GitHub refused the push (GH006): Protected branch update failed for refs/heads/main. "
+            "Changes must be made through a pull request."
+        )
+
+    async def test_private_addresses(self, git: Client, standin: StandIn, folder: Path) -> None:
+        standin.add_user("octocat", email="mona@example.org", blocks_private_email=True)
+        await git.commit(folder, "a", b"a")
+        assert (await self.told(git, folder)).private_email
+
+    async def test_missing_lfs_objects(self, git: Client, folder: Path) -> None:
+        await git.commit(folder, "a.psd", pointer("a"))
+        assert "at least 1 unknown Git LFS object: aaaaaaaaaaaa. Push them" in (await self.told(git, folder)).message
+
+    async def test_secrets_and_rules(self, git: Client, repository: Repository, folder: Path) -> None:
+        repository.push_protection = True
+        repository.rules.append(Rule(type="required_signatures"))
+        commit = await git.commit(folder, "config/prod.env", f"\nid={KEY}\n".encode())
+        told = await self.told(git, folder)
+        assert told.reason is Reason.PUSH_REJECTED
+        assert f"found Amazon AWS Access Key ID in config/prod.env:2 (commit {commit[:12]})" in told.message
+        assert f"Commits must have verified signatures ({commit[:12]})" in told.message
+        assert f"allow it at {PAGE}/security/secret-scanning/unblock-secret/" in told.message
+
+    async def test_what_git_itself_refuses(self, git: Client, repository: Repository, folder: Path) -> None:
+        await repository.commit("main", {"upstream": "x"})
+        await git.commit(folder, "a", b"a")
+        assert "main has commits on GitHub" in (await self.told(git, folder, "HEAD:main")).message
+        lease = "--force-with-lease=refs/heads/main:" + "1" * 40
+        assert "main moved on GitHub meanwhile" in (await self.told(git, folder, lease, "HEAD:main")).message
+        await repository.run_git("update-ref", "refs/heads/way/in", "refs/heads/main")
+        told = await self.told(git, folder, "HEAD:refs/heads/way")
+        assert "could not create or update way; is a branch in the way whose name begins the same?" in told.message
+
+    async def test_an_accepted_push_with_a_warning_is_none(
+        self, git: Client, repository: Repository, folder: Path
+    ) -> None:
+        repository.largest_file = MEGABYTE
+        await git.commit(folder, "a.bin", bytes(MEGABYTE * 3 // 4))
+        assert find_refusal(await push(git, folder, expect=0)) is None

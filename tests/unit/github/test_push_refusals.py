@@ -206,11 +206,34 @@ class TestRules:
         assert told.reason is Reason.BRANCH_PROTECTED
         assert "signatures (012345678901), Changes must be made through a pull request. The rules" in told.message
 
-    def test_a_rule_and_a_secret(self) -> None:
-        told = violations("- Commits must be lovely", "", *PROTECTION, *secret("Stripe API Key", "a:1"))
-        assert (
-            "push protection found Stripe API Key in a:1 (commit 012345678901), Commits must be lovely" in told.message
+    def test_without_its_rules_the_sentence_stands(self) -> None:
+        told = refused("error: GH013: Repository rule violations found for refs/heads/topic.", by=DECLINED)
+        assert told.reason is Reason.PUSH_REJECTED
+        assert told.message == (
+            "GitHub refused the push (GH013): Repository rule violations found for refs/heads/topic."
         )
+
+    def test_rules_and_a_secret(self) -> None:
+        unsigned = ("- Commits must have verified signatures.", "  Found 1 violation:", "", f"  {COMMIT}", "")
+        told = violations("- Lovely commits", "", *unsigned, *PROTECTION, *secret("Stripe API Key", "a:1"))
+        assert told.message == (
+            "GitHub refused the push (GH013, rules of topic): push protection found Stripe API Key in a:1 (commit "
+            "012345678901), Lovely commits, Commits must have verified signatures (012345678901). Remove it from the "
+            f"commits, or allow it at {ALLOW}"
+        )
+
+    def test_a_file_that_is_not_allowed(self) -> None:
+        told = violations(
+            "- GITHUB PUSH PROTECTION",
+            "  —————————————————————",
+            "    Resolve the following violations before pushing again",
+            "",
+            "    - File path is restricted",
+            "       locations:",
+            f"         - commit: {COMMIT}",
+            "           path: .github/CODEOWNERS",
+        )
+        assert f"rules of topic): File path is restricted (.github/CODEOWNERS). The rules: {RULES}" in told.message
 
 
 class TestWithoutNumber:
