@@ -15,11 +15,12 @@ from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gitward.errors import GitwardError, SettingsError
 from gitward.secrets import SHORTEST, Secret
+from gitward.web_proxy import Route, WebProxy, parse_proxy
 
 DOTENV = ".env"
 _APP_ID = re.compile(r"[0-9]{1,20}|Iv[0-9A-Za-z.]{1,40}")
@@ -44,6 +45,7 @@ class LimitsMode(StrEnum):
     BEST_EFFORT = "best-effort"
 
 
+_API_PATHS = frozenset({"", "/api/v3"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -68,9 +70,40 @@ def _has_a_port(parts: SplitResult) -> bool:
 
 
 def _https_url(value: str) -> str:
-    if not value.startswith("https://"):
+    """As gh and git inside the sandbox need it, whose hosts have no capitals and no port."""
+    if not value.lower().startswith("https://"):
         raise ValueError("must begin with https:// because gh speaks nothing else")
-    return _url(value)
+    parts = urlsplit(_url(value))
+    if parts.port not in {None, 443}:
+        raise ValueError(
+            "must have no port, because gh takes none: give the host alone here, and the address with its port in "
+            "GITWARD_UPSTREAM_URL and GITWARD_UPSTREAM_API_URL"
+        )
+    return f"https://{parts.netloc.lower().removesuffix(':443')}{parts.path}"
+
+
+def _server_url(value: str) -> str:
+    url = _https_url(value)
+    if urlsplit(url).path:
+        raise ValueError("must have no path: gh and git look for repositories right below the host")
+    if url == "https://www.github.com":
+        raise ValueError("must be https://github.com: gh and git do not take www.github.com")
+    return url
+
+
+def _api_url(value: str) -> str:
+    url = _https_url(value)
+    if urlsplit(url).path not in _API_PATHS:
+        raise ValueError("must end with the host, or with /api/v3 on Enterprise Server: gh looks nowhere else")
+    if url == "https://www.github.com":
+        raise ValueError("must be https://api.github.com")
+    return url
+
+
+def _proxy(value: object) -> WebProxy | None:
+    if value is None or isinstance(value, WebProxy):
+        return value
+    return parse_proxy(str(value))
 
 
 def _web_url(value: str) -> str:
@@ -100,7 +133,9 @@ def _app_id(value: str) -> str:
 
 Url = Annotated[str, AfterValidator(_url)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
-HttpsUrl = Annotated[str, AfterValidator(_https_url)]
+ServerUrl = Annotated[str, AfterValidator(_server_url)]
+ApiUrl = Annotated[str, AfterValidator(_api_url)]
+Proxy = Annotated[WebProxy, PlainValidator(_proxy), WithJsonSchema({"type": "string"})]
 AbsolutePath = Annotated[Path, AfterValidator(lambda value: value.expanduser().absolute())]
 ExistingFile = Annotated[Path, AfterValidator(_file)]
 AppId = Annotated[str, AfterValidator(_app_id)]
@@ -123,12 +158,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, case_sensitive=True)
 
-    github_server_url: HttpsUrl = Field(
+    github_server_url: ServerUrl = Field(
         "https://github.com",
         alias="GITHUB_SERVER_URL",
         description="Where GitHub's web pages and git live, as seen from inside the sandbox.",
     )
-    github_api_url: HttpsUrl = Field(
+    github_api_url: ApiUrl = Field(
         "https://api.github.com",
         alias="GITHUB_API_URL",
         description="GitHub's REST API as seen from inside the sandbox; Enterprise Server has it at /api/v3.",
@@ -162,6 +197,21 @@ class Settings(BaseSettings):
         None,
         alias="SSL_CERT_FILE",
         description="Certificates (PEM) that are trusted for connections to GitHub. Default: the system's.",
+    )
+    https_proxy: Proxy | None = Field(
+        None,
+        alias="HTTPS_PROXY",
+        validation_alias=AliasChoices("HTTPS_PROXY", "https_proxy"),
+        description="A proxy for all that Gitward sends to GitHub, to the storage of LFS objects, to hosts of "
+        "GITWARD_EGRESS and GITWARD_INJECT, and to OIDC issuers: `http://user:password@proxy.example:3128`. Also "
+        "`https_proxy`.",
+    )
+    no_proxy: str = Field(
+        "",
+        alias="NO_PROXY",
+        validation_alias=AliasChoices("NO_PROXY", "no_proxy"),
+        description="Hosts that are reached without it: names (with all below them), addresses, networks, `*`, "
+        "separated by commas. Also `no_proxy`.",
     )
     data_dir: AbsolutePath = Field(
         default_factory=_default_data_dir,
@@ -339,6 +389,11 @@ class Settings(BaseSettings):
     @property
     def effective_upstream_api_url(self) -> str:
         return self.upstream_api_url or self.github_api_url
+
+    @property
+    def route(self) -> Route:
+        """How Gitward itself reaches other hosts."""
+        return Route(proxy=self.https_proxy, exceptions=self.no_proxy)
 
     @property
     def slots(self) -> int:

@@ -9,9 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gitward.broker.client import Broker, BrokerConfig, BrokerEvent, EgressConfig, InjectConfig, OpenGrant
+    from gitward.broker.client import (
+        Broker,
+        BrokerConfig,
+        BrokerEvent,
+        EgressConfig,
+        InjectConfig,
+        OpenGrant,
+        ProxyConfig,
+    )
 
-__all__ = ["Broker", "BrokerConfig", "BrokerEvent", "EgressConfig", "InjectConfig", "OpenGrant"]
+__all__ = ["Broker", "BrokerConfig", "BrokerEvent", "EgressConfig", "InjectConfig", "OpenGrant", "ProxyConfig"]
 
 
 def __getattr__(name: str) -> Any:

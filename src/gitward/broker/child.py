@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 
 from gitward.broker.config import BrokerConfig, BrokerEvent
 from gitward.broker.link import Link
+from gitward.broker.upstream import handover
 from gitward.errors import GitwardError
 from gitward.grants import channel
 from gitward.grants.channel import ChannelClosed, Message
+from gitward.secrets import Secret
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,13 @@ class Child:
 
     @classmethod
     async def start(
-        cls, config: BrokerConfig, on_event: OnEvent, on_question: OnQuestion, program: Sequence[str] = PROGRAM
+        cls,
+        config: BrokerConfig,
+        on_event: OnEvent,
+        on_question: OnQuestion,
+        program: Sequence[str] = PROGRAM,
+        *,
+        proxy_login: Secret | None = None,
     ) -> Child:
         """A process that has answered. Raises BrokerError."""
         ours, theirs = channel.pair()
@@ -67,7 +75,10 @@ class Child:
             )
         child = cls(process, Link(ours), on_event, on_question)
         try:
-            await child.call({"op": "configure", "config": config.to_message()}, seconds=START_SECONDS)
+            login = None if proxy_login is None else handover(proxy_login)
+            await child.call(
+                {"op": "configure", "config": config.to_message(), "proxy_login": login}, seconds=START_SECONDS
+            )
         except ChannelClosed as error:
             status = await child.stop()
             raise BrokerError(f"the broker process did not start (exit status {status})") from error

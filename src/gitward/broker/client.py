@@ -16,7 +16,7 @@ from dataclasses import asdict
 
 from gitward.broker.authority import certificates_of, issue
 from gitward.broker.child import PROGRAM, BrokerError, Child
-from gitward.broker.config import BrokerConfig, BrokerEvent, EgressConfig, InjectConfig
+from gitward.broker.config import BrokerConfig, BrokerEvent, EgressConfig, InjectConfig, ProxyConfig
 from gitward.broker.inspections import Inspections
 from gitward.broker.narrowing import told
 from gitward.broker.upstream import handover
@@ -29,7 +29,16 @@ from gitward.secrets import Secret
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Broker", "BrokerConfig", "BrokerError", "BrokerEvent", "EgressConfig", "InjectConfig", "OpenGrant"]
+__all__ = [
+    "Broker",
+    "BrokerConfig",
+    "BrokerError",
+    "BrokerEvent",
+    "EgressConfig",
+    "InjectConfig",
+    "OpenGrant",
+    "ProxyConfig",
+]
 
 _REPLACE_SECONDS = 30.0  # how long a call waits for the replacement of a crashed process
 _PING_SECONDS = 30.0  # between two looks whether an idle process still answers
@@ -182,12 +191,22 @@ class Broker:
     call first notes the wanted state, then tells the process; messages may be repeated without harm.
     """
 
-    def __init__(self, config: BrokerConfig, *, answer_seconds: float = 10.0, program: Sequence[str] = PROGRAM) -> None:
+    def __init__(
+        self,
+        config: BrokerConfig,
+        *,
+        answer_seconds: float = 10.0,
+        program: Sequence[str] = PROGRAM,
+        proxy_login: Secret | None = None,
+    ) -> None:
         """A process that does not answer a call within `answer_seconds` hangs, and is replaced like a crashed one.
 
         `program` starts it: another one than ours shows what a broker with a mistake in its policy lets through.
+
+        :param proxy_login: "user:password" at the proxy of `config`.
         """
         self._program = program
+        self._proxy_login = proxy_login
         self.config = config
         self.restarts = 0  # how often the process was replaced
         self.runs = False  # whether there is a process that answers
@@ -314,7 +333,9 @@ class Broker:
         return True
 
     async def _new_child(self) -> Child:
-        return await Child.start(self.config, self._dispatch, self._question, self._program)
+        return await Child.start(
+            self.config, self._dispatch, self._question, self._program, proxy_login=self._proxy_login
+        )
 
     async def _supervise(self) -> None:
         while True:

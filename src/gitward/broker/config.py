@@ -41,6 +41,15 @@ class InjectConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProxyConfig:
+    """The operator's proxy, by which other hosts are reached. Its login goes another way: this may be shown."""
+
+    host: str
+    port: int
+    exceptions: str = ""  # as NO_PROXY has them
+
+
+@dataclass(frozen=True, kw_only=True)
 class BrokerConfig:
     """Where the sandbox believes GitHub to be, and where it really is."""
 
@@ -52,6 +61,7 @@ class BrokerConfig:
     ca_file: str | None = None  # PEM bundle that replaces the system's roots for the upstream side
     egress: EgressConfig = EgressConfig()
     inject: tuple[InjectConfig, ...] = ()
+    proxy: ProxyConfig | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "upstream_url", (self.upstream_url or self.server_url).rstrip("/"))
@@ -96,7 +106,8 @@ class BrokerConfig:
     def of(cls, message: Mapping[str, Any]) -> BrokerConfig:
         egress = EgressConfig(**message["egress"])
         inject = tuple(InjectConfig(**target) for target in message["inject"])
-        return cls(**{**message, "egress": egress, "inject": inject})
+        proxy = None if message["proxy"] is None else ProxyConfig(**message["proxy"])
+        return cls(**{**message, "egress": egress, "inject": inject, "proxy": proxy})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,9 @@ from gitward.broker.headers import request_headers, response_headers
 from gitward.broker.lfs_actions import Action
 from gitward.broker.listener import STALL_SECONDS, Touch
 from gitward.broker.refusals import SERVER
+from gitward.broker.way_out import Hop
 from gitward.errors import GitwardError, PolicyDenied
+from gitward.web_proxy import Route
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +77,9 @@ class Onward:
 class Forwarder:
     """One run's connections to GitHub."""
 
-    def __init__(self, config: BrokerConfig, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, config: BrokerConfig, tls: ssl.SSLContext | None, route: Route) -> None:
         self._config = config
+        self._route = route
         self._whole = asyncio.Semaphore(_WHOLE)
         self._session = ClientSession(
             connector=TCPConnector(ssl=tls if tls is not None else True, limit=0),
@@ -156,15 +159,25 @@ class Forwarder:
             return body
 
     async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> ClientResponse:
+        hop = Hop.to(url, self._route)
         try:
             return await self._session.request(
-                method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
+                method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                proxy=hop.proxy,
+                proxy_headers=hop.headers,
             )
         except (ClientError, TimeoutError, OSError) as error:
             if isinstance(error.__cause__, PolicyDenied):
                 raise error.__cause__ from None  # not upstream's fault: the sandbox's body broke on its way
-            log.warning("upstream failed: %s %s: %s", method, url.partition("?")[0], type(error).__name__)
-            raise UpstreamFailed("GitHub could not be reached from the worker; try again later") from error
+            blame = hop.failure(error)
+            told = f"{type(error).__name__}, {blame}" if blame else type(error).__name__
+            log.warning("upstream failed: %s %s: %s", method, url.partition("?")[0], told)
+            reason = f": {blame}" if blame else "; try again later"
+            raise UpstreamFailed(f"GitHub could not be reached from the worker{reason}") from error
 
     def _headers(self, request: BaseRequest, onward: Onward) -> dict[str, str]:
         headers = {name.lower(): value for name, value in request_headers(request.headers.items()).items()}

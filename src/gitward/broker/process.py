@@ -11,13 +11,16 @@ import logging
 import socket
 import ssl
 import sys
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from gitward.broker.config import BrokerConfig
 from gitward.broker.hardening import harden
 from gitward.broker.link import Link
+from gitward.broker.questions import Send
 from gitward.broker.service import Service
 from gitward.broker.tls import upstream_context
+from gitward.broker.way_out import route_of
 from gitward.grants import channel
 from gitward.grants.channel import ChannelClosed, Message
 from gitward.telemetry.logs import setup_logging
@@ -35,15 +38,16 @@ def main() -> int:
     config = BrokerConfig.of(message["config"])
     tls = _upstream_tls(config)  # read while we may still read everything
     harden()
+    route = route_of(config, message["proxy_login"])
     with contextlib.suppress(ChannelClosed):
-        asyncio.run(_serve(sock, config, tls, message["id"]))
+        asyncio.run(_serve(sock, lambda send: Service(config, tls, send, route), message["id"]))
     return 0
 
 
-async def _serve(sock: socket.socket, config: BrokerConfig, tls: ssl.SSLContext | None, first: int) -> None:
+async def _serve(sock: socket.socket, new_service: Callable[[Send], Service], first: int) -> None:
     """Until the channel closes, or the lease of a worker with open grants is over. Raises ChannelClosed."""
     link = Link(sock)
-    service = Service(config, tls, link.send)
+    service = new_service(link.send)
     await link.send({"id": first})
     orders: asyncio.Queue[Order] = asyncio.Queue()
     tasks = [

@@ -32,6 +32,7 @@ from gitward.grants.grant import ExactPush, Grant
 from gitward.grants.lease import Lease
 from gitward.secrets import Secret
 from gitward.telemetry.logs import know_secrets
+from gitward.web_proxy import Route
 
 log = logging.getLogger(__name__)
 
@@ -115,15 +116,19 @@ class _Open:
 class Service:
     """Holds what the worker said, until it says otherwise or is gone."""
 
-    def __init__(self, config: BrokerConfig, upstream_tls: ssl.SSLContext | None, send: Send) -> None:
+    def __init__(
+        self, config: BrokerConfig, upstream_tls: ssl.SSLContext | None, send: Send, route: Route | None = None
+    ) -> None:
         self._config = config
+        self._route = route or Route()
         self._upstream_tls = upstream_tls
         self._send = send
         self._questions = Questions(send)
         self._open: dict[str, _Open] = {}
         self._lease = Lease()
         self._renewed = asyncio.Event()
-        self._egress = EgressDoors(config) if config.proxy_port is not None else None
+        self._egress = EgressDoors(config, self._route) if config.proxy_port is not None else None
+        self._know()
 
     async def watch(self) -> None:
         """Returns when the worker's lease is over while grants are open; they are closed then.
@@ -207,9 +212,10 @@ class Service:
         if grant.run_id in self._open:
             self._open[grant.run_id].gate.refresh(Secret(message["successor"]))
             return
-        forwarder = Forwarder(self._config, self._upstream_tls)
+        forwarder = Forwarder(self._config, self._upstream_tls, self._route)
         injected = [None if secret is None else Secret(secret) for secret in message["injected"]]
-        reporter = Reporter(grant.run_id, self._send, lasting=[secret for secret in injected if secret])
+        lasting = [*self._secrets, *(secret for secret in injected if secret)]
+        reporter = Reporter(grant.run_id, self._send, lasting=lasting)
         gate = Gate(
             grant=grant,
             config=self._config,
@@ -227,6 +233,7 @@ class Service:
             reporter=reporter,
             expires_at=grant.expires_at,
             closed=lambda: gate.closed,
+            route=self._route,
         )
         self._open[grant.run_id] = _Open(
             gate=gate,
@@ -239,8 +246,13 @@ class Service:
         )
         self._know()
 
+    @property
+    def _secrets(self) -> tuple[Secret, ...]:
+        """Our own, whatever grants are open."""
+        return () if self._route.proxy is None else self._route.proxy.secrets
+
     def _know(self) -> None:
-        know_secrets([secret for opened in self._open.values() for secret in opened.secrets])
+        know_secrets([*self._secrets, *(secret for opened in self._open.values() for secret in opened.secrets)])
 
 
 def _grant(fields: dict[str, Any]) -> Grant:

@@ -23,6 +23,11 @@ def api_authorization(token: Secret) -> str:
     return "Bearer " + reveal(token)
 
 
+def proxy_authorization(login: Secret) -> str:
+    """For the operator's proxy; `login` is "user:password"."""
+    return "Basic " + base64.b64encode(reveal(login).encode()).decode()
+
+
 def injected_value(prefix: str, secret: Secret) -> str:
     """What a header of GITWARD_INJECT carries."""
     return prefix + reveal(secret)

@@ -38,6 +38,7 @@ async def _examine(settings: Settings, tokens: TokenReader) -> AsyncIterator[Fin
         missing = f"not found; on Debian: apt-get install {package}"
         yield Finding(name=program, ok=path is not None, detail=path or missing)
     yield await _app(settings, tokens) if settings.github_app_id is not None else _token(tokens)
+    yield _way_to_github(settings)
     yield await _storage(settings)
     yield _other_hosts(settings)
     engine = BubblewrapEngine(slots=1, tool_paths=settings.tool_paths)
@@ -96,6 +97,15 @@ async def _storage(settings: Settings) -> Finding:
     finally:
         await database.stop()
     return Finding(name="storage", ok=True, detail=f"{settings.data_dir} and its database can be used")
+
+
+def _way_to_github(settings: Settings) -> Finding:
+    """Where job and broker connect to, and by which way."""
+    ways: list[str] = []
+    for url in dict.fromkeys((settings.effective_upstream_url, settings.effective_upstream_api_url)):
+        proxy = settings.route.proxy_for_url(url)
+        ways.append(f"{url} {'directly' if proxy is None else f'by the proxy {proxy}'}")
+    return Finding(name="GitHub", ok=True, detail="; ".join(ways))
 
 
 def _other_hosts(settings: Settings) -> Finding:

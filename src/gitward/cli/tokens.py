@@ -20,6 +20,7 @@ def github_of(settings: Settings) -> GitHub:
         server_url=settings.effective_upstream_url,
         ca_file=settings.ssl_cert_file,
         public_host=urlsplit(settings.github_server_url).hostname or "",
+        route=settings.route,
     )
 
 

@@ -24,7 +24,7 @@ from gitward.api.authorization import Holder, Rule, parse_operators, parse_rules
 from gitward.api.keys import load_or_make_key, public_key
 from gitward.api.oidc import Issuer, is_safe_url
 from gitward.api.services import Services
-from gitward.broker import Broker, BrokerConfig
+from gitward.broker import Broker, BrokerConfig, ProxyConfig
 from gitward.broker.inject.sources import SecretSources
 from gitward.cli.egress import egress_config, secret_sources
 from gitward.cli.tokens import github_of, token_source
@@ -35,6 +35,7 @@ from gitward.engine.queue import DbosQueue
 from gitward.engine.shift import Job, Shift
 from gitward.engine.worker import Worker
 from gitward.errors import SettingsError
+from gitward.github.transport import RoutedTransport
 from gitward.repositories.inspection import PackInspector
 from gitward.repositories.mirrors import Mirrors
 from gitward.runs import login
@@ -56,6 +57,7 @@ from gitward.settings import Credentials, LimitsMode, MiB, Settings, TokenReader
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
 from gitward.store.relay import Relay
+from gitward.telemetry.logs import know_secrets
 from gitward.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -82,6 +84,7 @@ async def running_service(
     :raises SettingsError: something that the settings name cannot be used.
     """
     prepare_data_dir(settings.data_dir)
+    _know_proxy(settings)
     async with contextlib.AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(_verifier(settings))
         hands = await stack.enter_async_context(_hands(settings)) if with_worker else None
@@ -115,6 +118,7 @@ async def running_worker(settings: Settings, tokens: TokenReader) -> AsyncIterat
     :raises SettingsError: something that the settings name cannot be used.
     """
     prepare_data_dir(settings.data_dir)
+    _know_proxy(settings)
     async with _hands(settings) as hands, _storage(settings) as storage:
         base_url = f"http://{settings.host}:{settings.port}"
         async with (
@@ -155,7 +159,7 @@ async def _hands(settings: Settings) -> AsyncIterator[_Hands]:
         stack.push_async_callback(sandboxes.stop)
         guards = await sandboxes.probe()
         _check_limits(settings, guards)
-        broker = Broker(config)
+        broker = Broker(config, proxy_login=settings.https_proxy.login if settings.https_proxy else None)
         await broker.start()
         stack.push_async_callback(broker.stop)
         yield _Hands(sandboxes=sandboxes, guards=guards, broker=broker, injected=injected)
@@ -287,7 +291,8 @@ async def _verifier(settings: Settings) -> AsyncIterator[Verifier]:
         yield Verifier(public_key(key), audience=settings.oidc_audience)
         return
     roots = ssl.create_default_context(cafile=str(settings.ssl_cert_file) if settings.ssl_cert_file else None)
-    async with httpx.AsyncClient(verify=roots, timeout=ISSUER_SECONDS, trust_env=False) as http:
+    transport = RoutedTransport(settings.route, roots)
+    async with httpx.AsyncClient(transport=transport, timeout=ISSUER_SECONDS, trust_env=False) as http:
         issuers = [Issuer(url, http) for url in settings.issuers]
         yield Verifier(None, audience=settings.oidc_audience, issuers=issuers)
 
@@ -352,7 +357,19 @@ def broker_config(settings: Settings, injected: SecretSources) -> BrokerConfig:
         ca_file=str(settings.ssl_cert_file) if settings.ssl_cert_file else None,
         egress=egress_config(settings),
         inject=injected.targets,
+        proxy=_proxy_config(settings),
     )
+
+
+def _know_proxy(settings: Settings) -> None:
+    """The log masks its login."""
+    if settings.https_proxy is not None:
+        know_secrets(settings.https_proxy.secrets, of="HTTPS_PROXY")
+
+
+def _proxy_config(settings: Settings) -> ProxyConfig | None:
+    proxy = settings.https_proxy
+    return None if proxy is None else ProxyConfig(host=proxy.host, port=proxy.port, exceptions=settings.no_proxy)
 
 
 def job_settings(settings: Settings, base_url: str) -> JobSettings:

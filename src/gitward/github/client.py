@@ -20,6 +20,8 @@ from gitward.github.failures import passing, refusal
 from gitward.github.limits import RateLimits
 from gitward.github.retries import PassingFault, Retries
 from gitward.github.tokens import Token
+from gitward.github.transport import ProxyFailed, RoutedTransport
+from gitward.web_proxy import Route
 
 _TIMEOUT = httpx.Timeout(30, connect=10)
 _API_HEADERS = {
@@ -62,7 +64,13 @@ class GitHub:
     """Opens connections for one step each; keeps no token, but what GitHub told of their limits."""
 
     def __init__(
-        self, *, api_url: str, server_url: str, ca_file: Path | None = None, public_host: str = "github.com"
+        self,
+        *,
+        api_url: str,
+        server_url: str,
+        ca_file: Path | None = None,
+        public_host: str = "github.com",
+        route: Route | None = None,
     ) -> None:
         """`public_host`: GitHub's own name, when it is reached under another."""
         self._api_url = api_url
@@ -70,7 +78,7 @@ class GitHub:
         self._noreply_host = f"users.noreply.{public_host}"
         self.limits = RateLimits()
         context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-        transport = httpx.AsyncHTTPTransport(verify=context)
+        transport = RoutedTransport(route or Route(), context)
         self._http = httpx.AsyncClient(transport=transport, timeout=_TIMEOUT, follow_redirects=False)
 
     def connect(
@@ -227,6 +235,7 @@ async def _beginning(response: httpx.Response) -> str:
 
 def _unreachable(error: httpx.HTTPError) -> PassingFault:
     # httpx's own text may quote the address it asked; ours names only the kind.
-    cause = f"GitHub could not be reached ({type(error).__name__})"
+    told = str(error) if isinstance(error, ProxyFailed) else type(error).__name__
+    cause = f"GitHub could not be reached ({told})"
     unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
     return PassingFault(Reason.INTERNAL, f"{cause}; check the network and retry.", cause=cause, carried_out=not unsent)

@@ -50,6 +50,12 @@ def _rsa_key(pem: Secret) -> RSAPrivateKey | None:
     return key if isinstance(key, RSAPrivateKey) else None
 
 
+def proxy_login(login: Secret) -> tuple[str, str]:
+    """User and password at the operator's proxy."""
+    user, _, password = reveal(login).partition(":")
+    return user, password
+
+
 def authorization(token: Secret) -> dict[str, str]:
     """The header for the REST API."""
     return {"Authorization": f"Bearer {reveal(token)}"}

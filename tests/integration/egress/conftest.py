@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from company import Company
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 
 from . import tools
-from .world import Company
 
 
 @pytest.fixture(scope="package")

@@ -14,12 +14,13 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from company import Company
 from gitward.broker import InjectConfig
 from gitward.grants import clock
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.secrets import Secret
 
-from .world import LOOPBACK, Company, Inside, config, sandboxed, serving
+from .world import LOOPBACK, Inside, config, sandboxed, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

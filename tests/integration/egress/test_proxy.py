@@ -13,6 +13,7 @@ from ipaddress import ip_address
 import pytest
 from aiohttp import web
 
+from company import Company
 from gitward.broker.egress.addresses import Address, Reach
 from gitward.broker.egress.ledger import Ledger, Traffic
 from gitward.broker.egress.lookup import Lookup
@@ -22,7 +23,7 @@ from gitward.broker.reporter import Reporter
 from gitward.grants import clock, endpoint
 from gitward.grants.channel import Message
 
-from .world import Company, serving
+from .world import serving
 
 MEGABYTE = 1024 * 1024
 HOST = "index.test"

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from company import Company
 from gitward.broker import Broker, InjectConfig, OpenGrant
 from gitward.grants import clock
 from gitward.grants.grant import ExactPush
@@ -19,7 +20,7 @@ from gitward.sandboxes import Limits
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.secrets import Secret
 
-from .world import LOOPBACK, TOKEN, Company, Inside, Outcome, Told, config, new_grant, serving
+from .world import LOOPBACK, TOKEN, Inside, Outcome, Told, config, new_grant, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -35,15 +36,18 @@ async def engine() -> AsyncIterator[BubblewrapEngine]:
     await engine.stop()
 
 
-def application(reached: asyncio.Event) -> web.Application:
+def application(reached: asyncio.Semaphore) -> web.Application:
     async def hold(request: web.Request) -> web.StreamResponse:
         """An answer that goes on until nobody takes it any more."""
         answer = web.StreamResponse()
         await answer.prepare(request)
-        while True:
-            await answer.write(b"more\n")
-            reached.set()
-            await asyncio.sleep(0.05)
+        with contextlib.suppress(OSError):
+            await answer.write(b"begun\n")
+            reached.release()
+            while True:
+                await answer.write(b"more\n")
+                await asyncio.sleep(0.05)
+        return answer
 
     async def greet(_: web.Request) -> web.Response:
         return web.Response(text="open")
@@ -56,7 +60,7 @@ def application(reached: asyncio.Event) -> web.Application:
 
 @contextlib.asynccontextmanager
 async def world(
-    engine: BubblewrapEngine, folder: Path, company: Company, reached: asyncio.Event, *, fetch_only: bool = False
+    engine: BubblewrapEngine, folder: Path, company: Company, reached: asyncio.Semaphore, *, fetch_only: bool = False
 ) -> AsyncIterator[tuple[Inside, OpenGrant, int]]:
     """A sandbox with one host behind the proxy and one whose key is put in."""
     async with serving(application(reached), company.context(INDEX, MODEL)) as port:
@@ -79,16 +83,15 @@ async def world(
 
 async def test_narrowing_closes_other_hosts(engine: BubblewrapEngine, folder: Path, company: Company) -> None:
     """New requests are refused; a tunnel and an answer that were open end."""
-    reached = asyncio.Event()
+    reached = asyncio.Semaphore(0)
     async with world(engine, folder, company, reached) as (inside, opened, port):
         hosts = (f"https://{INDEX}:{port}", f"https://{MODEL}")
         holding: list[asyncio.Task[Outcome]] = []
         for host in hosts:
             assert (await inside.run("curl", "-sS", host)).out == "open"
-            reached.clear()
             holding.append(asyncio.create_task(inside.run("curl", "-sSN", f"{host}/hold")))
             async with asyncio.timeout(30):
-                await reached.wait()
+                await reached.acquire()
         await opened.narrow(PUSH)
         async with asyncio.timeout(30):
             assert [outcome.status != 0 for outcome in await asyncio.gather(*holding)] == [True, True]
@@ -100,7 +103,7 @@ async def test_narrowing_closes_other_hosts(engine: BubblewrapEngine, folder: Pa
 async def test_a_fetch_only_grant_leads_to_no_other_host(
     engine: BubblewrapEngine, folder: Path, company: Company
 ) -> None:
-    async with world(engine, folder, company, asyncio.Event(), fetch_only=True) as (inside, _, port):
+    async with world(engine, folder, company, asyncio.Semaphore(0), fetch_only=True) as (inside, _, port):
         refused = await inside.run("curl", "-sSv", f"https://{INDEX}:{port}")
         assert "Gitward: this access may only fetch octo/demo" in refused.err
         assert (

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from company import Company
 from gitward.grants import clock
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 
 from .tools import NAME, registry
-from .world import LOOPBACK, Company, Inside, Outcome, config, peak_memory, sandboxed, serving
+from .world import LOOPBACK, Inside, Outcome, config, peak_memory, sandboxed, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

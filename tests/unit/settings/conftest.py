@@ -22,7 +22,7 @@ def environment(folder: Path) -> Iterator[MutableMapping[str, str]]:
     """The environment without any setting; what a test does to it is undone."""
     before = dict(os.environ)
     for name in before:
-        if name.startswith(("GITWARD_", "GITHUB_", "SSL_CERT")):
+        if name.startswith(("GITWARD_", "GITHUB_", "SSL_CERT")) or name.upper() in {"HTTPS_PROXY", "NO_PROXY"}:
             del os.environ[name]
     yield os.environ
     os.environ.clear()

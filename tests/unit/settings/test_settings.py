@@ -19,10 +19,39 @@ from gitward.settings import (
 )
 
 Environment = MutableMapping[str, str]
+PORT = (
+    "must have no port, because gh takes none: give the host alone here, and the address with its port in "
+    "GITWARD_UPSTREAM_URL and GITWARD_UPSTREAM_API_URL"
+)
 
 WRONG = [
     ("GITHUB_SERVER_URL", "http://github.com", "must begin with https:// because gh speaks nothing else"),
     ("GITHUB_SERVER_URL", "github.com", "must begin with https:// because gh speaks nothing else"),
+    ("GITHUB_SERVER_URL", "https://ghe.example.com:8443", PORT),
+    ("GITHUB_API_URL", "https://ghe.example.com:8443/api/v3", PORT),
+    (
+        "GITHUB_SERVER_URL",
+        "https://ghe.example.com/git",
+        "must have no path: gh and git look for repositories right below the host",
+    ),
+    (
+        "GITHUB_API_URL",
+        "https://ghe.example.com/rest",
+        "must end with the host, or with /api/v3 on Enterprise Server: gh looks nowhere else",
+    ),
+    (
+        "GITHUB_SERVER_URL",
+        "https://WWW.github.com/",
+        "must be https://github.com: gh and git do not take www.github.com",
+    ),
+    ("GITHUB_API_URL", "https://www.github.com", "must be https://api.github.com"),
+    (
+        "HTTPS_PROXY",
+        "socks5://dev:s3cretpass@proxy:1080",
+        "must begin with http://; SOCKS, and TLS to the proxy itself, are not supported",
+    ),
+    ("HTTPS_PROXY", "http://dev:s3cretpass@proxy:port", "must be an address such as http://proxy.example:3128"),
+    ("HTTPS_PROXY", "http://dev:s3cretpass@\u2100:1", "must be an address such as http://proxy.example:3128"),
     ("GITHUB_API_URL", "https://", "must be an address such as https://github.com"),
     ("GITHUB_API_URL", "https://github.com/ x", "must be an address such as https://github.com"),
     ("GITHUB_API_URL", "https://[::1", "invalid IPv6 URL"),
@@ -157,7 +186,7 @@ def test_a_file_that_is_no_text_is_told(environment: Environment, folder: Path, 
 
 def test_every_setting_has_a_name_of_github_s_or_ours_and_a_description() -> None:
     for field in Settings.model_fields.values():
-        assert str(field.alias).startswith(("GITWARD_", "GITHUB_", "SSL_CERT_FILE"))
+        assert str(field.alias).startswith(("GITWARD_", "GITHUB_", "SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY"))
         assert field.description
 
 
@@ -186,3 +215,35 @@ def test_the_demo_sees_the_exported_token(environment: Environment) -> None:
     assert exported_token() is None
     environment["GITHUB_TOKEN"] = " ghp_x\n"
     assert exported_token() == "ghp_x"
+
+
+@pytest.mark.parametrize(
+    ("server", "api", "read"),
+    [
+        ("https://GHE.Example.com/", "HTTPS://ghe.EXAMPLE.com/api/v3/", ("https://ghe.example.com", "/api/v3")),
+        ("https://ghe.example.com:443", "https://ghe.example.com:443/api/v3", ("https://ghe.example.com", "/api/v3")),
+    ],
+)
+def test_addresses_of_an_enterprise_server_as_people_paste_them(
+    environment: Environment, server: str, api: str, read: tuple[str, str]
+) -> None:
+    environment.update({"GITHUB_SERVER_URL": server, "GITHUB_API_URL": api})
+    settings = load_settings()
+    assert (settings.github_server_url, settings.github_api_url) == (read[0], "".join(read))
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
+def test_the_proxys_login_is_sealed(environment: Environment, name: str) -> None:
+    environment.update({name: "http://dev:s3cret%40pass@proxy.corp:3128", "no_proxy": "corp.example"})
+    settings = load_settings()
+    assert str(settings.https_proxy) == "proxy.corp:3128"
+    assert "s3cret" not in repr(settings)
+    assert settings.route.proxy_for_url("https://github.com") is settings.https_proxy
+    assert settings.route.proxy_for_url("https://ghe.corp.example") is None
+
+
+def test_a_wrong_proxy_is_told_without_its_login(environment: Environment) -> None:
+    environment["HTTPS_PROXY"] = "http://dev:s3cretpass@proxy:port"
+    with pytest.raises(SettingsError) as told:
+        load_settings()
+    assert "s3cret" not in str(told.value)

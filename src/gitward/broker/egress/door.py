@@ -15,6 +15,7 @@ from gitward.broker.egress.rules import Policy, parse_rules
 from gitward.broker.reporter import Reporter
 from gitward.broker.verdict import Verdict
 from gitward.grants.grant import Grant
+from gitward.web_proxy import Route
 
 
 class EgressDoor:
@@ -38,9 +39,10 @@ class EgressDoor:
 class EgressDoors:
     """Makes a door for each run, by the rules of the configuration."""
 
-    def __init__(self, config: BrokerConfig) -> None:
+    def __init__(self, config: BrokerConfig, route: Route) -> None:
         assert config.proxy_port is not None
         self._config = config
+        self._route = route
         self._port = config.proxy_port
         self._policy = Policy(
             parse_rules(config.egress.rules),
@@ -59,5 +61,6 @@ class EgressDoors:
             reporter=reporter,
             ledger=Ledger(grant.run_id, reporter),
             expires_at=grant.expires_at,
+            route=self._route,
         )
         return EgressDoor(egress, names, self._port)

@@ -7,13 +7,14 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gitward.broker.egress.addresses import Address
 from gitward.broker.egress.client_hello import NotTls
 from gitward.broker.egress.handshake import shake_hands
 from gitward.broker.egress.ledger import Ledger
 from gitward.broker.egress.lookup import Lookup, Unreachable
+from gitward.broker.egress.next_proxy import connect_through
 from gitward.broker.egress.request import ProxyRequest, read_request
 from gitward.broker.egress.rules import Policy, Way
 from gitward.broker.egress.tunnel import BUFFER, Peer, drain, join
@@ -21,6 +22,7 @@ from gitward.broker.reporter import Reporter
 from gitward.broker.verdict import Verdict, deny
 from gitward.errors import PolicyDenied
 from gitward.grants import clock
+from gitward.web_proxy import Route
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ class Egress:
     reporter: Reporter
     ledger: Ledger
     expires_at: float  # on `grants.clock`; then every tunnel ends
+    route: Route = field(default_factory=Route)
 
 
 class Proxy:
@@ -136,7 +139,7 @@ class Proxy:
             if (refusal := self._closed()) is not None:
                 raise PolicyDenied(refusal.rule, refusal.message)
             host = self._egress.policy.admit(request.host, request.port, request.way)
-            upstream = await self._connect(await self._egress.lookup.addresses(host, request.port), request)
+            upstream = await self._reach(host, request)
         except PolicyDenied as error:
             await self._refuse(client, error, asked)
             return
@@ -147,6 +150,13 @@ class Proxy:
             await self._pass(client, upstream, request, host)
         finally:
             upstream.abort()
+
+    async def _reach(self, host: str, request: ProxyRequest) -> Peer:
+        """Behind the operator's proxy the name alone was judged: the proxy looks it up. Raises Unreachable."""
+        proxy = self._egress.route.proxy_for(host, request.port)
+        if proxy is not None:
+            return await connect_through(proxy, host, request.port, seconds=self._limits.connect_seconds)
+        return await self._connect(await self._egress.lookup.addresses(host, request.port), request)
 
     async def _connect(self, addresses: list[Address], request: ProxyRequest) -> Peer:
         for address in addresses[:_TRIED]:

@@ -25,9 +25,11 @@ from gitward.broker.routes import Kind
 from gitward.broker.target import parse_host
 from gitward.broker.upstream import injected_value
 from gitward.broker.verdict import Verdict, deny
+from gitward.broker.way_out import Hop
 from gitward.errors import GitwardError, PolicyDenied
 from gitward.grants import clock
 from gitward.secrets import Secret
+from gitward.web_proxy import Route
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class InjectDoor:
         reporter: Reporter,
         expires_at: float,
         closed: Callable[[], Verdict | None] = lambda: None,
+        route: Route | None = None,
     ) -> None:
         """`secrets` are those of `targets`, in their order; None stands for one that could not be read.
 
@@ -64,6 +67,7 @@ class InjectDoor:
         self._reporter = reporter
         self._expires_at = expires_at
         self._closed = closed
+        self._route = route or Route()
         self._client: ClientSession | None = None
         self._reached: set[tuple[str, int]] = set()
 
@@ -151,18 +155,24 @@ class InjectDoor:
         length = request.content_length
         if length is not None:
             headers["Content-Length"] = str(length)
+        url = target.upstream + request.raw_path
+        hop = Hop.to(url, self._route)
         try:
             return await self._session().request(
                 request.method,
-                URL(target.upstream + request.raw_path, encoded=True),
+                URL(url, encoded=True),
                 headers=headers,
                 data=pieces(request, touch) if request.body_exists else None,
                 allow_redirects=False,
                 server_hostname=target.host,
+                proxy=hop.proxy,
+                proxy_headers=hop.headers,
             )
         except (ClientError, TimeoutError, OSError) as error:
-            log.warning("%s could not be asked: %s", target.host, type(error).__name__)
-            raise InjectFailed(f"{target.host} could not be reached from the worker; try again later") from error
+            blame = hop.failure(error)
+            log.warning("%s could not be asked: %s", target.host, blame or type(error).__name__)
+            reason = f": {blame}" if blame else "; try again later"
+            raise InjectFailed(f"{target.host} could not be reached from the worker{reason}") from error
 
     def _session(self) -> ClientSession:
         if self._client is None:
