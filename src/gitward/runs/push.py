@@ -6,6 +6,7 @@ import logging
 
 from gitward.errors import Reason, RunFailure
 from gitward.github.branches import head_of
+from gitward.github.push_refusals import find_refusal
 from gitward.repositories.git import Ended
 from gitward.repositories.workflows import changed_workflows
 from gitward.runs.asking import ask, retries_of
@@ -18,6 +19,7 @@ from gitward.sessions.model import StepName
 log = logging.getLogger(__name__)
 
 WITNESS_SECONDS = 5.0  # for the broker's word, when git says that the push is done
+KEPT = "The work is kept: publish the run again when that is mended, or fetch its bundle."
 WORKFLOWS = "this session may not change .github/workflows/{files}; a session with allow_workflows=true may"
 
 
@@ -75,10 +77,11 @@ async def _check_workflows(context: Context, bench: Bench, head: str) -> None:
 
 
 def _failed(ended: Ended, head: str) -> RunFailure:
-    protected = "protected branch" in ended.complaint.lower() or "GH006" in ended.complaint
-    reason = Reason.BRANCH_PROTECTED if protected else Reason.PUSH_REJECTED
-    message = f"git push failed; the work is kept as a patch. {ended.tail}"
-    return RunFailure(reason, message, exit_code=0, head_sha=head)
+    """In GitHub's own words, when it refused the push; else it failed on its way."""
+    refusal = find_refusal(ended.complaint)
+    if refusal is not None:
+        return RunFailure(refusal.reason, f"{refusal.message} {KEPT}", exit_code=0, head_sha=head)
+    return RunFailure(Reason.PUSH_REJECTED, f"The push did not arrive: {ended.tail} {KEPT}", exit_code=0, head_sha=head)
 
 
 async def _record(attempt: Attempt, head: str) -> None:

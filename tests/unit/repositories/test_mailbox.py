@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,27 @@ def test_a_mailbox_without_returns_is_left_as_it_is(tmp_path: Path) -> None:
     source, _ = made_of(tmp_path, {"a": b"text \n"})
     mailbox = git(source, "format-patch", "--stdout", "HEAD~2..HEAD~1")
     assert carry_returns(mailbox) == mailbox
+
+
+def test_a_long_mailbox_takes_no_longer_than_its_length(tmp_path: Path) -> None:
+    """A file of 10 MiB with one carriage return took seconds, in one piece that kept everything else waiting."""
+    line = "é".encode() * 60 + b"\n"
+    head = b"From " + b"0" * 40 + b" Mon Sep 17 00:00:00 2001\nSubject: x\n\n"
+    seconds = []
+    for count in (20_000, 80_000):
+        mailbox = head + b"\r\n" + line * count
+        best = min(_cpu_seconds(mailbox) for _ in range(3))
+        seconds.append(best)
+    assert seconds[1] < 0.5
+    assert seconds[1] < 4 * 3 * max(seconds[0], 0.002)
+
+
+def test_many_lines_that_look_like_beginnings_take_no_longer(tmp_path: Path) -> None:
+    head = b"From " + b"0" * 40 + b" Mon Sep 17 00:00:00 2001\nSubject: x\n\n"
+    assert min(_cpu_seconds(head + b"\r\n" + b"From x\n" * 100_000) for _ in range(3)) < 0.5
+
+
+def _cpu_seconds(mailbox: bytes) -> float:
+    began = time.thread_time()
+    carry_returns(mailbox)
+    return time.thread_time() - began
