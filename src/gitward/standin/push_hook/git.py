@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 ZERO = "0" * 40
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 LONGEST_POINTER = 1024  # bytes; Git LFS takes nothing larger for a pointer
 
 
-@dataclass(frozen=True)
-class Blob:
+class Blob(NamedTuple):
     """A new version of a file."""
 
     sha: str
@@ -20,8 +19,7 @@ class Blob:
     size: int
 
 
-@dataclass(frozen=True)
-class AddedLine:
+class AddedLine(NamedTuple):
     """A line that a commit adds."""
 
     commit: str

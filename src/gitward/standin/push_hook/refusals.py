@@ -7,11 +7,10 @@ address"), and what git printed in public reports.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import violations
 from .git import LONGEST_POINTER, Blob, changed_paths, contents, git, new_blobs, new_commits
@@ -24,8 +23,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 SHOWN_OBJECTS = 3
 
 
-@dataclass(frozen=True)
-class Update:
+class Update(NamedTuple):
     """One ref of a push."""
 
     ref: str
@@ -33,8 +31,7 @@ class Update:
     new: str | None  # None: the ref is deleted
 
 
-@dataclass(frozen=True)
-class Push:
+class Push(NamedTuple):
     """A whole push, and the rules that it is judged by (see `push_rules`)."""
 
     updates: Sequence[Update]
@@ -117,7 +114,7 @@ def _pointed_to(content: bytes) -> str | None:
 
 
 def _is_stored(folder: str, oid: str) -> bool:
-    return (Path(folder) / oid[:2] / oid[2:4] / oid).is_file()
+    return os.path.isfile(os.path.join(folder, oid[:2], oid[2:4], oid))
 
 
 def _of_address(push: Push, say: Say) -> str | None:

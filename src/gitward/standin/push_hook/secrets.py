@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .git import AddedLine, added_lines
 
@@ -34,8 +34,7 @@ _HEAD = (
 )
 
 
-@dataclass(frozen=True)
-class Secret:
+class Secret(NamedTuple):
     """One value, and every line that has it."""
 
     kind: str
