@@ -62,11 +62,23 @@ async def test_a_poisoned_checkout_harms_only_its_own_sandbox(service: Rig, alic
     assert "+again" in patch
 
 
-async def test_a_command_that_destroys_its_checkout_fails_with_a_reason(service: Rig, alice_client: Client) -> None:
+DESTROYING = {  # a command, and how its run ends: state, reason, whether there is a change
+    "rm -rf .git": ("succeeded", None, False),
+    "rm -rf /workspace/repo; mkdir /workspace/repo": ("failed", "task_failed", None),
+    "rm -rf /workspace/repo": ("failed", "task_failed", None),
+    "mv /workspace/repo /workspace/away; ln -s away /workspace/repo": ("failed", "task_failed", None),
+    "echo x > .git/HEAD; echo y > y": ("succeeded", None, True),
+}
+
+
+async def test_a_command_that_destroys_its_checkout_is_told_so(service: Rig, alice_client: Client) -> None:
+    """Its files are its work while there are any; the next run has a checkout of its own."""
     repository = await service.repository()
-    for command in ("rm -rf .git", "rm -rf /workspace/repo; mkdir /workspace/repo", "echo x > .git/HEAD; echo y > y"):
-        session, run, _ = await alice_client.run(repository, command)
-        assert (run["state"], run["reason"]) == ("failed", "task_failed"), (command, run)
+    for command, expected in DESTROYING.items():
+        session, run, events = await alice_client.run(repository, command)
+        assert (run["state"], run["reason"], run["changed"]) == expected, (command, run)
+        told = [event["data"]["message"] for event in events if event["type"] == "notice"]
+        assert told or ".git" not in command, command
         retry = await alice_client.post(
             f"/sessions/{session['id']}/runs", {"command": "echo whole > whole.txt", "publish": {"mode": "dry_run"}}
         )

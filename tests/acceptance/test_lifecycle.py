@@ -57,7 +57,9 @@ async def test_a_killed_service_takes_its_run_up_again() -> None:
     async with rig() as service:
         async with service.client() as client:
             repository = await service.repository()
-            command = "echo started; test -e /workspace/seen || { touch /workspace/seen; sleep 300; }; echo x > x"
+            command = (
+                "echo started; test -e /workspace/cache/seen || { touch /workspace/cache/seen; sleep 300; }; echo x > x"
+            )
             session = await client.session(repository, command=command)
             await until_output(client, session)
         await service.stop(signal.SIGKILL)
@@ -78,7 +80,7 @@ async def test_sigterm_ends_streams_and_sandboxes_and_the_run_goes_on_after_the_
     async with rig(GITWARD_GRACE_SECONDS="0") as service:
         async with service.client() as client:
             repository = await service.repository()
-            command = "echo started; test -e /workspace/seen || { touch /workspace/seen; sleep 300; }"
+            command = "echo started; test -e /workspace/cache/seen || { touch /workspace/cache/seen; sleep 300; }"
             session = await client.session(repository, command=command)
             await until_output(client, session)
             assert await service.stop() == 0

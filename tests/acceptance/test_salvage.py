@@ -130,9 +130,9 @@ async def test_a_lost_attempt_leaves_its_work_beside_that_of_the_next(tmp_path: 
     """kill -9 in the middle of the command; the second attempt does something else, and both are there."""
     async with rig() as service:
         command = """
-            test -e /workspace/seen && { echo second > second.txt; exit 3; }
-            touch /workspace/seen; echo first > first.txt; git add -A; git commit -qm 'own commit'; echo more > more.txt
-            echo started; sleep 300
+            test -e /workspace/cache/seen && { echo second > second.txt; exit 3; }
+            touch /workspace/cache/seen; echo first > first.txt; git add -A; git commit -qm 'own commit'
+            echo more > more.txt; echo started; sleep 300
         """
         async with service.client() as client:
             repository = await service.repository()
@@ -161,8 +161,8 @@ async def test_a_run_that_is_given_up_leaves_its_work_for_the_next_one_to_keep(t
     """It had cost too many workers; its retry finds what the last of them had done."""
     async with rig() as service:
         command = """
-            test -e /workspace/seen && exit 0
-            touch /workspace/seen; echo first > first.txt; echo started; sleep 300
+            test -e /workspace/cache/seen && exit 0
+            touch /workspace/cache/seen; echo first > first.txt; echo started; sleep 300
         """
         async with service.client() as client:
             repository = await service.repository()

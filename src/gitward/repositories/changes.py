@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gitward.repositories.git import STREAMED
 from gitward.repositories.left import Left
 from gitward.repositories.result import Result
 
@@ -46,7 +47,18 @@ def _arguments(form: Form, span: Span) -> Sequence[str]:
         case Form.PATCH:
             return ("format-patch", "--stdout", "--no-attach", "--no-thread", *_SHOWN, between, "--")
         case Form.BUNDLE:
-            return ("bundle", "create", "--quiet", "-", "HEAD", "--branches", f"--glob={LEFT}*", f"^{span.base}", "--")
+            return (
+                *STREAMED,
+                "bundle",
+                "create",
+                "--quiet",
+                "-",
+                "HEAD",
+                "--branches",
+                f"--glob={LEFT}*",
+                f"^{span.base}",
+                "--",
+            )
 
 
 async def name_for_bundle(res: Result, branch: str, head: str, left: Sequence[Left]) -> None:

@@ -73,8 +73,10 @@ def remove(aside: Path) -> None:
 
 def make_git_folder(workspace: Path, origin: Origin, start: Start) -> None:
     """Writes `.git` into an empty `work/repo`. Blocks."""
-    repo = workspace / "work" / REPO
+    work = workspace / "work"
+    repo, cache = work / REPO, work / CACHE
     git = repo / ".git"
+    cache.mkdir(mode=0o755, exist_ok=True)
     for folder in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "refs/remotes/origin", "info", "hooks"):
         (git / folder).mkdir(parents=True)
     files = {
@@ -90,7 +92,8 @@ def make_git_folder(workspace: Path, origin: Origin, start: Start) -> None:
     (git / "packed-refs").write_bytes(_packed_refs(origin.refs, start))
     _open(repo)
     if os.geteuid() == 0:
-        owner = (workspace / "work").stat()
+        owner = work.stat()
+        os.chown(cache, owner.st_uid, owner.st_gid)
         trees.hand_over(repo, owner.st_uid, owner.st_gid)
 
 

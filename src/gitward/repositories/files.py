@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gitward.repositories.checkout import CHECKOUT_DIR
-from gitward.repositories.git import LISTING_BYTES, Ended, Git, GitFailed
+from gitward.repositories.git import LISTING_BYTES, STREAMED, Ended, Git, GitFailed
 from gitward.repositories.result import BEFORE, Result
 
 _GITLINK = "160000"
@@ -119,7 +119,7 @@ async def _add(git: Git, names: Sequence[bytes]) -> tuple[Ended | None, list[byt
     refused: list[bytes] = []
     rest = list(dict.fromkeys(names))
     while rest:
-        ended = await git.ask("update-index", "--add", "--remove", "-z", "--stdin", stdin=_joined(rest))
+        ended = await git.ask(*STREAMED, "update-index", "--add", "--remove", "-z", "--stdin", stdin=_joined(rest))
         if ended.exit_code == 0:
             return ended, refused
         bad = _bad_file(ended.complaint, rest)

@@ -24,11 +24,11 @@ OPTIONS = (
     *("-c", "core.quotePath=false"),
     *("-c", "core.excludesFile=/dev/null"),
     *("-c", "core.attributesFile=/dev/null"),
-    *("-c", "core.bigFileThreshold=8m"),  # a large file is streamed, not held in memory
     *("-c", "gc.auto=0"),
     *("-c", "maintenance.auto=false"),
     *("-c", "advice.detachedHead=false"),
 )
+STREAMED = ("-c", "core.bigFileThreshold=8m")  # a large file is read in pieces, not held in memory
 ANSWER_BYTES = 64 * 1024  # of an answer that is short by its nature
 LISTING_BYTES = 32 * 1024 * 1024  # of names: some 400,000 files
 

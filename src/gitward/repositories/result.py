@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from gitward.repositories import OBJECTS_DIR, git_folder
 from gitward.repositories.checkout import CHECKOUT_DIR
-from gitward.repositories.git import Ended, Git, GitFailed, Runner
+from gitward.repositories.git import STREAMED, Ended, Git, GitFailed, Runner
 from gitward.repositories.start import Start
 from gitward.sandboxes import trees
 
@@ -78,7 +78,9 @@ class Result:
 
     async def fetch(self, tips: Iterable[str]) -> None:
         """Takes commits with all that they need out of the command's store. Raises GitFailed, also for forgeries."""
-        await self.bare.do("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", _TRANSFER, *_refspecs(tips))
+        await self.bare.do(
+            *STREAMED, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", _TRANSFER, *_refspecs(tips)
+        )
 
     async def has(self, oid: str) -> bool:
         """Whether the object is in the result or upstream."""

@@ -12,10 +12,15 @@ import pytest
 from connections import given
 from gitward.errors import GitwardError, Reason, RunFailure
 from gitward.github.tokens import Access, Token
+from gitward.grants.grant import ExactPush
 from gitward.grants.lease import Lease
+from gitward.repositories.mirrors import Source, Tell
+from gitward.repositories.refs import Refs, parse
 from gitward.runs.parts import JobSettings, Parts
+from gitward.runs.trash import Trash
 from gitward.runs.work import work
-from gitward.sandboxes import Command, Completed, Limits, OnOutput, SandboxError, Stream
+from gitward.sandboxes import Command, Completed, Limits, OnOutput, SandboxError, User
+from gitward.sandboxes.tenancy import SameUser
 from gitward.sessions.model import Instruction, Owner
 from tests_support import Backend
 
@@ -41,8 +46,13 @@ class Scene:
         self.closing: Exception | None = None  # of the sandbox
         self.grant_closing: Exception | None = None
 
-    async def open(self, *_arguments: Any, **_named: Any) -> Scene:
+    async def open(self, *, workspace: Path, **_named: Any) -> Scene:
+        for name in ("work", "home"):
+            (workspace / name).mkdir(parents=True, exist_ok=True)
         return self
+
+    def share_user(self) -> User:
+        return SameUser()
 
     async def write(self, path: str, data: bytes, *, mode: int = 0o600) -> None:
         del data, mode
@@ -63,8 +73,6 @@ class Scene:
                 if isinstance(outcome, Exception):
                     raise outcome
                 exit_code = outcome
-        if "cat-file" in line and on_output is not None:
-            await on_output(Stream.STDOUT, f"{SHA} commit\n".encode() * command.stdin.count(b"\n"))
         return Completed(exit_code=exit_code, timed_out=False, cancelled=False, seconds=0.0, limit=None)
 
     async def close(self) -> None:
@@ -79,6 +87,9 @@ class SceneGrant:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
+
+    async def narrow(self, push: ExactPush) -> None:
+        assert push.ref.startswith("refs/heads/gitward/")
 
     async def close(self) -> None:
         if self._scene.grant_closing is not None:
@@ -95,6 +106,10 @@ async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> di
     async def take_injected() -> tuple[()]:
         return ()
 
+    async def snapshot(_source: Source, into: Path, _tell: Tell) -> Refs:
+        assert into.is_dir()
+        return parse(f"{SHA} refs/heads/main\n".encode())
+
     session = await backend.create(owner, instruction=Instruction(command="make"))
     (root / session.id / "home").mkdir(parents=True)
     (root / session.id / "home" / "hosts.yml").write_text("oauth_token: x\n")
@@ -107,6 +122,8 @@ async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> di
         broker=SimpleNamespace(open=open_grant),
         sandboxes=scene,
         inspector=None,
+        mirrors=SimpleNamespace(take=snapshot),
+        trash=Trash(),
         injected=SimpleNamespace(take=take_injected),
         settings=JobSettings(
             server_url="https://github.com",
@@ -127,7 +144,7 @@ async def failure_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -
 
 async def test_a_salvage_that_fails_does_not_replace_the_reason(backend: Backend, alice: Owner, tmp_path: Path) -> None:
     scene = Scene()
-    scene.failing = {"/bin/bash": 3, "add --all": SandboxError("the launcher is gone")}
+    scene.failing = {"/bin/bash": 3, "diff-files": SandboxError("the launcher is gone")}
     failure = await failure_in(scene, backend, alice, tmp_path)
     assert (failure.reason, failure.exit_code) == (Reason.TASK_FAILED, 3)
 
