@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from gitward.standin import Repository
-from rig import LOGIN, Client, Rig, output, rig
+from rig import Client, Rig, output, rig
 
 CHANGE = "echo x >> README.md"
 
 
-def rename(service: Rig, repository: Repository, old: str) -> None:
-    """GitHub answers for the old name as it does after a rename."""
-    location = f"{service.github.api_url}/repositories/{repository.id}"
-    about = {"id": repository.id, "full_name": repository.full_name, "default_branch": "main"}
-    service.github.fault(path=f"*/repos/{old}", status=301, headers={"Location": location}, body=b"{}", times=99)
-    path = f"*/repositories/{repository.id}"
-    service.github.fault(path=path, status=200, body=json.dumps(about).encode(), times=99)
+async def renamed(service: Rig, owner: str = "acme") -> tuple[str, Repository]:
+    """A repository that had another name before, and that name."""
+    before = (await service.repository()).full_name
+    return before, service.github.rename_repository(before, before.replace("acme/widgets", f"{owner}/gadgets"))
 
 
 @pytest.mark.parametrize(
-    "settings",
-    [{}, {"GITWARD_REPOS": "acme/*"}, {"GITWARD_AUTHORIZE": "sub=alice -> acme/*"}],
-    ids=["everything is served", "GITWARD_REPOS", "GITWARD_AUTHORIZE"],
+    ("settings", "owner"),
+    [
+        ({}, "new-owner"),
+        ({"GITWARD_REPOS": "acme/*"}, "acme"),
+        ({"GITWARD_AUTHORIZE": "sub=alice -> acme/*"}, "acme"),
+    ],
+    ids=["transferred", "GITWARD_REPOS", "GITWARD_AUTHORIZE"],
 )
-async def test_a_renamed_repository_is_followed(settings: dict[str, str]) -> None:
+async def test_a_repository_is_followed_to_its_new_name(settings: dict[str, str], owner: str) -> None:
     async with rig(None, None, **settings) as service, service.client() as client:
-        repository = await service.repository()
-        rename(service, repository, "acme/old-name")
-        session = await client.post("/sessions", {"repo": "acme/old-name", "command": CHANGE})
+        before, repository = await renamed(service, owner)
+        session = await client.post("/sessions", {"repo": before, "command": CHANGE})
         run, events = await client.finished(session)
         assert run["state"] == "succeeded", (run, output(events))
         assert await repository.head(session["branch"]) == run["head_sha"]
+        assert [pull.head for pull in repository.pulls] == [session["branch"]]
         notices = [event["data"]["message"] for event in events if event["type"] == "notice"]
-        assert [notice for notice in notices if f"renamed or moved to {repository.full_name}" in notice]
+        assert [notice for notice in notices if f"{before} was renamed or moved to {repository.full_name}" in notice]
         assert (await client.get(f"/sessions/{session['id']}"))["repo"] == repository.full_name
 
         follow_up = await client.post(f"/sessions/{session['id']}/runs", {"command": CHANGE})
@@ -44,31 +43,40 @@ async def test_a_renamed_repository_is_followed(settings: dict[str, str]) -> Non
         assert not [event for event in events if "renamed" in str(event["data"])]
 
 
+async def test_a_session_is_followed_that_was_there_before_the_move(service: Rig, alice_client: Client) -> None:
+    repository = await service.repository()
+    session, run, _ = await alice_client.run(repository, CHANGE)
+    assert run["state"] == "succeeded", run
+    service.github.rename_repository(repository.full_name, f"{repository.full_name}-2")
+    follow_up = await alice_client.post(f"/sessions/{session['id']}/runs", {"command": CHANGE})
+    run, events = await alice_client.finished(session, follow_up["id"])
+    assert run["state"] == "succeeded", (run, output(events))
+    assert await repository.head(session["branch"]) == run["head_sha"]
+
+
 async def test_a_name_that_the_rules_do_not_allow_is_not_followed() -> None:
-    async with rig(GITWARD_AUTHORIZE="sub=alice -> acme/old-*; sub=bob -> acme/*") as service:
+    async with rig(GITWARD_AUTHORIZE="sub=alice -> acme/widgets-*; sub=bob -> acme/*") as service:
         async with service.client() as client:
-            repository = await service.repository()
-            rename(service, repository, "acme/old-name")
-            session = await client.post("/sessions", {"repo": "acme/old-name", "command": CHANGE})
+            before, repository = await renamed(service)
+            session = await client.post("/sessions", {"repo": before, "command": CHANGE})
             run, _ = await client.finished(session)
             assert (run["state"], run["reason"]) == ("failed", "repository_not_found"), run
             assert f"moved to {repository.full_name}, which is not served here" in run["message"]
             assert set(await repository.branches()) == {"main"}
-            assert (await client.get(f"/sessions/{session['id']}"))["repo"] == "acme/old-name"
+            assert (await client.get(f"/sessions/{session['id']}"))["repo"] == before
         async with service.client("bob") as client:
-            session = await client.post("/sessions", {"repo": "acme/old-name", "command": CHANGE})
+            session = await client.post("/sessions", {"repo": before, "command": CHANGE})
             run, _ = await client.finished(session)
             assert run["state"] == "succeeded", run
 
 
 async def test_two_sessions_do_not_meet_on_one_branch(service: Rig, alice_client: Client) -> None:
     """Under the old name and under the new one the same branch was wished for."""
-    repository = await service.repository(permissions={LOGIN: "admin"})
+    before, repository = await renamed(service)
     wanted = {"command": CHANGE, "branch": "fix/1", "publish": {"mode": "dry_run"}}
     session = await alice_client.post("/sessions", {**wanted, "repo": repository.full_name})
     await alice_client.finished(session)
-    rename(service, repository, "acme/older-name")
-    other = await alice_client.post("/sessions", {**wanted, "repo": "acme/older-name"})
+    other = await alice_client.post("/sessions", {**wanted, "repo": before})
     run, _ = await alice_client.finished(other)
     assert (run["state"], run["reason"]) == ("failed", "push_rejected"), run
     assert "another session has the branch fix/1" in run["message"]

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from names_table import ILLEGAL_BRANCHES, ILLEGAL_REPOSITORIES, LEGAL_BRANCHES, LEGAL_REPOSITORIES
-from rig import Client, Rig
+from rig import LOGIN, Client, Rig, output
 
 PAIRS = list(zip(LEGAL_BRANCHES[::2], LEGAL_BRANCHES[1::2], strict=True))
 
@@ -63,3 +63,15 @@ async def test_legal_repositories_are_taken(alice_client: Client) -> None:
         session = await alice_client.post("/sessions", {"repo": name, "command": "true"})
         assert session["repo"] == name
         await alice_client.post(f"/sessions/{session['id']}/cancel", status=200)
+
+
+@pytest.mark.parametrize("owner", ["-lead-", "someone--", "mona_corp"])
+async def test_a_repository_of_an_owner_with_an_old_or_enterprise_name_is_worked_on(
+    service: Rig, alice_client: Client, owner: str
+) -> None:
+    repository = await service.github.add_repository(f"{owner}/a--b", permissions={LOGIN: "admin"})
+    session, run, events = await alice_client.run(repository, "echo x >> README.md; gh repo view --json nameWithOwner")
+    assert run["state"] == "succeeded", (run, output(events))
+    assert repository.full_name in output(events)
+    assert await repository.head(session["branch"]) == run["head_sha"]
+    assert [pull.head for pull in repository.pulls] == [session["branch"]]

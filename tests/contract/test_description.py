@@ -99,7 +99,7 @@ async def test_links_lead_to_operations_and_fill_in_their_path(backend: Backend)
         paths: dict[str, Any] = (await client.get("/openapi.json")).json()["paths"]
     operations = {each["operationId"]: path for path, methods in paths.items() for each in methods.values()}
     created = [m["post"]["responses"]["201"] for m in paths.values() if "201" in m.get("post", {}).get("responses", {})]
-    assert len(created) == 4
+    assert len(created) == 5
     for answer in created:
         assert answer["links"]
         for link in answer["links"].values():

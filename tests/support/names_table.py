@@ -71,7 +71,18 @@ ILLEGAL_BRANCHES = (
     "é" * 5000,
 )
 
-LEGAL_REPOSITORIES = ("o/r", "o-x/r.x", "o/-rf", "o/_", "O/R", "a1/A.b-c_d", "o/--help")
+LEGAL_OWNERS = ("o", "O-x", "a1", "a" * 39, "someone-", "other--", "o--x", "-lead-", "--upload-pack", "--", "mona_corp")
+
+LEGAL_REPOSITORIES = (
+    "o/r",
+    "o-x/r.x",
+    "o/-rf",
+    "o/_",
+    "O/R",
+    "a1/A.b-c_d",
+    "o/--help",
+    *(f"{owner}/widgets" for owner in LEGAL_OWNERS),
+)
 
 ILLEGAL_REPOSITORIES = (
     "",
@@ -82,9 +93,11 @@ ILLEGAL_REPOSITORIES = (
     "../x",
     "owner/..",
     "owner/.",
-    "-x/y",
-    "x-/y",
-    "o--x/y",
+    "_x/y",
+    "x_/y",
+    "x_y_z/r",
+    "x.y/r",
+    "mona_co-rp/r",
     "owner/repo.git",
     "owner/repo.wiki",
     "owner/re po",

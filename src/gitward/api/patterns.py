@@ -7,14 +7,14 @@ other way round.
 
 from __future__ import annotations
 
-_OWNER = r"[A-Za-z0-9](?:[A-Za-z0-9]|-(?=[A-Za-z0-9])){0,38}(?:_[A-Za-z0-9]{1,20})?"
+_OWNER = r"[A-Za-z0-9-]{1,39}(?:_[A-Za-z0-9]{1,20})?"
 REPOSITORY = rf"^{_OWNER}/(?!\.{{1,2}}$|.*\.(?:[gG][iI][tT]|[wW][iI][kK][iI])$)[A-Za-z0-9._-]{{1,100}}$"
 BRANCH = (
     r"^(?!(?:@|HEAD|[0-9a-fA-F]{40})$|[-/.]|refs/|.*(?:\.\.|@\{|//|/\.|\.lock/)|.*(?:/|\.|\.lock)$)"
     r"[^\x00-\x20\x7f~^:?*\[\\]+$"
 )
 LINE = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"  # printable, and not blank
-REVIEWER = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}(?:/[A-Za-z0-9_-]{1,100})?$"
+REVIEWER = r"^[A-Za-z0-9-][A-Za-z0-9_-]{0,99}(?:/[A-Za-z0-9_-]{1,100})?$"
 ENV_NAME = r"^(?![gG][iI][tT]_|[gG][hH]_|[gG][iI][tT][hH][uU][bB]_|[lL][dD]_)[A-Za-z_][A-Za-z0-9_]{0,127}$"
 DIGITS = r"^[0-9]{0,20}$"
 SESSION_ID = r"^ses_[0-9a-hjkmnp-tv-z]{16}$"

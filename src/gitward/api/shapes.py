@@ -33,7 +33,7 @@ from gitward.telemetry.redaction import Redactor
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _RESERVED_ENV = ("GIT_", "GH_", "GITHUB_", "LD_")
 _REVIEWER = re.compile(  # '_' is in the names of enterprise-managed users
-    r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}(?:/[A-Za-z0-9_-]{1,100})?\Z"
+    r"[A-Za-z0-9-][A-Za-z0-9_-]{0,99}(?:/[A-Za-z0-9_-]{1,100})?\Z"
 )
 _JOINERS = "\u200c\u200d"  # of emoji and of some scripts; other format characters can hide or reorder text
 MAX_BYTES = 65_536  # of one text; Linux takes 131,072 bytes as one argument or variable

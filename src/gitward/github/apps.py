@@ -22,6 +22,7 @@ from gitward.github.app_permissions import missing, wanted
 from gitward.github.client import Answer, Connection, GitHub, path_of
 from gitward.github.credentials import app_jwt
 from gitward.github.limits import server_time
+from gitward.github.moves import REDIRECTS, moved_id
 from gitward.github.retries import Retries
 from gitward.github.tokens import Access, Identity, MaskedTokens, Token
 from gitward.secrets import Secret
@@ -46,6 +47,7 @@ class Installation:
     id: int
     account: str
     permissions: Mapping[str, str]
+    repository_id: int | None = None  # of a repository that has another name by now
 
 
 class GitHubApp:
@@ -102,12 +104,15 @@ class GitHubApp:
         return str(answer.body["slug"])
 
     async def installation(self, repository: str, retries: Retries | None = None) -> Installation | None:
-        """Where the App is installed for this repository; None: nowhere.
+        """Where the App is installed for this repository, whatever its name is by now; None: nowhere.
 
-        :raises RunFailure: as `ask`; also when it is suspended there, or the repository was renamed.
+        :raises RunFailure: as `ask`; also when it is suspended there.
         """
         answer = await self.ask("GET", path_of(repository, "installation"), retries=retries)
-        if answer.status in {301, 307, 308}:
+        moved = moved_id(answer, below="installation")
+        if moved is not None:
+            answer = await self.ask("GET", f"/repositories/{moved}/installation", retries=retries)
+        if answer.status in REDIRECTS:
             raise RunFailure(Reason.REPOSITORY_NOT_FOUND, f"{repository} was renamed or moved; use its new name.")
         if answer.status == 404:
             return None
@@ -120,7 +125,10 @@ class GitHubApp:
         if answer.body.get("suspended_at") is not None:
             raise suspended(account)
         return Installation(
-            id=int(answer.body["id"]), account=account, permissions=answer.body.get("permissions") or {}
+            id=int(answer.body["id"]),
+            account=account,
+            permissions=answer.body.get("permissions") or {},
+            repository_id=moved,
         )
 
     def _connection(self, retries: Retries | None, proof: Secret) -> Connection:
@@ -195,8 +203,11 @@ class AppTokens:
                 f"The GitHub App's installation on {installation.account} lacks {' and '.join(lacking)}; grant it.",
             )
         together, apart = await self._submodules(access, installation, retries)
+        by_number = [] if installation.repository_id is None else [installation.repository_id]
+        by_name = together if by_number else [access.repository, *together]
         asked = {
-            "repositories": [name.partition("/")[2] for name in (access.repository, *together)],
+            **({"repository_ids": by_number} if by_number else {}),
+            **({"repositories": [name.partition("/")[2] for name in by_name]} if by_name else {}),
             "permissions": wanted(installation.permissions, workflows=access.workflows),
         }
         path = f"/app/installations/{installation.id}/access_tokens"

@@ -12,7 +12,7 @@ from gitward.github.names import is_repository, same_repository
 
 Admission = Callable[[str], str | None]  # what is allowed instead of this repository; None: it is allowed
 
-_REDIRECTS = frozenset({301, 302, 307, 308})
+REDIRECTS = frozenset({301, 302, 307, 308})
 _MAX_HOPS = 3  # GitHub needs one
 _BY_ID = re.compile(r"/repositories/([0-9]{1,20})\Z")
 _BY_NAME = re.compile(r"/repos/([^/]+/[^/]+)\Z")
@@ -28,7 +28,7 @@ async def find_repository(github: Connection, repo: str) -> Answer:
     """
     answer = await github.get(path_of(repo))
     for _ in range(_MAX_HOPS):
-        if answer.status not in _REDIRECTS:
+        if answer.status not in REDIRECTS:
             return answer
         path = _path(answer)
         if path is None:
@@ -56,11 +56,22 @@ def check_move(repo: str, found: str, admit: Admission) -> tuple[str, ...]:
     return (f"{repo} was renamed or moved to {found}; this session goes on there, new ones should name it so.",)
 
 
-def _path(answer: Answer) -> str | None:
-    """Of the address that the answer leads to: our own path to the same repository."""
+def moved_id(answer: Answer, *, below: str) -> int | None:
+    """The number of the repository whose part `below` a redirect leads to; None when it leads elsewhere."""
+    found = _BY_ID.search(_location(answer).removesuffix(f"/{below}")) if answer.status in REDIRECTS else None
+    return int(found[1]) if found else None
+
+
+def _location(answer: Answer) -> str:
+    """The path of the address that the answer leads to."""
     told = answer.body.get("url") if isinstance(answer.body, dict) else None
     location = answer.headers.get("location") or (told if isinstance(told, str) else "")
-    path = urlsplit(location).path if len(location) < 1000 else ""
+    return urlsplit(location).path if len(location) < 1000 else ""
+
+
+def _path(answer: Answer) -> str | None:
+    """Our own path to the repository that the answer leads to."""
+    path = _location(answer)
     by_id, by_name = _BY_ID.search(path), _BY_NAME.search(path)
     if by_id:
         return f"/repositories/{by_id[1]}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-# GitHub's sign-up form: alphanumerics and single hyphens, 39 at most; enterprise-managed users end in _shortcode.
-_OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9]|-(?=[A-Za-z0-9])){0,38}(?:_[A-Za-z0-9]{1,20})?\Z")
+# Today's sign-up form wants single hyphens between alphanumerics, but accounts from before may have hyphens anywhere.
+# Enterprise-managed users end in _shortcode.
+_OWNER = re.compile(r"[A-Za-z0-9-]{1,39}(?:_[A-Za-z0-9]{1,20})?\Z")
 _REPOSITORY = re.compile(r"[A-Za-z0-9._-]{1,100}\Z")
 
 REPOSITORY_RULE = (
-    "must be owner/name: an owner of letters, digits and single hyphens (39 at most), "
+    "must be owner/name: an owner of letters, digits and hyphens (39 at most, then perhaps _shortcode), "
     "and a name of letters, digits, '.', '-' and '_' (100 at most), without '.git' or '.wiki' at its end"
 )
 BRANCH_RULE = (

@@ -34,6 +34,7 @@ class Facts:
     pull_request_state: PullRequestState | None = None  # of the session's pull request; None: it has none
     pull_request_head_sha: str | None = None  # where GitHub saw its branch last, also when the branch is gone
     merge_commit_sha: str | None = None  # by which commit it was merged
+    target_tree_sha: str | None = None  # the top folder of `target_sha`; None: GitHub does not tell it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +90,14 @@ async def check(github: Connection, wanted: Wanted, *, known: Known, admit: Admi
         pull_request_state=pull.state if pull else None,
         pull_request_head_sha=pull.head_sha if pull else None,
         merge_commit_sha=pull.merge_sha if pull else None,
+        target_tree_sha=branches.target_tree_sha,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Branches:
     target_sha: str
+    target_tree_sha: str | None
     branch_sha: str | None
     pull: Pull | None
     rules: tuple[Entry, ...]
@@ -123,6 +126,7 @@ async def _branches(github: Connection, repository: str, target: str, branch: st
     branch_sha = _branch_sha(branch_answer, branch)
     return _Branches(
         target_sha=_target_sha(target_answer, repository, target),
+        target_tree_sha=_tree_sha(target_answer.body["commit"]),
         branch_sha=branch_sha,
         pull=pull,
         rules=rules,
@@ -190,6 +194,12 @@ def _target_sha(answer: Answer, repository: str, branch: str) -> str:
             Reason.BRANCH_NOT_FOUND, f"{repository} has no branch {branch}; name an existing one as target_branch."
         )
     return str(answer.body["commit"]["sha"])
+
+
+def _tree_sha(told: dict[str, Any]) -> str | None:
+    """`commit.tree.sha` of a commit as the API tells it: a tree is asked for by its own number, not by a commit's."""
+    tree = (told.get("commit") or {}).get("tree") or {}
+    return str(tree["sha"]) if tree.get("sha") else None
 
 
 def _branch_sha(answer: Answer, branch: str) -> str | None:

@@ -71,6 +71,18 @@ class TestMinting:
             (),
         )
 
+    async def test_a_renamed_repository_is_followed_by_its_number(
+        self, tokens: AppTokens, standin: StandIn, installation: Installation, repository: Repository
+    ) -> None:
+        """The token is for that one and for the submodules, whose names are as they were."""
+        await standin.add_repository("octo-org/lib")
+        location = f"https://api.github.com/repositories/{repository.id}/installation"
+        standin.fault(path="*/repos/octo-org/old/installation", status=301, headers={"Location": location}, times=9)
+        for submodules, reached in (((), ()), (("octo-org/lib",), ("octo-org/lib",))):
+            await tokens.take(Access(repository="octo-org/old", submodules=submodules))
+            minted = standin.site.apps.minted[-1]
+            assert set(minted.repositories or ()) == {repository.full_name, *reached}
+
     async def test_it_acts_as_the_app_s_bot(
         self, tokens: AppTokens, standin: StandIn, installation: Installation
     ) -> None:

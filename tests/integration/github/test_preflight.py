@@ -56,6 +56,7 @@ class TestFacts:
             default_branch="main",
             target_branch="main",
             target_sha=str(await repository.head("main")),
+            target_tree_sha=(await repository.run_git("rev-parse", "main^{tree}")).decode().strip(),
             branch_sha=None,
             identity=Identity(login="octocat", name="Mona Lisa", email="583231+octocat@users.noreply.github.com"),
         )

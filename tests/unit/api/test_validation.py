@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from api import fields, problem
-from names_table import ILLEGAL_BRANCHES, ILLEGAL_REPOSITORIES, LEGAL_BRANCHES, LEGAL_REPOSITORIES
+from names_table import ILLEGAL_BRANCHES, ILLEGAL_REPOSITORIES, LEGAL_BRANCHES, LEGAL_OWNERS, LEGAL_REPOSITORIES
 
 TOKEN = "ghp_0123456789abcdefghijABCDEFGHIJ012345"
 ECHO = "canary-0123456789"
@@ -73,7 +73,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("publish.mode", {"publish": {"mode": ECHO}}, "'draft', 'ready', 'branch' or 'dry_run'"),
     ("publish.title", {"publish": {"title": "a\nb"}}, "one line of printable characters"),
     ("publish.body", {"publish": {"body": "\0"}}, "must not contain NUL"),
-    ("publish.reviewers.0", {"publish": {"reviewers": ["-x"]}}, "GitHub user name"),
+    ("publish.reviewers.0", {"publish": {"reviewers": ["_x"]}}, "GitHub user name"),
     *(
         ("publish.reviewers.0", {"publish": {"reviewers": [name]}}, "or a team as organization/team")
         for name in ("acme/", "/platform", "acme/a/b", "acme/a b", "acme/plat\nform", "@acme/platform")
@@ -116,6 +116,13 @@ async def test_illegal_repositories_are_refused(http: httpx.AsyncClient) -> None
     for name in ILLEGAL_REPOSITORIES:
         assert fields(await http.post("/sessions", json={"repo": name})) == ["repo"], name
         assert fields(await http.get("/sessions", params={"repo": name})) == ["repo"], name
+
+
+async def test_owners_of_any_spelling_may_be_asked_to_review(http: httpx.AsyncClient) -> None:
+    for name in LEGAL_OWNERS:
+        wanted = [name, f"{name}/platform"]
+        session = await http.post("/sessions", json={"repo": "o/r", "publish": {"reviewers": wanted}})
+        assert session.json()["runs"][0]["instruction"]["publish"]["reviewers"] == wanted
 
 
 async def test_legal_repositories_are_kept_as_they_are(http: httpx.AsyncClient) -> None:

@@ -54,9 +54,12 @@ async def access_tokens(call: Call) -> Answer:
     if found.suspended_at is not None:
         raise ApiError(403, "This installation has been suspended")
     body = call.body()
-    names = body.get("repositories")
+    names, numbers = body.get("repositories"), body.get("repository_ids")
     repositories = None if names is None else [f"{found.account.login}/{name}" for name in items(names, "repositories")]
     known = [call.site.find_repository(name) for name in repositories or ()]
+    if isinstance(numbers, list):
+        repositories = repositories or []
+        known += [call.site.find_repository_by_id(number) for number in numbers]
     if any(each is None or not found.reaches(each) for each in known):
         raise ApiError(422, _UNREACHED)
     listed = found.repositories if repositories is None else tuple(each.full_name for each in known if each)
