@@ -17,7 +17,6 @@ ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": CONFIG,
     "GIT_ATTR_NOSYSTEM": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_GRAFT_FILE": "/dev/null",
     "GIT_TERMINAL_PROMPT": "0",
 }
 

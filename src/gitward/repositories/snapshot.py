@@ -102,9 +102,13 @@ def link(folder: Path, names: Iterable[str], into: Path) -> None:
 
 
 def _write_copy(source: int, target: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        target.unlink()
     with open(source, "rb", closefd=False) as original, target.open("xb") as copy:
         shutil.copyfileobj(original, copy, 1024 * 1024)
+        copy.flush()
         os.fchmod(copy.fileno(), 0o444)
+        os.fsync(copy.fileno())
 
 
 def prepare(into: Path) -> Path:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from gitward.errors import GitwardError
 from gitward.repositories import snapshot
-from gitward.repositories.mirrors.fetching import Fetcher, in_thread
+from gitward.repositories.mirrors.faults import is_theirs
+from gitward.repositories.mirrors.fetching import Base, Fetcher, in_thread
 from gitward.repositories.mirrors.folder import MirrorFolder
 from gitward.repositories.mirrors.meta import Meta
 from gitward.repositories.mirrors.shelf import Shelf
@@ -28,7 +29,7 @@ from gitward.repositories.mirrors.source import (
     Tell,
 )
 from gitward.repositories.mirrors.turns import Turn, Turns
-from gitward.repositories.refs import Refs
+from gitward.repositories.refs import BadRefs, Refs, parse
 from gitward.sandboxes import Limits, SandboxEngine, SandboxError
 from gitward.telemetry.metrics import Metrics
 
@@ -156,9 +157,12 @@ class Mirrors:
             generation = await self._wait(turn, source, tell, seconds)
             mirror = self.shelf.mirror(source.key)
             try:
-                meta, refs = await in_thread(mirror.link, into, generation=generation, name=source.full_name)
+                meta, raw = await in_thread(mirror.link, into, generation=generation, name=source.full_name)
+                refs = await asyncio.to_thread(parse, raw)
             except MirrorChanged:  # remade or removed since
                 continue
+            except BadRefs as error:
+                raise MirrorDamaged(str(error)) from error
             self._metrics.mirror_taken("hit" if known else "miss")
             self._tidy(source, meta)
             return refs
@@ -174,7 +178,7 @@ class Mirrors:
                 raise MirrorUnusable(f"it is still being fetched after {elapsed:.0f} s")
             done, _ = await asyncio.wait({turn.task}, timeout=left)
             if done:
-                return turn.result()
+                return _result(turn)
             await tell(f"{source.full_name} is still being fetched ({time.monotonic() - began:.0f} s).")
 
     async def _bring_up_to_date(self, source: Source, turn: Turn[str]) -> str:
@@ -192,8 +196,10 @@ class Mirrors:
                 await self.distrust(source)
                 raise
             except FetchFailed as error:
-                if error.limit is None:
+                if error.limit is None and is_theirs(error.tail):
                     raise
+                if error.limit is None:
+                    raise MirrorUnusable(f"git could not fetch it: {error.tail}") from error
                 self._too_large[source.key] = time.monotonic() + _TOO_LARGE_SECONDS
                 await self._drop(source.key)
                 raise MirrorUnusable(f"fetching it reaches the limit of {error.limit}") from error
@@ -224,14 +230,11 @@ class Mirrors:
         return meta.generation
 
     async def _refresh(self, source: Source, mirror: MirrorFolder, meta: Meta, turn: Turn[str]) -> str:
-        def show(into: Path) -> tuple[Refs, int]:
-            _, refs = mirror.link(into, generation=meta.generation)
-            return refs, meta.oid_length
-
+        show = partial(_shown, mirror, meta)
         room = max(1, self._limit - meta.size)
         with self._metrics.fetching("refresh"):
             async with self._fetcher.refreshed(source, show, disk_bytes=room, begins=turn.begins) as fetched:
-                if not fetched.changed:
+                if fetched is None:
                     return meta.generation
                 await in_thread(mirror.extend, meta.generation, fetched.packs, fetched.refs)
         await self._evict()
@@ -263,10 +266,7 @@ class Mirrors:
         stems = {name.removesuffix(".pack") for name in names}
         old = [name for name in meta.files if name.partition(".")[0] in stems]
 
-        def show(into: Path) -> tuple[Refs, int]:
-            _, refs = mirror.link(into, generation=meta.generation)
-            return refs, meta.oid_length
-
+        show = partial(_shown, mirror, meta)
         async with self._one_at_a_time:
             with self._using(source.key):
                 try:
@@ -280,6 +280,21 @@ class Mirrors:
         in_use = frozenset((*self._users, *self._turns.keys()))
         left = await in_thread(self.shelf.evict, max(0, self._limit - room), in_use)
         self._metrics.mirror_bytes(left)
+
+
+def _result(turn: Turn[str]) -> str:
+    """What a turn came to; any number of callers may ask."""
+    if turn.task.cancelled():
+        raise MirrorUnusable("the worker is being stopped")
+    try:
+        return turn.task.result()
+    except FetchFailed as error:
+        raise FetchFailed(error.tail, limit=error.limit) from error
+
+
+def _shown(mirror: MirrorFolder, meta: Meta, into: Path) -> Base:
+    _, packed_refs = mirror.link(into, generation=meta.generation)
+    return Base(packed_refs=packed_refs, oid_length=meta.oid_length)
 
 
 def _make_passable(folder: Path) -> None:

@@ -20,12 +20,6 @@ class Turn(Generic[T]):
         """From now on it is too late to share it."""
         self.began = True
 
-    def result(self) -> T:
-        """What a finished turn came to, or its error; to be called by any number of callers."""
-        if self.task.cancelled():
-            raise asyncio.CancelledError
-        return self.task.result()
-
 
 class Turns(Generic[T]):
     """The turns of every key. Their tasks belong to nobody who waits for them."""
