@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from gitward.repositories.mirrors import Mirrors
-
-from .conftest import World
+from mirror_world import World
 
 
 async def test_the_first_makes_it_and_the_next_brings_it_up_to_date(world: World, mirrors: Mirrors) -> None:
