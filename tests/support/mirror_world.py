@@ -9,7 +9,7 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from gitward.broker import Broker, OpenGrant
+from gitward.broker import Broker, BrokerConfig, OpenGrant
 from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.repositories.mirrors import Mirrors, Source
@@ -40,6 +40,40 @@ async def git(*argv: str, cwd: Path, stdin: bytes = b"", env: dict[str, str] | N
     return out.decode("utf-8", "surrogateescape")
 
 
+def source_of(broker: Broker, token: str, full_name: str, repository_id: int, *, size_kib: int | None = None) -> Source:
+    """A repository of the stand-in, for whoever has this token."""
+
+    @contextlib.asynccontextmanager
+    async def open_grant() -> AsyncIterator[OpenGrant]:
+        grant = Grant(
+            run_id=f"mirror-{next(_RUNS)}",
+            repository=full_name,
+            repository_id=repository_id,
+            push_ref="refs/heads/none",
+            expires_at=clock.seconds() + 3600,
+        )
+        opened = await broker.open(grant, Secret(token), lambda _: None)
+        try:
+            yield opened
+        finally:
+            await opened.close()
+
+    return Source(
+        server_url="https://github.com",
+        repository_id=repository_id,
+        full_name=full_name,
+        size_kib=size_kib,
+        open_grant=open_grant,
+    )
+
+
+def broker_config(url: str, api_url: str) -> BrokerConfig:
+    """Of a broker in front of a stand-in."""
+    return BrokerConfig(
+        server_url="https://github.com", api_url="https://api.github.com", upstream_url=url, upstream_api_url=api_url
+    )
+
+
 class World:
     """One data folder, with what its mirrors need around them."""
 
@@ -66,34 +100,14 @@ class World:
             metrics=self.metrics,
         )
         await mirrors.start()
-        yield mirrors
-        await mirrors.stop()
+        try:
+            yield mirrors
+        finally:
+            await mirrors.stop()
 
     def source(self, *, size_kib: int | None = None, repository: Repository | None = None) -> Source:
         found = repository or self.repository
-
-        @contextlib.asynccontextmanager
-        async def open_grant() -> AsyncIterator[OpenGrant]:
-            grant = Grant(
-                run_id=f"mirror-{next(_RUNS)}",
-                repository=found.full_name,
-                repository_id=found.id,
-                push_ref="refs/heads/none",
-                expires_at=clock.seconds() + 3600,
-            )
-            opened = await self.broker.open(grant, Secret(self.token), lambda _: None)
-            try:
-                yield opened
-            finally:
-                await opened.close()
-
-        return Source(
-            server_url="https://github.com",
-            repository_id=found.id,
-            full_name=found.full_name,
-            size_kib=size_kib,
-            open_grant=open_grant,
-        )
+        return source_of(self.broker, self.token, found.full_name, found.id, size_kib=size_kib)
 
     async def tell(self, sentence: str) -> None:
         self.told.append(sentence)

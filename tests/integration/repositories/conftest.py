@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gitward.broker import Broker, BrokerConfig
+from gitward.broker import Broker
 from gitward.repositories.mirrors import Mirrors
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.standin import StandIn, Token
-from mirror_world import TOKEN, World
+from mirror_world import TOKEN, World, broker_config
 
 
 @pytest.fixture
@@ -36,13 +36,7 @@ async def github(tmp_path: Path) -> AsyncIterator[StandIn]:
 
 @pytest.fixture
 async def broker(github: StandIn) -> AsyncIterator[Broker]:
-    config = BrokerConfig(
-        server_url="https://github.com",
-        api_url="https://api.github.com",
-        upstream_url=github.url,
-        upstream_api_url=github.api_url,
-    )
-    broker = Broker(config)
+    broker = Broker(broker_config(github.url, github.api_url))
     await broker.start()
     yield broker
     await broker.stop()

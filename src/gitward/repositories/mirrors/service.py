@@ -240,6 +240,11 @@ class Mirrors:
         await self._evict()
         return meta.generation
 
+    @property
+    def is_tidying(self) -> bool:
+        """Whether something goes on that no run waits for."""
+        return bool(self._tidying)
+
     def _tidy(self, source: Source, meta: Meta) -> None:
         """Begins to remake a mirror that is old, or to merge its packs when there are many; nobody waits for it."""
         old = time.time() - meta.made_at > REMADE_SECONDS
