@@ -35,6 +35,11 @@ def open_below(folder: Path, *names: str) -> int:
     return here
 
 
+def size_of(folder: int) -> int:
+    """Bytes of the files in an open folder."""
+    return sum(os.stat(name, dir_fd=folder, follow_symlinks=False).st_size for name in os.listdir(folder))
+
+
 def take_over(folder: int, target: Path) -> dict[str, int]:
     """Moves the packs out of a folder that foreign code has written into one of ours, and makes them the worker's.
 

@@ -16,6 +16,15 @@ _THEIRS = re.compile(
 )
 
 
+# What is left to say when index-pack was killed because its file became longer than a sandbox's may be.
+_CUT = "fatal: fetch-pack: invalid index-pack output"
+
+
+def is_cut(tail: str) -> bool:
+    """Whether the limit of one file's length is why."""
+    return tail.strip() == _CUT
+
+
 def is_disks(tail: str) -> bool:
     """Whether the disk is why."""
     return _DISKS.search(tail) is not None

@@ -15,7 +15,7 @@ from typing import ParamSpec, TypeVar
 
 from gitward.grants.endpoint import Endpoint, Nowhere
 from gitward.repositories.git import CONFIG, Ended, config, git
-from gitward.repositories.mirrors.faults import is_disks, is_theirs
+from gitward.repositories.mirrors.faults import is_cut, is_disks, is_theirs
 from gitward.repositories.mirrors.source import FetchFailed, MirrorDamaged, MirrorUnusable, Source
 from gitward.repositories.refs import MAX_BYTES, BadRefs, Refs, parse
 from gitward.repositories.snapshot import OBJECTS_DIR, BadPacks, open_below, prepare
@@ -168,7 +168,7 @@ class Fetcher:
 async def _fetch(sandbox: Sandbox, source: Source, workspace: Path) -> None:
     argv = ("fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--")
     ended = await git(sandbox, *argv, source.url, *_HEADS_AND_TAGS, cwd=_INSIDE, seconds=FETCH_SECONDS)
-    if ended.exit_code != 0 and ended.limit is None and not is_theirs(ended.tail):
+    if ended.exit_code != 0 and ended.limit is None and not is_theirs(ended.tail) and not is_cut(ended.tail):
         kind = MirrorUnusable if is_disks(ended.tail) else MirrorDamaged
         raise kind(f"git could not bring it up to date: {ended.tail}")
     _require(ended)
@@ -180,7 +180,7 @@ async def _fetch(sandbox: Sandbox, source: Source, workspace: Path) -> None:
 
 def _require(ended: Ended) -> None:
     if ended.exit_code != 0:
-        raise FetchFailed(ended.tail, limit=ended.limit)
+        raise FetchFailed(ended.tail, limit=ended.limit or ("disk" if is_cut(ended.tail) else None))
 
 
 def _has_files(folder: Path) -> bool:

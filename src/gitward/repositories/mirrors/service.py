@@ -16,7 +16,7 @@ from pathlib import Path
 from gitward.errors import GitwardError
 from gitward.repositories import snapshot
 from gitward.repositories.mirrors.faults import is_theirs
-from gitward.repositories.mirrors.fetching import Base, Fetcher, in_thread
+from gitward.repositories.mirrors.fetching import Base, Fetched, Fetcher, in_thread
 from gitward.repositories.mirrors.folder import MirrorFolder
 from gitward.repositories.mirrors.meta import Meta
 from gitward.repositories.mirrors.shelf import Shelf
@@ -152,8 +152,8 @@ class Mirrors:
     async def _take(self, source: Source, into: Path, tell: Tell, wait_seconds: float) -> Refs:
         known = await asyncio.to_thread(self.shelf.mirror(source.key).path.exists)
         for _ in range(_TRIES):
-            turn, is_mine = self._turns.join(source.key, partial(self._bring_up_to_date, source))
-            seconds = None if is_mine else wait_seconds
+            turn, is_first = self._turns.join(source.key, partial(self._bring_up_to_date, source))
+            seconds = None if is_first else wait_seconds
             generation = await self._wait(turn, source, tell, seconds)
             mirror = self.shelf.mirror(source.key)
             try:
@@ -214,6 +214,7 @@ class Mirrors:
         now = time.time()
         with self._metrics.fetching("make"):
             async with self._fetcher.cloned(source, disk_bytes=self._limit, begins=turn.begins) as fetched:
+                self._require_room(fetched)
                 meta = Meta(
                     generation=secrets.token_hex(8),
                     server_url=source.server_url,
@@ -229,6 +230,11 @@ class Mirrors:
         await self._evict()
         return meta.generation
 
+    def _require_room(self, fetched: Fetched, *, there: int = 0) -> None:
+        """A sandbox's disk limit is looked at now and then only."""
+        if there + snapshot.size_of(fetched.packs) > self._limit:
+            raise FetchFailed("it is larger than GITWARD_MIRROR_MB allows", limit="disk")
+
     async def _refresh(self, source: Source, mirror: MirrorFolder, meta: Meta, turn: Turn[str]) -> str:
         show = partial(_shown, mirror, meta)
         room = max(1, self._limit - meta.size)
@@ -236,6 +242,7 @@ class Mirrors:
             async with self._fetcher.refreshed(source, show, disk_bytes=room, begins=turn.begins) as fetched:
                 if fetched is None:
                     return meta.generation
+                self._require_room(fetched, there=meta.size)
                 await in_thread(mirror.extend, meta.generation, fetched.packs, fetched.refs)
         await self._evict()
         return meta.generation
