@@ -69,6 +69,8 @@ async def worker(world: World, *prefix: str, limit: int = 1024 * MIB) -> AsyncIt
         process.stdin.close()
         async with asyncio.timeout(_SECONDS):
             await process.wait()
+            assert process.stdout is not None
+            await process.stdout.read()  # until its own children are gone, too
 
 
 def processes_in(folder: Path) -> list[int]:
