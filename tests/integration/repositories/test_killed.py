@@ -96,7 +96,11 @@ async def test_killed_while_git_fetches(world: World, warm: bool) -> None:
         await second.ask("snapshot-b")
         await gate.reached.wait()
         assert list((world.data / "making").iterdir()) != []
+        held = world.github.requests[-1]
+        cut = asyncio.create_task(world.github.traffic.wait_for(lambda request: request is held))
+        await asyncio.sleep(0)
         await second.kill()
+        await cut  # its broker is gone with it
     gate.open()
     async with worker(world) as third:
         assert list((world.data / "making").iterdir()) == []

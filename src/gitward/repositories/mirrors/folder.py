@@ -140,10 +140,15 @@ class MirrorFolder:
         names = meta.names if name in meta.names else (*meta.names, name)[-8:]
         _write(self.path, META, replace(meta, names=names, used_at=time.time()).encode(), sync=False)
 
-    def drop(self) -> int:
-        """Removes the mirror; what was linked elsewhere stays there. Returns the bytes that it had."""
+    def drop(self, *, generation: str | None = None) -> int:
+        """Removes the mirror; what was linked elsewhere stays there. Returns the bytes that it had.
+
+        `generation`: the one that is meant; another one, which somebody has made since, stays.
+        """
         with self.locked():
             meta = self._read_if_sound()
+            if meta is not None and generation not in {None, meta.generation}:
+                return 0
             self._set_aside()
             self._lock.unlink()
         self._remove_aside()

@@ -86,18 +86,16 @@ class Mirrors:
 
         :raises FetchFailed: GitHub, the network, the token, or a limit of the run's own sandbox is why.
         :raises SandboxError: there is no sandbox to fetch in.
+
+        Whatever `source.open_grant` raises goes on to all who share the fetch.
         """
         if self._goes_directly(source):
             return await self.fetch_directly(source, into)
         try:
             with self._using(source.key):
                 return await self._take(source, into, tell, wait_seconds)
-        except MirrorDamaged as error:
-            await self.distrust(source)
-            reason: Exception = error
         except (MirrorUnusable, SandboxError, OSError) as error:
-            reason = error
-        log.warning("The mirror of %s cannot be used: %s", source.full_name, reason)
+            log.warning("The mirror of %s cannot be used: %s", source.full_name, error)
         await tell(f"The mirror of {source.full_name} cannot be used now; the run fetches all of it from GitHub.")
         return await self.fetch_directly(source, into)
 
@@ -124,12 +122,15 @@ class Mirrors:
 
     async def distrust(self, source: Source) -> None:
         """Drops a mirror that git calls damaged; the next run makes a new one."""
-        log.warning("The mirror of %s is damaged, and is removed", source.full_name)
-        await self._drop(source.key)
+        await self._distrust(source, None)
 
-    async def _drop(self, key: str) -> None:
+    async def _distrust(self, source: Source, generation: str | None) -> None:
+        log.warning("The mirror of %s is damaged, and is removed", source.full_name)
+        await self._drop(source.key, generation=generation)
+
+    async def _drop(self, key: str, *, generation: str | None = None) -> None:
         try:
-            await in_thread(self.shelf.mirror(key).drop)
+            await in_thread(self.shelf.mirror(key).drop, generation=generation)
         except (MirrorUnusable, OSError) as error:
             log.warning("The mirror %s could not be removed: %s", key, error)
         await self._evict()
@@ -161,8 +162,9 @@ class Mirrors:
                 refs = await asyncio.to_thread(parse, raw)
             except MirrorChanged:  # remade or removed since
                 continue
-            except BadRefs as error:
-                raise MirrorDamaged(str(error)) from error
+            except (MirrorDamaged, BadRefs) as error:
+                await self._distrust(source, generation)
+                raise MirrorUnusable(str(error)) from error
             self._metrics.mirror_taken("hit" if known else "miss")
             self._tidy(source, meta)
             return refs
@@ -185,6 +187,7 @@ class Mirrors:
         """Makes or refreshes the mirror; returns its generation."""
         mirror = self.shelf.mirror(source.key)
         for _ in range(_TRIES):
+            meta = None
             try:
                 meta = await asyncio.to_thread(mirror.read)
                 if meta is None:
@@ -193,7 +196,7 @@ class Mirrors:
             except MirrorChanged:  # somebody removed it
                 continue
             except MirrorDamaged:
-                await self.distrust(source)
+                await self._distrust(source, None if meta is None else meta.generation)
                 raise
             except FetchFailed as error:
                 if error.limit is None and is_theirs(error.tail):
