@@ -33,6 +33,11 @@ def open_below(folder: Path, *names: str) -> int:
     return here
 
 
+def size_of(folder: int) -> int:
+    """Bytes of the files in an open folder."""
+    return sum(os.stat(name, dir_fd=folder, follow_symlinks=False).st_size for name in os.listdir(folder))
+
+
 def take_over(folder: int, target: Path) -> dict[str, int]:
     """Moves the packs out of a folder that foreign code has written into one of ours, and makes them the worker's.
 
@@ -100,9 +105,13 @@ def link(folder: Path, names: Iterable[str], into: Path) -> None:
 
 
 def _write_copy(source: int, target: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        target.unlink()
     with open(source, "rb", closefd=False) as original, target.open("xb") as copy:
         shutil.copyfileobj(original, copy, 1024 * 1024)
+        copy.flush()
         os.fchmod(copy.fileno(), 0o444)
+        os.fsync(copy.fileno())
 
 
 def prepare(into: Path) -> Path:

@@ -24,7 +24,7 @@ BUDGET = Budget(holder="token 1", resource="core", limit=5000, remaining=4321)
 EVERYTHING = Moment(figures=FIGURES, budgets=(BUDGET,), ready=True, broker_restarts=0)
 STEP = {"step": "execute", "state": "succeeded", "seconds": 3.0}
 # Of a histogram and of a counter there are more names than the dashboard needs.
-NOT_SHOWN = re.compile(r".*_created|gitward_step_seconds_(count|sum)|gitward_sandbox_open_seconds_sum")
+NOT_SHOWN = re.compile(r".*_created|gitward_(step|mirror_fetch)_seconds_(count|sum)|gitward_sandbox_open_seconds_sum")
 
 
 def samples(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -51,6 +51,10 @@ def used(metrics: Metrics) -> Metrics:
     )
     with metrics.opening_a_sandbox():
         pass
+    metrics.mirror_taken("hit")
+    metrics.mirror_bytes(4096)
+    with metrics.fetching("refresh"):
+        pass
     return metrics
 
 
@@ -67,6 +71,9 @@ def test_what_happened_is_counted() -> None:
     assert told["gitward_step_seconds_bucket", (("le", "2.5"), *execute)] == 0
     assert told["gitward_sandbox_open_seconds_count", ()] == 1
     assert told["gitward_events_total", (("type", "output"),)] == 1
+    assert told["gitward_mirror_takes_total", (("how", "hit"),)] == 1
+    assert told["gitward_mirror_bytes", ()] == 4096
+    assert told["gitward_mirror_fetch_seconds_count", (("kind", "refresh"),)] == 1
 
 
 def test_what_is_now_is_told_and_what_is_not_known_is_left_out() -> None:
@@ -96,7 +103,8 @@ def test_no_label_says_anything_of_a_user_s_work() -> None:
     """Every label that there is, by name; and nothing of what the events held."""
     text = used(Metrics()).render(EVERYTHING)
     labels = {name for _, pairs in samples(text) for name, _ in pairs}
-    assert labels == {"type", "state", "reason", "rule", "step", "le", "waiting_for", "holder", "resource", "version"}
+    events, moments = {"type", "state", "reason", "rule", "step"}, {"waiting_for", "holder", "resource", "version"}
+    assert labels == {"le", "how", "kind", *events, *moments}
     assert b"acme" not in text
     assert b"run_" not in text.replace(b"run_ended", b"")
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
 import secrets
 import stat
 from collections.abc import AsyncIterator, Callable
@@ -16,8 +15,9 @@ from typing import ParamSpec, TypeVar
 
 from gitward.grants.endpoint import Endpoint, Nowhere
 from gitward.repositories import OBJECTS_DIR
+from gitward.repositories.mirrors.faults import is_cut, is_disks, is_theirs
 from gitward.repositories.mirrors.git import CONFIG, Ended, config, git
-from gitward.repositories.mirrors.source import FetchFailed, MirrorUnusable, Source
+from gitward.repositories.mirrors.source import FetchFailed, MirrorDamaged, MirrorUnusable, Source
 from gitward.repositories.refs import MAX_BYTES, BadRefs, Refs, parse
 from gitward.repositories.snapshot import BadPacks, open_below, prepare
 from gitward.sandboxes import WORK_DIR, Limits, Sandbox, SandboxEngine, Shown, removal, trees
@@ -36,16 +36,6 @@ _FORMATS = {
     64: b"[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectformat = sha256\n",
 }
 _HEADS_AND_TAGS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-# What the disk, or a mirror that is damaged, makes git say; and what GitHub, the network or the token do.
-_OURS = re.compile(
-    r"No space left on device|Disk quota exceeded|File too large|Read-only file system|Input/output error"
-)
-_THEIRS = re.compile(
-    r"^remote: |unable to access|Authentication failed|could not read Username|not found$|returned error:|RPC failed"
-    r"|early EOF|hung up|unexpected disconnect|Connection |resolve host|protocol error|bad line length|expected "
-    r"|Empty reply|(?:Recv|Send) failure|transfer closed|Operation t(?:imed out|oo slow)|GnuTLS|SSL|invalid index-pack",
-    re.MULTILINE,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +44,17 @@ class Fetched:
 
     refs: Refs
     packs: int  # an open folder: new packs, which foreign code has written
-    changed: bool  # whether there is anything that the mirror does not have
 
 
-Show = Callable[[Path], tuple[Refs, int]]  # links a mirror's packs into a folder; its refs, and the length of its ids
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """What a mirror has."""
+
+    packed_refs: bytes
+    oid_length: int
+
+
+Show = Callable[[Path], Base]  # links a mirror's packs into a folder
 
 
 class Fetcher:
@@ -89,16 +86,16 @@ class Fetcher:
                     refs = await asyncio.to_thread(parse, raw)
                 except BadRefs as error:
                     raise FetchFailed(f"the refs of {source.full_name} cannot be used: {error}") from error
-                yield Fetched(refs=refs, packs=packs, changed=True)
+                yield Fetched(refs=refs, packs=packs)
 
     @contextlib.asynccontextmanager
     async def refreshed(
         self, source: Source, show: Show, *, disk_bytes: int, begins: Callable[[], None]
-    ) -> AsyncIterator[Fetched]:
-        """What a mirror lacks.
+    ) -> AsyncIterator[Fetched | None]:
+        """What a mirror lacks; None: nothing.
 
-        :raises FetchFailed: GitHub, the network or the token.
-        :raises MirrorUnusable: the mirror, or a limit.
+        :raises FetchFailed: GitHub, the network, the token, or a limit.
+        :raises MirrorUnusable: the mirror.
         """
         async with self._workspace(source.key) as workspace:
             shown = workspace / "objects"
@@ -110,14 +107,14 @@ class Fetcher:
                     begins()
                     await _fetch(sandbox, source, workspace)
             async with _collected(workspace) as (packs, raw):
-                if raw == before.raw:
-                    yield Fetched(refs=before, packs=packs, changed=False)
+                if raw == before.packed_refs:
+                    yield None
                     return
                 try:
                     refs = await asyncio.to_thread(parse, raw)
                 except BadRefs as error:
-                    raise MirrorUnusable(str(error)) from error
-                yield Fetched(refs=refs, packs=packs, changed=True)
+                    raise MirrorDamaged(str(error)) from error
+                yield Fetched(refs=refs, packs=packs)
 
     @contextlib.asynccontextmanager
     async def merged(self, key: str, show: Show, names: list[str]) -> AsyncIterator[int]:
@@ -172,12 +169,10 @@ class Fetcher:
 async def _fetch(sandbox: Sandbox, source: Source, workspace: Path) -> None:
     argv = ("fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--")
     ended = await git(sandbox, *argv, source.url, *_HEADS_AND_TAGS, cwd=_INSIDE, seconds=FETCH_SECONDS)
-    try:
-        _require(ended)
-    except FetchFailed as error:
-        if error.limit is None and _THEIRS.search(error.tail) and not _OURS.search(error.tail):
-            raise
-        raise MirrorUnusable(f"git could not bring it up to date: {error.tail or error.limit}") from error
+    if ended.exit_code != 0 and ended.limit is None and not is_theirs(ended.tail) and not is_cut(ended.tail):
+        kind = MirrorUnusable if is_disks(ended.tail) else MirrorDamaged
+        raise kind(f"git could not bring it up to date: {ended.tail}")
+    _require(ended)
     if await asyncio.to_thread(_has_files, workspace / "work" / _REPOSITORY / "refs"):
         packed = await git(sandbox, "pack-refs", "--all", cwd=_INSIDE, seconds=FETCH_SECONDS)
         if packed.exit_code != 0:
@@ -186,7 +181,7 @@ async def _fetch(sandbox: Sandbox, source: Source, workspace: Path) -> None:
 
 def _require(ended: Ended) -> None:
     if ended.exit_code != 0:
-        raise FetchFailed(ended.tail, limit=ended.limit)
+        raise FetchFailed(ended.tail, limit=ended.limit or ("disk" if is_cut(ended.tail) else None))
 
 
 def _has_files(folder: Path) -> bool:
@@ -207,10 +202,10 @@ def _write_config(workspace: Path, data: bytes) -> None:
     (workspace / "work" / Path(CONFIG).name).write_bytes(data)
 
 
-def _prepare(workspace: Path, shown: Path, show: Show) -> Refs:
+def _prepare(workspace: Path, shown: Path, show: Show) -> Base:
     """A bare repository that has the mirror's refs, and borrows its objects."""
     shown.mkdir(mode=0o700)
-    refs, oid_length = show(shown)
+    base = show(shown)
     repository = workspace / "work" / _REPOSITORY
     (repository / "refs").mkdir(parents=True)
     store = repository / "objects"
@@ -218,9 +213,9 @@ def _prepare(workspace: Path, shown: Path, show: Show) -> Refs:
     prepare(store)
     (store / "info" / "alternates").write_text(f"{OBJECTS_DIR}\n")
     (repository / "HEAD").write_text("ref: refs/heads/none\n")
-    (repository / "config").write_bytes(_FORMATS[oid_length])
-    (repository / "packed-refs").write_bytes(refs.raw)
-    return refs
+    (repository / "config").write_bytes(_FORMATS[base.oid_length])
+    (repository / "packed-refs").write_bytes(base.packed_refs)
+    return base
 
 
 @contextlib.asynccontextmanager

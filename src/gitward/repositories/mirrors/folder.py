@@ -23,7 +23,7 @@ from pathlib import Path
 from gitward.repositories import snapshot
 from gitward.repositories.mirrors.meta import META, BadMeta, Meta
 from gitward.repositories.mirrors.source import MirrorChanged, MirrorDamaged, MirrorUnusable
-from gitward.repositories.refs import MAX_BYTES, BadRefs, Refs, parse
+from gitward.repositories.refs import MAX_BYTES, Refs
 from gitward.repositories.snapshot import BadPacks
 
 PACKED_REFS = "packed-refs"
@@ -116,21 +116,21 @@ class MirrorFolder:
             self._remove_unknown(meta)
             return meta
 
-    def link(self, into: Path, *, generation: str, name: str | None = None) -> tuple[Meta, Refs]:
-        """Links the packs into a folder of ours, after a look whether they are whole.
+    def link(self, into: Path, *, generation: str, name: str | None = None) -> tuple[Meta, bytes]:
+        """Links the packs into a folder of ours, after a look whether they are whole. Returns its refs, as they are.
 
         `name`: of the repository, as a run knows it that uses the mirror from now on.
 
         :raises MirrorChanged: it is another generation than the caller knows.
-        :raises MirrorDamaged: packs or refs are not what they were.
+        :raises MirrorDamaged: packs are not what they were.
         """
         with self.locked():
             meta = self._require(generation)
             try:
                 snapshot.check(self.path / _PACKS, meta.files)
                 snapshot.link(self.path / _PACKS, meta.files, snapshot.prepare(into))
-                refs = parse(_read_bounded(self.path / PACKED_REFS))
-            except (BadPacks, BadRefs, FileNotFoundError) as error:
+                refs = _read_bounded(self.path / PACKED_REFS)
+            except (BadPacks, FileNotFoundError) as error:
                 raise MirrorDamaged(str(error)) from error
             if name is not None:
                 self._note_use(meta, name)
@@ -140,10 +140,15 @@ class MirrorFolder:
         names = meta.names if name in meta.names else (*meta.names, name)[-8:]
         _write(self.path, META, replace(meta, names=names, used_at=time.time()).encode(), sync=False)
 
-    def drop(self) -> int:
-        """Removes the mirror; what was linked elsewhere stays there. Returns the bytes that it had."""
+    def drop(self, *, generation: str | None = None) -> int:
+        """Removes the mirror; what was linked elsewhere stays there. Returns the bytes that it had.
+
+        `generation`: the one that is meant; another one, which somebody has made since, stays.
+        """
         with self.locked():
             meta = self._read_if_sound()
+            if meta is not None and generation not in {None, meta.generation}:
+                return 0
             self._set_aside()
             self._lock.unlink()
         self._remove_aside()

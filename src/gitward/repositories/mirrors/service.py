@@ -15,7 +15,8 @@ from pathlib import Path
 
 from gitward.errors import GitwardError
 from gitward.repositories import snapshot
-from gitward.repositories.mirrors.fetching import Fetcher, in_thread
+from gitward.repositories.mirrors.faults import is_theirs
+from gitward.repositories.mirrors.fetching import Base, Fetched, Fetcher, in_thread
 from gitward.repositories.mirrors.folder import MirrorFolder
 from gitward.repositories.mirrors.meta import Meta
 from gitward.repositories.mirrors.shelf import Shelf
@@ -28,7 +29,7 @@ from gitward.repositories.mirrors.source import (
     Tell,
 )
 from gitward.repositories.mirrors.turns import Turn, Turns
-from gitward.repositories.refs import Refs
+from gitward.repositories.refs import BadRefs, Refs, parse
 from gitward.sandboxes import Limits, SandboxEngine, SandboxError
 from gitward.telemetry.metrics import Metrics
 
@@ -85,18 +86,16 @@ class Mirrors:
 
         :raises FetchFailed: GitHub, the network, the token, or a limit of the run's own sandbox is why.
         :raises SandboxError: there is no sandbox to fetch in.
+
+        Whatever `source.open_grant` raises goes on to all who share the fetch.
         """
         if self._goes_directly(source):
             return await self.fetch_directly(source, into)
         try:
             with self._using(source.key):
                 return await self._take(source, into, tell, wait_seconds)
-        except MirrorDamaged as error:
-            await self.distrust(source)
-            reason: Exception = error
         except (MirrorUnusable, SandboxError, OSError) as error:
-            reason = error
-        log.warning("The mirror of %s cannot be used: %s", source.full_name, reason)
+            log.warning("The mirror of %s cannot be used: %s", source.full_name, error)
         await tell(f"The mirror of {source.full_name} cannot be used now; the run fetches all of it from GitHub.")
         return await self.fetch_directly(source, into)
 
@@ -123,12 +122,15 @@ class Mirrors:
 
     async def distrust(self, source: Source) -> None:
         """Drops a mirror that git calls damaged; the next run makes a new one."""
-        log.warning("The mirror of %s is damaged, and is removed", source.full_name)
-        await self._drop(source.key)
+        await self._distrust(source, None)
 
-    async def _drop(self, key: str) -> None:
+    async def _distrust(self, source: Source, generation: str | None) -> None:
+        log.warning("The mirror of %s is damaged, and is removed", source.full_name)
+        await self._drop(source.key, generation=generation)
+
+    async def _drop(self, key: str, *, generation: str | None = None) -> None:
         try:
-            await in_thread(self.shelf.mirror(key).drop)
+            await in_thread(self.shelf.mirror(key).drop, generation=generation)
         except (MirrorUnusable, OSError) as error:
             log.warning("The mirror %s could not be removed: %s", key, error)
         await self._evict()
@@ -151,14 +153,18 @@ class Mirrors:
     async def _take(self, source: Source, into: Path, tell: Tell, wait_seconds: float) -> Refs:
         known = await asyncio.to_thread(self.shelf.mirror(source.key).path.exists)
         for _ in range(_TRIES):
-            turn, is_mine = self._turns.join(source.key, partial(self._bring_up_to_date, source))
-            seconds = None if is_mine else wait_seconds
+            turn, is_first = self._turns.join(source.key, partial(self._bring_up_to_date, source))
+            seconds = None if is_first else wait_seconds
             generation = await self._wait(turn, source, tell, seconds)
             mirror = self.shelf.mirror(source.key)
             try:
-                meta, refs = await in_thread(mirror.link, into, generation=generation, name=source.full_name)
+                meta, raw = await in_thread(mirror.link, into, generation=generation, name=source.full_name)
+                refs = await asyncio.to_thread(parse, raw)
             except MirrorChanged:  # remade or removed since
                 continue
+            except (MirrorDamaged, BadRefs) as error:
+                await self._distrust(source, generation)
+                raise MirrorUnusable(str(error)) from error
             self._metrics.mirror_taken("hit" if known else "miss")
             self._tidy(source, meta)
             return refs
@@ -174,13 +180,14 @@ class Mirrors:
                 raise MirrorUnusable(f"it is still being fetched after {elapsed:.0f} s")
             done, _ = await asyncio.wait({turn.task}, timeout=left)
             if done:
-                return turn.result()
+                return _result(turn)
             await tell(f"{source.full_name} is still being fetched ({time.monotonic() - began:.0f} s).")
 
     async def _bring_up_to_date(self, source: Source, turn: Turn[str]) -> str:
         """Makes or refreshes the mirror; returns its generation."""
         mirror = self.shelf.mirror(source.key)
         for _ in range(_TRIES):
+            meta = None
             try:
                 meta = await asyncio.to_thread(mirror.read)
                 if meta is None:
@@ -189,11 +196,13 @@ class Mirrors:
             except MirrorChanged:  # somebody removed it
                 continue
             except MirrorDamaged:
-                await self.distrust(source)
+                await self._distrust(source, None if meta is None else meta.generation)
                 raise
             except FetchFailed as error:
-                if error.limit is None:
+                if error.limit is None and is_theirs(error.tail):
                     raise
+                if error.limit is None:
+                    raise MirrorUnusable(f"git could not fetch it: {error.tail}") from error
                 self._too_large[source.key] = time.monotonic() + _TOO_LARGE_SECONDS
                 await self._drop(source.key)
                 raise MirrorUnusable(f"fetching it reaches the limit of {error.limit}") from error
@@ -208,6 +217,7 @@ class Mirrors:
         now = time.time()
         with self._metrics.fetching("make"):
             async with self._fetcher.cloned(source, disk_bytes=self._limit, begins=turn.begins) as fetched:
+                self._require_room(fetched)
                 meta = Meta(
                     generation=secrets.token_hex(8),
                     server_url=source.server_url,
@@ -223,19 +233,27 @@ class Mirrors:
         await self._evict()
         return meta.generation
 
-    async def _refresh(self, source: Source, mirror: MirrorFolder, meta: Meta, turn: Turn[str]) -> str:
-        def show(into: Path) -> tuple[Refs, int]:
-            _, refs = mirror.link(into, generation=meta.generation)
-            return refs, meta.oid_length
+    def _require_room(self, fetched: Fetched, *, there: int = 0) -> None:
+        """A sandbox's disk limit is looked at now and then only."""
+        if there + snapshot.size_of(fetched.packs) > self._limit:
+            raise FetchFailed("it is larger than GITWARD_MIRROR_MB allows", limit="disk")
 
+    async def _refresh(self, source: Source, mirror: MirrorFolder, meta: Meta, turn: Turn[str]) -> str:
+        show = partial(_shown, mirror, meta)
         room = max(1, self._limit - meta.size)
         with self._metrics.fetching("refresh"):
             async with self._fetcher.refreshed(source, show, disk_bytes=room, begins=turn.begins) as fetched:
-                if not fetched.changed:
+                if fetched is None:
                     return meta.generation
+                self._require_room(fetched, there=meta.size)
                 await in_thread(mirror.extend, meta.generation, fetched.packs, fetched.refs)
         await self._evict()
         return meta.generation
+
+    @property
+    def is_tidying(self) -> bool:
+        """Whether something goes on that no run waits for."""
+        return bool(self._tidying)
 
     def _tidy(self, source: Source, meta: Meta) -> None:
         """Begins to remake a mirror that is old, or to merge its packs when there are many; nobody waits for it."""
@@ -263,10 +281,7 @@ class Mirrors:
         stems = {name.removesuffix(".pack") for name in names}
         old = [name for name in meta.files if name.partition(".")[0] in stems]
 
-        def show(into: Path) -> tuple[Refs, int]:
-            _, refs = mirror.link(into, generation=meta.generation)
-            return refs, meta.oid_length
-
+        show = partial(_shown, mirror, meta)
         async with self._one_at_a_time:
             with self._using(source.key):
                 try:
@@ -280,6 +295,21 @@ class Mirrors:
         in_use = frozenset((*self._users, *self._turns.keys()))
         left = await in_thread(self.shelf.evict, max(0, self._limit - room), in_use)
         self._metrics.mirror_bytes(left)
+
+
+def _result(turn: Turn[str]) -> str:
+    """What a turn came to; any number of callers may ask."""
+    if turn.task.cancelled():
+        raise MirrorUnusable("the worker is being stopped")
+    try:
+        return turn.task.result()
+    except FetchFailed as error:
+        raise FetchFailed(error.tail, limit=error.limit) from error
+
+
+def _shown(mirror: MirrorFolder, meta: Meta, into: Path) -> Base:
+    _, packed_refs = mirror.link(into, generation=meta.generation)
+    return Base(packed_refs=packed_refs, oid_length=meta.oid_length)
 
 
 def _make_passable(folder: Path) -> None:

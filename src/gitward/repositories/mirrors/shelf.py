@@ -8,9 +8,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitward.repositories.mirrors.folder import LOCK, NEW, REMOVED, MirrorFolder, remove
+from gitward.repositories.mirrors.folder import NEW, REMOVED, MirrorFolder, remove
 from gitward.repositories.mirrors.meta import Meta
-from gitward.repositories.mirrors.source import MirrorDamaged, MirrorUnusable
+from gitward.repositories.mirrors.source import MirrorDamaged, MirrorUnusable, is_key
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +56,9 @@ class Shelf:
 
     def all(self) -> list[Shelved]:
         """Sorted by key."""
-        try:
-            names = sorted(path.name for path in self._root.iterdir())
-        except FileNotFoundError:
+        if not self._root.exists():
             return []
-        mirrors = [name for name in names if not (name.startswith(REMOVED) or NEW in name or name.endswith(LOCK))]
+        mirrors = sorted(path.name for path in self._root.iterdir() if is_key(path.name) and path.is_dir())
         return [Shelved(key=key, meta=self._meta(key)) for key in mirrors]
 
     def _meta(self, key: str) -> Meta | None:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from gitward.broker import OpenGrant
 from gitward.errors import GitwardError
 
+_KEY = re.compile(r"[a-z0-9._-]+-[0-9]{1,20}")
 Tell = Callable[[str], Awaitable[None]]  # a sentence, for the session's log
 
 
@@ -40,6 +41,11 @@ def key_of(server_url: str, repository_id: int) -> str:
     readable = re.sub(r"[^a-z0-9.-]", "_", host)[:60]
     mark = "" if readable == host else "-" + hashlib.sha256(host.encode()).hexdigest()[:8]
     return f"{readable}{mark}-{repository_id}"
+
+
+def is_key(name: str) -> bool:
+    """Whether a mirror's folder may have this name."""
+    return _KEY.fullmatch(name) is not None
 
 
 class FetchFailed(GitwardError):

@@ -20,12 +20,6 @@ class Turn(Generic[T]):
         """From now on it is too late to share it."""
         self.began = True
 
-    def result(self) -> T:
-        """What a finished turn came to, or its error; to be called by any number of callers."""
-        if self.task.cancelled():
-            raise asyncio.CancelledError
-        return self.task.result()
-
 
 class Turns(Generic[T]):
     """The turns of every key. Their tasks belong to nobody who waits for them."""
@@ -39,7 +33,7 @@ class Turns(Generic[T]):
         return tuple(self._last)
 
     def join(self, key: str, work: Callable[[Turn[T]], Awaitable[T]]) -> tuple[Turn[T], bool]:
-        """A turn that has not begun; and whether it is a new one, which comes after the one that has."""
+        """A turn that has not begun; and whether it is a new one that waits for no other."""
         last = self._last.get(key)
         if last is not None and not last.began:
             return last, False
@@ -48,7 +42,7 @@ class Turns(Generic[T]):
         self._last[key] = turn
         self._tasks.add(turn.task)
         turn.task.add_done_callback(lambda task: self._ended(key, turn, task))
-        return turn, True
+        return turn, last is None
 
     def _ended(self, key: str, turn: Turn[T], task: asyncio.Task[T]) -> None:
         self._tasks.discard(task)
