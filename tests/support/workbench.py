@@ -20,6 +20,7 @@ from gitward.repositories.changes import Form, Span
 from gitward.repositories.checkout import CHECKOUT_DIR, REPO, Origin
 from gitward.repositories.git import Ended
 from gitward.repositories.left import Author
+from gitward.repositories.mailbox import carry_returns
 from gitward.repositories.refs import HEADER, Refs, parse
 from gitward.repositories.result import RESULT_DIR, Remote, Result
 from gitward.repositories.start import Start
@@ -34,11 +35,19 @@ _ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "HOME": "/nonexistent",
     "GIT_CONFIG_NOSYSTEM": "1",
-    **{f"GIT_{who}_{what}": f"upstream{at}" for who in ("AUTHOR", "COMMITTER") for what, at in (("NAME", ""), ("EMAIL", "@x.org"))},
+    **{
+        f"GIT_{who}_{what}": f"upstream{at}"
+        for who in ("AUTHOR", "COMMITTER")
+        for what, at in (("NAME", ""), ("EMAIL", "@x.org"))
+    },
 }
 # What a run's own git has: an identity, and nothing that asks.
 _INSIDE = {
-    **{f"GIT_{who}_{what}": f"runner{at}" for who in ("AUTHOR", "COMMITTER") for what, at in (("NAME", ""), ("EMAIL", "@x.org"))},
+    **{
+        f"GIT_{who}_{what}": f"runner{at}"
+        for who in ("AUTHOR", "COMMITTER")
+        for what, at in (("NAME", ""), ("EMAIL", "@x.org"))
+    },
     "GIT_EDITOR": "true",
     "GIT_TERMINAL_PROMPT": "0",
 }
@@ -178,20 +187,29 @@ class Taken:
         run("chown", "-R", f"{os.geteuid()}:{os.getegid()}", str(place), cwd=self.place)
         return place
 
-    async def trees(self) -> set[str]:
-        """The trees that patch, bundle and push lead to, as other people's git sees them. They must be one."""
+    async def trees(self, *, patch: bool = True) -> set[str]:
+        """The trees that diff, patch, bundle and push lead to, as other people's git sees them. They must be one."""
         ours = (await self.result.bare.do("rev-parse", f"{self.work.head}^{{tree}}")).decode().strip()
         bundle = run("git", "rev-parse", "HEAD^{tree}", cwd=await self.recovered()).decode().strip()
         pushed = run("git", "rev-parse", f"{BRANCH}^{{tree}}", cwd=await self.pushed()).decode().strip()
+        found = {ours, bundle, pushed}
         clone = self.clone()
-        run("git", "checkout", "-q", self.start.target_sha, cwd=clone)
-        run("git", "am", "-q", "--keep-cr", cwd=clone, stdin=await self.make(Form.PATCH))
-        patch = run("git", "rev-parse", "HEAD^{tree}", cwd=clone).decode().strip()
-        clone = self.clone()
-        run("git", "checkout", "-q", self.start.target_sha, cwd=clone)
-        run("git", "apply", "--index", "--binary", cwd=clone, stdin=await self.make(Form.DIFF))
-        shown = run("git", "write-tree", cwd=clone).decode().strip()
-        return {ours, bundle, pushed, patch, shown}
+        index = {"GIT_INDEX_FILE": str(clone / ".git/applied")}  # no file is written, so no attribute counts
+        base = (
+            run("git", "merge-base", self.start.target_sha, "FETCH_HEAD", cwd=await self.recovered()).decode().strip()
+        )
+        run("git", "read-tree", base, cwd=clone, env=index)
+        run("git", "apply", "--cached", "--binary", cwd=clone, env=index, stdin=await self.make(Form.DIFF))
+        found.add(run("git", "write-tree", cwd=clone, env=index).decode().strip())
+        if patch:
+            run("git", "checkout", "-q", base, cwd=clone)
+            run("git", "am", "-q", "--keep-cr", cwd=clone, stdin=carry_returns(await self.make(Form.PATCH)))
+            found.add(run("git", "rev-parse", "HEAD^{tree}", cwd=clone).decode().strip())
+        return found
+
+    async def submodules(self) -> bytes:
+        assert self.work.submodules is not None
+        return await changes.make_submodules(self.result, self.work.submodules, limit=10 * _MIB)
 
 
 class Workbench:
