@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from gitward.repositories.git import STREAMED
+from gitward.repositories.git import LISTING_BYTES
 from gitward.repositories.left import Left
-from gitward.repositories.result import Result
+from gitward.repositories.result import SUBMODULES, Result
+from gitward.repositories.submodules import Submodules
 
 LEFT = "refs/gitward/left/"  # where a bundle has what was not proposed
 
+_MOST_EDGE = 1000  # commits on which a bundle builds
+
 # Nothing but these options decides how a change is shown: the result has no configuration and no attributes.
+_AS_TEXT = ("-c", "core.bigFileThreshold=512m")  # a long text is shown as text, if it is not too long to be kept
 _SHOWN = (
     *("--no-color", "--no-ext-diff", "--no-textconv", "--binary", "--full-index", "--submodule=short"),
     *("--unified=3", "--src-prefix=a/", "--dst-prefix=b/"),
@@ -43,22 +47,21 @@ def _arguments(form: Form, span: Span) -> Sequence[str]:
     between = f"{span.base}..{span.head}"
     match form:
         case Form.DIFF:
-            return ("diff", *_SHOWN, f"{span.base}...{span.head}", "--")
+            return (*_AS_TEXT, "diff", *_SHOWN, f"{span.base}...{span.head}", "--")
         case Form.PATCH:
-            return ("format-patch", "--stdout", "--no-attach", "--no-thread", *_SHOWN, between, "--")
+            return (*_AS_TEXT, "format-patch", "--stdout", "--no-attach", "--no-thread", *_SHOWN, between, "--")
         case Form.BUNDLE:
-            return (
-                *STREAMED,
-                "bundle",
-                "create",
-                "--quiet",
-                "-",
-                "HEAD",
-                "--branches",
-                f"--glob={LEFT}*",
-                f"^{span.base}",
-                "--",
-            )
+            return ("bundle", "create", "--quiet", "-", "HEAD", "--branches", f"--glob={LEFT}*", f"^{span.base}", "--")
+
+
+async def make_submodules(res: Result, kept: Submodules, *, limit: int) -> bytes:
+    """A bundle of the work inside submodules, for `git fetch` in a clone of theirs. Raises as `make`."""
+    git = replace(res.bare, folder=SUBMODULES)
+    await asyncio.to_thread(res.name_in_submodules, {each.ref: each.oid for each in kept.kept})
+    asked = "".join([*(f"{each.oid}\n" for each in kept.kept), *(f"^{oid}\n" for oid in sorted(kept.known))]).encode()
+    told = await git.do("rev-list", "--boundary", "--ignore-missing", "--stdin", stdin=asked, limit=LISTING_BYTES)
+    edge = [f"^{line[1:]}" for line in told.decode().split() if line.startswith("-")]
+    return await git.do("bundle", "create", "--quiet", "-", "--branches", *edge[:_MOST_EDGE], "--", limit=limit)
 
 
 async def name_for_bundle(res: Result, branch: str, head: str, left: Sequence[Left]) -> None:

@@ -24,11 +24,11 @@ OPTIONS = (
     *("-c", "core.quotePath=false"),
     *("-c", "core.excludesFile=/dev/null"),
     *("-c", "core.attributesFile=/dev/null"),
+    *("-c", "core.bigFileThreshold=8m"),  # a larger file is read in pieces, not held in memory
     *("-c", "gc.auto=0"),
     *("-c", "maintenance.auto=false"),
     *("-c", "advice.detachedHead=false"),
 )
-STREAMED = ("-c", "core.bigFileThreshold=8m")  # a large file is read in pieces, not held in memory
 ANSWER_BYTES = 64 * 1024  # of an answer that is short by its nature
 LISTING_BYTES = 32 * 1024 * 1024  # of names: some 400,000 files
 
@@ -105,10 +105,14 @@ class Git:
 
     async def do(self, *arguments: str, stdin: bytes = b"", limit: int = ANSWER_BYTES) -> bytes:
         """Its output. Raises GitFailed when it does not end with 0."""
+        return (await self.hear(*arguments, stdin=stdin, limit=limit))[0]
+
+    async def hear(self, *arguments: str, stdin: bytes = b"", limit: int = ANSWER_BYTES) -> tuple[bytes, str]:
+        """Its output, and what it complained about all the same. Raises GitFailed when it does not end with 0."""
         ended = await self.ask(*arguments, stdin=stdin, limit=limit)
         if ended.exit_code != 0:
             raise GitFailed(ended)
-        return ended.output
+        return ended.output, ended.complaint
 
     async def says(self, *arguments: str) -> bool:
         """Whether the answer of a question is yes: exit code 0, not 1. Raises GitFailed for any other."""

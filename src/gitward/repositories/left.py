@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gitward.repositories.result import INDEX, Result
+from gitward.repositories import entries
+from gitward.repositories.entries import Change
+from gitward.repositories.git import LISTING_BYTES, Git
+from gitward.repositories.result import INDEX, OTHER_INDEX, Result
+
+WEAK = frozenset({"reflog", "ref"})  # a run that leaves no more than these has left nothing undone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +25,7 @@ class Author:
 class Tip:
     """A commit of the command's, and where it was found."""
 
-    kind: str  # "branch", "tag", "stash", "worktree", "reflog"
+    kind: str  # "branch", "tag", "ref", "stash", "worktree", "reflog"
     name: str  # for a person: "branch fix/typo"
     oid: str
 
@@ -29,28 +34,56 @@ class Tip:
 class Left:
     """Work that is kept beside the change."""
 
-    kind: str
+    kind: str  # of a tip, or "staged"
     name: str
     oid: str
 
 
 async def collect(res: Result, tips: Iterable[Tip], author: Author) -> tuple[Left, ...]:
-    """What tips have; a stash becomes a commit that a patch can show."""
-    return tuple([Left(kind=tip.kind, name=tip.name, oid=await _plain(res, tip, author)) for tip in tips])
+    """What tips have; a stash becomes commits that a patch can show."""
+    return tuple(
+        [
+            Left(
+                kind=tip.kind,
+                name=tip.name,
+                oid=await _unstashed(res, tip.oid, author) if tip.kind == "stash" else tip.oid,
+            )
+            for tip in tips
+        ]
+    )
 
 
-async def _plain(res: Result, tip: Tip, author: Author) -> str:
-    """A stash is a merge of an index and a tree, of which no patch can be made: its tree on its first parent."""
-    if tip.kind != "stash":
-        return tip.oid
-    found = await res.resolve(f"{tip.oid}^{{tree}}", f"{tip.oid}^1^{{commit}}")
-    if found[0] is None or found[1] is None:
-        return tip.oid
-    return await _commit(res, found[0][0], found[1][0], author, f"What was stashed ({tip.oid[:12]})")
+async def _unstashed(res: Result, oid: str, author: Author) -> str:
+    """A stash is a merge of an index, a tree and untracked files, of which no patch can be made: one upon the other."""
+    names = ("^{tree}", "^1^{commit}", "^1^{tree}", "^2^{tree}", "^3^{tree}")
+    tree, parent, base, staged, untracked = [
+        found[0] if found is not None else None for found in await res.resolve(*(f"{oid}{name}" for name in names))
+    ]
+    if tree is None or parent is None:
+        return oid
+    git = res.bare.on(index=OTHER_INDEX)
+    if staged is not None and staged not in (base, tree):
+        parent = await commit(git, staged, parent, author, f"What was staged in the stash {oid[:12]}")
+    if untracked is not None:
+        listed = await git.do("ls-tree", "-r", "-z", untracked, limit=LISTING_BYTES)
+        await git.do("read-tree", "--reset", tree)
+        await entries.put(git, entries.names(listed))
+        tree = (await git.do("write-tree")).decode().strip()
+    return await commit(git, tree, parent, author, f"What was stashed ({oid[:12]})")
 
 
-async def _commit(res: Result, tree: str, parent: str, author: Author, message: str) -> str:
-    made = await res.bare.do(*_identity(author), "commit-tree", "-p", parent, tree, stdin=message.encode())
+async def commit_staged(res: Result, head: str, staged: Sequence[Change], author: Author) -> str:
+    """What the command's own index had, and nothing else."""
+    git = res.bare.on(index=OTHER_INDEX)
+    await git.do("read-tree", "--reset", head)
+    await entries.put(git, [entries.entry(each.new_mode, each.new, each.path) for each in staged])
+    tree = (await git.do("write-tree")).decode().strip()
+    return await commit(git, tree, head, author, "What was staged, and is not in the files")
+
+
+async def commit(git: Git, tree: str, parent: str, author: Author, message: str) -> str:
+    """A commit that HEAD does not stand on."""
+    made = await git.do(*_identity(author), "commit-tree", "-p", parent, tree, stdin=message.encode())
     return made.decode().strip()
 
 

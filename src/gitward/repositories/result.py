@@ -7,6 +7,7 @@ id showed a harmless diff, and upstream got a changed workflow.)
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import re
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 
 from gitward.repositories import OBJECTS_DIR, git_folder
 from gitward.repositories.checkout import CHECKOUT_DIR
-from gitward.repositories.git import STREAMED, Ended, Git, GitFailed, Runner
+from gitward.repositories.git import LISTING_BYTES, Ended, Git, GitFailed, Runner
 from gitward.repositories.start import Start
 from gitward.sandboxes import trees
 
@@ -26,7 +27,9 @@ RESULT_DIR = "/result"  # inside; `<workspace>/result/work` outside
 _GIT = f"{RESULT_DIR}/git"
 _ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _TRANSFER = f"{RESULT_DIR}/transfer"  # what is fetched from: our refs over the command's objects
+SUBMODULES = f"{RESULT_DIR}/submodules"  # our refs over the objects of submodules
 INDEX = f"{RESULT_DIR}/index"  # of the run's tree, made from the baseline's
+OTHER_INDEX = f"{RESULT_DIR}/index.other"  # of whatever is not the run's tree
 EMPTY = f"{RESULT_DIR}/empty"  # a work tree without a file
 BEFORE = f"{RESULT_DIR}/before"  # a work tree for what files looked like before the command
 _NO_INDEX = f"{RESULT_DIR}/none"  # no index, and so no attributes
@@ -67,6 +70,10 @@ class Result:
         """Gives commits full ref names, beside those that the result began with. Blocks; no git may be running."""
         _write_refs(self._place / "git", {**self._known, **refs})
 
+    def name_in_submodules(self, refs: Mapping[str, str]) -> None:
+        """Gives commits of `SUBMODULES` their names. Blocks; no git may be running there."""
+        _write_refs(self._place / "submodules", refs)
+
     async def stands_on(self) -> str:
         """The commit that HEAD stands on after `git commit`."""
         with git_folder.opened(self._place) as folder:
@@ -76,11 +83,10 @@ class Result:
         self._head = text
         return text
 
-    async def fetch(self, tips: Iterable[str]) -> None:
-        """Takes commits with all that they need out of the command's store. Raises GitFailed, also for forgeries."""
-        await self.bare.do(
-            *STREAMED, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", _TRANSFER, *_refspecs(tips)
-        )
+    async def fetch(self) -> None:
+        """Takes what was offered, with all that it needs, out of a store. Raises GitFailed, also for forgeries."""
+        spec = "+refs/take/*:refs/take/*"
+        await self.bare.do("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", _TRANSFER, spec)
 
     async def has(self, oid: str) -> bool:
         """Whether the object is in the result or upstream."""
@@ -102,16 +108,20 @@ class Result:
         )
         return bool(listed.strip())
 
+    async def new_commits(self, tips: Iterable[str], known: Iterable[str]) -> frozenset[str]:
+        """All commits that the tips reach and the known ones do not. Missing ones do not count."""
+        asked = "".join([*(f"{oid}\n" for oid in tips), *(f"^{oid}\n" for oid in known)]).encode()
+        listed = await self.bare.do("rev-list", "--ignore-missing", "--stdin", stdin=asked, limit=LISTING_BYTES)
+        return await asyncio.to_thread(lambda: frozenset(listed.decode().split()))
+
     async def resolve(self, *names: str) -> tuple[tuple[str, str] | None, ...]:
         """Object id and kind of each name; None for what is not there."""
         asked = "".join(f"{name}\n" for name in names).encode()
-        told = await self.bare.do("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked)
+        told = await self.bare.do(
+            "cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked, limit=LISTING_BYTES
+        )
         lines = [line.split(" ") for line in told.decode("utf-8", "replace").splitlines()]
         return tuple((line[0], line[1]) if len(line) == 2 and line[1] != "missing" else None for line in lines)
-
-
-def _refspecs(tips: Iterable[str]) -> list[str]:
-    return [f"+refs/take/{oid}:refs/take/{oid}" for oid in tips]
 
 
 def prepare(work: Path, *, start: Start, index: Path, remote: Remote) -> None:
@@ -144,12 +154,22 @@ def _write_refs(folder: Path, refs: Mapping[str, str]) -> None:
 
 
 def offer(work: Path, tips: Iterable[str], *, stores: Sequence[str]) -> None:
-    """Makes the repository that `Result.fetch` fetches from: these commits, in the command's stores. Blocks."""
+    """Makes the repository that `Result.fetch` fetches from: these objects, in the command's stores. Blocks."""
     folder = work / "transfer"
     shutil.rmtree(folder, ignore_errors=True)
     oids = sorted(set(tips))
     _bare(folder, head=oids[0], config=_config(wide=len(oids[0]) == 64), stores=[*stores, OBJECTS_DIR])
     _write_refs(folder, {f"refs/take/{oid}": oid for oid in oids})
+    _hand_over(work, folder)
+
+
+def borrow(work: Path, stores: Iterable[str], shallow: Iterable[str], *, wide: bool) -> None:
+    """Makes `SUBMODULES` over the command's stores: what is read there decides about no push. Blocks."""
+    folder = work / "submodules"
+    _bare(folder, head="ref: refs/heads/none", config=_config(wide=wide), stores=stores)
+    ends = "".join(f"{oid}\n" for oid in shallow)
+    if ends:
+        (folder / "shallow").write_text(ends)
     _hand_over(work, folder)
 
 

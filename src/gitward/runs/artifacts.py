@@ -11,6 +11,7 @@ from gitward.repositories import changes
 from gitward.repositories.changes import Form, Span
 from gitward.repositories.git import GitFailed
 from gitward.repositories.mailbox import carry_returns
+from gitward.repositories.submodules import Submodules
 from gitward.repositories.work import Work
 from gitward.runs.attempt import Attempt, Kept
 from gitward.runs.commands import OutputTooLong
@@ -21,6 +22,8 @@ from gitward.sessions.model import RUN_KINDS, ArtifactKind, EventType
 from gitward.store.database import Transaction
 
 _KINDS = {Form.BUNDLE: ArtifactKind.BUNDLE, Form.PATCH: ArtifactKind.PATCH, Form.DIFF: ArtifactKind.DIFF}
+
+_PATHS = {ArtifactKind.SUBMODULES: "bundle?of=submodules&"}  # where it is, when not under its own name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +40,28 @@ async def store(attempt: Attempt, bench: Bench, work: Work, origin: Origin) -> K
     Each for itself: what cannot be made, or is too long, is told, and the others are stored all the same.
     """
     head = work.head if work.changed or not work.left else work.left[0].oid
-    await changes.name_for_bundle(bench.result, bench.start.branch, head, work.left)
-    kept = [wanted.kind for wanted in _wanted(bench, head) if await _store_one(attempt, bench, wanted, origin)]
-    kinds = tuple(kind for kind in kept if kind in _KINDS.values())
-    return Kept(head=head, kinds=kinds) if kinds else None
+    kinds: list[ArtifactKind] = []
+    if work.changed or work.left:
+        await changes.name_for_bundle(bench.result, bench.start.branch, head, work.left)
+        kept = [wanted.kind for wanted in _wanted(bench, head) if await _store_one(attempt, bench, wanted, origin)]
+        kinds += [kind for kind in kept if kind in _KINDS.values()]
+    if work.submodules is not None and await _store_submodules(attempt, bench, work.submodules, origin):
+        kinds.append(ArtifactKind.SUBMODULES)
+    return Kept(head=head, kinds=tuple(kinds)) if kinds else None
+
+
+async def _store_submodules(attempt: Attempt, bench: Bench, kept: Submodules, origin: Origin) -> bool:
+    try:
+        content = await changes.make_submodules(bench.result, kept, limit=artifacts.MAX_BYTES)
+    except OutputTooLong:
+        size = artifacts.MAX_BYTES // 2**20
+        await attempt.notice(f"The bundle of submodules is longer than {size} MiB and is not kept.")
+        return False
+    except GitFailed as failure:
+        await attempt.notice(f"git could not make the bundle of submodules: {failure}")
+        return False
+    await attempt.write(partial(_write, attempt, origin, ArtifactKind.SUBMODULES, content))
+    return True
 
 
 def _wanted(bench: Bench, head: str) -> Iterator[_Wanted]:
@@ -83,6 +104,6 @@ async def tell(attempt: Attempt, origin: Origin, kept: Kept) -> None:
         "run_id": origin.run_id,
         "attempt": origin.attempt,
         "head_sha": kept.head,
-        "artifacts": {kind: f"/sessions/{session_id}/{kind}?{query}" for kind in kept.kinds},
+        "artifacts": {kind: f"/sessions/{session_id}/{_PATHS.get(kind, f'{kind}?')}{query}" for kind in kept.kinds},
     }
     await attempt.tell((EventType.WORK_KEPT, data))

@@ -61,7 +61,7 @@ async def publish(context: Context, bench: Bench, noted: Baseline, refs: Refs, b
         await store(context, bench, work)
         raise RunFailure(work.problem.reason, work.problem.message, exit_code=0, head_sha=None)
     if not work.changed:
-        if work.left:
+        if work.anything:
             await store(context, bench, work)
         return await _unchanged(context, bench, work, begun)
     if attempt.claim.run.instruction.publish.mode is PublishMode.DRY_RUN:

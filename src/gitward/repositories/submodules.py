@@ -1,0 +1,237 @@
+"""Work inside submodules: commits that no upstream of theirs has, and edits that are not committed.
+
+Git is never run with a submodule's configuration: a `.git` of ours borrows its objects, and its refs are read as files.
+What is found goes into a bundle of its own. Whether the change may be pushed hangs on it: upstream nobody could check
+out a submodule at a commit that is here alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import posixpath
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from gitward.repositories import entries, git_folder, left, result
+from gitward.repositories import files as tree_files
+from gitward.repositories.checkout import CHECKOUT_DIR, REPO
+from gitward.repositories.commits import TRACKING, Scene
+from gitward.repositories.entries import GITLINK, shown
+from gitward.repositories.files import Scope
+from gitward.repositories.git import LISTING_BYTES, Git, GitFailed
+from gitward.repositories.git_folder import Damaged, GitFolder
+from gitward.repositories.result import OTHER_INDEX, Result
+from gitward.sandboxes import WORK_DIR
+
+_MOST = 100  # submodules that are looked into, those inside of others included
+_MOST_KNOWN = 20_000  # refs of a submodule's upstream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """One commit of a submodule."""
+
+    name: str  # for a person: "commits in submodule lib"
+    ref: str  # its name in the bundle
+    oid: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submodules:
+    """What a run left inside of submodules."""
+
+    kept: tuple[Kept, ...] = ()
+    known: frozenset[str] = frozenset()  # what the bundle need not have
+    unpublished: tuple[str, ...] = ()  # submodules that the change has at a commit which is nowhere upstream
+    notices: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        return [each.name for each in self.kept]
+
+    @property
+    def refusal(self) -> str:
+        return (
+            f"The change moves {', '.join(self.unpublished[:10])} to a commit that is not upstream of it, so nobody "
+            "could check it out. Have the commit pushed to the submodule's own repository first, then move the "
+            "submodule to it. The work is kept; bundle?of=submodules has the commits."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Submodule:
+    """One that is cloned."""
+
+    path: str  # from the top of the checkout
+    git: str  # its `.git`, below the workspace's `work`
+    folder: GitFolder
+
+
+@dataclass(kw_only=True)
+class _Gathering:
+    """What is found on the way."""
+
+    kept: list[Kept] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+    notices: list[str] = field(default_factory=list)
+
+
+async def take(res: Result, scene: Scene, head: str) -> Submodules:
+    """:param head: the commit that is to be proposed. Raises GitFailed."""
+    moved = await _moved(res, scene, head)
+    found, notices = await _cloned(res, scene)
+    gathering = _Gathering(notices=notices)
+    if found:
+        stores = [f"{WORK_DIR}/{each.git}/objects" for each in found]
+        shallow = await asyncio.to_thread(_shallow, scene, found)
+        await asyncio.to_thread(
+            partial(result.borrow, scene.workspace / "result" / "work", stores, shallow, wide=len(head) == 64)
+        )
+    new = {each.path: await _look_into(res, scene, each, number, gathering) for number, each in enumerate(found)}
+    unpublished = [path for path, oid in moved.items() if path in new and oid in new[path]]
+    unknown = [path for path in moved if path not in new]
+    if unknown:
+        told = "Whether the commits are upstream could not be looked at, for they are not cloned"
+        gathering.notices.append(f"{told}: {', '.join(sorted(unknown)[:10])}.")
+    return Submodules(
+        kept=tuple(gathering.kept),
+        known=frozenset(gathering.known),
+        unpublished=tuple(sorted(unpublished)),
+        notices=tuple(gathering.notices),
+    )
+
+
+async def _moved(res: Result, scene: Scene, head: str) -> dict[str, str]:
+    """Submodules that the change moves or adds, with the new commit."""
+    if head == scene.baseline.start.sha:
+        return {}
+    changes = await entries.compare_commits(res.bare, scene.baseline.start.sha, head)
+    return {shown(each.path): each.new for each in changes if each.new_mode == GITLINK}
+
+
+async def _cloned(res: Result, scene: Scene) -> tuple[list[_Submodule], list[str]]:
+    """Those that .gitmodules names, and whose `.git` is there; also those inside of others."""
+    found: list[_Submodule] = []
+    notices: list[str] = []
+    trees = [""]
+    for tree in trees:  # grows
+        for path in await _declared(res, tree):
+            if len(trees) > _MOST:
+                notices.append(f"There are more than {_MOST} submodules; the rest was not looked into.")
+                return found, notices
+            try:
+                each = await asyncio.to_thread(_read, scene, path)
+            except Damaged as damage:
+                notices.append(f"Left out, for its .git cannot be looked at: submodule {path}: {damage}.")
+                continue
+            if each is not None and each.path not in {known.path for known in found}:
+                found.append(each)
+                trees.append(path)
+    return found, notices
+
+
+async def _declared(res: Result, tree: str) -> list[str]:
+    """Paths from the top of the checkout, none of which leaves it."""
+    file = posixpath.join(CHECKOUT_DIR, tree, ".gitmodules")
+    asked = ("config", "--file", file, "-z", "--get-regexp", r"^submodule\..*\.path$")
+    ended = await res.bare.ask(*asked, limit=LISTING_BYTES)
+    if ended.exit_code != 0:
+        return []
+    text = ended.output.decode("utf-8", "surrogateescape")
+    paths = [posixpath.normpath(posixpath.join(tree, line.partition("\n")[2])) for line in text.split("\0") if line]
+    return [path for path in paths if not path.startswith(("../", "/")) and path not in {".", "..", tree}]
+
+
+def _read(scene: Scene, path: str) -> _Submodule | None:
+    work = scene.workspace / "work"
+    git = git_folder.find(work, f"{REPO}/{path}")
+    folder = git_folder.read(work, git) if git is not None else None
+    return _Submodule(path=path, git=git, folder=folder) if git is not None and folder is not None else None
+
+
+def _shallow(scene: Scene, found: Iterable[_Submodule]) -> list[str]:
+    """Where histories end that were not cloned to their beginning."""
+    oids: set[str] = set()
+    for each in found:
+        oids |= git_folder.shallow(scene.workspace / "work", each.git)
+    return sorted(oids)
+
+
+async def _look_into(res: Result, scene: Scene, each: _Submodule, number: int, gathering: _Gathering) -> frozenset[str]:
+    """Finds the work in one; its commits that are nowhere upstream of it."""
+    folder = each.folder
+    git = replace(res.bare, folder=result.SUBMODULES, tree=None, index=OTHER_INDEX)
+    known = await _known(res, scene, each)
+    tips = {"HEAD": folder.head} if folder.head is not None else {}
+    tips |= {name: oid for name, oid in folder.refs.items() if not _is_upstream(folder, name)}
+    tips |= {f"stash-{place}": oid for place, oid in enumerate(folder.stashes)}
+    tips |= {f"commit-{oid[:12]}": oid for oid in folder.logged[-_MOST:]}
+    try:
+        new = await _new(git, frozenset(tips.values()) - known, known)
+    except GitFailed as failure:
+        gathering.notices.append(f"Left out, for its commits cannot be read: submodule {each.path}: {failure}")
+        return frozenset()
+    commits = [oid for oid in dict.fromkeys(tips.values()) if oid in new]
+    _keep(gathering, each, number, await _independent(git, commits[:_MOST]))
+    gathering.known |= known
+    await _keep_edits(res, scene, each, number, gathering)
+    return new
+
+
+def _keep(gathering: _Gathering, each: _Submodule, number: int, commits: Sequence[str]) -> None:
+    for place, oid in enumerate(commits):
+        name = f"commits in submodule {each.path}" if place == 0 else f"more commits in submodule {each.path}"
+        ref = f"refs/heads/submodule-{number + 1}/{place + 1}"
+        gathering.kept.append(Kept(name=name, ref=ref, oid=oid))
+
+
+async def _known(res: Result, scene: Scene, each: _Submodule) -> frozenset[str]:
+    """What is upstream of it: its remote-tracking branches, what was fetched, and what the repository had it at."""
+    tracked = {oid for name, oid in each.folder.refs.items() if _is_upstream(each.folder, name)}
+    [start] = await res.resolve(f"{scene.baseline.start.sha}:{each.path}") if "\n" not in each.path else [None]
+    at_start = {start[0]} if start is not None else set()
+    return frozenset({*sorted(tracked)[-_MOST_KNOWN:], *each.folder.fetched, *at_start})
+
+
+def _is_upstream(folder: GitFolder, name: str) -> bool:
+    """Tags that came with the clone are packed; one that the command made is not, nor one fetched later."""
+    return name.startswith(TRACKING) or (name.startswith("refs/tags/") and name not in folder.loose)
+
+
+async def _independent(git: Git, commits: Sequence[str]) -> list[str]:
+    """Those that no other one reaches, the first ones first."""
+    if len(commits) < 2:
+        return list(commits)
+    told = (await git.do("merge-base", "--independent", *commits)).decode().split()
+    return [oid for oid in commits if oid in told]
+
+
+async def _new(git: Git, tips: frozenset[str], known: frozenset[str]) -> frozenset[str]:
+    """All commits that the tips reach and the known ones do not."""
+    if not tips:
+        return frozenset()
+    asked = "".join([*(f"{oid}\n" for oid in sorted(tips)), *(f"^{oid}\n" for oid in sorted(known))]).encode()
+    listed = await git.do("rev-list", "--ignore-missing", "--stdin", stdin=asked, limit=LISTING_BYTES)
+    return frozenset(listed.decode().split())
+
+
+async def _keep_edits(res: Result, scene: Scene, each: _Submodule, number: int, gathering: _Gathering) -> None:
+    """Its files, as a commit on its HEAD."""
+    head = each.folder.head
+    if head is None:
+        return
+    tree = posixpath.join(CHECKOUT_DIR, each.path)
+    git = replace(res.bare, folder=result.SUBMODULES, tree=tree, index=OTHER_INDEX)
+    try:
+        await git.do("read-tree", "--reset", head)
+        taken = await tree_files.take(Scope(git=git, head=head, start=head))
+        if not taken.changes:
+            return
+        made = (await git.do("write-tree")).decode().strip()
+        oid = await left.commit(git, made, head, scene.author, f"Uncommitted files of submodule {each.path}")
+    except GitFailed as failure:
+        gathering.notices.append(f"Left out, for git cannot take it: files of submodule {each.path}: {failure}")
+        return
+    ref = f"refs/heads/submodule-{number + 1}/edits"
+    gathering.kept.append(Kept(name=f"uncommitted files of submodule {each.path}", ref=ref, oid=oid))

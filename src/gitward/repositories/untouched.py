@@ -1,0 +1,68 @@
+"""Files that git calls modified, and nobody touched: their content on disk is what the checkout wrote.
+
+Their line endings, encoding or filter do not fit what is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gitward.repositories import entries
+from gitward.repositories.entries import Change
+from gitward.repositories.git import LISTING_BYTES, Git
+from gitward.repositories.result import BEFORE
+
+_ATTRIBUTES = b".gitattributes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """Writes files as the checkout did, beside the tree."""
+
+    git: Git
+    attributes: str  # the commit by whose .gitattributes the tree was written
+
+    async def same(self, tree: Git, asked: Sequence[Change]) -> set[bytes]:
+        """Those of the changed files whose content on disk is what the old entry was written as. Raises GitFailed."""
+        assert tree.tree is not None
+        on_disk = await _hashes(tree, [each.path for each in asked]) if asked else {}
+        converted = [each for each in asked if on_disk.get(each.path) not in (None, each.new)]
+        if not converted:
+            return set()
+        was = await self._hashes_before(converted)
+        return {each.path for each in converted if was.get(each.path) == on_disk[each.path]}
+
+    async def _hashes_before(self, wanted: Sequence[Change]) -> dict[bytes, str]:
+        before = self.git.on(tree=BEFORE, index=f"{BEFORE}.index")
+        await before.do("read-tree", "--empty")
+        await self._attributes(before)
+        await entries.put(before, [entries.entry(each.old_mode, each.old, each.path) for each in wanted])
+        paths = [each.path for each in wanted]
+        await before.ask("checkout-index", "--force", "-z", "--stdin", stdin=entries.joined(paths))
+        return await _hashes(before, paths)
+
+    async def _attributes(self, before: Git) -> None:
+        listed = await self.git.do("ls-tree", "-r", "-z", self.attributes, limit=LISTING_BYTES)
+        lines = [line for line in entries.names(listed) if _is_attributes(line.partition(b"\t")[2])]
+        await entries.put(before, lines)
+
+
+def _is_attributes(path: bytes) -> bool:
+    return path == _ATTRIBUTES or path.endswith(b"/" + _ATTRIBUTES)
+
+
+async def _hashes(git: Git, paths: Sequence[bytes]) -> dict[bytes, str]:
+    """The object ids that the files would have without any conversion. Links and what is gone have none."""
+    stdin = b"".join(map(entries.line, paths))
+    ended = await git.ask("hash-object", "--no-filters", "--stdin-paths", stdin=stdin, limit=LISTING_BYTES)
+    if ended.exit_code == 0:
+        return dict(zip(paths, ended.output.decode().split(), strict=True))
+    if len(paths) == 1:
+        return {}
+    half = len(paths) // 2  # one is no file: each half for itself
+    return {**await _hashes(git, paths[:half]), **await _hashes(git, paths[half:])}
+
+
+def regular(changes: Iterable[Change]) -> list[Change]:
+    return [each for each in changes if each.regular]
