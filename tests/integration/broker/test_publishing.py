@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from gitward.broker import Broker, BrokerConfig, OpenGrant, narrowing
+from gitward.broker import Broker, BrokerConfig, OpenGrant
 from gitward.broker.client import BrokerError
-from gitward.broker.pktline import FLUSH, pkt
-from gitward.broker.service import Service
+from gitward.broker.server.service import Service
+from gitward.broker.wire import narrowing
+from gitward.broker.wire.pktline import FLUSH, pkt
 from gitward.grants.channel import Message
 from gitward.grants.grant import ExactPush, Grant
 from gitward.secrets import Secret

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from gitward import broker as package
-from gitward.broker import Broker, OpenGrant, push
+from gitward.broker import Broker, OpenGrant
+from gitward.broker.policy import push
 from gitward.grants.grant import Grant
 from gitward.grants.inspection import BadPack, Entry, Findings, InspectionFailed
 from gitward.secrets import Secret
