@@ -1,6 +1,6 @@
 """The sealed value: a secret that cannot be printed, pickled or compared by accident.
 
-`reveal` may be called in `gitward.github.credentials` and `gitward.broker.upstream` only; a test reads the
+`reveal` may be called in `gitward.github.credentials` and `gitward.broker.wire.upstream` only; a test reads the
 source tree and keeps it so.
 """
 

@@ -112,10 +112,10 @@ async def test_a_sandbox_whose_keeper_is_killed_fails_with_its_reason(there: Rig
 async def replaced_broker(service: Rig) -> None:
     """kill -9, and a new one is there."""
     assert service.process is not None
-    [broker] = children_of(service.process.pid, "gitward.broker.process")
+    [broker] = children_of(service.process.pid, "gitward.broker.server.process")
     os.kill(broker, signal.SIGKILL)
     async with asyncio.timeout(30):
-        while children_of(service.process.pid, "gitward.broker.process") in ([], [broker]):
+        while children_of(service.process.pid, "gitward.broker.server.process") in ([], [broker]):
             await asyncio.sleep(0.05)
 
 

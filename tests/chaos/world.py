@@ -177,7 +177,7 @@ def broker_of(pid: int) -> int | None:
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
             for child in (task / "children").read_text().split():
-                if b"gitward.broker.process" in Path(f"/proc/{child}/cmdline").read_bytes():
+                if b"gitward.broker.server.process" in Path(f"/proc/{child}/cmdline").read_bytes():
                     return int(child)
     return None
 

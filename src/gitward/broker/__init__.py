@@ -1,7 +1,7 @@
 """The child process that holds the token while a run is open, and forwards what the run's grant allows.
 
-`client` is the worker's half, `process` the child's. The names are loaded when they are asked for, so that the
-child does not carry the worker's half in memory.
+`client` is the worker's side, `server` the process; `policy` decides, `wire` is what both read and write. The names are
+loaded when they are asked for, so that the process does not carry the worker's side in memory.
 """
 
 from __future__ import annotations

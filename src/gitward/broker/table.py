@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from gitward.broker import bodies, customs, lfs, push, rest, restriction, spool
-from gitward.broker.argument import ANY, Argument
-from gitward.broker.egress.presets import PRESETS
-from gitward.broker.egress.rules import GITHUB
-from gitward.broker.graphql import document
-from gitward.broker.graphql.mutations import VIEWS
-from gitward.broker.graphql.request import MAX_QUERY
-from gitward.broker.graphql.views import Field, View
+from gitward.broker.policy import lfs, push, rest, restriction
+from gitward.broker.policy.argument import ANY, Argument
+from gitward.broker.policy.egress.presets import PRESETS
+from gitward.broker.policy.egress.rules import GITHUB
+from gitward.broker.policy.graphql import document
+from gitward.broker.policy.graphql.mutations import VIEWS
+from gitward.broker.policy.graphql.request import MAX_QUERY
+from gitward.broker.policy.graphql.views import Field, View
+from gitward.broker.server import bodies, customs, spool
 
 _HEAD = """\
 # What a session may do with GitHub

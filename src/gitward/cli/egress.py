@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from gitward.broker import EgressConfig
-from gitward.broker.config import address_of
-from gitward.broker.egress.addresses import parse_networks
-from gitward.broker.egress.rules import parse_rules
-from gitward.broker.inject.rules import parse_injections
-from gitward.broker.inject.sources import SecretSources
+from gitward.broker.client.sources import SecretSources
+from gitward.broker.policy.egress.addresses import parse_networks
+from gitward.broker.policy.egress.rules import parse_rules
+from gitward.broker.policy.inject.rules import parse_injections
+from gitward.broker.wire.config import address_of
 from gitward.errors import SettingsError
 from gitward.settings import Settings
 

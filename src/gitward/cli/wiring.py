@@ -25,7 +25,7 @@ from gitward.api.keys import load_or_make_key, public_key
 from gitward.api.oidc import Issuer, is_safe_url
 from gitward.api.services import Services
 from gitward.broker import Broker, BrokerConfig, ProxyConfig
-from gitward.broker.inject.sources import SecretSources
+from gitward.broker.client.sources import SecretSources
 from gitward.cli.egress import egress_config, secret_sources
 from gitward.cli.tokens import github_of, token_source
 from gitward.cli.watching import Watch, listener

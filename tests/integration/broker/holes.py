@@ -31,7 +31,9 @@ class Hole:
         if text.count(self.right) != 1:
             raise ValueError(f"{self.name}: the policy has changed; {self.right!r} is not once in {self.file}")
         file.write_text(text.replace(self.right, self.wrong))
-        start = f"import sys; sys.path.insert(0, {str(folder)!r}); from gitward.broker.process import main; main()"
+        start = (
+            f"import sys; sys.path.insert(0, {str(folder)!r}); from gitward.broker.server.process import main; main()"
+        )
         return (sys.executable, "-I", "-c", start)
 
 
@@ -39,49 +41,49 @@ HOLES = (
     Hole(
         name="a ref is compared by its beginning only",
         kind="git",
-        file="push.py",
+        file="policy/push.py",
         right="any(update.ref != ref for update in head.updates)",
         wrong="any(not update.ref.startswith(ref) for update in head.updates)",
     ),
     Hole(
         name="what may be fetched may be pushed to",
         kind="git",
-        file="git.py",
+        file="policy/git.py",
         right="        if own:\n",
         wrong="        if own or any(_same(call.repository, other) for other in grant.readable):\n",
     ),
     Hole(
         name="one rule too many in the table for REST",
         kind="rest",
-        file="rest.py",
+        file="policy/rest.py",
         right='*_read("rest.labels", ',
         wrong='*_read("rest.keys", "keys", "keys"),\n    *_read("rest.labels", ',
     ),
     Hole(
         name="the owner before a branch is not looked at",
         kind="rest",
-        file="argument.py",
+        file="policy/argument.py",
         right=" and (not colon or is_owner(owner, grant))",
         wrong="",
     ),
     Hole(
         name="an encoded slash is let through",
         kind="rest",
-        file="target.py",
+        file="wire/target.py",
         right='_FORBIDDEN = re.compile(r"[\\x00-\\x1f\\x7f/\\\\%]")',
         wrong='_FORBIDDEN = re.compile(r"[\\x00-\\x1f\\x7f\\\\%]")',
     ),
     Hole(
         name="one field too many in the table for GraphQL",
         kind="graphql",
-        file="graphql/readable.py",
+        file="policy/graphql/readable.py",
         right='"User": view("User", "id login ',
         wrong='"User": view("User", "id email login ',
     ),
     Hole(
         name="a node's repository is compared by its name only",
         kind="graphql",
-        file="graphql/node_ids.py",
+        file="server/graphql/node_ids.py",
         right="name.casefold() == self._grant.repository.casefold()",
         wrong='name.rpartition("/")[2] == self._grant.repository.rpartition("/")[2]',
     ),

@@ -13,10 +13,10 @@ from pathlib import Path
 import atheris  # type: ignore[import-untyped] # in .tools/fuzz only
 
 with atheris.instrument_imports(include=["gitward.broker"]):
-    from gitward.broker.egress.client_hello import HelloReader
-    from gitward.broker.pktline import MalformedPktLine
-    from gitward.broker.push import PushReader, check
-    from gitward.broker.target import encode_path, encode_query, parse_path
+    from gitward.broker.policy.egress.client_hello import HelloReader
+    from gitward.broker.policy.push import PushReader, check
+    from gitward.broker.wire.pktline import MalformedPktLine
+    from gitward.broker.wire.target import encode_path, encode_query, parse_path
 from gitward.errors import PolicyDenied
 
 from .conftest import BRANCH

@@ -13,8 +13,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from gitward.broker import BrokerConfig
-from gitward.broker.authority import issue
-from gitward.broker.service import Service
+from gitward.broker.client.authority import issue
+from gitward.broker.server.service import Service
 from gitward.grants import clock
 from gitward.standin import StandIn
 

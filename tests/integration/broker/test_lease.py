@@ -6,10 +6,10 @@ import asyncio
 import os
 
 from gitward.broker import Broker, OpenGrant
-from gitward.broker.config import BrokerConfig
-from gitward.broker.link import Link
-from gitward.broker.process import Order, _receive
-from gitward.broker.service import Service
+from gitward.broker.server.process import Order, _receive
+from gitward.broker.server.service import Service
+from gitward.broker.wire.config import BrokerConfig
+from gitward.broker.wire.link import Link
 from gitward.grants import channel, clock
 
 from .rig import Inside

@@ -15,8 +15,8 @@ import pytest
 
 from gitward.broker import Broker, BrokerConfig, OpenGrant
 from gitward.broker.client import BrokerError
-from gitward.broker.hardening import UNPRIVILEGED_ID
-from gitward.broker.pktline import FLUSH, pkt
+from gitward.broker.server.hardening import UNPRIVILEGED_ID
+from gitward.broker.wire.pktline import FLUSH, pkt
 from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
@@ -61,7 +61,7 @@ class TestProcess:
     async def test_it_has_nothing(self, broker: Broker, opened: OpenGrant) -> None:
         """No environment, no arguments but its module's name, no descriptor of the worker but standard error."""
         process = Path(f"/proc/{broker.pid}")
-        assert (process / "cmdline").read_bytes().split(b"\0")[1:-1] == [b"-I", b"-m", b"gitward.broker.process"]
+        assert (process / "cmdline").read_bytes().split(b"\0")[1:-1] == [b"-I", b"-m", b"gitward.broker.server.process"]
         if os.getuid() != 0:
             with pytest.raises(PermissionError):
                 (process / "environ").read_bytes()

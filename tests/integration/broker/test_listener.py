@@ -12,9 +12,9 @@ import pytest
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 
-from gitward.broker.authority import issue
-from gitward.broker.listener import Limits, Listener, Touch
-from gitward.broker.tls import server_context
+from gitward.broker.client.authority import issue
+from gitward.broker.server.listener import Limits, Listener, Touch
+from gitward.broker.server.tls import server_context
 
 HOST = "github.test"
 REQUEST = b"POST / HTTP/1.1\r\nHost: github.test\r\nContent-Length: 2\r\n\r\n"

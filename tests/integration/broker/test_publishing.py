@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from gitward.broker import Broker, BrokerConfig, OpenGrant, narrowing
+from gitward.broker import Broker, BrokerConfig, OpenGrant
 from gitward.broker.client import BrokerError
-from gitward.broker.pktline import FLUSH, pkt
-from gitward.broker.service import Service
+from gitward.broker.server.service import Service
+from gitward.broker.wire import narrowing
+from gitward.broker.wire.pktline import FLUSH, pkt
 from gitward.grants.channel import Message
 from gitward.grants.grant import ExactPush, Grant
 from gitward.secrets import Secret
@@ -303,6 +304,26 @@ async def test_a_push_that_github_refuses_is_told(
     (told,) = await events.wait(1)
     assert (told.type, told.data["ref"], told.data["new"]) == ("push.refused", REF, head)
     assert told.data["reason"].startswith("refusing to allow a Personal Access Token")
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        pytest.param(b"", id="cut off"),
+        pytest.param(pkt(b"unpack ok\n") + f"0030ok {REF}"[:12].encode(), id="half a report"),
+        pytest.param(pkt(b"unpack index-pack failed\n") + pkt(f"ok {REF}\n".encode()) + FLUSH, id="not unpacked"),
+        pytest.param(pkt(b"unpack ok\n") + pkt(b"ok refs/heads/main\n") + FLUSH, id="another ref"),
+    ],
+)
+async def test_what_github_did_not_say_is_not_told(wire: Wire, github: StandIn, report: bytes) -> None:
+    headers = {"Content-Type": "application/x-git-receive-pack-result"}
+    github.fault(path="*/git-receive-pack", status=200 if report else 0, body=report, headers=headers)
+    await wire.opened.narrow(PUSH)
+    body = command(f"{ZERO} {'1' * 40} {REF}")
+    await wire.ask("POST /octo/demo/git-receive-pack", host=GIT_HOST, body=body)
+    assert (await wire.ask("GET /user")).status == 403  # what came before has been told
+    assert await wire.denied(1) == ["publish.only"]
+    assert [event.type for event in wire.events] == ["policy.denied"]
 
 
 REPORT = pkt(b"unpack ok\n") + pkt(f"ok {REF}\n".encode()) + FLUSH

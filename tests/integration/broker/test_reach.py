@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from gitward.broker.graphql.mutations import VIEWS
-from gitward.broker.graphql.node_ids import QUERY
+from gitward.broker.policy.graphql.mutations import VIEWS
+from gitward.broker.server.graphql.node_ids import QUERY
 from gitward.standin import StandIn
 from gitward.standin.node_ids import encode
 

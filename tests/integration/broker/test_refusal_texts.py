@@ -20,7 +20,7 @@ import pytest_asyncio
 
 import gitward.broker
 from gitward.broker import Broker, BrokerConfig, OpenGrant
-from gitward.broker.rest import RULES, RestRule
+from gitward.broker.policy.rest import RULES, RestRule
 from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret

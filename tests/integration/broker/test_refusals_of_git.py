@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from gitward import broker as package
-from gitward.broker import Broker, OpenGrant, push
+from gitward.broker import Broker, OpenGrant
+from gitward.broker.policy import push
 from gitward.grants.grant import Grant
 from gitward.grants.inspection import BadPack, Entry, Findings, InspectionFailed
 from gitward.secrets import Secret
@@ -26,7 +27,10 @@ from .scripted import Look, Scripted, raising
 
 HOST = "https://github.com"
 OTHER, LIBRARY, OWN = (f"{HOST}/octo/{name}" for name in ("other", "library", "demo"))
-SOURCES = ("push", "pushes", "customs", "workflows", "git", "lfs", "lfs_door", "lfs_actions")
+SOURCES = (
+    *("policy/push", "policy/git", "policy/lfs"),
+    *("server/pushes", "server/customs", "server/workflows", "server/lfs_door", "server/lfs_actions"),
+)
 ONLY = f"(this session may only push to {BRANCH})"
 SAME = f"{BRANCH} -> {BRANCH}"
 

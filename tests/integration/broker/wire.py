@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from gitward.broker import Broker, BrokerConfig, BrokerEvent, OpenGrant
-from gitward.broker.child import PROGRAM
+from gitward.broker.client.child import PROGRAM
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
 

@@ -14,12 +14,12 @@ import pytest
 from aiohttp import web
 
 from company import Company
-from gitward.broker.egress.addresses import Address, Reach
-from gitward.broker.egress.ledger import Ledger, Traffic
-from gitward.broker.egress.lookup import Lookup
-from gitward.broker.egress.proxy import Egress, Limits, Proxy
-from gitward.broker.egress.rules import Policy, parse_rules
-from gitward.broker.reporter import Reporter
+from gitward.broker.policy.egress.addresses import Address, Reach
+from gitward.broker.policy.egress.rules import Policy, parse_rules
+from gitward.broker.server.egress.ledger import Ledger, Traffic
+from gitward.broker.server.egress.lookup import Lookup
+from gitward.broker.server.egress.proxy import Egress, Limits, Proxy
+from gitward.broker.server.reporter import Reporter
 from gitward.grants import clock, endpoint
 from gitward.grants.channel import Message
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitward.broker.advertisement import NoThin
-from gitward.broker.pktline import FLUSH, MAX_PAYLOAD, pkt
+from gitward.broker.wire.advertisement import NoThin
+from gitward.broker.wire.pktline import FLUSH, MAX_PAYLOAD, pkt
 
 REF = b"1" * 40 + b" refs/heads/main"
 HEAD = pkt(b"# service=git-receive-pack\n") + FLUSH

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitward.broker.egress.client_hello import HelloReader
+from gitward.broker.policy.egress.client_hello import HelloReader
 from gitward.errors import PolicyDenied
 
 

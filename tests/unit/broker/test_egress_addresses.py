@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from gitward.broker.egress.addresses import Reach, parse_networks
+from gitward.broker.policy.egress.addresses import Reach, parse_networks
 
 PUBLIC = ["151.101.0.223", "8.8.8.8", "1.1.1.1", "2606:4700::1111", "2a04:4e42::223"]
 SPECIAL = [
@@ -115,7 +115,7 @@ def test_wrong_networks() -> None:
 def test_this_machine_is_not_reached_by_an_address_of_its_own() -> None:
     """A public one, and one in a private network that is open: services that listen on all addresses would answer."""
     program = (
-        "from ipaddress import ip_address; from gitward.broker.egress.addresses import Reach;"
+        "from ipaddress import ip_address; from gitward.broker.policy.egress.addresses import Reach;"
         "print(Reach(['10.20.0.0/16']).allowed(map(ip_address, ('11.22.33.44', '10.20.0.5', '10.20.0.6', '8.8.8.8'))))"
     )
     links = "ip link set lo up && ip addr add 11.22.33.44/32 dev lo && ip addr add 10.20.0.5/32 dev lo"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitward.broker.egress.rules import Policy, Way, parse_rules
+from gitward.broker.policy.egress.rules import Policy, Way, parse_rules
 from gitward.errors import PolicyDenied
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from graphql import parse
 
-from gitward.broker.graphql import document, request
-from gitward.broker.graphql.document import Reading
+from gitward.broker.policy.graphql import document, request
+from gitward.broker.policy.graphql.document import Reading
 from gitward.errors import PolicyDenied
 from gitward.grants.grant import Grant
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gitward.broker.hardening import first_unreadable
+from gitward.broker.server.hardening import first_unreadable
 
 
 def test_what_another_user_cannot_read_is_found(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitward.broker import InjectConfig
-from gitward.broker.inject.headers import answer_headers, request_headers
-from gitward.broker.inject.mask import StreamMask
-from gitward.broker.inject.rules import Injection, parse_injections
+from gitward.broker.policy.inject.headers import answer_headers, request_headers
+from gitward.broker.policy.inject.mask import StreamMask
+from gitward.broker.policy.inject.rules import Injection, parse_injections
 from gitward.secrets import Secret
 
 KEY = "sk-0123456789abcdefghij"

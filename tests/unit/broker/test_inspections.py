@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gitward.broker.inspections import Inspections
-from gitward.broker.questions import Questions
+from gitward.broker.client.inspections import Inspections
+from gitward.broker.server.questions import Questions
 from gitward.grants.channel import Message
 from gitward.grants.inspection import Findings
 

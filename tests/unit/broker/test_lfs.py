@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from gitward.broker import lfs, lfs_actions
-from gitward.broker.lfs import Batch, LfsCall
-from gitward.broker.lfs_actions import Actions, BadAnswer
-from gitward.broker.target import parse_path
-from gitward.broker.verdict import Verdict
+from gitward.broker.policy import lfs
+from gitward.broker.policy.lfs import Batch, LfsCall
+from gitward.broker.policy.verdict import Verdict
+from gitward.broker.server import lfs_actions
+from gitward.broker.server.lfs_actions import Actions, BadAnswer
+from gitward.broker.wire.target import parse_path
 from gitward.grants.grant import Grant
 
 GRANT = Grant(

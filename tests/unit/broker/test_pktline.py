@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitward.broker.pktline import FLUSH, MAX_BAND, MAX_PAYLOAD, MalformedPktLine, PktReader, pkt, sideband
+from gitward.broker.wire.pktline import FLUSH, MAX_BAND, MAX_PAYLOAD, MalformedPktLine, PktReader, pkt, sideband
 
 payloads = st.lists(st.one_of(st.none(), st.binary(max_size=300)), max_size=20)
 

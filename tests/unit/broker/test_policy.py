@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from gitward.broker import git, rest
-from gitward.broker.config import BrokerConfig
-from gitward.broker.routes import Kind, find, routes_of
-from gitward.broker.target import Target, parse_path
-from gitward.broker.verdict import Verdict
+from gitward.broker.policy import git, rest
+from gitward.broker.policy.routes import Kind, find, routes_of
+from gitward.broker.policy.verdict import Verdict
+from gitward.broker.wire.config import BrokerConfig
+from gitward.broker.wire.target import Target, parse_path
 from gitward.grants.grant import Grant
 
 GRANT = Grant(

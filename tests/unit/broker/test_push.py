@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitward.broker.pktline import FLUSH, MalformedPktLine, PktReader, pkt, sideband
-from gitward.broker.push import (
+from gitward.broker.policy.push import (
     MAX_HEAD,
     PushHead,
     PushReader,
@@ -16,6 +15,7 @@ from gitward.broker.push import (
     check,
     refusal,
 )
+from gitward.broker.wire.pktline import FLUSH, MalformedPktLine, PktReader, pkt, sideband
 
 GRANTED = "refs/heads/gitward/abc"
 OLD = b"1" * 40

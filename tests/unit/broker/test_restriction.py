@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from gitward.broker import git, lfs
-from gitward.broker.ls_refs import is_ls_refs
-from gitward.broker.pktline import FLUSH, pkt
-from gitward.broker.push import PushHead, Update
-from gitward.broker.restriction import Restriction, publishing, restriction_of
-from gitward.broker.target import parse_path
-from gitward.broker.verdict import Verdict
+from gitward.broker.policy import git, lfs
+from gitward.broker.policy.push import PushHead, Update
+from gitward.broker.policy.restriction import Restriction, publishing, restriction_of
+from gitward.broker.policy.verdict import Verdict
+from gitward.broker.wire.ls_refs import is_ls_refs
+from gitward.broker.wire.pktline import FLUSH, pkt
+from gitward.broker.wire.target import parse_path
 from gitward.grants.grant import MAX_LFS_OIDS, ExactPush, Grant
 
 REF = "refs/heads/gitward/abc"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gitward.broker.graphql import scopes
+from gitward.broker.policy.graphql import scopes
 
 TEAMS = "{organization(login:$o){teams(first:100){nodes{id slug} pageInfo{hasNextPage endCursor}}}}"
 

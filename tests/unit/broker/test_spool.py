@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gitward.broker import spool
-from gitward.broker.spool import Spool
+from gitward.broker.server import spool
+from gitward.broker.server.spool import Spool
 from gitward.grants.inspection import InspectionFailed
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gitward.broker import push, rest
-from gitward.broker.graphql.mutations import VIEWS
+from gitward.broker.policy import push, rest
+from gitward.broker.policy.graphql.mutations import VIEWS
 from gitward.broker.table import markdown
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitward.broker.target import encode_path, encode_query, parse_host, parse_path, parse_query
+from gitward.broker.wire.target import encode_path, encode_query, parse_host, parse_path, parse_query
 from gitward.errors import PolicyDenied
 
 HOSTS = ("github.com", "api.github.com")

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from gitward.broker.answers import Screen, decoded_answer
-from gitward.broker.authority import certificates_of, issue
-from gitward.broker.config import BrokerConfig, graphql_url
-from gitward.broker.credentials import presented
-from gitward.broker.headers import request_headers, response_headers, seen_from_inside
-from gitward.broker.reporter import MAX_DENIED, Reporter
-from gitward.broker.tls import server_context
-from gitward.broker.upstream import api_authorization, git_authorization, is_one_of
-from gitward.broker.verdict import deny
+from gitward.broker.client.authority import certificates_of, issue
+from gitward.broker.policy.answers import Screen, decoded_answer
+from gitward.broker.policy.headers import request_headers, response_headers, seen_from_inside
+from gitward.broker.policy.verdict import deny
+from gitward.broker.server.reporter import MAX_DENIED, Reporter
+from gitward.broker.server.tls import server_context
+from gitward.broker.wire.config import BrokerConfig, graphql_url
+from gitward.broker.wire.credentials import presented
+from gitward.broker.wire.upstream import api_authorization, git_authorization, is_one_of
 from gitward.grants.channel import Message
 from gitward.grants.endpoint import Address
 from gitward.secrets import Secret

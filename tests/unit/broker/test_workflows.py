@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from gitward.broker.forward import UpstreamFailed
-from gitward.broker.trees import Trees
-from gitward.broker.workflows import RULE, WorkflowRule
+from gitward.broker.server.forward import UpstreamFailed
+from gitward.broker.server.trees import Trees
+from gitward.broker.server.workflows import RULE, WorkflowRule
 from gitward.grants.grant import Grant
 from gitward.grants.inspection import BadPack, Entry, Findings
 

@@ -16,7 +16,7 @@ MODULES = {
     ".".join(("gitward", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(ROOT.rglob("*.py"))
 }
-MAY_REVEAL = {"gitward.github.credentials", "gitward.broker.upstream"}
+MAY_REVEAL = {"gitward.github.credentials", "gitward.broker.wire.upstream"}
 # git's hook in the stand-in: a program of its own, whose whole input is the environment that git gives it.
 MAY_READ_ENVIRONMENT = {"gitward.settings", "gitward.standin.push_hook.proc_receive"}
 SHELLS = {"system", "popen", "create_subprocess_shell", "getoutput", "getstatusoutput", "subprocess_shell"}

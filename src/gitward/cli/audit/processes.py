@@ -20,7 +20,7 @@ SELDOM = 50  # … in one look of so many
 _NAMESPACES = re.compile(r"^NSpid:((?:\s+\d+)+)$", re.MULTILINE)
 _WRITABLE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) rw-p \S+ \S+ (\S+)[ ]*(.*)$", re.MULTILINE)
 _LARGEST_PIECE = 16 * 1024 * 1024  # bytes of memory that are read at once
-BROKER, LAUNCHER = "gitward.broker.process", "gitward.sandboxes.launcher"  # modules, as they stand in arguments
+BROKER, LAUNCHER = "gitward.broker.server.process", "gitward.sandboxes.launcher"  # modules, as they stand in arguments
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""The broker process: listens, asks the policy, forwards."""

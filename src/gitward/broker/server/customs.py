@@ -1,0 +1,93 @@
+"""Pushes that must be looked at before they go on: spooled, seen by git in a sandbox, judged, then sent.
+
+Everything that goes wrong on the way refuses the push.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+
+from gitward.broker.policy.push import Update
+from gitward.broker.server import workflows
+from gitward.broker.server.forward import UpstreamFailed
+from gitward.broker.server.questions import Questions
+from gitward.broker.server.spool import Spool
+from gitward.broker.server.workflows import WorkflowRule
+from gitward.errors import PolicyDenied
+from gitward.grants.inspection import BadPack, InspectionFailed
+
+PACK = "git.push.pack"
+UNSEEN = "git.push.unseen"
+RULES = {
+    workflows.RULE: workflows.MESSAGE.format(files=" (the files)"),
+    PACK: "what is wrong with the pack: it is not whole (`git push --no-thin`), not readable, or too large",
+    UNSEEN: "why nobody could look at it, on the worker or on GitHub; then try again",
+}  # and what git prints
+_TURN_SECONDS = 300.0  # that a push waits for another one of its run
+
+
+class Customs:
+    """One run's. Its pushes are looked at one after the other."""
+
+    def __init__(self, *, run_id: str, questions: Questions, rule: WorkflowRule) -> None:
+        self._run_id = run_id
+        self._questions = questions
+        self._rule = rule
+        self._turn = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def cleared(self, update: Update, first: bytes, body: AsyncIterator[bytes]) -> AsyncIterator[Spool]:
+        """The pack (`first`, then `body`), when it may go on. Raises PolicyDenied with a rule of a push."""
+        async with self._own_turn(), self._spool() as spool:
+            async with _meanwhile(self._rule.prepare()) as prepared:
+                try:
+                    await spool.fill(first, body)
+                    await self._judge(spool, update, prepared)
+                except BadPack as error:
+                    raise PolicyDenied(PACK, str(error)) from error
+                except (InspectionFailed, UpstreamFailed) as error:
+                    raise PolicyDenied(UNSEEN, str(error)) from error
+            yield spool
+
+    async def _judge(self, spool: Spool, update: Update, prepared: asyncio.Task[None]) -> None:
+        findings = await self._questions.look(self._run_id, spool.descriptor, update.new)
+        await prepared
+        verdict = await self._rule.check(update.new, findings)
+        if not verdict.allowed:
+            raise PolicyDenied(verdict.rule, verdict.message)
+
+    @contextlib.asynccontextmanager
+    async def _spool(self) -> AsyncIterator[Spool]:
+        try:
+            spool = Spool(await self._questions.spool(self._run_id))
+        except InspectionFailed as error:
+            raise PolicyDenied(UNSEEN, str(error)) from error
+        try:
+            yield spool
+        finally:
+            spool.close()
+
+    @contextlib.asynccontextmanager
+    async def _own_turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(_TURN_SECONDS):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise PolicyDenied(UNSEEN, "another push of this session is still under way; try again") from None
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+
+@contextlib.asynccontextmanager
+async def _meanwhile(work: Coroutine[None, None, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Runs beside the block, and no longer than it."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

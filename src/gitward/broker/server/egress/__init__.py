@@ -1,0 +1,1 @@
+"""Other hosts than GitHub's, by an HTTP proxy."""

@@ -1,0 +1,76 @@
+"""GraphQL requests of one run: read, checked, looked up, and sent on as they were understood."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from dataclasses import replace
+from functools import partial
+
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
+
+from gitward.broker.policy.graphql import document, request, scopes
+from gitward.broker.policy.graphql.document import Reading
+from gitward.broker.server.bodies import grant_continue, whole
+from gitward.broker.server.forward import Forwarder, Onward
+from gitward.broker.server.graphql.node_ids import NodeIds
+from gitward.broker.server.listener import Touch
+from gitward.broker.server.refusals import SERVER
+from gitward.broker.wire.config import BrokerConfig
+from gitward.broker.wire.target import Query
+from gitward.errors import PolicyDenied
+from gitward.grants.grant import Grant
+
+
+class GraphqlDoor:
+    """Remembers the run's node ids."""
+
+    def __init__(self, *, grant: Grant, config: BrokerConfig, forwarder: Forwarder) -> None:
+        self._grant = grant
+        self._url = config.upstream_graphql_url
+        self._forwarder = forwarder
+        self._short_of_scopes = False  # whether the token turned out to be
+        self._ids = NodeIds(grant=grant, forwarder=forwarder, url=self._url)
+
+    async def handle(self, asked: BaseRequest, query: Query, onward: Onward, touch: Touch) -> StreamResponse:
+        """`onward` has the credential and the screen. Raises PolicyDenied and UpstreamFailed."""
+        json = asked.content_type == "application/json" and (asked.charset or "utf-8").lower() == "utf-8"
+        if asked.method != "POST" or query or not json:
+            raise PolicyDenied("graphql.malformed", "GraphQL takes a POST of application/json in UTF-8")
+        await grant_continue(asked)
+        parsed = request.read(await whole(asked, touch))
+        await asyncio.to_thread(importlib.import_module, "graphql")  # the first time it takes a while
+        reading = document.read(parsed, self._grant)
+        if reading.ids:
+            await self._ids.require(reading.ids, onward)
+            touch()
+        onward = replace(onward, url=self._url)
+        return await self._forwarder.deliver(asked, partial(self._forward, asked, reading, onward, touch), touch)
+
+    async def _forward(self, asked: BaseRequest, reading: Reading, onward: Onward, touch: Touch) -> StreamResponse:
+        content = reading.content
+        if self._short_of_scopes:
+            if (none := scopes.no_teams(content)) is not None:
+                return _answer(none)
+            content = scopes.without_teams(content) or content
+        answer = await self._forwarder.forward(asked, replace(onward, body=content), touch)
+        if self._short_of_scopes or reading.rule != "graphql.query" or not _is_short(answer):
+            return answer
+        none, shorter = scopes.no_teams(content), scopes.without_teams(content)
+        if none is not None:
+            self._short_of_scopes = True
+            return _answer(none)
+        if shorter is None:
+            return answer
+        self._short_of_scopes = True
+        return await self._forwarder.forward(asked, replace(onward, body=shorter), touch)
+
+
+def _answer(body: bytes) -> Response:
+    return Response(body=body, headers={"Content-Type": "application/json; charset=utf-8", "Server": SERVER})
+
+
+def _is_short(answer: StreamResponse) -> bool:
+    body = answer.body if isinstance(answer, Response) else None
+    return isinstance(body, bytes) and scopes.is_short_of_scopes(body)

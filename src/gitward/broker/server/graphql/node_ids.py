@@ -1,0 +1,80 @@
+"""Which repository a node id belongs to, asked of GitHub with the token and remembered for the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from gitward.broker.server.forward import Forwarder, Onward, UpstreamFailed
+from gitward.errors import PolicyDenied
+from gitward.grants.grant import Grant
+
+_MAX_KNOWN = 10_000  # ids of one run; then the memory begins anew
+
+# What is the repository's own, with the way to its name; and what belongs to no repository.
+_OWNED: Mapping[str, str] = {
+    "Repository": "nameWithOwner",
+    "PullRequest": "repository{nameWithOwner}",
+    "Issue": "repository{nameWithOwner}",
+    "Label": "repository{nameWithOwner}",
+    "Milestone": "repository{nameWithOwner}",
+}
+_PEOPLE = frozenset({"User", "Bot", "Mannequin", "Team"})
+
+QUERY = (
+    "query($ids:[ID!]!){nodes(ids:$ids){__typename "
+    + " ".join(f"...on {kind}{{{way}}}" for kind, way in _OWNED.items())
+    + "}}"
+)
+
+
+class NodeIds:
+    """One run's knowledge of ids."""
+
+    def __init__(self, *, grant: Grant, forwarder: Forwarder, url: str) -> None:
+        self._grant = grant
+        self._forwarder = forwarder
+        self._url = url
+        self._types: dict[str, str] = {}  # id → its type, of ids that may be used
+
+    async def require(self, wanted: Mapping[str, frozenset[str]], onward: Onward) -> None:
+        """Every id must be of one of its types and of the grant's repository.
+
+        `onward` has the credential. Raises PolicyDenied, UpstreamFailed.
+        """
+        unknown = sorted(set(wanted) - set(self._types))
+        if unknown:
+            await self._look_up(unknown, onward)
+        for node_id, kinds in wanted.items():
+            if self._types.get(node_id) not in kinds:
+                raise PolicyDenied(
+                    "graphql.id", f"{node_id[:60]} is not the id of a {' or '.join(sorted(kinds))} of this repository"
+                )
+
+    async def _look_up(self, ids: list[str], onward: Onward) -> None:
+        body = json.dumps({"query": QUERY, "variables": {"ids": ids}}).encode()
+        answer = await self._forwarder.ask(replace(onward, method="POST", url=self._url, body=body))
+        if len(self._types) > _MAX_KNOWN:
+            self._types.clear()
+        for node_id, node in zip(ids, _nodes(answer, len(ids)), strict=True):
+            if node is not None and self._is_ours(node):
+                self._types[node_id] = node["__typename"]
+
+    def _is_ours(self, node: Mapping[str, Any]) -> bool:
+        if node["__typename"] in _PEOPLE:
+            return True
+        name = node.get("nameWithOwner") or (node.get("repository") or {}).get("nameWithOwner")
+        return isinstance(name, str) and name.casefold() == self._grant.repository.casefold()
+
+
+def _nodes(answer: bytes, count: int) -> list[dict[str, Any] | None]:
+    """GitHub answers null, beside an error, for each id that it does not know or show."""
+    try:
+        nodes: list[dict[str, Any] | None] = json.loads(answer)["data"]["nodes"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise UpstreamFailed("GitHub could not say to which repository an id belongs") from error
+    if not isinstance(nodes, list) or len(nodes) != count:
+        raise UpstreamFailed("GitHub could not say to which repository an id belongs")
+    return nodes

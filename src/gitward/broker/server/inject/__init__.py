@@ -1,0 +1,1 @@
+"""Hosts whose secret the broker puts in."""

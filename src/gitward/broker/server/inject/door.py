@@ -1,0 +1,219 @@
+"""One run's way to hosts whose secret the broker puts in."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable, Sequence
+
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
+from multidict import CIMultiDict
+from yarl import URL
+
+from gitward.broker.policy.inject.headers import answer_headers, request_headers
+from gitward.broker.policy.inject.mask import StreamMask
+from gitward.broker.policy.routes import Kind
+from gitward.broker.policy.verdict import Verdict, deny
+from gitward.broker.server.bodies import grant_continue, pieces
+from gitward.broker.server.framing import check_framing
+from gitward.broker.server.listener import STALL_SECONDS, Touch
+from gitward.broker.server.refusals import SERVER, refusal
+from gitward.broker.server.reporter import Reporter
+from gitward.broker.server.way_out import Hop
+from gitward.broker.wire.config import InjectConfig
+from gitward.broker.wire.target import parse_host
+from gitward.broker.wire.upstream import injected_value
+from gitward.errors import GitwardError, PolicyDenied
+from gitward.grants import clock
+from gitward.secrets import Secret
+from gitward.web_proxy import Route
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT = ClientTimeout(total=None, sock_connect=30, sock_read=STALL_SECONDS)
+_MAX_HEADER = 64 * 1024  # bytes of one header line of an answer
+_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_BODILESS = frozenset({204, 304})
+
+
+class InjectFailed(GitwardError):
+    """The host could not be asked."""
+
+
+class InjectDoor:
+    """Holds the secrets of one run from `open` to `close`."""
+
+    def __init__(
+        self,
+        targets: Sequence[InjectConfig],
+        secrets: Sequence[Secret | None],
+        *,
+        tls: ssl.SSLContext | None,
+        reporter: Reporter,
+        expires_at: float,
+        closed: Callable[[], Verdict | None] = lambda: None,
+        route: Route | None = None,
+    ) -> None:
+        """`secrets` are those of `targets`, in their order; None stands for one that could not be read.
+
+        :param closed: the refusal of a grant that leads to none of these hosts, else None.
+        """
+        self._targets = tuple(targets)
+        self._secrets = list(secrets)
+        self._tls = tls
+        self._reporter = reporter
+        self._expires_at = expires_at
+        self._closed = closed
+        self._route = route or Route()
+        self._client: ClientSession | None = None
+        self._reached: set[tuple[str, int]] = set()
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        return tuple(secret for secret in self._secrets if secret is not None)
+
+    def serves(self, request: BaseRequest, port: int) -> bool:
+        """Whether the request is for a host of this door; what is ambiguous is not."""
+        values = request.headers.getall("Host", [])
+        return len(values) == 1 and values[0].partition(":")[0].lower() in self._hosts(port)
+
+    async def close(self) -> None:
+        """Drops the secrets. Nothing is forwarded after it."""
+        self._secrets = [None for _ in self._targets]
+        if self._client is not None:
+            await self._client.close()
+
+    async def handle(self, request: BaseRequest, touch: Touch, *, port: int) -> StreamResponse:
+        """Answers every request; an error of our own is a 500 that says nothing about its cause."""
+        try:
+            check_framing(request)
+            host = parse_host(request.headers.getall("Host", []), port=port, hosts=self._hosts(port))
+            if not request.raw_path.startswith("/"):
+                raise PolicyDenied("http.target", "the request target must be a path; no proxy requests")
+            if (closed := self._closed()) is not None:
+                raise PolicyDenied(closed.rule, closed.message)
+            return await self._in_time(request, host, port, touch)
+        except OSError:
+            raise  # the sandbox's connection is gone, or must go
+        except Exception as error:  # the edge of the process: report, answer, go on for other runs
+            if request.writer.output_size > 0:
+                raise ConnectionAbortedError("half an answer must not be continued by another") from error
+            return await self._explain(request, error)
+
+    async def _explain(self, request: BaseRequest, error: Exception) -> Response:
+        if isinstance(error, InjectFailed):
+            return refusal(Kind.REST, 502, str(error))
+        if isinstance(error, PolicyDenied):
+            asked = f"{request.method} {request.headers.get('Host', '')}{request.path}"[:200]
+            await self._reporter.denied(deny(error.rule, error.message), asked)
+            return refusal(Kind.REST, 400 if error.rule.startswith("http.") else 403, error.message)
+        log.error("a request to a host of GITWARD_INJECT failed", exc_info=error)
+        return refusal(Kind.REST, 500, "the broker failed on this request; the service's log says why")
+
+    def _hosts(self, port: int) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(target.host for target in self._targets if target.port == port))
+
+    async def _in_time(self, request: BaseRequest, host: str, port: int, touch: Touch) -> StreamResponse:
+        limit = asyncio.timeout(max(0.0, self._expires_at - clock.seconds()))
+        try:
+            async with limit:
+                if clock.seconds() < self._expires_at:
+                    return await self._forward(request, host, port, touch)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        raise PolicyDenied("expired", f"this session's access to {host} has ended")
+
+    async def _forward(self, request: BaseRequest, host: str, port: int, touch: Touch) -> StreamResponse:
+        chosen = [
+            (target, secret)
+            for target, secret in zip(self._targets, self._secrets, strict=True)
+            if (target.host, target.port) == (host, port)
+        ]
+        headers = request_headers(request.headers.items(), injected=[target.header for target, _ in chosen])
+        for target, secret in chosen:
+            if secret is None:
+                raise InjectFailed(f"the secret for {host} could not be read; the service's log says why")
+            headers[target.header] = injected_value(target.prefix, secret)
+        headers["Host"] = host if port == 443 else f"{host}:{port}"
+        headers["Accept-Encoding"] = "identity"  # we must be able to read the answer
+        await grant_continue(request)
+        response = await self._ask(request, chosen[0][0], headers, touch)
+        touch()
+        if (host, port) not in self._reached:
+            self._reached.add((host, port))
+            await self._reporter.opened(host=host, port=port)
+        async with response:
+            return await self._stream(request, response, StreamMask([secret for _, secret in chosen if secret]), touch)
+
+    async def _ask(
+        self, request: BaseRequest, target: InjectConfig, headers: CIMultiDict[str], touch: Touch
+    ) -> ClientResponse:
+        length = request.content_length
+        if length is not None:
+            headers["Content-Length"] = str(length)
+        url = target.upstream + request.raw_path
+        hop = Hop.to(url, self._route)
+        try:
+            return await self._session().request(
+                request.method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=pieces(request, touch) if request.body_exists else None,
+                allow_redirects=False,
+                server_hostname=target.host,
+                proxy=hop.proxy,
+                proxy_headers=hop.headers,
+            )
+        except (ClientError, TimeoutError, OSError) as error:
+            blame = hop.failure(error)
+            log.warning("%s could not be asked: %s", target.host, blame or type(error).__name__)
+            reason = f": {blame}" if blame else "; try again later"
+            raise InjectFailed(f"{target.host} could not be reached from the worker{reason}") from error
+
+    def _session(self) -> ClientSession:
+        if self._client is None:
+            self._client = ClientSession(
+                connector=TCPConnector(ssl=self._tls if self._tls is not None else True, limit=0),
+                cookie_jar=DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+                timeout=_TIMEOUT,
+                max_line_size=_MAX_HEADER,
+                max_field_size=_MAX_HEADER,
+                skip_auto_headers=_AUTOMATIC,
+            )
+        return self._client
+
+    async def _stream(
+        self, request: BaseRequest, response: ClientResponse, mask: StreamMask, touch: Touch
+    ) -> StreamResponse:
+        """The answer as it comes, in its own length; a secret in it is masked, a header that holds one left out."""
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise InjectFailed("the host answered compressed although it was asked not to")
+        headers = [pair for pair in answer_headers(response.headers.items()) if not mask.found_in(pair[1])]
+        if "Server" not in response.headers:
+            headers.append(("Server", SERVER))
+        reason = None if mask.found_in(response.reason or "") else response.reason
+        answer = StreamResponse(status=response.status, reason=reason, headers=headers)
+        length = response.headers.get("Content-Length")
+        if length is not None:
+            answer.content_length = int(length)
+        elif response.status not in _BODILESS:
+            answer.enable_chunked_encoding()
+        try:
+            await answer.prepare(request)
+            async for piece in response.content.iter_any():
+                touch()
+                if shown := mask.feed(piece):
+                    await answer.write(shown)
+            if rest := mask.flush():
+                await answer.write(rest)
+            await answer.write_eof()
+        except (ClientError, TimeoutError, OSError) as error:
+            log.warning("an answer of a host of GITWARD_INJECT was cut short: %s", type(error).__name__)
+            raise ConnectionAbortedError("the answer was cut short") from error
+        return answer

@@ -1,0 +1,259 @@
+"""The child's table of open grants, changed by the worker's messages. Every message may be repeated."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import math
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
+
+from gitward.broker.server.egress.door import EgressDoor, EgressDoors
+from gitward.broker.server.egress.proxy import Proxy
+from gitward.broker.server.forward import Forwarder
+from gitward.broker.server.gate import Gate
+from gitward.broker.server.inject.door import InjectDoor
+from gitward.broker.server.listener import Listener, Touch
+from gitward.broker.server.questions import Questions, Send
+from gitward.broker.server.reporter import Reporter
+from gitward.broker.server.tls import server_context
+from gitward.broker.wire.config import BrokerConfig
+from gitward.broker.wire.narrowing import understood
+from gitward.grants import channel
+from gitward.grants.channel import Message
+from gitward.grants.grant import ExactPush, Grant
+from gitward.grants.lease import Lease
+from gitward.secrets import Secret
+from gitward.telemetry.logs import know_secrets
+from gitward.web_proxy import Route
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 60.0  # at a lease without an end
+
+_OPENING = frozenset({"open", "refresh", "attach"})
+
+
+class _Open:
+    """One grant with its listeners."""
+
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        injector: InjectDoor,
+        egress: EgressDoor | None,
+        forwarder: Forwarder,
+        reporter: Reporter,
+        tls: ssl.SSLContext,
+        lease: Callable[[], Lease],
+    ) -> None:
+        self.gate = gate
+        self._lease = lease
+        self._injector = injector
+        self._egress = egress
+        self._forwarder = forwarder
+        self._reporter = reporter
+        self._tls = tls
+        self._listeners: dict[str, list[Listener | Proxy]] = {}
+
+    def attach(self, name: str, fds: list[int]) -> None:
+        if name in self._listeners:
+            channel.close_all(fds)
+            return
+        listeners = self._listeners[name] = []
+        for fd in fds:
+            listeners.append(self._listener(socket.socket(fileno=fd)))
+            listeners[-1].start()
+
+    def _listener(self, sock: socket.socket) -> Listener | Proxy:
+        port = int(sock.getsockname()[1])
+        if self._egress is not None and self._egress.port == port:
+            return self._egress.proxy(sock, held=lambda: self._lease().held, closed=lambda: self.gate.closed)
+        return Listener(sock, self._tls, functools.partial(self._handle, port=port), self.gate.malformed)
+
+    async def _handle(self, request: BaseRequest, touch: Touch, *, port: int) -> StreamResponse:
+        if not self._lease().held:  # this process was stopped too, and wakes up with requests before it
+            raise ConnectionAbortedError("the worker's lease is over")
+        door = self._injector if self._injector.serves(request, port) else self.gate
+        return await door.handle(request, touch, port=port)
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        return (*self.gate.secrets, *self._injector.secrets)
+
+    async def narrow(self, push: ExactPush) -> None:
+        """After it returned nothing but this push is possible: what was under way has ended. Raises ValueError."""
+        if not self.gate.narrow(push):
+            return
+        async with asyncio.TaskGroup() as group:
+            for listeners in self._listeners.values():
+                for listener in listeners:
+                    group.create_task(listener.disconnect())
+
+    async def detach(self, name: str) -> None:
+        for listener in self._listeners.pop(name, ()):
+            await listener.stop()
+
+    async def close(self) -> None:
+        for name in list(self._listeners):
+            await self.detach(name)
+        self.gate.forget()
+        await self._injector.close()
+        if self._egress is not None:
+            self._egress.close()
+        await self._forwarder.close()
+        await self._reporter.finish()
+
+
+class Service:
+    """Holds what the worker said, until it says otherwise or is gone."""
+
+    def __init__(
+        self, config: BrokerConfig, upstream_tls: ssl.SSLContext | None, send: Send, route: Route | None = None
+    ) -> None:
+        self._config = config
+        self._route = route or Route()
+        self._upstream_tls = upstream_tls
+        self._send = send
+        self._questions = Questions(send)
+        self._open: dict[str, _Open] = {}
+        self._lease = Lease()
+        self._renewed = asyncio.Event()
+        self._egress = EgressDoors(config, self._route) if config.proxy_port is not None else None
+        self._know()
+
+    async def watch(self) -> None:
+        """Returns when the worker's lease is over while grants are open; they are closed then.
+
+        The worker itself may be stopped, and say nothing. If it is not, it starts another process and tells it all.
+        """
+        while True:
+            self._renewed.clear()
+            if self._lease.held:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(self._lease.left, _LOOK_SECONDS)):
+                        await self._renewed.wait()
+            elif self._open:
+                log.warning("The worker's lease is over: %d grants are closed", len(self._open))
+                await self._close_grants()
+                return
+            else:
+                await self._renewed.wait()
+
+    def renew(self, message: Message) -> None:
+        """What the message "until" says. Not an order among others: it must not wait behind one that takes time.
+
+        For grants that were open when the lease ended it comes too late: `watch` ends this process, and the next one
+        is told of all that is to be open.
+        """
+        if self._lease.held or not self._open:
+            moment = message["moment"]
+            self._lease = Lease(math.inf if moment is None else moment)
+            self._renewed.set()
+
+    async def take(self, message: Message, fds: list[int]) -> None:
+        """Does what one message says. Takes `fds` over. Raises ValueError or KeyError for what makes no sense.
+
+        :raises PermissionError: it opens something, and the worker's lease is over.
+        """
+        if message["op"] in _OPENING and not self._lease.held:
+            channel.close_all(fds)
+            raise PermissionError("the worker's lease is over")
+        match message["op"]:
+            case "open":
+                self._open_grant(message)
+            case "refresh":
+                self._open[message["run_id"]].gate.refresh(Secret(message["token"]))
+                self._know()
+            case "narrow":
+                push = understood(message, fds)
+                await self._open[message["run_id"]].narrow(push)
+                return
+            case "attach":
+                self._open[message["run_id"]].attach(message["name"], fds)
+                return
+            case "detach":
+                if opened := self._open.get(message["run_id"]):
+                    await opened.detach(message["name"])
+            case "close":
+                if closing := self._open.pop(message["run_id"], None):
+                    await closing.close()
+                self._know()
+            case "answer":
+                self._questions.answered(message, fds)
+                return
+            case "ping":
+                pass
+            case other:
+                raise ValueError(f"unknown message {other!r}")
+        channel.close_all(fds)
+
+    async def stop(self) -> None:
+        await self._close_grants()
+
+    async def _close_grants(self) -> None:
+        closing = list(self._open.values())
+        self._open.clear()
+        async with asyncio.TaskGroup() as group:
+            for opened in closing:
+                group.create_task(opened.close())
+        self._know()
+
+    def _open_grant(self, message: Message) -> None:
+        grant = _grant(message["grant"])
+        if grant.run_id in self._open:
+            self._open[grant.run_id].gate.refresh(Secret(message["successor"]))
+            return
+        forwarder = Forwarder(self._config, self._upstream_tls, self._route)
+        injected = [None if secret is None else Secret(secret) for secret in message["injected"]]
+        lasting = [*self._secrets, *(secret for secret in injected if secret)]
+        reporter = Reporter(grant.run_id, self._send, lasting=lasting)
+        gate = Gate(
+            grant=grant,
+            config=self._config,
+            credential=Secret(message["credential"]),
+            token=Secret(message["token"]),
+            forwarder=forwarder,
+            reporter=reporter,
+            questions=self._questions,
+        )
+        gate.refresh(Secret(message["successor"]))
+        injector = InjectDoor(
+            self._config.inject,
+            injected,
+            tls=self._upstream_tls,
+            reporter=reporter,
+            expires_at=grant.expires_at,
+            closed=lambda: gate.closed,
+            route=self._route,
+        )
+        self._open[grant.run_id] = _Open(
+            gate=gate,
+            injector=injector,
+            egress=self._egress.door(grant, reporter) if self._egress is not None else None,
+            forwarder=forwarder,
+            reporter=reporter,
+            tls=server_context(message["leaf"], message["key"]),
+            lease=lambda: self._lease,
+        )
+        self._know()
+
+    @property
+    def _secrets(self) -> tuple[Secret, ...]:
+        """Our own, whatever grants are open."""
+        return () if self._route.proxy is None else self._route.proxy.secrets
+
+    def _know(self) -> None:
+        know_secrets([*self._secrets, *(secret for opened in self._open.values() for secret in opened.secrets)])
+
+
+def _grant(fields: dict[str, Any]) -> Grant:
+    return Grant(**{**fields, "readable": tuple(fields["readable"])})
