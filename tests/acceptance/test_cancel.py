@@ -35,16 +35,27 @@ async def held_in(there: Rig, client: Client, repository: Repository, step: str)
         session = await client.session(repository, command=COMMAND)
         async with asyncio.timeout(30):
             await gate.reached.wait()
+            await begun(client, session, step)
         yield session
     finally:
         gate.open()
 
 
+async def begun(client: Client, session: Json, step: str) -> None:
+    """Waits for the step: a fetch begins before the step `checkout` does."""
+    async for event in client.stream(session):
+        if event["type"] == "step.started" and event["data"]["step"] == step:
+            return
+
+
 async def ended(there: Rig, client: Client, session: Json) -> tuple[Json, list[Json], float]:
-    """The run at its end, its events, and the seconds until no process of it was left."""
+    """The run at its end, its events, and the seconds until no process of it was left.
+
+    A mirror that is being fetched is the worker's, and goes on.
+    """
     began = time.monotonic()
     async with asyncio.timeout(30):
-        while processes_of(there.root):
+        while processes_of(there.root, but="making"):
             await asyncio.sleep(0.02)
     seconds = time.monotonic() - began
     run, events = await client.finished(session)

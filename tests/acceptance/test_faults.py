@@ -63,7 +63,9 @@ async def test_a_sandbox_that_fills_its_disk_ends_alone() -> None:
         repository = await service.repository()
         other = await client.session(repository, command=f"echo started; {WAITS}; echo change > change.txt")
         await until_output(client, other)
-        command = "echo precious > work.txt; echo beside > ../beside; head -c 300M /dev/zero > 'a big file'; sleep 60"
+        command = (
+            "echo precious > work.txt; echo beside > ../beside; head -c 300M /dev/urandom > 'a big file'; sleep 60"
+        )
         session, run, events = await client.run(await service.repository(), command)
         assert (run["state"], run["reason"]) == ("failed", "sandbox_failed"), run
         assert run["message"] == "The command reached the sandbox's limit of disk; it is set by GITWARD_DISK."

@@ -9,8 +9,11 @@ from typing import Any
 from rig import Client
 
 
-def processes_of(rig_root: Path) -> list[str]:
-    """Command lines of the processes that see a workspace of the rig: those in its sandboxes."""
+def processes_of(rig_root: Path, *, but: str = "no such folder") -> list[str]:
+    """Command lines of the processes that see a workspace of the rig: those in its sandboxes.
+
+    :param but: a folder of the data folder, whose sandboxes do not count.
+    """
     found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
@@ -20,7 +23,7 @@ def processes_of(rig_root: Path) -> list[str]:
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:
             continue
-        if str(rig_root / "data") in mounts and "/workspace" in mounts:
+        if str(rig_root / "data") in mounts and "/workspace" in mounts and str(rig_root / "data" / but) not in mounts:
             found.append(command)
     return found
 

@@ -40,8 +40,7 @@ def empty(workspace: Path) -> Path | None:
     No process of a sandbox may be alive on the workspace.
     """
     work = workspace / "work"
-    aside = workspace / f"{_ASIDE}{secrets.token_hex(8)}"
-    aside.mkdir(mode=0o700)
+    aside = _aside(workspace)
     for name in os.listdir(work):
         if name == CACHE and stat.S_ISDIR((work / name).lstat().st_mode):
             continue
@@ -49,6 +48,25 @@ def empty(workspace: Path) -> Path | None:
     if not os.listdir(aside):
         aside.rmdir()
         return None
+    return aside
+
+
+def retire(workspace: Path) -> Path | None:
+    """Sets aside all that a run needed: checkout, snapshot and result; the caches stay. Blocks.
+
+    Safe to call in any state of the workspace; the caller removes what it is given.
+    """
+    aside = empty(workspace)
+    for name in ("objects", "result"):
+        if (workspace / name).is_dir():
+            aside = aside or _aside(workspace)
+            os.rename(workspace / name, aside / name)
+    return aside
+
+
+def _aside(workspace: Path) -> Path:
+    aside = workspace / f"{_ASIDE}{secrets.token_hex(8)}"
+    aside.mkdir(mode=0o700)
     return aside
 
 

@@ -7,10 +7,10 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gitward.repositories import checkout, git_folder
+from gitward.repositories import baseline, checkout, git_folder
 from gitward.repositories.checkout import REPO
 from gitward.repositories.git import LISTING_BYTES, GitFailed
 from gitward.runs import login
@@ -20,6 +20,7 @@ from gitward.sandboxes import trees
 from gitward.sessions import artifacts
 
 _SCANT_BYTES = 1024 * 1024
+_DEEPEST = 50  # folders in folders that are looked into
 
 
 async def is_full(workspace: Path) -> bool:
@@ -30,47 +31,70 @@ async def is_full(workspace: Path) -> bool:
         return False
 
 
-async def clear_beside(context: Context) -> None:
-    """Removes the home, the caches, and all that lies beside the checkout. Nothing of the run may be executing."""
+async def clear(context: Context) -> None:
+    """Removes the home, the caches, all that lies beside the checkout, and new files too long to be kept.
+
+    The last are counted in a notice. Nothing of the run may be executing. No command is needed: there may be no room
+    for a sandbox.
+    """
     await login.wipe(context.workspace)
-    await asyncio.to_thread(_clear_beside, context.workspace)
-
-
-def _clear_beside(workspace: Path) -> None:
-    for aside in checkout.leftovers(workspace):
-        checkout.remove(aside)
-    with git_folder.opened(workspace / "work") as work:
-        _remove(work.fd, [name.encode() for name, _ in work.names("") if name != REPO])
-
-
-async def clear_within(context: Context, bench: Bench) -> None:
-    """Removes what git ignores, and new files too long to be kept, which are counted in a notice."""
-    git = bench.result.tree
-    try:
-        ignored = await git.do(
-            *("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z"), limit=LISTING_BYTES
-        )
-        new = await git.do("ls-files", "--others", "--exclude-standard", "-z", limit=LISTING_BYTES)
-    except GitFailed:
-        return
-    large = await asyncio.to_thread(_clear_within, context.workspace, ignored.split(b"\0"), new.split(b"\0"))
+    large = await asyncio.to_thread(_clear, context.workspace)
     if large:
         megabytes = artifacts.MAX_BYTES // 2**20
         message = f"The disk was full: {large} new files of more than {megabytes} MiB are not in what is kept."
         await context.attempt.notice(message)
 
 
-def _clear_within(workspace: Path, ignored: Iterable[bytes], new: Iterable[bytes]) -> int:
-    with git_folder.opened(workspace / "work") as work, work.below(REPO) as repo:
-        _remove(repo.fd, ignored)
-        large = [name for name in new if name and _size(repo, name) > artifacts.MAX_BYTES]
-        _remove(repo.fd, large)
+def _clear(workspace: Path) -> int:
+    """How many large files went."""
+    for aside in checkout.leftovers(workspace):
+        checkout.remove(aside)
+    with git_folder.opened(workspace / "work") as work:
+        _remove(work.fd, [name.encode() for name, _ in work.names("") if name != REPO])
+        return _clear_large(workspace, work)
+
+
+def _clear_large(workspace: Path, work: git_folder.Tree) -> int:
+    """Removes files that the index of the baseline does not name; those that it names stay whatever their size."""
+    try:
+        known = baseline.index_path(workspace).read_bytes()
+        with work.below(REPO) as repo:
+            large = [name for name in _large_files(repo, "") if os.fsencode(name) + b"\0" not in known]
+            _remove(repo.fd, [os.fsencode(name) for name in large])
+    except OSError:  # there is no checkout any more, or it has no index
+        return 0
     return len(large)
 
 
-def _size(repo: git_folder.Tree, name: bytes) -> int:
-    status = repo.status(os.fsdecode(name))
+def _large_files(repo: git_folder.Tree, folder: str) -> Iterator[str]:
+    for name, is_folder in repo.names(folder):
+        path = f"{folder}/{name}" if folder else name
+        if path == ".git":
+            continue
+        if is_folder:
+            yield from _large_files(repo, path) if path.count("/") < _DEEPEST else ()
+        elif _size(repo, path) > artifacts.MAX_BYTES:
+            yield path
+
+
+def _size(repo: git_folder.Tree, path: str) -> int:
+    status = repo.status(path)
     return status.st_size if status is not None and stat.S_ISREG(status.st_mode) else 0
+
+
+async def clear_ignored(context: Context, bench: Bench) -> None:
+    """Removes what git ignores."""
+    arguments = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
+    try:
+        ignored = await bench.result.tree.do(*arguments, limit=LISTING_BYTES)
+    except GitFailed:
+        return
+    await asyncio.to_thread(_clear_ignored, context.workspace, ignored.split(b"\0"))
+
+
+def _clear_ignored(workspace: Path, ignored: Iterable[bytes]) -> None:
+    with git_folder.opened(workspace / "work") as work, work.below(REPO) as repo:
+        _remove(repo.fd, ignored)
 
 
 def _remove(root: int, names: Iterable[bytes]) -> None:

@@ -14,7 +14,7 @@ from gitward.runs.attempt import Attempt
 from gitward.runs.context import Context
 from gitward.runs.reaching import reach
 from gitward.runs.result_sandbox import Bench, narrow_to
-from gitward.sessions.model import StepName
+from gitward.sessions.model import EventType, StepName
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +71,11 @@ async def _check_workflows(context: Context, bench: Bench, head: str) -> None:
         if now is not None and await bench.result.has(now):
             files = await changed_workflows(bench.result, head, [*upstream, now])
     if files is not None:
-        named = f" ({files})" if files else ""
-        message = f"The push was refused: {WORKFLOWS.format(files=named)}. The work is kept as a patch."
+        reason = WORKFLOWS.format(files=f" ({files})" if files else "")
+        ref = f"refs/heads/{context.attempt.claim.session.branch}"
+        denied = {"rule": "git.push.workflows", "message": f"push {ref}: {reason}"}
+        await context.attempt.tell((EventType.POLICY_DENIED, denied))
+        message = f"The push was refused ({reason}). The work is kept as a patch."
         raise RunFailure(Reason.PUSH_REJECTED, message, exit_code=0, head_sha=head)
 
 

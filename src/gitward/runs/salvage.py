@@ -70,7 +70,7 @@ async def _keep_with_room(context: Context, user: User, noted: Baseline, *, limi
     try:
         full = limited or await disk_space.is_full(context.workspace)
         if full:
-            await disk_space.clear_beside(context)
+            await disk_space.clear(context)
         await _keep(context, user, noted, clear=full)
     except _FAULTS as failure:
         log.warning("Run %s: its work could not be kept: %s", noted.run_id, failure)
@@ -83,7 +83,7 @@ async def _keep(context: Context, user: User, noted: Baseline, *, clear: bool) -
     refs = await asyncio.to_thread(baseline.refs, context.workspace)
     async with opened_result(context, noted.start, user, seconds=SALVAGE_SECONDS, offline=True) as bench:
         if clear:
-            await disk_space.clear_within(context, bench)
+            await disk_space.clear_ignored(context, bench)
         work = await publish.take(context, bench, noted, refs)
         if not work.anything:
             return

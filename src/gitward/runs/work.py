@@ -109,7 +109,7 @@ async def _tidied(context: Context) -> AsyncIterator[None]:
 
 async def _tidy(context: Context) -> None:
     if await asyncio.to_thread(baseline.find, context.workspace) is None:
-        aside = await asyncio.to_thread(checkout.empty, context.workspace)
+        aside = await asyncio.to_thread(checkout.retire, context.workspace)
         if aside is not None:
             context.attempt.parts.trash.take(aside)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from gitward.cli.audit.channels import Channel
@@ -28,14 +28,14 @@ async def look_at_objects(ledger: Ledger, objects: Path, *, loose: Channel, pack
             ledger.look(loose if name in names else packed, f"{kind} {name[:12]}", content)
 
 
-async def look_at_bundle(ledger: Ledger, bundle: bytes, *, base: Path) -> None:
-    """Every object that a bundle brings along. `base`: a folder `objects` with those that it builds on."""
+async def look_at_bundle(ledger: Ledger, bundle: bytes, *, bases: Sequence[Path]) -> None:
+    """Every object that a bundle brings along. `bases`: folders `objects` with those that it builds on."""
     with tempfile.TemporaryDirectory(prefix="gitward-audit-") as folder:
         file = Path(folder, "bundle")
         file.write_bytes(bundle)
         await _git("init", "--quiet", "--bare", folder)
         unbundle = ("--git-dir", folder, "bundle", "unbundle", str(file))
-        await _git(*unbundle, GIT_ALTERNATE_OBJECT_DIRECTORIES=str(base))
+        await _git(*unbundle, GIT_ALTERNATE_OBJECT_DIRECTORIES=":".join(map(str, bases)))
         async for kind, name, content in _objects(folder, Path(folder, "objects")):
             ledger.look(Channel.BUNDLE, f"{kind} {name[:12]}", content)
 

@@ -98,6 +98,8 @@ async def _run(stage: Stage, caller: Caller, ledger: Ledger, plant: Plant, say: 
                 raise GitwardError("The run went to a worker of another machine: run this audit there.")
             say("It waits; looking at processes, files and what it has collected ...")
             await asyncio.to_thread(_meanwhile, stage, ledger, workspace)
+            stored = workspace / "work" / "repo" / ".git" / "objects"
+            await objects.look_at_objects(ledger, stored, loose=Channel.LOOSE, packed=Channel.PACKED)
             (workspace / "home" / ".audit" / "go").touch()
     run = (await caller.get(f"{url}/runs/{run_id}")).json()
     if not waited or run["state"] != "succeeded":
@@ -107,7 +109,9 @@ async def _run(stage: Stage, caller: Caller, ledger: Ledger, plant: Plant, say: 
 
 def _meanwhile(stage: Stage, ledger: Ledger, workspace: Path) -> None:
     """While the command waits inside, with all that it has."""
-    home = workspace / "home"
+    home, checkout = workspace / "home", workspace / "work" / "repo"
+    folders.look_at_folder(ledger, Channel.WORK, checkout, but=frozenset({".git"}))
+    folders.look_at_folder(ledger, Channel.GIT_FOLDER, checkout / ".git", but=frozenset({"objects"}))
     folders.look_at_records(ledger, home)
     folders.look_at_folder(ledger, Channel.HOME, home, but=frozenset({".audit"}))
     for pid in processes.of_service(stage.pid):
@@ -125,22 +129,18 @@ async def _afterwards(stage: Stage, caller: Caller, ledger: Ledger, session: dic
     await caller.get("/metrics", Channel.METRICS)
     await caller.get(f"{url}/diff", Channel.DIFF)
     await caller.get(f"{url}/patch", Channel.PATCH)
-    checkout = stage.data / "workspaces" / session["id"] / "work" / "repo"
-    stored = checkout / ".git" / "objects"
-    await objects.look_at_objects(ledger, stored, loose=Channel.LOOSE, packed=Channel.PACKED)
     bundle = await caller.get(f"{url}/bundle", Channel.BUNDLE)
     if bundle.is_success:
-        await objects.look_at_bundle(ledger, bundle.content, base=stored)
+        mirrors = sorted((stage.data / "mirrors").glob("*/objects"))
+        await objects.look_at_bundle(ledger, bundle.content, bases=mirrors)
     if stage.github is not None:
         pushed = stage.github.repository(stage.repository).path / "objects"
         await objects.look_at_objects(ledger, pushed, loose=Channel.PUSHED, packed=Channel.PUSHED)
     await look_at_tables(ledger, stage.database_url)
-    await asyncio.to_thread(_look_at_files, stage, ledger, checkout, began)
+    await asyncio.to_thread(_look_at_files, stage, ledger, began)
 
 
-def _look_at_files(stage: Stage, ledger: Ledger, checkout: Path, began: float) -> None:
-    folders.look_at_folder(ledger, Channel.WORK, checkout, but=frozenset({".git"}))
-    folders.look_at_folder(ledger, Channel.GIT_FOLDER, checkout / ".git", but=frozenset({"objects"}))
+def _look_at_files(stage: Stage, ledger: Ledger, began: float) -> None:
     for path in stage.data.glob("*.db*"):
         folders.look_at_file(ledger, Channel.DATABASE_FILES, path, place=path.name)
     databases = frozenset(path.name for path in stage.data.glob("*.db*"))
