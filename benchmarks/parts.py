@@ -12,6 +12,7 @@ from benchmarks.broker import broker
 from benchmarks.egress import egress
 from benchmarks.figure import Figure, median
 from benchmarks.fleet import takeover, throughput
+from benchmarks.history import disk, history, publishing
 from benchmarks.posts import posts
 from benchmarks.processes import cpu_seconds, memory
 from benchmarks.sandbox import sandboxed_commands
@@ -93,6 +94,9 @@ WITH_SERVICE: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "session": whole_session,
     "idle": idle,
     "sandbox": sandboxed_true,
+    "history": history,
+    "disk": disk,
+    "publish": publishing,
 }
 ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "posts": posts,
