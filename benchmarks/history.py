@@ -181,7 +181,9 @@ async def disk(world: World) -> list[Figure]:
         for session in sessions:
             async for _ in world.events(http, session):
                 pass
-        await asyncio.sleep(3)  # folders are removed behind the run's end
+        async with asyncio.timeout(60):  # what is set aside is removed behind the run's end
+            while list((data / "workspaces").glob("*/removing-*")):
+                await asyncio.sleep(0.1)
         after = _usage(data / "workspaces") + _usage(data / "mirrors")
     allowed = mirror + 5 * tree
     return [
@@ -201,8 +203,8 @@ async def _until_output(world: World, http: httpx.AsyncClient, session: dict[str
 
 
 def _usage(folder: Path) -> int:
-    """Bytes on disk."""
-    told = subprocess.run(["du", "-s", "--block-size=1", "--", str(folder)], capture_output=True, check=True)
+    """Bytes on disk. What vanishes meanwhile makes `du` complain, and does not count."""
+    told = subprocess.run(["du", "-s", "--block-size=1", "--", str(folder)], capture_output=True, check=False)
     return int(told.stdout.split()[0])
 
 

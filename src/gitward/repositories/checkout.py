@@ -52,12 +52,12 @@ def empty(workspace: Path) -> Path | None:
 
 
 def retire(workspace: Path) -> Path | None:
-    """Sets aside all that a run needed: checkout, snapshot and result; the caches stay. Blocks.
+    """Sets aside all that a run needed: checkout, snapshot, result and /etc; the caches stay. Blocks.
 
     Safe to call in any state of the workspace; the caller removes what it is given.
     """
     aside = empty(workspace)
-    for name in ("objects", "result"):
+    for name in ("objects", "result", "etc"):
         if (workspace / name).is_dir():
             aside = aside or _aside(workspace)
             os.rename(workspace / name, aside / name)
