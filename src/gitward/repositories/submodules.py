@@ -224,7 +224,7 @@ async def _keep_edits(res: Result, scene: Scene, each: _Submodule, number: int, 
     tree = posixpath.join(CHECKOUT_DIR, each.path)
     git = replace(res.bare, folder=result.SUBMODULES, tree=tree, index=OTHER_INDEX)
     try:
-        await git.do("read-tree", "--reset", head)
+        await git.do("read-tree", head)
         taken = await tree_files.take(Scope(git=git, head=head, start=head))
         if not taken.changes:
             return

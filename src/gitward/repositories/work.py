@@ -123,7 +123,9 @@ async def _files(res: Result, scene: Scene, theirs: _Repository, base: str) -> F
 
 async def _committed(res: Result, scene: Scene, seen: Seen, base: str, taken: Files) -> Work:
     """The tree as a commit, if there is anything that is not committed."""
-    if not taken.changes or (seen.moved is not None and await _is_the_start(res, scene)):
+    if taken.changes and seen.moved is not None and await _is_the_start(res, scene):
+        return Work(head=scene.baseline.start.sha, changed=False, notices=seen.notices, problem=seen.problem)
+    if not taken.changes:
         return Work(head=base, changed=seen.new_head, notices=seen.notices, problem=seen.problem)
     head = await left.commit_tree(res, base, scene.author, message=scene.message, trailers=scene.trailers)
     return Work(head=head, changed=True, notices=seen.notices, problem=seen.problem)
@@ -176,7 +178,7 @@ async def _worktree(res: Result, scene: Scene, tree: Worktree) -> tuple[Left | N
         return None, f"Not looked for, as it is no folder of {WORK_DIR}: {name}."
     git = res.bare.on(tree=str(tree.path), index=OTHER_INDEX)
     try:
-        await git.do("read-tree", "--reset", tree.head)
+        await git.do("read-tree", tree.head)
         taken = await tree_files.take(Scope(git=git, head=tree.head, start=tree.head))
         if not taken.changes:
             return None, None
