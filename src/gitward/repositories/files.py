@@ -46,7 +46,9 @@ async def take(scope: Scope) -> Files:
     staged = {change.path: change for change in theirs or ()}
     await entries.put(git, [entries.no_entry(each) for each in staged.values() if each.status == "D"])
     found = await adding.find(git)
+    declared = await _declared(git) if found.nested else set()
     forced = [each.path for each in staged.values() if each.status == "A" and not each.gitlink]
+    forced += [path.rstrip(b"/") for path in found.nested if path.rstrip(b"/") in declared]
     added = await adding.add(git, found, forced)
     written = Written(git=git, attributes=scope.start)
     changes = {change.path: change for change in await entries.compare(git, scope.head)}
@@ -57,7 +59,7 @@ async def take(scope: Scope) -> Files:
     refused = await _refused(git, written, found, added)
     return Files(
         changes=tuple(changes.values()),
-        nested=_shown([path.rstrip(b"/") for path in [*found.nested, *strange]]),
+        nested=_shown({path.rstrip(b"/") for path in [*found.nested, *strange]} - declared),
         refused=_shown(refused),
         conflicts=_shown(each.path for each in staged.values() if each.status == "U"),
         staged=tuple(_only_staged(staged.values(), changes)),

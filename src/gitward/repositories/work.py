@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from gitward.errors import Reason
-from gitward.repositories import commits, git_folder, left, submodules
+from gitward.repositories import commits, git_folder, left, pipes, submodules
 from gitward.repositories import files as tree_files
 from gitward.repositories.checkout import CHECKOUT_DIR, REPO
 from gitward.repositories.commits import Problem, Scene, Seen
@@ -60,6 +60,7 @@ async def take(res: Result, scene: Scene) -> Work:
     """:raises GitFailed: git cannot work with what is there."""
     if not await asyncio.to_thread(_has_files, scene.workspace):
         return _gone(scene)
+    await pipes.remove(res.bare.runner, scene.workspace)
     theirs, problem = await asyncio.to_thread(_repository, scene.workspace)
     seen = await commits.look(res, scene, theirs.folder, f"{theirs.git}/objects")
     if problem is not None:
@@ -99,6 +100,7 @@ def _repository(workspace: Path) -> tuple[_Repository, Problem | None]:
     try:
         folder = git_folder.read(workspace / "work", place)
         git_folder.show_shared_indexes(workspace / "work", place, workspace / "result/work/git")
+        git_folder.check_alternates(workspace / "work", place)
     except Damaged as damage:
         message = f"The command's .git cannot be looked at, so only its files are kept: {damage}."
         return _Repository(folder=None, git=inside), Problem(reason=Reason.TASK_FAILED, message=message)

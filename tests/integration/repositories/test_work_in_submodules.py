@@ -63,8 +63,8 @@ NOTHING = {
     "not cloned": "true",
     "cloned": CLONED,
     "cloned and looked at": f"{CLONED}; git -C lib status -q; git -C lib log -1 >/dev/null; git -C lib checkout -q off; git submodule -q update",
-    "shallow": f"{CLONED}; git submodule -q deinit -f lib; rm -rf .git/modules; git config --global protocol.version 2; "
-    "git submodule -q update --init --depth 1 2>/dev/null || git submodule -q update --init",
+    "shallow": f"{CLONED}; git submodule -q deinit -f lib; rm -rf .git/modules; git submodule -q init; "
+    "git config submodule.lib.url file:///gitward/lib; git submodule -q update --depth 1; test -s .git/modules/lib/shallow",
     "with ignored files": f"{CLONED}; echo x > lib/x.log",
 }
 
