@@ -156,10 +156,10 @@ class Taken:
         return await self.result.bare.do("cat-file", "blob", f"{head or self.work.head}:{path}", limit=_MIB)
 
     async def make(self, form: Form) -> bytes:
-        await changes.name_for_bundle(self.result, self.start.branch, self.work.head, self.work.left)
-        return await changes.make(
-            self.result, form, Span(base=self.start.target_sha, head=self.work.head), limit=10 * _MIB
-        )
+        left = self.work.left
+        head = self.work.head if self.work.changed or not left else left[0].oid
+        await changes.name_for_bundle(self.result, self.start.branch, head, left)
+        return await changes.make(self.result, form, Span(base=self.start.target_sha, head=head), limit=10 * _MIB)
 
     def clone(self) -> Path:
         clone = self.workspace / f"clone-{next(self._numbers)}"

@@ -24,9 +24,10 @@ _GAVE_UP = tuple(
     )
 )
 _IGNORED = re.compile(r"^Ignoring path (.+)$", re.MULTILINE)  # git goes on, and ends with 0
+_FAULTS = "Permission denied|File name too long|Input/output error|Too many levels of symbolic links"
 _UNREADABLE = tuple(
     re.compile(pattern, re.MULTILINE)
-    for pattern in (r"^warning: could not open directory '(.+)': .+$", r"^(?!warning: |error: |fatal: )(.+): [A-Z].+$")
+    for pattern in (r"^warning: could not open directory '(.+?)(?:': .+)?$", rf"^(?!\w+: )(.+): (?:{_FAULTS})$")
 )
 
 

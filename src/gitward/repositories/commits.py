@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -64,8 +64,7 @@ async def look(res: Result, scene: Scene, folder: GitFolder | None, store: str) 
     if folder.head in missing:
         return _damaged(missing[folder.head])
     new = await search.new_among([tip.oid for tip in others if tip.oid not in missing])
-    tips = tuple(tip for tip in others if tip.oid in new)
-    seen = Seen(head=folder.head, tips=tips, notices=_unread(others, missing))
+    seen = Seen(head=folder.head, tips=_distinct(others, new), notices=_unread(others, missing))
     if folder.head is None or folder.head in known or not await search.is_new(folder.head):
         return await _logged(search, folder, await _moved(res, scene, seen))
     if not await res.related(folder.head, scene.baseline.start.sha):
@@ -117,6 +116,18 @@ def _tips(folder: GitFolder) -> list[Tip]:
     ]
     tips = [*strong, *stashes, *trees, *(tip for tip in named if tip.kind == "ref")]
     return list({tip.oid: tip for tip in reversed(tips)}.values())[::-1]
+
+
+def _distinct(tips: Sequence[Tip], commits: Mapping[str, str]) -> tuple[Tip, ...]:
+    """Those that bring commits. A tag of what a branch or another tag stands on is kept, and no work of its own."""
+    found: list[Tip] = []
+    seen: set[str] = set()
+    for tip in tips:
+        if tip.oid in commits:
+            commit = commits[tip.oid]
+            found.append(replace(tip, kind="ref") if commit in seen else replace(tip, oid=commit))
+            seen.add(commit)
+    return tuple(found)
 
 
 def _named(name: str, oid: str) -> Tip:

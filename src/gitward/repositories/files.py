@@ -6,6 +6,7 @@ committed. They are part of the work only when their content on disk is another 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from gitward.repositories import adding, entries
 from gitward.repositories.adding import Added, Candidates
 from gitward.repositories.entries import GITLINK, Change, shown
 from gitward.repositories.git import LISTING_BYTES, Git, GitFailed
-from gitward.repositories.untouched import Written
+from gitward.repositories.untouched import Written, is_attributes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,23 +47,32 @@ async def take(scope: Scope) -> Files:
     staged = {change.path: change for change in theirs or ()}
     await entries.put(git, [entries.no_entry(each) for each in staged.values() if each.status == "D"])
     found = await adding.find(git)
+    declared = await _declared(git) if found.nested else set()
     forced = [each.path for each in staged.values() if each.status == "A" and not each.gitlink]
+    forced += [path.rstrip(b"/") for path in found.nested if path.rstrip(b"/") in declared]
     added = await adding.add(git, found, forced)
     written = Written(git=git, attributes=scope.start)
     changes = {change.path: change for change in await entries.compare(git, scope.head)}
-    changes = await _without_untouched(git, written, changes, staged)
+    untouched = await _untouched(git, written, changes, staged)
+    changes = await _without_untouched(git, changes, untouched)
     if scope.sparse:
         changes = await _without_out_of_cone(git, changes, scope, readable=theirs is not None)
     changes, strange = await _without_gitlinks(git, changes, scope)
     refused = await _refused(git, written, found, added)
     return Files(
         changes=tuple(changes.values()),
-        nested=_shown([path.rstrip(b"/") for path in [*found.nested, *strange]]),
+        nested=_shown({path.rstrip(b"/") for path in [*found.nested, *strange]} - declared),
         refused=_shown(refused),
         conflicts=_shown(each.path for each in staged.values() if each.status == "U"),
         staged=tuple(_only_staged(staged.values(), changes)),
-        errors=added.errors,
+        errors=tuple(line for line in added.errors if _is_about(line, added, changes)),
     )
+
+
+def _is_about(error: str, added: Added, changes: Changes) -> bool:
+    """Whether git complains about the change, and not about a file that nobody touched."""
+    named = {name.encode("utf-8", "surrogateescape") for name in re.findall(r"'(.+?)'", error)}
+    return not named or not named.isdisjoint({*changes, *added.refused})
 
 
 def _shown(paths: Iterable[bytes]) -> tuple[str, ...]:
@@ -82,16 +92,16 @@ async def _their_index(git: Git, scope: Scope) -> list[Change] | None:
 Changes = dict[bytes, Change]
 
 
-async def _without_untouched(git: Git, written: Written, changes: Changes, staged: Changes) -> Changes:
+async def _untouched(git: Git, written: Written, changes: Changes, staged: Changes) -> set[bytes]:
     """What the command itself staged in another form than the committed one is its work."""
     asked = [each for each in changes.values() if each.regular and not _is_staged(each, staged)]
-    same = await written.same(git, asked)
-    if not same:
-        return changes
-    mended = {path: _with_old_content(change) if path in same else change for path, change in changes.items()}
-    await entries.put(
-        git, [entries.entry(each.new_mode, each.new, path) for path, each in mended.items() if path in same]
-    )
+    return await written.same(git, asked, anew=any(map(is_attributes, changes)))
+
+
+async def _without_untouched(git: Git, changes: Changes, untouched: set[bytes]) -> Changes:
+    """Their modes may have changed all the same."""
+    mended = {path: _with_old_content(each) if path in untouched else each for path, each in changes.items()}
+    await entries.put(git, [entries.entry(mended[path].new_mode, mended[path].new, path) for path in untouched])
     return {path: each for path, each in mended.items() if (each.old_mode, each.old) != (each.new_mode, each.new)}
 
 
@@ -100,7 +110,6 @@ def _is_staged(change: Change, staged: Changes) -> bool:
 
 
 def _with_old_content(change: Change) -> Change:
-    """Its mode may have changed all the same."""
     return Change(
         status="M",
         old_mode=change.old_mode,

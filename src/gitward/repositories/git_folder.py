@@ -208,6 +208,14 @@ def shallow(work: Path, path: str) -> frozenset[str]:
     return frozenset(line for line in text.splitlines() if _ID.fullmatch(line))
 
 
+def check_alternates(work: Path, path: str) -> None:
+    """Git reads the list of a store's alternates to its end, whatever it is. Blocks. Raises Damaged."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), opened(work) as root:
+        name = f"{path}/objects/info/alternates"
+        if root.status(name) is not None and root.read(name, _SMALL) is None:
+            raise Damaged("objects/info/alternates is no small file")
+
+
 def show_shared_indexes(work: Path, path: str, to: Path) -> None:
     """Links the base files of a split index into a `.git` of ours: git looks for them there alone. Blocks."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), opened(work) as root:

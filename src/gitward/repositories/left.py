@@ -66,7 +66,7 @@ async def _unstashed(res: Result, oid: str, author: Author) -> str:
         parent = await commit(git, staged, parent, author, f"What was staged in the stash {oid[:12]}")
     if untracked is not None:
         listed = await git.do("ls-tree", "-r", "-z", untracked, limit=LISTING_BYTES)
-        await git.do("read-tree", "--reset", tree)
+        await git.do("read-tree", tree)
         await entries.put(git, entries.names(listed))
         tree = (await git.do("write-tree")).decode().strip()
     return await commit(git, tree, parent, author, f"What was stashed ({oid[:12]})")
@@ -75,7 +75,7 @@ async def _unstashed(res: Result, oid: str, author: Author) -> str:
 async def commit_staged(res: Result, head: str, staged: Sequence[Change], author: Author) -> str:
     """What the command's own index had, and nothing else."""
     git = res.bare.on(index=OTHER_INDEX)
-    await git.do("read-tree", "--reset", head)
+    await git.do("read-tree", head)
     await entries.put(git, [entries.entry(each.new_mode, each.new, each.path) for each in staged])
     tree = (await git.do("write-tree")).decode().strip()
     return await commit(git, tree, head, author, "What was staged, and is not in the files")

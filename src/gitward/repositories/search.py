@@ -61,12 +61,12 @@ class Search:
         """Whether it is a commit that nothing upstream reaches. What the snapshot lacks, no ref of it reaches."""
         return await self.res.commits_beyond(oid, sorted(self._upstream_of(oid)))
 
-    async def new_among(self, oids: Iterable[str], beside: Iterable[str] = ()) -> set[str]:
-        """Those that nothing upstream, and none of `beside`, reaches. An annotated tag stands for its commit."""
+    async def new_among(self, oids: Iterable[str], beside: Iterable[str] = ()) -> dict[str, str]:
+        """Those that nothing upstream, and none of `beside`, reaches; each with its commit, if it is a tag of one."""
         wanted = list(dict.fromkeys(oids))
         peeled = await self.res.resolve(*(f"{oid}^{{commit}}" for oid in wanted)) if wanted else ()
         commits = {oid: found[0] for oid, found in zip(wanted, peeled, strict=True) if found is not None}
-        new: set[str] = set()
+        new: dict[str, str] = {}
         for in_snapshot in (True, False):
             group = {oid: commit for oid, commit in commits.items() if (oid in self.there) == in_snapshot}
             if group:
@@ -74,11 +74,11 @@ class Search:
                 new |= await self._new_of(group, sorted(known))
         return new
 
-    async def _new_of(self, group: dict[str, str], known: Sequence[str]) -> set[str]:
+    async def _new_of(self, group: dict[str, str], known: Sequence[str]) -> dict[str, str]:
         if len(group) <= _ONE_BY_ONE:
-            return {oid for oid, commit in group.items() if await self.res.commits_beyond(commit, known)}
+            return {oid: commit for oid, commit in group.items() if await self.res.commits_beyond(commit, known)}
         listed = await self.res.new_commits(list(group.values()), known)
-        return {oid for oid, commit in group.items() if commit in listed}
+        return {oid: commit for oid, commit in group.items() if commit in listed}
 
     def _upstream_of(self, oid: str) -> frozenset[str]:
         return self.known if oid in self.there else self.fetched | {self.start.sha, self.start.target_sha}

@@ -189,8 +189,8 @@ def _keep(gathering: _Gathering, each: _Submodule, number: int, commits: Sequenc
 async def _known(res: Result, scene: Scene, each: _Submodule) -> frozenset[str]:
     """What is upstream of it: its remote-tracking branches, what was fetched, and what the repository had it at."""
     tracked = {oid for name, oid in each.folder.refs.items() if _is_upstream(each.folder, name)}
-    [start] = await res.resolve(f"{scene.baseline.start.sha}:{each.path}") if "\n" not in each.path else [None]
-    at_start = {start[0]} if start is not None else set()
+    listed = await res.bare.do("ls-tree", "-z", scene.baseline.start.sha, "--", each.path)
+    at_start = {line.split()[2].decode() for line in entries.names(listed) if line.startswith(GITLINK.encode())}
     return frozenset({*sorted(tracked)[-_MOST_KNOWN:], *each.folder.fetched, *at_start})
 
 
@@ -224,7 +224,7 @@ async def _keep_edits(res: Result, scene: Scene, each: _Submodule, number: int, 
     tree = posixpath.join(CHECKOUT_DIR, each.path)
     git = replace(res.bare, folder=result.SUBMODULES, tree=tree, index=OTHER_INDEX)
     try:
-        await git.do("read-tree", "--reset", head)
+        await git.do("read-tree", head)
         taken = await tree_files.take(Scope(git=git, head=head, start=head))
         if not taken.changes:
             return

@@ -5,7 +5,7 @@ Their line endings, encoding or filter do not fit what is committed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gitward.repositories import entries
@@ -23,11 +23,14 @@ class Written:
     git: Git
     attributes: str  # the commit by whose .gitattributes the tree was written
 
-    async def same(self, tree: Git, asked: Sequence[Change]) -> set[bytes]:
-        """Those of the changed files whose content on disk is what the old entry was written as. Raises GitFailed."""
+    async def same(self, tree: Git, asked: Sequence[Change], *, anew: bool = False) -> set[bytes]:
+        """Those of the changed files whose content on disk is what the old entry was written as. Raises GitFailed.
+
+        :param anew: whether other .gitattributes hold now; else a file that git takes as it is was not converted.
+        """
         assert tree.tree is not None
         on_disk = await _hashes(tree, [each.path for each in asked]) if asked else {}
-        converted = [each for each in asked if on_disk.get(each.path) not in (None, each.new)]
+        converted = [each for each in asked if each.path in on_disk and (anew or on_disk[each.path] != each.new)]
         if not converted:
             return set()
         was = await self._hashes_before(converted)
@@ -44,11 +47,11 @@ class Written:
 
     async def _attributes(self, before: Git) -> None:
         listed = await self.git.do("ls-tree", "-r", "-z", self.attributes, limit=LISTING_BYTES)
-        lines = [line for line in entries.names(listed) if _is_attributes(line.partition(b"\t")[2])]
+        lines = [line for line in entries.names(listed) if is_attributes(line.partition(b"\t")[2])]
         await entries.put(before, lines)
 
 
-def _is_attributes(path: bytes) -> bool:
+def is_attributes(path: bytes) -> bool:
     return path == _ATTRIBUTES or path.endswith(b"/" + _ATTRIBUTES)
 
 
@@ -62,7 +65,3 @@ async def _hashes(git: Git, paths: Sequence[bytes]) -> dict[bytes, str]:
         return {}
     half = len(paths) // 2  # one is no file: each half for itself
     return {**await _hashes(git, paths[:half]), **await _hashes(git, paths[half:])}
-
-
-def regular(changes: Iterable[Change]) -> list[Change]:
-    return [each for each in changes if each.regular]

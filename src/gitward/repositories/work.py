@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from gitward.errors import Reason
-from gitward.repositories import commits, git_folder, left, submodules
+from gitward.repositories import commits, git_folder, left, pipes, submodules
 from gitward.repositories import files as tree_files
 from gitward.repositories.checkout import CHECKOUT_DIR, REPO
 from gitward.repositories.commits import Problem, Scene, Seen
@@ -60,6 +60,7 @@ async def take(res: Result, scene: Scene) -> Work:
     """:raises GitFailed: git cannot work with what is there."""
     if not await asyncio.to_thread(_has_files, scene.workspace):
         return _gone(scene)
+    await pipes.remove(res.bare.runner, scene.workspace)
     theirs, problem = await asyncio.to_thread(_repository, scene.workspace)
     seen = await commits.look(res, scene, theirs.folder, f"{theirs.git}/objects")
     if problem is not None:
@@ -99,6 +100,7 @@ def _repository(workspace: Path) -> tuple[_Repository, Problem | None]:
     try:
         folder = git_folder.read(workspace / "work", place)
         git_folder.show_shared_indexes(workspace / "work", place, workspace / "result/work/git")
+        git_folder.check_alternates(workspace / "work", place)
     except Damaged as damage:
         message = f"The command's .git cannot be looked at, so only its files are kept: {damage}."
         return _Repository(folder=None, git=inside), Problem(reason=Reason.TASK_FAILED, message=message)
@@ -123,7 +125,9 @@ async def _files(res: Result, scene: Scene, theirs: _Repository, base: str) -> F
 
 async def _committed(res: Result, scene: Scene, seen: Seen, base: str, taken: Files) -> Work:
     """The tree as a commit, if there is anything that is not committed."""
-    if not taken.changes or (seen.moved is not None and await _is_the_start(res, scene)):
+    if taken.changes and seen.moved is not None and await _is_the_start(res, scene):
+        return Work(head=scene.baseline.start.sha, changed=False, notices=seen.notices, problem=seen.problem)
+    if not taken.changes:
         return Work(head=base, changed=seen.new_head, notices=seen.notices, problem=seen.problem)
     head = await left.commit_tree(res, base, scene.author, message=scene.message, trailers=scene.trailers)
     return Work(head=head, changed=True, notices=seen.notices, problem=seen.problem)
@@ -176,7 +180,7 @@ async def _worktree(res: Result, scene: Scene, tree: Worktree) -> tuple[Left | N
         return None, f"Not looked for, as it is no folder of {WORK_DIR}: {name}."
     git = res.bare.on(tree=str(tree.path), index=OTHER_INDEX)
     try:
-        await git.do("read-tree", "--reset", tree.head)
+        await git.do("read-tree", tree.head)
         taken = await tree_files.take(Scope(git=git, head=tree.head, start=tree.head))
         if not taken.changes:
             return None, None
