@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a shell command stands on one line of its table
 """Work that is left in odd places, through the service: of runs that end, fail, are cancelled or lose their worker."""
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def _files_of(bundle: Path, repository: Path, clone: Path, kind: str) -> set[str
 
 @pytest.mark.parametrize(("command", "words", "kind"), WAYS.values(), ids=WAYS)
 async def test_a_run_that_fails_keeps_it(
-    there: Rig, client: Client, tmp_path: Path, command: str, words: str, kind: str
+    there: Rig, client: Client, tmp_path: Path, *, command: str, words: str, kind: str
 ) -> None:
     repository = await there.repository()
     session, run, events = await client.run(repository, f"{command}\nexit 3")
@@ -77,7 +78,7 @@ async def test_a_run_that_fails_keeps_it(
 
 @pytest.mark.parametrize(("command", "words", "kind"), WAYS.values(), ids=WAYS)
 async def test_a_run_that_is_cancelled_keeps_it(
-    there: Rig, client: Client, tmp_path: Path, command: str, words: str, kind: str
+    there: Rig, client: Client, tmp_path: Path, *, command: str, words: str, kind: str
 ) -> None:
     repository = await there.repository()
     session = await client.session(repository, command=f"{command}\necho started; sleep 300")
@@ -107,9 +108,10 @@ async def test_a_run_that_ends_tells_it(
 
 async def test_an_attempt_that_lost_its_worker_keeps_all_of_it(tmp_path: Path) -> None:
     """Another branch, a stash, a nested repository and a submodule's commit, and then kill -9."""
-    commands = "\n".join(WAYS[way][0] for way in ("nested", "submodule", "stash", "other branch"))
+    commands = "\n".join(WAYS[way][0] for way in ("other branch", "stash", "nested", "submodule"))
     async with rig() as service:
-        command = f"test -e /workspace/seen && exit 3; touch /workspace/seen\n{commands}\necho started; sleep 300"
+        seen = "/workspace/cache/seen"
+        command = f"test -e {seen} && exit 3; mkdir -p /workspace/cache; touch {seen}\n{{ {commands}\n}} >/dev/null 2>&1; echo started; sleep 300"
         async with service.client() as client:
             repository = await service.repository()
             session = await client.session(repository, command=command)
