@@ -28,7 +28,9 @@ async def tell(context: Context, start: Start) -> None:
     if tip is None:
         sentence = f"{_pull(context)}, and its branch deleted; this run starts at {start.target_branch}"
     elif is_done(context, tip):
-        sentence = f"{_pull(context)}; this run starts at {start.target_branch}, and moves {start.branch} there"
+        sentence = (
+            f"{_pull(context)}; this run starts at {start.target_branch}, and its change moves {start.branch} there"
+        )
     elif tip in await attempt.write(lambda tx: attempt.parts.progress.branch_heads(tx, attempt.claim)):
         return  # what the session itself pushed later
     else:
