@@ -106,21 +106,21 @@ async def check_anew(client: Client, session: Json, repository: Repository, ende
 @pytest.mark.parametrize("deleted", [False, True], ids=["kept", "deleted"])
 @pytest.mark.parametrize("end", ENDS)
 async def test_a_follow_up_starts_at_the_target_with_a_new_pull_request(
-    service: Rig, alice_client: Client, tmp_path: Path, end: End, deleted: bool
+    there: Rig, client: Client, tmp_path: Path, end: End, deleted: bool
 ) -> None:
-    repository, session, pull = await proposed(service, alice_client)
-    await end(service, pull)
+    repository, session, pull = await proposed(there, client)
+    await end(there, pull)
     if deleted:
         await delete_ref(repository, f"refs/heads/{session['branch']}")
     main, old = await repository.head("main"), pull.head_sha
-    run, events = await follow(alice_client, session, TWO)
+    run, events = await follow(client, session, TWO)
     assert output(events) == f"{main}\n"
-    await check_anew(alice_client, session, repository, (run, events))
+    await check_anew(client, session, repository, (run, events))
     told = notices(events)
     ending = "was closed without a merge" if end is closed else "was merged"
     assert told[0].startswith(f"Pull request #1 {ending}"), told
     lost = end is closed and not deleted
-    assert await left(alice_client, session, run, tmp_path) == ({"1-closed": old} if lost else {})
+    assert await left(client, session, run, tmp_path) == ({"1-closed": old} if lost else {})
     assert [notice for notice in told if f"the last is {old}" in notice and "refs/gitward/left/1-closed" in notice] == (
         told[1:] if lost else []
     )
