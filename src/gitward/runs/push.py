@@ -9,9 +9,11 @@ from gitward.github.branches import head_of
 from gitward.github.push_refusals import find_refusal
 from gitward.repositories.git import Ended
 from gitward.repositories.workflows import changed_workflows
+from gitward.runs import lfs_upload
 from gitward.runs.asking import ask, retries_of
 from gitward.runs.attempt import Attempt
 from gitward.runs.context import Context
+from gitward.runs.lfs_upload import KEPT
 from gitward.runs.reaching import reach
 from gitward.runs.result_sandbox import Bench, narrow_to
 from gitward.sessions.model import StepName
@@ -19,7 +21,6 @@ from gitward.sessions.model import StepName
 log = logging.getLogger(__name__)
 
 WITNESS_SECONDS = 5.0  # for the broker's word, when git says that the push is done
-KEPT = "The work is kept: publish the run again when that is mended, or fetch its bundle."
 WORKFLOWS = "this session may not change .github/workflows/{files}; a session with allow_workflows=true may"
 
 
@@ -30,7 +31,9 @@ async def push(context: Context, bench: Bench, head: str) -> None:
     """
     attempt = context.attempt
     await _check_workflows(context, bench, head)
-    exact = await narrow_to(context, bench.start, head=head)
+    objects = await lfs_upload.find(context, bench, head)
+    exact = await narrow_to(context, bench.start, head=head, lfs_oids=tuple(each.oid for each in objects))
+    await lfs_upload.upload(context, bench, head, objects)
     await attempt.write(lambda tx: attempt.parts.progress.pushing(tx, attempt.claim, head))
     attempt.pushing_sha = head
 
