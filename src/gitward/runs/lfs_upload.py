@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gitward.errors import Reason, RunFailure
@@ -21,57 +21,88 @@ from gitward.runs.reaching import reach
 from gitward.runs.result_sandbox import Bench
 from gitward.sessions.model import StepName
 
+_KEPT_FOLDER = "lfs-kept"  # below the workspace; no sandbox sees it
+_KEPT_HERE = "The work is kept: publish the run again when that is mended; its bundle has the pointers alone."
 KEPT = "The work is kept: publish the run again when that is mended, or fetch its bundle."
 
 
-async def find(context: Context, bench: Bench, head: str) -> tuple[Pointer, ...]:
-    """The objects that `head` names beyond what is upstream, and whose content is here, hashed.
+async def find(context: Context, bench: Bench, heads: Sequence[str]) -> tuple[Pointer, ...]:
+    """The objects that the heads name beyond what is upstream, and whose content is here, hashed.
 
-    A change without any costs a look into two folders: content of LFS lies in the result's storage or the command's.
-
-    :raises RunFailure: `push_rejected`: there are more than one push may have.
+    A change without any costs a look into three folders: content of LFS lies in the result's storage, in the command's,
+    or is kept from an earlier run.
     """
     storage = context.workspace / "result" / "work" / "git" / "lfs"
-    work = context.workspace / "work"
-    if not await asyncio.to_thread(_any_content, storage, work):
+    if not await asyncio.to_thread(_any_content, context.workspace, storage):
         return ()
     start = bench.start
     pushed = context.opened.pushes.last
     known = [start.sha, start.target_sha, *([pushed] if pushed is not None and await bench.result.has(pushed) else [])]
-    named = await named_by(bench.result, head, known)
-    if len(named) > MAX_LFS_OIDS:
-        message = f"The change names {len(named)} LFS objects; one push may have {MAX_LFS_OIDS}. The work is kept."
-        raise RunFailure(Reason.PUSH_REJECTED, message, exit_code=0, head_sha=head)
-    lent = await asyncio.to_thread(_lend, work, named, storage)
+    named = await named_by(bench.result, heads, known)
+    lent = await asyncio.to_thread(_lend, context.workspace, named, storage)
     await _remove_false(bench, storage, lent)
     return await asyncio.to_thread(lambda: tuple(each for each in named if (storage / each.path).is_file()))
 
 
-def _any_content(storage: Path, work: Path) -> bool:
-    with git_folder.opened(storage) as ours:
-        if not ours.is_empty("objects"):
-            return True
-    theirs = _their_storage(work)
-    try:
-        with git_folder.opened(work) as root:
-            return theirs is not None and not root.is_empty(f"{theirs}/objects")
-    except OSError:
-        return False
+@contextlib.contextmanager
+def _lenders(workspace: Path) -> Iterator[list[git_folder.Tree]]:
+    """The storages where content may lie beside the result's."""
+    with contextlib.ExitStack() as stack:
+        found = []
+        place = git_folder.find(workspace / "work", REPO)
+        with contextlib.suppress(OSError):
+            if place is not None:
+                work = stack.enter_context(git_folder.opened(workspace / "work"))
+                found.append(stack.enter_context(work.below(f"{place}/lfs")))
+        with contextlib.suppress(OSError):
+            found.append(stack.enter_context(git_folder.opened(workspace / _KEPT_FOLDER)))
+        yield found
 
 
-def _their_storage(work: Path) -> str | None:
-    place = git_folder.find(work, REPO)
-    return f"{place}/lfs" if place is not None else None
+def _any_content(workspace: Path, storage: Path) -> bool:
+    with git_folder.opened(storage) as ours, _lenders(workspace) as others:
+        return not all(each.is_empty("objects") for each in (ours, *others))
 
 
-def _lend(work: Path, named: Sequence[Pointer], storage: Path) -> list[Pointer]:
-    """Links the content that the command's own git-lfs made or fetched."""
-    theirs = _their_storage(work)
-    if theirs is None:
-        return []
-    with contextlib.suppress(OSError), git_folder.opened(work) as root, root.below(theirs) as source:
-        return objects.lend(source, named, storage)
-    return []
+def _lend(workspace: Path, named: Sequence[Pointer], storage: Path) -> list[Pointer]:
+    """Links content that the command's own git-lfs made or fetched, or that is kept."""
+    with _lenders(workspace) as lenders:
+        return [pointer for each in lenders for pointer in objects.lend(each, named, storage)]
+
+
+async def keep(context: Context, found: Sequence[Pointer]) -> None:
+    """Until it is uploaded, the content stays in the session's workspace: a bundle has the pointers alone."""
+    if found:
+        await asyncio.to_thread(_keep, context, found)
+
+
+def _keep(context: Context, found: Sequence[Pointer]) -> None:
+    kept = context.workspace / _KEPT_FOLDER
+    objects.keep(context.workspace / "result" / "work" / "git" / "lfs", found, kept)
+    objects.trim(kept, context.attempt.parts.settings.limits.disk_bytes)
+
+
+async def keep_unpushed(context: Context, bench: Bench, heads: Sequence[str]) -> None:
+    """The same for work that is stored and not pushed; a notice tells."""
+    found = await find(context, bench, heads)
+    if found:
+        await keep(context, found)
+        files = "1 LFS object" if len(found) == 1 else f"{len(found)} LFS objects"
+        await context.attempt.notice(
+            f"The content of {files} is kept on this machine alone, where `publish` finds it; "
+            "patch and bundle have the pointers."
+        )
+
+
+async def forget(context: Context, found: Sequence[Pointer]) -> None:
+    """It is upstream."""
+    if found:
+        await asyncio.to_thread(_forget, context.workspace / _KEPT_FOLDER, found)
+
+
+def _forget(kept: Path, found: Sequence[Pointer]) -> None:
+    for pointer in found:
+        (kept / pointer.path).unlink(missing_ok=True)
 
 
 async def _remove_false(bench: Bench, storage: Path, lent: Sequence[Pointer]) -> None:
@@ -84,6 +115,17 @@ async def _remove_false(bench: Bench, storage: Path, lent: Sequence[Pointer]) ->
     for each in lent:
         if f"{LFS_STORAGE}/{each.path}".encode() not in right:
             await asyncio.to_thread((storage / each.path).unlink)
+
+
+def names(found: Sequence[Pointer], head: str) -> tuple[str, ...]:
+    """What the grant must allow.
+
+    :raises RunFailure: `push_rejected`: it is more than one push may have.
+    """
+    if len(found) > MAX_LFS_OIDS:
+        message = f"The change names {len(found)} LFS objects; one push may have {MAX_LFS_OIDS}. {_KEPT_HERE}"
+        raise RunFailure(Reason.PUSH_REJECTED, message, exit_code=0, head_sha=head)
+    return tuple(each.oid for each in found)
 
 
 async def upload(context: Context, bench: Bench, head: str, found: Sequence[Pointer]) -> None:
@@ -100,7 +142,7 @@ async def upload(context: Context, bench: Bench, head: str, found: Sequence[Poin
         return await transfer.push(bench.commands, LFS_TRANSFER, found)
 
     def failed(ended: Ended) -> RunFailure:
-        message = f"The LFS objects of the change could not be uploaded: {ended.tail} {KEPT}"
+        message = f"The LFS objects of the change could not be uploaded: {ended.tail} {_KEPT_HERE}"
         return RunFailure(Reason.PUSH_REJECTED, message, exit_code=0, head_sha=head)
 
     await reach(context.attempt, bench.commands, StepName.PUBLISH, once, failed=failed)

@@ -12,7 +12,7 @@ from gitward.repositories.baseline import Baseline
 from gitward.repositories.git import GitFailed
 from gitward.repositories.refs import Refs
 from gitward.repositories.work import Scene, Work
-from gitward.runs import artifacts, push
+from gitward.runs import artifacts, lfs_upload, push
 from gitward.runs.commit_message import commit_message
 from gitward.runs.context import Context, trailers
 from gitward.runs.result_sandbox import Bench
@@ -58,20 +58,22 @@ async def publish(context: Context, bench: Bench, noted: Baseline, refs: Refs, b
     for notice in work.notices:
         await attempt.notice(notice)
     if work.problem is not None:
-        await store(context, bench, work)
+        await store_unpushed(context, bench, work)
         raise RunFailure(work.problem.reason, work.problem.message, exit_code=0, head_sha=None)
     if not work.changed:
         if work.anything:
-            await store(context, bench, work)
+            await store_unpushed(context, bench, work)
         return await _unchanged(context, bench, work, begun)
     if attempt.claim.run.instruction.publish.mode is PublishMode.DRY_RUN:
-        await store(context, bench, work)
+        await store_unpushed(context, bench, work)
         message = "The change is kept as a patch; nothing was pushed."
         return Published(message=message, changed=True, head_sha=work.head)
     if work.head == (context.opened.pushes.last or start.branch_sha):  # the command pushed it
         await store(context, bench, work)
         return await _pushed(context, work.head)
     await _all(push.push(context, bench, work.head), store(context, bench, work))
+    if work.left:
+        await lfs_upload.keep_unpushed(context, bench, [each.oid for each in work.left])
     return Published(message=_told(context, work.head), changed=True, head_sha=work.head, pushed=True)
 
 
@@ -84,6 +86,12 @@ async def finish(context: Context, bench: Bench, head: str) -> Published:
 async def store(context: Context, bench: Bench, work: Work) -> None:
     attempt = context.attempt
     attempt.kept = await artifacts.store(attempt, bench, work, attempt.origin)
+
+
+async def store_unpushed(context: Context, bench: Bench, work: Work) -> None:
+    """With the content of its LFS files, which no bundle has."""
+    await store(context, bench, work)
+    await lfs_upload.keep_unpushed(context, bench, [work.head, *(each.oid for each in work.left)])
 
 
 async def _unchanged(context: Context, bench: Bench, work: Work, begun: Begun) -> Published:

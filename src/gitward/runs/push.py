@@ -31,8 +31,9 @@ async def push(context: Context, bench: Bench, head: str) -> None:
     """
     attempt = context.attempt
     await _check_workflows(context, bench, head)
-    objects = await lfs_upload.find(context, bench, head)
-    exact = await narrow_to(context, bench.start, head=head, lfs_oids=tuple(each.oid for each in objects))
+    objects = await lfs_upload.find(context, bench, [head])
+    await lfs_upload.keep(context, objects)
+    exact = await narrow_to(context, bench.start, head=head, lfs_oids=lfs_upload.names(objects, head))
     await lfs_upload.upload(context, bench, head, objects)
     await attempt.write(lambda tx: attempt.parts.progress.pushing(tx, attempt.claim, head))
     attempt.pushing_sha = head
@@ -51,6 +52,7 @@ async def push(context: Context, bench: Bench, head: str) -> None:
     if not await context.opened.pushes.accepted(head, seconds=WITNESS_SECONDS) and not await is_upstream(attempt, head):
         message = f"git says that {head[:12]} was pushed, but GitHub does not have it; the work is kept as a patch."
         raise RunFailure(Reason.PUSH_REJECTED, message, exit_code=0, head_sha=head)
+    await lfs_upload.forget(context, objects)
     await _record(attempt, head)
 
 

@@ -13,9 +13,9 @@ _AT_ONCE = 8000  # blobs that are read at once
 _BATCH_BYTES = _AT_ONCE * (LONGEST + 128)
 
 
-async def named_by(res: Result, head: str, known: Iterable[str]) -> tuple[Pointer, ...]:
-    """The pointers that `head` brings and the known commits do not have. Raises GitFailed."""
-    asked = "".join([f"{head}\n", *(f"^{oid}\n" for oid in known)]).encode()
+async def named_by(res: Result, heads: Iterable[str], known: Iterable[str]) -> tuple[Pointer, ...]:
+    """The pointers that the heads bring and the known commits do not have. Raises GitFailed."""
+    asked = "".join([*(f"{oid}\n" for oid in heads), *(f"^{oid}\n" for oid in known)]).encode()
     filters = ("--filter=object:type=blob", f"--filter=blob:limit={LONGEST + 1}")
     listed = await res.bare.do(
         "rev-list", "--objects", "--no-object-names", *filters, "--stdin", stdin=asked, limit=LISTING_BYTES

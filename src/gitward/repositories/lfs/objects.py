@@ -61,9 +61,7 @@ def _taken(tree: git_folder.Tree, pointer: Pointer, place: Path) -> bool:
         with tree.parent(pointer.path) as (folder, name), _regular(folder, name, pointer) as file:
             if file is None:
                 return False
-            if os.fstat(file).st_uid != os.geteuid():
-                os.fchown(file, os.geteuid(), os.getegid())
-            os.fchmod(file, 0o444)
+            _make_ours(file)
             _move(folder, name, file, place)
             return True
     except (FileNotFoundError, NotADirectoryError):
@@ -138,3 +136,37 @@ def _lend(source: git_folder.Tree, pointer: Pointer, place: Path) -> None:
         if file is None:
             raise FileNotFoundError(name)
         os.link(name, place, src_dir_fd=folder, follow_symlinks=False)
+
+
+def keep(source: Path, wanted: Iterable[Pointer], storage: Path) -> None:
+    """Links objects out of a storage that a sandbox of ours wrote into one that no sandbox sees, as the worker's."""
+    storage.mkdir(mode=0o700, exist_ok=True)
+    with git_folder.opened(source) as tree:
+        for pointer in wanted:
+            place = place_of(storage, pointer)
+            with contextlib.suppress(OSError):
+                _link_as_ours(tree, pointer, place)
+
+
+def _link_as_ours(tree: git_folder.Tree, pointer: Pointer, place: Path) -> None:
+    with tree.parent(pointer.path) as (folder, name), _regular(folder, name, pointer) as file:
+        if file is not None:
+            _make_ours(file)
+            os.link(name, place, src_dir_fd=folder, follow_symlinks=False)
+
+
+def _make_ours(file: int) -> None:
+    if os.fstat(file).st_uid != os.geteuid():
+        os.fchown(file, os.geteuid(), os.getegid())
+    os.fchmod(file, 0o444)
+
+
+def trim(storage: Path, limit: int) -> None:
+    """Removes the oldest objects of a storage of ours beyond so many bytes."""
+    there = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in storage.glob("objects/*/*/*"))
+    total = sum(size for _, size, _ in there)
+    for _, size, path in there:
+        if total <= limit:
+            return
+        path.unlink()
+        total -= size
