@@ -12,7 +12,7 @@ from gitward.repositories.checkout import REPO, Origin
 from gitward.repositories.git import Ended
 from gitward.repositories.refs import Refs
 from gitward.repositories.start import Start
-from gitward.runs import after_merge
+from gitward.runs import after_merge, lfs_content
 from gitward.runs.commands import Commands
 from gitward.runs.context import Context
 from gitward.sandboxes import Stream
@@ -54,6 +54,7 @@ async def check_out(context: Context, commands: Commands, refs: Refs) -> Baselin
     await _show(context, ended)
     if ended.exit_code != 0:
         raise RunFailure(Reason.CLONE_FAILED, f"git could not check out {start.branch}: {ended.tail}")
+    await lfs_content.bring(context, commands)
     folder = await asyncio.to_thread(git_folder.read, context.workspace / "work", f"{REPO}/.git")
     noted = Baseline(
         run_id=attempt.claim.run.id,

@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from gitward.errors import RunFailure
 from gitward.repositories.refs import Refs
 from gitward.repositories.work import Work
-from gitward.runs import after_merge, artifacts, private_addresses, push
+from gitward.runs import after_merge, artifacts, lfs_upload, private_addresses, push
 from gitward.runs.attempt import Attempt
 from gitward.runs.context import Context
 from gitward.runs.result_sandbox import Bench
@@ -45,6 +45,12 @@ async def _with_public_addresses(context: Context, bench: Bench, work: Work, ref
 async def store(context: Context, bench: Bench, work: Work) -> None:
     attempt = context.attempt
     attempt.kept = await artifacts.store(attempt, bench, work, attempt.origin)
+
+
+async def store_unpushed(context: Context, bench: Bench, work: Work) -> None:
+    """With the content of its LFS files, which no bundle has."""
+    await store(context, bench, work)
+    await lfs_upload.keep_unpushed(context, bench, [work.head, *(each.oid for each in work.left)])
 
 
 def kept_sentence(attempt: Attempt, *, fit: bool = True) -> str:

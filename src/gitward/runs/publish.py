@@ -11,12 +11,12 @@ from gitward.repositories.baseline import Baseline
 from gitward.repositories.git import GitFailed
 from gitward.repositories.refs import Refs
 from gitward.repositories.work import Scene, Work
-from gitward.runs import after_merge
+from gitward.runs import after_merge, lfs_upload
 from gitward.runs.commit_message import commit_message
 from gitward.runs.context import Context, trailers
-from gitward.runs.delivery import deliver, kept_sentence, store
+from gitward.runs.delivery import deliver, kept_sentence, store, store_unpushed
 from gitward.runs.result_sandbox import Bench
-from gitward.sessions.model import ArtifactKind, PublishMode
+from gitward.sessions.model import PublishMode
 from gitward.sessions.progress import Begun
 
 
@@ -58,15 +58,15 @@ async def publish(context: Context, bench: Bench, noted: Baseline, refs: Refs, b
     for notice in work.notices:
         await attempt.notice(notice)
     if work.problem is not None:
-        await store(context, bench, work)
+        await store_unpushed(context, bench, work)
         message = work.problem.message + kept_sentence(attempt, fit=False)
         raise RunFailure(work.problem.reason, message, exit_code=0, head_sha=None)
     if not work.changed:
         if work.anything:
-            await store(context, bench, work)
+            await store_unpushed(context, bench, work)
         return await _unchanged(context, bench, work, begun)
     if attempt.claim.run.instruction.publish.mode is PublishMode.DRY_RUN:
-        await store(context, bench, work)
+        await store_unpushed(context, bench, work)
         return Published(message=_kept(context), changed=True, head_sha=work.head)
     work = await after_merge.with_left_behind(context, bench, work)
     if work.head == (context.opened.pushes.last or start.branch_sha):  # the command pushed it
@@ -74,6 +74,8 @@ async def publish(context: Context, bench: Bench, noted: Baseline, refs: Refs, b
         await after_merge.tell_left_behind(context, work)
         return await _pushed(context, work.head)
     head = await deliver(context, bench, work, refs)
+    if work.left:
+        await lfs_upload.keep_unpushed(context, bench, [each.oid for each in work.left])
     return Published(message=_told(context, head), changed=True, head_sha=head, pushed=True)
 
 

@@ -9,6 +9,7 @@ from gitward.github.branches import head_of
 from gitward.github.push_refusals import find_refusal
 from gitward.repositories.git import Ended
 from gitward.repositories.workflows import changed_workflows
+from gitward.runs import lfs_upload
 from gitward.runs.asking import ask, retries_of
 from gitward.runs.attempt import Attempt
 from gitward.runs.context import Context
@@ -34,7 +35,10 @@ async def push(context: Context, bench: Bench, head: str) -> None:
     """
     attempt = context.attempt
     await _check_workflows(context, bench, head)
-    exact = await narrow_to(context, bench.start, head=head)
+    objects = await lfs_upload.find(context, bench, [head])
+    await lfs_upload.keep(context, objects)
+    exact = await narrow_to(context, bench.start, head=head, lfs_oids=lfs_upload.names(objects, head))
+    await lfs_upload.upload(context, bench, head, objects)
     await attempt.write(lambda tx: attempt.parts.progress.pushing(tx, attempt.claim, head))
     attempt.pushing_sha = head
 
@@ -52,6 +56,7 @@ async def push(context: Context, bench: Bench, head: str) -> None:
     if not await context.opened.pushes.accepted(head, seconds=WITNESS_SECONDS) and not await is_upstream(attempt, head):
         message = f"git says that {head[:12]} was pushed, but GitHub does not have it; retry."
         raise RunFailure(Reason.INTERNAL, message, exit_code=0, head_sha=head)
+    await lfs_upload.forget(context, objects)
     await _record(attempt, head)
 
 

@@ -49,6 +49,11 @@ def fault_in(text: str) -> str | None:
     return "the connection to GitHub broke" if _BROKEN.search(text) else None
 
 
+def may_pass(ended: Ended) -> bool:
+    """Whether it may end well when it is made again, once the token is looked at."""
+    return fault_in(ended.tail) is not None or _UNKNOWN_TOKEN.search(ended.tail) is not None
+
+
 async def reach(
     attempt: Attempt,
     commands: Commands,

@@ -10,7 +10,7 @@ from gitward.repositories import baseline
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.git import GitFailed
 from gitward.repositories.work import Work
-from gitward.runs import artifacts, disk_space, publish, push
+from gitward.runs import artifacts, disk_space, lfs_upload, publish, push
 from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.commands import LimitReached
 from gitward.runs.context import Context
@@ -101,6 +101,7 @@ async def _keep(context: Context, user: User, noted: Baseline, *, clear: bool) -
         if not work.anything:
             return
         kept = await artifacts.store(attempt, bench, work, origin)
+        await lfs_upload.keep_unpushed(context, bench, [work.head, *(each.oid for each in work.left)])
     if kept is not None:
         await artifacts.tell(attempt, origin, kept)
     await _tell(context, work)
