@@ -16,7 +16,7 @@ from gitward.runs.commit_message import commit_message
 from gitward.runs.context import Context, trailers
 from gitward.runs.delivery import deliver, kept_sentence, store, store_unpushed
 from gitward.runs.result_sandbox import Bench
-from gitward.sessions.model import PublishMode
+from gitward.sessions.model import ArtifactKind, PublishMode
 from gitward.sessions.progress import Begun
 
 
