@@ -43,7 +43,7 @@ async def bring(context: Context, commands: Commands) -> None:
             return
         found = await _lent_or_fetched(context, commands, wanted)
         if found:
-            await tree.fill(commands, work, [path for pointer in found for path in wanted[pointer]])
+            await tree.fill(commands, work, {pointer: wanted[pointer] for pointer in found})
     except GitFailed as failure:
         raise RunFailure(Reason.CLONE_FAILED, f"The LFS files could not be checked out: {failure}") from failure
 

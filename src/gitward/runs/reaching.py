@@ -18,6 +18,7 @@ from gitward.sessions.model import StepName
 # What git (with GnuTLS or OpenSSL), git-lfs and gh print, all in English: the sandbox has no other language.
 _REFUSED = re.compile(r"remote rejected|(?:returned error:|HTTP|status code:?) 4(?!08|29)\d\d", re.IGNORECASE)
 _ANSWERED = re.compile(r"(?:returned error:|HTTP|status code:?) (408|429|5\d\d)", re.IGNORECASE)
+_LFS_AWAY = re.compile(r"batch response: Fatal error\b")  # git-lfs has GitHub's words for a 5xx, and not its number
 _BROKEN = re.compile(
     r"early EOF|\bEOF$|hung up unexpectedly|unexpected disconnect|Connection (?:reset|refused|timed out)|Broken pipe"
     r"|Failed to connect|Could not resolve host|Empty reply|Recv failure|Send failure|Operation (?:timed out|too slow)"
@@ -25,7 +26,7 @@ _BROKEN = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _UNKNOWN_TOKEN = re.compile(
-    r"Authentication failed|could not read Username|Invalid username or token|Bad credentials"
+    r"Authentication failed|Authentication required: |could not read Username|Invalid username or token|Bad credentials"
     r"|(?:returned error:|HTTP) 401",
     re.IGNORECASE,
 )
@@ -46,6 +47,8 @@ def fault_in(text: str) -> str | None:
     answered = _ANSWERED.search(text)
     if answered:
         return f"GitHub answered {answered[1]}"
+    if _LFS_AWAY.search(text):
+        return "GitHub's LFS does not answer now"
     return "the connection to GitHub broke" if _BROKEN.search(text) else None
 
 

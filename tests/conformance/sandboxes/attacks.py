@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gitward.sandboxes.etc import GIT_CONFIG
 from gitward.sandboxes.walls import Wall
 
 PRELUDE = """
@@ -233,7 +234,7 @@ HOPELESS = (
     ("see homes", "end(set(os.listdir('/home')) != {'gitward'} or os.path.exists('/root'))"),
     ("read the host's accounts", "end(os.path.exists('/etc/shadow') or 'sync' in open('/etc/passwd').read())"),
     ("read the machine's identity", "end(os.path.exists('/etc/machine-id'))"),
-    ("read the host's git configuration", "end(os.path.exists('/etc/gitconfig'))"),
+    ("read the host's git configuration", f"end(open('/etc/gitconfig').read() != {GIT_CONFIG!r})"),
     ("write to /usr", "attempt(lambda: open('/usr/bin/git', 'r+'))"),
     ("write to /etc", "attempt(lambda: open('/etc/hosts', 'a'))"),
     ("add a CA", "attempt(lambda: open('/etc/ssl/certs/ca-certificates.crt', 'a'))"),

@@ -71,7 +71,11 @@ def _taken(tree: git_folder.Tree, pointer: Pointer, place: Path) -> bool:
 @contextlib.contextmanager
 def _regular(folder: int, name: str, pointer: Pointer) -> Iterator[int | None]:
     """The open file, if it is one of the right size."""
-    file = os.open(name, _OPEN_FILE, dir_fd=folder)
+    try:
+        file = os.open(name, _OPEN_FILE, dir_fd=folder)
+    except OSError:  # none is there, or a link, or it cannot be read
+        yield None
+        return
     try:
         status = os.fstat(file)
         yield file if stat.S_ISREG(status.st_mode) and status.st_size == pointer.size else None

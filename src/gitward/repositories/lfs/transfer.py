@@ -37,9 +37,7 @@ def prepare(folder: Path, remote: Remote, wanted: Iterable[Pointer] = (), *, sto
     tree = objects.write("tree", b"".join(entries))
     commit = f"tree {tree}\nauthor {_AUTHOR}\ncommitter {_AUTHOR}\n\nObjects of Git LFS\n"
     (folder / "HEAD").write_text(f"{objects.write('commit', commit.encode())}\n")
-    if os.geteuid() == 0:
-        owner = folder.parent.stat()
-        trees.hand_over(folder, owner.st_uid, owner.st_gid)
+    _hand_over(folder)
 
 
 def _config(remote: Remote, storage: str | None) -> str:
@@ -67,6 +65,24 @@ class _Objects:
         place.parent.mkdir(exist_ok=True)
         place.write_bytes(zlib.compress(whole, 1))
         return oid
+
+
+def lend(folder: Path, inside: str, wanted: Iterable[Pointer]) -> None:
+    """Makes a storage of links to the objects of another one, which the sandbox sees at `inside`. Blocks.
+
+    git-lfs writes beside its objects also where it only reads.
+    """
+    for pointer in wanted:
+        place = folder / pointer.path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(f"{inside}/{pointer.path}")
+    _hand_over(folder)
+
+
+def _hand_over(folder: Path) -> None:
+    if os.geteuid() == 0:
+        owner = folder.parent.stat()
+        trees.hand_over(folder, owner.st_uid, owner.st_gid)
 
 
 async def fetch(runner: Runner, folder: str) -> Ended:

@@ -10,14 +10,16 @@ from pathlib import Path
 from gitward.repositories import entries, git_folder
 from gitward.repositories.checkout import CHECKOUT_DIR, REPO
 from gitward.repositories.git import LISTING_BYTES, Git, Runner
-from gitward.repositories.lfs import LFS_DIR, filter_process
+from gitward.repositories.lfs import LFS_DIR, filter_process, transfer
 from gitward.repositories.lfs.pointers import LONGEST, Pointer, parse
+from gitward.sandboxes import WORK_DIR, trees
 
-# Our filter, with the run's objects as its storage; what the tree's .lfsconfig includes or excludes does not count.
+STORAGE = "lfs-storage"  # below the workspace's `work`, while files get their content
+# Our filter; what the tree's .lfsconfig includes or excludes does not count.
 _FILTER = (
     *("-c", f"filter.lfs.process={filter_process(LFS_DIR)}"),
     *("-c", "filter.lfs.required=true"),
-    *("-c", f"lfs.storage={LFS_DIR}"),
+    *("-c", f"lfs.storage={WORK_DIR}/{STORAGE}"),
     *("-c", "lfs.fetchinclude="),
     *("-c", "lfs.fetchexclude="),
 )
@@ -43,11 +45,25 @@ def _read(work: Path, paths: Iterable[bytes]) -> dict[Pointer, list[bytes]]:
     return found
 
 
-async def fill(runner: Runner, work: Path, paths: Sequence[bytes]) -> None:
+async def fill(runner: Runner, work: Path, found: Mapping[Pointer, Sequence[bytes]]) -> None:
     """Puts content, which must lie in `LFS_DIR`, in the place of pointers. Raises GitFailed."""
-    await asyncio.to_thread(_remove, work, paths)
+    paths = [path for each in found.values() for path in each]
+    storage = work / STORAGE
+    await asyncio.to_thread(_begin, work, storage, found, paths)
     ask = (*_FILTER, "checkout-index", "--index", "-z", "--stdin")
     await _git(runner).do(*ask, stdin=entries.joined(paths))
+    await asyncio.to_thread(_end, storage)
+
+
+def _begin(work: Path, storage: Path, found: Iterable[Pointer], paths: Iterable[bytes]) -> None:
+    storage.mkdir()
+    transfer.lend(storage, LFS_DIR, found)
+    _remove(work, paths)
+
+
+def _end(storage: Path) -> None:
+    trees.clear(storage)
+    storage.rmdir()
 
 
 def _remove(work: Path, paths: Iterable[bytes]) -> None:
