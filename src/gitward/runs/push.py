@@ -14,7 +14,7 @@ from gitward.runs.attempt import Attempt
 from gitward.runs.context import Context
 from gitward.runs.reaching import LIMITED, fault_in, reach, was_refused
 from gitward.runs.result_sandbox import Bench, narrow_to
-from gitward.sessions.model import StepName
+from gitward.sessions.model import EventType, StepName
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +75,14 @@ async def _check_workflows(context: Context, bench: Bench, head: str) -> None:
         if now is not None and await bench.result.has(now):
             files = await changed_workflows(bench.result, head, [*upstream, now])
     if files is not None:
-        named = f" ({files})" if files else ""
-        message = f"The push was refused: {WORKFLOWS.format(files=named)}."
-        raise RunFailure(Reason.PUSH_REJECTED, message, exit_code=0, head_sha=head)
+        await _refuse_workflows(context.attempt, files, head)
+
+
+async def _refuse_workflows(attempt: Attempt, files: str, head: str) -> None:
+    why = WORKFLOWS.format(files=f" ({files})" if files else "")
+    told = {"rule": "git.push.workflows", "message": f"push refs/heads/{attempt.claim.session.branch}: {why}"}
+    await attempt.tell((EventType.POLICY_DENIED, told))
+    raise RunFailure(Reason.PUSH_REJECTED, f"The push was refused ({why}).", exit_code=0, head_sha=head)
 
 
 def _failed(ended: Ended, head: str) -> RunFailure:
