@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -175,6 +176,27 @@ async def test_a_closed_pull_request_s_work_that_the_target_has_is_not_kept_agai
     run, events = await follow(client, session, TWO)
     await check_anew(client, session, repository, (run, events))
     assert await left(client, session, run, tmp_path) == {}
+
+
+@pytest.mark.parametrize("deleted", [False, True], ids=["kept", "deleted"])
+async def test_a_merge_while_the_command_runs_loses_nothing(there: Rig, client: Client, deleted: bool) -> None:
+    """On a branch that is kept the work gets a pull request of its own; beside a deleted one it is kept, and told."""
+    repository, session, pull = await proposed(there, client)
+    follow_up = await client.post(f"/sessions/{session['id']}/runs", {"command": TWO})
+    gate = there.github.gate(method="POST", path=f"*/{repository.full_name}.git/git-receive-pack")
+    async with asyncio.timeout(30):
+        await gate.reached.wait()
+    await squashed(there, pull)
+    if deleted:
+        await delete_ref(repository, f"refs/heads/{session['branch']}")
+    gate.open()
+    run, events = await client.finished(session, follow_up["id"])
+    if not deleted:
+        assert (run["state"], run["pull_request"]["number"], opened(events)) == ("succeeded", 2, [2]), run
+        return
+    assert (run["state"], run["reason"]) == ("failed", "push_rejected"), run
+    assert [event["data"]["head_sha"] for event in events if event["type"] == "work.kept"] == [run["head_sha"]]
+    await check_anew(client, session, repository, await retried(client, session, run))
 
 
 async def test_two_follow_ups_one_after_the_other(there: Rig, client: Client) -> None:

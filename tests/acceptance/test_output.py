@@ -73,3 +73,16 @@ async def test_a_secret_in_pieces_is_masked(service: Rig, alice_client: Client) 
     _, run, events = await alice_client.run(repository, command)
     assert run["state"] == "succeeded"
     assert output(events) == "***\n***\n"
+
+
+async def test_an_error_that_git_meets_while_it_checks_out_is_told(service: Rig, alice_client: Client) -> None:
+    """It ends with 0 all the same: a file whose bytes do not fit the encoding that the repository wants for it."""
+    files = {".gitattributes": "*.txt working-tree-encoding=UTF-16\n", "bad.txt": b"\xff\xfe\xfa", "good": "x"}
+    repository = await service.repository(files=files)
+    _, run, events = await alice_client.run(repository, "true")
+    assert (run["state"], run["changed"]) == ("succeeded", False), run
+    told = [event["data"]["message"] for event in events if event["type"] == "notice"]
+    assert "git says: error: failed to encode 'bad.txt' from UTF-8 to UTF-16" in told, (
+        told,
+        output(events, "checkout"),
+    )

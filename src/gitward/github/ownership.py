@@ -55,14 +55,15 @@ async def check_ours(
 ) -> None:
     """Lets a branch pass that the session pushed, also when somebody pushed upon that or upon its pull request.
 
-    Of a pull request that is merged or closed the branch must stand where it stood at its end.
+    A reviewer may have rewritten it before it was merged. What stands in a pull request that was closed is not merged,
+    so it must be the session's.
 
     :param tip: where the branch stands upstream.
     :raises RunFailure: `push_rejected`: it is somebody else's.
     """
     if tip in {known.pushed_sha, *known.heads}:
         return
-    if pull is not None and pull.head == branch and (pull.state == "open" or pull.head_sha == tip):
+    if pull is not None and pull.head == branch and (pull.state == "open" or _is_merged(pull, tip)):
         return
     if known.pushed_sha is not None and await _is_ancestor(github, repository, known.pushed_sha, tip):
         return
@@ -71,6 +72,11 @@ async def check_ours(
         f"The branch {branch} is already in {repository}, and this session did not push what it has; "
         "post a session with another branch.",
     )
+
+
+def _is_merged(pull: Pull, tip: str) -> bool:
+    """Whether the target has all that the branch has."""
+    return pull.state == "merged" and pull.head_sha == tip
 
 
 async def _is_ancestor(github: Connection, repository: str, commit: str, tip: str) -> bool:

@@ -80,12 +80,14 @@ async def _check_workflows(context: Context, bench: Bench, head: str) -> None:
         if now is not None and await bench.result.has(now):
             files = await changed_workflows(bench.result, head, [*upstream, now])
     if files is not None:
-        reason = WORKFLOWS.format(files=f" ({files})" if files else "")
-        ref = f"refs/heads/{context.attempt.claim.session.branch}"
-        denied = {"rule": "git.push.workflows", "message": f"push {ref}: {reason}"}
-        await context.attempt.tell((EventType.POLICY_DENIED, denied))
-        message = f"The push was refused ({reason})."
-        raise RunFailure(Reason.PUSH_REJECTED, message, exit_code=0, head_sha=head)
+        await _refuse_workflows(context.attempt, files, head)
+
+
+async def _refuse_workflows(attempt: Attempt, files: str, head: str) -> None:
+    why = WORKFLOWS.format(files=f" ({files})" if files else "")
+    told = {"rule": "git.push.workflows", "message": f"push refs/heads/{attempt.claim.session.branch}: {why}"}
+    await attempt.tell((EventType.POLICY_DENIED, told))
+    raise RunFailure(Reason.PUSH_REJECTED, f"The push was refused ({why}).", exit_code=0, head_sha=head)
 
 
 def _failed(ended: Ended, head: str) -> RunFailure:

@@ -91,6 +91,20 @@ class TestPullRequest:
         pull.close()
         assert "is already in" in await refused(connection, pushed_sha=pushed, pull_request=pull.number)
 
+    async def test_where_a_merged_one_ended_it_is_its_own(
+        self, standin: StandIn, connection: Connection, repository: Repository, pushed: str
+    ) -> None:
+        """A reviewer rewrote it before the merge; what somebody puts there afterwards is somebody else's."""
+        pull = await propose(standin, repository)
+        await repository.run_git("update-ref", f"refs/heads/{BRANCH}", str(await repository.head("main")))
+        tip = await repository.commit(BRANCH, {"a.txt": "rewritten"})
+        await repository.follow_pushes()
+        await merge(pull, by=standin.site.accounts.get("octocat"))
+        facts = await ask(connection, pushed_sha=pushed, pull_request=pull.number)
+        assert (facts.branch_sha, facts.pull_request_head_sha, facts.pull_request_state) == (tip, tip, "merged")
+        await repository.commit(BRANCH, {"more.txt": "1"})
+        assert "is already in" in await refused(connection, pushed_sha=pushed, pull_request=pull.number)
+
     async def test_that_of_another_branch_says_nothing(
         self, standin: StandIn, connection: Connection, repository: Repository, pushed: str
     ) -> None:
