@@ -10,8 +10,6 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from gitward.engine.migrate import migrate_all
-from gitward.engine.queue import DbosQueue
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import Owner
 from gitward.sessions.places import Places, RunLimits
@@ -19,6 +17,8 @@ from gitward.sessions.service import SessionService
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
 from gitward.telemetry.metrics import Metrics
+from gitward.workers.migrate import migrate_all
+from gitward.workers.queue import DbosQueue
 from postgres import Postgres, running_postgres
 from tests_support import Backend
 

@@ -16,9 +16,6 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from gitward.engine.queue import DbosQueue
-from gitward.engine.shift import Job, Shift
-from gitward.engine.worker import Worker, checkpoint
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import ACTIVE_STATES, RunState
 from gitward.sessions.places import Places, RunLimits
@@ -26,6 +23,9 @@ from gitward.sessions.progress import Outcome, Progress
 from gitward.store import schema
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
+from gitward.workers.queue import DbosQueue
+from gitward.workers.shift import Job, Shift
+from gitward.workers.worker import Worker, checkpoint
 
 _runs, _sessions = schema.runs, schema.sessions
 DONE = Outcome(state=RunState.SUCCEEDED, message="Done.")

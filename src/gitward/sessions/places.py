@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from gitward.engine.queue import Queue
 from gitward.sessions.model import Owner, now
 from gitward.store import schema
 from gitward.store.database import Transaction
+from gitward.workers.queue import Queue
 
 _tickets, _turns = schema.tickets, schema.turns
 HAS_PLACE, WAITS = _tickets.c.has_place == sa.true(), _tickets.c.has_place == sa.false()

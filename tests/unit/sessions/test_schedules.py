@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from gitward.engine.queue import DbosQueue
 from gitward.errors import Conflict, NotFound
 from gitward.runs.chores import fire_schedules
 from gitward.sessions.firing import LATE, STILL_ACTIVE, Firing
@@ -21,6 +20,7 @@ from gitward.sessions.schedules import MOST, Schedule, ScheduleChange, ScheduleS
 from gitward.sessions.service import NewSession, SessionService
 from gitward.sessions.timetable import Timetable
 from gitward.store.database import Database, Transaction
+from gitward.workers.queue import DbosQueue
 from tests_support import Backend
 
 HOURLY = Timetable(schedule="0 * * * *", timezone="UTC")

@@ -17,12 +17,12 @@ import sqlalchemy as sa
 from dbos import DBOS
 from dbos import error as dbos_errors
 
-from gitward.engine import takeover
-from gitward.engine.filelock import FileLock
-from gitward.engine.membership import BEAT_SECONDS, Membership
-from gitward.engine.queue import APPLICATION
-from gitward.engine.shift import Job, Shift, declare_queue
 from gitward.store.database import Database
+from gitward.workers import takeover
+from gitward.workers.filelock import FileLock
+from gitward.workers.membership import BEAT_SECONDS, Membership
+from gitward.workers.queue import APPLICATION
+from gitward.workers.shift import Job, Shift, declare_queue
 
 log = logging.getLogger(__name__)
 

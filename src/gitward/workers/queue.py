@@ -8,8 +8,8 @@ from typing import Protocol
 
 from dbos import DBOSClient, EnqueueOptions
 
-from gitward.engine.serialization import JsonSerializer
 from gitward.store.database import Database, Transaction
+from gitward.workers.serialization import JsonSerializer
 
 APPLICATION = "gitward"
 APPLICATION_VERSION = "1"  # raised when the steps of the job change in a way that a running one cannot follow

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dbos import DBOS
 from dbos._dbos import _get_dbos_instance
 
-from gitward.engine.queue import QUEUE
+from gitward.workers.queue import QUEUE
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import pytest
 
 from cable import Cable
 from fleet import fleet
-from gitward.engine.shift import END_SECONDS
+from gitward.workers.shift import END_SECONDS
 from postgres import Postgres
 
 LEASE_SECONDS = 4

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gitward.engine.filelock import FileLock
-from gitward.engine.worker import Worker
 from gitward.errors import SettingsError
 from gitward.store.database import Database
+from gitward.workers.filelock import FileLock
+from gitward.workers.worker import Worker
 
 
 @pytest.fixture

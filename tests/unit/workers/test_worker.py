@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gitward.engine.queue import DbosQueue
-from gitward.engine.worker import Worker, checkpoint
 from gitward.store.database import Database
+from gitward.workers.queue import DbosQueue
+from gitward.workers.worker import Worker, checkpoint
 from outside import look
 
 PROGRAM = Path(__file__).with_name("crash_program.py")

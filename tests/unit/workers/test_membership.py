@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gitward.engine.membership import OWN_SHARE, Membership
 from gitward.grants import clock, processes
 from gitward.store.database import Database
+from gitward.workers.membership import OWN_SHARE, Membership
 from outside import look
 
 LEASE_SECONDS = 0.6

@@ -14,12 +14,12 @@ from typing import Any
 
 from dbos import DBOS, DBOSClient, DBOSConfig
 
-from gitward.engine import patience
-from gitward.engine.queue import APPLICATION, APPLICATION_VERSION, JOB, QUEUE
-from gitward.engine.serialization import JsonSerializer
-from gitward.engine.takeover import give_back, recover
 from gitward.grants.lease import Lease
 from gitward.store.database import PASSING_ERRORS, Database
+from gitward.workers import patience
+from gitward.workers.queue import APPLICATION, APPLICATION_VERSION, JOB, QUEUE
+from gitward.workers.serialization import JsonSerializer
+from gitward.workers.takeover import give_back, recover
 
 log = logging.getLogger(__name__)
 

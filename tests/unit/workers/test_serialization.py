@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitward.engine.serialization import JsonSerializer, StepError
 from gitward.secrets import Secret
+from gitward.workers.serialization import JsonSerializer, StepError
 
 SERIALIZER = JsonSerializer()
 CANARY = "ghp_0123456789abcdefghijABCDEFGHIJ012345"

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from gitward.engine.queue import DbosQueue
-from gitward.engine.worker import Worker
 from gitward.store.database import Database
+from gitward.workers.queue import DbosQueue
+from gitward.workers.worker import Worker
 from outside import look
 
 BEATS = 3  # while the job ends

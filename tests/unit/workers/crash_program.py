@@ -6,8 +6,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from gitward.engine.worker import Worker, checkpoint
 from gitward.store.database import Database
+from gitward.workers.worker import Worker, checkpoint
 
 
 async def main(url: str, notes: Path, mode: str) -> None:

@@ -13,10 +13,10 @@ from dbos._dbos import _get_dbos_instance
 from dbos._utils import retriable_sqlite_exception
 from sqlalchemy import event
 
-from gitward.engine.patience import wait_for_room
-from gitward.engine.queue import DbosQueue
-from gitward.engine.worker import Worker, checkpoint
 from gitward.store.database import Database
+from gitward.workers.patience import wait_for_room
+from gitward.workers.queue import DbosQueue
+from gitward.workers.worker import Worker, checkpoint
 
 
 class Disk:
