@@ -14,6 +14,7 @@ from gitward.api.services import Served, Services
 from gitward.errors import Code, NotFound
 from gitward.sessions import artifacts
 from gitward.sessions.model import ArtifactKind, Owner
+from gitward.store.database import Transaction
 
 router = APIRouter(prefix="/sessions", tags=["artifacts"])
 
@@ -80,10 +81,13 @@ async def _latest(
     served: Services, owner: Owner, session_id: str, kind: ArtifactKind, run_id: str | None, attempt: int | None
 ) -> bytes:
     """The whole of it (10 MiB at most): a client that reads slowly must not hold a connection to the database."""
-    async with served.database.snapshot() as tx:
-        await served.sessions.get_session(tx, owner, session_id)
-        origin = await artifacts.latest(tx, session_id, kind, run_id=run_id, attempt=attempt)
+
+    def look(tx: Transaction) -> bytes:
+        served.sessions.check_owner(tx, owner, session_id)
+        origin = artifacts.latest(tx, session_id, kind, run_id=run_id, attempt=attempt)
         if origin is None:
             what = "this run or attempt has" if run_id or attempt else "none of its runs has"
             raise NotFound(f"This session has no {kind}: {what} changed anything yet.")
-        return b"".join([piece async for piece in artifacts.read(tx, origin, kind)])
+        return b"".join(artifacts.read(tx, origin, kind))
+
+    return await served.database.read(look)

@@ -1,6 +1,6 @@
 """A checkpointed step returns its result, its failure or its cancellation as a value.
 
-DBOS stores what a step returns or raises. An exception's text may quote anything; a value of ours is known to hold
+What a step returns is kept beside the run. An exception's text may quote anything; a value of ours is known to hold
 no secret and means the same after a takeover.
 """
 

@@ -82,6 +82,6 @@ def _kinds(branch: str, base: str) -> tuple[_Kind, ...]:
     )
 
 
-async def _store(attempt: Attempt, origin: Origin, kind: ArtifactKind, content: bytes, tx: Transaction) -> None:
-    await attempt.parts.progress.guard(tx, attempt.claim)
-    await artifacts.keep(tx, origin, kind, content)
+def _store(attempt: Attempt, origin: Origin, kind: ArtifactKind, content: bytes, tx: Transaction) -> None:
+    attempt.parts.progress.guard(tx, attempt.claim)
+    artifacts.keep(tx, origin, kind, content)

@@ -177,7 +177,12 @@ class Session:
     scheduled_for: datetime | None  # at which of its times
     created_at: datetime
     updated_at: datetime
-    runs: tuple[Run, ...] = ()
+    runs: tuple[Run, ...] = ()  # the latest
+
+    @property
+    def earlier_runs(self) -> int:
+        """How many runs are before those that it is told with."""
+        return self.runs[0].number - 1 if self.runs else 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from gitward.grants import clock, processes
 from gitward.grants.lease import Lease
 from gitward.store.connections import cut
 from gitward.store.database import Database
+from gitward.workers.queue import GENERATION
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +35,11 @@ _GAP_SECONDS = 2.0  # without a look at the others: what they did meanwhile is u
 
 OnBeat = Callable[[float], Awaitable[None]]
 
-_JOIN = """INSERT INTO workers (id, machine, processes, lease_seconds, beats, started_at, seen_at)
-  VALUES (%s, %s, %s, %s, 0, clock_timestamp(), clock_timestamp())"""
+_JOIN = """INSERT INTO workers (id, machine, processes, lease_seconds, beats, started_at, seen_at, generation)
+  VALUES (%s, %s, %s, %s, 0, clock_timestamp(), clock_timestamp(), %s)"""
 _BEAT = "UPDATE workers SET beats = beats + 1, processes = %s, seen_at = clock_timestamp() WHERE id = %s RETURNING 1"
 _LOOK = "SELECT id, machine, processes, lease_seconds, beats FROM workers WHERE id <> %s"
 _STRIKE = "DELETE FROM workers WHERE id = %s AND beats = %s RETURNING 1"
-_ORPHANS = """SELECT DISTINCT executor_id FROM dbos.workflow_status
-  WHERE status = 'PENDING' AND application_name = %s AND executor_id NOT IN (SELECT id FROM workers)"""
 _LEAVE = "DELETE FROM workers WHERE id = %s"
 
 
@@ -70,7 +69,7 @@ class Membership:
     async def join(self) -> Lease:
         """Enters the list. Raises psycopg.Error when the database cannot be used."""
         asked = clock.seconds()
-        row = (self._worker, self._machine, self._processes(), self._lease_seconds)
+        row = (self._worker, self._machine, self._processes(), self._lease_seconds, GENERATION)
         await self._ask(_JOIN, row)
         return Lease(asked + self._lease_seconds * OWN_SHARE)
 
@@ -84,8 +83,8 @@ class Membership:
             return False
         return lease.renew(asked + self._lease_seconds * OWN_SHARE)
 
-    async def look(self) -> None:
-        """Strikes off those who ended or are silent for too long.
+    async def look(self) -> bool:
+        """Strikes off those who ended or are silent for too long; whether there was one.
 
         :raises psycopg.Error: the database did not answer.
         """
@@ -95,6 +94,7 @@ class Membership:
             self._seen.clear()
         self._looked = now
         before, self._seen = self._seen, {}
+        struck = False
         for worker, machine, their_processes, lease_seconds, beats in rows:
             seen = before.get(worker)
             if seen is None or seen.beats != beats:
@@ -109,10 +109,8 @@ class Membership:
                 continue
             if await self._ask(_STRIKE, (worker, beats)):
                 log.warning("Worker %s is struck off: %s", worker, why)
-
-    async def orphans(self, application: str) -> list[str]:
-        """Executors that are no worker (any more) and have unfinished jobs."""
-        return [executor for (executor,) in await self._ask(_ORPHANS, (application,))]
+                struck = True
+        return struck
 
     async def remove(self, worker: str) -> None:
         """Takes a worker off the list that is known to have ended."""

@@ -1,66 +1,60 @@
-"""Putting a job on the durable queue in the caller's own transaction."""
+"""What a worker asks of the queue. The SQL is handed to it, for it is about sessions, and this layer knows none."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from dbos import DBOSClient, EnqueueOptions
+from gitward.store.database import Transaction
 
-from gitward.store.database import Database, Transaction
-from gitward.workers.serialization import JsonSerializer
+GENERATION = 1  # of this way of queueing; see `store.schema.workers`
+WAKE = "runs"  # the name under which `store.notify` tells that a run may wait for a worker
 
-APPLICATION = "gitward"
-APPLICATION_VERSION = "1"  # raised when the steps of the job change in a way that a running one cannot follow
-QUEUE = "runs"
-JOB = "run_session"
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """A run that a worker has, until it has ended or another worker has it."""
+
+    run_id: str
+    attempt: int  # fences what this hold writes
+    checkpoints: Mapping[str, Any] = field(default_factory=dict)  # results of the steps that are done, by their names
 
 
 class Queue(Protocol):
-    """Where runs that have a place wait for a worker."""
+    """Runs that have a place, and who has them. Everything happens in the caller's transaction."""
 
-    async def enqueue(self, tx: Transaction, run_id: str) -> None:
-        """Puts the run on the queue when `tx` commits; a run that is there already is left alone."""
+    def has_work(self, tx: Transaction) -> bool:
+        """Whether `take` may find a run; cheap, and in a snapshot too."""
         ...
 
+    def take(self, tx: Transaction, worker: str) -> Taken | None:
+        """The next run that has a place and no living worker is this worker's from now on; None: there is none."""
+        ...
 
-class DbosQueue:
-    """DBOS's queue, in the same database as our tables."""
+    def keep(self, tx: Transaction, worker: str, taken: Taken, name: str, result: Any) -> bool:
+        """Keeps what a step returned; False when the run has ended, so that nobody will ask for it.
 
-    def __init__(self, database: Database) -> None:
-        self._client = DBOSClient(
-            system_database_url=database.sync_url,
-            serializer=JsonSerializer(),
-            application_name=APPLICATION,
-            system_database_pool_size=1,
-            lazy=True,
-        )
+        :raises Exception: another worker has the run.
+        """
+        ...
 
-    async def enqueue(self, tx: Transaction, run_id: str) -> None:
-        options: EnqueueOptions = {
-            "workflow_name": JOB,
-            "queue_name": QUEUE,
-            "workflow_id": run_id,
-            "app_version": APPLICATION_VERSION,
-        }
-        await tx.run_sync(lambda connection: self._client.enqueue_in_transaction(connection, options, run_id))
+    def held(self, tx: Transaction, worker: str) -> Sequence[str]:
+        """The runs that are in progress under this worker, as the rows tell."""
+        ...
 
-    def remove_ended(self, before: datetime, at_most: int) -> int:
-        """Removes what the engine keeps of jobs that ended before; says how many. Blocks."""
-        ended = self._client.list_workflows(
-            name=JOB, completed_before=before.isoformat(), limit=at_most, load_input=False, load_output=False
-        )
-        if ended:
-            self._client.delete_workflows([each.workflow_id for each in ended])
-        return len(ended)
+    def abandon(self, tx: Transaction, worker: str, run_id: str) -> bool:
+        """Ends a run that this worker has and forgot, with reason `internal`; False when it has it no more."""
+        ...
 
-    def ended_among(self, run_ids: Sequence[str], before: datetime) -> list[str]:
-        """Those whose job ended before, however it ended. Blocks."""
-        ended = self._client.list_workflows(
-            workflow_ids=list(run_ids), completed_before=before.isoformat(), load_input=False, load_output=False
-        )
-        return [each.workflow_id for each in ended]
+    def release(self, tx: Transaction, worker: str) -> None:
+        """An orderly stop: others may take what this worker has at once, and nobody counts it as a loss."""
+        ...
 
-    def close(self) -> None:
-        self._client.destroy()
+    def join_alone(self, tx: Transaction, worker: str) -> None:
+        """Where a lock of the kernel tells who lives: this worker, and nobody else."""
+        ...
+
+    def leave(self, tx: Transaction, worker: str) -> None:
+        """This worker lives no more."""
+        ...

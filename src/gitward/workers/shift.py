@@ -1,54 +1,51 @@
-"""DBOS in this process, from launch to end, under one executor id: a worker's shift.
-
-DBOS is one per process, so only one shift may be open. Coroutines run on the loop that called `begin`.
-"""
+"""A worker's shift: it takes runs and executes them under one name, for as long as its lease is held."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
-from dbos import DBOS, DBOSClient, DBOSConfig
-
-from gitward.grants.lease import Lease
-from gitward.store.database import PASSING_ERRORS, Database
-from gitward.workers import patience
-from gitward.workers.queue import APPLICATION, APPLICATION_VERSION, JOB, QUEUE
-from gitward.workers.serialization import JsonSerializer
-from gitward.workers.takeover import give_back, recover
+from gitward.grants.lease import Lease, LeaseLost
+from gitward.store.database import PASSING_ERRORS, Database, Transaction
+from gitward.store.notify import Notifier
+from gitward.workers.checkpoints import Checkpoints, as_task
+from gitward.workers.persistence import persist
+from gitward.workers.queue import WAKE, Queue, Taken
 
 log = logging.getLogger(__name__)
 
-Job = Callable[[str], Awaitable[None]]
+Job = Callable[[str], Coroutine[Any, Any, None]]
 
-# DBOS's own limit also counts orderly restarts, and a workflow that reaches it can no longer be settled. Ours counts
-# losses in the runs' table (sessions.progress) and comes long before.
-MAX_RECOVERY_ATTEMPTS = 10_000
+LOOK_SECONDS = 1.0  # between two looks, should nobody tell of a run that waits
 END_SECONDS = 30.0  # for the jobs of a shift to end when they are cancelled
 
 
-def new_executor_id() -> str:
-    """Unique for each shift: a takeover names the dead one by it."""
+def new_name() -> str:
+    """Unique for each shift: a run's row names it."""
     return f"worker-{uuid.uuid4().hex[:16]}"
 
 
 class Shift:
     """Executes runs between `begin` and `end`, while its lease is held."""
 
-    def __init__(self, database: Database, *, slots: int) -> None:
-        self.id = new_executor_id()
+    def __init__(self, database: Database, queue: Queue, notifier: Notifier, *, slots: int) -> None:
+        self.id = new_name()
         self.lease = Lease()  # without end, where a lock of the kernel tells who lives
         self._database = database
-        self._dbos: DBOS | None = None
-        self._jobs: set[asyncio.Task[Any]] = set()
-        self._free = asyncio.Semaphore(slots)
+        self._queue = queue
+        self._notifier = notifier
+        self._slots = slots
+        self._jobs: dict[str, asyncio.Task[None]] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self._takes = True
+        self._ending = False
+        self._suspicious = True  # a run may be in progress in its row, and not here
+        self._taking: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> int:
@@ -56,114 +53,111 @@ class Shift:
         return len(self._jobs)
 
     async def begin(self, job: Job) -> None:
-        """Launches DBOS and begins to take runs."""
-        # Before the launch: a run that DBOS dequeues without knowing the job stays pending for ever.
-        DBOS.workflow(name=JOB, max_recovery_attempts=MAX_RECOVERY_ATTEMPTS)(self._tracked(job))
-        self._dbos = _configured(self._database, self.id)
-        DBOS.launch()  # on this thread, because DBOS runs jobs on the loop of its launch
-        patience.teach(self._dbos)
+        """Begins to take runs."""
+        self._taking = asyncio.create_task(self._work(job), name="taking runs")
 
-    def _tracked(self, job: Job) -> Callable[[str], Awaitable[None]]:
-        async def run_session(run_id: str) -> None:
-            if not self._takes or not self.lease.held:
-                await self._refuse(run_id)
-            task = asyncio.current_task()
-            assert task is not None
-            self._jobs.add(task)
-            self._idle.clear()
-            try:
-                async with self._free:  # DBOS has one number for all workers, of whichever started last
-                    await job(run_id)
-            finally:
-                self._jobs.discard(task)
-                if not self._jobs:
-                    self._idle.set()
+    async def _work(self, job: Job) -> None:
+        """Takes runs as they are told of, and looks once a second all the same."""
+        with self._notifier.subscribe(WAKE) as news:
+            told = True
+            while True:
+                try:
+                    await self._look(job, told=told)
+                except PASSING_ERRORS as error:
+                    log.warning("No run can be taken (%s)", type(error).__name__)
+                except LeaseLost:
+                    log.warning("No run is taken: the lease is over")
+                except Exception:  # the edge of a task that must go on
+                    log.exception("No run could be taken; it is tried again")
+                told = await news.wait(LOOK_SECONDS)
 
-        return run_session
+    async def _look(self, job: Job, *, told: bool) -> None:
+        work = told
+        if not told or self._suspicious:
+            held, work = await self._database.read(self._compare)
+            await self._end_forgotten(held)
+        while work and self._takes and len(self._jobs) < self._slots:
+            taken = await self._database.write(self._take)
+            if taken is None:
+                return
+            self._start(job, taken)
 
-    async def _refuse(self, run_id: str) -> None:
-        """A run that was dequeued at the last moment. Without a lease its new owner is found by others."""
-        if self.lease.held:
-            try:
-                await asyncio.to_thread(give_back, run_id, self.id)
-            except PASSING_ERRORS as error:  # `hand_over` gives it back, or whoever strikes this worker off
-                log.warning("Run %s could not be given back yet (%s)", run_id, type(error).__name__)
-        raise asyncio.CancelledError
+    def _compare(self, tx: Transaction) -> tuple[list[str], bool]:
+        return list(self._queue.held(tx, self.id)), self._queue.has_work(tx)
+
+    async def _end_forgotten(self, held: list[str]) -> None:
+        """No run stays in progress under a worker that lives and forgot it, whatever its task did."""
+        for run_id in held:
+            if run_id in self._jobs or self._ending or not self.lease.held:
+                continue
+            abandon = partial(self._queue.abandon, worker=self.id, run_id=run_id)
+            if await self._database.write(lambda tx, abandon=abandon: abandon(tx)):  # type: ignore[misc]
+                log.error("Run %s is settled, because its job ended without doing so", run_id)
+        self._suspicious = False
+
+    def _take(self, tx: Transaction) -> Taken | None:
+        taken = self._queue.take(tx, self.id)
+        self.lease.require()  # after the wait for the locks, and before the commit
+        return taken
+
+    def _start(self, job: Job, taken: Taken) -> None:
+        if taken.attempt > 1:
+            log.warning("Run %s is taken over: attempt %d", taken.run_id, taken.attempt)
+        checkpoints = Checkpoints(dict(taken.checkpoints), partial(self._keep, taken))
+        task = as_task(checkpoints, job(taken.run_id), f"run {taken.run_id}")
+        self._jobs[taken.run_id] = task
+        self._idle.clear()
+        task.add_done_callback(partial(self._ended, taken.run_id))
+
+    async def _keep(self, taken: Taken, name: str, result: Any) -> None:
+        try:
+            await persist(
+                self._database,
+                lambda tx: self._queue.keep(tx, self.id, taken, name, result),
+                lease=self.lease,
+                what=f"Run {taken.run_id}: its checkpoint {name}",
+            )
+        except LeaseLost as lost:  # whoever has the run next does the step again
+            raise asyncio.CancelledError from lost
+
+    def _ended(self, run_id: str, task: asyncio.Task[None]) -> None:
+        """A task that raised has not settled its run, and so may one that was cancelled by something of its own."""
+        del self._jobs[run_id]
+        if not self._jobs:
+            self._idle.set()
+        if task.cancelled():
+            self._suspicious = not self._ending
+        elif (error := task.exception()) is not None:
+            log.error("The job of run %s failed", run_id, exc_info=error)
+            self._suspicious = True
+        self._notifier.wake(WAKE)  # a slot is free
 
     def close(self) -> None:
         """Takes no more runs from the queue."""
         self._takes = False
-        if self._dbos is not None:
-            for stop in self._dbos.background_thread_stop_events:
-                stop.set()
 
     async def idle(self) -> None:
         """Returns when no job is in progress."""
         await self._idle.wait()
 
     async def end_jobs(self) -> None:
-        """Ends every job, with its processes; nothing of them is checkpointed.
+        """Ends every job, with its processes; nothing of them is kept as done.
 
         :raises TimeoutError: one does not end.
         """
         self.close()
+        self._ending = True
         async with asyncio.timeout(END_SECONDS):
+            if self._taking is not None:
+                self._taking.cancel()
+                await asyncio.wait([self._taking])
             while self._jobs:
-                for task in tuple(self._jobs):
+                tasks = tuple(self._jobs.values())
+                for task in tasks:
                     task.cancel()
-                await asyncio.wait(tuple(self._jobs))
+                await asyncio.wait(tasks)
                 await asyncio.sleep(0)
 
     async def hand_over(self) -> None:
-        """After `end_jobs`: whoever has a place takes the runs of this shift at once."""
-        await asyncio.to_thread(recover, [self.id])
-
-    async def end(self) -> None:
-        """Ends DBOS in this process; after `end_jobs`."""
-        self.close()
-        await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
-        # DBOS made its own threads the loop's, and they are gone with it.
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
-
-
-def declare_queue(database: Database, **limits: Any) -> None:
-    """Before a shift begins, because DBOS looks for new queues only once a second. Blocks."""
-    client = DBOSClient(
-        system_database_url=database.sync_url,
-        serializer=JsonSerializer(),
-        application_name=APPLICATION,
-    )
-    try:
-        client.register_queue(QUEUE, **limits)
-    finally:
-        client.destroy()
-
-
-def _configured(database: Database, executor_id: str) -> DBOS:
-    config: DBOSConfig = {
-        "name": APPLICATION,
-        "system_database_url": database.sync_url,
-        "application_version": APPLICATION_VERSION,
-        "executor_id": executor_id,
-        "serializer": JsonSerializer(),
-        "log_level": "WARNING",
-        "enable_otlp": False,
-    }
-    dbos = DBOS(config=config)
-    _use_our_log()
-    return dbos
-
-
-def _use_our_log() -> None:
-    """DBOS brings a handler of its own, which would pass by the redaction."""
-    for name in ("dbos", "dbos_logger"):
-        theirs = logging.getLogger(name)
-        theirs.handlers.clear()
-        theirs.propagate = True
-        theirs.filters = [_first_line]
-
-
-def _first_line(record: logging.LogRecord) -> bool:
-    """Of what DBOS tells: it quotes whole statements, and what they carried, when the database does not answer."""
-    record.msg, record.args = record.getMessage().partition("\n")[0][:300], None
-    return True
+        """After `end_jobs`: whoever has room takes the runs of this shift at once, and nobody counts a loss."""
+        await self._database.write(lambda tx: self._queue.release(tx, self.id))

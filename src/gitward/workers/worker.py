@@ -8,27 +8,22 @@ import enum
 import itertools
 import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
 import psycopg
 import sqlalchemy as sa
-from dbos import DBOS
-from dbos import error as dbos_errors
 
 from gitward.store.database import Database
-from gitward.workers import takeover
+from gitward.store.notify import Notifier
+from gitward.workers.checkpoints import checkpoint as checkpoint  # noqa: PLC0414  # where jobs look for it
 from gitward.workers.filelock import FileLock
 from gitward.workers.membership import BEAT_SECONDS, Membership
-from gitward.workers.queue import APPLICATION
-from gitward.workers.shift import Job, Shift, declare_queue
+from gitward.workers.queue import WAKE, Queue
+from gitward.workers.shift import Job, Shift
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-POLLING_SECONDS = 0.2  # at 0.15 the polls alone take 4 to 5 % of a core (scripts/bench idle)
 LEASE_SECONDS = 6.0
 _PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds before each try to work again; then the last again
 
@@ -56,23 +51,25 @@ class Worker:
         self,
         database: Database,
         *,
+        queue: Queue,
+        notifier: Notifier,
         slots: int,
         lease_seconds: float = LEASE_SECONDS,
         children: Callable[[], Sequence[int | None]] = lambda: (),
         on_lease: Callable[[float], None] = lambda _until: None,
-        release: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         """
+        :param notifier: where it is told that a run may wait for it.
         :param children: pids of the processes that must end with this worker.
         :param on_lease: told again and again until when (of the boot clock) those processes may act.
-        :param release: notes that the executor with this id gives its runs back in an orderly way.
         """
         self._database = database
+        self._queue = queue
+        self._notifier = notifier
         self._slots = slots
         self._lease_seconds = lease_seconds
         self._children = children
         self._on_lease = on_lease
-        self._release = release
         self._file = FileLock(Path(f"{database.url.database}.worker"), _TAKEN) if database.is_sqlite else None
         self._membership: Membership | None = None
         self._shift: Shift | None = None
@@ -95,13 +92,6 @@ class Worker:
         """
         await self.acquire()
         try:
-            await asyncio.to_thread(
-                declare_queue,
-                self._database,
-                # The limits of all workers together are kept before a run comes here (sessions.places).
-                worker_concurrency=self._slots,
-                polling_interval_sec=POLLING_SECONDS,
-            )
             shift = await self._begin(make_job)
         except BaseException:
             await self._end_shift(hand_over=False)
@@ -111,8 +101,10 @@ class Worker:
         self._main.add_done_callback(_end_process_on_failure)
 
     async def _begin(self, make_job: MakeJob) -> Shift:
-        shift = self._shift = Shift(self._database, slots=self._slots)
-        if not self._database.is_sqlite:
+        shift = self._shift = Shift(self._database, self._queue, self._notifier, slots=self._slots)
+        if self._database.is_sqlite:  # whoever holds the file's lock is the only one
+            await self._database.write(lambda tx: self._queue.join_alone(tx, shift.id))
+        else:
             self._membership = Membership(
                 self._database, worker=shift.id, lease_seconds=self._lease_seconds, children=self._children
             )
@@ -120,17 +112,13 @@ class Worker:
             self._on_lease(shift.lease.until)
             await self._forget_abandoned(self._membership)
         await shift.begin(make_job(shift))
-        if self._database.is_sqlite:  # whoever holds the file's lock is the only one
-            others = await asyncio.to_thread(takeover.executors_with_runs)
-            await asyncio.to_thread(takeover.recover, [each for each in others if each != shift.id])
         self.state = State.WORKING
         return shift
 
     async def _forget_abandoned(self, membership: Membership) -> None:
         """What an earlier shift of this process had, others may take at once, and nobody counts it as a loss."""
         for worker in tuple(self._abandoned):
-            if self._release is not None:
-                await self._release(worker)
+            await self._database.write(lambda tx, worker=worker: self._queue.release(tx, worker))  # type: ignore[misc]
             await membership.remove(worker)
             self._abandoned.remove(worker)
 
@@ -183,18 +171,15 @@ class Worker:
                 self._on_lease(shift.lease.until)
 
     async def _look(self, membership: Membership) -> None:
-        """Takes over what belongs to nobody any more."""
+        """Strikes off whoever is gone: its runs belong to nobody from then on, and whoever has room takes them."""
         while True:
             try:
-                await membership.look()
-                orphans = await membership.orphans(APPLICATION)
-                if orphans:
-                    log.warning("Taking over the runs of %s", ", ".join(orphans))
-                    await asyncio.to_thread(takeover.recover, orphans)
+                if await membership.look():
+                    self._notifier.notify(WAKE)
             except (psycopg.Error, OSError) as error:
                 log.warning("The other workers cannot be looked at (%s)", _kind(error))
-            except Exception:  # the edge of a task that must go on: DBOS and its driver may raise anything
-                log.exception("Runs could not be taken over; they are tried again")
+            except Exception:  # the edge of a task that must go on
+                log.exception("The other workers could not be looked at; it is tried again")
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _begin_again(self, make_job: MakeJob) -> Shift:
@@ -202,7 +187,7 @@ class Worker:
             await asyncio.sleep(pause)
             try:
                 return await self._begin(make_job)
-            except (psycopg.Error, sa.exc.SQLAlchemyError, dbos_errors.DBOSException, OSError, TimeoutError) as error:
+            except (psycopg.Error, sa.exc.SQLAlchemyError, OSError) as error:
                 log.warning("The database cannot be used yet (%s)", _kind(error))
                 await self._end_shift(hand_over=False)
         raise AssertionError("the pauses do not end")
@@ -250,13 +235,12 @@ class Worker:
                 await asyncio.wait([beating])
             if membership is not None:
                 await membership.leave()
-            await shift.end()
 
     async def _give_back(self, shift: Shift) -> None:
         try:
-            if self._release is not None:
-                await self._release(shift.id)
             await shift.hand_over()
+            if self._database.is_sqlite:
+                await self._database.write(lambda tx: self._queue.leave(tx, shift.id))
         except Exception:  # the edge: whatever the driver raises, others find the runs by themselves
             log.exception("The runs could not be handed over; others find them when the lease has run out")
 
@@ -267,14 +251,6 @@ class Worker:
 
 def _kind(error: Exception) -> str:
     return type(error).__name__
-
-
-async def checkpoint(name: str, step: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
-    """Runs a step of the current job, or returns what it returned when it was completed before.
-
-    Arguments and results are JSON values and hold no secret.
-    """
-    return await DBOS.run_step_async({"name": name}, step, *arguments)
 
 
 def _end_process_on_failure(work: asyncio.Task[None]) -> None:

@@ -26,10 +26,10 @@ async def post_everything(backend: Backend) -> None:
     for _ in range(SESSIONS):
         for user in range(USERS):
             owner = Owner(issuer="gitward", subject=f"user-{user}")
-            async with backend.database.transaction() as tx:
-                session = await backend.sessions.create_session(tx, owner, NewSession(repo="acme/widgets"))
+            with backend.database.transaction() as tx:
+                session = backend.sessions.create_session(tx, owner, NewSession(repo="acme/widgets"))
                 for _ in range(RUNS - 1):
-                    await backend.sessions.add_run(tx, owner, session.id, Instruction(command="true"))
+                    backend.sessions.add_run(tx, owner, session.id, Instruction(command="true"))
 
 
 async def watch_until_all_ended(backend: Backend) -> tuple[int, int]:
@@ -46,8 +46,8 @@ async def watch_until_all_ended(backend: Backend) -> tuple[int, int]:
 async def assert_sessions_kept_their_order(backend: Backend) -> None:
     table = schema.runs
     query = sa.select(table).order_by(table.c.session_id, table.c.number)
-    async with backend.database.snapshot() as tx:
-        rows = (await tx.execute(query)).all()
+    with backend.database.snapshot() as tx:
+        rows = tx.execute(query).all()
     assert len(rows) == USERS * SESSIONS * RUNS
     assert {row.state for row in rows} == {RunState.SUCCEEDED}
     for earlier, later in itertools.pairwise(rows):
@@ -60,7 +60,7 @@ async def test_limits_and_order_hold_under_load_and_across_a_kill(backend: Backe
 
     On Postgres a second worker shares the load and takes over; on SQLite the next one does.
     """
-    places = Places(backend.queue, RunLimits(total=TOTAL, per_user=PER_USER))
+    places = Places(backend.notifier, RunLimits(total=TOTAL, per_user=PER_USER))
     backend = replace(backend, places=places, sessions=SessionService(places=places, journal=backend.journal))
     await post_everything(backend)
     async with AsyncExitStack() as stack:

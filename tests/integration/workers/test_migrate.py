@@ -1,4 +1,4 @@
-"""`gitward migrate` makes every table, ours and the engine's, whoever runs it and how often."""
+"""`gitward migrate` makes every table, whoever runs it and how often."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def test_two_at_once_and_then_once_more(tmp_path: Path, database_url: str)
     for ended in await asyncio.gather(migrate(tmp_path, database_url), migrate(tmp_path, database_url)):
         assert ended[:2] == (0, "The database is up to date\n"), ended[2]
     database = Database(database_url)
-    tables = "SELECT count(*) FROM runs, workers, {dbos}workflow_status"
+    tables = "SELECT count(*) FROM runs, workers, tickets"
     assert look(database, tables) == [(0,)]
     assert (await migrate(tmp_path, database_url))[0] == 0
     await database.stop()

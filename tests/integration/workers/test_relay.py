@@ -53,8 +53,8 @@ async def test_a_commit_wakes_the_readers_of_other_processes(backend: Backend, a
         with elsewhere.subscribe(session.id) as news, elsewhere.subscribe("ses_other") as others:
             await news.wait(0.05)
             await others.wait(0.05)  # woken when it began to listen
-            async with backend.database.transaction() as tx:
-                await backend.sessions.cancel(tx, alice, session.id)
+            with backend.database.transaction() as tx:
+                backend.sessions.cancel(tx, alice, session.id)
             assert await news.wait(NEVER)
             assert not await others.wait(0.1)
 

@@ -31,11 +31,11 @@ async def test_at_most_the_runs_that_have_a_place_begin_before_another_users(
     backend: Backend, alice: Owner, bob: Owner, total: int
 ) -> None:
     """Alice has 1,000 queued when Bob comes: what has a place when he posts may begin before his run, and no more."""
-    places = Places(backend.queue, RunLimits(total=total, per_user=total))
+    places = Places(backend.notifier, RunLimits(total=total, per_user=total))
     backend = replace(backend, places=places, sessions=SessionService(places=places, journal=backend.journal))
     await crowd(backend, alice, MANY)
-    async with backend.database.transaction() as tx:
-        await places.fill(tx)
+    with backend.database.transaction() as tx:
+        places.fill(tx)
     runs = schema.runs
     began = sa.select(sa.func.count()).select_from(runs).where(runs.c.started_at.is_not(None))
     async with worker(backend.database, total=total, per_user=total, slots=total, seconds=0.05), asyncio.timeout(60):
@@ -50,5 +50,5 @@ async def test_at_most_the_runs_that_have_a_place_begin_before_another_users(
 
 
 async def number(backend: Backend, query: sa.Select[Any]) -> int:
-    async with backend.database.snapshot() as tx:
-        return int((await tx.execute(query)).scalar_one())
+    with backend.database.snapshot() as tx:
+        return int(tx.execute(query).scalar_one())

@@ -16,7 +16,7 @@ from tests_support import Backend
 SESSION = {
     *("id", "repo", "target_branch", "branch", "title", "labels", "environment", "submodules", "allow_workflows"),
     *("owner", "state", "archived", "created_at", "updated_at", "runs", "pull_request"),
-    *("schedule_id", "scheduled_for"),
+    *("schedule_id", "scheduled_for", "earlier_runs"),
 }
 RUN = {
     *("id", "session_id", "number", "state", "reason", "message", "instruction", "changed", "head_sha", "exit_code"),
@@ -183,8 +183,8 @@ async def test_a_retry_is_a_new_run(api: Api, http: httpx.AsyncClient) -> None:
 async def test_cancelling_ends_what_is_queued_and_asks_what_runs(api: Api, http: httpx.AsyncClient) -> None:
     session = await post(http)
     await http.post(f"/sessions/{session['id']}/runs", json={})
-    async with api.backend.database.transaction() as tx:
-        await api.backend.progress().claim(tx, session["runs"][0]["id"])
+    with api.backend.database.transaction() as tx:
+        api.backend.progress().claim(tx, session["runs"][0]["id"])
     for _ in range(2):
         cancelled = (await http.post(f"/sessions/{session['id']}/cancel")).json()
         assert [run["state"] for run in cancelled["runs"]] == ["cancelling", "cancelled"]
@@ -203,9 +203,9 @@ class TestArtifacts:
         """Bytes of a sandbox: never guessed to be anything but text, and whole."""
         session = await post(http)
         diff, mailbox = b"<script>alert(1)</script>\xff\0", b"From x\n" * 100_000
-        async with api.backend.database.transaction() as tx:
-            await artifacts.keep(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), ArtifactKind.DIFF, diff)
-            await artifacts.keep(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), ArtifactKind.PATCH, mailbox)
+        with api.backend.database.transaction() as tx:
+            artifacts.keep(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), ArtifactKind.DIFF, diff)
+            artifacts.keep(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), ArtifactKind.PATCH, mailbox)
         answer = await http.get(f"/sessions/{session['id']}/diff")
         assert (answer.content, answer.headers["content-type"]) == (diff, "text/plain; charset=utf-8")
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -217,10 +217,10 @@ class TestArtifacts:
     async def test_each_attempt_has_its_own(self, api: Api, http: httpx.AsyncClient) -> None:
         session = await post(http)
         run_id, address = session["runs"][0]["id"], f"/sessions/{session['id']}/bundle"
-        async with api.backend.database.transaction() as tx:
+        with api.backend.database.transaction() as tx:
             for attempt in (1, 2):
                 origin = Origin(run_id=run_id, attempt=attempt)
-                await artifacts.keep(tx, origin, ArtifactKind.BUNDLE, b"%d\0" % attempt)
+                artifacts.keep(tx, origin, ArtifactKind.BUNDLE, b"%d\0" % attempt)
         assert (await http.get(address)).content == b"2\0"
         answer = await http.get(address, params={"run_id": run_id, "attempt": 1})
         assert (answer.content, answer.headers["content-type"]) == (b"1\0", "application/octet-stream")

@@ -6,8 +6,11 @@ import asyncio
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
+
 from gitward.store.database import Database
-from gitward.workers.worker import Worker, checkpoint
+from gitward.workers.worker import checkpoint
+from queued import worker_of
 
 
 async def main(url: str, notes: Path, mode: str) -> None:
@@ -33,7 +36,7 @@ async def main(url: str, notes: Path, mode: str) -> None:
         ended.set()
 
     database = Database(url)
-    worker = Worker(database, slots=1)
+    worker = worker_of(database)
     await worker.start(lambda _shift: job)
     await ended.wait()
     await worker.stop()

@@ -9,7 +9,7 @@ import pytest
 from gitward.errors import SettingsError
 from gitward.store.database import Database
 from gitward.workers.filelock import FileLock
-from gitward.workers.worker import Worker
+from queued import worker_of
 
 
 @pytest.fixture
@@ -21,10 +21,10 @@ async def test_a_second_worker_on_the_same_sqlite_is_refused(database: Database)
     async def job(_run_id: str) -> None:
         pass
 
-    one = Worker(database, slots=1)
+    one = worker_of(database)
     await one.start(lambda _shift: job)
     try:
-        other = Worker(database, slots=1)
+        other = worker_of(database)
         with pytest.raises(SettingsError) as raised:
             await other.start(lambda _shift: job)
     finally:
@@ -58,7 +58,7 @@ async def test_a_start_that_fails_gives_the_lock_back(tmp_path: Path) -> None:
     async def job(_run_id: str) -> None:
         pass
 
-    worker = Worker(broken, slots=1)
+    worker = worker_of(broken)
     with pytest.raises(Exception, match="not a database"):
         await worker.start(lambda _shift: job)
     lock = FileLock(Path(f"{path}.worker"), "taken")

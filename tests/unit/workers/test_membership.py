@@ -68,8 +68,8 @@ async def test_a_struck_off_worker_with_a_lease_notices_at_its_next_beat(databas
     async with member(database, "one") as one:
         lease = await one.join()
         look(database, "SELECT 1")
-        async with database.transaction() as tx:
-            await tx.run_sync(lambda connection: connection.exec_driver_sql("DELETE FROM workers"))
+        with database.transaction() as tx:
+            tx.connection.exec_driver_sql("DELETE FROM workers")
         assert not await one.beat(lease)
 
 
@@ -87,11 +87,10 @@ async def test_a_gap_in_the_looks_proves_nothing(database: Database) -> None:
 
 async def insert(database: Database, machine: str, *identities: str) -> None:
     row = {"machine": machine, "processes": json.dumps(identities)}
-    query = (
-        "INSERT INTO workers VALUES ('dead', %(machine)s, %(processes)s, 600, 0, clock_timestamp(), clock_timestamp())"
-    )
-    async with database.transaction() as tx:
-        await tx.run_sync(lambda connection: connection.exec_driver_sql(query, row))
+    at = "clock_timestamp()"
+    query = f"INSERT INTO workers VALUES ('dead', %(machine)s, %(processes)s, 600, 0, {at}, {at}, 1)"
+    with database.transaction() as tx:
+        tx.connection.exec_driver_sql(query, row)
 
 
 @pytest.mark.parametrize("where", ["here", "elsewhere"])

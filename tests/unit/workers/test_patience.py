@@ -1,22 +1,16 @@
-"""A full disk makes DBOS wait; it ends no workflow."""
+"""A full disk makes a checkpoint wait; it ends no run."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from dbos._dbos import _get_dbos_instance
-from dbos._utils import retriable_sqlite_exception
 from sqlalchemy import event
 
 from gitward.store.database import Database
-from gitward.workers.patience import wait_for_room
-from gitward.workers.queue import DbosQueue
-from gitward.workers.worker import Worker, checkpoint
+from gitward.workers.worker import checkpoint
+from queued import queue_runs, worker_of
 
 
 class Disk:
@@ -40,60 +34,32 @@ class Disk:
 
 @pytest.fixture
 def database_kind() -> str:
-    """Whose disk may be this machine's. Postgres tells of its own by an error that DBOS tries again."""
+    """Whose disk may be this machine's."""
     return "sqlite"
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'small.db'}")
-    with contextlib.closing(engine.raw_connection()) as connection:
-        connection.execute("CREATE TABLE notes (text)")
-        connection.execute("PRAGMA max_page_count = 3")
-    yield engine
-    engine.dispose()
-
-
-def write_too_much(engine: sa.Engine) -> sa.exc.OperationalError:
-    with engine.begin() as connection:
-        connection.exec_driver_sql("PRAGMA max_page_count = 3")
-        with pytest.raises(sa.exc.OperationalError) as error:
-            connection.execute(sa.text("INSERT INTO notes VALUES (:text)"), {"text": "x" * 100_000})
-    return error.value
-
-
-def test_a_full_disk_is_told_as_what_dbos_tries_again(engine: sa.Engine) -> None:
-    assert not retriable_sqlite_exception(write_too_much(engine))
-    wait_for_room(engine)
-    error = write_too_much(engine)
-    assert retriable_sqlite_exception(error)
-    assert "x" * 100 not in str(error), "what was to be written is not in the log"
-
-
-async def test_a_checkpoint_that_finds_the_disk_full_is_written_when_there_is_room(database: Database) -> None:
+async def test_a_checkpoint_that_finds_the_disk_full_is_written_when_there_is_room(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
     ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    disks: list[Disk] = []
+    disk = Disk(database.engine)
 
     async def step() -> str:
-        [disk] = disks
         disk.full = True
         return "x" * 500_000
 
     async def job(_run_id: str) -> None:
         ended.set_result(await checkpoint("step", step))
 
-    worker = Worker(database, slots=1)
-    queue = DbosQueue(database)
+    worker = worker_of(database)
     await worker.start(lambda _shift: job)
     try:
-        disks.append(Disk(_get_dbos_instance()._sys_db.engine))
-        async with database.transaction() as tx:
-            await queue.enqueue(tx, "one")
+        queue_runs(database, "one")
         async with asyncio.timeout(30):
-            await disks[0].refused.wait()
+            await disk.refused.wait()
             assert not ended.done()
-            disks[0].full = False
+            disk.full = False
             assert len(await ended) == 500_000
     finally:
         await worker.stop()
-        await asyncio.to_thread(queue.close)
+    assert "x" * 100 not in caplog.text, "what was to be written is not in the log"

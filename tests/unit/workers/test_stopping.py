@@ -7,9 +7,8 @@ import asyncio
 import pytest
 
 from gitward.store.database import Database
-from gitward.workers.queue import DbosQueue
-from gitward.workers.worker import Worker
 from outside import look
+from queued import queue_runs, worker_of
 
 BEATS = 3  # while the job ends
 
@@ -20,7 +19,6 @@ def database_kind() -> str:
 
 
 async def test_it_goes_on_beating_while_its_jobs_end(database: Database) -> None:
-    queue = DbosQueue(database)
     begun, ending, may_end = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def job(_run_id: str) -> None:
@@ -31,10 +29,9 @@ async def test_it_goes_on_beating_while_its_jobs_end(database: Database) -> None
             ending.set()
             await may_end.wait()
 
-    worker = Worker(database, slots=1)
+    worker = worker_of(database)
     await worker.start(lambda _shift: job)
-    async with database.transaction() as tx:
-        await queue.enqueue(tx, "one")
+    queue_runs(database, "one")
     async with asyncio.timeout(60):
         await begun.wait()
         stopping = asyncio.create_task(worker.stop())
@@ -45,4 +42,3 @@ async def test_it_goes_on_beating_while_its_jobs_end(database: Database) -> None
         may_end.set()
         await stopping
     assert look(database, "SELECT count(*) FROM workers") == [(0,)]
-    await asyncio.to_thread(queue.close)

@@ -27,10 +27,11 @@ async def main(url: str, dump: Path) -> None:
     from gitward.sessions.service import NewSession, SessionService
     from gitward.store.database import Database
     from gitward.store.notify import Notifier
+    from gitward.workers import worker as workers
     from gitward.workers.migrate import migrate_all
     from gitward.workers.queue import DbosQueue  # type: ignore[attr-defined,unused-ignore]  # of that revision
-    from gitward.workers.worker import Worker, checkpoint
 
+    known: Any = workers
     database: Any = Database(url)  # its transactions were asynchronous
     await migrate_all(database)
     journal, queue = Journal(Notifier()), DbosQueue(database)
@@ -41,18 +42,18 @@ async def main(url: str, dump: Path) -> None:
     busy = asyncio.Semaphore(0)
 
     async def create(owner: Owner, name: str) -> Any:
-        async with database.transaction() as tx:
-            return await sessions.create_session(tx, owner, NewSession(repo=f"acme/{name}"))
+        with database.transaction() as tx:
+            return sessions.create_session(tx, owner, NewSession(repo=f"acme/{name}"))
 
     def job(shift: Any) -> Any:
         progress: Any = Progress(places=places, journal=journal, worker=shift.id)
 
         async def preflight(run_id: str) -> dict[str, str]:
-            async with database.transaction() as tx:
-                claim = await progress.claim(tx, run_id)
-                await progress.start_step(tx, claim, StepName.PREFLIGHT)
-                await progress.end_step(tx, claim, StepName.PREFLIGHT, RunState.SUCCEEDED, 0.5)
-                await progress.start_step(tx, claim, StepName.AUTHENTICATE)
+            with database.transaction() as tx:
+                claim = progress.claim(tx, run_id)
+                progress.start_step(tx, claim, StepName.PREFLIGHT)
+                progress.end_step(tx, claim, StepName.PREFLIGHT, RunState.SUCCEEDED, 0.5)
+                progress.start_step(tx, claim, StepName.AUTHENTICATE)
             return {"result": "facts"}
 
         async def work() -> None:
@@ -60,26 +61,26 @@ async def main(url: str, dump: Path) -> None:
             await asyncio.Event().wait()
 
         async def run(run_id: str) -> None:
-            await checkpoint("preflight", preflight, run_id)
-            await checkpoint("work", work)
+            await known.checkpoint("preflight", preflight, run_id)
+            await known.checkpoint("work", work)
 
         return run
 
     ended = await create(alice, "ended")
     progress: Any = Progress(places=places, journal=journal, worker="worker-1")
-    async with database.transaction() as tx:
-        claim = await progress.claim(tx, ended.runs[0].id)
-        await progress.settle(tx, claim, done)
+    with database.transaction() as tx:
+        claim = progress.claim(tx, ended.runs[0].id)
+        progress.settle(tx, claim, done)
     running, cancelling = await create(alice, "running"), await create(bob, "cancelling")
-    worker: Any = Worker(database, slots=RUNNING)
+    worker: Any = known.Worker(database, slots=RUNNING)
     await worker.start(job)
     for _ in range(RUNNING):
         await busy.acquire()
     for owner, name in ((alice, "admitted"), (bob, "admitted-too"), (bob, "waits"), (alice, "waits-too")):
         await create(owner, name)
-    async with database.transaction() as tx:
-        await sessions.cancel(tx, bob, cancelling.id)
-        await sessions.add_run(tx, alice, running.id, Instruction(command="true"))
+    with database.transaction() as tx:
+        sessions.cancel(tx, bob, cancelling.id)
+        sessions.add_run(tx, alice, running.id, Instruction(command="true"))
     if database.is_sqlite:
         with sqlite3.connect(str(database.url.database)) as connection:
             dump.write_text("\n".join(connection.iterdump()) + "\n")

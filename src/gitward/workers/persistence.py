@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from gitward.grants.lease import Lease
@@ -23,7 +23,7 @@ def pauses() -> Iterator[float]:
     return itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1]))
 
 
-async def persist(database: Database, change: Callable[[Transaction], Awaitable[T]], *, lease: Lease, what: str) -> T:
+async def persist(database: Database, change: Callable[[Transaction], T], *, lease: Lease, what: str) -> T:
     """Makes a change in a transaction of its own, again and again while the database cannot take it.
 
     It ends by success, by an error that waiting does not mend, by a cancellation (time limit, a worker's stop), or
@@ -35,8 +35,7 @@ async def persist(database: Database, change: Callable[[Transaction], Awaitable[
     """
     for pause in pauses():
         try:
-            async with database.transaction() as tx:
-                return await change(tx)
+            return await database.write(change)
         except PASSING_ERRORS as error:
             lease.require()
             log.warning("%s cannot be written yet (%s); next try in %g s", what, type(error).__name__, pause)
