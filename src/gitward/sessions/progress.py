@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -88,21 +88,22 @@ class Progress:
         if run.state.is_final:
             raise AttemptLost(f"run {run_id} has ended")
         at = now()
-        attempt, losses = run.attempt, row.losses
+        losses = row.losses
         if row.worker != self._worker:
             losses += row.worker is not None
-            attempt += 1
             first = run.state is RunState.QUEUED
             state = RunState.RUNNING if first else run.state
-            values = {"state": state, "attempt": attempt, "worker": self._worker, "losses": losses}
-            tx.execute(sa.update(_runs).where(_runs.c.id == run_id).values(**values, started_at=run.started_at or at))
+            run = replace(run, state=state, attempt=run.attempt + 1, started_at=run.started_at or at)
+            values = {"state": state, "attempt": run.attempt, "started_at": run.started_at}
+            mine = {"worker": self._worker, "losses": losses}
+            tx.execute(sa.update(_runs).where(_runs.c.id == run_id).values(**values, **mine))
             queries.refresh_session_state(tx, run.session_id)
-            self._end_lost_steps(tx, run, at)
+            if not first:
+                self._end_lost_steps(tx, run, at)
             kind = EventType.RUN_STARTED if first else EventType.RUN_TAKEN_OVER
-            self._journal.append(tx, run.session_id, at, (kind, run_id, {"attempt": attempt}))
+            self._journal.append(tx, run.session_id, at, (kind, run_id, {"attempt": run.attempt}))
         session = session_from_row(tx.execute(_session_of(run)).one())
-        run = run_from_row(tx.execute(sa.select(_runs).where(_runs.c.id == run_id)).one())
-        return Claim(run=run, session=session, attempt=attempt, first_attempt=attempt == 1, losses=losses)
+        return Claim(run=run, session=session, attempt=run.attempt, first_attempt=run.attempt == 1, losses=losses)
 
     def _end_lost_steps(self, tx: Transaction, run: Run, at: datetime) -> None:
         """What the lost attempt stood in ended with its worker: nobody knows when, but by now."""

@@ -6,7 +6,7 @@ among those that live. So a takeover needs nothing but that the lost worker is s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -75,14 +75,12 @@ class RunQueue:
                 return Taken(run_id=found.id, attempt=claim.attempt, checkpoints=row.checkpoints or {})
         return None
 
-    def keep(self, tx: Transaction, worker: str, taken: Taken, name: str, result: Any) -> bool:
+    def keep(self, tx: Transaction, worker: str, taken: Taken, checkpoints: Mapping[str, Any]) -> bool:
         """:raises AttemptLost: another worker has the run."""
         mine = sa.and_(_runs.c.id == taken.run_id, _runs.c.worker == worker, _runs.c.attempt == taken.attempt)
-        known = tx.execute(sa.select(_runs.c.checkpoints).where(mine, _runs.c.state.in_(ACTIVE_STATES))).first()
-        if known is not None:
-            values = {"checkpoints": {**(known.checkpoints or {}), name: result}, "checkpoints_version": VERSION}
-            if tx.execute(sa.update(_runs).where(mine).values(**values)).rowcount:
-                return True
+        keep = sa.update(_runs).where(mine, _runs.c.state.in_(ACTIVE_STATES))
+        if tx.execute(keep.values(checkpoints=dict(checkpoints), checkpoints_version=VERSION)).rowcount:
+            return True
         state = tx.execute(sa.select(_runs.c.state).where(_runs.c.id == taken.run_id)).scalar()
         if state is None or not RunState(state).is_final:
             raise AttemptLost(f"attempt {taken.attempt} of run {taken.run_id} is no longer the current one")

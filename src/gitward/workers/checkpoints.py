@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-Keep = Callable[[str, Any], Awaitable[None]]
+Keep = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
 class Checkpoints:
@@ -27,8 +27,9 @@ class Checkpoints:
     async def once(self, name: str, step: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
         if name not in self._known:
             result = plain(await step(*arguments))
-            await self._keep(name, result)
-            self._known[name] = result
+            known_then = {**self._known, name: result}
+            await self._keep(known_then)
+            self._known = known_then
         known: T = self._known[name]
         return known
 

@@ -32,8 +32,8 @@ class Queue(Protocol):
         """The next run that has a place and no living worker is this worker's from now on; None: there is none."""
         ...
 
-    def keep(self, tx: Transaction, worker: str, taken: Taken, name: str, result: Any) -> bool:
-        """Keeps what a step returned; False when the run has ended, so that nobody will ask for it.
+    def keep(self, tx: Transaction, worker: str, taken: Taken, checkpoints: Mapping[str, Any]) -> bool:
+        """Keeps what the steps have returned; False when the run has ended, so that nobody will ask for it.
 
         :raises Exception: another worker has the run.
         """

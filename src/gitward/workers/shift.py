@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -109,13 +109,13 @@ class Shift:
         self._idle.clear()
         task.add_done_callback(partial(self._ended, taken.run_id))
 
-    async def _keep(self, taken: Taken, name: str, result: Any) -> None:
+    async def _keep(self, taken: Taken, checkpoints: Mapping[str, Any]) -> None:
         try:
             await persist(
                 self._database,
-                lambda tx: self._queue.keep(tx, self.id, taken, name, result),
+                lambda tx: self._queue.keep(tx, self.id, taken, checkpoints),
                 lease=self.lease,
-                what=f"Run {taken.run_id}: its checkpoint {name}",
+                what=f"Run {taken.run_id}: its checkpoints",
             )
         except LeaseLost as lost:  # whoever has the run next does the step again
             raise asyncio.CancelledError from lost

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,12 +51,12 @@ def test_what_is_no_json_is_refused_and_not_quoted(value: object) -> None:
     assert CANARY not in str(raised.value)
 
 
-async def run(known: dict[str, Any], kept: list[tuple[str, Any]], step: Any) -> Any:
+async def run(known: dict[str, Any], kept: list[Mapping[str, Any]], step: Any) -> Any:
     """The checkpoint `one` of a job; what it returns, and what was kept."""
     results = []
 
-    async def keep(name: str, result: Any) -> None:
-        kept.append((name, result))
+    async def keep(checkpoints: Mapping[str, Any]) -> None:
+        kept.append(checkpoints)
 
     async def job() -> None:
         results.extend([await checkpoint("one", step), await checkpoint("one", step)])
@@ -66,17 +67,17 @@ async def run(known: dict[str, Any], kept: list[tuple[str, Any]], step: Any) -> 
 
 
 async def test_a_step_is_done_once_and_kept() -> None:
-    kept: list[tuple[str, Any]] = []
+    kept: list[Mapping[str, Any]] = []
 
     async def step() -> Any:
         return {"facts": (1, 2)}
 
     assert await run({}, kept, step) == {"facts": [1, 2]}
-    assert kept == [("one", {"facts": [1, 2]})]
+    assert kept == [{"one": {"facts": [1, 2]}}]
 
 
 async def test_a_step_that_is_known_is_not_done_again() -> None:
-    kept: list[tuple[str, Any]] = []
+    kept: list[Mapping[str, Any]] = []
 
     async def step() -> Any:
         raise AssertionError("it was done already")
@@ -86,7 +87,7 @@ async def test_a_step_that_is_known_is_not_done_again() -> None:
 
 
 async def test_a_step_that_raises_is_not_kept() -> None:
-    kept: list[tuple[str, Any]] = []
+    kept: list[Mapping[str, Any]] = []
 
     async def step() -> Any:
         raise ValueError(CANARY)
