@@ -22,7 +22,8 @@ from gitward.repositories.git import Ended
 from gitward.repositories.left import Author
 from gitward.repositories.mailbox import carry_returns
 from gitward.repositories.refs import HEADER, Refs, parse
-from gitward.repositories.result import RESULT_DIR, Remote, Result
+from gitward.repositories.remote import Remote
+from gitward.repositories.result import RESULT_DIR, Result
 from gitward.repositories.start import Start
 from gitward.repositories.work import Scene, Work
 from gitward.sandboxes import WORK_DIR, Command, Limits, Sandbox, Shown, Stream

@@ -55,12 +55,14 @@ async def check_ours(
 ) -> None:
     """Lets a branch pass that the session pushed, also when somebody pushed upon that or upon its pull request.
 
+    Of a pull request that is merged or closed the branch must stand where it stood at its end.
+
     :param tip: where the branch stands upstream.
     :raises RunFailure: `push_rejected`: it is somebody else's.
     """
     if tip in {known.pushed_sha, *known.heads}:
         return
-    if pull is not None and pull.state == "open" and pull.head == branch:
+    if pull is not None and pull.head == branch and (pull.state == "open" or pull.head_sha == tip):
         return
     if known.pushed_sha is not None and await _is_ancestor(github, repository, known.pushed_sha, tip):
         return

@@ -183,8 +183,8 @@ def _unrelated(scene: Scene, folder: GitFolder, seen: Seen) -> Seen:
     problem = Problem(
         reason=Reason.WORK_NOT_ON_BRANCH,
         message=(
-            f"The work has no history in common with {start.target_branch}, so no pull request can be opened for it; "
-            "it is kept. Publish with mode `branch` to push it as it is."
+            f"The work has no history in common with {start.target_branch}, so no pull request can be opened for it. "
+            "Publish with mode `branch` to push it as it is."
         ),
     )
     return replace(seen, new_head=True, problem=problem)

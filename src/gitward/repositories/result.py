@@ -8,18 +8,17 @@ id showed a harmless diff, and upstream got a changed workflow.)
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from gitward.repositories import OBJECTS_DIR, git_folder
 from gitward.repositories.checkout import CHECKOUT_DIR
 from gitward.repositories.git import LISTING_BYTES, Ended, Git, GitFailed, Runner
+from gitward.repositories.lfs import filter_process
+from gitward.repositories.remote import Remote, authorization
 from gitward.repositories.start import Start
 from gitward.sandboxes import trees
 
@@ -32,20 +31,15 @@ INDEX = f"{RESULT_DIR}/index"  # of the run's tree, made from the baseline's
 OTHER_INDEX = f"{RESULT_DIR}/index.other"  # of whatever is not the run's tree
 EMPTY = f"{RESULT_DIR}/empty"  # a work tree without a file
 BEFORE = f"{RESULT_DIR}/before"  # a work tree for what files looked like before the command
+LFS_STORAGE = f"{_GIT}/lfs"  # where git-lfs puts the content of new LFS files
+LFS_TRANSFER = f"{RESULT_DIR}/lfs"  # by which it is uploaded; see `lfs.transfer`
+_LFS = f'[filter "lfs"]\n\tprocess = {filter_process(EMPTY)}\n\trequired = true\n'
 _NO_INDEX = f"{RESULT_DIR}/none"  # no index, and so no attributes
 # Faults of old commits that git has long taken, and that a run may carry on; the rest of git's checks stand.
 _OLD_FAULTS = (
     *("badDate", "badDateOverflow", "badEmail", "badName", "badTimezone", "missingEmail", "missingNameBeforeEmail"),
     *("missingSpaceBeforeDate", "missingSpaceBeforeEmail", "multipleAuthors", "zeroPaddedDate", "zeroPaddedFilemode"),
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Remote:
-    """Where the result is pushed to."""
-
-    url: str
-    credential: str  # the run credential, which is worth nothing elsewhere
 
 
 class Result:
@@ -133,8 +127,8 @@ def prepare(work: Path, *, start: Start, index: Path, remote: Remote) -> None:
     config = _config(wide=len(start.sha) == 64, remote=remote)
     _bare(work / "git", head=start.sha, config=config, stores=[OBJECTS_DIR])
     _write_refs(work / "git", _upstream(start))
-    for name in ("empty", "before"):
-        (work / name).mkdir()
+    for name in ("empty", "before", "git/lfs/objects"):
+        (work / name).mkdir(parents=True)
     if index.exists():
         shutil.copy2(index, work / "index")
     _hand_over(work)
@@ -190,14 +184,7 @@ def _config(*, wide: bool, remote: Remote | None = None) -> str:
     )
     if wide:
         text += "[extensions]\n\tobjectformat = sha256\n"
-    return text if remote is None else text + _authorization(remote)
-
-
-def _authorization(remote: Remote) -> str:
-    """The run credential at once, without a first question that is answered with 401."""
-    basic = base64.b64encode(f"x-access-token:{remote.credential}".encode()).decode()
-    parts = urlsplit(remote.url)
-    return f'[http "{parts.scheme}://{parts.netloc}/"]\n\textraHeader = Authorization: Basic {basic}\n'
+    return text if remote is None else text + _LFS + authorization(remote)
 
 
 def _hand_over(work: Path, folder: Path | None = None) -> None:

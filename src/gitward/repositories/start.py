@@ -38,6 +38,11 @@ class Start:
         """Whether the run continues work that was pushed before."""
         return self.sha != self.target_sha
 
+    @property
+    def left_behind(self) -> str | None:
+        """Where the branch stands upstream, when the run does not go on from there."""
+        return self.branch_sha if self.branch_sha != self.sha else None
+
 
 def remote_refs(raw: bytes) -> bytes:
     """Packed refs of a mirror as those of a clone: heads become remote-tracking branches. Tags stay."""

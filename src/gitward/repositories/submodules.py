@@ -55,7 +55,7 @@ class Submodules:
         return (
             f"The change moves {', '.join(self.unpublished[:10])} to a commit that is not upstream of it, so nobody "
             "could check it out. Have the commit pushed to the submodule's own repository first, then move the "
-            "submodule to it. The work is kept; bundle?of=submodules has the commits."
+            "submodule to it."
         )
 
 

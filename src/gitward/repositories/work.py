@@ -228,7 +228,7 @@ def _elsewhere(work: Work, taken: Files) -> Work:
     where = [each.name for each in work.left if each.kind not in WEAK]
     where += work.submodules.names if work.submodules is not None else []
     if where:
-        message = f"The command changed nothing on its branch, but left work elsewhere: {_listed(where)}. It is kept."
+        message = f"The command changed nothing on its branch, but left work elsewhere: {_listed(where)}."
         return replace(work, problem=Problem(reason=Reason.WORK_NOT_ON_BRANCH, message=message))
     if taken.refused:
         message = f"git cannot take what the command changed: {_listed(taken.refused)}."
@@ -265,5 +265,5 @@ def _judged(work: Work, taken: Files, operation: str | None) -> Work:
     article = "an" if operation == "am" else "a"
     what = f"{article} {operation} under way" if operation is not None else "conflicts"
     where = f" in {_listed(taken.conflicts)}" if taken.conflicts else ""
-    message = f"The command left {what}{where}; finish or abort it in the command. The work is kept."
+    message = f"The command left {what}{where}; finish or abort it in the command."
     return replace(work, problem=Problem(reason=Reason.TASK_FAILED, message=message))

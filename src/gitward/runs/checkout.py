@@ -12,14 +12,17 @@ from gitward.repositories.checkout import REPO, Origin
 from gitward.repositories.git import Ended
 from gitward.repositories.refs import Refs
 from gitward.repositories.start import Start
+from gitward.runs import after_merge, lfs_content
 from gitward.runs.commands import Commands
 from gitward.runs.context import Context
 from gitward.sandboxes import Stream
 from gitward.sessions.model import StepName
 
+_MOST_ERRORS = 5  # of git's that are told
+
 
 def start_of(context: Context, refs: Refs) -> Start:
-    """The branch continues where it was last pushed, else it begins at the target branch.
+    """The branch continues where it was last pushed. It begins at the target when its pull request has ended.
 
     :raises RunFailure: `branch_not_found`.
     """
@@ -31,7 +34,7 @@ def start_of(context: Context, refs: Refs) -> Start:
     return Start(
         branch=branch,
         target_branch=target,
-        sha=branch_sha or target_sha,
+        sha=target_sha if branch_sha is None or after_merge.is_done(context, branch_sha) else branch_sha,
         target_sha=target_sha,
         branch_sha=branch_sha,
     )
@@ -43,6 +46,7 @@ async def check_out(context: Context, commands: Commands, refs: Refs) -> Baselin
     :raises RunFailure: `clone_failed`, `branch_not_found`.
     """
     start, attempt = start_of(context, refs), context.attempt
+    await after_merge.tell(context, start)
     aside = await asyncio.to_thread(_make, context.workspace, Origin(url=context.url, refs=refs), start)
     if aside is not None:
         attempt.parts.trash.take(aside)
@@ -50,6 +54,7 @@ async def check_out(context: Context, commands: Commands, refs: Refs) -> Baselin
     await _show(context, ended)
     if ended.exit_code != 0:
         raise RunFailure(Reason.CLONE_FAILED, f"git could not check out {start.branch}: {ended.tail}")
+    await lfs_content.bring(context, commands)
     folder = await asyncio.to_thread(git_folder.read, context.workspace / "work", f"{REPO}/.git")
     noted = Baseline(
         run_id=attempt.claim.run.id,
@@ -69,7 +74,10 @@ def _make(workspace: Path, origin: Origin, start: Start) -> Path | None:
 
 
 async def _show(context: Context, ended: Ended) -> None:
-    """Into the session's log; git may call something an error and end with 0."""
+    """Into the session's log. git may call something an error and end with 0, and then a notice says so."""
     if ended.complaint:
         async with context.output.stream(StepName.CHECKOUT) as sink:
             await sink(Stream.STDERR, ended.complaint.encode())
+    if ended.exit_code == 0:
+        for line in ended.errors[:_MOST_ERRORS]:
+            await context.attempt.notice(f"git says: {line}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from gitward.broker import OpenGrant
 from gitward.repositories.left import Author
+from gitward.repositories.remote import Remote
 from gitward.runs.attempt import Attempt
 from gitward.runs.commands import Commands
 from gitward.runs.output import OutputLog
@@ -57,6 +58,11 @@ class Context:
     def url(self) -> str:
         """Of the repository, as the sandbox sees it."""
         return f"{self.attempt.parts.settings.server_url}/{self.facts['repository']}.git"
+
+    @property
+    def remote(self) -> Remote:
+        """The same, with the run credential: git of ours never has the token."""
+        return Remote(url=self.url, credential=self.opened.grant.credential)
 
     @property
     def author(self) -> Author:

@@ -15,6 +15,7 @@ from gitward.github.tokens import Token
 from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.repositories import OBJECTS_DIR
+from gitward.repositories.lfs import LFS_DIR
 from gitward.runs import login
 from gitward.runs.asking import access_of
 from gitward.runs.attempt import Attempt
@@ -166,13 +167,12 @@ class Inside:
 async def inside(context: Context) -> AsyncIterator[Inside]:
     """The sandbox of the run's commands; it sees the snapshot's objects, which come later."""
     attempt = context.attempt
-    objects = await asyncio.to_thread(objects_folder, attempt.workspace)
     opening = attempt.parts.sandboxes.open(
         name=attempt.claim.run.id,
         workspace=attempt.workspace,
         endpoint=context.opened.grant,
         limits=attempt.parts.settings.limits,
-        shown=[Shown(host=objects, inside=OBJECTS_DIR)],
+        shown=await asyncio.to_thread(shown_objects, attempt.workspace),
     )
     here = Inside(attempt, await supervise(attempt, opening, seconds=OPENING_SECONDS, late=_late()))
     try:
@@ -182,6 +182,21 @@ async def inside(context: Context) -> AsyncIterator[Inside]:
             await here.close()
         finally:
             here.user.release()
+
+
+def shown_objects(workspace: Path) -> list[Shown]:
+    """What each sandbox of a run sees of the repository, and cannot change: objects of git, and of LFS. Blocks."""
+    return [
+        Shown(host=objects_folder(workspace), inside=OBJECTS_DIR),
+        Shown(host=lfs_folder(workspace), inside=LFS_DIR),
+    ]
+
+
+def lfs_folder(workspace: Path) -> Path:
+    """Where the LFS objects that a session's run needs lie. Blocks."""
+    folder = workspace / "lfs"
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    return folder
 
 
 def objects_folder(workspace: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from gitward.errors import Reason, RunFailure
@@ -12,11 +11,12 @@ from gitward.repositories.baseline import Baseline
 from gitward.repositories.git import GitFailed
 from gitward.repositories.refs import Refs
 from gitward.repositories.work import Scene, Work
-from gitward.runs import artifacts, push
+from gitward.runs import after_merge, lfs_upload
 from gitward.runs.commit_message import commit_message
 from gitward.runs.context import Context, trailers
+from gitward.runs.delivery import deliver, kept_sentence, store, store_unpushed
 from gitward.runs.result_sandbox import Bench
-from gitward.sessions.model import PublishMode
+from gitward.sessions.model import ArtifactKind, PublishMode
 from gitward.sessions.progress import Begun
 
 
@@ -58,32 +58,31 @@ async def publish(context: Context, bench: Bench, noted: Baseline, refs: Refs, b
     for notice in work.notices:
         await attempt.notice(notice)
     if work.problem is not None:
-        await store(context, bench, work)
-        raise RunFailure(work.problem.reason, work.problem.message, exit_code=0, head_sha=None)
+        await store_unpushed(context, bench, work)
+        message = work.problem.message + kept_sentence(attempt, fit=False)
+        raise RunFailure(work.problem.reason, message, exit_code=0, head_sha=None)
     if not work.changed:
         if work.anything:
-            await store(context, bench, work)
+            await store_unpushed(context, bench, work)
         return await _unchanged(context, bench, work, begun)
     if attempt.claim.run.instruction.publish.mode is PublishMode.DRY_RUN:
-        await store(context, bench, work)
-        message = "The change is kept as a patch; nothing was pushed."
-        return Published(message=message, changed=True, head_sha=work.head)
+        await store_unpushed(context, bench, work)
+        return Published(message=_kept(context), changed=True, head_sha=work.head)
+    work = await after_merge.with_left_behind(context, bench, work)
     if work.head == (context.opened.pushes.last or start.branch_sha):  # the command pushed it
         await store(context, bench, work)
+        await after_merge.tell_left_behind(context, work)
         return await _pushed(context, work.head)
-    await _all(push.push(context, bench, work.head), store(context, bench, work))
-    return Published(message=_told(context, work.head), changed=True, head_sha=work.head, pushed=True)
+    head = await deliver(context, bench, work, refs)
+    if work.left:
+        await lfs_upload.keep_unpushed(context, bench, [each.oid for each in work.left])
+    return Published(message=_told(context, head), changed=True, head_sha=head, pushed=True)
 
 
 async def finish(context: Context, bench: Bench, head: str) -> Published:
     """What was left to do when an earlier attempt was lost after its push."""
     await store(context, bench, Work(head=head, changed=True))
     return await _pushed(context, head)
-
-
-async def store(context: Context, bench: Bench, work: Work) -> None:
-    attempt = context.attempt
-    attempt.kept = await artifacts.store(attempt, bench, work, attempt.origin)
 
 
 async def _unchanged(context: Context, bench: Bench, work: Work, begun: Begun) -> Published:
@@ -106,7 +105,9 @@ def _is_unproposed(context: Context, head: str, bench: Bench, begun: Begun) -> b
     claim, start = context.attempt.claim, bench.start
     is_same = head == start.sha == begun.start_sha
     retried = claim.run.retry_of is not None
-    return is_same and retried and head != start.target_sha and claim.session.pull_request is None
+    opened = claim.session.pull_request
+    unproposed = opened is None or opened.state in {"merged", "closed"}  # it was another head's
+    return is_same and retried and head != start.target_sha and unproposed
 
 
 async def _pushed(context: Context, head: str) -> Published:
@@ -119,8 +120,10 @@ def _told(context: Context, head: str) -> str:
     return f"Pushed {head[:12]} to {context.attempt.claim.session.branch}."
 
 
-async def _all(*works: Awaitable[object]) -> None:
-    """Both at the same time, each to its end whatever becomes of the other; then the first failure is raised."""
-    for result in await asyncio.gather(*works, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
+def _kept(context: Context) -> str:
+    """Of a dry run."""
+    kept = context.attempt.kept
+    if kept is None:
+        return "Nothing was pushed, and the change could not be kept."
+    kind = ArtifactKind.PATCH if ArtifactKind.PATCH in kept.kinds else kept.kinds[0]
+    return f"The change is kept as a {kind}; nothing was pushed."

@@ -28,7 +28,8 @@ async def pull_request(parts: Parts, run_id: str, facts: dict[str, Any]) -> dict
     """Returns `PullRequest` as JSON."""
     attempt = await Attempt.begin(parts, run_id)
     retries, seconds = patience_of(attempt, StepName.PULL_REQUEST)
-    proposal = _proposal(attempt, facts)
+    source = await attempt.write(lambda tx: parts.progress.published_run(tx, attempt.claim))
+    proposal = _proposal(attempt, facts, source or attempt.claim.run)
     async with attempt.step(StepName.PULL_REQUEST):
         try:
             opened = await supervise(attempt, _open(attempt, proposal, retries), seconds=seconds, late=_late(seconds))
@@ -45,7 +46,8 @@ def _late(seconds: float) -> RunFailure:
     )
 
 
-def _proposal(attempt: Attempt, facts: dict[str, Any]) -> Proposal:
+def _proposal(attempt: Attempt, facts: dict[str, Any], source: Run) -> Proposal:
+    """:param source: the run whose work it is; not the one that publishes it again."""
     session, run = attempt.claim.session, attempt.claim.run
     wanted, link = run.instruction.publish, f"{attempt.parts.settings.session_url}/{session.id}"
     return Proposal(
@@ -53,7 +55,7 @@ def _proposal(attempt: Attempt, facts: dict[str, Any]) -> Proposal:
         branch=session.branch,
         target_branch=facts["target_branch"],
         title=(wanted.title or session.title)[:TITLE_CHARACTERS],
-        body=wanted.body or body(session, run, link),
+        body=wanted.body or body(session, source, link),
         draft=wanted.mode is PublishMode.DRAFT,
         labels=wanted.labels,
         reviewers=wanted.reviewers,

@@ -9,28 +9,36 @@ from gitward.github.branches import head_of
 from gitward.github.push_refusals import find_refusal
 from gitward.repositories.git import Ended
 from gitward.repositories.workflows import changed_workflows
+from gitward.runs import lfs_upload
 from gitward.runs.asking import ask, retries_of
 from gitward.runs.attempt import Attempt
 from gitward.runs.context import Context
-from gitward.runs.reaching import reach
+from gitward.runs.reaching import LIMITED, fault_in, reach, was_refused
 from gitward.runs.result_sandbox import Bench, narrow_to
 from gitward.sessions.model import EventType, StepName
 
 log = logging.getLogger(__name__)
 
 WITNESS_SECONDS = 5.0  # for the broker's word, when git says that the push is done
-KEPT = "The work is kept: publish the run again when that is mended, or fetch its bundle."
 WORKFLOWS = "this session may not change .github/workflows/{files}; a session with allow_workflows=true may"
+
+
+class PrivateAddress(RunFailure):
+    """GitHub refused the push for the e-mail address of a commit; with another one it would take it."""
 
 
 async def push(context: Context, bench: Bench, head: str) -> None:
     """Pushes, unless somebody else moved the branch meanwhile; after a fault only if the first push did not arrive.
 
-    :raises RunFailure: `push_rejected`, `branch_protected`.
+    :raises RunFailure: `push_rejected`, `branch_protected`: refused; PrivateAddress too. Any other reason: it did not
+        arrive.
     """
     attempt = context.attempt
     await _check_workflows(context, bench, head)
-    exact = await narrow_to(context, bench.start, head=head)
+    objects = await lfs_upload.find(context, bench, [head])
+    await lfs_upload.keep(context, objects)
+    exact = await narrow_to(context, bench.start, head=head, lfs_oids=lfs_upload.names(objects, head))
+    await lfs_upload.upload(context, bench, head, objects)
     await attempt.write(lambda tx: attempt.parts.progress.pushing(tx, attempt.claim, head))
     attempt.pushing_sha = head
 
@@ -46,8 +54,9 @@ async def push(context: Context, bench: Bench, head: str) -> None:
             raise
         return
     if not await context.opened.pushes.accepted(head, seconds=WITNESS_SECONDS) and not await is_upstream(attempt, head):
-        message = f"git says that {head[:12]} was pushed, but GitHub does not have it; the work is kept as a patch."
-        raise RunFailure(Reason.PUSH_REJECTED, message, exit_code=0, head_sha=head)
+        message = f"git says that {head[:12]} was pushed, but GitHub does not have it; retry."
+        raise RunFailure(Reason.INTERNAL, message, exit_code=0, head_sha=head)
+    await lfs_upload.forget(context, objects)
     await _record(attempt, head)
 
 
@@ -75,16 +84,24 @@ async def _check_workflows(context: Context, bench: Bench, head: str) -> None:
         ref = f"refs/heads/{context.attempt.claim.session.branch}"
         denied = {"rule": "git.push.workflows", "message": f"push {ref}: {reason}"}
         await context.attempt.tell((EventType.POLICY_DENIED, denied))
-        message = f"The push was refused ({reason}). The work is kept as a patch."
+        message = f"The push was refused ({reason})."
         raise RunFailure(Reason.PUSH_REJECTED, message, exit_code=0, head_sha=head)
 
 
 def _failed(ended: Ended, head: str) -> RunFailure:
-    """In GitHub's own words, when it refused the push; else it failed on its way."""
+    """In GitHub's own words, when it refused the push; else it failed on its way, and nobody rejected it."""
     refusal = find_refusal(ended.complaint)
     if refusal is not None:
-        return RunFailure(refusal.reason, f"{refusal.message} {KEPT}", exit_code=0, head_sha=head)
-    return RunFailure(Reason.PUSH_REJECTED, f"The push did not arrive: {ended.tail} {KEPT}", exit_code=0, head_sha=head)
+        kind = PrivateAddress if refusal.private_email else RunFailure
+        return kind(refusal.reason, refusal.message, exit_code=0, head_sha=head)
+    if was_refused(ended.tail):
+        reason, message = Reason.PUSH_REJECTED, f"GitHub refused the push: {ended.tail}"
+    elif (cause := fault_in(ended.tail)) is not None:
+        reason = Reason.RATE_LIMITED if cause == LIMITED else Reason.INTERNAL
+        message = f"The push did not arrive: {cause} ({ended.tail}); retry when it is well again."
+    else:
+        reason, message = Reason.INTERNAL, f"git could not push: {ended.tail}"
+    return RunFailure(reason, message if message.endswith(".") else f"{message}.", exit_code=0, head_sha=head)
 
 
 async def _record(attempt: Attempt, head: str) -> None:

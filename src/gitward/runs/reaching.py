@@ -31,16 +31,27 @@ _UNKNOWN_TOKEN = re.compile(
 )
 _KNOCKS = 3  # how often a command is made again with a new token
 REPLACED = "GitHub did not take the token; there is a new one"
+LIMITED = "GitHub answered 429"
+
+
+def was_refused(text: str) -> bool:
+    """Whether GitHub, or a rule of Gitward's, answered that it does not do it."""
+    return bool(_REFUSED.search(text))
 
 
 def fault_in(text: str) -> str | None:
     """What is wrong and may pass, by the words of a command that failed; None: it failed for good."""
-    if _REFUSED.search(text):
+    if was_refused(text):
         return None
     answered = _ANSWERED.search(text)
     if answered:
         return f"GitHub answered {answered[1]}"
     return "the connection to GitHub broke" if _BROKEN.search(text) else None
+
+
+def may_pass(ended: Ended) -> bool:
+    """Whether it may end well when it is made again, once the token is looked at."""
+    return fault_in(ended.tail) is not None or _UNKNOWN_TOKEN.search(ended.tail) is not None
 
 
 async def reach(

@@ -8,13 +8,15 @@ from functools import partial
 from gitward.errors import Reason, RunFailure
 from gitward.repositories import baseline
 from gitward.repositories.git import GitFailed
-from gitward.repositories.result import RESULT_DIR
+from gitward.repositories.result import RESULT_DIR, Result
+from gitward.repositories.start import Start
 from gitward.repositories.work import Work
-from gitward.runs import push
+from gitward.runs import after_merge
 from gitward.runs.checkout import start_of
 from gitward.runs.context import Context
+from gitward.runs.delivery import deliver
 from gitward.runs.opening import objects_folder
-from gitward.runs.publish import Published, store
+from gitward.runs.publish import Published
 from gitward.runs.result_sandbox import Bench, opened_result
 from gitward.runs.snapshot import take_snapshot
 from gitward.sessions import artifacts
@@ -26,6 +28,8 @@ _BUNDLE = "kept.bundle"
 
 async def publish_kept(context: Context) -> Published:
     """Pushes the head of the kept bundle, unless the branch has it already.
+
+    Of a pull request that was closed without a merge the branch may be taken away; its commits are kept.
 
     :raises RunFailure: `push_rejected` also when the branch went on since, so that the push would drop commits.
     """
@@ -42,15 +46,28 @@ async def publish_kept(context: Context) -> Published:
     await asyncio.to_thread(baseline.drop, context.workspace)
     async with attempt.step(StepName.PUBLISH), opened_result(context, start, None) as bench:
         head = await _head_of(context, bench, content)
-        if start.branch_sha is not None and await bench.result.is_ancestor(head, start.branch_sha):
-            message = f"{start.branch} has {head[:12]} already."
-            return Published(message=message, changed=True, head_sha=start.branch_sha, pushed=True)
-        if start.branch_sha is not None and not await bench.result.is_ancestor(start.branch_sha, head):
-            message = f"{start.branch} went on since that run; a push of its work would drop commits."
-            raise RunFailure(Reason.PUSH_REJECTED, message, head_sha=head)
-        await store(context, bench, Work(head=head, changed=True))
-        await push.push(context, bench, head)
+        done = await _done(context, bench.result, head, start)
+        if done is not None:
+            return done
+        work = await after_merge.with_left_behind(context, bench, Work(head=head, changed=True))
+        head = await deliver(context, bench, work, refs)
     return Published(message=f"Pushed {head[:12]} to {start.branch}.", changed=True, head_sha=head, pushed=True)
+
+
+async def _done(context: Context, result: Result, head: str, start: Start) -> Published | None:
+    """When the work is upstream already."""
+    if await result.is_ancestor(head, start.target_sha):
+        return Published(message=f"{start.target_branch} has {head[:12]} already.", changed=False, head_sha=head)
+    tip = start.branch_sha
+    is_there = tip is not None and await result.is_ancestor(head, tip)
+    if after_merge.was_merged(context, tip if is_there and tip is not None else head):
+        return Published(message=f"{head[:12]} was merged with its pull request.", changed=False, head_sha=head)
+    if tip is not None and is_there:
+        return Published(message=f"{start.branch} has {head[:12]} already.", changed=True, head_sha=tip, pushed=True)
+    if tip is not None and not after_merge.is_done(context, tip) and not await result.is_ancestor(tip, head):
+        message = f"{start.branch} went on since that run; a push of its work would drop commits."
+        raise RunFailure(Reason.PUSH_REJECTED, message, head_sha=head)
+    return None
 
 
 async def _head_of(context: Context, bench: Bench, content: bytes) -> str:

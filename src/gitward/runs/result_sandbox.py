@@ -10,12 +10,12 @@ from pathlib import Path
 
 from gitward.grants.endpoint import Nowhere
 from gitward.grants.grant import ExactPush
-from gitward.repositories import OBJECTS_DIR, baseline, result
-from gitward.repositories.result import RESULT_DIR, Remote, Result
+from gitward.repositories import baseline, result
+from gitward.repositories.result import RESULT_DIR, Result
 from gitward.repositories.start import Start
 from gitward.runs.commands import Commands
 from gitward.runs.context import Context
-from gitward.runs.opening import objects_folder
+from gitward.runs.opening import shown_objects
 from gitward.sandboxes import WORK_DIR, Shown, User, trees
 
 
@@ -42,7 +42,7 @@ async def opened_result(
     workspace = attempt.workspace / "result"
     if not offline:
         await narrow_to(context, start, head="f" * len(start.sha))
-    shown = [Shown(host=await asyncio.to_thread(objects_folder, attempt.workspace), inside=OBJECTS_DIR)]
+    shown = await asyncio.to_thread(shown_objects, attempt.workspace)
     if user is not None:
         shown.append(Shown(host=attempt.workspace / "work", inside=WORK_DIR))
     await asyncio.to_thread(_clear, workspace)
@@ -58,9 +58,8 @@ async def opened_result(
     try:
         commands = context.commands(sandbox, seconds=seconds)
         place = workspace / "work"
-        remote = Remote(url=context.url, credential=context.opened.grant.credential)
         index = baseline.index_path(attempt.workspace)
-        await asyncio.to_thread(result.prepare, place, start=start, index=index, remote=remote)
+        await asyncio.to_thread(result.prepare, place, start=start, index=index, remote=context.remote)
         yield Bench(result=Result(commands, place, start), commands=commands, start=start)
     finally:
         await sandbox.close()

@@ -10,7 +10,7 @@ from gitward.repositories import baseline
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.git import GitFailed
 from gitward.repositories.work import Work
-from gitward.runs import artifacts, disk_space, publish, push
+from gitward.runs import artifacts, disk_space, lfs_upload, publish, push
 from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.commands import LimitReached
 from gitward.runs.context import Context
@@ -30,12 +30,7 @@ async def rescue(context: Context, user: User, end: RunCancelled | RunFailure) -
     if isinstance(end, RunFailure) and await disk_space.is_full(context.workspace):
         end.message += " The disk of the workspaces was full; make room on it, or lower GITWARD_DISK."
     attempt = context.attempt
-    if attempt.pushing_sha is not None:
-        pushed = await _find_pushed(context)
-        if pushed is not None and isinstance(end, RunCancelled):
-            end.pushed_sha = pushed
-        elif pushed is not None and isinstance(end, RunFailure):
-            end.head_sha = pushed
+    await _look_for_push(context, end)
     noted = await asyncio.to_thread(baseline.find, context.workspace)
     if noted is None or (noted.run_id, noted.attempt) != (attempt.claim.run.id, attempt.claim.attempt):
         return
@@ -44,6 +39,24 @@ async def rescue(context: Context, user: User, end: RunCancelled | RunFailure) -
         await asyncio.to_thread(baseline.drop, context.workspace)
     else:
         await keep(context, user, noted)
+
+
+async def rescue_published(context: Context, end: RunCancelled | RunFailure) -> None:
+    """As `rescue`, for a run that publishes what was kept: where that lies, and whether a push arrived."""
+    attempt = context.attempt
+    await _look_for_push(context, end)
+    if attempt.kept is not None:
+        await artifacts.tell(attempt, attempt.origin, attempt.kept)
+
+
+async def _look_for_push(context: Context, end: RunCancelled | RunFailure) -> None:
+    if context.attempt.pushing_sha is None:
+        return
+    pushed = await _find_pushed(context)
+    if pushed is not None and isinstance(end, RunCancelled):
+        end.pushed_sha = pushed
+    elif pushed is not None and isinstance(end, RunFailure):
+        end.head_sha = pushed
 
 
 async def keep_lost(context: Context, user: User) -> None:
@@ -88,6 +101,7 @@ async def _keep(context: Context, user: User, noted: Baseline, *, clear: bool) -
         if not work.anything:
             return
         kept = await artifacts.store(attempt, bench, work, origin)
+        await lfs_upload.keep_unpushed(context, bench, [work.head, *(each.oid for each in work.left)])
     if kept is not None:
         await artifacts.tell(attempt, origin, kept)
     await _tell(context, work)

@@ -14,13 +14,14 @@ from gitward.errors import GitwardError, Reason, RunFailure
 from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.repositories.git import Ended
+from gitward.repositories.lfs import objects
 from gitward.repositories.mirrors import FetchFailed, Source
 from gitward.repositories.mirrors.fetching import FETCH_SECONDS
 from gitward.repositories.refs import Refs
 from gitward.runs.asking import access_of
 from gitward.runs.attempt import Attempt
 from gitward.runs.context import Context
-from gitward.runs.opening import objects_folder
+from gitward.runs.opening import lfs_folder, objects_folder
 from gitward.runs.reaching import reach_by
 from gitward.sandboxes import trees
 from gitward.sessions.model import StepName
@@ -34,14 +35,14 @@ async def take_snapshot(context: Context) -> Refs:
     :raises RunFailure: `clone_failed`, or what is wrong with the token.
     """
     attempt = context.attempt
-    objects = await asyncio.to_thread(_emptied, attempt.workspace)
+    folder = await asyncio.to_thread(_emptied, attempt.workspace)
     source = source_of(context)
     refs: Refs | None = None
 
     async def fetch(_again: bool) -> Ended:
         nonlocal refs
         try:
-            refs = await attempt.parts.mirrors.take(source, objects, attempt.notice)
+            refs = await attempt.parts.mirrors.take(source, folder, attempt.notice)
         except FetchFailed as failure:
             return Ended(exit_code=1, tail=failure.tail, complaint=failure.tail)
         return Ended(exit_code=0)
@@ -56,6 +57,7 @@ def _failed(ended: Ended) -> RunFailure:
 
 
 def _emptied(workspace: Path) -> Path:
+    objects.prepare(lfs_folder(workspace))
     folder = objects_folder(workspace)
     for each in folder.iterdir():
         trees.clear(each) if each.is_dir() else each.unlink()

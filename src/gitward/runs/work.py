@@ -64,11 +64,19 @@ async def work(parts: Parts, run_id: str, facts: dict[str, Any]) -> dict[str, An
         context = Context(attempt=attempt, facts=facts, opened=here, output=output, seconds=seconds)
         try:
             if context.instruction.publish_of is not None:
-                published = await _bounded(context, publish_kept(context))
-                return asdict(_result(context.instruction, published, exit_code=None))
+                return asdict(await _publish_kept(context))
             return asdict(await _work(context))
         finally:
             await output.finish()
+
+
+async def _publish_kept(context: Context) -> Result:
+    try:
+        published = await _bounded(context, publish_kept(context))
+    except (RunCancelled, RunFailure) as end:
+        await salvage.rescue_published(context, end)
+        raise
+    return _result(context.instruction, published, exit_code=None)
 
 
 async def _work(context: Context) -> Result:

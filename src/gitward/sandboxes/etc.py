@@ -24,6 +24,14 @@ _COPIED = (
     "services",
     "ssl/openssl.cnf",
 )
+# What `git lfs install --system` writes.
+_GIT_CONFIG = """\
+[filter "lfs"]
+\tclean = git-lfs clean -- %f
+\tsmudge = git-lfs smudge -- %f
+\tprocess = git-lfs filter-process
+\trequired = true
+"""
 _BOUND = ("alternatives", "java-*-openjdk")  # folders too large to be copied each time
 
 
@@ -32,6 +40,7 @@ def build(folder: Path, *, addresses: Iterable[Address], ca_pem: bytes) -> tuple
     texts = {
         "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\n{USER}:x:{UID}:{UID}::{HOME_DIR}:/bin/bash\n"
         "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+        "gitconfig": _GIT_CONFIG,
         "group": f"root:x:0:\n{USER}:x:{UID}:\nnogroup:x:65534:\n",
         "hosts": _hosts(addresses),
         "hostname": f"{HOST_NAME}\n",

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a shell command stands on one line of its table
 """The ways to leave work in a checkout, each as docs/work.md tells it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a shell command stands on one line of its table
 """What a command configures or forges in its repository changes nothing that is shown, pushed or recorded."""
 
 from __future__ import annotations

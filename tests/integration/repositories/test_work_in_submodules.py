@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a shell command stands on one line of its table
 """Work inside submodules: kept as a bundle of its own, and never proposed at a commit that nobody can get."""
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ BESIDE = {
 @pytest.mark.parametrize("command", BESIDE.values(), ids=BESIDE)
 @pytest.mark.parametrize("more", ["", "echo y > y.txt"], ids=["alone", "beside a change"])
 async def test_work_inside_is_kept(
-    bench: Workbench, there: str, shown: list[Shown], library: Upstream, command: str, more: str
+    bench: Workbench, there: str, shown: list[Shown], library: Upstream, *, command: str, more: str
 ) -> None:
     async with bench.run(f"{CLONED}; {command}; {more}", upstream=there, shown=shown) as taken:
         assert await taken.changed() == ({"y.txt": "A"} if more else {})

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a shell command stands on one line of its table
 """Files that differ from their own attributes: nobody's work, until somebody changes their content."""
 
 from __future__ import annotations

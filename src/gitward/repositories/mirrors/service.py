@@ -8,13 +8,15 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from gitward.errors import GitwardError
 from gitward.repositories import snapshot
+from gitward.repositories.lfs.pointers import Pointer
+from gitward.repositories.mirrors import lfs_cache
 from gitward.repositories.mirrors.faults import is_theirs
 from gitward.repositories.mirrors.fetching import Base, Fetched, Fetcher, in_thread
 from gitward.repositories.mirrors.folder import MirrorFolder
@@ -134,6 +136,30 @@ class Mirrors:
         except (MirrorUnusable, OSError) as error:
             log.warning("The mirror %s could not be removed: %s", key, error)
         await self._evict()
+
+    async def lend_lfs(self, source: Source, wanted: Iterable[Pointer], storage: Path) -> set[Pointer]:
+        """Links the LFS objects that were fetched from the repository before into a storage; says which."""
+        if self._limit <= 0:
+            return set()
+        try:
+            return await in_thread(lfs_cache.lend, self.shelf.mirror(source.key), wanted, storage)
+        except (MirrorUnusable, OSError) as error:
+            log.warning("The LFS objects of %s's mirror cannot be used: %s", source.full_name, error)
+            return set()
+
+    async def keep_lfs(self, source: Source, found: Collection[Pointer], storage: Path) -> None:
+        """Keeps LFS objects with the mirror, if there is one; they were hashed, and came from this repository."""
+        if self._limit <= 0 or not found:
+            return
+        mirror = self.shelf.mirror(source.key)
+        try:
+            meta = await in_thread(mirror.read)
+            room = min(self._limit // 2, self._limit - meta.size) if meta is not None else 0
+            with self._using(source.key):
+                await in_thread(lfs_cache.keep, mirror, found, storage, limit=room)
+                await self._evict()
+        except (MirrorUnusable, OSError) as error:
+            log.warning("The LFS objects of %s could not be kept: %s", source.full_name, error)
 
     def _goes_directly(self, source: Source) -> bool:
         size = (source.size_kib or 0) * _KIB

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitward.repositories.mirrors import lfs_cache
 from gitward.repositories.mirrors.folder import NEW, REMOVED, MirrorFolder, remove
 from gitward.repositories.mirrors.meta import Meta
 from gitward.repositories.mirrors.source import MirrorDamaged, MirrorUnusable, is_key
@@ -21,10 +22,11 @@ class Shelved:
 
     key: str
     meta: Meta | None  # None: it is damaged
+    lfs_bytes: int = 0
 
     @property
     def size(self) -> int:
-        return 0 if self.meta is None else self.meta.size
+        return self.lfs_bytes + (0 if self.meta is None else self.meta.size)
 
     @property
     def used_at(self) -> float:
@@ -59,7 +61,9 @@ class Shelf:
         if not self._root.exists():
             return []
         mirrors = sorted(path.name for path in self._root.iterdir() if is_key(path.name) and path.is_dir())
-        return [Shelved(key=key, meta=self._meta(key)) for key in mirrors]
+        return [
+            Shelved(key=key, meta=self._meta(key), lfs_bytes=lfs_cache.size_of(self._root / key)) for key in mirrors
+        ]
 
     def _meta(self, key: str) -> Meta | None:
         with contextlib.suppress(MirrorDamaged):

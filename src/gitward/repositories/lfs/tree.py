@@ -1,0 +1,58 @@
+"""The LFS files of a checkout that is just made: which there are, and how they get their content."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from gitward.repositories import entries, git_folder
+from gitward.repositories.checkout import CHECKOUT_DIR, REPO
+from gitward.repositories.git import LISTING_BYTES, Git, Runner
+from gitward.repositories.lfs import LFS_DIR, filter_process
+from gitward.repositories.lfs.pointers import LONGEST, Pointer, parse
+
+# Our filter, with the run's objects as its storage; what the tree's .lfsconfig includes or excludes does not count.
+_FILTER = (
+    *("-c", f"filter.lfs.process={filter_process(LFS_DIR)}"),
+    *("-c", "filter.lfs.required=true"),
+    *("-c", f"lfs.storage={LFS_DIR}"),
+    *("-c", "lfs.fetchinclude="),
+    *("-c", "lfs.fetchexclude="),
+)
+
+
+def _git(runner: Runner) -> Git:
+    return Git(runner=runner, folder=f"{CHECKOUT_DIR}/.git", tree=CHECKOUT_DIR, more={"GIT_LFS_SKIP_SMUDGE": "0"})
+
+
+async def find(runner: Runner, work: Path) -> Mapping[Pointer, Sequence[bytes]]:
+    """The pointers in the tree's LFS files, each with its paths. Raises GitFailed."""
+    listed = await _git(runner).do("ls-files", "-z", "--", ":(attr:filter=lfs)", limit=LISTING_BYTES)
+    return await asyncio.to_thread(_read, work, entries.names(listed))
+
+
+def _read(work: Path, paths: Iterable[bytes]) -> dict[Pointer, list[bytes]]:
+    found: dict[Pointer, list[bytes]] = {}
+    with git_folder.opened(work / REPO) as tree:
+        for path in paths:
+            content = tree.read(path.decode("utf-8", "surrogateescape"), LONGEST)
+            if content is not None and (pointer := parse(content)) is not None:
+                found.setdefault(pointer, []).append(path)
+    return found
+
+
+async def fill(runner: Runner, work: Path, paths: Sequence[bytes]) -> None:
+    """Puts content, which must lie in `LFS_DIR`, in the place of pointers. Raises GitFailed."""
+    await asyncio.to_thread(_remove, work, paths)
+    ask = (*_FILTER, "checkout-index", "--index", "-z", "--stdin")
+    await _git(runner).do(*ask, stdin=entries.joined(paths))
+
+
+def _remove(work: Path, paths: Iterable[bytes]) -> None:
+    """Git would first clean what lies there, to see whether it changed."""
+    with git_folder.opened(work / REPO) as tree:
+        for path in paths:
+            with tree.parent(path.decode("utf-8", "surrogateescape")) as (folder, name):
+                os.unlink(name, dir_fd=folder)
