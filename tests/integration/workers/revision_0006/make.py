@@ -1,7 +1,7 @@
 """Makes the files beside it: a database of revision 0006, whose queue was DBOS's, while a worker was busy with it.
 
-Runs only with the sources of that revision: `git show ba197a9:` has the last of them. Arguments: a database URL, and
-where the dump goes; the program pg_dump must be at PG_DUMP for a Postgres.
+Runs only with the sources of that revision, the last ones before docs/adr/0017-one-store-one-queue.md. Arguments: a
+database URL, and where the dump goes; the program pg_dump must be at PG_DUMP for a Postgres.
 
 Four places: two runs are in progress (one of them is to be cancelled), two wait for a worker, two for a place.
 """
