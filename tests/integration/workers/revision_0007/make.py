@@ -1,8 +1,8 @@
 """Makes the files beside it: a database of revision 0007, whose queue was DBOS's, while a worker was busy with it.
 
-Runs only with sources whose queue is DBOS's: `git show ba197a9:` has the last of them. They know revision 0006; 0007
-gave `sessions` the column `claims`, which is empty in what is older. Arguments: a database URL, and where the dump
-goes; the program pg_dump must be at PG_DUMP for a Postgres.
+Runs only with sources whose queue is DBOS's, the last ones before docs/adr/0017-one-store-one-queue.md. They know
+revision 0006; 0007 gave `sessions` the column `claims`, which is empty in what is older. Arguments: a database URL, and
+where the dump goes; the program pg_dump must be at PG_DUMP for a Postgres.
 
 Four places: two runs are in progress (one of them is to be cancelled), two wait for a worker, two for a place.
 """
