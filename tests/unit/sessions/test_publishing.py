@@ -24,6 +24,7 @@ from gitward.sessions.model import (
 )
 from gitward.sessions.progress import Outcome
 from gitward.sessions.publishing import PublishChange
+from gitward.sessions.queries import MOST_RUNS
 from gitward.sessions.service import Published, SessionChange
 from gitward.store import schema
 from tests_support import Backend
@@ -133,6 +134,18 @@ async def test_asked_again_it_is_the_same_run(backend: Backend, alice: Owner) ->
     await settle(backend, third.run, state=RunState.SUCCEEDED, changed=True)
     again = await publish(backend, alice, session, session.runs[0])
     assert (again.run.id, again.created) == (third.run.id, False)
+
+
+async def test_it_is_found_behind_more_runs_than_a_session_is_shown_with(backend: Backend, alice: Owner) -> None:
+    session = await ended(backend, alice)
+    first = (await publish(backend, alice, session, session.runs[0])).run
+    with backend.database.transaction() as tx:
+        for _ in range(MOST_RUNS):
+            backend.sessions.add_run(tx, alice, session.id, Instruction(command="true"))
+    assert first.id not in {run.id for run in (await backend.get(alice, session.id)).runs}
+    for asked in (session.runs[0], first):
+        again = await publish(backend, alice, session, asked)
+        assert (again.run.id, again.created) == (first.id, False)
 
 
 async def test_publishing_a_run_that_published_is_about_the_same_work(backend: Backend, alice: Owner) -> None:
