@@ -182,7 +182,7 @@ async def disk(world: World) -> list[Figure]:
             async for _ in world.events(http, session):
                 pass
         async with asyncio.timeout(60):  # what is set aside is removed behind the run's end
-            while list((data / "workspaces").glob("*/removing-*")):
+            while list((data / "workspaces").glob("*/removing-*")):  # noqa: ASYNC110 -- another process removes it
                 await asyncio.sleep(0.1)
         after = _usage(data / "workspaces") + _usage(data / "mirrors")
     allowed = mirror + 5 * tree

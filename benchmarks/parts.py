@@ -13,8 +13,8 @@ from benchmarks.egress import egress
 from benchmarks.figure import Figure, median
 from benchmarks.fleet import takeover, throughput
 from benchmarks.history import disk, history, publishing
-from benchmarks.posts import posts
-from benchmarks.processes import cpu_seconds, memory
+from benchmarks.posts import pickup, posts
+from benchmarks.processes import cpu_seconds, memory, proportional_memory
 from benchmarks.sandbox import sandboxed_commands
 from benchmarks.streams import streams
 from benchmarks.world import World
@@ -69,7 +69,7 @@ async def idle(world: World) -> list[Figure]:
         began, cpu = time.monotonic(), cpu_seconds(world.pid)
         await asyncio.sleep(10)
         share = (cpu_seconds(world.pid) - cpu) / (time.monotonic() - began)
-        resting = memory(world.pid)
+        resting, proportional = memory(world.pid), proportional_memory(world.pid)
         session = await world.session(http, command="echo ready; sleep 3")
         async for event in world.events(http, session):
             if event["type"] == "output" and event["data"]["step"] == "execute":
@@ -78,6 +78,7 @@ async def idle(world: World) -> list[Figure]:
         await http.post(f"/sessions/{session['id']}/cancel")
     return [
         Figure(name="idle memory", value=f"{resting:.0f} MB", meaning="resident, of service, launcher and broker"),
+        Figure(name="idle memory, PSS", value=f"{proportional:.0f} MB", meaning="the same; shared pages count once"),
         Figure(name="idle CPU", value=f"{share * 100:.1f} %", meaning="of one core, over 10 s"),
         Figure(name="a running session", value=f"+{running - resting:.0f} MB", meaning="resident, `sleep` in it"),
     ]
@@ -100,6 +101,7 @@ WITH_SERVICE: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
 }
 ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "posts": posts,
+    "pickup": pickup,
     "throughput": throughput,
     "takeover": takeover,
     "streams": streams,

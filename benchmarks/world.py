@@ -118,8 +118,11 @@ def certificate(root: Path) -> tuple[Path, Path]:
 
 
 @asynccontextmanager
-async def world(*, workers: int | None = None) -> AsyncIterator[World]:
-    """One service on SQLite; or, with a number of `workers`, an API and so many worker processes on Postgres."""
+async def world(*, workers: int | None = None, idle: bool = False) -> AsyncIterator[World]:
+    """One service on SQLite; or, with a number of `workers`, an API and so many worker processes on Postgres.
+
+    :param idle: the service on SQLite has no worker: what is posted waits.
+    """
     async with AsyncExitStack() as stack:
         root = Path(tempfile.mkdtemp(prefix="gitward-bench-"))
         root.chmod(0o711)
@@ -136,7 +139,7 @@ async def world(*, workers: int | None = None) -> AsyncIterator[World]:
         github.add_token(TOKEN, Token(login=LOGIN, kind=TokenKind.FINE_GRAINED))
         await github.add_repository(REPOSITORY, permissions={LOGIN: "admin"})
         settings = {"GITHUB_TOKEN": TOKEN, "GITWARD_PORT": "0", "SSL_CERT_FILE": str(ca)}
-        service = Process(root / "service", *(("serve",) if workers is None else ("serve", "--no-worker")))
+        service = Process(root / "service", *(("serve",) if workers is None and not idle else ("serve", "--no-worker")))
         if workers is not None:
             postgres = await asyncio.to_thread(stack.enter_context, running_postgres())
             settings["GITWARD_DATABASE_URL"] = postgres.url(postgres.make())

@@ -10,15 +10,15 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from gitward.engine.migrate import migrate_all
-from gitward.engine.queue import DbosQueue
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import Owner
 from gitward.sessions.places import Places, RunLimits
+from gitward.sessions.queue import RunQueue
 from gitward.sessions.service import SessionService
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
 from gitward.telemetry.metrics import Metrics
+from gitward.workers.migrate import migrate_all
 from postgres import Postgres, running_postgres
 from tests_support import Backend
 
@@ -53,7 +53,7 @@ def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: P
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file with every table, ours and the engine's; made once, because that takes longer than a test."""
+    """A database file with every table; made once, because that takes longer than a test."""
     path = tmp_path_factory.mktemp("migrated") / "gitward.db"
 
     async def make() -> None:
@@ -87,22 +87,20 @@ async def database(migrated_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def backend(database: Database) -> AsyncIterator[Backend]:
-    queue = DbosQueue(database)
+async def backend(database: Database) -> Backend:
     notifier = Notifier()
     metrics = Metrics()
     journal = Journal(notifier, metrics.told)
-    places = Places(queue, RunLimits(total=100, per_user=50))
-    yield Backend(
+    places = Places(notifier, RunLimits(total=100, per_user=50))
+    return Backend(
         database=database,
         notifier=notifier,
         journal=journal,
-        queue=queue,
+        queue=RunQueue(places=places, journal=journal),
         places=places,
         sessions=SessionService(places=places, journal=journal),
         metrics=metrics,
     )
-    await asyncio.to_thread(queue.close)
 
 
 @pytest.fixture

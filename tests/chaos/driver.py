@@ -22,7 +22,7 @@ AT_ONCE = 8  # sessions that have not ended yet
 CALM_SECONDS = 180.0  # for what is left to end when no more faults come
 # A fault may end a run with one of these: told truthfully, and cured by a retry.
 BY_FAULT = frozenset({"worker_lost", "sandbox_failed", "clone_failed", "push_rejected", "pull_request_failed"})
-
+BY_FULL_DISK = frozenset({"task_failed"})  # of a command that would have succeeded
 
 _EXECUTES = """SELECT count(*) FROM events
   WHERE session_id = %s AND type = 'step.started' AND data->>'step' = 'execute'"""
@@ -129,7 +129,9 @@ class Driver:
     async def _retry(self, session_id: str) -> tuple[str, ...]:
         """The reasons of those runs that failed by a fault. They are retried in their order."""
         session = await self._api.get(f"/sessions/{session_id}")
-        failed = [run for run in session["runs"] if run["state"] == "failed" and run["reason"] in BY_FAULT]
+        may_fail = "failed" in self._posted[session_id].states
+        cured = BY_FAULT if may_fail else BY_FAULT | BY_FULL_DISK
+        failed = [run for run in session["runs"] if run["state"] == "failed" and run["reason"] in cured]
         for run in failed:
             await self._api.post(f"/sessions/{session_id}/runs/{run['id']}/retry")
         return tuple(run["reason"] for run in failed)

@@ -17,11 +17,26 @@ class Kind(StrEnum):
     TERMINATE = "worker asked to end"  # SIGTERM: a rolling restart
     BROKER = "broker killed"  # SIGKILL of the worker's broker
     DATABASE = "database restarted"  # an immediate shutdown, which drops every connection
+    LAUNCHER_STOP = "launcher stopped"  # SIGSTOP, and SIGCONT after longer than a lease
+    BROKER_STOP = "broker stopped"  # the same
+    DATABASE_STOP = "database stopped"  # the same of every process of the server: its connections live
+    DISK = "disk full"  # of a worker's data folder, for a while
 
 
 LOSES_WORKER = frozenset({Kind.KILL, Kind.STOP, Kind.CUT})
 # How often each comes, of a hundred. Kills are what is counted in the end; a restart of the database hits everybody.
-SHARE = {Kind.KILL: 60, Kind.STOP: 8, Kind.CUT: 8, Kind.TERMINATE: 6, Kind.BROKER: 14, Kind.DATABASE: 4}
+SHARE = {
+    Kind.KILL: 52,
+    Kind.STOP: 7,
+    Kind.CUT: 7,
+    Kind.TERMINATE: 5,
+    Kind.BROKER: 10,
+    Kind.DATABASE: 4,
+    Kind.LAUNCHER_STOP: 4,
+    Kind.BROKER_STOP: 4,
+    Kind.DATABASE_STOP: 3,
+    Kind.DISK: 4,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Awaitable, Callable
 
 from gitward.sessions.model import StepName
+from small_disks import fill, seen_by
 
 from .database import Database, Running
 from .faults import LOSES_WORKER, Hit, Kind, next_kind, steps_by_need
-from .world import LEASE_SECONDS, Machine, World, broker_of, send
+from .world import BROKER, LAUNCHER, LEASE_SECONDS, Machine, World, child_of, send
 
 LOOK_SECONDS = 0.01
 PATIENCE_SECONDS = 3.0  # for a run to come into the step that is wanted; then any will do
 FIRST_PATIENCE_SECONDS = 20.0  # the same for a step that was never hit: runs need peace to come that far
 RECOVERY_SECONDS = 60.0  # for another worker to go on with a run; far beyond what is promised, which is a figure
+FULL_SECONDS = 2.0  # that a disk stays full
 SLACK = 2  # hits by which a step may be ahead of the least hit one
 BEARABLE_LOSSES = 3  # a run that cost more workers is spared, as Gitward itself gives it up after five
 
@@ -38,6 +41,10 @@ class Injector:
             Kind.DATABASE: self._restart_database,
             Kind.STOP: self._stop,
             Kind.CUT: self._cut,
+            Kind.LAUNCHER_STOP: self._stop_child(LAUNCHER),
+            Kind.BROKER_STOP: self._stop_child(BROKER),
+            Kind.DATABASE_STOP: self._stop_database,
+            Kind.DISK: self._fill_disk,
         }
 
     def covered(self, kills: int) -> bool:
@@ -100,7 +107,7 @@ class Injector:
         return send_to
 
     async def _kill_broker(self, machine: Machine) -> None:
-        broker = broker_of(machine.pid)
+        broker = child_of(machine.pid, BROKER)
         if broker is not None:
             send(broker, signal.SIGKILL)
 
@@ -115,6 +122,31 @@ class Injector:
         send(pid, signal.SIGSTOP)
         await asyncio.sleep(LEASE_SECONDS + 2)
         send(pid, signal.SIGCONT)
+
+    def _stop_child(self, module: str) -> Callable[[Machine], Awaitable[None]]:
+        """Stopped for longer than a lease. Its worker may have replaced it when it wakes."""
+
+        async def stop(machine: Machine) -> None:
+            child = child_of(machine.pid, module)
+            if child is not None and send(child, signal.SIGSTOP):
+                await asyncio.sleep(LEASE_SECONDS + 2)
+                send(child, signal.SIGCONT)
+
+        return stop
+
+    async def _stop_database(self, _machine: Machine) -> None:
+        self._world.postgres.pause()
+        try:
+            await asyncio.sleep(LEASE_SECONDS + 2)
+        finally:
+            self._world.postgres.resume()
+
+    async def _fill_disk(self, machine: Machine) -> None:
+        with contextlib.suppress(OSError):  # the worker ended, and in a namespace of its own the disk with it
+            disk = machine.folder / "data"
+            filler = await asyncio.to_thread(fill, seen_by(machine.pid, disk) if machine.prefix else disk)
+            await asyncio.sleep(FULL_SECONDS)
+            filler.unlink()
 
     async def _cut(self, machine: Machine) -> None:
         machine.link.cut()

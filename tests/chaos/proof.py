@@ -142,7 +142,7 @@ _ENDS = """SELECT count(*) FROM (SELECT runs.id FROM runs LEFT JOIN events
 _GAPS = """SELECT count(*) FROM (SELECT sessions.id FROM sessions JOIN events ON events.session_id = sessions.id
   GROUP BY sessions.id, sessions.last_seq
   HAVING count(*) <> sessions.last_seq OR max(events.seq) <> sessions.last_seq) AS strange"""
-_JOBS = "SELECT count(*) FROM dbos.workflow_status WHERE name = 'run_session' AND status IN ('PENDING', 'ENQUEUED')"
+_JOBS = "SELECT count(*) FROM tickets"
 
 
 def of_homes(folders: Sequence[Path]) -> list[Wrong]:

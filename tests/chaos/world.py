@@ -21,10 +21,13 @@ from gitward.api.keys import load_or_make_key, mint
 from gitward.settings import clean_environment
 from gitward.standin import Repository, StandIn, Token
 from postgres import Postgres, running_postgres
+from small_disks import mounted
 
 from .link import Link
 
 LOGIN, REPOSITORY, TOKEN = "octocat", "acme/widgets", "ghp_chaos000000000000000000000000000000"
+BROKER, LAUNCHER = "gitward.broker.server.process", "gitward.sandboxes.launcher"
+DISK_MIB = 256  # of a worker's data folder, which is a disk of its own
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 MAX_RUNS = 4
@@ -43,6 +46,7 @@ class Machine:
     process: asyncio.subprocess.Process | None = None
     stopped: bool = False  # by SIGSTOP
     starts: int = 0
+    prefix: tuple[str, ...] = ()  # of its command line, where its disk is in a namespace of its own
 
     @property
     def pid(self) -> int:
@@ -76,7 +80,7 @@ class World:
         arguments = ("serve", "--no-worker") if machine is self.api else ("worker",)
         with (machine.folder / "log").open("ab") as log:
             machine.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "gitward", *arguments),
+                *(*machine.prefix, sys.executable, "-m", "gitward", *arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
@@ -145,6 +149,8 @@ async def world(workers: int, *, seed: int, keep: bool) -> AsyncIterator[World]:
             latency = 0.0 if name == "api" else DATABASE_SECONDS
             machine = Machine(name=name, folder=root / name, link=Link(postgres.port, latency_seconds=latency))
             machine.folder.mkdir(mode=0o711)
+            if name != "api":
+                machine.prefix = stack.enter_context(mounted({machine.folder / "data": DISK_MIB}))
             await machine.link.start()
             stack.push_async_callback(machine.link.stop)
             machines.append(machine)
@@ -172,12 +178,12 @@ def _database(postgres: Postgres) -> str:
     return name
 
 
-def broker_of(pid: int) -> int | None:
-    """The broker process of a worker; None when it has none just now."""
+def child_of(pid: int, module: str) -> int | None:
+    """The process of a worker that runs this module; None when it has none just now."""
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
             for child in (task / "children").read_text().split():
-                if b"gitward.broker.server.process" in Path(f"/proc/{child}/cmdline").read_bytes():
+                if module.encode() in Path(f"/proc/{child}/cmdline").read_bytes():
                     return int(child)
     return None
 

@@ -32,16 +32,16 @@ async def crowd(
     plain |= {"issuer": owner.issuer, "subject": owner.subject, "last_seq": events}
     plain |= {"created_at": at, "updated_at": at}
     run: Row = {"number": 1, "state": state, "instruction": {}, "attempt": 0, "losses": 0}
-    run |= {"output_truncated": False, "created_at": at}
+    run |= {"output_truncated": False, "created_at": at, "ended_at": at if state.is_final else None}
     event: Row = {"at": at, "type": "output", "data": {"text": "x" * 100}}
     ticket: Row = {"owner": owner_digest(owner), "has_place": False, "waiting_since": at}
     pairs = list(zip(sessions, runs, strict=True))
-    async with backend.database.transaction() as tx:
-        await tx.execute(sa.insert(schema.sessions), [{**plain, "id": each, "branch": each} for each in sessions])
-        await tx.execute(sa.insert(schema.runs), [{**run, "id": each, "session_id": of} for of, each in pairs])
+    with backend.database.transaction() as tx:
+        tx.execute(sa.insert(schema.sessions), [{**plain, "id": each, "branch": each} for each in sessions])
+        tx.execute(sa.insert(schema.runs), [{**run, "id": each, "session_id": of} for of, each in pairs])
         if events:
             lines = [{**event, "session_id": each, "seq": seq + 1} for each in sessions for seq in range(events)]
-            await tx.execute(sa.insert(schema.events), lines)
+            tx.execute(sa.insert(schema.events), lines)
         if state is RunState.QUEUED:
-            await tx.execute(sa.insert(schema.tickets), [{**ticket, "run_id": each} for each in runs])
+            tx.execute(sa.insert(schema.tickets), [{**ticket, "run_id": each} for each in runs])
     return sessions

@@ -16,16 +16,16 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from gitward.engine.queue import DbosQueue
-from gitward.engine.shift import Job, Shift
-from gitward.engine.worker import Worker, checkpoint
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import ACTIVE_STATES, RunState
 from gitward.sessions.places import Places, RunLimits
 from gitward.sessions.progress import Outcome, Progress
+from gitward.sessions.queue import RunQueue
 from gitward.store import schema
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
+from gitward.workers.shift import Job, Shift
+from gitward.workers.worker import Worker, checkpoint
 
 _runs, _sessions = schema.runs, schema.sessions
 DONE = Outcome(state=RunState.SUCCEEDED, message="Done.")
@@ -45,14 +45,14 @@ class Load:
         await checkpoint("settle", self._settle, run_id)
 
     async def _work(self, run_id: str) -> None:
-        async with self.database.transaction() as tx:
-            await self.progress.claim(tx, run_id)
+        with self.database.transaction() as tx:
+            self.progress.claim(tx, run_id)
         await asyncio.sleep(random.uniform(0, 2 * self.seconds))
 
     async def _settle(self, run_id: str) -> None:
-        async with self.database.transaction() as tx:
-            claim = await self.progress.claim(tx, run_id)
-            await self.progress.settle(tx, claim, DONE)
+        with self.database.transaction() as tx:
+            claim = self.progress.claim(tx, run_id)
+            self.progress.settle(tx, claim, DONE)
 
 
 async def most_at_once(database: Database) -> tuple[int, int, int]:
@@ -62,8 +62,8 @@ async def most_at_once(database: Database) -> tuple[int, int, int]:
     when the limits hold at every commit, these intervals never overlap further than the limits.
     """
     query = sa.select(_runs.c.started_at, _runs.c.ended_at, _sessions.c.subject).join(_sessions)
-    async with database.snapshot() as tx:
-        rows = (await tx.execute(query)).all()
+    with database.snapshot() as tx:
+        rows = tx.execute(query).all()
     changes = [(row.started_at, 1, row.subject) for row in rows if row.started_at]
     changes += [(row.ended_at, -1, row.subject) for row in rows if row.ended_at]
     now: Counter[str] = Counter()
@@ -77,8 +77,8 @@ async def most_at_once(database: Database) -> tuple[int, int, int]:
 async def active_now(database: Database) -> tuple[int, int]:
     """In one snapshot: active runs in all, and the most of one user."""
     query = sa.select(sa.func.count()).select_from(_runs.join(_sessions)).where(_runs.c.state.in_(ACTIVE_STATES))
-    async with database.snapshot() as tx:
-        counts = list((await tx.execute(query.group_by(_sessions.c.subject))).scalars())
+    with database.snapshot() as tx:
+        counts = list(tx.execute(query.group_by(_sessions.c.subject)).scalars())
     return sum(counts), max(counts, default=0)
 
 
@@ -108,19 +108,20 @@ async def main(url: str, total: int, per_user: int, slots: int, *, seconds: floa
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     database = Database(url)
-    queue = DbosQueue(database)
-    worker = Worker(database, slots=slots)
-    places = Places(queue, RunLimits(total=total, per_user=per_user))
+    notifier = Notifier()
+    journal = Journal(notifier)
+    places = Places(notifier, RunLimits(total=total, per_user=per_user))
+    queue = RunQueue(places=places, journal=journal)
+    worker = Worker(database, queue=queue, notifier=notifier, slots=slots)
 
     def job(shift: Shift) -> Job:
-        progress = Progress(places=places, journal=Journal(Notifier()), worker=shift.id)
+        progress = Progress(places=places, journal=journal, worker=shift.id)
         return Load(database=database, progress=progress, seconds=seconds).job
 
     await worker.start(job)
     print("working", flush=True)
     await stop.wait()
     await worker.stop()
-    queue.close()
     await database.stop()
 
 

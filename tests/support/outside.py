@@ -12,8 +12,7 @@ _DRIVER = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 
 
 def look(database: Database, query: str) -> list[tuple[Any, ...]]:
-    """`{dbos}` in the query stands before the names of the engine's tables."""
-    return look_at(database.sync_url, query.replace("{dbos}", "" if database.is_sqlite else "dbos."))
+    return look_at(database.sync_url, query)
 
 
 def look_at(url: str, query: str) -> list[tuple[Any, ...]]:

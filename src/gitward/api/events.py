@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
@@ -19,6 +20,7 @@ from gitward.api.shapes import EventOut, EventPage
 from gitward.errors import Code, FieldError, InvalidRequest, NotFound
 from gitward.sessions.feeds import PAGE
 from gitward.sessions.model import Event, EventType, Owner
+from gitward.store.database import Transaction
 
 router = APIRouter(prefix="/sessions", tags=["events"])
 
@@ -58,11 +60,12 @@ async def events(
 ) -> Response:
     """The session's log, in order."""
     after = max(after, _cursor(last_event_id))
-    ended = False
-    async with served.database.snapshot() as tx:
-        if run_id is not None:
-            ended = (await served.sessions.get_run(tx, caller, session_id, run_id)).state.is_final
-        items = await served.sessions.events(tx, caller, session_id, after=after, limit=limit, run_id=run_id)
+
+    def look(tx: Transaction) -> tuple[bool, Sequence[Event]]:
+        ended = run_id is not None and served.sessions.get_run(tx, caller, session_id, run_id).state.is_final
+        return ended, served.sessions.events(tx, caller, session_id, after=after, limit=limit, run_id=run_id)
+
+    ended, items = await served.database.read(look)
     if "text/event-stream" in request.headers.get("accept", "").lower():
         past = _past(served, caller, session_id, after, run_id)
         lines = past if ended else _live(served, session_id, after, run_id)
@@ -108,8 +111,11 @@ async def _past(
     yield CONNECTED
     while not served.stopping.is_set():
         try:
-            async with served.database.snapshot() as tx:
-                page = await served.sessions.events(tx, owner, session_id, after=after, limit=PAGE, run_id=run_id)
+            page = await served.database.read(
+                partial(
+                    served.sessions.events, owner=owner, session_id=session_id, after=after, limit=PAGE, run_id=run_id
+                )
+            )
         except NotFound:  # removed meanwhile: there is nothing more to tell
             return
         for event in page:

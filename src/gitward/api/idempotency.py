@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,39 +11,36 @@ import sqlalchemy as sa
 from gitward.errors import IdempotencyKeyReused
 from gitward.sessions.model import Owner, now
 from gitward.sessions.retention import KEY_LIFETIME
-from gitward.store import schema
+from gitward.store import schema, upsert
 from gitward.store.database import Transaction
 
+Json = dict[str, Any]
 _keys = schema.idempotency_keys
 
 
-async def recall(tx: Transaction, owner: Owner, key: str, *, method: str, body: bytes) -> dict[str, Any] | None:
-    """The first answer to this key, or None.
+def once(
+    tx: Transaction, owner: Owner, key: str, *, method: str, body: bytes, do: Callable[[Transaction], Json]
+) -> Json:
+    """What `do` answers, or what it answered when the key came first.
+
+    Of two at once, the second waits for the first one's answer.
 
     :raises IdempotencyKeyReused: the key came with another request.
     """
-    if tx.connection.dialect.name == "postgresql":  # of two at once, the second waits for the first one's answer
-        number = int.from_bytes(hashlib.sha256(repr((owner, key)).encode()).digest()[:8], signed=True)
-        await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
-    await tx.execute(sa.delete(_keys).where(*_mine(owner, key), _keys.c.created_at < now() - KEY_LIFETIME))
-    row = (await tx.execute(sa.select(_keys).where(*_mine(owner, key)))).first()
-    if row is None:
-        return None
-    if row.fingerprint != _fingerprint(method, body):
-        raise IdempotencyKeyReused("This Idempotency-Key was used with another body; use a new key.")
-    answer: dict[str, Any] = row.answer
+    mine = {"issuer": owner.issuer, "subject": owner.subject, "key": key}
+    new = {"fingerprint": _fingerprint(method, body), "created_at": now()}
+    insert = upsert.insert(tx, _keys).values(**mine, **new, answer={})
+    insert = insert.on_conflict_do_update(index_elements=list(mine), set_={"key": key})
+    row = tx.execute(insert.returning(_keys.c.fingerprint, _keys.c.answer, _keys.c.created_at)).one()
+    if row.answer and row.created_at >= now() - KEY_LIFETIME:
+        if row.fingerprint != new["fingerprint"]:
+            raise IdempotencyKeyReused("This Idempotency-Key was used with another body; use a new key.")
+        known: Json = row.answer
+        return known
+    answer = do(tx)
+    this = (_keys.c[name] == value for name, value in mine.items())
+    tx.execute(sa.update(_keys).where(*this).values(**new, answer=answer))
     return answer
-
-
-async def remember(
-    tx: Transaction, owner: Owner, key: str, *, method: str, body: bytes, answer: dict[str, Any]
-) -> None:
-    row = {"issuer": owner.issuer, "subject": owner.subject, "key": key, "created_at": now()}
-    await tx.execute(sa.insert(_keys).values(**row, fingerprint=_fingerprint(method, body), answer=answer))
-
-
-def _mine(owner: Owner, key: str) -> tuple[sa.ColumnElement[bool], ...]:
-    return (_keys.c.issuer == owner.issuer, _keys.c.subject == owner.subject, _keys.c.key == key)
 
 
 def _fingerprint(method: str, body: bytes) -> str:

@@ -14,7 +14,8 @@ from gitward.api.problems import documented
 from gitward.api.schedule_shapes import ScheduleIn, ScheduleOut, SchedulePage, SchedulePatch
 from gitward.api.services import Served
 from gitward.errors import Code, FieldError, InvalidRequest
-from gitward.sessions.schedules import ScheduleService
+from gitward.sessions.schedules import Schedule, ScheduleService
+from gitward.store.database import Transaction
 
 T = TypeVar("T")
 router = APIRouter(prefix="/schedules", tags=["schedules"])
@@ -39,8 +40,9 @@ async def create_schedule(
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
     timetable = _valid(body.timetable)
     kept = looked_at(served.rules, claims)
-    async with served.database.transaction() as tx:
-        made = await _schedules.create(tx, caller, timetable, body.new_session(), kept)
+    made = await served.database.write(
+        lambda tx: _schedules.create(tx, caller, timetable, body.new_session(), kept),
+    )
     response.headers["Location"] = f"/schedules/{made.id}"
     return ScheduleOut.of(made)
 
@@ -48,31 +50,31 @@ async def create_schedule(
 @router.get("", responses=documented(Code.UNAUTHENTICATED, Code.INVALID_REQUEST, Code.UNAVAILABLE))
 async def list_schedules(caller: Caller, served: Served) -> SchedulePage:
     """The caller's own schedules, newest first."""
-    async with served.database.snapshot() as tx:
-        return SchedulePage(items=[ScheduleOut.of(each) for each in await _schedules.list(tx, caller)], next=None)
+    found = await served.database.read(lambda tx: _schedules.list(tx, caller))
+    return SchedulePage(items=[ScheduleOut.of(each) for each in found], next=None)
 
 
 @router.get("/{schedule_id}", responses=_READ)
 async def get_schedule(schedule_id: ScheduleId, caller: Caller, served: Served) -> ScheduleOut:
     """One schedule; its sessions are at `/sessions?schedule=`."""
-    async with served.database.snapshot() as tx:
-        return ScheduleOut.of(await _schedules.get(tx, caller, schedule_id))
+    return ScheduleOut.of(await served.database.read(lambda tx: _schedules.get(tx, caller, schedule_id)))
 
 
 @router.patch("/{schedule_id}", responses=_WRITE)
 async def change_schedule(schedule_id: ScheduleId, body: SchedulePatch, caller: Caller, served: Served) -> ScheduleOut:
     """Pauses it, lets it go on, or moves it; what is left out stays. Nothing is caught up after a pause."""
-    async with served.database.transaction() as tx:
-        old = await _schedules.get(tx, caller, schedule_id)
-        change = _valid(lambda: body.change(old.timetable))
-        return ScheduleOut.of(await _schedules.change(tx, caller, schedule_id, change))
+
+    def change(tx: Transaction) -> Schedule:
+        old = _schedules.get(tx, caller, schedule_id)
+        return _schedules.change(tx, caller, schedule_id, _valid(lambda: body.change(old.timetable)))
+
+    return ScheduleOut.of(await served.database.write(change))
 
 
 @router.delete("/{schedule_id}", status_code=status.HTTP_204_NO_CONTENT, responses=_WRITE)
 async def delete_schedule(schedule_id: ScheduleId, caller: Caller, served: Served) -> Response:
     """Removes the schedule. Its sessions stay."""
-    async with served.database.transaction() as tx:
-        await _schedules.delete(tx, caller, schedule_id)
+    await served.database.write(lambda tx: _schedules.delete(tx, caller, schedule_id))
     return Response(status_code=status.HTTP_204_NO_CONTENT)
 
 

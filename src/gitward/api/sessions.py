@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response, status
@@ -20,16 +21,19 @@ from gitward.api.shapes import (
     PublishAgainIn,
     Repository,
     RunOut,
+    RunPage,
     SessionIn,
     SessionOut,
     SessionPage,
     SessionPatch,
 )
 from gitward.errors import Code, Reason
-from gitward.sessions.model import Owner, RunState
+from gitward.sessions.model import Run, RunState, Session
 from gitward.sessions.queries import SessionFilter
+from gitward.sessions.service import Published
 from gitward.store.database import Transaction
 
+Json = dict[str, Any]
 router = APIRouter(prefix="/sessions", tags=["sessions"])
 
 _READ = documented(Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.INVALID_REQUEST, Code.UNAVAILABLE)
@@ -65,31 +69,30 @@ async def create_session(
     """Creates a session with its first run queued. `Location` is the session's address."""
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
     raw = await request.body()
-    async with served.database.transaction() as tx:
-        if key is not None:
-            earlier = await idempotency.recall(tx, caller, key, method="POST /sessions", body=raw)
-            if earlier is not None:
-                return _created(earlier)
-        new = replace(body.new_session(), claims=looked_at(served.rules, claims))
-        session = await served.sessions.create_session(tx, caller, new)
-        answer = SessionOut.of(session).model_dump(mode="json")
-        if key is not None:
-            await idempotency.remember(tx, caller, key, method="POST /sessions", body=raw, answer=answer)
-    return _created(answer)
+    new = replace(body.new_session(), claims=looked_at(served.rules, claims))
+
+    def create(tx: Transaction) -> Json:
+        return SessionOut.of(served.sessions.create_session(tx, caller, new)).model_dump(mode="json")
+
+    if key is None:
+        return _created(await served.database.write(create))
+    once = partial(idempotency.once, owner=caller, key=key, method="POST /sessions", body=raw, do=create)
+    return _created(await served.database.write(once))
 
 
-def _created(session: dict[str, Any]) -> Response:
+def _created(session: Json) -> Response:
     return JSONResponse(session, status_code=201, headers={"Location": f"/sessions/{session['id']}"})
 
 
-async def _admit(tx: Transaction, served: Services, owner: Owner, claims: Claims, session_id: str) -> None:
+def _admit(tx: Transaction, served: Services, claims: Claims, session: Session) -> None:
     """The operator may have narrowed the settings since the session was made.
 
     :raises InvalidRequest: so that this caller's session is not allowed any more.
     """
-    session = await served.sessions.get_session(tx, owner, session_id)
     check_repositories(served.repo_globs, served.rules, claims, session.repo, session.submodules)
-    await served.sessions.note_claims(tx, owner, session_id, looked_at(served.rules, claims))
+    kept = looked_at(served.rules, claims)
+    if session.claims != kept:
+        served.sessions.note_claims(tx, session.owner, session.id, kept)
 
 
 @router.get("", responses=documented(Code.UNAUTHENTICATED, Code.INVALID_REQUEST, Code.UNAVAILABLE))
@@ -116,61 +119,82 @@ async def list_sessions(
         cursor=cursor,
         limit=limit,
     )
-    async with served.database.snapshot() as tx:
-        page = await served.sessions.list_sessions(tx, caller, wanted)
+    page = await served.database.read(lambda tx: served.sessions.list_sessions(tx, caller, wanted))
     return SessionPage(items=[SessionOut.of(session) for session in page.items], next=page.next)
 
 
 @router.get("/{session_id}", responses=_READ)
 async def get_session(session_id: SessionId, caller: Caller, served: Served) -> SessionOut:
     """One session with its runs."""
-    async with served.database.snapshot() as tx:
-        return SessionOut.of(await served.sessions.get_session(tx, caller, session_id))
+    return SessionOut.of(await served.database.read(lambda tx: served.sessions.get_session(tx, caller, session_id)))
 
 
 @router.patch("/{session_id}", responses=_WRITE)
 async def change_session(session_id: SessionId, body: SessionPatch, caller: Caller, served: Served) -> SessionOut:
     """Sets title, labels or the archived flag; what is left out stays."""
-    async with served.database.transaction() as tx:
-        return SessionOut.of(await served.sessions.change(tx, caller, session_id, body.change()))
+    change = body.change()
+    return SessionOut.of(
+        await served.database.write(lambda tx: served.sessions.change(tx, caller, session_id, change)),
+    )
 
 
 @router.delete("/{session_id}", status_code=status.HTTP_204_NO_CONTENT, responses=_WRITE)
 async def archive_session(session_id: SessionId, caller: Caller, served: Served) -> Response:
     """Archives the session; nothing is lost."""
-    async with served.database.transaction() as tx:
-        await served.sessions.change(tx, caller, session_id, SessionPatch(archived=True).change())
+    change = SessionPatch(archived=True).change()
+    await served.database.write(lambda tx: served.sessions.change(tx, caller, session_id, change))
     return Response(status_code=status.HTTP_204_NO_CONTENT)
 
 
 @router.post("/{session_id}/cancel", responses=_WRITE)
 async def cancel_session(session_id: SessionId, caller: Caller, served: Served) -> SessionOut:
     """Ends what is queued and asks what is running to end. Ended runs stay as they are."""
-    async with served.database.transaction() as tx:
-        return SessionOut.of(await served.sessions.cancel(tx, caller, session_id))
+    return SessionOut.of(await served.database.write(lambda tx: served.sessions.cancel(tx, caller, session_id)))
 
 
 @router.post("/{session_id}/runs", status_code=201, responses=_WRITE)
 async def add_run(session_id: SessionId, body: InstructionIn, caller: Caller, claims: Claims, served: Served) -> RunOut:
     """A follow-up on the same branch, after the session's other runs."""
-    async with served.database.transaction() as tx:
-        await _admit(tx, served, caller, claims, session_id)
-        return RunOut.of(await served.sessions.add_run(tx, caller, session_id, body.instruction()))
+    instruction = body.instruction()
+
+    def add(tx: Transaction) -> Run:
+        admit = partial(_admit, tx, served, claims)
+        return served.sessions.add_run(tx, caller, session_id, instruction, check=admit)
+
+    return RunOut.of(await served.database.write(add))
+
+
+@router.get("/{session_id}/runs", responses=_READ)
+async def list_runs(
+    session_id: SessionId,
+    caller: Caller,
+    served: Served,
+    before: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Runs with a smaller number only.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> RunPage:
+    """The session's runs, newest first; of those that the session itself is not shown with, too."""
+    runs = await served.database.read(
+        lambda tx: served.sessions.list_runs(tx, caller, session_id, before=before, limit=limit),
+    )
+    more = len(runs) == limit and runs[-1].number > 1
+    return RunPage(items=[RunOut.of(run) for run in runs], next=str(runs[-1].number) if more else None)
 
 
 @router.get("/{session_id}/runs/{run_id}", responses=_READ)
 async def get_run(session_id: SessionId, run_id: RunId, caller: Caller, served: Served) -> RunOut:
     """One run with its steps."""
-    async with served.database.snapshot() as tx:
-        return RunOut.of(await served.sessions.get_run(tx, caller, session_id, run_id))
+    return RunOut.of(await served.database.read(lambda tx: served.sessions.get_run(tx, caller, session_id, run_id)))
 
 
 @router.post("/{session_id}/runs/{run_id}/retry", status_code=201, responses=_WRITE)
 async def retry_run(session_id: SessionId, run_id: RunId, caller: Caller, claims: Claims, served: Served) -> RunOut:
     """A new run with the instruction of an ended one."""
-    async with served.database.transaction() as tx:
-        await _admit(tx, served, caller, claims, session_id)
-        return RunOut.of(await served.sessions.retry(tx, caller, session_id, run_id))
+
+    def retry(tx: Transaction) -> Run:
+        admit = partial(_admit, tx, served, claims)
+        return served.sessions.retry(tx, caller, session_id, run_id, check=admit)
+
+    return RunOut.of(await served.database.write(retry))
 
 
 @router.post(
@@ -189,9 +213,12 @@ async def publish_run(
 ) -> RunOut:
     """A new run that pushes what an ended one kept and opens its pull request; nothing is run again."""
     change = (body or PublishAgainIn()).change()
-    async with served.database.transaction() as tx:
-        await _admit(tx, served, caller, claims, session_id)
-        published = await served.sessions.publish(tx, caller, session_id, run_id, change)
+
+    def publish(tx: Transaction) -> Published:
+        admit = partial(_admit, tx, served, claims)
+        return served.sessions.publish(tx, caller, session_id, run_id, change, check=admit)
+
+    published = await served.database.write(publish)
     if not published.created:
         response.status_code = status.HTTP_200_OK
     return RunOut.of(published.run)

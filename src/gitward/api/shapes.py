@@ -354,7 +354,8 @@ class SessionOut(_Answer):
     scheduled_for: datetime | None
     created_at: datetime
     updated_at: datetime
-    runs: list[RunOut]
+    runs: list[RunOut] = Field(description="The latest, 100 at most (20 in a list of sessions).")
+    earlier_runs: int = Field(description="How many runs are before those; `/sessions/{id}/runs` has them.")
     pull_request: PullRequestOut | None
 
     @classmethod
@@ -365,6 +366,11 @@ class SessionOut(_Answer):
 class SessionPage(BaseModel):
     items: list[SessionOut]
     next: str | None = Field(description="The cursor of the next page.")
+
+
+class RunPage(BaseModel):
+    items: list[RunOut]
+    next: str | None = Field(description="The `before` of the next page.")
 
 
 class EventOut(_Answer):

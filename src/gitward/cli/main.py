@@ -71,6 +71,17 @@ def worker() -> None:
 
 
 @app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="A new file; its folder must be there.", metavar="FILE")],
+) -> None:
+    """Copy the database (SQLite) to a file, while the service goes on. For Postgres use pg_dump."""
+    from gitward.cli.backup import run
+    from gitward.settings import load_settings
+
+    run(load_settings(), file)
+
+
+@app.command()
 def migrate() -> None:
     """Bring the database's tables up to date. Safe to run twice, and from two machines at once."""
     from gitward.cli.migrate import run

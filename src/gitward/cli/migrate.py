@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from gitward.cli.wiring import prepare_data_dir
-from gitward.engine.migrate import migrate_all
 from gitward.settings import Settings
 from gitward.store.database import Database
+from gitward.workers.migrate import migrate_all
 
 
 async def _migrate(settings: Settings) -> None:

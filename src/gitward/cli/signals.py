@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from gitward.engine.worker import Worker
+from gitward.workers.worker import Worker
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

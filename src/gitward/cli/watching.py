@@ -6,17 +6,15 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
 
 from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
 from gitward.api.services import Check
 from gitward.broker import Broker
-from gitward.engine.worker import State, Worker
 from gitward.errors import SettingsError
 from gitward.github.client import GitHub
 from gitward.sandboxes import Guard
@@ -24,12 +22,11 @@ from gitward.sessions import figures
 from gitward.sessions.places import RunLimits
 from gitward.store.database import Database
 from gitward.telemetry.metrics import CONTENT_TYPE, Budget, Figures, Metrics, Moment
+from gitward.workers.worker import State, Worker
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-LOOK_SECONDS = 5.0  # for the database to answer
+LOOK_SECONDS = 4.0  # for the database to answer; the metrics ask twice
 
 
 @dataclass(kw_only=True)
@@ -75,35 +72,18 @@ class Watch:
     async def _figures(self) -> Figures | None:
         """None while the database does not answer: the rest is told all the more."""
         try:
-            return await _in_time(self._look())
+            return await self.database.read(lambda tx: figures.look(tx, self.limits), seconds=LOOK_SECONDS)
         except (SQLAlchemyError, OSError) as error:
             log.warning("The database's figures cannot be read (%s)", type(error).__name__)
             return None
 
-    async def _look(self) -> Figures:
-        async with self.database.snapshot() as tx:
-            return await figures.look(tx, self.limits)
-
     async def _database(self) -> Check:
         try:
-            await _in_time(self.database.ping())
+            await self.database.read(figures.touch, seconds=LOOK_SECONDS)
         except (SQLAlchemyError, OSError) as error:
             log.warning("The database does not answer: %s", type(error).__name__)
             return Check(name="database", ok=False, detail="The database does not answer.")
         return Check(name="database", ok=True, detail="The database answers.")
-
-
-async def _in_time(look: Coroutine[Any, Any, T]) -> T:
-    """The result of a look; raises TimeoutError without waiting for the end of one that comes too late.
-
-    A call to a server that is silent, and yet there, can only be left alone (`store.database.uninterrupted`).
-    """
-    task = asyncio.create_task(look)
-    done, _ = await asyncio.wait({task}, timeout=LOOK_SECONDS)
-    if not done:
-        task.add_done_callback(lambda late: late.cancelled() or late.exception())
-        raise TimeoutError
-    return task.result()
 
 
 def _takes_runs(worker: Worker) -> Check:

@@ -29,11 +29,6 @@ from gitward.broker.client.sources import SecretSources
 from gitward.cli.egress import egress_config, secret_sources
 from gitward.cli.tokens import github_of, token_source
 from gitward.cli.watching import Watch, listener
-from gitward.engine.filelock import FileLock
-from gitward.engine.migrate import migrate_all
-from gitward.engine.queue import DbosQueue
-from gitward.engine.shift import Job, Shift
-from gitward.engine.worker import Worker
 from gitward.errors import SettingsError
 from gitward.github.transport import RoutedTransport
 from gitward.repositories.inspection import PackInspector
@@ -51,6 +46,7 @@ from gitward.sessions.journal import Journal
 from gitward.sessions.model import Session
 from gitward.sessions.places import Places, RunLimits
 from gitward.sessions.progress import Progress
+from gitward.sessions.queue import RunQueue
 from gitward.sessions.retention import Retention
 from gitward.sessions.service import NewSession, SessionService
 from gitward.settings import Credentials, LimitsMode, MiB, Settings, TokenReader
@@ -59,6 +55,10 @@ from gitward.store.notify import Notifier
 from gitward.store.relay import Relay
 from gitward.telemetry.logs import know_secrets
 from gitward.telemetry.metrics import Metrics
+from gitward.workers.filelock import FileLock
+from gitward.workers.migrate import migrate_all
+from gitward.workers.shift import Job, Shift
+from gitward.workers.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +172,7 @@ class _Storage:
     database: Database
     notifier: Notifier
     journal: Journal
-    queue: DbosQueue
+    queue: RunQueue
     places: Places
     sessions: SessionService
     watch: Watch
@@ -184,8 +184,6 @@ async def _storage(settings: Settings) -> AsyncIterator[_Storage]:
         database = Database(settings.effective_database_url)
         stack.push_async_callback(database.stop)
         await migrate_all(database)
-        queue = DbosQueue(database)
-        stack.callback(queue.close)
         notifier = Notifier()
         relay = Relay(database, notifier)
         await relay.start()
@@ -193,12 +191,12 @@ async def _storage(settings: Settings) -> AsyncIterator[_Storage]:
         metrics = Metrics()
         journal = Journal(notifier, metrics.told)
         limits = RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user)
-        places = Places(queue, limits)
+        places = Places(notifier, limits)
         yield _Storage(
             database=database,
             notifier=notifier,
             journal=journal,
-            queue=queue,
+            queue=RunQueue(places=places, journal=journal),
             places=places,
             sessions=SessionService(places=places, journal=journal),
             watch=Watch(metrics=metrics, database=database, limits=limits),
@@ -245,17 +243,14 @@ async def _worker(
         def job(shift: Shift) -> Job:
             return partial(run_session, replace(parts, progress=progress(shift.id), lease=shift.lease))
 
-        async def release(worker: str) -> None:
-            async with storage.database.transaction() as tx:
-                await progress(worker).release(tx)
-
         worker = Worker(
             storage.database,
+            queue=storage.queue,
+            notifier=storage.notifier,
             slots=settings.slots,
             lease_seconds=settings.lease_seconds,
             children=hands.pids,
             on_lease=hands.act_until,
-            release=release,
         )
         # Before anything that a worker does to what another one may be using:
         folder = FileLock(settings.data_dir / "worker.lock", _FOLDER_TAKEN)
@@ -271,8 +266,8 @@ async def _worker(
         await worker.start(job)
         stack.push_async_callback(worker.stop)
         firing = Firing(storage.sessions, partial(_refusal, settings.repo_globs, _rules(settings)))
-        retention = Retention(storage.database, storage.queue, days=settings.retention_days)
-        chores = chores_of(parts, firing, retention, storage.queue)
+        retention = Retention(storage.database, days=settings.retention_days)
+        chores = chores_of(parts, firing, retention)
         await chores.start()
         stack.push_async_callback(chores.stop)
         watch = storage.watch

@@ -91,9 +91,9 @@ async def _store_one(attempt: Attempt, bench: Bench, wanted: _Wanted, origin: Or
     return True
 
 
-async def _write(attempt: Attempt, origin: Origin, kind: ArtifactKind, content: bytes, tx: Transaction) -> None:
-    await attempt.parts.progress.guard(tx, attempt.claim)
-    await artifacts.keep(tx, origin, kind, content)
+def _write(attempt: Attempt, origin: Origin, kind: ArtifactKind, content: bytes, tx: Transaction) -> None:
+    attempt.parts.progress.guard(tx, attempt.claim)
+    artifacts.keep(tx, origin, kind, content)
 
 
 async def tell(attempt: Attempt, origin: Origin, kept: Kept) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 from gitward.errors import Reason, RunFailure
 from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.parts import Parts
-from gitward.runs.persistence import persist
 from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import ArtifactKind, EventType, RunState, StepName, StepState
 from gitward.sessions.progress import Claim
 from gitward.store.database import PASSING_ERRORS, Transaction
+from gitward.workers.persistence import persist
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class Attempt:
                 await self.write(lambda tx: progress.end_step(tx, self.claim, name, state, seconds))
                 log.info("Run %s: %s %s in %.2f s", self.claim.run.id, name, state, seconds)
 
-    async def write(self, change: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def write(self, change: Callable[[Transaction], T]) -> T:
         """Makes a change to what is kept of the run, as soon as the database takes it."""
         parts = self.parts
         return await persist(parts.database, change, lease=parts.lease, what=f"Run {self.claim.run.id}")
@@ -117,8 +117,7 @@ class Attempt:
 
         :raises PASSING_ERRORS: the database cannot take it now.
         """
-        async with self.parts.database.transaction() as tx:
-            await self.parts.progress.tell(tx, self.claim, *entries)
+        await self.parts.database.write(lambda tx: self.parts.progress.tell(tx, self.claim, *entries))
 
     async def record_push(self, head: str) -> None:
         """Records that GitHub accepted a push of the session's branch."""
@@ -133,20 +132,20 @@ class Attempt:
 
         A database that does not answer for a while ends nothing: the next look may find it again.
         """
+        guard = partial(self.parts.progress.guard, claim=self.claim)
         with self.parts.notifier.subscribe(self.claim.session.id) as news:
             while True:
                 try:
-                    async with self.parts.database.snapshot() as tx:
-                        if await self.parts.progress.guard(tx, self.claim) is RunState.CANCELLING:
-                            return
+                    if await self.parts.database.read(guard) is RunState.CANCELLING:
+                        return
                 except PASSING_ERRORS as error:
                     log.warning("Run %s: no look for a cancel (%s)", self.claim.run.id, type(error).__name__)
                 await news.wait(CANCEL_POLL_SECONDS)
 
 
-async def _claim(parts: Parts, run_id: str, tx: Transaction) -> Claim:
+def _claim(parts: Parts, run_id: str, tx: Transaction) -> Claim:
     """Takes the run, unless this worker may not act any more: it would take it from whoever has taken it over."""
-    claim = await parts.progress.claim(tx, run_id)
+    claim = parts.progress.claim(tx, run_id)
     parts.lease.require()  # after the wait for the row's lock, and before the commit
     return claim
 

@@ -1,6 +1,6 @@
 """A checkpointed step returns its result, its failure or its cancellation as a value.
 
-DBOS stores what a step returns or raises. An exception's text may quote anything; a value of ours is known to hold
+What a step returns is kept beside the run. An exception's text may quote anything; a value of ours is known to hold
 no secret and means the same after a takeover.
 """
 
@@ -11,12 +11,12 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from gitward.engine.worker import checkpoint
 from gitward.errors import GitwardError, Reason, RunFailure
 from gitward.grants.lease import LeaseLost
 from gitward.runs.parts import Parts
 from gitward.sandboxes import SandboxError
 from gitward.sessions.progress import AttemptLost
+from gitward.workers.worker import checkpoint
 
 log = logging.getLogger(__name__)
 

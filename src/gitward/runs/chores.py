@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from gitward.runs.parts import Parts
-from gitward.runs.strays import EngineJobs, settle_strays
 from gitward.runs.workspaces import remove_idle
 from gitward.sessions.firing import Firing
 from gitward.sessions.places import AT_ONCE
@@ -20,7 +19,6 @@ log = logging.getLogger(__name__)
 
 FILL_SECONDS = 1.0
 SCHEDULE_SECONDS = 1.0
-STRAY_SECONDS = 30.0
 RETENTION_SECONDS = 600.0
 
 
@@ -65,11 +63,9 @@ async def fill_places(parts: Parts) -> None:
     """Gives free places to waiting runs, should there be both."""
     places = parts.progress.places
     while True:
-        async with parts.database.snapshot() as tx:
-            if not await places.has_work(tx):
-                return
-        async with parts.database.transaction() as tx:
-            given = await places.fill(tx)
+        if not await parts.database.read(places.has_work):
+            return
+        given = await parts.database.write(places.fill)
         if given:
             log.info("%d place(s) for runs were free, and are given away", given)
         if given < AT_ONCE:
@@ -78,24 +74,20 @@ async def fill_places(parts: Parts) -> None:
 
 async def fire_schedules(database: Database, firing: Firing) -> None:
     """Makes the sessions of every schedule whose time has come; one that fails does not keep the others."""
-    async with database.snapshot() as tx:
-        due = await firing.due(tx)
-    for schedule_id in due:
+    for schedule_id in await database.read(firing.due):
         try:
-            async with database.transaction() as tx:
-                await firing.fire(tx, schedule_id)
+            await database.write(partial(firing.fire, schedule_id=schedule_id))
         except Exception:  # the edge of one schedule: it is due still, and looked at again
             log.exception("Schedule %s could not be followed", schedule_id)
 
 
-def chores_of(parts: Parts, firing: Firing, retention: Retention, engine: EngineJobs) -> Chores:
+def chores_of(parts: Parts, firing: Firing, retention: Retention) -> Chores:
     """Those of a worker."""
     settings = parts.settings
     idle = partial(remove_idle, parts.database, settings.workspaces, hours=settings.workspace_hours)
     return Chores(
         Chore(name="give free places to runs", every=FILL_SECONDS, do=lambda: fill_places(parts)),
         Chore(name="follow schedules", every=SCHEDULE_SECONDS, do=lambda: fire_schedules(parts.database, firing)),
-        Chore(name="settle strays", every=STRAY_SECONDS, do=partial(settle_strays, parts, engine)),
         Chore(name="remove what is old", every=RETENTION_SECONDS, do=retention.sweep),
         Chore(name="remove idle workspaces", every=RETENTION_SECONDS, do=idle),
     )

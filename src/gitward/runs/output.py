@@ -11,11 +11,11 @@ from collections import deque
 from typing import Any
 
 from gitward.runs.attempt import Attempt
-from gitward.runs.persistence import pauses
 from gitward.sandboxes import Stream
 from gitward.sessions.model import EventType, StepName
 from gitward.store.database import PASSING_ERRORS, uninterrupted
 from gitward.telemetry.redaction import RedactedStream, Redactor
+from gitward.workers.persistence import pauses
 
 log = logging.getLogger(__name__)
 

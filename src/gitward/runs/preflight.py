@@ -59,22 +59,21 @@ async def _ask(attempt: Attempt, retries: Retries) -> questions.Facts:
     return facts
 
 
-async def _learned(attempt: Attempt, facts: questions.Facts, tx: Transaction) -> None:
+def _learned(attempt: Attempt, facts: questions.Facts, tx: Transaction) -> None:
     """Notes the names of repository and target, and what became of the pull request."""
     progress, claim = attempt.parts.progress, attempt.claim
     learned: dict[str, object] = {"repo": facts.repository, "target_branch": facts.target_branch}
     opened = claim.session.pull_request
     if opened is not None and facts.pull_request_state not in {None, opened.state}:
         learned["pull_request"] = {**asdict(opened), "state": facts.pull_request_state}
-    if not same_repository(claim.session.repo, facts.repository) and not await progress.moved(
-        tx, claim, facts.repository
-    ):
+    is_same = same_repository(claim.session.repo, facts.repository)
+    if not is_same and not progress.moved(tx, claim, facts.repository):
         raise RunFailure(
             Reason.PUSH_REJECTED,
             f"{claim.session.repo} is {facts.repository} by now, and there another session has the branch "
             f"{claim.session.branch}; post a session with another branch.",
         )
-    await progress.learned(tx, claim, **learned)
+    progress.learned(tx, claim, **learned)
 
 
 async def _known(attempt: Attempt) -> Known:

@@ -9,10 +9,10 @@ from typing import Any
 from gitward.errors import Reason, RunFailure
 from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.parts import Parts
-from gitward.runs.persistence import persist
 from gitward.sessions.model import PullRequest, RunState, StepName, StepState
 from gitward.sessions.progress import Outcome
 from gitward.store.database import Transaction
+from gitward.workers.persistence import persist
 
 Json = dict[str, Any]
 
@@ -57,11 +57,11 @@ async def settle(parts: Parts, run_id: str, outcome: Json) -> Json:
     return {}
 
 
-async def _settle(parts: Parts, run_id: str, outcome: Json, tx: Transaction) -> None:
+def _settle(parts: Parts, run_id: str, outcome: Json, tx: Transaction) -> None:
     began = time.monotonic()
-    claim = await parts.progress.claim(tx, run_id)
+    claim = parts.progress.claim(tx, run_id)
     parts.lease.require()  # else it would be taken from whoever has taken it over
-    await parts.progress.start_step(tx, claim, StepName.SETTLE)
+    parts.progress.start_step(tx, claim, StepName.SETTLE)
     pull_request = outcome["pull_request"]
     final = Outcome(
         state=RunState(outcome["state"]),
@@ -72,5 +72,5 @@ async def _settle(parts: Parts, run_id: str, outcome: Json, tx: Transaction) -> 
         exit_code=outcome["exit_code"],
         pull_request=PullRequest(**pull_request) if pull_request else None,
     )
-    await parts.progress.end_step(tx, claim, StepName.SETTLE, StepState.SUCCEEDED, time.monotonic() - began)
-    await parts.progress.settle(tx, claim, final)
+    parts.progress.end_step(tx, claim, StepName.SETTLE, StepState.SUCCEEDED, time.monotonic() - began)
+    parts.progress.settle(tx, claim, final)

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -43,8 +44,7 @@ async def _idle(database: Database, workspaces: Path, before: datetime) -> list[
     idle = []
     for start in range(0, len(folders), _AT_ONCE):
         some = folders[start : start + _AT_ONCE]
-        async with database.snapshot() as tx:
-            needed = await _needed(tx, (path.name for path in some), before)
+        needed = await database.read(partial(_needed, [path.name for path in some], before))
         idle += [path for path in some if path.name not in needed]
     return idle
 
@@ -61,22 +61,23 @@ def _folders(workspaces: Path, before: datetime) -> list[Path]:
     return sorted(found)
 
 
-async def _needed(tx: Transaction, session_ids: Iterable[str], before: datetime) -> set[str]:
+def _needed(session_ids: Sequence[str], before: datetime, tx: Transaction) -> set[str]:
     """Those that have a run which has not ended, or were used since."""
     active = sa.exists(
         sa.select(_runs.c.id).where(_runs.c.session_id == _sessions.c.id, _runs.c.state.not_in(FINAL_STATES))
     )
-    query = sa.select(_sessions.c.id).where(_sessions.c.id.in_(list(session_ids)))
-    return set((await tx.execute(query.where(sa.or_(_sessions.c.updated_at >= before, active)))).scalars())
+    query = sa.select(_sessions.c.id).where(_sessions.c.id.in_(session_ids))
+    return set(tx.execute(query.where(sa.or_(_sessions.c.updated_at >= before, active))).scalars())
 
 
 async def _set_aside(database: Database, workspace: Path, before: datetime) -> Path | None:
     """Under the session row's lock, which a run needs to be posted and to be claimed."""
-    async with database.transaction() as tx:
-        await tx.execute(sa.select(_sessions.c.id).where(_sessions.c.id == workspace.name).with_for_update())
-        if await _needed(tx, [workspace.name], before):
-            return None
-        return removal.set_aside(workspace)
+
+    def set_aside(tx: Transaction) -> Path | None:
+        tx.execute(sa.select(_sessions.c.id).where(_sessions.c.id == workspace.name).with_for_update())
+        return None if _needed([workspace.name], before, tx) else removal.set_aside(workspace)
+
+    return await database.write(set_aside)
 
 
 async def _remove(aside: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -25,19 +25,19 @@ class Origin:
     attempt: int
 
 
-async def keep(tx: Transaction, origin: Origin, kind: ArtifactKind, content: bytes) -> None:
+def keep(tx: Transaction, origin: Origin, kind: ArtifactKind, content: bytes) -> None:
     """Stores an artifact in place of an earlier one of its kind and origin. Content beyond MAX_BYTES is an error."""
     if len(content) > MAX_BYTES:
         raise ValueError(f"an artifact of {len(content)} bytes; at most {MAX_BYTES} are allowed")
-    await tx.execute(sa.delete(_artifacts).where(_is(origin, kind)))
+    tx.execute(sa.delete(_artifacts).where(_is(origin, kind)))
     starts = range(0, len(content), PIECE_BYTES) or (0,)
     for number, start in enumerate(starts):  # one by one: so no more than one piece is copied at a time
         piece = content[start : start + PIECE_BYTES]
         row = {"run_id": origin.run_id, "attempt": origin.attempt, "kind": kind, "piece": number, "content": piece}
-        await tx.execute(sa.insert(_artifacts).values(**row))
+        tx.execute(sa.insert(_artifacts).values(**row))
 
 
-async def latest(
+def latest(
     tx: Transaction, session_id: str, *kinds: ArtifactKind, run_id: str | None = None, attempt: int | None = None
 ) -> Origin | None:
     """Whose artifact of one of these kinds is the newest in the session, of one run or attempt when they are given.
@@ -57,11 +57,11 @@ async def latest(
         query = query.where(_artifacts.c.attempt == attempt)
     else:
         query = query.where(sa.or_(_runs.c.state != RunState.SUCCEEDED, _runs.c.changed.is_not(False)))
-    row = (await tx.execute(query)).first()
+    row = tx.execute(query).first()
     return None if row is None else Origin(run_id=row.run_id, attempt=row.attempt)
 
 
-async def of_run(tx: Transaction, origin: Origin, kind: ArtifactKind) -> ArtifactKind:
+def of_run(tx: Transaction, origin: Origin, kind: ArtifactKind) -> ArtifactKind:
     """Which kind shows the run's own change in the form of `kind`.
 
     A run that started at its target's commit has no kinds of its own: all that the branch has is its change.
@@ -71,21 +71,21 @@ async def of_run(tx: Transaction, origin: Origin, kind: ArtifactKind) -> Artifac
         _artifacts.c.attempt == origin.attempt,
         _artifacts.c.kind.in_(RUN_KINDS.values()),
     )
-    return kind if (await tx.execute(own.limit(1))).first() is None else RUN_KINDS[kind]
+    return kind if tx.execute(own.limit(1)).first() is None else RUN_KINDS[kind]
 
 
-async def content(tx: Transaction, origin: Origin, kind: ArtifactKind) -> bytes | None:
+def content(tx: Transaction, origin: Origin, kind: ArtifactKind) -> bytes | None:
     """The whole of an artifact, MAX_BYTES at most; None when there is none."""
-    pieces = [piece async for piece in read(tx, origin, kind)]
+    pieces = tuple(read(tx, origin, kind))
     return b"".join(pieces) if pieces else None
 
 
-async def read(tx: Transaction, origin: Origin, kind: ArtifactKind) -> AsyncIterator[bytes]:
+def read(tx: Transaction, origin: Origin, kind: ArtifactKind) -> Iterator[bytes]:
     """The pieces in their order; one at a time is in memory."""
     query = sa.select(_artifacts.c.content).where(_is(origin, kind))
     count = sa.select(sa.func.count()).select_from(query.subquery())
-    for number in range((await tx.execute(count)).scalar_one()):
-        yield (await tx.execute(query.where(_artifacts.c.piece == number))).scalar_one()
+    for number in range(tx.execute(count).scalar_one()):
+        yield tx.execute(query.where(_artifacts.c.piece == number)).scalar_one()
 
 
 def _is(origin: Origin, kind: ArtifactKind) -> sa.ColumnElement[bool]:

@@ -116,8 +116,7 @@ class Feeds:
 
     async def page(self, session_id: str, after: int) -> list[Told]:
         """Events that no feed remembers."""
-        async with self._database.snapshot() as tx:
-            events = await self._journal.read(tx, session_id, after=after, limit=PAGE)
+        events = await self._database.read(lambda tx: self._journal.read(tx, session_id, after=after, limit=PAGE))
         return [Told(event=event, line=self._encode(event)) for event in events]
 
     async def _drop(self, feed: Feed) -> None:
@@ -135,8 +134,9 @@ class Feeds:
         with self._notifier.subscribe(feed.session_id) as news:
             while True:
                 try:
-                    async with self._database.snapshot() as tx:
-                        events = await self._journal.read(tx, feed.session_id, after=feed.last, limit=PAGE)
+                    events = await self._database.read(
+                        lambda tx: self._journal.read(tx, feed.session_id, after=feed.last, limit=PAGE)
+                    )
                 except PASSING_ERRORS as error:
                     log.warning("New events cannot be read yet: %s", type(error).__name__)
                     await asyncio.sleep(POLL_SECONDS)
@@ -157,8 +157,7 @@ class Feeds:
     async def _compare(self, watched: Sequence[str]) -> None:
         query = sa.select(schema.sessions.c.id, schema.sessions.c.last_seq).where(schema.sessions.c.id.in_(watched))
         try:
-            async with self._database.snapshot() as tx:
-                last = {row.id: int(row.last_seq) for row in await tx.execute(query)}
+            last = await self._database.read(lambda tx: {row.id: int(row.last_seq) for row in tx.execute(query)})
         except PASSING_ERRORS:
             return  # the readers tell of it
         for session_id in watched:

@@ -14,7 +14,7 @@ _runs, _tickets, _schedules = schema.runs, schema.tickets, schema.schedules
 _UNFINISHED = (RunState.QUEUED, *sorted(ACTIVE_STATES))
 
 
-async def look(tx: Transaction, limits: RunLimits) -> Figures:
+def look(tx: Transaction, limits: RunLimits) -> Figures:
     """In a snapshot; by indexes, so that it is cheap with 10,000 waiting runs."""
     by_state = (
         sa.select(_runs.c.state, sa.func.count().label("runs"))
@@ -22,13 +22,13 @@ async def look(tx: Transaction, limits: RunLimits) -> Figures:
         .group_by(_runs.c.state)
     )
     runs = dict.fromkeys(_UNFINISHED, 0)
-    for row in await tx.execute(by_state):
+    for row in tx.execute(by_state):
         runs[RunState(row.state)] = row.runs
-    waiting = await _count(tx, _tickets, WAITS)
-    taken = await _count(tx, _tickets, HAS_PLACE)
+    waiting = _count(tx, _tickets, WAITS)
+    taken = _count(tx, _tickets, HAS_PLACE)
     begun = runs[RunState.RUNNING] + runs[RunState.CANCELLING]
     admitted = max(0, taken - begun)
-    paused, schedules = await _count(tx, _schedules, _schedules.c.paused), await _count(tx, _schedules)
+    paused, schedules = _count(tx, _schedules, _schedules.c.paused), _count(tx, _schedules)
     queued = {
         "place": waiting,
         "worker": admitted,
@@ -37,19 +37,25 @@ async def look(tx: Transaction, limits: RunLimits) -> Figures:
     return Figures(
         runs={state.value: count for state, count in runs.items()},
         queued=queued,
-        oldest_seconds=await _oldest(tx),
+        oldest_seconds=_oldest(tx),
         places=limits.total,
         places_taken=taken,
         schedules={"active": schedules - paused, "paused": paused},
     )
 
 
-async def _count(tx: Transaction, table: sa.Table, *where: sa.ColumnElement[bool]) -> int:
+def touch(tx: Transaction) -> None:
+    """Raises when the tables cannot be read: a database that answers may be damaged, or another one."""
+    for table in (schema.sessions, _runs, schema.events, _tickets, schema.workers):
+        tx.execute(sa.select(table).limit(1)).all()
+
+
+def _count(tx: Transaction, table: sa.Table, *where: sa.ColumnElement[bool]) -> int:
     query = sa.select(sa.func.count()).select_from(table).where(*where)
-    return int((await tx.execute(query)).scalar_one())
+    return int(tx.execute(query).scalar_one())
 
 
-async def _oldest(tx: Transaction) -> float:
+def _oldest(tx: Transaction) -> float:
     first = sa.select(sa.func.min(_tickets.c.waiting_since)).join(_runs, _runs.c.id == _tickets.c.run_id)
-    since = (await tx.execute(first.where(_runs.c.state == RunState.QUEUED))).scalar_one()
+    since = tx.execute(first.where(_runs.c.state == RunState.QUEUED)).scalar_one()
     return max(0.0, (now() - since).total_seconds()) if since else 0.0

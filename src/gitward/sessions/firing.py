@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -25,14 +25,14 @@ STILL_ACTIVE = "The session of the time before had not ended."
 LATE = "The service was down when earlier times came; they were left out."
 
 Refusal = Callable[[NewSession, Mapping[str, Any]], str | None]  # why the operator's settings do not allow it any more
-Clock = Callable[[Transaction], Awaitable[datetime]]
+Clock = Callable[[Transaction], datetime]
 
 
-async def database_clock(tx: Transaction) -> datetime:
+def database_clock(tx: Transaction) -> datetime:
     """On Postgres the server's: the clocks of many workers may differ. SQLite has one machine."""
     if tx.connection.dialect.name != "postgresql":
         return local_now()
-    moment: datetime = (await tx.execute(sa.select(sa.func.clock_timestamp()))).scalar_one()
+    moment: datetime = tx.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
     return moment
 
 
@@ -44,18 +44,18 @@ class Firing:
         self._refusal = refusal
         self._clock = clock
 
-    async def due(self, tx: Transaction) -> Sequence[str]:
+    def due(self, tx: Transaction) -> Sequence[str]:
         """The ids of schedules whose time has come, the longest waiting first."""
-        query = sa.select(_schedules.c.id).where(_schedules.c.next_at <= await self._clock(tx))
-        return list((await tx.execute(query.order_by(_schedules.c.next_at).limit(AT_ONCE))).scalars())
+        query = sa.select(_schedules.c.id).where(_schedules.c.next_at <= self._clock(tx))
+        return list(tx.execute(query.order_by(_schedules.c.next_at).limit(AT_ONCE)).scalars())
 
-    async def fire(self, tx: Transaction, schedule_id: str) -> Session | None:
+    def fire(self, tx: Transaction, schedule_id: str) -> Session | None:
         """The new session; None when another worker was faster, or this time is left out.
 
         Of several times that were missed only the last one counts.
         """
-        schedule = await find(tx, schedule_id, lock=True)
-        at = await self._clock(tx)
+        schedule = find(tx, schedule_id, lock=True)
+        at = self._clock(tx)
         if schedule is None or schedule.next_at is None or schedule.next_at > at:
             return None
         fire_at = max(schedule.next_at, schedule.timetable.latest(at))
@@ -63,29 +63,29 @@ class Firing:
         refusal = self._refusal(schedule.template, schedule.claims)
         if refusal is not None:
             log.warning("Schedule %s is paused: %s", schedule.id, refusal)
-            await update(tx, replace(moved, paused=True, next_at=None, skipped_because=refusal))
+            update(tx, replace(moved, paused=True, next_at=None, skipped_because=refusal))
             return None
-        if await _was_made(tx, schedule, fire_at):
-            await update(tx, moved)
+        if _was_made(tx, schedule, fire_at):
+            update(tx, moved)
             return None
-        if await _is_active(tx, schedule):
+        if _is_active(tx, schedule):
             log.info("Schedule %s: left out, because its last session has not ended", schedule.id)
-            await update(tx, replace(moved, skipped_because=STILL_ACTIVE))
+            update(tx, replace(moved, skipped_because=STILL_ACTIVE))
             return None
         new = replace(schedule.template, schedule_id=schedule.id, scheduled_for=fire_at, claims=schedule.claims)
-        session = await self._sessions.create_session(tx, schedule.owner, new)
+        session = self._sessions.create_session(tx, schedule.owner, new)
         late = LATE if fire_at > schedule.next_at else None
-        await update(tx, replace(moved, last_session_id=session.id, skipped_because=late))
+        update(tx, replace(moved, last_session_id=session.id, skipped_because=late))
         log.info("Schedule %s made session %s", schedule.id, session.id)
         return session
 
 
-async def _is_active(tx: Transaction, schedule: Schedule) -> bool:
+def _is_active(tx: Transaction, schedule: Schedule) -> bool:
     query = sa.select(_sessions.c.id).where(_sessions.c.schedule_id == schedule.id)
-    return (await tx.execute(query.where(_sessions.c.state.not_in(FINAL_STATES)).limit(1))).first() is not None
+    return tx.execute(query.where(_sessions.c.state.not_in(FINAL_STATES)).limit(1)).first() is not None
 
 
-async def _was_made(tx: Transaction, schedule: Schedule, at: datetime) -> bool:
+def _was_made(tx: Transaction, schedule: Schedule, at: datetime) -> bool:
     """After a clock was set back."""
     query = sa.select(_sessions.c.id).where(_sessions.c.schedule_id == schedule.id, _sessions.c.scheduled_for == at)
-    return (await tx.execute(query)).first() is not None
+    return tx.execute(query).first() is not None

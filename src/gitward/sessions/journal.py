@@ -26,17 +26,23 @@ class Journal:
         self._notifier = notifier
         self._told = told
 
-    async def append(self, tx: Transaction, session_id: str, at: datetime, *entries: Entry) -> None:
+    def append(self, tx: Transaction, session_id: str, at: datetime, *entries: Entry) -> None:
         """Adds events in the caller's transaction; readers are woken when it has been committed."""
-        if not entries:
-            return
-        last = await tx.execute(
+        if entries:
+            self.add(tx, session_id, self.reserve(tx, session_id, at, len(entries)), at, *entries)
+
+    def reserve(self, tx: Transaction, session_id: str, at: datetime, number: int) -> int:
+        """Locks the session's row; the `seq` of the first of so many events, which `add` must then write."""
+        last = tx.execute(
             sa.update(schema.sessions)
             .where(schema.sessions.c.id == session_id)
-            .values(last_seq=schema.sessions.c.last_seq + len(entries), updated_at=at)
+            .values(last_seq=schema.sessions.c.last_seq + number, updated_at=at)
             .returning(schema.sessions.c.last_seq)
         )
-        first = last.scalar_one() - len(entries) + 1
+        return int(last.scalar_one()) - number + 1
+
+    def add(self, tx: Transaction, session_id: str, first: int, at: datetime, *entries: Entry) -> None:
+        """Writes events whose `seq` was reserved."""
         rows = [
             {
                 "session_id": session_id,
@@ -48,12 +54,12 @@ class Journal:
             }
             for i, (kind, run_id, data) in enumerate(entries)
         ]
-        await tx.execute(sa.insert(schema.events), rows)
+        tx.execute(sa.insert(schema.events), rows)
         tx.after_commit(lambda: self._notifier.notify(session_id))
         if self._told is not None:
             tx.after_commit(partial(self._told, entries))
 
-    async def read(
+    def read(
         self, tx: Transaction, session_id: str, *, after: int, limit: int, run_id: str | None = None
     ) -> Sequence[Event]:
         """Events with `seq > after` in their order, `limit` at most; of one run only, when `run_id` is given."""
@@ -61,5 +67,5 @@ class Journal:
         query = sa.select(table).where(table.c.session_id == session_id, table.c.seq > after)
         if run_id is not None:
             query = query.where(table.c.run_id == run_id)
-        rows = await tx.execute(query.order_by(table.c.seq).limit(limit))
+        rows = tx.execute(query.order_by(table.c.seq).limit(limit))
         return [event_from_row(row) for row in rows]

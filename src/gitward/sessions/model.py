@@ -199,7 +199,12 @@ class Session:
     created_at: datetime
     updated_at: datetime
     claims: Mapping[str, Any] = field(default_factory=dict)  # of its last request: those that the rules looked at
-    runs: tuple[Run, ...] = ()
+    runs: tuple[Run, ...] = ()  # the latest
+
+    @property
+    def earlier_runs(self) -> int:
+        """How many runs are before those that it is told with."""
+        return self.runs[0].number - 1 if self.runs else 0
 
 
 @dataclass(frozen=True, kw_only=True)

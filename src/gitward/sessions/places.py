@@ -1,7 +1,7 @@
 """Who may begin: the limits in total and per user, and turns between users.
 
-A session's first unfinished run has a ticket. It waits until it gets one of the places, and only then goes on the
-engine's queue; it keeps its place until it has ended, also while it is taken over. Tickets change under one lock, so
+A session's first unfinished run has a ticket. It waits until it gets one of the places, and only then for a worker; it
+keeps its place until it has ended, also while it is taken over. Tickets change under one lock, so
 the limits are never passed. The lock is taken after every other: nothing else is locked behind it in a transaction.
 """
 
@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
-from gitward.engine.queue import Queue
-from gitward.sessions.model import Owner, now
-from gitward.store import schema
+from gitward.sessions.model import Owner, RunState, now
+from gitward.store import schema, upsert
 from gitward.store.database import Transaction
+from gitward.store.notify import Notifier
+from gitward.workers.queue import WAKE
 
 _tickets, _turns = schema.tickets, schema.turns
 HAS_PLACE, WAITS = _tickets.c.has_place == sa.true(), _tickets.c.has_place == sa.false()
@@ -36,84 +38,154 @@ def owner_digest(owner: Owner) -> str:
     return hashlib.sha256(f"{owner.issuer}\n{owner.subject}".encode()).hexdigest()[:32]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How many places are taken, and where an owner's runs stand; at one moment."""
+
+    total: int  # places that all have
+    own: int  # places that the owner has
+    admitted: int  # runs of the owner that have a place, and wait for a worker only
+    waiting: int  # runs of the owner that wait for a place
+
+
 class Places:
     """Gives places to runs, in the caller's transaction."""
 
-    def __init__(self, queue: Queue, limits: RunLimits) -> None:
-        self._queue = queue
+    def __init__(self, notifier: Notifier, limits: RunLimits) -> None:
+        self._notifier = notifier
         self.limits = limits
+        # Made once: to put statements together takes longer than to carry them out.
+        self._next = _next(limits)
+        place = sa.select(sa.func.coalesce(sa.func.max(_turns.c.turn), 0) + 1).scalar_subquery()
+        give = sa.update(_tickets).where(_tickets.c.number == self._next).values(has_place=True, place=place)
+        self._give_one = give.returning(_tickets.c.run_id, _tickets.c.owner, _tickets.c.place)
 
-    async def enter(self, tx: Transaction, run_id: str, owner: Owner) -> None:
-        """The run waits from now on; it begins at once when a place is free for its owner."""
+    def enter(self, tx: Transaction, run_id: str, owner: Owner, standing: Standing | None = None) -> bool:
+        """The run waits from now on; whether a place was free for it at once.
+
+        :param standing: what `standing` found a moment ago.
+        """
+        standing = standing or self.standing(tx, owner)
         ticket = {"run_id": run_id, "owner": owner_digest(owner), "has_place": False, "waiting_since": now()}
-        await tx.execute(sa.insert(_tickets).values(**ticket))
-        if await self._free(tx) > 0:  # else there is nothing to wait for the lock for
-            await _lock(tx)
-            await self._give(tx, 1)
+        tx.execute(sa.insert(_tickets).values(**ticket))
+        if standing.total >= self.limits.total or standing.own >= self.limits.per_user:
+            return False  # there is nothing to wait for the lock for
+        _lock(tx)
+        return run_id in self._give(tx, 1)
 
-    async def leave(self, tx: Transaction, *run_ids: str) -> None:
+    def leave(self, tx: Transaction, *run_ids: str) -> None:
         """These runs have ended. A place that gets free is given to the next run in the same transaction."""
-        await _lock(tx)
+        _lock(tx)
         gone = sa.delete(_tickets).where(_tickets.c.run_id.in_(run_ids)).returning(_tickets.c.has_place)
-        await self._give(tx, sum((await tx.execute(gone)).scalars()))
+        self._give(tx, sum(tx.execute(gone).scalars()))
 
-    async def fill(self, tx: Transaction) -> int:
+    def fill(self, tx: Transaction) -> int:
         """Gives away what is free, AT_ONCE at most, and says how many places that were.
 
         For a change of the limits, and for a run that entered while the last place was being left: neither of the two
         transactions saw the other.
         """
-        await _lock(tx)
-        return await self._give(tx, AT_ONCE)
+        _lock(tx)
+        return len(self._give(tx, AT_ONCE))
 
-    async def has_work(self, tx: Transaction) -> bool:
+    def has_work(self, tx: Transaction) -> bool:
         """Whether `fill` may find something to do; cheap, and in a snapshot too."""
-        someone = sa.select(_tickets.c.number).where(WAITS).limit(1)
-        return await self._free(tx) > 0 and (await tx.execute(someone)).first() is not None
+        return tx.execute(sa.select(self._next)).scalar() is not None
 
-    async def _free(self, tx: Transaction) -> int:
-        taken = await tx.execute(sa.select(sa.func.count()).select_from(_tickets).where(HAS_PLACE))
-        return self.limits.total - int(taken.scalar_one())
+    def standing(self, tx: Transaction, owner: Owner) -> Standing:
+        """In a transaction or a snapshot; one statement."""
+        return standing_from_row(tx.execute(_STANDING, standing_of(owner)).one())
 
-    async def _give(self, tx: Transaction, at_most: int) -> int:
-        """To one run after the other; the lock is held."""
-        given = 0
-        for _ in range(min(at_most, await self._free(tx))):
-            row = (await tx.execute(self._next())).first()
+    def tell_workers(self) -> None:
+        """Wakes those that may take a run now; to be called after the commit."""
+        self._notifier.notify(WAKE)
+
+    def _give(self, tx: Transaction, at_most: int) -> list[str]:
+        """To one run after the other, whose ids are returned; the lock is held."""
+        given = []
+        for _ in range(at_most):
+            row = tx.execute(self._give_one).first()
             if row is None:
                 break
-            await tx.execute(sa.update(_tickets).where(_tickets.c.number == row.number).values(has_place=True))
-            await _take_turn(tx, row.owner)
-            await self._queue.enqueue(tx, row.run_id)
-            given += 1
+            _take_turn(tx, row.owner, row.place)
+            given.append(row.run_id)
+        if given:
+            tx.after_commit(self.tell_workers)
         return given
 
-    def _next(self) -> sa.Select[tuple[str, str, int]]:
-        """Of the user with the fewest places, then of the one whose last turn is longest ago: the oldest ticket."""
-        first = sa.select(_tickets.c.owner, sa.func.min(_tickets.c.number).label("number")).where(WAITS)
-        first_of = first.group_by(_tickets.c.owner).subquery("first_of")
-        held = sa.select(_tickets.c.owner, sa.func.count().label("places")).where(HAS_PLACE)
-        held_by = held.group_by(_tickets.c.owner).subquery("held_by")
-        places = sa.func.coalesce(held_by.c.places, 0)
-        return (
-            sa.select(_tickets.c.run_id, _tickets.c.owner, _tickets.c.number)
-            .join(first_of, first_of.c.number == _tickets.c.number)
-            .outerjoin(held_by, held_by.c.owner == first_of.c.owner)
-            .outerjoin(_turns, _turns.c.owner == first_of.c.owner)
-            .where(places < self.limits.per_user)
-            .order_by(places, sa.func.coalesce(_turns.c.turn, 0), _tickets.c.number)
-            .limit(1)
-        )
+
+def _next(limits: RunLimits) -> sa.ScalarSelect[int]:
+    """The ticket of the user with the fewest places, then of the one whose last turn is longest ago: the oldest.
+
+    Null when no place is free, or nobody waits who may have one. Owners are found by skipping through the index,
+    so that it makes no difference how many runs each of them has waiting.
+    """
+    owners, first = _waiting_owners()
+    has = _tickets.alias("has")
+    held = sa.select(has.c.owner, sa.func.count().label("places")).where(has.c.has_place == sa.true())
+    held_by = held.group_by(has.c.owner).subquery("held_by")
+    taken = sa.select(sa.func.count()).select_from(has).where(has.c.has_place == sa.true()).scalar_subquery()
+    places = sa.func.coalesce(held_by.c.places, 0)
+    return (
+        sa.select(first)
+        .select_from(owners)
+        .outerjoin(held_by, held_by.c.owner == owners.c.owner)
+        .outerjoin(_turns, _turns.c.owner == owners.c.owner)
+        .where(owners.c.owner.is_not(None), places < limits.per_user, taken < limits.total)
+        .order_by(places, sa.func.coalesce(_turns.c.turn, 0), first)
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
-async def _take_turn(tx: Transaction, owner: str) -> None:
+def _waiting_owners() -> tuple[sa.CTE, sa.ScalarSelect[int]]:
+    """The owners who have a run waiting, and the oldest ticket of each; the last owner is null."""
+    waits = _tickets.alias("waits")
+    least = sa.select(sa.func.min(waits.c.owner).label("owner")).where(waits.c.has_place == sa.false())
+    owners = least.cte("owners", recursive=True)
+    following = least.where(waits.c.owner > owners.c.owner).scalar_subquery()
+    owners = owners.union_all(sa.select(following).where(owners.c.owner.is_not(None)))
+    first = sa.select(sa.func.min(waits.c.number)).where(waits.c.has_place == sa.false())
+    return owners, first.where(waits.c.owner == owners.c.owner).correlate(owners).scalar_subquery()
+
+
+def _standing_columns() -> tuple[sa.Label[int], ...]:
+    """Each a query of its own, so that they may stand beside other columns.
+
+    Whether a run is queued is looked up by its key: for a join, Postgres may read every run while its statistics are
+    old.
+    """
+    tickets = _tickets.alias("standing")
+    place, mine = tickets.c.has_place == sa.true(), tickets.c.owner == sa.bindparam("standing_owner")
+    state = sa.select(schema.runs.c.state).where(schema.runs.c.id == tickets.c.run_id).scalar_subquery()
+    count = sa.select(sa.func.count()).select_from(tickets)
+    return (
+        count.where(place).scalar_subquery().label("places_taken"),
+        count.where(place, mine).scalar_subquery().label("places_own"),
+        count.where(place, mine, state == RunState.QUEUED).scalar_subquery().label("admitted"),
+        count.where(tickets.c.has_place == sa.false(), mine).scalar_subquery().label("waiting"),
+    )
+
+
+STANDING_COLUMNS = _standing_columns()
+_STANDING = sa.select(*STANDING_COLUMNS)
+
+
+def standing_of(owner: Owner) -> dict[str, str]:
+    """The parameters of a statement with STANDING_COLUMNS."""
+    return {"standing_owner": owner_digest(owner)}
+
+
+def standing_from_row(row: sa.Row[Any]) -> Standing:
+    return Standing(total=row.places_taken, own=row.places_own, admitted=row.admitted, waiting=row.waiting)
+
+
+def _take_turn(tx: Transaction, owner: str, turn: int) -> None:
     """Turns are counted, not timed: a clock may jump."""
-    turn = sa.select(sa.func.coalesce(sa.func.max(_turns.c.turn), 0) + 1).scalar_subquery()
-    known = await tx.execute(sa.update(_turns).where(_turns.c.owner == owner).values(turn=turn))
-    if not known.rowcount:
-        await tx.execute(sa.insert(_turns).values(owner=owner, turn=turn))
+    insert = upsert.insert(tx, _turns).values(owner=owner, turn=turn)
+    tx.execute(insert.on_conflict_do_update(index_elements=[_turns.c.owner], set_={"turn": turn}))
 
 
-async def _lock(tx: Transaction) -> None:
+def _lock(tx: Transaction) -> None:
     if tx.connection.dialect.name == "postgresql":
-        await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))

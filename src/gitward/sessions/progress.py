@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +25,7 @@ from gitward.sessions.model import (
 )
 from gitward.sessions.places import Places
 from gitward.sessions.rows import run_from_row, session_from_row
-from gitward.store import schema
+from gitward.store import schema, upsert
 from gitward.store.database import Transaction
 
 _sessions, _runs, _steps = schema.sessions, schema.runs, schema.steps
@@ -76,158 +76,160 @@ class Progress:
         self._journal = journal
         self._worker = worker
 
-    async def claim(self, tx: Transaction, run_id: str) -> Claim:
+    def claim(self, tx: Transaction, run_id: str) -> Claim:
         """Takes the run for this worker, or renews its hold.
 
         :raises AttemptLost: the run has ended already, or is gone with its session.
         """
-        row = await _locked_run(tx, run_id)
+        row = locked_run(tx, run_id)
         if row is None:
             raise AttemptLost(f"run {run_id} is gone")
         run = run_from_row(row)
         if run.state.is_final:
             raise AttemptLost(f"run {run_id} has ended")
         at = now()
-        attempt, losses = run.attempt, row.losses
+        losses = row.losses
         if row.worker != self._worker:
             losses += row.worker is not None
-            attempt += 1
             first = run.state is RunState.QUEUED
             state = RunState.RUNNING if first else run.state
-            values = {"state": state, "attempt": attempt, "worker": self._worker, "losses": losses}
-            await tx.execute(
-                sa.update(_runs).where(_runs.c.id == run_id).values(**values, started_at=run.started_at or at)
-            )
-            await queries.refresh_session_state(tx, run.session_id)
-            await self._end_lost_steps(tx, run, at)
+            run = replace(run, state=state, attempt=run.attempt + 1, started_at=run.started_at or at)
+            values = {"state": state, "attempt": run.attempt, "started_at": run.started_at}
+            mine = {"worker": self._worker, "losses": losses}
+            tx.execute(sa.update(_runs).where(_runs.c.id == run_id).values(**values, **mine))
+            queries.refresh_session_state(tx, run.session_id)
+            if not first:
+                self._end_lost_steps(tx, run, at)
             kind = EventType.RUN_STARTED if first else EventType.RUN_TAKEN_OVER
-            await self._journal.append(tx, run.session_id, at, (kind, run_id, {"attempt": attempt}))
-        session = session_from_row((await tx.execute(_session_of(run))).one())
-        run = run_from_row((await tx.execute(sa.select(_runs).where(_runs.c.id == run_id))).one())
-        return Claim(run=run, session=session, attempt=attempt, first_attempt=attempt == 1, losses=losses)
+            self._journal.append(tx, run.session_id, at, (kind, run_id, {"attempt": run.attempt}))
+        session = session_from_row(tx.execute(_session_of(run)).one())
+        return Claim(run=run, session=session, attempt=run.attempt, first_attempt=run.attempt == 1, losses=losses)
 
-    async def _end_lost_steps(self, tx: Transaction, run: Run, at: datetime) -> None:
+    def _end_lost_steps(self, tx: Transaction, run: Run, at: datetime) -> None:
         """What the lost attempt stood in ended with its worker: nobody knows when, but by now."""
         running = sa.and_(_steps.c.run_id == run.id, _steps.c.state == StepState.RUNNING)
-        for row in (await tx.execute(sa.select(_steps).where(running))).all():
+        for row in tx.execute(sa.select(_steps).where(running)).all():
             seconds = round(max(0.0, (at - row.started_at).total_seconds()), 3)
             ended = sa.update(_steps).where(running, _steps.c.name == row.name)
-            await tx.execute(ended.values(state=StepState.FAILED, seconds=seconds))
+            tx.execute(ended.values(state=StepState.FAILED, seconds=seconds))
             data = {"step": row.name, "state": StepState.FAILED, "seconds": seconds}
-            await self._journal.append(tx, run.session_id, at, (EventType.STEP_ENDED, run.id, data))
+            self._journal.append(tx, run.session_id, at, (EventType.STEP_ENDED, run.id, data))
 
-    async def release(self, tx: Transaction) -> None:
+    def release(self, tx: Transaction) -> None:
         """An orderly stop: gives back what this worker has, so that the next attempt does not count as a loss."""
         mine = sa.update(_runs).where(_runs.c.worker == self._worker, _runs.c.state.in_(ACTIVE_STATES))
-        await tx.execute(mine.values(worker=None))
+        tx.execute(mine.values(worker=None))
 
-    async def guard(self, tx: Transaction, claim: Claim) -> RunState:
+    def guard(self, tx: Transaction, claim: Claim) -> RunState:
         """The run's state, locked until the transaction ends (in a snapshot: only looked at).
 
         :raises AttemptLost: this attempt is an old one, or the run has ended.
         """
-        row = await _locked_run(tx, claim.run.id)
+        row = locked_run(tx, claim.run.id)
         if row is None or (row.attempt, row.worker) != (claim.attempt, self._worker) or row.state not in ACTIVE_STATES:
             raise AttemptLost(f"attempt {claim.attempt} of run {claim.run.id} is no longer the current one")
         return RunState(row.state)
 
-    async def tell(self, tx: Transaction, claim: Claim, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+    def tell(self, tx: Transaction, claim: Claim, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
         """Appends events of this run."""
-        await self.guard(tx, claim)
-        lines: list[Entry] = [(kind, claim.run.id, dict(data)) for kind, data in entries]
-        await self._journal.append(tx, claim.session.id, now(), *lines)
+        self._tell(tx, claim, now(), *((kind, claim.run.id, dict(data)) for kind, data in entries))
 
-    async def start_step(self, tx: Transaction, claim: Claim, name: StepName) -> datetime:
+    def _tell(self, tx: Transaction, claim: Claim, at: datetime, *entries: Entry) -> None:
+        """Three statements: the guard, which locks the session's row, and two of the journal."""
+        self.guard(tx, claim)
+        self._journal.append(tx, claim.session.id, at, *entries)
+
+    def start_step(self, tx: Transaction, claim: Claim, name: StepName) -> datetime:
         """A step of a new attempt replaces the old attempt's."""
-        await self.guard(tx, claim)
         at = now()
-        await tx.execute(sa.delete(_steps).where(_steps.c.run_id == claim.run.id, _steps.c.name == name))
-        row = {"run_id": claim.run.id, "name": name, "position": _POSITION[name]}
-        await tx.execute(sa.insert(_steps).values(**row, state=StepState.RUNNING, started_at=at))
-        await self._journal.append(tx, claim.session.id, at, (EventType.STEP_STARTED, claim.run.id, {"step": name}))
+        self._tell(tx, claim, at, (EventType.STEP_STARTED, claim.run.id, {"step": name}))
+        begun = {"position": _POSITION[name], "state": StepState.RUNNING, "started_at": at, "seconds": None}
+        insert = upsert.insert(tx, _steps).values(run_id=claim.run.id, name=name, **begun)
+        tx.execute(insert.on_conflict_do_update(index_elements=[_steps.c.run_id, _steps.c.name], set_=begun))
         return at
 
-    async def end_step(self, tx: Transaction, claim: Claim, name: StepName, state: StepState, seconds: float) -> None:
-        await self.guard(tx, claim)
+    def end_step(self, tx: Transaction, claim: Claim, name: StepName, state: StepState, seconds: float) -> None:
         seconds = round(seconds, 3)
-        step = sa.update(_steps).where(_steps.c.run_id == claim.run.id, _steps.c.name == name)
-        await tx.execute(step.values(state=state, seconds=seconds))
         data = {"step": name, "state": state, "seconds": seconds}
-        await self._journal.append(tx, claim.session.id, now(), (EventType.STEP_ENDED, claim.run.id, data))
+        self._tell(tx, claim, now(), (EventType.STEP_ENDED, claim.run.id, data))
+        step = sa.update(_steps).where(_steps.c.run_id == claim.run.id, _steps.c.name == name)
+        tx.execute(step.values(state=state, seconds=seconds))
 
-    async def learned(self, tx: Transaction, claim: Claim, **values: Any) -> None:
+    def learned(self, tx: Transaction, claim: Claim, **values: Any) -> None:
         """Sets columns of the session that the job found out (`target_branch`, `pushed_sha`, `repo`)."""
-        await self.guard(tx, claim)
-        await queries.update_session(tx, claim.session.id, values)
+        self.guard(tx, claim)
+        queries.update_session(tx, claim.session.id, values)
 
-    async def moved(self, tx: Transaction, claim: Claim, repo: str) -> bool:
+    def moved(self, tx: Transaction, claim: Claim, repo: str) -> bool:
         """The session's repository has another name by now. False: there another session has the branch."""
-        await self.guard(tx, claim)
-        if await queries.branch_is_taken(tx, repo, claim.session.branch, session_id=claim.session.id):
+        self.guard(tx, claim)
+        if queries.branch_is_taken(tx, repo, claim.session.branch, session_id=claim.session.id):
             return False
-        await queries.update_session(tx, claim.session.id, {"repo": repo, "repo_key": repo.lower()})
+        queries.update_session(tx, claim.session.id, {"repo": repo, "repo_key": repo.lower()})
         return True
 
-    async def begun(self, tx: Transaction, claim: Claim, start_sha: str) -> Begun:
+    def begun(self, tx: Transaction, claim: Claim, start_sha: str) -> Begun:
         """Notes where the branch stands, unless an earlier attempt did; what was noted first counts."""
-        await self.guard(tx, claim)
+        self.guard(tx, claim)
         this = _runs.c.id == claim.run.id
-        await tx.execute(sa.update(_runs).where(this, _runs.c.start_sha.is_(None)).values(start_sha=start_sha))
-        row = (await tx.execute(sa.select(_runs.c.start_sha, _runs.c.pushing_sha).where(this))).one()
+        tx.execute(sa.update(_runs).where(this, _runs.c.start_sha.is_(None)).values(start_sha=start_sha))
+        row = tx.execute(sa.select(_runs.c.start_sha, _runs.c.pushing_sha).where(this)).one()
         return Begun(start_sha=row.start_sha, pushing_sha=row.pushing_sha)
 
-    async def pushing(self, tx: Transaction, claim: Claim, head_sha: str) -> None:
+    def pushing(self, tx: Transaction, claim: Claim, head_sha: str) -> None:
         """Notes what will be pushed, so that a later attempt knows its own work when it finds it upstream."""
-        await self.guard(tx, claim)
-        await tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(pushing_sha=head_sha))
+        self.guard(tx, claim)
+        tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(pushing_sha=head_sha))
 
-    async def branch_heads(self, tx: Transaction, claim: Claim) -> tuple[str, ...]:
+    def branch_heads(self, tx: Transaction, claim: Claim) -> tuple[str, ...]:
         """Where the session's branch may stand upstream by our doing: first `pushed_sha`, whose push GitHub accepted.
 
         Then what each run, the newest first, was about to push. Of these only GitHub can say whether they arrived.
         """
         pushed = sa.select(_sessions.c.pushed_sha).where(_sessions.c.id == claim.session.id)
-        pushing = sa.select(_runs.c.pushing_sha).where(_runs.c.session_id == claim.session.id)
-        newest = (await tx.execute(pushing.order_by(_runs.c.number.desc()))).scalars()
-        heads = ((await tx.execute(pushed)).scalar_one(), *newest)
+        pushing = sa.select(_runs.c.pushing_sha).where(
+            _runs.c.session_id == claim.session.id, _runs.c.pushing_sha.is_not(None)
+        )
+        newest = tx.execute(pushing.order_by(_runs.c.number.desc())).scalars()
+        heads = (tx.execute(pushed).scalar_one(), *newest)
         return tuple(dict.fromkeys(head for head in heads if head is not None))
 
-    async def published_run(self, tx: Transaction, claim: Claim) -> Run | None:
+    def published_run(self, tx: Transaction, claim: Claim) -> Run | None:
         """The run whose kept work this one publishes; None when this one does work of its own."""
-        row = (await tx.execute(sa.select(_runs).where(_runs.c.id == claim.run.publish_of))).first()
+        row = tx.execute(sa.select(_runs).where(_runs.c.id == claim.run.publish_of)).first()
         return None if row is None else run_from_row(row)
 
-    async def pushed(self, tx: Transaction, claim: Claim, head_sha: str) -> None:
+    def pushed(self, tx: Transaction, claim: Claim, head_sha: str) -> None:
         """Notes and tells where the session's branch stands upstream, whether the job or its command pushed it.
 
         A head that was told is told no second time.
         """
-        await self.guard(tx, claim)
+        self.guard(tx, claim)
         stands = sa.select(_sessions.c.pushed_sha).where(_sessions.c.id == claim.session.id)
-        if (await tx.execute(stands)).scalar_one() == head_sha:
+        if tx.execute(stands).scalar_one() == head_sha:
             return
-        await queries.update_session(tx, claim.session.id, {"pushed_sha": head_sha})
+        queries.update_session(tx, claim.session.id, {"pushed_sha": head_sha})
         data = {"branch": claim.session.branch, "head_sha": head_sha}
-        await self._journal.append(tx, claim.session.id, now(), (EventType.BRANCH_PUSHED, claim.run.id, data))
+        self._journal.append(tx, claim.session.id, now(), (EventType.BRANCH_PUSHED, claim.run.id, data))
 
-    async def output_was_truncated(self, tx: Transaction, claim: Claim) -> None:
-        await self.guard(tx, claim)
-        await tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(output_truncated=True))
+    def output_was_truncated(self, tx: Transaction, claim: Claim) -> None:
+        self.guard(tx, claim)
+        tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(output_truncated=True))
 
-    async def opened(self, tx: Transaction, claim: Claim, pull_request: PullRequest, *, created: bool) -> None:
+    def opened(self, tx: Transaction, claim: Claim, pull_request: PullRequest, *, created: bool) -> None:
         """Notes the pull request on run and session; tells it when it is new, or was never told."""
-        await self.guard(tx, claim)
+        self.guard(tx, claim)
         value = asdict(pull_request)
-        await tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(pull_request=value))
-        await queries.update_session(tx, claim.session.id, {"pull_request": value})
+        tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(pull_request=value))
+        queries.update_session(tx, claim.session.id, {"pull_request": value})
         known = claim.session.pull_request
         if created or known is None or known.number != pull_request.number:
             entry: Entry = (EventType.PULL_REQUEST_OPENED, claim.run.id, value)
-            await self._journal.append(tx, claim.session.id, now(), entry)
+            self._journal.append(tx, claim.session.id, now(), entry)
 
-    async def settle(self, tx: Transaction, claim: Claim, outcome: Outcome) -> None:
+    def settle(self, tx: Transaction, claim: Claim, outcome: Outcome) -> None:
         """The final state and its event; in the same transaction the run's place goes to the next one in turn."""
-        await self.guard(tx, claim)
+        self.guard(tx, claim)
         at = now()
         opened = outcome.pull_request or claim.run.pull_request
         values = {
@@ -240,23 +242,21 @@ class Progress:
             "pull_request": asdict(opened) if opened else None,
         }
         update = sa.update(_runs).where(_runs.c.id == claim.run.id)
-        await tx.execute(update.values(**values, ended_at=at, worker=None))
-        await queries.refresh_session_state(tx, claim.session.id)
-        await self._journal.append(tx, claim.session.id, at, (EventType.RUN_ENDED, claim.run.id, values))
-        following = await queries.next_run(tx, claim.session.id)
-        await self.places.leave(tx, claim.run.id)
+        tx.execute(update.values(**values, ended_at=at, worker=None, checkpoints=sa.null()))
+        queries.refresh_session_state(tx, claim.session.id)
+        self._journal.append(tx, claim.session.id, at, (EventType.RUN_ENDED, claim.run.id, values))
+        following = queries.next_run(tx, claim.session.id)
+        self.places.leave(tx, claim.run.id)
         if following is not None:
-            await self.places.enter(tx, following, claim.session.owner)
+            self.places.enter(tx, following, claim.session.owner)
 
 
-async def _locked_run(tx: Transaction, run_id: str) -> sa.Row[Any] | None:
-    """The run's row. Its session's row is locked first, as everywhere: two orders could wait for each other."""
-    query = sa.select(_runs).where(_runs.c.id == run_id)
-    if tx.writes:
-        own = sa.select(_runs.c.session_id).where(_runs.c.id == run_id).scalar_subquery()
-        await tx.execute(sa.select(_sessions.c.id).where(_sessions.c.id == own).with_for_update())
-        query = query.with_for_update()
-    return (await tx.execute(query)).first()
+def locked_run(tx: Transaction, run_id: str) -> sa.Row[Any] | None:
+    """The run's row. Its session's row is locked before it, as everywhere: two orders could wait for each other."""
+    query = sa.select(_runs).join(_sessions, _sessions.c.id == _runs.c.session_id).where(_runs.c.id == run_id)
+    if tx.writes:  # Postgres locks in the order in which the tables are named
+        query = query.with_for_update(of=[_sessions, _runs])
+    return tx.execute(query).first()
 
 
 def _session_of(run: Run) -> sa.Select[Any]:

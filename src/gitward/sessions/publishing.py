@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from gitward.errors import Conflict
 from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import Instruction, Publish, PublishMode, Run, RunState, Session
 
-_SETTLED = (RunState.FAILED, RunState.CANCELLED, RunState.CANCELLING)  # a run that did not, or will not, publish
+SETTLED = (RunState.FAILED, RunState.CANCELLED, RunState.CANCELLING)  # a run that did not, or will not, publish
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +20,6 @@ class PublishChange:
     body: str | None = None
     labels: tuple[str, ...] | None = None
     reviewers: tuple[str, ...] | None = None
-
-
-def under_way(runs: Iterable[Run], published: Run) -> Run | None:
-    """The newest run that publishes, or published, the work of `published`."""
-    again = [run for run in runs if run.publish_of == published.id and run.state not in _SETTLED]
-    return again[-1] if again else None
 
 
 def instruction_of(session: Session, run: Run, kept: Origin | None, change: PublishChange) -> Instruction:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +14,6 @@ import sqlalchemy as sa
 
 from gitward.errors import Conflict, FieldError, InvalidRequest, Reason
 from gitward.sessions.model import (
-    FINAL_STATES,
     Instruction,
     Owner,
     Run,
@@ -24,14 +22,17 @@ from gitward.sessions.model import (
     Step,
     is_id,
 )
+from gitward.sessions.places import STANDING_COLUMNS, Standing, standing_from_row, standing_of
 from gitward.sessions.rows import instruction_to_json, run_from_row, session_from_row, step_from_row
-from gitward.store import schema
+from gitward.store import schema, upsert
 from gitward.store.database import Transaction
 
 _sessions, _runs, _steps = schema.sessions, schema.runs, schema.steps
 EARLIER_RUN = "An earlier run of this session has not ended yet."
 CANCELLED_EARLY = "Cancelled before it began."
 WAITING = "Waiting for a free worker."
+MOST_RUNS = 100  # that a session is shown with: the latest; `runs_before` has the others
+MOST_RUNS_IN_LIST = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,49 +55,41 @@ class Page:
     next: str | None  # the cursor of the next page
 
 
-async def insert_session(tx: Transaction, session: Session) -> None:
-    """:raises Conflict: another session has the branch. Asked before, so that it is SQL's answer only in a race."""
-    if await branch_is_taken(tx, session.repo, session.branch, session_id=session.id):
-        raise _branch_conflict(session)
-    try:
-        await _insert_session(tx, session)
-    except sa.exc.IntegrityError:
-        raise _branch_conflict(session) from None
-
-
-async def _insert_session(tx: Transaction, session: Session) -> None:
-    await tx.execute(
-        sa.insert(_sessions).values(
-            id=session.id,
-            issuer=session.owner.issuer,
-            subject=session.owner.subject,
-            repo=session.repo,
-            repo_key=session.repo.lower(),
-            target_branch=session.target_branch,
-            branch=session.branch,
-            title=session.title,
-            labels=list(session.labels),
-            submodules=list(session.submodules),
-            allow_workflows=session.allow_workflows,
-            environment=session.environment,
-            state=session.state,
-            archived=session.archived,
-            schedule_id=session.schedule_id,
-            scheduled_for=session.scheduled_for,
-            claims=dict(session.claims),
-            last_seq=0,
-            created_at=session.created_at,
-            updated_at=session.updated_at,
-        )
+def insert_session(tx: Transaction, session: Session, *, last_seq: int) -> None:
+    """:raises Conflict: another session has the branch."""
+    insert = upsert.insert(tx, _sessions).values(
+        id=session.id,
+        issuer=session.owner.issuer,
+        subject=session.owner.subject,
+        repo=session.repo,
+        repo_key=session.repo.lower(),
+        target_branch=session.target_branch,
+        branch=session.branch,
+        title=session.title,
+        labels=list(session.labels),
+        submodules=list(session.submodules),
+        allow_workflows=session.allow_workflows,
+        environment=session.environment,
+        state=session.state,
+        archived=session.archived,
+        schedule_id=session.schedule_id,
+        scheduled_for=session.scheduled_for,
+        claims=dict(session.claims),
+        last_seq=last_seq,
+        created_at=session.created_at,
+        updated_at=session.updated_at,
     )
+    insert = insert.on_conflict_do_nothing(index_elements=[_sessions.c.repo_key, _sessions.c.branch])
+    if tx.execute(insert.returning(_sessions.c.id)).first() is None:
+        raise _branch_conflict(session)
 
 
-async def branch_is_taken(tx: Transaction, repo: str, branch: str, *, session_id: str) -> bool:
+def branch_is_taken(tx: Transaction, repo: str, branch: str, *, session_id: str) -> bool:
     """Whether another session than this one has the branch of this repository."""
     query = sa.select(_sessions.c.id).where(
         _sessions.c.repo_key == repo.lower(), _sessions.c.branch == branch, _sessions.c.id != session_id
     )
-    return (await tx.execute(query)).first() is not None
+    return tx.execute(query).first() is not None
 
 
 def _branch_conflict(session: Session) -> Conflict:
@@ -107,18 +100,18 @@ def _branch_conflict(session: Session) -> Conflict:
     )
 
 
-async def find_session(tx: Transaction, session_id: str, *, lock: bool = False) -> Session | None:
+def find_session(tx: Transaction, session_id: str, *, lock: bool = False) -> Session | None:
     """The session without its runs. `lock` keeps others from changing it until the transaction ends."""
     if not is_id(session_id, "ses"):
         return None
     query = sa.select(_sessions).where(_sessions.c.id == session_id)
-    row = (await tx.execute(query.with_for_update() if lock else query)).first()
+    row = tx.execute(query.with_for_update() if lock else query).first()
     return session_from_row(row) if row else None
 
 
-async def update_session(tx: Transaction, session_id: str, values: Mapping[str, Any]) -> None:
+def update_session(tx: Transaction, session_id: str, values: Mapping[str, Any]) -> None:
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-    await tx.execute(sa.update(_sessions).where(_sessions.c.id == session_id).values(**plain))
+    tx.execute(sa.update(_sessions).where(_sessions.c.id == session_id).values(**plain))
 
 
 def new_run(
@@ -152,25 +145,71 @@ def new_run(
     )
 
 
-async def insert_run(tx: Transaction, run: Run) -> None:
-    await tx.execute(
-        sa.insert(_runs).values(
-            id=run.id,
-            session_id=run.session_id,
-            number=run.number,
-            state=run.state,
-            instruction=instruction_to_json(run.instruction),
-            retry_of=run.retry_of,
-            attempt=run.attempt,
-            losses=0,
-            output_truncated=run.output_truncated,
-            created_at=run.created_at,
-        )
+def insert_run(tx: Transaction, run: Run) -> None:
+    """The first of a session."""
+    tx.execute(_insert_run(run, run.number))
+
+
+def insert_following_run(tx: Transaction, run: Run) -> int:
+    """Its number; the session's row is locked."""
+    others = _runs.alias("others")
+    last = sa.select(sa.func.coalesce(sa.func.max(others.c.number), 0) + 1).where(others.c.session_id == run.session_id)
+    return int(tx.execute(_insert_run(run, last.scalar_subquery()).returning(_runs.c.number)).scalar_one())
+
+
+def _insert_run(run: Run, number: int | sa.ScalarSelect[int]) -> sa.Insert:
+    return sa.insert(_runs).values(
+        id=run.id,
+        session_id=run.session_id,
+        number=number,
+        state=run.state,
+        instruction=instruction_to_json(run.instruction),
+        retry_of=run.retry_of,
+        attempt=run.attempt,
+        losses=0,
+        output_truncated=run.output_truncated,
+        created_at=run.created_at,
     )
-    await refresh_session_state(tx, run.session_id)
 
 
-async def refresh_session_state(tx: Transaction, session_id: str) -> None:
+def reopen(tx: Transaction, owner: Owner, session_id: str, at: datetime) -> tuple[Session, int] | None:
+    """Locks the owner's session for one more run and one event, whose `seq` it tells."""
+    if not is_id(session_id, "ses"):
+        return None
+    mine = (_sessions.c.id == session_id, _sessions.c.issuer == owner.issuer, _sessions.c.subject == owner.subject)
+    values = {"last_seq": _sessions.c.last_seq + 1, "updated_at": at, "state": RunState.QUEUED}
+    row = tx.execute(sa.update(_sessions).where(*mine).values(**values).returning(_sessions)).first()
+    return None if row is None else (session_from_row(row), int(row.last_seq))
+
+
+_others = _runs.alias("others")
+_UNFINISHED = (
+    sa.select(sa.func.count())
+    .select_from(_others)
+    .where(_others.c.session_id == sa.bindparam("of_session"), _others.c.ended_at.is_(None))
+    .scalar_subquery()
+    .label("earlier")
+)
+_AROUND = sa.select(_UNFINISHED, *STANDING_COLUMNS)
+_AROUND_AND_RUN = sa.select(_runs, _UNFINISHED, *STANDING_COLUMNS).where(
+    _runs.c.id == sa.bindparam("run_id"), _runs.c.session_id == sa.bindparam("of_session")
+)
+
+
+def look_around(tx: Transaction, session: Session) -> tuple[int, Standing]:
+    """How many runs of the session have not ended, and where its owner's runs stand."""
+    row = tx.execute(_AROUND, {"of_session": session.id, **standing_of(session.owner)}).one()
+    return row.earlier, standing_from_row(row)
+
+
+def look_around_and_find(tx: Transaction, session: Session, run_id: str) -> tuple[Run, int, Standing] | None:
+    """The same, with one of the session's runs; None: it has no such run."""
+    parameters = {"of_session": session.id, "run_id": run_id, **standing_of(session.owner)}
+    row = tx.execute(_AROUND_AND_RUN, parameters).first()
+    return None if row is None else (run_from_row(row), row.earlier, standing_from_row(row))
+
+
+def refresh_session_state(tx: Transaction, session_id: str) -> None:
     """The session's state is its latest run's."""
     latest = (
         sa.select(_runs.c.state)
@@ -179,68 +218,112 @@ async def refresh_session_state(tx: Transaction, session_id: str) -> None:
         .limit(1)
         .scalar_subquery()
     )
-    await tx.execute(sa.update(_sessions).where(_sessions.c.id == session_id).values(state=latest))
+    tx.execute(sa.update(_sessions).where(_sessions.c.id == session_id).values(state=latest))
 
 
-async def last_run_number(tx: Transaction, session_id: str) -> int:
-    query = sa.select(sa.func.max(_runs.c.number)).where(_runs.c.session_id == session_id)
-    return int((await tx.execute(query)).scalar_one() or 0)
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """A run that has not ended; a session may have very many."""
+
+    id: str
+    state: RunState
 
 
-async def unfinished_runs(tx: Transaction, session_id: str) -> Sequence[Run]:
+def unfinished_runs(tx: Transaction, session_id: str) -> Sequence[Unfinished]:
     """Queued and active runs, in their order."""
-    query = sa.select(_runs).where(_runs.c.session_id == session_id, _runs.c.state.not_in(FINAL_STATES))
-    return [run_from_row(row) for row in await tx.execute(query.order_by(_runs.c.number))]
+    query = sa.select(_runs.c.id, _runs.c.state).where(_runs.c.session_id == session_id, _runs.c.ended_at.is_(None))
+    return [Unfinished(id=row.id, state=RunState(row.state)) for row in tx.execute(query.order_by(_runs.c.number))]
 
 
-async def next_run(tx: Transaction, session_id: str) -> str | None:
+def next_run(tx: Transaction, session_id: str) -> str | None:
     """The id of the session's first run that has not ended."""
-    query = sa.select(_runs.c.id).where(_runs.c.session_id == session_id, _runs.c.state.not_in(FINAL_STATES))
-    return (await tx.execute(query.order_by(_runs.c.number).limit(1))).scalar()
+    query = sa.select(_runs.c.id).where(_runs.c.session_id == session_id, _runs.c.ended_at.is_(None))
+    return tx.execute(query.order_by(_runs.c.number).limit(1)).scalar()
 
 
-async def count_unfinished_runs(tx: Transaction, session_id: str) -> int:
-    query = sa.select(sa.func.count()).select_from(_runs)
-    query = query.where(_runs.c.session_id == session_id, _runs.c.state.not_in(FINAL_STATES))
-    return int((await tx.execute(query)).scalar_one())
+def count_unfinished_runs(tx: Transaction, session_id: str) -> int:
+    return int(tx.execute(sa.select(_UNFINISHED), {"of_session": session_id}).scalar_one())
 
 
-async def cancel_runs(tx: Transaction, session_id: str, at: datetime) -> None:
+def cancel_runs(tx: Transaction, session_id: str, at: datetime) -> None:
     """Ends the session's queued runs, and asks the running one to end; as many as there are, in two statements."""
     of_session = sa.update(_runs).where(_runs.c.session_id == session_id).values(cancel_requested_at=at)
     ended = {"state": RunState.CANCELLED, "message": CANCELLED_EARLY, "ended_at": at}
-    await tx.execute(of_session.where(_runs.c.state == RunState.QUEUED).values(**ended))
-    await tx.execute(of_session.where(_runs.c.state == RunState.RUNNING).values(state=RunState.CANCELLING))
-    await refresh_session_state(tx, session_id)
+    tx.execute(of_session.where(_runs.c.state == RunState.QUEUED).values(**ended))
+    tx.execute(of_session.where(_runs.c.state == RunState.RUNNING).values(state=RunState.CANCELLING))
+    refresh_session_state(tx, session_id)
 
 
-async def runs_of(tx: Transaction, session_id: str, *, run_id: str | None = None) -> Sequence[Run]:
-    """The session's runs with their steps, first to last; only one of them when `run_id` is given."""
-    if run_id is not None and not is_id(run_id, "run"):
-        return []
-    return (await _runs_by_session(tx, [session_id], run_id=run_id)).get(session_id, [])
+def latest_runs(tx: Transaction, session_id: str) -> Sequence[Run]:
+    """The session's latest runs with their steps, MOST_RUNS at most, first to last."""
+    return _latest_by_session(tx, [session_id], MOST_RUNS).get(session_id, [])
 
 
-async def _runs_by_session(
-    tx: Transaction, session_ids: Sequence[str], *, run_id: str | None = None
-) -> dict[str, list[Run]]:
-    query = sa.select(_runs).where(_runs.c.session_id.in_(session_ids))
-    rows = (await tx.execute(query.order_by(_runs.c.session_id, _runs.c.number))).all()
-    steps: dict[str, list[Step]] = {}
-    step_query = sa.select(_steps).where(_steps.c.run_id.in_([row.id for row in rows]))
-    for row in await tx.execute(step_query.order_by(_steps.c.position)):
-        steps.setdefault(row.run_id, []).append(step_from_row(row))
+def runs_before(tx: Transaction, session_id: str, before: int | None, limit: int) -> Sequence[Run]:
+    """The latest runs whose number is smaller, with their steps, last to first."""
+    wanted = [_runs.c.session_id == session_id]
+    if before is not None:
+        wanted.append(_runs.c.number < before)
+    some = sa.select(_runs.c.id).where(*wanted).order_by(_runs.c.number.desc()).limit(limit).correlate(None)
+    return _runs_where(tx, _runs.c.id.in_(some))[::-1]
+
+
+def find_run(tx: Transaction, session_id: str, run_id: str) -> Run | None:
+    """One of the session's runs with its steps."""
+    if not is_id(run_id, "run"):
+        return None
+    return next(iter(_runs_where(tx, sa.and_(_runs.c.id == run_id, _runs.c.session_id == session_id))), None)
+
+
+def run_that_publishes(tx: Transaction, published: Run, *, unless: Collection[RunState]) -> str | None:
+    """The id of the newest run that publishes, or published, the work of `published`, and is in none of these states.
+
+    It was queued later: so only those are looked at, of a session that may have very many.
+    """
+    query = sa.select(_runs.c.id).where(
+        _runs.c.session_id == published.session_id,
+        _runs.c.number > published.number,
+        _runs.c.instruction["publish_of"].as_string() == published.id,
+        _runs.c.state.not_in(unless),
+    )
+    return tx.execute(query.order_by(_runs.c.number.desc()).limit(1)).scalar()
+
+
+def _latest_by_session(tx: Transaction, session_ids: Sequence[str], most: int) -> dict[str, list[Run]]:
+    others = _runs.alias("others")
+    last = sa.select(sa.func.max(others.c.number)).where(others.c.session_id == _sessions.c.id)
+    after = last.correlate(_sessions).scalar_subquery() - most
     runs: dict[str, list[Run]] = {}
-    unfinished: Counter[str] = Counter()
-    for row in rows:
-        run = run_from_row(row, steps.get(row.id, ()))
-        if run.state is RunState.QUEUED:
-            run = queued_behind(run, unfinished[run.session_id])
-        if not run.state.is_final:
-            unfinished[run.session_id] += 1
-        if run_id is None or run.id == run_id:
-            runs.setdefault(run.session_id, []).append(run)
+    for run in _runs_where(tx, sa.and_(_sessions.c.id.in_(session_ids), _runs.c.number > after)):
+        runs.setdefault(run.session_id, []).append(run)
     return runs
+
+
+def _runs_where(tx: Transaction, wanted: sa.ColumnElement[bool]) -> list[Run]:
+    """Runs with their steps, in the order of their numbers; each queued one is told how many it waits for."""
+    of_sessions = _runs.join(_sessions, _sessions.c.id == _runs.c.session_id)
+    query = sa.select(_runs).select_from(of_sessions).where(wanted).order_by(_runs.c.session_id, _runs.c.number)
+    rows = tx.execute(query).all()
+    steps: dict[str, list[Step]] = {}
+    step_query = sa.select(_steps).select_from(of_sessions.join(_steps, _steps.c.run_id == _runs.c.id)).where(wanted)
+    for row in tx.execute(step_query.order_by(_steps.c.position)):
+        steps.setdefault(row.run_id, []).append(step_from_row(row))
+    heads = _heads(tx, {row.session_id for row in rows if row.state == RunState.QUEUED})
+    runs = [run_from_row(row, steps.get(row.id, ())) for row in rows]
+    return [
+        queued_behind(run, run.number - heads[run.session_id]) if run.state is RunState.QUEUED else run for run in runs
+    ]
+
+
+def _heads(tx: Transaction, session_ids: Collection[str]) -> dict[str, int]:
+    """The number of each session's first run that has not ended: all behind it have not ended either."""
+    if not session_ids:
+        return {}
+    others = _runs.alias("others")
+    first = sa.select(sa.func.min(others.c.number)).where(others.c.session_id == _sessions.c.id)
+    head = first.where(others.c.ended_at.is_(None)).correlate(_sessions).scalar_subquery()
+    query = sa.select(_sessions.c.id, head.label("head")).where(_sessions.c.id.in_(session_ids))
+    return {row.id: row.head for row in tx.execute(query)}
 
 
 def queued_behind(run: Run, earlier: int) -> Run:
@@ -250,7 +333,7 @@ def queued_behind(run: Run, earlier: int) -> Run:
     return replace(run, queued_because=EARLIER_RUN, queue_place=earlier)
 
 
-async def list_sessions(tx: Transaction, owner: Owner, wanted: SessionFilter) -> Page:
+def list_sessions(tx: Transaction, owner: Owner, wanted: SessionFilter) -> Page:
     """The owner's sessions, newest first, with their runs."""
     query = sa.select(_sessions).where(_sessions.c.issuer == owner.issuer, _sessions.c.subject == owner.subject)
     if wanted.state is not None:
@@ -274,9 +357,9 @@ async def list_sessions(tx: Transaction, owner: Owner, wanted: SessionFilter) ->
             )
         )
     query = query.order_by(_sessions.c.created_at.desc(), _sessions.c.id.desc()).limit(wanted.limit + 1)
-    sessions = [session_from_row(row) for row in await tx.execute(query)]
+    sessions = [session_from_row(row) for row in tx.execute(query)]
     shown = sessions[: wanted.limit]
-    runs = await _runs_by_session(tx, [session.id for session in shown])
+    runs = _latest_by_session(tx, [session.id for session in shown], MOST_RUNS_IN_LIST)
     return Page(
         items=tuple(replace(session, runs=tuple(runs.get(session.id, ()))) for session in shown),
         next=_encode_cursor(shown[-1]) if len(sessions) > wanted.limit else None,

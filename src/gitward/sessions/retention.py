@@ -10,7 +10,8 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -28,16 +29,9 @@ EVENTS_PER_PIECE = 40  # what a piece of an artifact takes to remove, in events
 SESSIONS_AT_ONCE = 100
 ROWS_AT_ONCE = 500
 PAUSE_SECONDS = 0.02
+LOOK_SECONDS = 60.0  # to find what is old; it keeps nobody waiting
 TURNS_KEPT = 10_000  # a user who was served before as many others counts as new
 _LOCK = 0x6769747761726403  # Postgres advisory lock: "gitward" and a number. SQLite has one worker anyway
-
-
-class EngineRows(Protocol):
-    """What the engine keeps of jobs."""
-
-    def remove_ended(self, before: datetime, at_most: int) -> int:
-        """Removes jobs that ended before; says how many. Blocks."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +40,13 @@ class Removed:
 
     sessions: int = 0
     keys: int = 0
-    jobs: int = 0
 
 
 class Retention:
     """Does nothing but `sweep`, which is safe to call again and from many processes."""
 
-    def __init__(self, database: Database, engine: EngineRows, *, days: int) -> None:
+    def __init__(self, database: Database, *, days: int) -> None:
         self._database = database
-        self._engine = engine
         self._age = timedelta(days=days) if days else None  # None: what ended is kept for ever
 
     async def sweep(self, at: datetime | None = None) -> Removed:
@@ -63,7 +55,6 @@ class Retention:
         removed = Removed(
             sessions=await self._sessions(at - self._age) if self._age else 0,
             keys=await self._keys(at - KEY_LIFETIME),
-            jobs=await self._jobs(at - self._age) if self._age else 0,
         )
         await self._forget_turns()
         if removed != Removed():
@@ -71,35 +62,21 @@ class Retention:
         return removed
 
     async def _sessions(self, before: datetime) -> int:
-        async with self._database.snapshot() as tx:
-            query = sa.select(_sessions.c.id, _weight().label("weight")).where(*_is_old(before))
-            found = (await tx.execute(query)).all()
+        query = sa.select(_sessions.c.id, _weight().label("weight")).where(*_is_old(before))
+        found = await self._database.read(lambda tx: tx.execute(query).all(), seconds=LOOK_SECONDS)
         removed = 0
         for batch in _batches(found):
-            async with self._database.transaction() as tx:
-                if not await _is_alone(tx):
-                    break
-                removed += await _remove(tx, batch, before)
+            gone = await self._database.write(partial(_remove_alone, batch, before))
+            if gone is None:
+                break
+            removed += gone
             await asyncio.sleep(PAUSE_SECONDS)
         return removed
 
     async def _keys(self, before: datetime) -> int:
-        names = (_keys.c.issuer, _keys.c.subject, _keys.c.key)
         removed = 0
         while True:
-            async with self._database.transaction() as tx:
-                old = (await tx.execute(sa.select(*names).where(_keys.c.created_at < before).limit(ROWS_AT_ONCE))).all()
-                if old:
-                    await tx.execute(sa.delete(_keys).where(sa.tuple_(*names).in_([tuple(row) for row in old])))
-            removed += len(old)
-            if len(old) < ROWS_AT_ONCE:
-                return removed
-            await asyncio.sleep(PAUSE_SECONDS)
-
-    async def _jobs(self, before: datetime) -> int:
-        removed = 0
-        while True:
-            gone = await asyncio.to_thread(self._engine.remove_ended, before, ROWS_AT_ONCE)
+            gone = await self._database.write(partial(_remove_keys, before))
             removed += gone
             if gone < ROWS_AT_ONCE:
                 return removed
@@ -108,8 +85,8 @@ class Retention:
     async def _forget_turns(self) -> None:
         last = sa.select(sa.func.max(_turns.c.turn)).scalar_subquery()
         waiting = sa.exists(sa.select(_tickets.c.number).where(_tickets.c.owner == _turns.c.owner))
-        async with self._database.transaction() as tx:
-            await tx.execute(sa.delete(_turns).where(_turns.c.turn < last - TURNS_KEPT, ~waiting))
+        forgotten = sa.delete(_turns).where(_turns.c.turn < last - TURNS_KEPT, ~waiting)
+        await self._database.write(lambda tx: tx.execute(forgotten).rowcount)
 
 
 def _is_old(before: datetime) -> tuple[sa.ColumnElement[bool], ...]:
@@ -140,17 +117,30 @@ def _batches(found: Sequence[sa.Row[Any]]) -> Iterator[list[str]]:
         yield batch
 
 
-async def _remove(tx: Transaction, session_ids: list[str], before: datetime) -> int:
+def _remove_keys(before: datetime, tx: Transaction) -> int:
+    names = (_keys.c.issuer, _keys.c.subject, _keys.c.key)
+    old = tx.execute(sa.select(*names).where(_keys.c.created_at < before).limit(ROWS_AT_ONCE)).all()
+    if old:
+        tx.execute(sa.delete(_keys).where(sa.tuple_(*names).in_([tuple(row) for row in old])))
+    return len(old)
+
+
+def _remove_alone(session_ids: list[str], before: datetime, tx: Transaction) -> int | None:
+    """How many were removed; None: another process is at it."""
+    return _remove(tx, session_ids, before) if _is_alone(tx) else None
+
+
+def _remove(tx: Transaction, session_ids: list[str], before: datetime) -> int:
     """With all that hangs on them. They are locked and looked at again: a follow-up may have come."""
     query = sa.select(_sessions.c.id).where(_sessions.c.id.in_(session_ids))
-    await tx.execute(query.with_for_update(skip_locked=True))
-    still = (await tx.execute(query.where(*_is_old(before)).with_for_update(skip_locked=True))).scalars().all()
-    await tx.execute(sa.delete(_sessions).where(_sessions.c.id.in_(still)))
+    tx.execute(query.with_for_update(skip_locked=True))
+    still = tx.execute(query.where(*_is_old(before)).with_for_update(skip_locked=True)).scalars().all()
+    tx.execute(sa.delete(_sessions).where(_sessions.c.id.in_(still)))
     return len(still)
 
 
-async def _is_alone(tx: Transaction) -> bool:
+def _is_alone(tx: Transaction) -> bool:
     """Whether no other process removes anything while this transaction lasts."""
     if tx.connection.dialect.name != "postgresql":
         return True
-    return bool((await tx.execute(sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK)))).scalar_one())
+    return bool(tx.execute(sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK))).scalar_one())

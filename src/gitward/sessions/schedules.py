@@ -48,11 +48,11 @@ class ScheduleChange:
 class ScheduleService:
     """Schedules as their owner sees them. Every method works in the caller's transaction and checks the owner."""
 
-    async def create(
+    def create(
         self, tx: Transaction, owner: Owner, timetable: Timetable, template: NewSession, claims: Mapping[str, Any]
     ) -> Schedule:
         """:raises Conflict: the owner has too many."""
-        if len(await self.list(tx, owner)) >= MOST:
+        if len(self.list(tx, owner)) >= MOST:
             raise Conflict(f"You have {MOST} schedules, as many as one user may have; delete one first.")
         at = now()
         made = Schedule(
@@ -69,52 +69,52 @@ class ScheduleService:
             created_at=at,
             updated_at=at,
         )
-        await tx.execute(sa.insert(_schedules).values(**_to_row(made)))
+        tx.execute(sa.insert(_schedules).values(**_to_row(made)))
         return made
 
-    async def list(self, tx: Transaction, owner: Owner) -> Sequence[Schedule]:
+    def list(self, tx: Transaction, owner: Owner) -> Sequence[Schedule]:
         """The owner's schedules, newest first."""
         query = sa.select(_schedules).where(_schedules.c.issuer == owner.issuer, _schedules.c.subject == owner.subject)
         query = query.order_by(_schedules.c.created_at.desc(), _schedules.c.id.desc())
-        return [schedule_from_row(row) for row in await tx.execute(query)]
+        return [schedule_from_row(row) for row in tx.execute(query)]
 
-    async def get(self, tx: Transaction, owner: Owner, schedule_id: str) -> Schedule:
+    def get(self, tx: Transaction, owner: Owner, schedule_id: str) -> Schedule:
         """:raises NotFound: there is none, or it is another owner's."""
-        found = await find(tx, schedule_id)
+        found = find(tx, schedule_id)
         if found is None or found.owner != owner:
             raise NotFound("There is no such schedule.")
         return found
 
-    async def change(self, tx: Transaction, owner: Owner, schedule_id: str, change: ScheduleChange) -> Schedule:
+    def change(self, tx: Transaction, owner: Owner, schedule_id: str, change: ScheduleChange) -> Schedule:
         """What comes next is counted from now: a pause leaves nothing to catch up."""
-        await find(tx, schedule_id, lock=True)
-        old = await self.get(tx, owner, schedule_id)
+        find(tx, schedule_id, lock=True)
+        old = self.get(tx, owner, schedule_id)
         timetable = change.timetable or old.timetable
         paused = old.paused if change.paused is None else change.paused
         if (timetable, paused) == (old.timetable, old.paused):
             return old
         next_at = None if paused else timetable.after(now())
         new = replace(old, timetable=timetable, paused=paused, next_at=next_at, skipped_because=None, updated_at=now())
-        await update(tx, new)
+        update(tx, new)
         return new
 
-    async def delete(self, tx: Transaction, owner: Owner, schedule_id: str) -> None:
+    def delete(self, tx: Transaction, owner: Owner, schedule_id: str) -> None:
         """Its sessions stay."""
-        await self.get(tx, owner, schedule_id)
-        await tx.execute(sa.delete(_schedules).where(_schedules.c.id == schedule_id))
+        self.get(tx, owner, schedule_id)
+        tx.execute(sa.delete(_schedules).where(_schedules.c.id == schedule_id))
 
 
-async def find(tx: Transaction, schedule_id: str, *, lock: bool = False) -> Schedule | None:
+def find(tx: Transaction, schedule_id: str, *, lock: bool = False) -> Schedule | None:
     """`lock` keeps others from changing it until the transaction ends."""
     if not is_id(schedule_id, "sch"):
         return None
     query = sa.select(_schedules).where(_schedules.c.id == schedule_id)
-    row = (await tx.execute(query.with_for_update() if lock else query)).first()
+    row = tx.execute(query.with_for_update() if lock else query).first()
     return schedule_from_row(row) if row else None
 
 
-async def update(tx: Transaction, schedule: Schedule) -> None:
-    await tx.execute(sa.update(_schedules).where(_schedules.c.id == schedule.id).values(**_to_row(schedule)))
+def update(tx: Transaction, schedule: Schedule) -> None:
+    tx.execute(sa.update(_schedules).where(_schedules.c.id == schedule.id).values(**_to_row(schedule)))
 
 
 def _to_row(schedule: Schedule) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -23,12 +23,14 @@ from gitward.sessions.model import (
     new_id,
     now,
 )
-from gitward.sessions.places import Places
+from gitward.sessions.places import Places, Standing
 from gitward.sessions.publishing import PublishChange
 from gitward.sessions.queries import Page, SessionFilter
-from gitward.sessions.waiting import explain
+from gitward.sessions.waiting import explain, explain_new
 from gitward.store.database import Transaction
 from gitward.telemetry.redaction import Redactor
+
+Check = Callable[[Session], None]
 
 SHORT_ID = 8  # characters of the session's id that name its branch
 
@@ -75,7 +77,7 @@ class SessionService:
         self._places = places
         self._journal = journal
 
-    async def create_session(self, tx: Transaction, owner: Owner, new: NewSession) -> Session:
+    def create_session(self, tx: Transaction, owner: Owner, new: NewSession) -> Session:
         """Writes session, first run, events and job in `tx`.
 
         :raises Conflict: another session has this branch of this repository.
@@ -104,94 +106,138 @@ class SessionService:
             updated_at=at,
             claims=new.claims,
         )
-        await queries.insert_session(tx, session)
-        created: Entry = (EventType.SESSION_CREATED, None, _created(session))
-        run = await self._add_run(tx, session, new.instruction, number=1, at=at, before=(created,))
+        run = queries.new_run(session, new.instruction, run_id=new_id("run"), number=1, at=at, retry_of=None)
+        told: list[Entry] = [(EventType.SESSION_CREATED, None, _created(session)), _queued(run)]
+        queries.insert_session(tx, session, last_seq=len(told))
+        queries.insert_run(tx, run)
+        self._journal.add(tx, session_id, 1, at, *told)
+        run = self._enter(tx, owner, run, self._places.standing(tx, owner))
         return replace(session, runs=(run,))
 
-    async def note_claims(self, tx: Transaction, owner: Owner, session_id: str, claims: Mapping[str, Any]) -> None:
+    def note_claims(self, tx: Transaction, owner: Owner, session_id: str, claims: Mapping[str, Any]) -> None:
         """By these claims the session is allowed from now on: the job asks the rules again when a repository moved."""
-        session = await self._own(tx, owner, session_id, lock=True)
+        session = self._own(tx, owner, session_id, lock=True)
         if session.claims != claims:
-            await queries.update_session(tx, session_id, {"claims": dict(claims)})
+            queries.update_session(tx, session_id, {"claims": dict(claims)})
 
-    async def add_run(
+    def add_run(
         self,
         tx: Transaction,
         owner: Owner,
         session_id: str,
         instruction: Instruction,
         *,
-        retry_of: str | None = None,
+        check: Check = lambda _session: None,
     ) -> Run:
         """Queues a follow-up behind the session's other runs.
 
+        :param check: raises when the session may not have another run, as far as others than this service know.
         :raises Conflict: the session is archived.
         """
-        session = await self._own(tx, owner, session_id, lock=True)
-        if session.archived:
-            raise Conflict("The session is archived; set archived to false before you add runs.")
-        last = await queries.last_run_number(tx, session_id)
-        return await self._add_run(tx, session, instruction, number=last + 1, at=now(), retry_of=retry_of)
+        at = now()
+        session, seq = self._append_to(tx, owner, session_id, at, check)
+        earlier, standing = queries.look_around(tx, session)
+        return self._follow(tx, session, instruction, at=at, seq=seq, earlier=earlier, standing=standing)
 
-    async def retry(self, tx: Transaction, owner: Owner, session_id: str, run_id: str) -> Run:
+    def retry(
+        self,
+        tx: Transaction,
+        owner: Owner,
+        session_id: str,
+        run_id: str,
+        *,
+        check: Check = lambda _session: None,
+    ) -> Run:
         """A new run with the instruction of an ended one.
 
-        :raises Conflict: the run has not ended yet.
+        :param check: as of `add_run`.
+        :raises Conflict: the run has not ended yet, or the session is archived.
         """
-        run = await self.get_run(tx, owner, session_id, run_id)
-        if not run.state.is_final:
-            raise Conflict(f"Run {run.number} is still {run.state}; only an ended run can be retried.")
-        return await self.add_run(tx, owner, session_id, run.instruction, retry_of=run.id)
+        at = now()
+        session, seq = self._append_to(tx, owner, session_id, at, check)
+        found = queries.look_around_and_find(tx, session, run_id)
+        if found is None:
+            raise NotFound("This session has no such run.")
+        old, earlier, standing = found
+        if not old.state.is_final:
+            raise Conflict(f"Run {old.number} is still {old.state}; only an ended run can be retried.")
+        return self._follow(
+            tx, session, old.instruction, at=at, seq=seq, earlier=earlier, standing=standing, retry_of=old.id
+        )
 
-    async def publish(
-        self, tx: Transaction, owner: Owner, session_id: str, run_id: str, change: PublishChange
+    def publish(
+        self,
+        tx: Transaction,
+        owner: Owner,
+        session_id: str,
+        run_id: str,
+        change: PublishChange,
+        *,
+        check: Check = lambda _session: None,
     ) -> Published:
         """A new run that publishes what an ended one kept, without running anything again.
 
         Asked again it is the same run, unless that one failed or was cancelled. The work of a run that publishes is
         the work that it publishes.
 
+        :param check: as of `add_run`.
         :raises Conflict: there is nothing to publish, or the session is archived.
         """
-        session = await self._own(tx, owner, session_id, lock=True)
-        asked = await self.get_run(tx, owner, session_id, run_id)
-        runs = await queries.runs_of(tx, session_id)
-        run = next((each for each in runs if each.id == asked.publish_of), asked)
-        earlier = publishing.under_way(runs, run)
+        session = self._own(tx, owner, session_id, lock=True)
+        check(session)
+        run = self.get_run(tx, owner, session_id, run_id)
+        if run.publish_of is not None:
+            run = queries.find_run(tx, session_id, run.publish_of) or run
+        earlier = queries.run_that_publishes(tx, run, unless=publishing.SETTLED)
         if earlier is not None:
-            return Published(run=await self.get_run(tx, owner, session_id, earlier.id), created=False)
-        kept = await artifacts.latest(tx, session_id, ArtifactKind.BUNDLE, run_id=run.id)
+            return Published(run=self.get_run(tx, owner, session_id, earlier), created=False)
+        kept = artifacts.latest(tx, session_id, ArtifactKind.BUNDLE, run_id=run.id)
         instruction = publishing.instruction_of(session, run, kept, change)
-        return Published(run=await self.add_run(tx, owner, session_id, instruction), created=True)
+        return Published(run=self.add_run(tx, owner, session_id, instruction), created=True)
 
-    async def _add_run(
+    def _append_to(
+        self, tx: Transaction, owner: Owner, session_id: str, at: datetime, check: Check
+    ) -> tuple[Session, int]:
+        """The session, locked and told to be queued again, and the `seq` for one event."""
+        row = queries.reopen(tx, owner, session_id, at)
+        if row is None:
+            raise NotFound("There is no such session.")
+        session, seq = row
+        check(session)
+        if session.archived:
+            raise Conflict("The session is archived; set archived to false before you add runs.")
+        return session, seq
+
+    def _follow(
         self,
         tx: Transaction,
         session: Session,
         instruction: Instruction,
         *,
-        number: int,
         at: datetime,
+        seq: int,
+        earlier: int,
+        standing: Standing,
         retry_of: str | None = None,
-        before: Sequence[Entry] = (),
     ) -> Run:
-        run = queries.new_run(session, instruction, run_id=new_id("run"), number=number, at=at, retry_of=retry_of)
-        earlier = await queries.count_unfinished_runs(tx, session.id)
-        await queries.insert_run(tx, run)
-        queued: Entry = (EventType.RUN_QUEUED, run.id, _queued(run))
-        await self._journal.append(tx, session.id, at, *before, queued)
-        if not earlier:  # of one session only the head waits for a place; when it settles, the next one does
-            await self._places.enter(tx, run.id, session.owner)
-        return (await self._explain(tx, session.owner, (queries.queued_behind(run, earlier),)))[0]
+        new = queries.new_run(session, instruction, run_id=new_id("run"), number=0, at=at, retry_of=retry_of)
+        run = replace(new, number=queries.insert_following_run(tx, new))
+        self._journal.add(tx, session.id, seq, at, _queued(run))
+        if earlier:  # of one session only the head waits for a place; when it settles, the next one does
+            return queries.queued_behind(run, earlier)
+        return self._enter(tx, session.owner, run, standing)
 
-    async def cancel(self, tx: Transaction, owner: Owner, session_id: str) -> Session:
+    def _enter(self, tx: Transaction, owner: Owner, run: Run, standing: Standing) -> Run:
+        has_place = self._places.enter(tx, run.id, owner, standing)
+        return explain_new(run, standing, self._places.limits, has_place=has_place)
+
+    def cancel(self, tx: Transaction, owner: Owner, session_id: str) -> Session:
         """Ends what is queued at once and asks what is running to end. Of ended runs it changes nothing."""
-        await self._own(tx, owner, session_id, lock=True)
+        self._own(tx, owner, session_id, lock=True)
         at = now()
-        unfinished = await queries.unfinished_runs(tx, session_id)
+        unfinished = queries.unfinished_runs(tx, session_id)
         if any(run.state is not RunState.CANCELLING for run in unfinished):
-            await queries.cancel_runs(tx, session_id, at)
+            queries.cancel_runs(tx, session_id, at)
         ended = {"state": RunState.CANCELLED, "reason": None, "message": queries.CANCELLED_EARLY}
         told: dict[RunState, tuple[EventType, dict[str, Any]]] = {
             RunState.QUEUED: (EventType.RUN_ENDED, ended),
@@ -200,48 +246,59 @@ class SessionService:
         entries: list[Entry] = [
             (told[run.state][0], run.id, told[run.state][1]) for run in unfinished if run.state in told
         ]
-        await self._journal.append(tx, session_id, at, *entries)
+        self._journal.append(tx, session_id, at, *entries)
         if unfinished and unfinished[0].state is RunState.QUEUED:  # only the first of a session has a ticket
-            await self._places.leave(tx, unfinished[0].id)
-        return await self.get_session(tx, owner, session_id)
+            self._places.leave(tx, unfinished[0].id)
+        return self.get_session(tx, owner, session_id)
 
-    async def change(self, tx: Transaction, owner: Owner, session_id: str, change: SessionChange) -> Session:
+    def change(self, tx: Transaction, owner: Owner, session_id: str, change: SessionChange) -> Session:
         """:raises Conflict: an active session cannot be archived."""
-        session = await self._own(tx, owner, session_id, lock=True)
-        if change.archived and await queries.count_unfinished_runs(tx, session_id):
+        session = self._own(tx, owner, session_id, lock=True)
+        if change.archived and queries.count_unfinished_runs(tx, session_id):
             raise Conflict("The session has runs that are not finished; cancel them before you archive it.")
         values = {name: value for name, value in asdict(change).items() if value is not None}
         changed = {name: value for name, value in values.items() if getattr(session, name) != value}
         if changed:
-            await queries.update_session(tx, session_id, changed)
-            await self._journal.append(tx, session_id, now(), (EventType.SESSION_UPDATED, None, changed))
-        return await self.get_session(tx, owner, session_id)
+            queries.update_session(tx, session_id, changed)
+            self._journal.append(tx, session_id, now(), (EventType.SESSION_UPDATED, None, changed))
+        return self.get_session(tx, owner, session_id)
 
-    async def get_session(self, tx: Transaction, owner: Owner, session_id: str) -> Session:
+    def check_owner(self, tx: Transaction, owner: Owner, session_id: str) -> None:
         """:raises NotFound: there is none, or it is another owner's."""
-        session = await self._own(tx, owner, session_id)
-        runs = await self._explain(tx, owner, await queries.runs_of(tx, session_id))
+        self._own(tx, owner, session_id)
+
+    def get_session(self, tx: Transaction, owner: Owner, session_id: str) -> Session:
+        """:raises NotFound: there is none, or it is another owner's."""
+        session = self._own(tx, owner, session_id)
+        runs = self._explain(tx, owner, queries.latest_runs(tx, session_id))
         return replace(session, runs=runs)
 
-    async def get_run(self, tx: Transaction, owner: Owner, session_id: str, run_id: str) -> Run:
+    def get_run(self, tx: Transaction, owner: Owner, session_id: str, run_id: str) -> Run:
         """:raises NotFound: there is none in this session of this owner."""
-        await self._own(tx, owner, session_id)
-        runs = await queries.runs_of(tx, session_id, run_id=run_id)
-        if not runs:
+        self._own(tx, owner, session_id)
+        run = queries.find_run(tx, session_id, run_id)
+        if run is None:
             raise NotFound("This session has no such run.")
-        return (await self._explain(tx, owner, runs))[0]
+        return self._explain(tx, owner, (run,))[0]
 
-    async def list_sessions(self, tx: Transaction, owner: Owner, wanted: SessionFilter) -> Page:
+    def list_runs(
+        self, tx: Transaction, owner: Owner, session_id: str, *, before: int | None, limit: int
+    ) -> Sequence[Run]:
+        """The session's runs, newest first: those with a smaller number than `before`."""
+        self._own(tx, owner, session_id)
+        return self._explain(tx, owner, queries.runs_before(tx, session_id, before, limit))
+
+    def list_sessions(self, tx: Transaction, owner: Owner, wanted: SessionFilter) -> Page:
         """The owner's sessions, newest first."""
-        page = await queries.list_sessions(tx, owner, wanted)
-        runs = {run.id: run for run in await self._explain(tx, owner, [r for each in page.items for r in each.runs])}
+        page = queries.list_sessions(tx, owner, wanted)
+        runs = {run.id: run for run in self._explain(tx, owner, [r for each in page.items for r in each.runs])}
         items = [replace(each, runs=tuple(runs[run.id] for run in each.runs)) for each in page.items]
         return replace(page, items=tuple(items))
 
-    async def _explain(self, tx: Transaction, owner: Owner, runs: Sequence[Run]) -> tuple[Run, ...]:
-        return await explain(tx, owner, self._places.limits, runs)
+    def _explain(self, tx: Transaction, owner: Owner, runs: Sequence[Run]) -> tuple[Run, ...]:
+        return explain(tx, owner, self._places.limits, runs)
 
-    async def events(
+    def events(
         self,
         tx: Transaction,
         owner: Owner,
@@ -251,24 +308,24 @@ class SessionService:
         limit: int,
         run_id: str | None = None,
     ) -> Sequence[Event]:
-        await self._own(tx, owner, session_id)
-        return await self._journal.read(tx, session_id, after=after, limit=limit, run_id=run_id)
+        self._own(tx, owner, session_id)
+        return self._journal.read(tx, session_id, after=after, limit=limit, run_id=run_id)
 
-    async def _own(self, tx: Transaction, owner: Owner, session_id: str, *, lock: bool = False) -> Session:
-        session = await queries.find_session(tx, session_id, lock=lock)
+    def _own(self, tx: Transaction, owner: Owner, session_id: str, *, lock: bool = False) -> Session:
+        session = queries.find_session(tx, session_id, lock=lock)
         if session is None or session.owner != owner:
             raise NotFound("There is no such session.")
         return session
 
 
+def _queued(run: Run) -> Entry:
+    origin = {"publish_of": run.publish_of} if run.publish_of else {}
+    return EventType.RUN_QUEUED, run.id, {"number": run.number, "retry_of": run.retry_of, **origin}
+
+
 def _created(session: Session) -> dict[str, str]:
     origin = {"schedule_id": session.schedule_id} if session.schedule_id else {}
     return {"repo": session.repo, "branch": session.branch, **origin}
-
-
-def _queued(run: Run) -> dict[str, Any]:
-    origin = {"publish_of": run.publish_of} if run.publish_of else {}
-    return {"number": run.number, "retry_of": run.retry_of, **origin}
 
 
 def _title(instruction: Instruction) -> str:

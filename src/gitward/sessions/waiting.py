@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 
 from gitward.sessions.model import Owner, Run, RunState
-from gitward.sessions.places import HAS_PLACE, WAITS, RunLimits, owner_digest
+from gitward.sessions.places import HAS_PLACE, WAITS, RunLimits, Standing, owner_digest
 from gitward.sessions.queries import WAITING
 from gitward.store import schema
 from gitward.store.database import Transaction
@@ -30,7 +30,7 @@ class _Places:
     total: int  # places that all have
 
 
-async def explain(tx: Transaction, owner: Owner, limits: RunLimits, runs: Iterable[Run]) -> tuple[Run, ...]:
+def explain(tx: Transaction, owner: Owner, limits: RunLimits, runs: Iterable[Run]) -> tuple[Run, ...]:
     """The owner's runs, each queued one with the reason why it waits and its place.
 
     The reasons tell how many runs others have only as far as the limit of all is reached.
@@ -39,8 +39,19 @@ async def explain(tx: Transaction, owner: Owner, limits: RunLimits, runs: Iterab
     heads = [run.id for run in runs if run.queued_because == WAITING]
     if not heads:
         return runs
-    places = await _look(tx, owner_digest(owner), heads)
+    places = _look(tx, owner_digest(owner), heads)
     return tuple(_explained(run, places, limits) if run.queued_because == WAITING else run for run in runs)
+
+
+def explain_new(run: Run, standing: Standing, limits: RunLimits, *, has_place: bool) -> Run:
+    """The same of a run that has just entered.
+
+    :param standing: of its owner, as it was before.
+    """
+    if has_place:
+        return replace(run, queued_because=WAITING, queue_place=standing.admitted + 1)
+    place = standing.admitted + standing.waiting + 1
+    return _waits(run, place, limits, own=standing.own, total=standing.total)
 
 
 def _explained(run: Run, places: _Places, limits: RunLimits) -> Run:
@@ -48,36 +59,40 @@ def _explained(run: Run, places: _Places, limits: RunLimits) -> Run:
         place = places.admitted.index(run.id) + 1 if run.id in places.admitted else 1
         return replace(run, queued_because=WAITING, queue_place=place)
     place = len(places.admitted) + places.waiting[run.id]
+    return _waits(run, place, limits, own=places.own, total=places.total)
+
+
+def _waits(run: Run, place: int, limits: RunLimits, *, own: int, total: int) -> Run:
     which = f"place {place} among your waiting runs."
-    if places.own >= limits.per_user:
-        runs = f"{places.own} run{'s' if places.own > 1 else ''}"
+    if own >= limits.per_user:
+        runs = f"{own} run{'s' if own > 1 else ''}"
         reason = f"You have {runs} in progress, as many as one user may have at the same time; {which}"
-    elif places.total >= limits.total:
+    elif total >= limits.total:
         reason = f"All {limits.total} places for runs are taken; {which}"
     else:
         reason = f"Waiting for its turn; {which}"
     return replace(run, queued_because=reason, queue_place=place)
 
 
-async def _look(tx: Transaction, owner: str, run_ids: list[str]) -> _Places:
+def _look(tx: Transaction, owner: str, run_ids: list[str]) -> _Places:
     mine = _tickets.c.owner == owner
     taken = sa.select(sa.func.count().label("total"), sa.func.count(sa.case((mine, 1))).label("own"))
-    row = (await tx.execute(taken.select_from(_tickets).where(HAS_PLACE))).one()
+    row = tx.execute(taken.select_from(_tickets).where(HAS_PLACE)).one()
     place = sa.func.row_number().over(order_by=_tickets.c.number).label("place")
     line = sa.select(_tickets.c.run_id, place).where(mine, WAITS).subquery("line")
     waiting = sa.select(line.c.run_id, line.c.place).where(line.c.run_id.in_(run_ids))
     return _Places(
-        admitted=await _admitted(tx, mine),
-        waiting={each.run_id: each.place for each in await tx.execute(waiting)},
+        admitted=_admitted(tx, mine),
+        waiting={each.run_id: each.place for each in tx.execute(waiting)},
         own=row.own,
         total=row.total,
     )
 
 
-async def _admitted(tx: Transaction, mine: sa.ColumnElement[bool]) -> tuple[str, ...]:
+def _admitted(tx: Transaction, mine: sa.ColumnElement[bool]) -> tuple[str, ...]:
     """By primary key: a join would make Postgres read every run while its statistics are old."""
     places = sa.select(_tickets.c.run_id).where(mine, HAS_PLACE).order_by(_tickets.c.number)
-    run_ids = (await tx.execute(places)).scalars().all()
+    run_ids = tx.execute(places).scalars().all()
     queued = sa.select(_runs.c.id).where(_runs.c.id.in_(run_ids), _runs.c.state == RunState.QUEUED)
-    begins = set((await tx.execute(queued)).scalars())
+    begins = set(tx.execute(queued).scalars())
     return tuple(run_id for run_id in run_ids if run_id in begins)

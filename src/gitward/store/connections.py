@@ -1,4 +1,4 @@
-"""Every Postgres connection that a pool of this process has open, also DBOS's, so that all can be broken at once."""
+"""Every Postgres connection that a pool of this process has open, so that all can be broken at once."""
 
 from __future__ import annotations
 

@@ -1,24 +1,26 @@
-"""The database engine and its transactions: SQLite on one machine, Postgres for many, by the same code.
+"""The database and its transactions: SQLite on one machine, Postgres for many, by the same code.
 
-Only the edge commits: an API route or a step of the job opens a transaction and passes it down.
+A transaction is plain code that runs in one thread from its first statement to its commit: no statement crosses the
+event loop, so nothing can be cut off half-way. Only the edge commits: an API route or a step of the job.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gitward.errors import SettingsError
 from gitward.store import connections
+from gitward.store.threads import Call, Threads
 
 T = TypeVar("T")
 
@@ -30,9 +32,13 @@ _PATIENCE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "10000",
 }
-# A process that is stopped or cut off in the middle of a transaction does not keep its locks for long.
-_IDLE = "-c idle_in_transaction_session_timeout=5000"
-BUSY_TIMEOUT_MS = 30_000  # how long SQLite waits for another writer
+# A process that is stopped or cut off in the middle of a transaction does not keep its locks for long, and nobody waits
+# for a lock for longer than a caller waits for an answer.
+_OPTIONS = "-c idle_in_transaction_session_timeout=5000 -c lock_timeout=7500"
+ANSWER_SECONDS = 8.0  # for one transaction, the wait for its turn included; a caller is answered within 10 s
+BUSY_TIMEOUT_MS = 8_000  # how long SQLite waits for a writer in another process
+# SQLite has room for one writer; readers disturb nobody.
+_SQLITE_WRITERS, _POSTGRES_WRITERS, _READERS = 1, 8, 4
 
 # What a database raises that is locked for long, restarted, unreachable or out of room: the same may work later.
 PASSING_ERRORS: tuple[type[Exception], ...] = (
@@ -40,7 +46,7 @@ PASSING_ERRORS: tuple[type[Exception], ...] = (
     sa.exc.InternalError,  # as Postgres calls a transaction that it ended because its client was silent
     sa.exc.InterfaceError,
     sa.exc.TimeoutError,  # no connection of the pool is free
-    OSError,
+    OSError,  # a TimeoutError among them: the transaction had not begun in time
 )
 
 
@@ -86,26 +92,23 @@ async def uninterrupted(call: Coroutine[Any, Any, T]) -> T:
 class Transaction:
     """One open transaction. `after_commit` calls happen once, when it has really been committed."""
 
-    def __init__(self, connection: AsyncConnection, *, writes: bool) -> None:
+    def __init__(self, connection: sa.Connection, *, writes: bool) -> None:
         self.connection = connection
         self.writes = writes  # False: a snapshot, in which rows cannot be locked
         self._after_commit: list[Callable[[], None]] = []
 
-    async def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
-        return await uninterrupted(self.connection.execute(statement, parameters))
-
-    async def run_sync(self, call: Callable[[sa.Connection], T]) -> T:
-        """Lets a library that knows only SQLAlchemy's plain connection work in this transaction."""
-        return await uninterrupted(self.connection.run_sync(call))
+    def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
+        return self.connection.execute(statement, parameters)
 
     def after_commit(self, call: Callable[[], None]) -> None:
+        """`call` must not block. After `Database.write` it happens on the caller's loop, before the caller goes on."""
         self._after_commit.append(call)
 
-    async def commit(self) -> None:
-        await self.connection.commit()
+    def commit(self, tell: Callable[[Callable[[], None]], object]) -> None:
+        self.connection.commit()
         calls, self._after_commit = self._after_commit, []
         for call in calls:
-            call()
+            tell(call)
 
 
 class Database:
@@ -114,14 +117,14 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = _parse(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _create_engine(self.url, is_sqlite=self.is_sqlite)
-        self._sqlite_writer = asyncio.Lock()
+        writers = _SQLITE_WRITERS if self.is_sqlite else _POSTGRES_WRITERS
+        self.engine = _create_engine(self.url, threads=writers + _READERS)
+        self._writers, self._readers = Threads(writers, "database writer"), Threads(_READERS, "database reader")
 
     @property
     def sync_url(self) -> str:
-        """The same database for libraries that bring their own engine (DBOS, Alembic)."""
-        driver = "sqlite" if self.is_sqlite else "postgresql+psycopg"
-        return self.url.set(drivername=driver).render_as_string(hide_password=False)
+        """The same database for whoever brings an engine of his own."""
+        return self.url.render_as_string(hide_password=False)
 
     @property
     def conninfo(self) -> str:
@@ -129,74 +132,116 @@ class Database:
         parts = self.url.translate_connect_args(username="user", database="dbname")
         return make_conninfo(**parts, **{name: str(value) for name, value in self.url.query.items()})
 
+    async def write(self, change: Callable[[Transaction], T], *, seconds: float = ANSWER_SECONDS) -> T:
+        """Runs `change` in a transaction: committed when it returns, rolled back when it raises.
+
+        On SQLite it begins with BEGIN IMMEDIATE: a reader that became a writer half-way would see rows that
+        were committed in between, or fail. A caller that is cancelled waits for the end of its transaction.
+
+        :raises PASSING_ERRORS: the database did not take it within `seconds`. When the connection broke in the very
+            commit, nobody knows whether it was committed.
+        """
+        loop = asyncio.get_running_loop()
+        return await self._writers.run(partial(self._write, change, partial(_post, loop)), seconds=seconds)
+
+    async def read(self, look: Callable[[Transaction], T], *, seconds: float = ANSWER_SECONDS) -> T:
+        """Runs `look` in a transaction that only reads, all of it one state; it never waits for a writer.
+
+        :raises PASSING_ERRORS: the database did not answer within `seconds`.
+        """
+        return await self._readers.run(partial(self._read, look), seconds=seconds)
+
+    def _write(self, change: Callable[[Transaction], T], tell: Callable[[Callable[[], None]], object], call: Call) -> T:
+        with self._opened(call, writes=True) as tx:
+            result = change(tx)
+            tx.commit(tell)
+            return result
+
+    def _read(self, look: Callable[[Transaction], T], call: Call) -> T:
+        with self._opened(call, writes=False) as tx:
+            return look(tx)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A transaction that writes, in the caller's own thread. Blocks, for as long as the database does."""
+        with self._opened(Call(), writes=True) as tx:
+            yield tx
+            tx.commit(_now)
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Transaction]:
+        """A transaction that only reads, in the caller's own thread. Blocks, for as long as the database does."""
+        with self._opened(Call(), writes=False) as tx:
+            yield tx
+
+    @contextlib.contextmanager
+    def _opened(self, call: Call, *, writes: bool) -> Iterator[Transaction]:
+        connection = self._begin(call, writes=writes)
+        try:
+            call.begins()
+            yield Transaction(connection, writes=writes)
+        finally:
+            call.ends()
+            connection.close()  # rolls back what was not committed
+
+    def _begin(self, call: Call, *, writes: bool) -> sa.Connection:
+        """A connection on which BEGIN was answered.
+
+        One of the pool may have been broken while nobody looked: BEGIN tells, then a new one is opened.
+        """
+        try:
+            return self._try_to_begin(call, writes=writes)
+        except sa.exc.DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return self._try_to_begin(call, writes=writes)
+
+    def _try_to_begin(self, call: Call, *, writes: bool) -> sa.Connection:
+        connection = self.engine.execution_options(gitward_write=writes).connect()
+        try:
+            call.uses(_cut_of(connection))
+            connection.begin()
+        except BaseException:
+            call.ends()
+            connection.close()
+            raise
+        return connection
+
     async def ping(self) -> None:
         """Raises when the database does not answer."""
-        async with self.snapshot() as tx:
-            await tx.execute(sa.select(1))
+        await self.read(lambda tx: tx.execute(sa.select(1)).scalar_one())
 
     async def stop(self) -> None:
-        await self.engine.dispose()
+        """Waits for the transactions that have begun."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._writers.close()
+        self._readers.close()
+        self.engine.dispose()
 
     def sever(self) -> None:
         """Breaks every Postgres connection of this process: who waits for an answer gets an error, now."""
         connections.sever()
 
-    @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
-        """A transaction that writes: committed at the end of the block, rolled back when the block raises.
 
-        On SQLite it begins with BEGIN IMMEDIATE: a reader that became a writer half-way would see rows that
-        were committed in between, or fail.
-
-        :raises TimeoutError: on SQLite, when this process's other writers took longer than BUSY_TIMEOUT_MS.
-        """
-        async with self._turn():
-            connection = self.engine.execution_options(gitward_write=True).connect()
-            transaction = Transaction(connection, writes=True)
-            try:
-                await uninterrupted(_open(connection))
-                await uninterrupted(_begin(connection))
-                yield transaction
-                await uninterrupted(transaction.commit())
-            finally:
-                await uninterrupted(_close(connection))  # rolls back what was not committed
-
-    @contextlib.asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Writers of this process queue up here: SQLite has room for one, and lets the others poll for it."""
-        if not self.is_sqlite:
-            yield
-            return
-        async with asyncio.timeout(BUSY_TIMEOUT_MS / 1000):
-            await self._sqlite_writer.acquire()
-        try:
-            yield
-        finally:
-            self._sqlite_writer.release()
-
-    @contextlib.asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[Transaction]:
-        """A transaction that only reads, all of it one state of the database; it never waits for a writer."""
-        engine = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
-        connection = engine.connect()
-        try:
-            await uninterrupted(_open(connection))
-            yield Transaction(connection, writes=False)
-        finally:
-            await uninterrupted(_close(connection))
+def _post(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """By the thread that wrote: whether anybody still waits for it makes no difference."""
+    with contextlib.suppress(RuntimeError):  # the loop was closed: nobody is left to be told
+        loop.call_soon_threadsafe(call)
 
 
-async def _close(connection: AsyncConnection) -> None:
-    if connection.sync_connection is not None:  # it is None when it could not be opened
-        await connection.close()
+def _now(call: Callable[[], None]) -> None:
+    call()
 
 
-async def _open(connection: AsyncConnection) -> None:
-    await connection.start()
-
-
-async def _begin(connection: AsyncConnection) -> None:
-    await connection.begin()
+def _cut_of(connection: sa.Connection) -> Callable[[], None]:
+    """What ends a transaction from another thread: the socket is cut, for a stopped server honours no timeout."""
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        interrupt: Callable[[], None] = driver.interrupt
+        return interrupt
+    return partial(connections.cut, driver.fileno())
 
 
 def _parse(url: str) -> URL:
@@ -205,21 +250,25 @@ def _parse(url: str) -> URL:
     except (sa.exc.ArgumentError, ValueError):  # ValueError: a port that is no number
         parsed = None
     if parsed is not None and parsed.get_backend_name() == "sqlite" and (parsed.database or "").startswith("/"):
-        return parsed.set(drivername="sqlite+aiosqlite")
+        return parsed.set(drivername="sqlite")
     if parsed is not None and parsed.get_backend_name() == "postgresql":
-        options = f"{_IDLE} {parsed.query.get('options', '')}".strip()
+        options = f"{_OPTIONS} {parsed.query.get('options', '')}".strip()
         query = {**_PATIENCE, **parsed.query, "options": options}
         return parsed.set(drivername="postgresql+psycopg", query=query)
     raise SettingsError(["GITWARD_DATABASE_URL: must be sqlite:///<absolute path> or postgresql://user@host/name"])
 
 
-def _create_engine(url: URL, *, is_sqlite: bool) -> AsyncEngine:
-    if not is_sqlite:
-        connections.watch()
-        return create_async_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=10)
-    engine = create_async_engine(url, pool_size=8, max_overflow=8, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
-    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+def _create_engine(url: URL, *, threads: int) -> sa.Engine:
+    more: dict[str, Any] = {"pool_size": threads, "max_overflow": threads, "pool_timeout": ANSWER_SECONDS}
+    if url.get_backend_name() == "sqlite":
+        engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, **more)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    connections.watch()
+    # The driver begins nothing by itself: BEGIN is a statement of ours, and the first to tell of a broken connection.
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", **more)
+    event.listen(engine, "begin", _begin_postgres)
     return engine
 
 
@@ -237,5 +286,12 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    write = connection.get_execution_options().get("gitward_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if _writes(connection) else "BEGIN")
+
+
+def _begin_postgres(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN" if _writes(connection) else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+
+def _writes(connection: sa.Connection) -> bool:
+    return bool(connection.get_execution_options().get("gitward_write", False))

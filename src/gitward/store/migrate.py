@@ -7,10 +7,17 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 
-from gitward.store.database import Database
+from gitward.errors import SettingsError
+from gitward.store.database import Database, Transaction
 
 _LOCK = 0x6769747761726400  # Postgres advisory lock held during a migration: "gitward\0"
+_SECONDS = 3600.0  # a large database takes its time
+_NEWER = (
+    "GITWARD_DATABASE_URL: a newer version of Gitward has changed this database, and this one does not understand it; "
+    "start the newer version, or go back to a backup"
+)
 
 
 def _config(connection: sa.Connection) -> Config:
@@ -20,13 +27,32 @@ def _config(connection: sa.Connection) -> Config:
     return config
 
 
-def _upgrade(connection: sa.Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    command.upgrade(_config(connection), "head")
+def upgrade(tx: Transaction, revision: str = "head") -> None:
+    """Runs every migration that is missing.
+
+    :raises SettingsError: the database is newer than this program.
+    """
+    if tx.connection.dialect.name == "postgresql":
+        tx.execute(sa.text("SELECT set_config('lock_timeout', '0', true)"))
+        tx.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    try:
+        command.upgrade(_config(tx.connection), revision)
+    except CommandError as error:
+        if "Can't locate revision" in str(error):
+            raise SettingsError([_NEWER]) from None
+        raise
+
+
+def revision_of(tx: Transaction) -> str | None:
+    """The last migration that was made here; None: none yet."""
+    if not sa.inspect(tx.connection).has_table("alembic_version"):
+        return None
+    return tx.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
 
 async def migrate(database: Database) -> None:
-    """Runs every migration that is missing, in one transaction."""
-    async with database.transaction() as transaction:
-        await transaction.run_sync(_upgrade)
+    """All of them in one transaction.
+
+    :raises SettingsError: the database is newer than this program.
+    """
+    await database.write(upgrade, seconds=_SECONDS)

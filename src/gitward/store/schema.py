@@ -15,6 +15,8 @@ metadata = sa.MetaData(
     }
 )
 
+_UNFINISHED = sa.text("ended_at IS NULL")
+
 sessions = sa.Table(
     "sessions",
     metadata,
@@ -59,6 +61,8 @@ runs = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("worker", sa.String(64)),  # executor id of the process that has the attempt
     sa.Column("losses", sa.Integer, nullable=False),  # how often a worker was lost in the middle of it
+    sa.Column("checkpoints", sa.JSON),  # what the steps that are done returned, by their names
+    sa.Column("checkpoints_version", sa.Integer),  # a worker that does not understand it leaves the run alone
     sa.Column("start_sha", sa.String(64)),  # of the session's branch, before the first attempt's command
     sa.Column("pushing_sha", sa.String(64)),  # the head that an attempt was about to push
     sa.Column("changed", sa.Boolean),
@@ -72,6 +76,7 @@ runs = sa.Table(
     sa.Column("ended_at", UtcDateTime),
     sa.UniqueConstraint("session_id", "number"),
     sa.Index(None, "state"),
+    sa.Index("ix_runs_unfinished", "session_id", "number", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
 )
 
 workers = sa.Table(
@@ -84,6 +89,9 @@ workers = sa.Table(
     sa.Column("beats", sa.BigInteger, nullable=False),  # one more at each sign of life
     sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("seen_at", UtcDateTime, nullable=False),  # for people; nobody decides by it
+    sa.Column(
+        "generation", sa.Integer, nullable=False
+    ),  # of the queue; an older program does not know it: it is kept out
 )
 
 steps = sa.Table(
@@ -152,6 +160,7 @@ tickets = sa.Table(
     sa.Column("run_id", sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, unique=True),
     sa.Column("owner", sa.String(32), nullable=False),  # a digest of issuer and subject
     sa.Column("has_place", sa.Boolean, nullable=False),  # false: waits for one of the places
+    sa.Column("place", sa.BigInteger),  # in the order in which places were given; null: it has none
     sa.Column("waiting_since", UtcDateTime, nullable=False),
     sa.Index(None, "has_place", "owner", "number"),
 )

@@ -12,7 +12,7 @@ from gitward.sessions.model import Owner
 from tests_support import Backend
 
 # What asks the database in its own words passes on Postgres too.
-_ON_BOTH = ("test_sessions", "test_publishing", "test_events", "test_idempotency", "test_owners")
+_ON_BOTH = ("test_sessions", "test_publishing", "test_events", "test_idempotency", "test_owners", "test_statements")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -37,25 +37,25 @@ class Log:
         return str(self.session["runs"][0]["id"])
 
     async def note(self, *texts: str) -> None:
-        async with self.api.backend.database.transaction() as tx:
+        with self.api.backend.database.transaction() as tx:
             entries = [(EventType.NOTICE, {"message": text}) for text in texts]
-            await self.api.backend.progress().tell(tx, self.claim, *entries)
+            self.api.backend.progress().tell(tx, self.claim, *entries)
 
     async def note_of_the_session(self) -> None:
-        async with self.api.backend.database.transaction() as tx:
-            await self.api.backend.journal.append(tx, self.session["id"], now(), (EventType.NOTICE, None, {}))
+        with self.api.backend.database.transaction() as tx:
+            self.api.backend.journal.append(tx, self.session["id"], now(), (EventType.NOTICE, None, {}))
 
     async def end(self) -> None:
-        async with self.api.backend.database.transaction() as tx:
+        with self.api.backend.database.transaction() as tx:
             outcome = Outcome(state=RunState.SUCCEEDED, message="Done.")
-            await self.api.backend.progress().settle(tx, self.claim, outcome)
+            self.api.backend.progress().settle(tx, self.claim, outcome)
 
 
 @pytest.fixture
 async def log(api: Api, http: httpx.AsyncClient) -> AsyncIterator[Log]:
     session = (await http.post("/sessions", json={"repo": "owner/repo"})).json()
-    async with api.backend.database.transaction() as tx:
-        claim = await api.backend.progress().claim(tx, session["runs"][0]["id"])
+    with api.backend.database.transaction() as tx:
+        claim = api.backend.progress().claim(tx, session["runs"][0]["id"])
     async with asyncio.timeout(60):
         yield Log(api=api, session=session, claim=claim)
 
@@ -199,8 +199,8 @@ class TestStream:
         answering = asyncio.create_task(http.get(log.url, headers=STREAM))
         while not api.backend.notifier._waiting:
             await asyncio.sleep(0)
-        async with api.backend.database.transaction() as tx:
-            await tx.connection.exec_driver_sql("DELETE FROM sessions")
+        with api.backend.database.transaction() as tx:
+            tx.connection.exec_driver_sql("DELETE FROM sessions")
         api.backend.notifier.notify(log.session["id"])
         assert (await answering).status_code == 200
 

@@ -68,9 +68,9 @@ def test_operators_have_a_form(text: str) -> None:
 async def test_they_tell_what_is_queued_and_running(backend: Backend, alice: Owner) -> None:
     session = await backend.create(alice)
     other = await backend.create(alice)
-    async with backend.database.transaction() as tx:
-        await backend.sessions.add_run(tx, alice, session.id, session.runs[0].instruction)
-        await backend.progress().claim(tx, session.runs[0].id)
+    with backend.database.transaction() as tx:
+        backend.sessions.add_run(tx, alice, session.id, session.runs[0].instruction)
+        backend.progress().claim(tx, session.runs[0].id)
     text = (await ask(backend)).text
     for line in (
         'gitward_runs{state="queued"} 2.0',

@@ -47,9 +47,9 @@ async def names_of_a_session(api: Api, http: httpx.AsyncClient) -> dict[str, str
     """An ended session of Alice's that has everything that a session can have."""
     session = (await http.post("/sessions", json={"repo": "owner/repo"})).json()
     run_id = session["runs"][0]["id"]
-    async with api.backend.database.transaction() as tx:
+    with api.backend.database.transaction() as tx:
         for kind in ArtifactKind:
-            await artifacts.keep(tx, Origin(run_id=run_id, attempt=0), kind, b"secret change")
+            artifacts.keep(tx, Origin(run_id=run_id, attempt=0), kind, b"secret change")
     await api.backend.end(run_id)
     schedule = (await http.post("/schedules", json={"repo": "owner/repo", "schedule": "0 6 * * MON"})).json()
     return {"session_id": session["id"], "run_id": run_id, "schedule_id": schedule["id"]}
@@ -70,6 +70,7 @@ async def test_the_routes_are_those_of_the_contract(api: Api) -> None:
         ("GET", "/sessions/{session_id}/diff"),
         ("GET", "/sessions/{session_id}/events"),
         ("GET", "/sessions/{session_id}/patch"),
+        ("GET", "/sessions/{session_id}/runs"),
         ("GET", "/sessions/{session_id}/runs/{run_id}"),
         ("PATCH", "/schedules/{schedule_id}"),
         ("PATCH", "/sessions/{session_id}"),

@@ -83,8 +83,8 @@ async def test_the_operator_s_choice_of_repositories_holds(api: Api, http: httpx
 async def test_the_claims_that_the_rules_name_are_kept_for_later(api: Api, http: httpx.AsyncClient) -> None:
     api.app.state.services = replace(api.services, rules=parse_rules("sub=alice -> acme/*"))
     made = (await post(http)).json()
-    async with api.backend.database.snapshot() as tx:
-        stored = await find(tx, made["id"])
+    with api.backend.database.snapshot() as tx:
+        stored = find(tx, made["id"])
     assert stored is not None
     assert stored.claims == {"sub": "alice"}
     assert fields(await post(http, repo="other/widgets")) == ["repo"]

@@ -17,7 +17,7 @@ from tests_support import Backend
 SESSION = {
     *("id", "repo", "target_branch", "branch", "title", "labels", "environment", "submodules", "allow_workflows"),
     *("owner", "state", "archived", "created_at", "updated_at", "runs", "pull_request"),
-    *("schedule_id", "scheduled_for"),
+    *("schedule_id", "scheduled_for", "earlier_runs"),
 }
 RUN = {
     *("id", "session_id", "number", "state", "reason", "message", "instruction", "changed", "head_sha", "exit_code"),
@@ -185,8 +185,8 @@ async def test_a_retry_is_a_new_run(api: Api, http: httpx.AsyncClient) -> None:
 async def test_cancelling_ends_what_is_queued_and_asks_what_runs(api: Api, http: httpx.AsyncClient) -> None:
     session = await post(http)
     await http.post(f"/sessions/{session['id']}/runs", json={})
-    async with api.backend.database.transaction() as tx:
-        await api.backend.progress().claim(tx, session["runs"][0]["id"])
+    with api.backend.database.transaction() as tx:
+        api.backend.progress().claim(tx, session["runs"][0]["id"])
     for _ in range(2):
         cancelled = (await http.post(f"/sessions/{session['id']}/cancel")).json()
         assert [run["state"] for run in cancelled["runs"]] == ["cancelling", "cancelled"]
@@ -205,9 +205,9 @@ class TestArtifacts:
         """Bytes of a sandbox: never guessed to be anything but text, and whole."""
         session = await post(http)
         diff, mailbox = b"<script>alert(1)</script>\xff\0", b"From x\n" * 100_000
-        async with api.backend.database.transaction() as tx:
-            await artifacts.keep(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), ArtifactKind.DIFF, diff)
-            await artifacts.keep(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), ArtifactKind.PATCH, mailbox)
+        with api.backend.database.transaction() as tx:
+            artifacts.keep(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), ArtifactKind.DIFF, diff)
+            artifacts.keep(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), ArtifactKind.PATCH, mailbox)
         answer = await http.get(f"/sessions/{session['id']}/diff")
         assert (answer.content, answer.headers["content-type"]) == (diff, "text/plain; charset=utf-8")
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -219,10 +219,10 @@ class TestArtifacts:
     async def test_each_attempt_has_its_own(self, api: Api, http: httpx.AsyncClient) -> None:
         session = await post(http)
         run_id, address = session["runs"][0]["id"], f"/sessions/{session['id']}/bundle"
-        async with api.backend.database.transaction() as tx:
+        with api.backend.database.transaction() as tx:
             for attempt in (1, 2):
                 origin = Origin(run_id=run_id, attempt=attempt)
-                await artifacts.keep(tx, origin, ArtifactKind.BUNDLE, b"%d\0" % attempt)
+                artifacts.keep(tx, origin, ArtifactKind.BUNDLE, b"%d\0" % attempt)
         assert (await http.get(address)).content == b"2\0"
         answer = await http.get(address, params={"run_id": run_id, "attempt": 1})
         assert (answer.content, answer.headers["content-type"]) == (b"1\0", "application/octet-stream")
@@ -236,16 +236,16 @@ class TestArtifacts:
         second = (await http.post(f"{address}/runs", json={})).json()["id"]
         first, last = (Origin(run_id=run_id, attempt=1) for run_id in (session["runs"][0]["id"], second))
         kinds = ("diff", "patch", "bundle")
-        async with api.backend.database.transaction() as tx:
+        with api.backend.database.transaction() as tx:
             for kind in kinds:
-                await artifacts.keep(tx, first, ArtifactKind(kind), f"first {kind}".encode())
+                artifacts.keep(tx, first, ArtifactKind(kind), f"first {kind}".encode())
         for kind in kinds:
             for base in ("run", "target"):
                 assert (await http.get(f"{address}/{kind}?base={base}")).text == f"first {kind}"
-        async with api.backend.database.transaction() as tx:
+        with api.backend.database.transaction() as tx:
             for kind in kinds:
-                await artifacts.keep(tx, last, ArtifactKind(kind), f"both {kind}".encode())
-                await artifacts.keep(tx, last, ArtifactKind(f"run_{kind}"), f"second {kind}".encode())
+                artifacts.keep(tx, last, ArtifactKind(kind), f"both {kind}".encode())
+                artifacts.keep(tx, last, ArtifactKind(f"run_{kind}"), f"second {kind}".encode())
         for kind in kinds:
             assert (await http.get(f"{address}/{kind}")).text == f"both {kind}"
             assert (await http.get(f"{address}/{kind}?base=target")).text == f"both {kind}"
@@ -260,10 +260,10 @@ class TestArtifacts:
         session = await post(http)
         address = f"/sessions/{session['id']}"
         second = (await http.post(f"{address}/runs", json={})).json()["id"]
-        async with api.backend.database.transaction() as tx:
+        with api.backend.database.transaction() as tx:
             for kind in (ArtifactKind.DIFF, ArtifactKind.PATCH):
-                await artifacts.keep(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), kind, b"of the first")
-            await artifacts.keep(tx, Origin(run_id=second, attempt=1), ArtifactKind.RUN_DIFF, b"of the second")
+                artifacts.keep(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), kind, b"of the first")
+            artifacts.keep(tx, Origin(run_id=second, attempt=1), ArtifactKind.RUN_DIFF, b"of the second")
         assert (await http.get(f"{address}/diff?base=run")).content == b"of the second"
         problem(await http.get(f"{address}/patch?base=run"), 404, "not_found")
         assert (await http.get(f"{address}/patch?base=target")).content == b"of the first"
@@ -273,12 +273,12 @@ class TestArtifacts:
     ) -> None:
         session = await post(http)
         address, origin = f"/sessions/{session['id']}/bundle", Origin(run_id=session["runs"][0]["id"], attempt=1)
-        async with api.backend.database.transaction() as tx:
-            await artifacts.keep(tx, origin, ArtifactKind.BUNDLE, b"the branch")
+        with api.backend.database.transaction() as tx:
+            artifacts.keep(tx, origin, ArtifactKind.BUNDLE, b"the branch")
         detail = problem(await http.get(f"{address}?of=submodules"), 404, "not_found")["detail"]
         assert detail.startswith("This session has no bundle of submodules: none of its runs")
-        async with api.backend.database.transaction() as tx:
-            await artifacts.keep(tx, origin, ArtifactKind.SUBMODULES, b"the submodules\0")
+        with api.backend.database.transaction() as tx:
+            artifacts.keep(tx, origin, ArtifactKind.SUBMODULES, b"the submodules\0")
         for base in ("run", "target"):
             answer = await http.get(f"{address}?of=submodules&base={base}")
             assert (answer.content, answer.headers["content-type"]) == (b"the submodules\0", "application/octet-stream")

@@ -7,6 +7,7 @@ import socket
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from gitward.broker import Broker, BrokerConfig
 from gitward.cli.watching import Watch, listener
@@ -44,6 +45,19 @@ async def test_a_process_without_an_api_shows_its_metrics_and_whether_it_can_wor
         ready = await get(port, "/ready")
     assert (ready.status_code, ready.json()["ready"]) == (503, False)
     assert [check["name"] for check in ready.json()["checks"] if not check["ok"]] == ["service"]
+
+
+@pytest.mark.parametrize("table", ["tickets", "events"])
+async def test_a_database_that_answers_and_whose_tables_cannot_be_read_is_not_ready(
+    backend: Backend, table: str
+) -> None:
+    """It may be damaged, or another one."""
+    watch = watch_of(backend)
+    assert all(check.ok for check in await watch.checks())
+    with backend.database.transaction() as tx:
+        tx.execute(sa.text(f"ALTER TABLE {table} RENAME TO gone"))
+    await backend.database.ping()
+    assert [check.name for check in await watch.checks() if not check.ok] == ["database"]
 
 
 async def test_a_broker_that_is_gone_is_not_ready(backend: Backend) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import cast
+from typing import TypeVar, cast
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -22,6 +21,8 @@ from gitward.sessions.service import NewSession
 from gitward.store.database import Database, Transaction
 from tests_support import Backend
 
+T = TypeVar("T")
+
 
 class RefusingDatabase:
     """A database that is locked for the first so many uses."""
@@ -30,17 +31,13 @@ class RefusingDatabase:
         self._database = database
         self.refusals = 0
 
-    @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def write(self, change: Callable[[Transaction], T]) -> T:
         self._refuse()
-        async with self._database.transaction() as tx:
-            yield tx
+        return await self._database.write(change)
 
-    @contextlib.asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[Transaction]:
+    async def read(self, look: Callable[[Transaction], T]) -> T:
         self._refuse()
-        async with self._database.snapshot() as tx:
-            yield tx
+        return await self._database.read(look)
 
     def _refuse(self) -> None:
         if self.refusals:
@@ -56,9 +53,9 @@ def parts_of(backend: Backend, worker: str, lease: Lease | None = None) -> Parts
 
 
 async def queued_run(backend: Backend, owner: Owner) -> str:
-    async with backend.database.transaction() as tx:
+    with backend.database.transaction() as tx:
         new = NewSession(repo="acme/widgets", instruction=Instruction(command="true"))
-        return (await backend.sessions.create_session(tx, owner, new)).runs[0].id
+        return (backend.sessions.create_session(tx, owner, new)).runs[0].id
 
 
 async def test_a_run_that_cost_too_many_workers_is_given_up_with_a_reason(backend: Backend, alice: Owner) -> None:
@@ -77,8 +74,8 @@ async def test_an_orderly_stop_is_no_loss(backend: Backend, alice: Owner) -> Non
         parts = parts_of(backend, f"worker-{number}")
         attempt = await Attempt.begin(parts, run_id)
         assert (attempt.claim.attempt, attempt.claim.losses) == (number + 1, 0)
-        async with backend.database.transaction() as tx:
-            await parts.progress.release(tx)
+        with backend.database.transaction() as tx:
+            parts.progress.release(tx)
 
 
 async def test_an_old_attempt_may_write_nothing_more(backend: Backend, alice: Owner) -> None:
@@ -116,8 +113,8 @@ async def test_a_look_for_a_cancel_that_fails_does_not_end_the_run(backend: Back
         while database.refusals:
             await asyncio.sleep(0)
         assert not watch.done()
-        async with backend.database.transaction() as tx:
-            await backend.sessions.cancel(tx, alice, session_id)
+        with backend.database.transaction() as tx:
+            backend.sessions.cancel(tx, alice, session_id)
         await watch
 
 
@@ -150,8 +147,8 @@ async def test_a_run_that_is_cancelled_while_a_worker_takes_it_either_never_star
         parts = parts_of(backend, "worker-1")
 
         async def cancel(session_id: str = session.id) -> None:
-            async with backend.database.transaction() as tx:
-                await backend.sessions.cancel(tx, alice, session_id)
+            with backend.database.transaction() as tx:
+                backend.sessions.cancel(tx, alice, session_id)
 
         begun, _ = await asyncio.gather(Attempt.begin(parts, session.runs[0].id), cancel(), return_exceptions=True)
         [run] = (await backend.get(alice, session.id)).runs
@@ -174,5 +171,5 @@ async def test_a_worker_whose_lease_is_over_takes_a_run_from_nobody(backend: Bac
     lease.give_up()
     with pytest.raises(LeaseLost):
         await Attempt.begin(parts_of(backend, "old", lease), run_id)
-    async with backend.database.transaction() as tx:
-        assert await new.progress.guard(tx, attempt.claim) is RunState.RUNNING
+    with backend.database.transaction() as tx:
+        assert new.progress.guard(tx, attempt.claim) is RunState.RUNNING

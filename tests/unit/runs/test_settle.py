@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import cast
+from typing import TypeVar, cast
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -19,6 +18,8 @@ from gitward.sessions.progress import AttemptLost
 from gitward.store.database import Database, Transaction
 from tests_support import Backend
 
+T = TypeVar("T")
+
 
 class RefusingDatabase:
     """A database that is locked for the first writers."""
@@ -27,13 +28,11 @@ class RefusingDatabase:
         self._database = database
         self.refusals = refusals
 
-    @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
+    async def write(self, change: Callable[[Transaction], T]) -> T:
         if self.refusals:
             self.refusals -= 1
             raise OperationalError("BEGIN IMMEDIATE", {}, Exception("database is locked"))
-        async with self._database.transaction() as tx:
-            yield tx
+        return await self._database.write(change)
 
 
 async def test_a_run_does_not_stay_running_because_the_database_refused(backend: Backend, alice: Owner) -> None:
@@ -50,10 +49,10 @@ async def test_a_wish_that_comes_after_the_last_step_changes_nothing(backend: Ba
     session = await backend.create(alice, instruction=Instruction(command="true"))
     run_id = session.runs[0].id
     parts = cast(Parts, SimpleNamespace(database=backend.database, progress=backend.progress(), lease=Lease()))
-    async with backend.database.transaction() as tx:
-        await backend.progress().claim(tx, run_id)
-    async with backend.database.transaction() as tx:
-        await backend.sessions.cancel(tx, alice, session.id)
+    with backend.database.transaction() as tx:
+        backend.progress().claim(tx, run_id)
+    with backend.database.transaction() as tx:
+        backend.sessions.cancel(tx, alice, session.id)
     result = {"message": "Pushed.", "changed": True, "head_sha": "a" * 40, "exit_code": 0}
     await settle(parts, run_id, succeeded(result, None))
     with pytest.raises(AttemptLost):

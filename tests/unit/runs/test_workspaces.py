@@ -52,8 +52,8 @@ async def test_it_goes_after_its_time_and_not_before(backend: Backend, alice: Ow
 
 async def test_it_stays_while_a_run_has_not_ended(backend: Backend, alice: Owner, workspaces: Path) -> None:
     queued, running = await backend.create(alice), await backend.create(alice)
-    async with backend.database.transaction() as tx:
-        await backend.progress().claim(tx, running.runs[0].id)
+    with backend.database.transaction() as tx:
+        backend.progress().claim(tx, running.runs[0].id)
     for session in (queued, running):
         make(workspaces, session.id)
     assert await remove_idle(backend.database, workspaces, hours=HOURS, at=later(HOURS * 100)) == 0
@@ -125,10 +125,9 @@ async def test_a_follow_up_that_comes_at_the_same_moment_keeps_it_or_gets_a_new_
         async with asyncio.timeout(30):
             while (workspaces / sessions[0].id).exists():
                 await asyncio.sleep(0)
-        async with backend.database.transaction() as tx:
-            run = await backend.sessions.add_run(tx, alice, session.id, session.runs[0].instruction)
-        async with backend.database.transaction() as tx:
-            await backend.progress().claim(tx, run.id)
+        instruction = session.runs[0].instruction
+        run = await backend.database.write(lambda tx: backend.sessions.add_run(tx, alice, session.id, instruction))
+        await backend.database.write(lambda tx: backend.progress().claim(tx, run.id))
         folder = workspaces / session.id
         folder.mkdir(exist_ok=True)  # as a sandbox does
         os.close(claims.take(folder))

@@ -15,13 +15,13 @@ PATCH, DIFF = ArtifactKind.PATCH, ArtifactKind.DIFF
 
 
 async def keep(backend: Backend, run_id: str, content: bytes, kind: ArtifactKind = PATCH, *, attempt: int = 1) -> None:
-    async with backend.database.transaction() as tx:
-        await artifacts.keep(tx, Origin(run_id=run_id, attempt=attempt), kind, content)
+    with backend.database.transaction() as tx:
+        artifacts.keep(tx, Origin(run_id=run_id, attempt=attempt), kind, content)
 
 
 async def read(backend: Backend, run_id: str, kind: ArtifactKind = PATCH, *, attempt: int = 1) -> list[bytes]:
-    async with backend.database.snapshot() as tx:
-        return [piece async for piece in artifacts.read(tx, Origin(run_id=run_id, attempt=attempt), kind)]
+    with backend.database.snapshot() as tx:
+        return list(artifacts.read(tx, Origin(run_id=run_id, attempt=attempt), kind))
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES, MAX_BYTES])
@@ -48,22 +48,22 @@ async def test_a_shorter_one_replaces_a_longer_one_whole(backend: Backend, alice
     await keep(backend, run.id, b"short")
     assert await read(backend, run.id) == [b"short"]
     assert await read(backend, run.id, DIFF) == [b"diff"]
-    async with backend.database.snapshot() as tx:
-        assert (await tx.execute(sa.select(sa.func.count()).select_from(schema.artifacts))).scalar_one() == 2
+    with backend.database.snapshot() as tx:
+        assert tx.execute(sa.select(sa.func.count()).select_from(schema.artifacts)).scalar_one() == 2
 
 
 async def test_the_latest_is_that_of_the_newest_run_that_has_one(backend: Backend, alice: Owner) -> None:
     session = await backend.create(alice)
-    async with backend.database.transaction() as tx:
-        second = await backend.sessions.add_run(tx, alice, session.id, Instruction())
-        assert await artifacts.latest(tx, session.id, PATCH) is None
+    with backend.database.transaction() as tx:
+        second = backend.sessions.add_run(tx, alice, session.id, Instruction())
+        assert artifacts.latest(tx, session.id, PATCH) is None
     await keep(backend, second.id, b"diff", DIFF)
     await keep(backend, session.runs[0].id, b"first")
-    async with backend.database.snapshot() as tx:
-        assert await artifacts.latest(tx, session.id, PATCH) == Origin(run_id=session.runs[0].id, attempt=1)
+    with backend.database.snapshot() as tx:
+        assert artifacts.latest(tx, session.id, PATCH) == Origin(run_id=session.runs[0].id, attempt=1)
     await keep(backend, second.id, b"")
-    async with backend.database.snapshot() as tx:
-        assert await artifacts.latest(tx, session.id, PATCH) == Origin(run_id=second.id, attempt=1)
+    with backend.database.snapshot() as tx:
+        assert artifacts.latest(tx, session.id, PATCH) == Origin(run_id=second.id, attempt=1)
     assert await read(backend, second.id) == [b""]
 
 
@@ -72,10 +72,10 @@ async def test_the_whole_of_an_artifact_is_read_at_once(backend: Backend, alice:
     origin = Origin(run_id=run.id, attempt=1)
     await keep(backend, run.id, b"x" * (2 * PIECE_BYTES + 1))
     await keep(backend, run.id, b"", DIFF)
-    async with backend.database.snapshot() as tx:
-        assert await artifacts.content(tx, origin, PATCH) == b"x" * (2 * PIECE_BYTES + 1)
-        assert await artifacts.content(tx, origin, DIFF) == b""
-        assert await artifacts.content(tx, origin, ArtifactKind.BUNDLE) is None
+    with backend.database.snapshot() as tx:
+        assert artifacts.content(tx, origin, PATCH) == b"x" * (2 * PIECE_BYTES + 1)
+        assert artifacts.content(tx, origin, DIFF) == b""
+        assert artifacts.content(tx, origin, ArtifactKind.BUNDLE) is None
 
 
 @pytest.mark.parametrize("kind", RUN_KINDS)
@@ -86,11 +86,11 @@ async def test_a_run_has_kinds_of_its_own_when_one_of_them_was_kept(
     run = (await backend.create(alice)).runs[0]
     origin = Origin(run_id=run.id, attempt=1)
     await keep(backend, run.id, b"whole", kind)
-    async with backend.database.snapshot() as tx:
-        assert await artifacts.of_run(tx, origin, kind) is kind
+    with backend.database.snapshot() as tx:
+        assert artifacts.of_run(tx, origin, kind) is kind
     await keep(backend, run.id, b"another attempt's", RUN_KINDS[kind], attempt=2)
-    async with backend.database.snapshot() as tx:
-        assert await artifacts.of_run(tx, origin, kind) is kind
+    with backend.database.snapshot() as tx:
+        assert artifacts.of_run(tx, origin, kind) is kind
     await keep(backend, run.id, b"own", ArtifactKind.RUN_PATCH)
-    async with backend.database.snapshot() as tx:
-        assert await artifacts.of_run(tx, origin, kind) is RUN_KINDS[kind]
+    with backend.database.snapshot() as tx:
+        assert artifacts.of_run(tx, origin, kind) is RUN_KINDS[kind]

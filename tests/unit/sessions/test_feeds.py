@@ -33,9 +33,9 @@ def all_feeds(backend: Backend) -> Feeds:
 
 
 async def write(backend: Backend, session: Session, *texts: str, journal: Journal | None = None) -> None:
-    async with backend.database.transaction() as tx:
+    with backend.database.transaction() as tx:
         entries = [(EventType.NOTICE, None, {"message": text}) for text in texts]
-        await (journal or backend.journal).append(tx, session.id, now(), *entries)
+        (journal or backend.journal).append(tx, session.id, now(), *entries)
 
 
 async def read(watcher: Watcher, up_to: int) -> list[int]:
@@ -56,7 +56,7 @@ def reads_counted(backend: Backend) -> Iterator[list[str]]:
         if "FROM events" in statement:
             asked.append(statement)
 
-    engine = backend.database.engine.sync_engine
+    engine = backend.database.engine
     sa.event.listen(engine, "before_cursor_execute", note)
     yield asked
     sa.event.remove(engine, "before_cursor_execute", note)

@@ -9,10 +9,8 @@ from tests_support import Backend
 
 
 async def note(backend: Backend, session_id: str, *texts: str) -> None:
-    async with backend.database.transaction() as tx:
-        await backend.journal.append(
-            tx, session_id, now(), *((EventType.NOTICE, None, {"message": text}) for text in texts)
-        )
+    with backend.database.transaction() as tx:
+        backend.journal.append(tx, session_id, now(), *((EventType.NOTICE, None, {"message": text}) for text in texts))
 
 
 async def test_twenty_writers_at_once_leave_no_gap(backend: Backend, alice: Owner) -> None:
@@ -23,8 +21,8 @@ async def test_twenty_writers_at_once_leave_no_gap(backend: Backend, alice: Owne
         await note(backend, session.id, f"{number}a", f"{number}b")
 
     async def fail() -> None:
-        async with backend.database.transaction() as tx:
-            await backend.journal.append(tx, session.id, now(), (EventType.NOTICE, None, {"message": "never"}))
+        with backend.database.transaction() as tx:
+            backend.journal.append(tx, session.id, now(), (EventType.NOTICE, None, {"message": "never"}))
             raise ZeroDivisionError
 
     work = [fail() if number % 5 == 4 else write(number) for number in range(25)]
@@ -46,8 +44,8 @@ async def test_a_reader_that_goes_on_from_its_last_number_misses_nothing(backend
     async def follow() -> None:
         with backend.notifier.subscribe(session.id) as news:
             while len(seen) < 32:
-                async with backend.database.snapshot() as tx:
-                    page = await backend.journal.read(tx, session.id, after=seen[-1] if seen else 0, limit=7)
+                with backend.database.snapshot() as tx:
+                    page = backend.journal.read(tx, session.id, after=seen[-1] if seen else 0, limit=7)
                 seen.extend(event.seq for event in page)
                 if not page:
                     await news.wait(20)
@@ -60,16 +58,16 @@ async def test_a_reader_that_goes_on_from_its_last_number_misses_nothing(backend
 async def test_readers_are_woken_by_the_commit_and_not_before(backend: Backend, alice: Owner) -> None:
     session = await backend.create(alice)
     with backend.notifier.subscribe(session.id) as news:
-        async with backend.database.transaction() as tx:
-            await backend.journal.append(tx, session.id, now(), (EventType.NOTICE, None, {}))
+        with backend.database.transaction() as tx:
+            backend.journal.append(tx, session.id, now(), (EventType.NOTICE, None, {}))
             assert not await news.wait(0)
         assert await news.wait(20)
 
 
 async def test_a_page_can_be_of_one_run_only(backend: Backend, alice: Owner) -> None:
     session = await backend.create(alice)
-    async with backend.database.snapshot() as tx:
-        page = await backend.journal.read(tx, session.id, after=0, limit=10, run_id=session.runs[0].id)
+    with backend.database.snapshot() as tx:
+        page = backend.journal.read(tx, session.id, after=0, limit=10, run_id=session.runs[0].id)
     assert [event.type for event in page] == [EventType.RUN_QUEUED]
 
 

@@ -17,8 +17,8 @@ from tests_support import Backend
 
 
 async def page(backend: Backend, owner: Owner, **wanted: object) -> Page:
-    async with backend.database.snapshot() as tx:
-        return await backend.sessions.list_sessions(tx, owner, SessionFilter(**wanted))  # type: ignore[arg-type]
+    with backend.database.snapshot() as tx:
+        return backend.sessions.list_sessions(tx, owner, SessionFilter(**wanted))  # type: ignore[arg-type]
 
 
 async def ids(backend: Backend, owner: Owner, **wanted: object) -> list[str]:
@@ -74,8 +74,8 @@ async def test_filters_by_state_repository_label_and_archive(backend: Backend, a
     plain = await backend.create(alice)
     labelled = await backend.create(alice, repo="Octo/Demo", labels=("a", "b's \"%_"))
     await backend.end(plain.runs[0].id, RunState.FAILED)
-    async with backend.database.transaction() as tx:
-        await backend.sessions.change(tx, alice, plain.id, SessionChange(archived=True))
+    with backend.database.transaction() as tx:
+        backend.sessions.change(tx, alice, plain.id, SessionChange(archived=True))
     assert await ids(backend, alice, state=RunState.FAILED) == [plain.id]
     assert await ids(backend, alice, state=RunState.RUNNING) == []
     assert await ids(backend, alice, repo="octo/dEMO") == [labelled.id]
@@ -134,7 +134,7 @@ async def test_dead_letters_are_found_by_their_reason(backend: Backend, alice: O
     for session, reason in ((dead, Reason.WORKER_LOST), (other, Reason.TASK_FAILED), (others, Reason.WORKER_LOST)):
         await backend.end(session.runs[0].id, RunState.FAILED, reason=reason)
     assert await ids(backend, alice, reason=Reason.WORKER_LOST) == [dead.id]
-    async with backend.database.transaction() as tx:
-        again = await backend.sessions.retry(tx, alice, dead.id, dead.runs[0].id)
+    with backend.database.transaction() as tx:
+        again = backend.sessions.retry(tx, alice, dead.id, dead.runs[0].id)
     assert again.state is RunState.QUEUED
     assert await ids(backend, alice, reason=Reason.WORKER_LOST) == []

@@ -15,7 +15,7 @@ from gitward.store.database import Database
 from outside import look
 from tests_support import Backend
 
-TABLES = ("sessions", "runs", "events", "steps", "tickets", "{dbos}workflow_status")
+TABLES = ("sessions", "runs", "events", "steps", "tickets", "places")
 
 
 class DiskOnFire(Exception):
@@ -33,24 +33,23 @@ def failing_write(database: Database, number: int) -> Iterator[list[str]]:
                 raise DiskOnFire
             written.append(statement)
 
-    event.listen(database.engine.sync_engine, "before_cursor_execute", before)
+    event.listen(database.engine, "before_cursor_execute", before)
     try:
         yield written
     finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", before)
+        event.remove(database.engine, "before_cursor_execute", before)
 
 
 def rows(database: Database) -> dict[str, int]:
     """What another connection sees."""
-    counts = ", ".join(f"(SELECT count(*) FROM {name})" for name in TABLES)
-    return dict(
-        zip((name.removeprefix("{dbos}") for name in TABLES), look(database, f"SELECT {counts}")[0], strict=True)
-    )
+    what = {"places": "tickets WHERE has_place"}  # a run with a place is what workers take
+    counts = ", ".join(f"(SELECT count(*) FROM {what.get(name, name)})" for name in TABLES)
+    return dict(zip(TABLES, look(database, f"SELECT {counts}")[0], strict=True))
 
 
 async def create(backend: Backend, owner: Owner) -> None:
-    async with backend.database.transaction() as tx:
-        await backend.sessions.create_session(
+    with backend.database.transaction() as tx:
+        backend.sessions.create_session(
             tx, owner, NewSession(repo="acme/widgets", instruction=Instruction(command="true"))
         )
 
@@ -61,7 +60,7 @@ async def test_a_failure_of_any_single_write_leaves_nothing(backend: Backend, al
     with failing_write(backend.database, -1) as writes:
         await create(backend, alice)
     before = rows(backend.database)
-    assert before == {"sessions": 2, "runs": 2, "events": 4, "steps": 0, "tickets": 2, "workflow_status": 2}
+    assert before == {"sessions": 2, "runs": 2, "events": 4, "steps": 0, "tickets": 2, "places": 2}
     assert len(writes) >= 5, writes
     for number in range(len(writes)):
         with failing_write(backend.database, number), pytest.raises(DiskOnFire):
@@ -70,20 +69,20 @@ async def test_a_failure_of_any_single_write_leaves_nothing(backend: Backend, al
 
 
 async def test_nothing_is_seen_before_the_commit(backend: Backend, alice: Owner) -> None:
-    async with backend.database.transaction() as tx:
-        await backend.sessions.create_session(tx, alice, NewSession(repo="acme/widgets"))
+    with backend.database.transaction() as tx:
+        backend.sessions.create_session(tx, alice, NewSession(repo="acme/widgets"))
         assert rows(backend.database)["sessions"] == 0
-        assert rows(backend.database)["workflow_status"] == 0
-    assert rows(backend.database)["workflow_status"] == 1
+        assert rows(backend.database)["places"] == 0
+    assert rows(backend.database)["places"] == 1
 
 
 async def test_only_the_head_run_of_a_session_is_on_the_queue(backend: Backend, alice: Owner) -> None:
-    async with backend.database.transaction() as tx:
-        session = await backend.sessions.create_session(tx, alice, NewSession(repo="acme/widgets"))
-        follow_up = await backend.sessions.add_run(tx, alice, session.id, Instruction(command="true"))
+    with backend.database.transaction() as tx:
+        session = backend.sessions.create_session(tx, alice, NewSession(repo="acme/widgets"))
+        follow_up = backend.sessions.add_run(tx, alice, session.id, Instruction(command="true"))
     assert rows(backend.database)["runs"] == 2
-    assert rows(backend.database)["workflow_status"] == 1
-    async with backend.database.snapshot() as tx:
-        seen = await backend.sessions.get_run(tx, alice, session.id, follow_up.id)
+    assert rows(backend.database)["places"] == 1
+    with backend.database.snapshot() as tx:
+        seen = backend.sessions.get_run(tx, alice, session.id, follow_up.id)
     assert seen.state is RunState.QUEUED
     assert seen.queued_because == "An earlier run of this session has not ended yet."

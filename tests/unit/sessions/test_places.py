@@ -19,13 +19,13 @@ SECONDS = 1.0  # generous: 0.05 s on a quiet machine
 
 
 def limited(backend: Backend, total: int, per_user: int) -> Backend:
-    places = Places(backend.queue, RunLimits(total=total, per_user=per_user))
+    places = Places(backend.notifier, RunLimits(total=total, per_user=per_user))
     return replace(backend, places=places, sessions=SessionService(places=places, journal=backend.journal))
 
 
 async def cancel(backend: Backend, owner: Owner, session: Session) -> None:
-    async with backend.database.transaction() as tx:
-        await backend.sessions.cancel(tx, owner, session.id)
+    with backend.database.transaction() as tx:
+        backend.sessions.cancel(tx, owner, session.id)
 
 
 async def head(backend: Backend, owner: Owner, session: Session) -> Run:
@@ -63,10 +63,10 @@ async def test_a_run_keeps_its_place_while_it_is_taken_over(backend: Backend, al
     backend = limited(backend, total=1, per_user=1)
     one, other = await backend.create(alice), await backend.create(alice)
     for worker in ("worker-1", "worker-2"):
-        async with backend.database.transaction() as tx:
-            await backend.progress(worker).claim(tx, run_of(one))
-        async with backend.database.transaction() as tx:
-            assert await backend.places.fill(tx) == 0
+        with backend.database.transaction() as tx:
+            backend.progress(worker).claim(tx, run_of(one))
+        with backend.database.transaction() as tx:
+            assert backend.places.fill(tx) == 0
     assert run_of(other) not in await backend.jobs()
 
 
@@ -84,8 +84,8 @@ async def test_a_cancelled_run_gives_its_place_away(backend: Backend, alice: Own
 async def test_a_follow_up_waits_behind_what_its_owner_queued_before(backend: Backend, alice: Owner) -> None:
     backend = limited(backend, total=1, per_user=1)
     one, other = await backend.create(alice), await backend.create(alice)
-    async with backend.database.transaction() as tx:
-        follow_up = await backend.sessions.add_run(tx, alice, one.id, one.runs[0].instruction)
+    with backend.database.transaction() as tx:
+        follow_up = backend.sessions.add_run(tx, alice, one.id, one.runs[0].instruction)
     await backend.end(run_of(one))
     await backend.end(run_of(other))
     assert await backend.jobs() == [run_of(one), run_of(other), follow_up.id]
@@ -98,8 +98,8 @@ async def test_a_user_with_a_thousand_runs_does_not_starve_another(
     """What had a place when Bob came goes on; not one more run of Alice's gets a place before his."""
     backend = limited(backend, total=total, per_user=total)
     await crowd(backend, alice, 1_000)
-    async with backend.database.transaction() as tx:
-        assert await backend.places.fill(tx) == total
+    with backend.database.transaction() as tx:
+        assert backend.places.fill(tx) == total
     of_bob = await backend.create(bob)
     before = await backend.jobs()
     assert len(before) == total
@@ -124,12 +124,12 @@ async def test_users_get_their_turns_one_after_the_other(backend: Backend) -> No
 async def test_free_places_are_given_away_after_the_limit_was_raised(backend: Backend, alice: Owner) -> None:
     backend = limited(backend, total=1, per_user=1)
     sessions = [await backend.create(alice) for _ in range(4)]
-    async with backend.database.snapshot() as tx:
-        assert not await backend.places.has_work(tx)
+    with backend.database.snapshot() as tx:
+        assert not backend.places.has_work(tx)
     raised = limited(backend, total=3, per_user=3)
-    async with raised.database.transaction() as tx:
-        assert await raised.places.has_work(tx)
-        assert await raised.places.fill(tx) == 2
+    with raised.database.transaction() as tx:
+        assert raised.places.has_work(tx)
+        assert raised.places.fill(tx) == 2
     assert await backend.jobs() == [run_of(session) for session in sessions[:3]]
 
 
@@ -139,8 +139,8 @@ async def test_many_free_places_are_given_away_in_small_transactions(backend: Ba
     await crowd(backend, alice, 60)
     given = []
     while True:
-        async with backend.database.transaction() as tx:
-            given.append(await backend.places.fill(tx))
+        with backend.database.transaction() as tx:
+            given.append(backend.places.fill(tx))
         if not given[-1]:
             break
     assert given == [AT_ONCE, AT_ONCE, 50 - 2 * AT_ONCE, 0]
@@ -169,8 +169,8 @@ class TestWhatAWaitingRunIsTold:
             "You have 1 run in progress, as many as one user may have at the same time; "
             "place 3 among your waiting runs."
         )
-        async with backend.database.transaction() as tx:
-            await backend.progress().claim(tx, run_of(sessions[0]))
+        with backend.database.transaction() as tx:
+            backend.progress().claim(tx, run_of(sessions[0]))
         assert (await head(backend, alice, sessions[2])).queue_place == 2
 
     async def test_the_limit_of_all(self, backend: Backend, alice: Owner, bob: Owner) -> None:
@@ -184,8 +184,8 @@ class TestWhatAWaitingRunIsTold:
         backend = limited(backend, total=1, per_user=1)
         sessions = [await backend.create(alice) for _ in range(4)]
         await backend.end(run_of(sessions[0]))
-        async with backend.database.snapshot() as tx:
-            page = await backend.sessions.list_sessions(tx, alice, SessionFilter())
+        with backend.database.snapshot() as tx:
+            page = backend.sessions.list_sessions(tx, alice, SessionFilter())
         assert [each.runs[0].queue_place for each in page.items] == [3, 2, 1, None]
         assert page.items[-1].runs[0].queued_because is None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -27,8 +27,8 @@ DONE = Outcome(state=RunState.SUCCEEDED, message="Done.", changed=True, head_sha
 
 
 async def claim(backend: Backend, run: Run, worker: str = "worker-1") -> Claim:
-    async with backend.database.transaction() as tx:
-        return await backend.progress(worker).claim(tx, run.id)
+    with backend.database.transaction() as tx:
+        return backend.progress(worker).claim(tx, run.id)
 
 
 async def types(backend: Backend, session: Session) -> list[EventType]:
@@ -67,22 +67,22 @@ class TestClaim:
     ) -> None:
         session = await backend.create(alice)
         await claim(backend, session.runs[0])
-        async with backend.database.transaction() as tx:
-            await backend.sessions.cancel(tx, alice, session.id)
+        with backend.database.transaction() as tx:
+            backend.sessions.cancel(tx, alice, session.id)
         assert (await claim(backend, session.runs[0], "worker-2")).run.state is RunState.CANCELLING
 
     async def test_a_run_that_has_ended_or_is_gone_is_not_claimed(self, backend: Backend, alice: Owner) -> None:
         session = await backend.create(alice)
-        async with backend.database.transaction() as tx:
-            await backend.sessions.cancel(tx, alice, session.id)
-        async with backend.database.transaction() as tx:
+        with backend.database.transaction() as tx:
+            backend.sessions.cancel(tx, alice, session.id)
+        with backend.database.transaction() as tx:
             with pytest.raises(AttemptLost, match="has ended"):
-                await backend.progress().claim(tx, session.runs[0].id)
+                backend.progress().claim(tx, session.runs[0].id)
             with pytest.raises(AttemptLost, match="is gone"):
-                await backend.progress().claim(tx, "run_0000000000000000")
+                backend.progress().claim(tx, "run_0000000000000000")
 
 
-Write = Callable[[Progress, Transaction, Claim], Awaitable[object]]
+Write = Callable[[Progress, Transaction, Claim], object]
 WRITES: dict[str, Write] = {
     "guard": lambda progress, tx, held: progress.guard(tx, held),
     "tell": lambda progress, tx, held: progress.tell(tx, held, (EventType.NOTICE, {"message": "x"})),
@@ -112,9 +112,8 @@ class TestFence:
         old = await claim(backend, session.runs[0])
         await claim(backend, session.runs[0], "worker-2")
         before = await backend.get(alice, session.id), await backend.events(session.id)
-        async with backend.database.transaction() as tx:
-            with pytest.raises(AttemptLost):
-                await WRITES[write](backend.progress(), tx, old)
+        with backend.database.transaction() as tx, pytest.raises(AttemptLost):
+            WRITES[write](backend.progress(), tx, old)
         assert (await backend.get(alice, session.id), await backend.events(session.id)) == before
 
     @pytest.mark.parametrize("write", WRITES)
@@ -122,9 +121,8 @@ class TestFence:
         session = await backend.create(alice)
         held = await claim(backend, session.runs[0])
         await backend.end(session.runs[0].id)
-        async with backend.database.transaction() as tx:
-            with pytest.raises(AttemptLost):
-                await WRITES[write](backend.progress(), tx, held)
+        with backend.database.transaction() as tx, pytest.raises(AttemptLost):
+            WRITES[write](backend.progress(), tx, held)
 
     @pytest.mark.parametrize("write", WRITES)
     async def test_the_current_attempt_writes_also_while_it_is_being_cancelled(
@@ -133,10 +131,10 @@ class TestFence:
         """So that it can salvage and settle."""
         session = await backend.create(alice)
         held = await claim(backend, session.runs[0])
-        async with backend.database.transaction() as tx:
-            await backend.sessions.cancel(tx, alice, session.id)
-        async with backend.database.transaction() as tx:
-            await WRITES[write](backend.progress(), tx, held)
+        with backend.database.transaction() as tx:
+            backend.sessions.cancel(tx, alice, session.id)
+        with backend.database.transaction() as tx:
+            WRITES[write](backend.progress(), tx, held)
 
     async def test_a_worker_that_took_it_back_does_not_revive_its_old_attempt(
         self, backend: Backend, alice: Owner
@@ -146,20 +144,20 @@ class TestFence:
         await claim(backend, session.runs[0], "worker-2")
         new = await claim(backend, session.runs[0])
         assert new.attempt == 3
-        async with backend.database.snapshot() as tx:
+        with backend.database.snapshot() as tx:
             with pytest.raises(AttemptLost):
-                await backend.progress().guard(tx, old)
-            assert await backend.progress().guard(tx, new) is RunState.RUNNING
+                backend.progress().guard(tx, old)
+            assert backend.progress().guard(tx, new) is RunState.RUNNING
 
 
 class TestSteps:
     async def test_a_step_is_told_with_its_time(self, backend: Backend, alice: Owner) -> None:
         session = await backend.create(alice)
         held, progress = await claim(backend, session.runs[0]), backend.progress()
-        async with backend.database.transaction() as tx:
-            await progress.start_step(tx, held, StepName.CHECKOUT)
-            await progress.start_step(tx, held, StepName.PREFLIGHT)
-            await progress.end_step(tx, held, StepName.PREFLIGHT, StepState.FAILED, 0.12345)
+        with backend.database.transaction() as tx:
+            progress.start_step(tx, held, StepName.CHECKOUT)
+            progress.start_step(tx, held, StepName.PREFLIGHT)
+            progress.end_step(tx, held, StepName.PREFLIGHT, StepState.FAILED, 0.12345)
         steps = (await backend.get(alice, session.id)).runs[0].steps
         assert [(step.name, step.state, step.seconds) for step in steps] == [
             (StepName.PREFLIGHT, StepState.FAILED, 0.123),
@@ -175,8 +173,8 @@ class TestSteps:
         session = await backend.create(alice)
         for worker in ("worker-1", "worker-2"):
             held = await claim(backend, session.runs[0], worker)
-            async with backend.database.transaction() as tx:
-                await backend.progress(worker).start_step(tx, held, StepName.EXECUTE)
+            with backend.database.transaction() as tx:
+                backend.progress(worker).start_step(tx, held, StepName.EXECUTE)
         [step] = (await backend.get(alice, session.id)).runs[0].steps
         assert step.state is StepState.RUNNING
 
@@ -185,8 +183,8 @@ class TestOutcome:
     async def test_the_end_is_stored_told_and_shown_by_the_session(self, backend: Backend, alice: Owner) -> None:
         session = await backend.create(alice)
         held = await claim(backend, session.runs[0])
-        async with backend.database.transaction() as tx:
-            await backend.progress().settle(tx, held, DONE)
+        with backend.database.transaction() as tx:
+            backend.progress().settle(tx, held, DONE)
         ended = await backend.get(alice, session.id)
         run = ended.runs[0]
         assert ended.state is run.state is RunState.SUCCEEDED
@@ -199,24 +197,24 @@ class TestOutcome:
         session = await backend.create(alice)
         held = await claim(backend, session.runs[0])
         failed = Outcome(state=RunState.FAILED, reason=Reason.TASK_FAILED, message="It failed.", exit_code=3)
-        async with backend.database.transaction() as tx:
-            await backend.progress().settle(tx, held, failed)
+        with backend.database.transaction() as tx:
+            backend.progress().settle(tx, held, failed)
         run = (await backend.get(alice, session.id)).runs[0]
         assert (run.state, run.reason, run.exit_code) == (RunState.FAILED, "task_failed", 3)
 
     async def test_a_run_ends_once(self, backend: Backend, alice: Owner) -> None:
         session = await backend.create(alice)
         held = await claim(backend, session.runs[0])
-        async with backend.database.transaction() as tx:
-            await backend.progress().settle(tx, held, DONE)
+        with backend.database.transaction() as tx:
+            backend.progress().settle(tx, held, DONE)
             with pytest.raises(AttemptLost):
-                await backend.progress().settle(tx, held, DONE)
+                backend.progress().settle(tx, held, DONE)
         assert (await types(backend, session)).count(EventType.RUN_ENDED) == 1
 
     async def test_the_session_shows_its_latest_run(self, backend: Backend, alice: Owner) -> None:
         session = await backend.create(alice)
-        async with backend.database.transaction() as tx:
-            await backend.sessions.add_run(tx, alice, session.id, session.runs[0].instruction)
+        with backend.database.transaction() as tx:
+            backend.sessions.add_run(tx, alice, session.id, session.runs[0].instruction)
         await backend.end(session.runs[0].id)
         assert (await backend.get(alice, session.id)).state is RunState.QUEUED
 
@@ -225,12 +223,12 @@ class TestOutcome:
         session = await backend.create(alice)
         for _ in range(2):
             held = await claim(backend, session.runs[0])
-            async with backend.database.transaction() as tx:
-                await backend.progress().opened(tx, held, PULL, created=False)
+            with backend.database.transaction() as tx:
+                backend.progress().opened(tx, held, PULL, created=False)
         held = await claim(backend, session.runs[0])
-        async with backend.database.transaction() as tx:
+        with backend.database.transaction() as tx:
             failed = Outcome(state=RunState.FAILED, reason=Reason.INTERNAL, message="It failed.")
-            await backend.progress().settle(tx, held, failed)
+            backend.progress().settle(tx, held, failed)
         ended = await backend.get(alice, session.id)
         assert ended.pull_request == ended.runs[0].pull_request == PULL
         assert (await types(backend, session)).count(EventType.PULL_REQUEST_OPENED) == 1
@@ -238,9 +236,9 @@ class TestOutcome:
     async def test_what_the_job_learned_is_the_session_s(self, backend: Backend, alice: Owner) -> None:
         session = await backend.create(alice)
         held = await claim(backend, session.runs[0])
-        async with backend.database.transaction() as tx:
-            await backend.progress().learned(tx, held, target_branch="trunk", repo="Acme/Widgets")
-            await backend.progress().output_was_truncated(tx, held)
+        with backend.database.transaction() as tx:
+            backend.progress().learned(tx, held, target_branch="trunk", repo="Acme/Widgets")
+            backend.progress().output_was_truncated(tx, held)
         learned = await backend.get(alice, session.id)
         assert (learned.target_branch, learned.repo) == ("trunk", "Acme/Widgets")
         assert learned.runs[0].output_truncated
@@ -249,8 +247,8 @@ class TestOutcome:
 async def test_a_step_that_a_lost_attempt_stood_in_is_over(backend: Backend, alice: Owner) -> None:
     session = await backend.create(alice)
     held = await claim(backend, session.runs[0])
-    async with backend.database.transaction() as tx:
-        await backend.progress().start_step(tx, held, StepName.EXECUTE)
+    with backend.database.transaction() as tx:
+        backend.progress().start_step(tx, held, StepName.EXECUTE)
     await claim(backend, session.runs[0], "worker-2")
     [run] = (await backend.get(alice, session.id)).runs
     [step] = run.steps
@@ -266,53 +264,52 @@ class TestEarlierAttempts:
     async def test_where_the_first_attempt_began_counts(self, backend: Backend, alice: Owner) -> None:
         session = await backend.create(alice)
         first = await claim(backend, session.runs[0])
-        async with backend.database.transaction() as tx:
-            begun = await backend.progress().begun(tx, first, "a" * 40)
+        with backend.database.transaction() as tx:
+            begun = backend.progress().begun(tx, first, "a" * 40)
             assert (begun.start_sha, begun.pushing_sha) == ("a" * 40, None)
-            await backend.progress().pushing(tx, first, "b" * 40)
+            backend.progress().pushing(tx, first, "b" * 40)
         second = await claim(backend, session.runs[0], "worker-2")
-        async with backend.database.transaction() as tx:
-            begun = await backend.progress("worker-2").begun(tx, second, "b" * 40)
+        with backend.database.transaction() as tx:
+            begun = backend.progress("worker-2").begun(tx, second, "b" * 40)
             assert (begun.start_sha, begun.pushing_sha) == ("a" * 40, "b" * 40)
 
     async def test_an_old_attempt_cannot_note_a_push(self, backend: Backend, alice: Owner) -> None:
         session = await backend.create(alice)
         first = await claim(backend, session.runs[0])
         await claim(backend, session.runs[0], "worker-2")
-        async with backend.database.transaction() as tx:
-            with pytest.raises(AttemptLost):
-                await backend.progress().pushing(tx, first, "b" * 40)
+        with backend.database.transaction() as tx, pytest.raises(AttemptLost):
+            backend.progress().pushing(tx, first, "b" * 40)
 
     async def test_what_was_pushed_comes_before_what_may_have_been(self, backend: Backend, alice: Owner) -> None:
         """Of all runs of the session, the newest first; of no other session; each head once."""
         session, other = await backend.create(alice), await backend.create(alice)
-        async with backend.database.transaction() as tx:
-            second = await backend.sessions.add_run(tx, alice, session.id, Instruction())
+        with backend.database.transaction() as tx:
+            second = backend.sessions.add_run(tx, alice, session.id, Instruction())
         first = await claim(backend, session.runs[0])
         elsewhere = await claim(backend, other.runs[0])
-        async with backend.database.transaction() as tx:
+        with backend.database.transaction() as tx:
             progress = backend.progress()
-            assert await progress.branch_heads(tx, first) == ()
-            await progress.pushing(tx, elsewhere, "9" * 40)
-            await progress.pushing(tx, first, "a" * 40)
-            assert await progress.branch_heads(tx, first) == ("a" * 40,)
-            await progress.pushed(tx, first, "a" * 40)
-            await progress.settle(tx, first, DONE)
+            assert progress.branch_heads(tx, first) == ()
+            progress.pushing(tx, elsewhere, "9" * 40)
+            progress.pushing(tx, first, "a" * 40)
+            assert progress.branch_heads(tx, first) == ("a" * 40,)
+            progress.pushed(tx, first, "a" * 40)
+            progress.settle(tx, first, DONE)
         follow_up = await claim(backend, second)
-        async with backend.database.transaction() as tx:
-            await progress.pushing(tx, follow_up, "b" * 40)
-            assert await progress.branch_heads(tx, follow_up) == ("a" * 40, "b" * 40)
-            await progress.pushed(tx, follow_up, "c" * 40)
-            assert await progress.branch_heads(tx, follow_up) == ("c" * 40, "b" * 40, "a" * 40)
+        with backend.database.transaction() as tx:
+            progress.pushing(tx, follow_up, "b" * 40)
+            assert progress.branch_heads(tx, follow_up) == ("a" * 40, "b" * 40)
+            progress.pushed(tx, follow_up, "c" * 40)
+            assert progress.branch_heads(tx, follow_up) == ("c" * 40, "b" * 40, "a" * 40)
 
     async def test_a_session_moves_where_nobody_has_its_branch(self, backend: Backend, alice: Owner) -> None:
         session = await backend.create(alice, branch="fix")
         await backend.create(alice, repo="Acme/Gadgets", branch="fix")
         held = await claim(backend, session.runs[0])
-        async with backend.database.transaction() as tx:
-            assert not await backend.progress().moved(tx, held, "acme/gadgets")
+        with backend.database.transaction() as tx:
+            assert not backend.progress().moved(tx, held, "acme/gadgets")
             for _ in range(2):  # also when the first commit was not known to have arrived
-                assert await backend.progress().moved(tx, held, "Acme/Things")
+                assert backend.progress().moved(tx, held, "Acme/Things")
         assert (await backend.get(alice, session.id)).repo == "Acme/Things"
         with pytest.raises(Conflict):  # the branch is taken there by now
             await backend.create(alice, repo="acme/things", branch="fix")
@@ -323,8 +320,8 @@ class TestEarlierAttempts:
         session = await backend.create(alice)
         held = await claim(backend, session.runs[0])
         for head in ("a" * 40, "b" * 40, "b" * 40, "a" * 40):
-            async with backend.database.transaction() as tx:
-                await backend.progress().pushed(tx, held, head)
+            with backend.database.transaction() as tx:
+                backend.progress().pushed(tx, held, head)
         told = [event.data for event in await backend.events(session.id) if event.type is EventType.BRANCH_PUSHED]
         assert told == [{"branch": session.branch, "head_sha": letter * 40} for letter in "aba"]
         assert (await backend.get(alice, session.id)).pushed_sha == "a" * 40
@@ -332,13 +329,13 @@ class TestEarlierAttempts:
     async def test_the_run_whose_work_is_published_is_found(self, backend: Backend, alice: Owner) -> None:
         session = await backend.create(alice, instruction=Instruction(command="make"))
         first = await claim(backend, session.runs[0])
-        async with backend.database.transaction() as tx:
-            assert await backend.progress().published_run(tx, first) is None
-            await backend.progress().settle(tx, first, DONE)
+        with backend.database.transaction() as tx:
+            assert backend.progress().published_run(tx, first) is None
+            backend.progress().settle(tx, first, DONE)
             instruction = Instruction(publish_of=first.run.id, publish_attempt=1)
-            again = await backend.sessions.add_run(tx, alice, session.id, instruction)
+            again = backend.sessions.add_run(tx, alice, session.id, instruction)
         held = await claim(backend, again)
-        async with backend.database.transaction() as tx:
-            found = await backend.progress().published_run(tx, held)
+        with backend.database.transaction() as tx:
+            found = backend.progress().published_run(tx, held)
         assert found is not None
         assert (found.id, found.instruction.command) == (first.run.id, "make")

@@ -24,6 +24,7 @@ from gitward.sessions.model import (
 )
 from gitward.sessions.progress import Outcome
 from gitward.sessions.publishing import PublishChange
+from gitward.sessions.queries import MOST_RUNS
 from gitward.sessions.service import Published, SessionChange
 from gitward.store import schema
 from tests_support import Backend
@@ -42,22 +43,22 @@ async def ended(backend: Backend, owner: Owner, *, publish: Publish = WANTED, **
 
 
 async def keep(backend: Backend, run: Run, *, attempt: int = 1) -> None:
-    async with backend.database.transaction() as tx:
-        await artifacts.keep(tx, Origin(run_id=run.id, attempt=attempt), ArtifactKind.BUNDLE, b"# v2 git bundle")
+    with backend.database.transaction() as tx:
+        artifacts.keep(tx, Origin(run_id=run.id, attempt=attempt), ArtifactKind.BUNDLE, b"# v2 git bundle")
 
 
 async def settle(backend: Backend, run: Run, *, state: RunState = RunState.FAILED, **outcome: Any) -> None:
-    async with backend.database.transaction() as tx:
+    with backend.database.transaction() as tx:
         progress = backend.progress()
-        claim = await progress.claim(tx, run.id)
+        claim = progress.claim(tx, run.id)
         if outcome.get("pull_request"):
-            await progress.opened(tx, claim, outcome["pull_request"], created=True)
-        await progress.settle(tx, claim, Outcome(state=state, message="It ended.", **outcome))
+            progress.opened(tx, claim, outcome["pull_request"], created=True)
+        progress.settle(tx, claim, Outcome(state=state, message="It ended.", **outcome))
 
 
 async def publish(backend: Backend, owner: Owner, session: Session, run: Run, **change: Any) -> Published:
-    async with backend.database.transaction() as tx:
-        return await backend.sessions.publish(tx, owner, session.id, run.id, PublishChange(**change))
+    with backend.database.transaction() as tx:
+        return backend.sessions.publish(tx, owner, session.id, run.id, PublishChange(**change))
 
 
 async def test_the_new_run_has_nothing_to_do_but_to_publish(backend: Backend, alice: Owner) -> None:
@@ -79,8 +80,8 @@ async def test_the_new_run_has_nothing_to_do_but_to_publish(backend: Backend, al
 
 async def test_other_instructions_say_nothing_of_it(backend: Backend, alice: Owner) -> None:
     await backend.create(alice)
-    async with backend.database.snapshot() as tx:
-        [stored] = (await tx.execute(schema.runs.select())).all()
+    with backend.database.snapshot() as tx:
+        [stored] = tx.execute(schema.runs.select()).all()
     assert not [name for name in stored.instruction if name.startswith("publish_")]
 
 
@@ -106,8 +107,8 @@ async def test_the_newest_attempt_that_kept_a_bundle_is_published(backend: Backe
     run = session.runs[0]
     for attempt in (1, 3, 2):
         await keep(backend, run, attempt=attempt)
-    async with backend.database.transaction() as tx:
-        await artifacts.keep(tx, Origin(run_id=run.id, attempt=4), ArtifactKind.DIFF, b"a bundle was too long")
+    with backend.database.transaction() as tx:
+        artifacts.keep(tx, Origin(run_id=run.id, attempt=4), ArtifactKind.DIFF, b"a bundle was too long")
     await settle(backend, run)
     assert (await publish(backend, alice, session, run)).run.instruction.publish_attempt == 3
 
@@ -119,20 +120,32 @@ async def test_asked_again_it_is_the_same_run(backend: Backend, alice: Owner) ->
     for _ in range(2):
         again = await publish(backend, alice, session, session.runs[0], mode=PublishMode.BRANCH)
         assert (again.run.id, again.created) == (first.id, False)
-        async with backend.database.transaction() as tx:
-            await backend.progress().claim(tx, first.id)
+        with backend.database.transaction() as tx:
+            backend.progress().claim(tx, first.id)
     await settle(backend, first)
     second = await publish(backend, alice, session, session.runs[0])
     assert (second.run.number, second.created) == (3, True)
-    async with backend.database.transaction() as tx:
-        await backend.progress().claim(tx, second.run.id)
-        await backend.sessions.cancel(tx, alice, session.id)
+    with backend.database.transaction() as tx:
+        backend.progress().claim(tx, second.run.id)
+        backend.sessions.cancel(tx, alice, session.id)
     third = await publish(backend, alice, session, session.runs[0])
     assert (third.run.number, third.created) == (4, True)
     await settle(backend, second.run, state=RunState.CANCELLED)
     await settle(backend, third.run, state=RunState.SUCCEEDED, changed=True)
     again = await publish(backend, alice, session, session.runs[0])
     assert (again.run.id, again.created) == (third.run.id, False)
+
+
+async def test_it_is_found_behind_more_runs_than_a_session_is_shown_with(backend: Backend, alice: Owner) -> None:
+    session = await ended(backend, alice)
+    first = (await publish(backend, alice, session, session.runs[0])).run
+    with backend.database.transaction() as tx:
+        for _ in range(MOST_RUNS):
+            backend.sessions.add_run(tx, alice, session.id, Instruction(command="true"))
+    assert first.id not in {run.id for run in (await backend.get(alice, session.id)).runs}
+    for asked in (session.runs[0], first):
+        again = await publish(backend, alice, session, asked)
+        assert (again.run.id, again.created) == (first.id, False)
 
 
 async def test_publishing_a_run_that_published_is_about_the_same_work(backend: Backend, alice: Owner) -> None:
@@ -178,8 +191,8 @@ async def test_work_whose_pull_request_was_closed_or_never_opened_is_published(b
 
 async def test_an_archived_session_publishes_nothing(backend: Backend, alice: Owner) -> None:
     session = await ended(backend, alice)
-    async with backend.database.transaction() as tx:
-        await backend.sessions.change(tx, alice, session.id, SessionChange(archived=True))
+    with backend.database.transaction() as tx:
+        backend.sessions.change(tx, alice, session.id, SessionChange(archived=True))
     with pytest.raises(Conflict, match="archived"):
         await publish(backend, alice, session, session.runs[0])
 

@@ -35,20 +35,20 @@ def later(hours: float) -> datetime:
 
 @pytest.fixture
 def retention(backend: Backend) -> Retention:
-    return Retention(backend.database, backend.queue, days=DAYS)
+    return Retention(backend.database, days=DAYS)
 
 
 async def count(database: Database, *tables: str) -> list[int]:
-    async with database.snapshot() as tx:
-        return [(await tx.execute(sa.text(f"SELECT count(*) FROM {table}"))).scalar_one() for table in tables]
+    with database.snapshot() as tx:
+        return [tx.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one() for table in tables]
 
 
 async def test_an_ended_session_goes_with_all_that_hangs_on_it(
     backend: Backend, alice: Owner, retention: Retention
 ) -> None:
     session = await backend.create(alice)
-    async with backend.database.transaction() as tx:
-        await artifacts.keep(tx, Origin(run_id=session.runs[0].id, attempt=1), ArtifactKind.PATCH, b"work")
+    with backend.database.transaction() as tx:
+        artifacts.keep(tx, Origin(run_id=session.runs[0].id, attempt=1), ArtifactKind.PATCH, b"work")
     await backend.end(session.runs[0].id)
     assert await retention.sweep(later(-1)) == Removed()
     assert await count(backend.database, "sessions", "artifacts") == [1, 1]
@@ -62,28 +62,24 @@ async def test_what_has_not_ended_stays_however_old_and_so_does_a_schedule(
     queued, running = await backend.create(alice), await backend.create(alice)
     followed = await backend.create(alice)
     await backend.end(followed.runs[0].id)
-    async with backend.database.transaction() as tx:
-        await backend.progress().claim(tx, running.runs[0].id)
-        await backend.sessions.add_run(tx, alice, followed.id, followed.runs[0].instruction)
+    with backend.database.transaction() as tx:
+        backend.progress().claim(tx, running.runs[0].id)
+        backend.sessions.add_run(tx, alice, followed.id, followed.runs[0].instruction)
         timetable = Timetable(schedule="0 0 1 1 *", timezone="UTC")
-        await ScheduleService().create(tx, alice, timetable, NewSession(repo="acme/widgets"), {})
+        ScheduleService().create(tx, alice, timetable, NewSession(repo="acme/widgets"), {})
     assert await retention.sweep(later(24_000)) == Removed()
     assert (await backend.get(alice, queued.id)).state is RunState.QUEUED
     assert await count(backend.database, "sessions", "schedules") == [3, 1]
 
 
-async def test_the_engine_s_rows_of_old_jobs_go_too(backend: Backend, alice: Owner, retention: Retention) -> None:
+async def test_what_the_queue_knows_of_old_jobs_goes_too(backend: Backend, alice: Owner, retention: Retention) -> None:
+    """With their runs: it is kept nowhere else."""
     old, young = await backend.create(alice), await backend.create(alice)
-    schema = "" if backend.database.is_sqlite else "dbos."
-    ended = f"UPDATE {schema}workflow_status SET status = 'SUCCESS', completed_at = :at WHERE workflow_uuid = :id"
-    step = f"INSERT INTO {schema}operation_outputs (workflow_uuid, function_id, function_name) VALUES (:id, 1, 'work')"
-    at = int(time.time() * 1000)
-    async with backend.database.transaction() as tx:
-        await tx.execute(sa.text(ended), {"id": old.runs[0].id, "at": at})
-        await tx.execute(sa.text(step), {"id": old.runs[0].id})
-    assert (await retention.sweep(later(1))).jobs == 1
+    await backend.end(old.runs[0].id)
+    assert (await retention.sweep(later(DAYS + 1))).sessions == 1
     assert await backend.jobs() == [young.runs[0].id]
-    assert await count(backend.database, f"{schema}operation_outputs") == [0]
+    assert await count(backend.database, "runs") == [1]
+    assert await count(backend.database, "tickets") == [1]
 
 
 async def test_idempotency_keys_go_after_a_day(backend: Backend, alice: Owner, retention: Retention) -> None:
@@ -92,17 +88,17 @@ async def test_idempotency_keys_go_after_a_day(backend: Backend, alice: Owner, r
     ages = {"young": timedelta(0), "old": KEY_LIFETIME + timedelta(seconds=1)}
     rows = [{**key, "key": name, "created_at": at - age} for name, age in ages.items()]
     rows += [{**key, "key": f"old-{number}", "created_at": at - timedelta(days=2)} for number in range(1_200)]
-    async with backend.database.transaction() as tx:
-        await tx.execute(sa.insert(schema.idempotency_keys), rows)
+    with backend.database.transaction() as tx:
+        tx.execute(sa.insert(schema.idempotency_keys), rows)
     assert (await retention.sweep(at)).keys == 1_201
-    async with backend.database.snapshot() as tx:
-        assert (await tx.execute(sa.select(schema.idempotency_keys.c.key))).scalars().all() == ["young"]
+    with backend.database.snapshot() as tx:
+        assert tx.execute(sa.select(schema.idempotency_keys.c.key)).scalars().all() == ["young"]
 
 
 async def test_without_an_age_what_ended_is_kept(backend: Backend, alice: Owner) -> None:
     session = await backend.create(alice)
     await backend.end(session.runs[0].id)
-    assert await Retention(backend.database, backend.queue, days=0).sweep(later(24_000)) == Removed()
+    assert await Retention(backend.database, days=0).sweep(later(24_000)) == Removed()
     assert (await backend.get(alice, session.id)).state is RunState.SUCCEEDED
 
 
@@ -132,8 +128,8 @@ async def test_ten_thousand_old_sessions_go_and_nobody_waits(
     await writer
     print(f"{removed.sessions} sessions in {took:.2f} s; {len(waits)} writes, longest wait {max(waits):.3f} s")
     assert removed.sessions == MANY
-    async with backend.database.snapshot() as tx:
-        left = set((await tx.execute(sa.select(schema.sessions.c.id))).scalars())
+    with backend.database.snapshot() as tx:
+        left = set(tx.execute(sa.select(schema.sessions.c.id)).scalars())
     assert left >= {*young, *active}
     assert len(left) == len(young) + len(active) + len(waits)
     assert took < SWEEP_SECONDS
@@ -154,14 +150,14 @@ async def test_sessions_with_much_work_go_one_by_one(backend: Backend, alice: Ow
     for number in range(3):
         session = await backend.create(alice, repo=f"acme/repo-{number}")
         origin = Origin(run_id=session.runs[0].id, attempt=1)
-        async with backend.database.transaction() as tx:
-            await artifacts.keep(tx, origin, ArtifactKind.PATCH, b"x" * artifacts.MAX_BYTES)
+        with backend.database.transaction() as tx:
+            artifacts.keep(tx, origin, ArtifactKind.PATCH, b"x" * artifacts.MAX_BYTES)
         await backend.end(session.runs[0].id)
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if statement.startswith("DELETE FROM sessions"):
             commits.append(statement)
 
-    sa.event.listen(backend.database.engine.sync_engine, "before_cursor_execute", note)
+    sa.event.listen(backend.database.engine, "before_cursor_execute", note)
     assert (await retention.sweep(later(1))).sessions == 3
     assert len(commits) == 3

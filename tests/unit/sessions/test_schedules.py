@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from gitward.engine.queue import DbosQueue
 from gitward.errors import Conflict, NotFound
 from gitward.runs.chores import fire_schedules
 from gitward.sessions.firing import LATE, STILL_ACTIVE, Firing
@@ -21,6 +20,7 @@ from gitward.sessions.schedules import MOST, Schedule, ScheduleChange, ScheduleS
 from gitward.sessions.service import NewSession, SessionService
 from gitward.sessions.timetable import Timetable
 from gitward.store.database import Database, Transaction
+from gitward.store.notify import Notifier
 from tests_support import Backend
 
 HOURLY = Timetable(schedule="0 * * * *", timezone="UTC")
@@ -41,7 +41,7 @@ class Clock:
     def __init__(self) -> None:
         self.at = datetime.now(UTC)
 
-    async def __call__(self, tx: Transaction) -> datetime:
+    def __call__(self, tx: Transaction) -> datetime:
         return self.at
 
     def move(self, **by: float) -> None:
@@ -53,26 +53,26 @@ def allowed(_template: NewSession, _claims: Mapping[str, Any]) -> str | None:
 
 
 async def create(backend: Backend, owner: Owner, **values: Any) -> Schedule:
-    async with backend.database.transaction() as tx:
-        return await SERVICE.create(
+    with backend.database.transaction() as tx:
+        return SERVICE.create(
             tx, owner, values.get("timetable", HOURLY), values.get("template", TEMPLATE), values.get("claims", {})
         )
 
 
 async def change(backend: Backend, owner: Owner, schedule: Schedule, **values: Any) -> Schedule:
-    async with backend.database.transaction() as tx:
-        return await SERVICE.change(tx, owner, schedule.id, ScheduleChange(**values))
+    with backend.database.transaction() as tx:
+        return SERVICE.change(tx, owner, schedule.id, ScheduleChange(**values))
 
 
 async def get(backend: Backend, owner: Owner, schedule: Schedule) -> Schedule:
-    async with backend.database.snapshot() as tx:
-        return await SERVICE.get(tx, owner, schedule.id)
+    with backend.database.snapshot() as tx:
+        return SERVICE.get(tx, owner, schedule.id)
 
 
 async def made_by(backend: Backend, owner: Owner, schedule: Schedule) -> list[Session]:
     """Oldest first."""
-    async with backend.database.snapshot() as tx:
-        page = await backend.sessions.list_sessions(tx, owner, SessionFilter(schedule=schedule.id, limit=200))
+    with backend.database.snapshot() as tx:
+        page = backend.sessions.list_sessions(tx, owner, SessionFilter(schedule=schedule.id, limit=200))
     return list(reversed(page.items))
 
 
@@ -129,10 +129,8 @@ async def test_many_workers_at_once_make_one_session_for_each_time(
     async def worker() -> None:
         url = backend.database.url.set(drivername=backend.database.url.get_backend_name())
         database = Database(url.render_as_string(hide_password=False))
-        queue = DbosQueue(database)
-        sessions = SessionService(places=Places(queue, backend.places.limits), journal=backend.journal)
+        sessions = SessionService(places=Places(Notifier(), backend.places.limits), journal=backend.journal)
         await fire_schedules(database, Firing(sessions, allowed, clock))
-        await asyncio.to_thread(queue.close)
         await database.stop()
 
     await asyncio.gather(*(worker() for _ in range(4)))
@@ -148,8 +146,8 @@ async def test_a_failure_while_it_is_made_leaves_the_time_to_the_next_look(
     clock.move(hours=1)
 
     async def fire_and_fail() -> None:
-        async with backend.database.transaction() as tx:
-            assert await firing.fire(tx, schedule.id) is not None
+        with backend.database.transaction() as tx:
+            assert firing.fire(tx, schedule.id) is not None
             raise RuntimeError("power is gone")
 
     with pytest.raises(RuntimeError, match="power is gone"):
@@ -256,8 +254,8 @@ async def test_a_deleted_schedule_makes_nothing_and_its_sessions_stay(
     schedule = await create(backend, alice)
     clock.move(hours=1)
     await fire_schedules(backend.database, firing)
-    async with backend.database.transaction() as tx:
-        await SERVICE.delete(tx, alice, schedule.id)
+    with backend.database.transaction() as tx:
+        SERVICE.delete(tx, alice, schedule.id)
     clock.move(hours=1)
     await fire_schedules(backend.database, firing)
     assert len(await made_by(backend, alice, schedule)) == 1
@@ -266,14 +264,14 @@ async def test_a_deleted_schedule_makes_nothing_and_its_sessions_stay(
 async def test_another_owner_s_schedule_is_not_there(backend: Backend, alice: Owner, bob: Owner) -> None:
     schedule = await create(backend, alice)
     for owner in (bob, replace(alice, issuer="https://other.example")):
-        async with backend.database.transaction() as tx:
+        with backend.database.transaction() as tx:
             with pytest.raises(NotFound, match="There is no such schedule"):
-                await SERVICE.get(tx, owner, schedule.id)
+                SERVICE.get(tx, owner, schedule.id)
             with pytest.raises(NotFound):
-                await SERVICE.change(tx, owner, schedule.id, ScheduleChange(paused=True))
+                SERVICE.change(tx, owner, schedule.id, ScheduleChange(paused=True))
             with pytest.raises(NotFound):
-                await SERVICE.delete(tx, owner, schedule.id)
-            assert await SERVICE.list(tx, owner) == []
+                SERVICE.delete(tx, owner, schedule.id)
+            assert SERVICE.list(tx, owner) == []
     assert await get(backend, alice, schedule) == schedule
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -37,8 +37,8 @@ FULL = Instruction(
 
 
 async def add(backend: Backend, owner: Owner, session: Session, instruction: Instruction = FULL) -> Run:
-    async with backend.database.transaction() as tx:
-        return await backend.sessions.add_run(tx, owner, session.id, instruction)
+    with backend.database.transaction() as tx:
+        return backend.sessions.add_run(tx, owner, session.id, instruction)
 
 
 @contextlib.contextmanager
@@ -49,26 +49,26 @@ def counted(database: Database) -> Iterator[list[str]]:
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         statements.append(statement)
 
-    sa.event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    sa.event.listen(database.engine, "before_cursor_execute", note)
     try:
         yield statements
     finally:
-        sa.event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+        sa.event.remove(database.engine, "before_cursor_execute", note)
 
 
 async def cancel(backend: Backend, owner: Owner, session: Session) -> Session:
-    async with backend.database.transaction() as tx:
-        return await backend.sessions.cancel(tx, owner, session.id)
+    with backend.database.transaction() as tx:
+        return backend.sessions.cancel(tx, owner, session.id)
 
 
 async def change(backend: Backend, owner: Owner, session: Session, **values: object) -> Session:
-    async with backend.database.transaction() as tx:
-        return await backend.sessions.change(tx, owner, session.id, SessionChange(**values))  # type: ignore[arg-type]
+    with backend.database.transaction() as tx:
+        return backend.sessions.change(tx, owner, session.id, SessionChange(**values))  # type: ignore[arg-type]
 
 
 async def claim(backend: Backend, run: Run, worker: str = "worker-1") -> None:
-    async with backend.database.transaction() as tx:
-        await backend.progress(worker).claim(tx, run.id)
+    with backend.database.transaction() as tx:
+        backend.progress(worker).claim(tx, run.id)
 
 
 class TestCreate:
@@ -132,8 +132,8 @@ class TestCreate:
     async def test_the_claims_of_the_last_request_are_kept(self, backend: Backend, alice: Owner) -> None:
         session = await backend.create(alice, claims={"groups": ["a"]})
         assert (await backend.get(alice, session.id)).claims == {"groups": ["a"]}
-        async with backend.database.transaction() as tx:
-            await backend.sessions.note_claims(tx, alice, session.id, {"groups": ["b"], "team": "c"})
+        with backend.database.transaction() as tx:
+            backend.sessions.note_claims(tx, alice, session.id, {"groups": ["b"], "team": "c"})
         assert (await backend.get(alice, session.id)).claims == {"groups": ["b"], "team": "c"}
 
 
@@ -168,8 +168,8 @@ class TestRuns:
     async def test_a_retry_is_a_new_run_with_the_old_instruction(self, backend: Backend, alice: Owner) -> None:
         session = await backend.create(alice, instruction=FULL)
         await backend.end(session.runs[0].id, RunState.FAILED)
-        async with backend.database.transaction() as tx:
-            run = await backend.sessions.retry(tx, alice, session.id, session.runs[0].id)
+        with backend.database.transaction() as tx:
+            run = backend.sessions.retry(tx, alice, session.id, session.runs[0].id)
         assert (run.number, run.retry_of, run.instruction) == (2, session.runs[0].id, FULL)
         first, second = (await backend.get(alice, session.id)).runs
         assert (first.state, second.state, second.retry_of) == (RunState.FAILED, RunState.QUEUED, first.id)
@@ -177,18 +177,20 @@ class TestRuns:
     async def test_a_run_that_has_not_ended_is_not_retried(self, backend: Backend, alice: Owner) -> None:
         session = await backend.create(alice)
         for _ in range(2):  # queued, then running
-            async with backend.database.transaction() as tx:
-                with pytest.raises(Conflict, match="only an ended run can be retried"):
-                    await backend.sessions.retry(tx, alice, session.id, session.runs[0].id)
+            with (
+                pytest.raises(Conflict, match="only an ended run can be retried"),
+                backend.database.transaction() as tx,
+            ):
+                backend.sessions.retry(tx, alice, session.id, session.runs[0].id)
             await claim(backend, session.runs[0])
 
     async def test_a_run_is_found_in_its_own_session_only(self, backend: Backend, alice: Owner) -> None:
         one, other = await backend.create(alice), await backend.create(alice)
-        async with backend.database.snapshot() as tx:
-            assert (await backend.sessions.get_run(tx, alice, one.id, one.runs[0].id)).id == one.runs[0].id
+        with backend.database.snapshot() as tx:
+            assert (backend.sessions.get_run(tx, alice, one.id, one.runs[0].id)).id == one.runs[0].id
             for run_id in (other.runs[0].id, "run_0000000000000000", "", "\0", "run_\0", "%"):
                 with pytest.raises(NotFound):
-                    await backend.sessions.get_run(tx, alice, one.id, run_id)
+                    backend.sessions.get_run(tx, alice, one.id, run_id)
 
 
 class TestCancel:
@@ -265,9 +267,8 @@ class TestChange:
         assert (await change(backend, alice, session, archived=True)).archived
         with pytest.raises(Conflict, match="archived"):
             await add(backend, alice, session)
-        async with backend.database.transaction() as tx:
-            with pytest.raises(Conflict, match="archived"):
-                await backend.sessions.retry(tx, alice, session.id, session.runs[0].id)
+        with backend.database.transaction() as tx, pytest.raises(Conflict, match="archived"):
+            backend.sessions.retry(tx, alice, session.id, session.runs[0].id)
         await change(backend, alice, session, archived=False)
         assert (await add(backend, alice, session)).number == 2
 
@@ -281,7 +282,7 @@ class TestChange:
         assert not (await backend.get(alice, session.id)).archived
 
 
-Call = Callable[[Backend, Transaction, Owner, Session], Awaitable[object]]
+Call = Callable[[Backend, Transaction, Owner, Session], object]
 CALLS: dict[str, Call] = {
     "get_session": lambda b, tx, who, s: b.sessions.get_session(tx, who, s.id),
     "get_run": lambda b, tx, who, s: b.sessions.get_run(tx, who, s.id, s.runs[0].id),
@@ -306,10 +307,10 @@ class TestOwners:
         missing = replace(session, id="ses_0000000000000000")
         before = await backend.get(alice, session.id), await backend.events(session.id)
         for owner in (bob, replace(alice, issuer="https://other.example")):
-            async with backend.database.transaction() as tx:
+            with backend.database.transaction() as tx:
                 with pytest.raises(NotFound) as hidden:
-                    await CALLS[call](backend, tx, owner, session)
+                    CALLS[call](backend, tx, owner, session)
                 with pytest.raises(NotFound) as absent:
-                    await CALLS[call](backend, tx, alice, missing)
+                    CALLS[call](backend, tx, alice, missing)
             assert str(hidden.value) == str(absent.value)
         assert (await backend.get(alice, session.id), await backend.events(session.id)) == before

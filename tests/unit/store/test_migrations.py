@@ -57,17 +57,17 @@ def differences(connection: sa.Connection) -> list[object]:
 
 async def test_migrating_makes_the_tables_that_the_code_describes(empty: Database) -> None:
     await migrate(empty)
-    async with empty.transaction() as tx:
-        assert await tx.run_sync(differences) == []
+    with empty.transaction() as tx:
+        assert differences(tx.connection) == []
 
 
 async def test_the_comparison_sees_a_difference(empty: Database) -> None:
     """So that an empty list means something."""
     await migrate(empty)
-    async with empty.transaction() as tx:
-        await tx.execute(sa.text("ALTER TABLE sessions ADD COLUMN surplus TEXT"))
-        await tx.execute(sa.text("DROP INDEX ix_runs_state"))
-        assert len(await tx.run_sync(differences)) == 2
+    with empty.transaction() as tx:
+        tx.execute(sa.text("ALTER TABLE sessions ADD COLUMN surplus TEXT"))
+        tx.execute(sa.text("DROP INDEX ix_runs_state"))
+        assert len(differences(tx.connection)) == 2
 
 
 async def test_migrating_again_changes_nothing(empty: Database) -> None:
@@ -79,7 +79,7 @@ async def test_migrating_again_changes_nothing(empty: Database) -> None:
         if not statement.lstrip().upper().startswith(("SELECT", "PRAGMA", "BEGIN")):
             written.append(statement)
 
-    event.listen(empty.engine.sync_engine, "before_cursor_execute", note)
+    event.listen(empty.engine, "before_cursor_execute", note)
     await migrate(empty)
     assert written == []
 
@@ -87,8 +87,8 @@ async def test_migrating_again_changes_nothing(empty: Database) -> None:
 async def test_two_tasks_at_once_migrate_once(empty: Database) -> None:
     await asyncio.gather(migrate(empty), migrate(empty), migrate(empty))
     newest = max(path.name[:4] for path in Path(versions.__path__[0]).glob("0*.py"))
-    async with empty.snapshot() as tx:
-        assert (await tx.execute(sa.text("SELECT version_num FROM alembic_version"))).scalars().all() == [newest]
+    with empty.snapshot() as tx:
+        assert tx.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == [newest]
 
 
 async def test_three_processes_at_once_migrate_once(empty: Database, database_url: str) -> None:
@@ -108,8 +108,8 @@ async def test_three_processes_at_once_migrate_once(empty: Database, database_ur
             assert await process.stdout.readline() == b"ready\n"
         ended = await asyncio.gather(*(process.communicate(b"go\n") for process in processes))
     assert [process.returncode for process in processes] == [0, 0, 0], ended
-    async with empty.transaction() as tx:
-        assert await tx.run_sync(differences) == []
+    with empty.transaction() as tx:
+        assert differences(tx.connection) == []
 
 
 async def test_a_migration_that_is_cut_off_leaves_no_table(empty: Database) -> None:
@@ -119,11 +119,11 @@ async def test_a_migration_that_is_cut_off_leaves_no_table(empty: Database) -> N
         pass
 
     async def begin() -> None:
-        async with empty.transaction() as tx:
-            await tx.run_sync(schema.metadata.create_all)
+        with empty.transaction() as tx:
+            schema.metadata.create_all(tx.connection)
             raise Interrupted
 
     with pytest.raises(Interrupted):
         await begin()
-    async with empty.snapshot() as tx:
-        assert await tx.run_sync(lambda connection: sa.inspect(connection).get_table_names()) == []
+    with empty.snapshot() as tx:
+        assert sa.inspect(tx.connection).get_table_names() == []

@@ -109,7 +109,7 @@ setup_logging(secrets=[Secret("the-first-secret")])
 logging.getLogger("gitward.x").info("hello the-first-secret")
 logging.getLogger("gitward.x").debug("not shown")
 logging.getLogger("httpx").info("not shown")
-logging.getLogger("dbos").warning("shown the-first-secret")
+logging.getLogger("alembic").warning("shown the-first-secret")
 know_secrets([Secret("the-second-secret")])
 logging.getLogger().error("the-second-secret")
 """
@@ -119,4 +119,4 @@ def test_the_whole_process_logs_to_standard_error_through_the_mask() -> None:
     ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout == ""
     lines = [line.split(maxsplit=2)[2] for line in ended.stderr.splitlines()]
-    assert lines == ["INFO    gitward.x: hello ***", "WARNING dbos: shown ***", "ERROR   root: ***"]
+    assert lines == ["INFO    gitward.x: hello ***", "WARNING alembic: shown ***", "ERROR   root: ***"]

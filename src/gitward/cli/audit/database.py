@@ -1,4 +1,4 @@
-"""Every row of every table, ours and the engine's, on SQLite and on Postgres."""
+"""Every row of every table, on SQLite and on Postgres."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gitward.cli.audit.ledger import Ledger
 from gitward.store.database import Database
 
 _ROWS = 500  # fetched at once
+_SECONDS = 3600.0
 _SYSTEM = ("information_schema", "pg_catalog", "pg_toast")
 
 
@@ -20,8 +21,7 @@ async def look_at_tables(ledger: Ledger, url: str) -> None:
     """Reads only; a value is searched whole, wherever it lies in the database's files."""
     database = Database(url)
     try:
-        async with database.snapshot() as tx:
-            await tx.run_sync(lambda connection: _look(ledger, connection))
+        await database.read(lambda tx: _look(ledger, tx.connection), seconds=_SECONDS)
     finally:
         await database.stop()
 

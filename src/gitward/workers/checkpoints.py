@@ -1,0 +1,67 @@
+"""Steps of a job that are done once, across restarts: what they return is kept beside the run, as JSON.
+
+A pickled value would be code for whoever reads the row, and an exception's text may quote what a run dealt with: so
+a step that raises is not kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+Keep = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+
+class Checkpoints:
+    """Those of the job that runs in this task."""
+
+    def __init__(self, known: dict[str, Any], keep: Keep) -> None:
+        self._known = known
+        self._keep = keep
+
+    async def once(self, name: str, step: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
+        if name not in self._known:
+            result = plain(await step(*arguments))
+            known_then = {**self._known, name: result}
+            await self._keep(known_then)
+            self._known = known_then
+        known: T = self._known[name]
+        return known
+
+
+current: ContextVar[Checkpoints] = ContextVar("checkpoints of the job")
+
+
+async def checkpoint(name: str, step: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
+    """Runs a step of the current job, or returns what it returned when it was completed before.
+
+    Results are JSON values and hold no secret.
+    """
+    return await current.get().once(name, step, *arguments)
+
+
+def plain(value: Any) -> Any:
+    """The value as it comes back from JSON: tuples are lists.
+
+    :raises TypeError, ValueError: it is no JSON. The value is not quoted.
+    """
+    return json.loads(json.dumps(value, default=_refuse, allow_nan=False))
+
+
+def _refuse(value: Any) -> Any:
+    raise TypeError(f"a step may only return JSON values, not {type(value).__name__}")
+
+
+def as_task(checkpoints: Checkpoints, job: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    """The job as a task of its own, in which `checkpoint` finds its checkpoints."""
+
+    async def run() -> None:
+        current.set(checkpoints)
+        await job
+
+    return asyncio.create_task(run(), name=name)

@@ -1,0 +1,80 @@
+"""What a request costs the database, in statements: BEGIN and COMMIT are not counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from api import Api, make_api
+from gitward.sessions.model import EventType, Owner
+from gitward.sessions.places import Places, RunLimits
+from gitward.sessions.service import SessionService
+from gitward.store.database import Database
+from tests_support import Backend
+
+MOST_OF_A_POST, MOST_OF_AN_EVENT = 8, 3
+BODY = {"repo": "acme/widgets", "target_branch": "main", "command": "true"}
+
+
+@contextmanager
+def counted(database: Database) -> Iterator[list[str]]:
+    """The statements of the block, in their order."""
+    statements: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if not statement.startswith("BEGIN"):
+            statements.append(statement)
+
+    sa.event.listen(database.engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        sa.event.remove(database.engine, "before_cursor_execute", note)
+
+
+async def post(http: httpx.AsyncClient, backend: Backend, path: str, body: dict[str, Any] | None = None) -> list[str]:
+    """The statements of one POST that makes something."""
+    with counted(backend.database) as statements:
+        answer = await http.post(path, json=body)
+    assert answer.status_code == 201, answer.text
+    return statements
+
+
+@pytest.mark.parametrize("places", [100, 1])
+async def test_a_post(backend: Backend, alice: Owner, places: int) -> None:
+    """Of a session, a follow-up and a retry, with a free place and without."""
+    limited = Places(backend.notifier, RunLimits(total=places, per_user=places))
+    backend = replace(backend, places=limited, sessions=SessionService(places=limited, journal=backend.journal))
+    api: Api = make_api(backend)
+    async with api.client(alice) as http:
+        await post(http, backend, "/sessions", BODY)  # the first turn of a user is one row more
+        costs = {"session": await post(http, backend, "/sessions", BODY)}
+        session = (await http.post("/sessions", json=BODY)).json()
+        path = f"/sessions/{session['id']}/runs"
+        costs["follow-up that waits"] = await post(http, backend, path, {"command": "true"})
+        await http.post(f"/sessions/{session['id']}/cancel")
+        costs["follow-up"] = await post(http, backend, path, {"command": "true"})
+        await http.post(f"/sessions/{session['id']}/cancel")
+        run = session["runs"][0]["id"]
+        costs["retry"] = await post(http, backend, f"{path}/{run}/retry")
+    counts = {what: len(statements) for what, statements in costs.items()}
+    assert max(counts.values()) <= MOST_OF_A_POST, costs
+    assert min(counts.values()) > 2, "they are counted"
+
+
+async def test_an_event(backend: Backend, alice: Owner) -> None:
+    session = await backend.create(alice)
+    progress = backend.progress()
+    claim = await backend.database.write(lambda tx: progress.claim(tx, session.runs[0].id))
+    with counted(backend.database) as statements:
+        await backend.database.write(lambda tx: progress.tell(tx, claim, (EventType.OUTPUT, {"text": "x"})))
+    assert len(statements) <= MOST_OF_AN_EVENT, statements
+    with counted(backend.database) as statements:
+        await backend.database.write(lambda tx: progress.tell(tx, claim, *[(EventType.OUTPUT, {"text": "x"})] * 50))
+    assert len(statements) <= MOST_OF_AN_EVENT, statements

@@ -1,0 +1,122 @@
+"""Who is struck off the list of workers, and who is not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from gitward.grants import clock, processes
+from gitward.store.database import Database
+from gitward.workers.membership import OWN_SHARE, Membership
+from outside import look
+
+LEASE_SECONDS = 0.6
+
+
+@pytest.fixture
+def database_kind() -> str:
+    return "postgres"
+
+
+@asynccontextmanager
+async def member(database: Database, name: str, lease_seconds: float = 600.0) -> AsyncIterator[Membership]:
+    made = Membership(database, worker=name, lease_seconds=lease_seconds, children=lambda: ())
+    try:
+        yield made
+    finally:
+        await made.leave()
+
+
+def names(database: Database) -> list[str]:
+    return [name for (name,) in look(database, "SELECT id FROM workers ORDER BY id")]
+
+
+async def test_a_lease_begins_before_the_question_and_is_shorter_than_the_others_wait(database: Database) -> None:
+    async with member(database, "one", lease_seconds=100.0) as one:
+        before = clock.seconds()
+        lease = await one.join()
+        assert before + 100 * OWN_SHARE <= lease.until <= clock.seconds() + 100 * OWN_SHARE
+        assert OWN_SHARE < 0.75
+        first = lease.until
+        assert await one.beat(lease)
+        assert first < lease.until <= clock.seconds() + 100 * OWN_SHARE
+
+
+async def test_whoever_beats_stays_and_whoever_is_silent_is_struck_off(database: Database) -> None:
+    async with member(database, "one", LEASE_SECONDS) as one, member(database, "two", LEASE_SECONDS) as two:
+        lease, silent = await one.join(), await two.join()
+        watcher = Membership(database, worker="three", lease_seconds=600.0, children=lambda: ())
+        began = clock.seconds()
+        while "two" in names(database):
+            assert await one.beat(lease)
+            await watcher.look()
+            assert clock.seconds() < began + 30
+            await asyncio.sleep(0.05)
+        assert clock.seconds() >= began + LEASE_SECONDS
+        assert not silent.held, "it had stopped by itself before"
+        assert names(database) == ["one"]
+        assert not await two.beat(silent)
+        await watcher.disconnect()
+
+
+async def test_a_struck_off_worker_with_a_lease_notices_at_its_next_beat(database: Database) -> None:
+    async with member(database, "one") as one:
+        lease = await one.join()
+        look(database, "SELECT 1")
+        with database.transaction() as tx:
+            tx.connection.exec_driver_sql("DELETE FROM workers")
+        assert not await one.beat(lease)
+
+
+async def test_a_gap_in_the_looks_proves_nothing(database: Database) -> None:
+    """The database, or the one who looks, was away: the others get all of their time again."""
+    async with member(database, "one", lease_seconds=2.5) as one:
+        await one.join()
+        watcher = Membership(database, worker="two", lease_seconds=600.0, children=lambda: ())
+        await watcher.look()
+        await asyncio.sleep(2.6)
+        await watcher.look()
+        assert names(database) == ["one"]
+        await watcher.disconnect()
+
+
+async def insert(database: Database, machine: str, *identities: str) -> None:
+    row = {"machine": machine, "processes": json.dumps(identities)}
+    at = "clock_timestamp()"
+    query = f"INSERT INTO workers VALUES ('dead', %(machine)s, %(processes)s, 600, 0, {at}, {at}, 1)"
+    with database.transaction() as tx:
+        tx.connection.exec_driver_sql(query, row)
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+async def test_processes_that_have_ended_prove_it_on_their_own_machine_alone(database: Database, where: str) -> None:
+    ended = subprocess.Popen(["true"])
+    identity = processes.identity(ended.pid)
+    assert identity is not None
+    await insert(database, processes.machine() if where == "here" else "another machine", identity)
+    watcher = Membership(database, worker="one", lease_seconds=600.0, children=lambda: ())
+    assert ended.wait(20) == 0
+    await watcher.look()
+    assert names(database) == ([] if where == "here" else ["dead"])
+    await watcher.disconnect()
+
+
+async def test_one_process_that_is_left_is_enough_to_wait(database: Database) -> None:
+    """A broker that goes on for a moment may still have the token."""
+    with subprocess.Popen(["sleep", "600"]) as left:
+        identity = processes.identity(left.pid)
+        assert identity is not None
+        await insert(database, processes.machine(), "999999999 1", identity)
+        watcher = Membership(database, worker="one", lease_seconds=600.0, children=lambda: ())
+        await watcher.look()
+        assert names(database) == ["dead"]
+        left.kill()
+        left.wait(20)
+        await watcher.look()
+        assert names(database) == []
+        await watcher.disconnect()
