@@ -34,7 +34,7 @@ FINAL = [
     "error: RPC failed; HTTP 413 curl 22 The requested URL returned error: 413 / fatal: the remote end hung up "
     "unexpectedly",
     "fatal: destination path '/workspace/repo' already exists and is not an empty directory.",
-    "batch response: This repository is over its data quota. Account responsible for LFS bandwidth should purchase more",
+    "batch response: This repository is over its data quota. Purchase more data packs",
     "[4d7a] Object does not exist on the server: [404] / error: failed to fetch some objects from 'https://x'",
     "error: unable to write file: No space left on device",
 ]
