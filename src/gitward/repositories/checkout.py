@@ -148,7 +148,10 @@ def _quoted(value: str) -> str:
 
 
 async def write_tree(runner: Runner) -> Ended:
-    """Writes the files of HEAD; git inside does it, with the attributes of the repository and no filter but LFS."""
+    """Writes the files of HEAD; git inside does it, with the attributes of the repository and no filter.
+
+    So LFS files are pointers; `lfs.tree` fills them.
+    """
     git = Git(runner=runner, folder=f"{CHECKOUT_DIR}/.git", tree=CHECKOUT_DIR)
     return await git.ask("read-tree", "--reset", "-u", "HEAD")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,15 +12,16 @@ from gitward.repositories.entries import shown
 from gitward.repositories.git import Ended, GitFailed
 from gitward.repositories.lfs import detection, objects, transfer, tree
 from gitward.repositories.lfs.pointers import Pointer
+from gitward.repositories.remote import Remote
 from gitward.runs.commands import Commands
 from gitward.runs.context import Context
 from gitward.runs.opening import lfs_folder
 from gitward.runs.reaching import may_pass, reach
-from gitward.runs.snapshot import source_of
+from gitward.runs.snapshot import fetching, source_of
 from gitward.sandboxes import WORK_DIR, trees
 from gitward.sessions.model import StepName
 
-_TRANSFER = "lfs-transfer"  # below the workspace's `work`, while objects are fetched
+_TRANSFER = "transfer"  # below the fetching sandbox's `work`
 _SHOWN_NAMES = 10
 _MIB = 1024 * 1024
 
@@ -67,28 +68,27 @@ async def _lent_or_fetched(context: Context, commands: Commands, wanted: Wanted)
     found = await mirrors.lend_lfs(source, wanted, storage)
     if len(found) == len(wanted):
         return found
-    fetching = _Fetching(context, commands, storage, set(wanted) - found)
-    await reach(context.attempt, commands, StepName.CHECKOUT, fetching.once, failed=_failed)
-    await mirrors.keep_lfs(source, fetching.found, storage)
-    if fetching.missing:
-        await context.attempt.notice(_told(fetching, wanted))
-    return found | fetching.found
+    fetch = _Fetching(context, storage, set(wanted) - found)
+    await reach(context.attempt, commands, StepName.CHECKOUT, fetch.once, failed=_failed)
+    await mirrors.keep_lfs(source, fetch.found, storage)
+    if fetch.missing:
+        await context.attempt.notice(_told(fetch, wanted))
+    return found | fetch.found
 
 
 class _Fetching:
-    """Fetches what is missing; each try asks for what is left."""
+    """Fetches what is missing, in a sandbox of its own; each try asks for what is left."""
 
-    def __init__(self, context: Context, commands: Commands, storage: Path, missing: set[Pointer]) -> None:
+    def __init__(self, context: Context, storage: Path, missing: set[Pointer]) -> None:
         self.missing = missing
         self.found: set[Pointer] = set()
         self.refusal = ""  # what git-lfs said about those that are missing for good
-        self._context, self._commands, self._storage = context, commands, storage
+        self._context, self._storage = context, storage
+        self._workspace = context.workspace / "lfs-fetch"
 
     async def once(self, _again: bool) -> Ended:
-        folder = self._context.workspace / "work" / _TRANSFER
-        await asyncio.to_thread(self._prepare, folder)
-        ended = await transfer.fetch(self._commands, f"{WORK_DIR}/{_TRANSFER}")
-        arrived = await asyncio.to_thread(self._take_over, folder)
+        ended = await self._fetch()
+        arrived = await asyncio.to_thread(self._take_over)
         self.found |= arrived
         self.missing -= arrived
         if self.missing and ended.exit_code != 0 and may_pass(ended):
@@ -96,14 +96,36 @@ class _Fetching:
         self.refusal = ended.complaint
         return Ended(exit_code=0)
 
-    def _prepare(self, folder: Path) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
-        transfer.prepare(folder, self._context.remote, self.missing)
+    async def _fetch(self) -> Ended:
+        """With an access that may only fetch, as mirrors have it: in login mode too there is no token inside."""
+        context, attempt = self._context, self._context.attempt
+        await asyncio.to_thread(self._clear)
+        async with fetching(attempt, context.facts["repository"], context.facts["repository_id"]) as grant:
+            sandbox = await attempt.parts.sandboxes.open(
+                name=f"{attempt.claim.run.id}-lfs",
+                workspace=self._workspace,
+                endpoint=grant,
+                limits=attempt.parts.settings.limits,
+            )
+            try:
+                remote = Remote(url=context.url, credential=grant.credential)
+                await asyncio.to_thread(transfer.prepare, self._workspace / "work" / _TRANSFER, remote, self.missing)
+                commands = context.commands(sandbox)
+                with commands.within(StepName.CHECKOUT):
+                    return await transfer.fetch(commands, f"{WORK_DIR}/{_TRANSFER}")
+            finally:
+                await sandbox.close()
 
-    def _take_over(self, folder: Path) -> set[Pointer]:
-        arrived = objects.take_over(folder / transfer.STORAGE, self.missing, self._storage)
-        trees.clear(folder)
-        folder.rmdir()
+    def _clear(self) -> None:
+        """What a lost worker left goes."""
+        with contextlib.suppress(FileNotFoundError):
+            trees.clear(self._workspace / "work")
+
+    def _take_over(self) -> set[Pointer]:
+        arrived = objects.take_over(
+            self._workspace / "work" / _TRANSFER / transfer.STORAGE, self.missing, self._storage
+        )
+        self._clear()
         return arrived
 
 
@@ -111,9 +133,9 @@ def _failed(ended: Ended) -> RunFailure:
     return RunFailure(Reason.CLONE_FAILED, f"The LFS objects could not be fetched: {ended.tail}")
 
 
-def _told(fetching: _Fetching, wanted: Wanted) -> str:
-    names = _listed(sorted({shown(path) for pointer in fetching.missing for path in wanted[pointer]}))
-    why = _reason(fetching.refusal)
+def _told(fetch: _Fetching, wanted: Wanted) -> str:
+    names = _listed(sorted({shown(path) for pointer in fetch.missing for path in wanted[pointer]}))
+    why = _reason(fetch.refusal)
     return f"These LFS files are pointers, for the server did not give their content{why}: {names}."
 
 

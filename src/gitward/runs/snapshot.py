@@ -72,12 +72,12 @@ def source_of(context: Context) -> Source:
         repository_id=facts["repository_id"],
         full_name=facts["repository"],
         size_kib=facts.get("size_kib"),
-        open_grant=lambda: _fetching(context.attempt, facts["repository"], facts["repository_id"]),
+        open_grant=lambda: fetching(context.attempt, facts["repository"], facts["repository_id"]),
     )
 
 
 @contextlib.asynccontextmanager
-async def _fetching(attempt: Attempt, repository: str, repository_id: int) -> AsyncIterator[OpenGrant]:
+async def fetching(attempt: Attempt, repository: str, repository_id: int) -> AsyncIterator[OpenGrant]:
     """A grant that may only fetch, with a token of the moment; the run that asked may end meanwhile."""
     parts = attempt.parts
     token = await parts.tokens.take(access_of(attempt))

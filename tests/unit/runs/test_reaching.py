@@ -14,6 +14,7 @@ PASSING = {
     "fatal: unable to access 'https://github.com/a/b.git/': The requested URL returned error: 429": "answered 429",
     "error validating token: HTTP 502: Gitward: GitHub could not be reached (https://api.github.com/)": "answered 502",
     "batch response: Fatal error: Server error: https://github.com/a/b.git/info/lfs from HTTP 500": "answered 500",
+    "batch response: Fatal error: Service Unavailable / error: failed to fetch some objects": "LFS does not answer",
     "error: RPC failed; curl 56 GnuTLS recv error (-110): The TLS connection was non-properly terminated.": "broke",
     "fetch-pack: unexpected disconnect while reading sideband packet / fatal: early EOF": "broke",
     "fatal: unable to access '…': Failed to connect to github.com port 443 after 0 ms: Couldn't connect": "broke",
@@ -33,6 +34,8 @@ FINAL = [
     "error: RPC failed; HTTP 413 curl 22 The requested URL returned error: 413 / fatal: the remote end hung up "
     "unexpectedly",
     "fatal: destination path '/workspace/repo' already exists and is not an empty directory.",
+    "batch response: This repository is over its data quota. Purchase more data packs",
+    "[4d7a] Object does not exist on the server: [404] / error: failed to fetch some objects from 'https://x'",
     "error: unable to write file: No space left on device",
 ]
 

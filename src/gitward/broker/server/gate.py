@@ -217,7 +217,7 @@ class Gate:
         given = presented(request.headers.get("Authorization"))
         if given is None:
             return refusal(kind, 401, "requires authentication with the session's credential", challenge)
-        accepted = [self._credential, *(self._tokens if self._token_opens else ())]  # git of ours has no token
+        accepted = self._tokens if self._token_opens else [self._credential]
         if is_one_of(given, accepted):
             return None
         verdict = deny("credential", "this is not the credential of this session")
