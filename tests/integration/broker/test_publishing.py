@@ -122,6 +122,7 @@ async def test_refs_are_listed_and_nothing_is_fetched(
 async def test_only_the_exact_update_is_taken(
     tools: Inside, checkout: Path, opened: OpenGrant, github: StandIn, events: Events
 ) -> None:
+    await tools.ok("git", "lfs", "push", "origin", BRANCH, cwd=checkout)  # GitHub refuses pointers alone
     head = await head_of(tools, checkout)
     tree = (await tools.ok("git", "rev-parse", "HEAD^{tree}", cwd=checkout)).strip()
     other = (await tools.ok("git", "commit-tree", "-m", "x", "-p", "HEAD", tree, cwd=checkout)).strip()
@@ -296,6 +297,7 @@ async def test_a_push_that_github_refuses_is_told(
     tools: Inside, checkout: Path, opened: OpenGrant, github: StandIn, events: Events
 ) -> None:
     """By GitHub's own words, without a secret in them."""
+    await tools.ok("git", "lfs", "push", "origin", BRANCH, cwd=checkout)
     (checkout / ".github/workflows").mkdir(parents=True)
     head = await commit(tools, checkout, ".github/workflows/a.yml", b"on: push\n")
     await opened.narrow(ExactPush(old=ZERO, new=head, ref=REF))
