@@ -28,6 +28,12 @@ _EXECUTES = """SELECT count(*) FROM events
   WHERE session_id = %s AND type = 'step.started' AND data->>'step' = 'execute'"""
 
 
+def _is_cured(run: Json, cured: frozenset[str]) -> bool:
+    """A push that a killed broker or a cut network kept from arriving is `internal`; nothing else of that reason is."""
+    no_push = run["reason"] == "internal" and run["message"].startswith("The push did not arrive")
+    return no_push or run["reason"] in cured
+
+
 class Api:
     """A caller that repeats what was not answered; keys make that harmless."""
 
@@ -131,7 +137,7 @@ class Driver:
         session = await self._api.get(f"/sessions/{session_id}")
         may_fail = "failed" in self._posted[session_id].states
         cured = BY_FAULT if may_fail else BY_FAULT | BY_FULL_DISK
-        failed = [run for run in session["runs"] if run["state"] == "failed" and run["reason"] in cured]
+        failed = [run for run in session["runs"] if run["state"] == "failed" and _is_cured(run, cured)]
         for run in failed:
             await self._api.post(f"/sessions/{session_id}/runs/{run['id']}/retry")
         return tuple(run["reason"] for run in failed)

@@ -51,7 +51,10 @@ async def of_session(ended: Ended, repository: Repository) -> list[Wrong]:
     """What is wrong with a session; nothing is the good answer."""
     expected, session = ended.expected, ended.session
     states = tuple(run["state"] for run in session["runs"] if not _was_retried(run, session["runs"]))
-    wrong = [] if states == expected.states else [_lost(f"its runs ended {states}, expected {expected.states}")]
+    wrong = []
+    if states != expected.states:
+        why = [f"{run['reason']}: {run['message']}" for run in session["runs"] if run["reason"]]
+        wrong.append(_lost(f"its runs ended {states}, expected {expected.states}; {' | '.join(why)}"))
     pulls = sum(pull.head == session["branch"] for pull in repository.pulls)
     wanted = 1 if expected.changes else 0
     if pulls != wanted:
