@@ -63,11 +63,18 @@ async def test_where_nothing_was_touched_nothing_changed(bench: Workbench, shape
         assert (taken.reason, taken.work.changed, taken.told) == (None, False, "")
 
 
-@pytest.mark.parametrize("name", ["text", "eol=crlf", "eol=lf", "LFS pattern on plain files"])
+@pytest.mark.parametrize("name", ["text", "eol=crlf", "eol=lf"])
 async def test_what_was_changed_is_work(bench: Workbench, name: str) -> None:
     async with bench.run("printf 'more\\r\\n' >> odd", upstream=SHAPES[name]) as taken:
         assert (taken.reason, await taken.changed()) == (None, {"odd": "M"}), taken.told
         assert b"more" in await taken.content("odd")
+        assert len(await taken.trees(patch=False)) == 1
+
+
+async def test_a_plain_file_under_an_lfs_pattern_becomes_a_pointer_when_it_is_changed(bench: Workbench) -> None:
+    async with bench.run("printf 'more\\r\\n' >> odd", upstream=SHAPES["LFS pattern on plain files"]) as taken:
+        assert (taken.reason, await taken.changed()) == (None, {"odd": "M"}), taken.told
+        assert (await taken.content("odd")).startswith(b"version https://git-lfs.github.com/spec/v1\n")
         assert len(await taken.trees(patch=False)) == 1
 
 
