@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import shutil
 import subprocess
@@ -84,9 +85,14 @@ def _git(*arguments: str, **variables: str) -> float:
 
 def _by_hand(world: World, *arguments: str) -> float:
     """Git over the network as a person uses it, with a token in its header."""
-    header = f"http.extraHeader=Authorization: Bearer {TOKEN}"
+    basic = base64.b64encode(f"x-access-token:{TOKEN}".encode()).decode()
+    header = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "http.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
+    }
     tls = {"SSL_CERT_FILE": str(world.ca), "GIT_SSL_CAINFO": str(world.ca)}
-    return _git("-c", header, *arguments, GIT_TERMINAL_PROMPT="0", HOME=str(world.root), **tls)
+    return _git(*arguments, GIT_TERMINAL_PROMPT="0", HOME=str(world.root), **header, **tls)
 
 
 async def _run(world: World, http: httpx.AsyncClient, repo: str, command: str | None) -> dict[str, Any]:

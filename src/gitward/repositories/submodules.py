@@ -116,6 +116,8 @@ async def _cloned(res: Result, scene: Scene) -> tuple[list[_Submodule], list[str
     notices: list[str] = []
     trees = [""]
     for tree in trees:  # grows
+        if not await asyncio.to_thread(_names_any, scene, tree):
+            continue  # the ordinary case costs no command
         for path in await _declared(res, tree):
             if len(trees) > _MOST:
                 notices.append(f"There are more than {_MOST} submodules; the rest was not looked into.")
@@ -129,6 +131,15 @@ async def _cloned(res: Result, scene: Scene) -> tuple[list[_Submodule], list[str
                 found.append(each)
                 trees.append(path)
     return found, notices
+
+
+def _names_any(scene: Scene, tree: str) -> bool:
+    """Whether there is a .gitmodules. Blocks."""
+    try:
+        with git_folder.opened(scene.workspace / "work") as work:
+            return work.has(posixpath.join(REPO, tree, ".gitmodules"))
+    except OSError:
+        return False
 
 
 async def _declared(res: Result, tree: str) -> list[str]:
