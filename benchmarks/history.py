@@ -156,7 +156,8 @@ async def _fetched(world: World, http: httpx.AsyncClient, repo: str) -> float:
 
 def _drop_mirrors(data: Path) -> None:
     for mirror in (data / "mirrors").iterdir():
-        shutil.rmtree(mirror)
+        if mirror.is_dir():
+            shutil.rmtree(mirror)
 
 
 def _tree_alone(path: Path, folder: Path) -> float:
