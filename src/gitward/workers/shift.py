@@ -91,7 +91,7 @@ class Shift:
             if run_id in self._jobs or self._ending or not self.lease.held:
                 continue
             abandon = partial(self._queue.abandon, worker=self.id, run_id=run_id)
-            if await self._database.write(lambda tx, abandon=abandon: abandon(tx)):  # type: ignore[misc]
+            if await self._database.write(abandon):
                 log.error("Run %s is settled, because its job ended without doing so", run_id)
         self._suspicious = False
 

@@ -9,6 +9,7 @@ import itertools
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -118,7 +119,7 @@ class Worker:
     async def _forget_abandoned(self, membership: Membership) -> None:
         """What an earlier shift of this process had, others may take at once, and nobody counts it as a loss."""
         for worker in tuple(self._abandoned):
-            await self._database.write(lambda tx, worker=worker: self._queue.release(tx, worker))  # type: ignore[misc]
+            await self._database.write(partial(self._queue.release, worker=worker))
             await membership.remove(worker)
             self._abandoned.remove(worker)
 
