@@ -10,7 +10,9 @@ import pytest
 from gitward.standin import Gate, Outage, StandIn
 from rig import RUN_SECONDS, Client, Json, Rig
 
-OUTAGES = {  # step: how GitHub is away, and the request in whose middle it goes
+OUTAGES: dict[
+    str, tuple[Outage, dict[str, Any] | None]
+] = {  # step: how GitHub is away, and the request in whose middle it goes
     "preflight": (Outage.REFUSED, None),
     "authenticate": (Outage.UNAVAILABLE, {"method": "GET", "path": "/api/v3/"}),
     "checkout": (Outage.RESET, {"method": "POST", "path": "*/git-upload-pack"}),
