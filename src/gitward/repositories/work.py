@@ -68,11 +68,12 @@ async def take(res: Result, scene: Scene) -> Work:
     base = seen.head or scene.baseline.start.sha
     taken = await _files(res, scene, theirs, base)
     work = await _committed(res, scene, seen, base, taken)
+    made = taken.changes if work.changed and base == scene.baseline.start.sha else None
     work = await _with_left(
         res, scene, theirs, replace(work, left=await left.collect(res, seen.tips, scene.author)), taken.staged
     )
     work = await _adopted(res, scene, work)
-    work = _with_submodules(work, await submodules.take(res, scene, work.head))
+    work = _with_submodules(work, await submodules.take(res, scene, work.head, made))
     work = _elsewhere(work, taken)
     return _judged(_told(work, taken, seen), taken, theirs.operation)
 
