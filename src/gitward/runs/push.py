@@ -29,7 +29,9 @@ class PrivateAddress(RunFailure):
 
 
 async def push(context: Context, bench: Bench, work: Work) -> None:
-    """Pushes the work's head, unless somebody else moved the branch meanwhile; after a fault only if the first push did not arrive.
+    """Pushes the work's head, unless somebody else moved the branch meanwhile.
+
+    After a fault only if the first push did not arrive.
 
     :raises RunFailure: `push_rejected`, `branch_protected`: refused; PrivateAddress too. Any other reason: it did not
         arrive.
