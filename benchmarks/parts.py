@@ -130,7 +130,8 @@ WITH_SERVICE: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "disk": disk,
     "publish": publishing,
 }
-IN_MEMORY = frozenset({"history"})  # they make and remove thousands of files
+# Of `world`: the first makes and removes thousands of files.
+OPTIONS: dict[str, dict[str, Any]] = {"history": {"in_memory": True}, "eight": {"runs": 8}}
 ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "posts": posts,
     "pickup": pickup,

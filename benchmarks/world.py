@@ -119,10 +119,13 @@ def certificate(root: Path) -> tuple[Path, Path]:
 
 
 @asynccontextmanager
-async def world(*, workers: int | None = None, idle: bool = False, in_memory: bool = False) -> AsyncIterator[World]:
+async def world(
+    *, workers: int | None = None, idle: bool = False, in_memory: bool = False, runs: int = 4
+) -> AsyncIterator[World]:
     """One service on SQLite; or, with a number of `workers`, an API and so many worker processes on Postgres.
 
     :param idle: the service on SQLite has no worker: what is posted waits.
+    :param runs: that may have a place at the same time.
     :param in_memory: all files lie on a tmpfs. On ext4 a file takes 0.4 ms to make, not 0.02, for minutes after
         thousands were removed, whoever removed them: it passes over inodes that were used of late.
     """
@@ -144,6 +147,7 @@ async def world(*, workers: int | None = None, idle: bool = False, in_memory: bo
         github.add_token(TOKEN, Token(login=LOGIN, kind=TokenKind.FINE_GRAINED))
         await github.add_repository(REPOSITORY, permissions={LOGIN: "admin"})
         settings = {"GITHUB_TOKEN": TOKEN, "GITWARD_PORT": "0", "SSL_CERT_FILE": str(ca)}
+        settings |= {"GITWARD_MAX_RUNS": str(runs), "GITWARD_MAX_RUNS_PER_USER": str(runs)}
         service = Process(root / "service", *(("serve",) if workers is None and not idle else ("serve", "--no-worker")))
         if workers is not None:
             postgres = await asyncio.to_thread(stack.enter_context, running_postgres())
