@@ -24,7 +24,7 @@ from gitward.api.authorization import Holder, Rule, parse_operators, parse_rules
 from gitward.api.keys import load_or_make_key, public_key
 from gitward.api.oidc import Issuer, is_safe_url
 from gitward.api.services import Services
-from gitward.broker import Broker, BrokerConfig, ProxyConfig
+from gitward.broker import BrokerConfig, Brokers, ProxyConfig
 from gitward.broker.client.sources import SecretSources
 from gitward.cli.egress import egress_config, secret_sources
 from gitward.cli.tokens import github_of, token_source
@@ -134,16 +134,16 @@ class _Hands:
 
     sandboxes: BubblewrapEngine
     guards: Sequence[Guard]
-    broker: Broker
+    brokers: Brokers
     injected: SecretSources
 
     def pids(self) -> list[int | None]:
-        return [self.sandboxes.pid, self.broker.pid]
+        return [self.sandboxes.pid, *self.brokers.pids]
 
     def act_until(self, moment: float) -> None:
         """They stop by themselves when this moment of the boot clock has passed and no later one was told."""
         self.sandboxes.act_until(moment)
-        self.broker.act_until(moment)
+        self.brokers.act_until(moment)
 
 
 @contextlib.asynccontextmanager
@@ -159,10 +159,10 @@ async def _hands(settings: Settings) -> AsyncIterator[_Hands]:
         stack.push_async_callback(sandboxes.stop)
         guards = await sandboxes.probe()
         _check_limits(settings, guards)
-        broker = Broker(config, proxy_login=settings.https_proxy.login if settings.https_proxy else None)
-        await broker.start()
-        stack.push_async_callback(broker.stop)
-        yield _Hands(sandboxes=sandboxes, guards=guards, broker=broker, injected=injected)
+        brokers = Brokers(config, proxy_login=settings.https_proxy.login if settings.https_proxy else None)
+        await brokers.start()
+        stack.push_async_callback(brokers.stop)
+        yield _Hands(sandboxes=sandboxes, guards=guards, brokers=brokers, injected=injected)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +231,7 @@ async def _worker(
             progress=progress("nobody"),
             tokens=source,
             github=github,
-            broker=hands.broker,
+            brokers=hands.brokers,
             injected=hands.injected,
             sandboxes=measured,
             inspector=inspector,
@@ -271,7 +271,7 @@ async def _worker(
         await chores.start()
         stack.push_async_callback(chores.stop)
         watch = storage.watch
-        watch.worker, watch.github, watch.broker, watch.guards = worker, github, hands.broker, hands.guards
+        watch.worker, watch.github, watch.brokers, watch.guards = worker, github, hands.brokers, hands.guards
         yield worker
 
 

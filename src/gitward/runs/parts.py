@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gitward.broker import Broker
+from gitward.broker import Brokers
 from gitward.broker.client.sources import SecretSources
 from gitward.github.client import GitHub
 from gitward.github.retries import Patience
@@ -58,7 +58,7 @@ class Parts:
     progress: Progress
     tokens: TokenSource
     github: GitHub
-    broker: Broker
+    brokers: Brokers
     injected: SecretSources  # what the broker adds to requests to other hosts
     sandboxes: SandboxEngine
     inspector: Inspector

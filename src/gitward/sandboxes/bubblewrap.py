@@ -10,8 +10,9 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gitward.grants import cgroups
 from gitward.grants.endpoint import Endpoint
-from gitward.sandboxes import cgroups, probe, readiness, uids
+from gitward.sandboxes import probe, readiness, uids
 from gitward.sandboxes.launcher_process import LauncherProcess
 from gitward.sandboxes.protocol import WORK_DIR, Guard, Limits, Sandbox, SandboxError, Shown, User
 from gitward.sandboxes.sandbox import BubblewrapSandbox

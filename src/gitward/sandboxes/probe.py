@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from gitward.grants.cgroups import Controller
 from gitward.grants.endpoint import Address
-from gitward.sandboxes.cgroups import Controller
 from gitward.sandboxes.protocol import Command, Guard, Limits, SandboxEngine, SandboxError
 from gitward.sandboxes.uids import RUN_FOLDER
 

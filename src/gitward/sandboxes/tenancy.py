@@ -8,8 +8,9 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitward.grants import cgroups
 from gitward.grants.endpoint import Endpoint
-from gitward.sandboxes import cgroups, claims, etc, trees, uids
+from gitward.sandboxes import claims, etc, trees, uids
 from gitward.sandboxes.plan import Plan
 from gitward.sandboxes.protocol import WORK_DIR, Limits, SandboxError, Shown, User
 from gitward.sandboxes.proxy import proxy_variables

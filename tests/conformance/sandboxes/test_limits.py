@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from gitward.sandboxes import Completed, cgroups
+from gitward.grants import cgroups
+from gitward.sandboxes import Completed
 from gitward.sandboxes.protocol import MIB
 from gitward.sandboxes.walls import Wall
 
