@@ -17,6 +17,7 @@ from gitward.sandboxes import namespaces
 from gitward.sandboxes.launch import Start
 
 _COULD_NOT_START = 127  # as a shell says it
+_NICENESS = 10  # beyond the worker's; brokers have less, so that what a command computes delays nobody's requests
 _OOM_SCORE = b"500"  # when the host runs out of memory, a sandbox goes before the worker
 _FIRST = 3  # descriptors from here on are bubblewrap's own
 _ABOVE_ALL = 64  # a number above those that are placed
@@ -130,6 +131,7 @@ def _become_bubblewrap(
         if cgroup is not None:
             os.write(cgroup, b"0")
         _prefer_for_oom()
+        os.nice(_NICENESS)
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)  # Python ignores the first two, and that is inherited
         message, received = channel.receive(orders)

@@ -25,18 +25,17 @@ from gitward.broker.server import process
 from gitward.broker.server.hardening import harden, name_process
 from gitward.broker.server.tls import upstream_context
 from gitward.broker.wire.config import BrokerConfig
+from gitward.broker.wire.names import PARENT_NAME
 from gitward.grants import channel
 from gitward.grants.channel import ChannelClosed, Message
 from gitward.telemetry.logs import setup_logging
 
 log = logging.getLogger(__name__)
 
-NAME = "gitward-brokers"  # of the process, as `ps -o comm` shows it
-
 
 def main() -> int:
     setup_logging()
-    name_process(NAME)
+    name_process(PARENT_NAME)
     worker = socket.socket(fileno=0)
     message, fds = channel.receive(worker)
     channel.close_all(fds)
@@ -60,7 +59,7 @@ class Parent:
         self._worker = worker
         self._config = config
         self._tls = tls
-        self._wakeup = _catch_ends()
+        self._wakeup, self._wakeup_writer = _catch_ends()
 
     def serve(self) -> NoReturn:
         """Until the channel closes. Raises ChannelClosed."""
@@ -107,6 +106,7 @@ class Parent:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            channel.close_all((self._wakeup, self._wakeup_writer))
             # Its channel takes the place of the parent's, which ends for the worker with the parent alone.
             os.dup2(fds[0], 0)
             self._worker.detach()
@@ -119,12 +119,12 @@ class Parent:
             os._exit(status)  # without taking the interpreter down, which would copy every page that is shared
 
 
-def _catch_ends() -> int:
-    """Turns the end of a broker into a readable descriptor."""
+def _catch_ends() -> tuple[int, int]:
+    """Turns the end of a broker into a readable descriptor, the first."""
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(writer)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-    return reader
+    return reader, writer
 
 
 def _reap() -> None:

@@ -19,12 +19,12 @@ from gitward.broker.server.hardening import name_process
 from gitward.broker.server.service import Service
 from gitward.broker.wire.config import BrokerConfig
 from gitward.broker.wire.link import Link
+from gitward.broker.wire.names import BROKER_NAME
 from gitward.grants import channel
 from gitward.grants.channel import ChannelClosed, Message
 
 log = logging.getLogger(__name__)
 
-NAME = "gitward-broker"  # of the process, as `ps -o comm` shows it
 _STACK_BYTES = 1024 * 1024  # of the threads that look names up
 
 Order = tuple[Message, list[int]]  # a message, and its descriptors
@@ -35,7 +35,7 @@ def live(sock: socket.socket, config: BrokerConfig, tls: ssl.SSLContext | None, 
 
     :param entrance: of a memory cgroup; it is closed.
     """
-    name_process(NAME)
+    name_process(BROKER_NAME)
     if entrance is not None:
         _enter(entrance)
     threading.stack_size(_STACK_BYTES)

@@ -12,15 +12,13 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aiohttp.web_request import BaseRequest
-from aiohttp.web_response import StreamResponse
-
 from gitward.broker.server.egress.door import EgressDoor
 from gitward.broker.server.egress.proxy import Proxy
 from gitward.broker.server.forward import Forwarder
+from gitward.broker.server.front_door import FrontDoor
 from gitward.broker.server.gate import Gate
 from gitward.broker.server.inject.door import InjectDoor
-from gitward.broker.server.listener import Listener, Touch
+from gitward.broker.server.listener import Listener
 from gitward.broker.server.questions import Questions, Send
 from gitward.broker.server.reporter import Reporter
 from gitward.broker.server.tls import server_context
@@ -47,18 +45,20 @@ class _Open:
     def __init__(
         self,
         *,
+        door: FrontDoor,
         gate: Gate,
         injector: InjectDoor,
         egress: EgressDoor | None,
         forwarder: Forwarder,
         reporter: Reporter,
         tls: ssl.SSLContext,
-        lease: Callable[[], Lease],
+        held: Callable[[], bool],
         login: Sequence[Secret],
     ) -> None:
         self.gate = gate
+        self._door = door
         self._login = tuple(login)
-        self._lease = lease
+        self._held = held
         self._injector = injector
         self._egress = egress
         self._forwarder = forwarder
@@ -78,14 +78,8 @@ class _Open:
     def _listener(self, sock: socket.socket) -> Listener | Proxy:
         port = int(sock.getsockname()[1])
         if self._egress is not None and self._egress.port == port:
-            return self._egress.proxy(sock, held=lambda: self._lease().held, closed=lambda: self.gate.closed)
-        return Listener(sock, self._tls, functools.partial(self._handle, port=port), self.gate.malformed)
-
-    async def _handle(self, request: BaseRequest, touch: Touch, *, port: int) -> StreamResponse:
-        if not self._lease().held:  # this process was stopped too, and wakes up with requests before it
-            raise ConnectionAbortedError("the worker's lease is over")
-        door = self._injector if self._injector.serves(request, port) else self.gate
-        return await door.handle(request, touch, port=port)
+            return self._egress.proxy(sock, held=self._held, closed=lambda: self.gate.closed)
+        return Listener(sock, self._tls, functools.partial(self._door.handle, port=port), self._door.malformed)
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -225,19 +219,26 @@ class Service:
             injected,
             tls=self._upstream_tls,
             reporter=reporter,
-            expires_at=grant.expires_at,
             closed=lambda: gate.closed,
             route=route,
         )
+        door = FrontDoor(
+            run_id=grant.run_id,
+            behind=(injector, gate),
+            reporter=reporter,
+            expires_at=grant.expires_at,
+            held=lambda: self._lease.held,
+        )
         proxied = self._config.proxy_port is not None
         self._open = _Open(
+            door=door,
             gate=gate,
             injector=injector,
             egress=EgressDoor.of(self._config, route, grant, reporter) if proxied else None,
             forwarder=forwarder,
             reporter=reporter,
             tls=server_context(message["leaf"], message["key"]),
-            lease=lambda: self._lease,
+            held=lambda: self._lease.held,
             login=login,
         )
         self._know()

@@ -117,6 +117,8 @@ def _meanwhile(stage: Stage, ledger: Ledger, workspace: Path) -> None:
     for pid in processes.of_service(stage.pid):
         for place, content in processes.open_files(pid):
             ledger.look(Channel.OPEN_FILES, f"{processes.named(pid)}, {place}", content)
+        if processes.is_broker(pid):
+            continue
         for place, content in processes.memory(pid):
             ledger.look(Channel.MEMORY, f"{processes.named(pid)}, {place}", content)
 
