@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.bare import bare_commands
 from benchmarks.broker import broker
+from benchmarks.brokers import brokers
 from benchmarks.egress import egress
 from benchmarks.figure import Figure, median
 from benchmarks.fleet import takeover, throughput
@@ -107,7 +108,9 @@ async def idle(world: World) -> list[Figure]:
         running = memory(world.pid)
         await http.post(f"/sessions/{session['id']}/cancel")
     return [
-        Figure(name="idle memory", value=f"{resting:.0f} MB", meaning="resident, of service, launcher and broker"),
+        Figure(
+            name="idle memory", value=f"{resting:.0f} MB", meaning="resident, of service, launcher, brokers' parent"
+        ),
         Figure(name="idle memory, PSS", value=f"{proportional:.0f} MB", meaning="the same; shared pages count once"),
         Figure(name="idle CPU", value=f"{share * 100:.1f} %", meaning="of one core, over 10 s"),
         Figure(name="a running session", value=f"+{running - resting:.0f} MB", meaning="resident, `sleep` in it"),
@@ -139,5 +142,6 @@ ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "takeover": takeover,
     "streams": streams,
     "broker": broker,
+    "brokers": brokers,
     "egress": egress,
 }
