@@ -25,17 +25,17 @@ _COMMAND = "gh api user > /dev/null; echo ready; sleep 600"  # its broker has be
 
 async def running() -> list[Figure]:
     """(PSS of all processes with 8 runs, minus that with none) / 8; `gh` has asked something in each."""
-    async with world(GITWARD_MAX_RUNS=str(RUNS), GITWARD_MAX_RUNS_PER_USER=str(RUNS)) as around:
-        async with around.http() as http:
-            await _ended(around, http)  # what the first run loads is not what a run costs
-            await asyncio.sleep(_SETTLE_SECONDS)
-            none = proportional_memory(around.pid)
-            sessions = [await around.session(http, command=_COMMAND) for _ in range(RUNS)]
-            await asyncio.gather(*(_ready(around, http, session) for session in sessions))
-            await asyncio.sleep(_SETTLE_SECONDS)
-            all_of_them, by_name = proportional_memory(around.pid), _by_name(around.pid)
-            for session in sessions:
-                await http.post(f"/sessions/{session['id']}/cancel")
+    full = world(GITWARD_MAX_RUNS=str(RUNS), GITWARD_MAX_RUNS_PER_USER=str(RUNS))
+    async with full as around, around.http() as http:
+        await _ended(around, http)  # what the first run loads is not what a run costs
+        await asyncio.sleep(_SETTLE_SECONDS)
+        none = proportional_memory(around.pid)
+        sessions = [await around.session(http, command=_COMMAND) for _ in range(RUNS)]
+        await asyncio.gather(*(_ready(around, http, session) for session in sessions))
+        await asyncio.sleep(_SETTLE_SECONDS)
+        all_of_them, by_name = proportional_memory(around.pid), _by_name(around.pid)
+        for session in sessions:
+            await http.post(f"/sessions/{session['id']}/cancel")
     names = ", ".join(f"{name} {megabytes / RUNS:.1f}" for name, megabytes in by_name[:6])
     meaning = f"({all_of_them:.0f} − {none:.0f} MB) / {RUNS}, PSS; all processes, each over {RUNS}: {names}"
     return [Figure(name="a running session", value=f"{(all_of_them - none) / RUNS:.1f} MB", meaning=meaning)]

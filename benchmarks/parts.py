@@ -108,9 +108,7 @@ async def idle(world: World) -> list[Figure]:
         running = memory(world.pid)
         await http.post(f"/sessions/{session['id']}/cancel")
     return [
-        Figure(
-            name="idle memory", value=f"{resting:.0f} MB", meaning="resident, of service, launcher, brokers' parent"
-        ),
+        Figure(name="idle memory", value=f"{resting:.0f} MB", meaning="resident, of service and its children"),
         Figure(name="idle memory, PSS", value=f"{proportional:.0f} MB", meaning="the same; shared pages count once"),
         Figure(name="idle CPU", value=f"{share * 100:.1f} %", meaning="of one core, over 10 s"),
         Figure(name="a running session", value=f"+{running - resting:.0f} MB", meaning="resident, `sleep` in it"),
