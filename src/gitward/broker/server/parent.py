@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def main() -> int:
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # whatever the worker was started with, and did not know of
     setup_logging()
     name_process(PARENT_NAME)
     worker = socket.socket(fileno=0)
@@ -49,6 +50,7 @@ def main() -> int:
     try:
         Parent(worker, config, tls).serve()
     except ChannelClosed:
+        _reap()
         return 0
 
 
