@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from dataclasses import replace
 
 import pytest
@@ -177,6 +178,14 @@ async def test_a_fork_bomb_leaves_room_beside_it(rig: Rig) -> None:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def test_commands_give_way_to_everything_else(rig: Rig) -> None:
+    """By 10, and a command cannot take that back."""
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    async with rig.engine() as engine, rig.opened(engine, name="a") as a:
+        said = (await a.bash("nice; nice -n -5 nice 2>/dev/null || true")).said
+    assert said.split() == [str(own + 10)] * 2
 
 
 async def test_a_sandbox_at_its_memory_limit_leaves_its_neighbour_alone(rig: Rig) -> None:

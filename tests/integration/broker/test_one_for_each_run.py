@@ -23,7 +23,7 @@ from gitward.broker import BrokerConfig, Brokers, InjectConfig, OpenGrant, Proxy
 from gitward.broker.client.memory import LIMIT_BYTES
 from gitward.broker.client.parent import PROGRAM
 from gitward.broker.wire.names import BROKER_NAME, PARENT_NAME
-from gitward.cli.audit.processes import memory
+from gitward.cli.audit.processes import is_broker, memory, of_service
 from gitward.grants import cgroups
 from gitward.grants.grant import Grant
 from gitward.sandboxes import Command, Limits, Stream
@@ -349,3 +349,10 @@ async def test_a_sandbox_that_passes_its_limit_takes_no_broker_with_it(house: Ho
 async def test_brokers_give_way_to_the_service(house: House) -> None:
     own = os.getpriority(os.PRIO_PROCESS, 0)
     assert {os.getpriority(os.PRIO_PROCESS, pid or 0) for pid in house.brokers.pids} == {own + 5}
+
+
+async def test_the_audit_looks_into_the_parent_and_knows_a_broker(house: House) -> None:
+    """Whose memory has a token as it must; arguments, variables and open files of both are looked at."""
+    looked_at = set(of_service(os.getpid()))
+    assert looked_at >= {house.parent, house.first.pid, house.second.pid}
+    assert {pid for pid in looked_at if is_broker(pid)} == {house.first.pid, house.second.pid}

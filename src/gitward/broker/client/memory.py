@@ -12,6 +12,7 @@ from gitward.grants.cgroups import Controller, Group
 
 log = logging.getLogger(__name__)
 
+_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.5, *(1.0,) * 60)  # seconds between tries to remove a group
 LIMIT_BYTES = 384 * 1024 * 1024  # of one broker; eight large answers, held whole, take less than half of it
 
 
@@ -20,7 +21,6 @@ class Memory:
 
     def __init__(self, controller: Controller | None) -> None:
         self._controller = controller
-        self._left: set[Group] = set()  # whose last process was not reaped when they were to go
         self._removing: set[asyncio.Task[None]] = set()
 
     async def group(self) -> Group | None:
@@ -34,25 +34,24 @@ class Memory:
             return None
 
     def remove(self, group: Group | None) -> None:
-        """To be called when its broker has ended. Returns at once: the kernel may take a moment."""
-        if group is None:
-            return
-        self._left.add(group)
-        task = asyncio.create_task(asyncio.to_thread(self._sweep), name="memory of a broker")
-        self._removing.add(task)
-        task.add_done_callback(self._removing.discard)
+        """To be called when its broker has ended. Returns at once: its parent may be slow to reap it."""
+        if group is not None:
+            task = asyncio.create_task(_remove(group), name="memory of a broker")
+            self._removing.add(task)
+            task.add_done_callback(self._removing.discard)
 
     async def stop(self) -> None:
-        """Removes what is left. Call it when every broker has ended."""
+        """Waits until what is to be removed is. Call it when the parent has ended."""
         if self._removing:
             await asyncio.wait(self._removing)
-        await asyncio.to_thread(self._sweep)
 
-    def _sweep(self) -> None:
-        for group in tuple(self._left):
-            try:
-                group.remove()
-            except OSError as error:  # its last process is a zombie of a parent that hangs; the next time, then
-                log.warning("The memory cgroup of a broker is in use: %s", error)
-            else:
-                self._left.discard(group)
+
+async def _remove(group: Group) -> None:
+    """A parent that hangs leaves its broker unreaped until it is replaced."""
+    for pause in _PAUSES:
+        try:
+            return await asyncio.to_thread(group.remove, seconds=0.0)
+        except OSError:
+            await asyncio.sleep(pause)
+    log.warning("The memory cgroup %s of a broker is in use, and stays", group.folder)
+    return None

@@ -111,6 +111,7 @@ class Parent:
             channel.close_all((self._wakeup, self._wakeup_writer))
             # Its channel takes the place of the parent's, which ends for the worker with the parent alone.
             os.dup2(fds[0], 0)
+            os.close(fds[0])
             self._worker.detach()
             process.live(socket.socket(fileno=0), self._config, self._tls, entrance=fds[1] if len(fds) > 1 else None)
             status = 0
