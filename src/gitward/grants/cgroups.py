@@ -1,4 +1,4 @@
-"""Memory limits that the kernel holds: a cgroup for each sandbox and each broker, version 1 (as root) or 2 (a delegated subtree).
+"""Memory limits that the kernel holds: a cgroup for each sandbox and broker, version 1 (as root) or 2 (delegated).
 
 A folder under /sys/fs/cgroup proves nothing: it can be a plain tmpfs, on which every write "works". So the filesystem
 is asked what it is, and a limit is read back.
