@@ -25,8 +25,7 @@ _COMMAND = "gh api user > /dev/null; echo ready; sleep 600"  # its broker has be
 
 async def running() -> list[Figure]:
     """(PSS of all processes with 8 runs, minus that with none) / 8; `gh` has asked something in each."""
-    full = world(GITWARD_MAX_RUNS=str(RUNS), GITWARD_MAX_RUNS_PER_USER=str(RUNS))
-    async with full as around, around.http() as http:
+    async with world(runs=RUNS) as around, around.http() as http:
         await _ended(around, http)  # what the first run loads is not what a run costs
         await asyncio.sleep(_SETTLE_SECONDS)
         none = proportional_memory(around.pid)
