@@ -81,6 +81,22 @@ class TestProcess:
         links = {os.readlink(fd) for fd in (process / "fd").iterdir() if fd.name != "2"}
         assert all(link.startswith(("socket:", "anon_inode:", "/dev/null")) for link in links), links
 
+    async def test_it_inherits_nothing_that_the_worker_has_open(self, config: BrokerConfig) -> None:
+        """Not even what its own starter left open for it, by mistake, for every program that it starts."""
+        left = os.pipe()
+        for end in left:
+            os.set_inheritable(end, True)
+        brokers = Brokers(config)
+        await brokers.start()
+        try:
+            link = os.readlink(f"/proc/self/fd/{left[0]}")
+            if os.getuid() == 0:
+                assert link not in {os.readlink(fd) for fd in Path(f"/proc/{brokers.parent.pid}/fd").iterdir()}
+        finally:
+            await brokers.stop()
+            for end in left:
+                os.close(end)
+
     async def test_it_is_small(self, opened: OpenGrant) -> None:
         status = Path(f"/proc/{opened.pid}/status").read_text()
         resident = int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
