@@ -63,3 +63,18 @@ def _write(file: int, size: int) -> None:
         if error.errno != errno.ENOSPC:
             raise
         raise _Full from error
+
+
+def fill_files(disk: Path) -> Path:
+    """Leaves no room for another file; remove the folder to make some again."""
+    folder = disk / "files"
+    folder.mkdir()
+    with contextlib.suppress(OSError):
+        for number in range(10**6):
+            (folder / str(number)).touch()
+    return folder
+
+
+@contextlib.contextmanager
+def remounted(disk: Path) -> Iterator[None]:
+    yield

@@ -146,7 +146,8 @@ async def _instruct(context: Context, sandboxed: Inside) -> Instructed | Result:
     if arrived is not None:  # an earlier attempt was lost after its push: its command is not run again
         return Instructed(noted=noted, refs=refs, begun=begun, arrived=arrived)
     async with attempt.step(StepName.EXECUTE):
-        exit_code = await execute.execute(commands, context.instruction)
+        executing = execute.execute(commands, context.instruction)
+        exit_code = await attempt.parts.disk.execute(context.workspace, executing)
     return Instructed(noted=noted, refs=refs, begun=begun, exit_code=exit_code)
 
 
