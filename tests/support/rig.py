@@ -174,12 +174,12 @@ async def app_rig(**settings: str) -> AsyncIterator[tuple[Rig, Installation]]:
 @asynccontextmanager
 async def rig(
     register: Callable[[StandIn], dict[str, str]] | None = None,
-    disks: Mapping[str, int] | None = None,
+    disks: Mapping[str, int | str] | None = None,
     **settings: str,
 ) -> AsyncIterator[Rig]:
     """A started rig in a folder that the sandbox's own user can pass through.
 
-    :param disks: folders below its root that shall be disks of their own, of so many MiB.
+    :param disks: folders below its root that shall be disks of their own, of so many MiB or with such options of tmpfs.
     :param register: what else GitHub must know, before the start; more settings that come of it.
     """
     root = Path(tempfile.mkdtemp(prefix="gitward-test-"))

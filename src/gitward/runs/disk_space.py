@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from gitward.errors import Reason, RunFailure
 from gitward.repositories import git_folder
 from gitward.repositories.checkout import REPO
 from gitward.repositories.git import LISTING_BYTES, GitFailed
@@ -23,6 +25,17 @@ async def fault(workspace: Path) -> str | None:
 
 def _fault(workspace: Path) -> str | None:
     return "is full" if disk.is_low(workspace) else disk.refusal(workspace)
+
+
+def failure_of(error: OSError) -> RunFailure:
+    """How a run ends when the worker itself could not write for it.
+
+    :raises OSError: the error is about something else.
+    """
+    found = disk.fault_of(error)
+    if found is None:
+        raise error
+    return RunFailure(Reason.SANDBOX_FAILED, f"The disk of the workspaces {found}: {os.strerror(error.errno or 0)}.")
 
 
 async def clear(context: Context) -> None:

@@ -99,7 +99,10 @@ async def _keep(context: Context, user: User, noted: Baseline, *, clear: bool) -
         if clear:
             await disk_space.clear_ignored(context, bench)
         work = await publish.take(context, bench, noted, refs)
+        if work.problem is not None and not clear and (fault := await disk_space.fault(context.workspace)) is not None:
+            raise OSError(f"{work.problem.message} The disk {fault}.")  # git leaves out what it has no room for
         if not work.anything:
+            await _tell(context, work)
             return
         kept = await artifacts.store(attempt, bench, work, origin)
         await lfs_upload.keep_unpushed(context, bench, [work.head, *(each.oid for each in work.left)])

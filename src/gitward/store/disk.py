@@ -28,6 +28,7 @@ _PRIMARY = 0xFF  # of an error code of SQLite; the rest tells which kind of it
 _SQLITE = {
     sqlite3.SQLITE_FULL: "is full",
     sqlite3.SQLITE_READONLY: "is read-only",
+    sqlite3.SQLITE_CANTOPEN: "cannot be written",  # its journal cannot be made
     sqlite3.SQLITE_IOERR: "cannot be written",  # a quota, or a file system that failed and became read-only
 }
 
