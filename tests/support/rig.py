@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 
+import described
 from app_keys import app_key
 from gitward.api.keys import load_or_make_key, mint
 from gitward.settings import clean_environment
@@ -133,6 +134,8 @@ class Client:
         run_id = run_id or session["runs"][-1]["id"]
         async with asyncio.timeout(RUN_SECONDS):
             events = [event async for event in self.stream(session, run_id)]
+        for event in events:
+            described.check(event)
         return await self.get(f"/sessions/{session['id']}/runs/{run_id}"), events
 
     async def run(
