@@ -1,4 +1,4 @@
-"""Clients for TypeScript by two generators are type-checked strictly, and follow a session to its end without a cast."""
+"""Clients for TypeScript by two generators are type-checked strictly, and follow a session without a cast."""
 
 from __future__ import annotations
 
