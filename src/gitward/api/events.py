@@ -13,10 +13,11 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from gitward.api import patterns
 from gitward.api.auth import Caller
+from gitward.api.event_shapes import EventPage
 from gitward.api.paths import SessionId
 from gitward.api.problems import documented
 from gitward.api.services import Served, Services
-from gitward.api.shapes import EventOut, EventPage
+from gitward.api.shapes import StoredEvent
 from gitward.errors import Code, FieldError, InvalidRequest, NotFound
 from gitward.sessions.feeds import PAGE
 from gitward.sessions.model import Event, EventType, Owner
@@ -32,6 +33,23 @@ _STREAM = {"description": "A page, or with `Accept: text/event-stream` a live st
 }}  # fmt: skip
 
 
+After = Annotated[int, Query(ge=0, le=2**31 - 1, description="Events with a greater seq only.")]
+OfRun = Annotated[str | None, Query(max_length=40, description="Of this run only; a stream ends with it.")]
+LastEventId = Annotated[
+    str | None,
+    Header(
+        alias="Last-Event-ID",
+        description="Where a stream goes on.",
+        max_length=20,
+        json_schema_extra={"pattern": patterns.DIGITS},
+    ),
+]
+
+
+class EventStream(StreamingResponse):
+    media_type = "text/event-stream"
+
+
 @router.get(
     "/{session_id}/events",
     response_model=EventPage,
@@ -45,18 +63,10 @@ async def events(
     session_id: SessionId,
     caller: Caller,
     served: Served,
-    after: Annotated[int, Query(ge=0, le=2**31 - 1, description="Events with a greater seq only.")] = 0,
+    after: After = 0,
     limit: Annotated[int, Query(ge=1, le=200)] = 200,
-    run_id: Annotated[str | None, Query(max_length=40, description="Of this run only; a stream ends with it.")] = None,
-    last_event_id: Annotated[
-        str | None,
-        Header(
-            alias="Last-Event-ID",
-            description="Where a stream goes on.",
-            max_length=20,
-            json_schema_extra={"pattern": patterns.DIGITS},
-        ),
-    ] = None,
+    run_id: OfRun = None,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """The session's log, in order."""
     after = max(after, _cursor(last_event_id))
@@ -67,13 +77,42 @@ async def events(
 
     ended, items = await served.database.read(look)
     if "text/event-stream" in request.headers.get("accept", "").lower():
-        past = _past(served, caller, session_id, after, run_id)
-        lines = past if ended else _live(served, session_id, after, run_id)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
+        return _stream(served, caller, session_id, after, run_id, ended=ended)
     following = str(items[-1].seq) if len(items) == limit else None
-    page = EventPage(items=[EventOut.of(event) for event in items], next=following)
-    return JSONResponse(json.loads(page.model_dump_json()))
+    page = [StoredEvent.of(event).model_dump(mode="json") for event in items]
+    return JSONResponse({"items": page, "next": following})
+
+
+@router.get(
+    "/{session_id}/events/stream",
+    response_class=EventStream,
+    responses=documented(Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.INVALID_REQUEST, Code.UNAVAILABLE),
+)
+async def stream_events(
+    session_id: SessionId,
+    caller: Caller,
+    served: Served,
+    after: After = 0,
+    run_id: OfRun = None,
+    last_event_id: LastEventId = None,
+) -> EventStream:
+    """The session's log as a live stream (server-sent events): the `data` of each is one event, its `id` the `seq`."""
+    after = max(after, _cursor(last_event_id))
+
+    def look(tx: Transaction) -> bool:
+        served.sessions.check_owner(tx, caller, session_id)
+        return run_id is not None and served.sessions.get_run(tx, caller, session_id, run_id).state.is_final
+
+    ended = await served.database.read(look)
+    return _stream(served, caller, session_id, after, run_id, ended=ended)
+
+
+def _stream(
+    served: Services, owner: Owner, session_id: str, after: int, run_id: str | None, *, ended: bool
+) -> EventStream:
+    past = _past(served, owner, session_id, after, run_id)
+    lines = past if ended else _live(served, session_id, after, run_id)
+    return EventStream(lines, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
 def _cursor(last_event_id: str | None) -> int:
@@ -128,5 +167,5 @@ async def _past(
 def line(event: Event) -> bytes:
     """One event as the stream sends it."""
     # ASCII only: many clients take U+2028, U+0085 and their kin for the end of a line.
-    data = json.dumps(EventOut.of(event).model_dump(mode="json"), separators=(",", ":"))
+    data = json.dumps(StoredEvent.of(event).model_dump(mode="json"), separators=(",", ":"))
     return f"id: {event.seq}\nevent: {event.type}\ndata: {data}\n\n".encode()

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gitward.api.services import Check
 from gitward.broker import Brokers
+from gitward.cli.write_trial import WriteTrial
 from gitward.errors import SettingsError
 from gitward.github.client import GitHub
 from gitward.sandboxes import Guard
@@ -40,11 +41,14 @@ class Watch:
     brokers: Brokers | None = None
     github: GitHub | None = None
     worker: Worker | None = None
+    trial: WriteTrial | None = None
     stopping: asyncio.Event | None = None
 
     async def checks(self) -> list[Check]:
         """What `/ready` tells: what must work, and which limits hold."""
         checks = [await self._database()]
+        if self.trial is not None and checks[0].ok:
+            checks += await self.trial.checks()
         if self.worker is not None:
             checks.append(_takes_runs(self.worker))
         if self.brokers is not None:

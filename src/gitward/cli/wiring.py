@@ -29,12 +29,14 @@ from gitward.broker.client.sources import SecretSources
 from gitward.cli.egress import egress_config, secret_sources
 from gitward.cli.tokens import github_of, token_source
 from gitward.cli.watching import Watch, listener
+from gitward.cli.write_trial import WriteTrial
 from gitward.errors import SettingsError
 from gitward.github.transport import RoutedTransport
 from gitward.repositories.inspection import PackInspector
 from gitward.repositories.mirrors import Mirrors
-from gitward.runs import login
+from gitward.runs import login, spare_files
 from gitward.runs.chores import chores_of
+from gitward.runs.disk_guard import DiskGuard
 from gitward.runs.parts import JobSettings, Parts
 from gitward.runs.run_session import run_session
 from gitward.sandboxes import Guard, Limits
@@ -88,6 +90,8 @@ async def running_service(
     async with contextlib.AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(_verifier(settings))
         hands = await stack.enter_async_context(_hands(settings)) if with_worker else None
+        if hands is not None:
+            await stack.enter_async_context(_data_folder(settings))
         storage = await stack.enter_async_context(_storage(settings))
         watch, worker = storage.watch, None
         if hands is not None:
@@ -119,7 +123,7 @@ async def running_worker(settings: Settings, tokens: TokenReader) -> AsyncIterat
     """
     prepare_data_dir(settings.data_dir)
     _know_proxy(settings)
-    async with _hands(settings) as hands, _storage(settings) as storage:
+    async with _hands(settings) as hands, _data_folder(settings), _storage(settings) as storage:
         base_url = f"http://{settings.host}:{settings.port}"
         async with (
             _worker(settings, tokens, hands, storage, base_url) as worker,
@@ -165,6 +169,21 @@ async def _hands(settings: Settings) -> AsyncIterator[_Hands]:
         yield _Hands(sandboxes=sandboxes, guards=guards, brokers=brokers, injected=injected)
 
 
+@contextlib.asynccontextmanager
+async def _data_folder(settings: Settings) -> AsyncIterator[None]:
+    """The data folder belongs to this worker inside the block; it comes before all that wants to write there.
+
+    :raises SettingsError: another worker has it.
+    """
+    folder = FileLock(settings.data_dir / "worker.lock", _FOLDER_TAKEN)
+    await asyncio.to_thread(folder.acquire)
+    try:
+        await asyncio.to_thread(spare_files.make_room, settings.data_dir)
+        yield
+    finally:
+        folder.release()
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Storage:
     """The database and what is written to it."""
@@ -181,9 +200,11 @@ class _Storage:
 @contextlib.asynccontextmanager
 async def _storage(settings: Settings) -> AsyncIterator[_Storage]:
     async with contextlib.AsyncExitStack() as stack:
-        database = Database(settings.effective_database_url)
+        database = Database(settings.effective_database_url, reserve_bytes=settings.reserve_mib * MiB)
         stack.push_async_callback(database.stop)
+        await asyncio.to_thread(database.reserve.open_up)
         await migrate_all(database)
+        await database.watch_disk()
         notifier = Notifier()
         relay = Relay(database, notifier)
         await relay.start()
@@ -199,7 +220,7 @@ async def _storage(settings: Settings) -> AsyncIterator[_Storage]:
             queue=RunQueue(places=places, journal=journal),
             places=places,
             sessions=SessionService(places=places, journal=journal),
-            watch=Watch(metrics=metrics, database=database, limits=limits),
+            watch=Watch(metrics=metrics, database=database, limits=limits, trial=WriteTrial(database, None)),
         )
 
 
@@ -225,6 +246,7 @@ async def _worker(
             limit_bytes=settings.mirror_mib * MiB,
             metrics=storage.watch.metrics,
         )
+        disk = DiskGuard(settings.data_dir / "workspaces", mirrors)
         parts = Parts(
             database=storage.database,
             notifier=storage.notifier,
@@ -237,6 +259,7 @@ async def _worker(
             inspector=inspector,
             mirrors=mirrors,
             settings=job_settings(settings, base_url),
+            disk=disk,
             admission=partial(_refusal_of_move, settings.repo_globs, _rules(settings)),
         )
 
@@ -251,18 +274,17 @@ async def _worker(
             lease_seconds=settings.lease_seconds,
             children=hands.pids,
             on_lease=hands.act_until,
+            may_take=lambda: not (disk.is_low or storage.database.is_low),
         )
-        # Before anything that a worker does to what another one may be using:
-        folder = FileLock(settings.data_dir / "worker.lock", _FOLDER_TAKEN)
-        await asyncio.to_thread(folder.acquire)
-        stack.callback(folder.release)
-        await worker.acquire()
+        await worker.acquire()  # before anything that a worker does to what another one may be using
         await login.wipe_all(settings.data_dir / "workspaces")
         await inspector.wipe()
         await parts.trash.start(settings.data_dir / "workspaces")
         stack.push_async_callback(parts.trash.stop)
         await mirrors.start()
         stack.push_async_callback(mirrors.stop)
+        await disk.start()
+        stack.push_async_callback(disk.stop)
         await worker.start(job)
         stack.push_async_callback(worker.stop)
         firing = Firing(storage.sessions, partial(_refusal, settings.repo_globs, _rules(settings)))
@@ -271,6 +293,7 @@ async def _worker(
         await chores.start()
         stack.push_async_callback(chores.stop)
         watch = storage.watch
+        watch.trial = WriteTrial(storage.database, settings.data_dir / "workspaces")
         watch.worker, watch.github, watch.brokers, watch.guards = worker, github, hands.brokers, hands.guards
         yield worker
 

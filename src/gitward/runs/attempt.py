@@ -98,7 +98,7 @@ class Attempt:
             state = self.ending
             raise
         finally:
-            if self.ending is not None or not _being_stopped():
+            if self.ending is not None or not being_stopped():
                 seconds = time.monotonic() - began
                 await self.write(lambda tx: progress.end_step(tx, self.claim, name, state, seconds))
                 log.info("Run %s: %s %s in %.2f s", self.claim.run.id, name, state, seconds)
@@ -150,7 +150,7 @@ def _claim(parts: Parts, run_id: str, tx: Transaction) -> Claim:
     return claim
 
 
-def _being_stopped() -> bool:
+def being_stopped() -> bool:
     """Whether this task is being cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

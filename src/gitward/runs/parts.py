@@ -14,6 +14,7 @@ from gitward.github.tokens import TokenSource
 from gitward.grants.inspection import Inspector
 from gitward.grants.lease import Lease
 from gitward.repositories.mirrors import Mirrors
+from gitward.runs.disk_guard import DiskGuard
 from gitward.runs.trash import Trash
 from gitward.sandboxes import Limits, SandboxEngine
 from gitward.sessions.model import Session
@@ -64,6 +65,7 @@ class Parts:
     inspector: Inspector
     mirrors: Mirrors
     settings: JobSettings
+    disk: DiskGuard
     trash: Trash = field(default_factory=Trash)
     admission: Admission = refuse  # whether a session may go on in a repository that was renamed or moved
     lease: Lease = field(default_factory=Lease)  # of the worker's shift; without end where nobody can take over
