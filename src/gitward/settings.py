@@ -238,7 +238,8 @@ class Settings(BaseSettings):
     authorize: str = Field(
         "",
         alias="GITWARD_AUTHORIZE",
-        description="Who may use which repositories: `groups=platform -> acme/*; sub=repo:acme/ci:* -> acme/ci`.",
+        description="Who may use which repositories: `groups=platform -> acme/*; sub=repo:acme/ci:* -> acme/ci`. With "
+        "several issuers each rule names one: `iss=https://id.example & groups=platform -> acme/*`.",
     )
     oidc_audience: str = Field(
         "gitward", min_length=1, alias="GITWARD_OIDC_AUDIENCE", description="The `aud` that a JWT must carry."
@@ -324,14 +325,16 @@ class Settings(BaseSettings):
     operators: str = Field(
         "",
         alias="GITWARD_OPERATORS",
-        description="Who may read /metrics from another machine, by a JWT's claims: `groups=platform-ops; sub=prom`.",
+        description="Who may read /metrics from another machine, by a JWT's claims: `groups=platform-ops; sub=prom`. "
+        "With several issuers each names one, as in GITWARD_AUTHORIZE.",
     )
     metrics_port: int = Field(
         0,
         ge=0,
         le=65535,
         alias="GITWARD_METRICS_PORT",
-        description="A port on loopback with this process's metrics, for a worker without an API; 0: none.",
+        description="A port on loopback with this process's metrics, for a worker without an API and an API behind a "
+        "proxy; 0: none.",
     )
     retention_days: int = Field(
         90,
@@ -394,6 +397,11 @@ class Settings(BaseSettings):
     def route(self) -> Route:
         """How Gitward itself reaches other hosts."""
         return Route(proxy=self.https_proxy, exceptions=self.no_proxy)
+
+    @property
+    def is_proxied(self) -> bool:
+        """Whether people reach the API through something else on its machine."""
+        return self.public_url is not None and urlsplit(self.public_url).hostname not in _LOOPBACK
 
     @property
     def slots(self) -> int:

@@ -25,7 +25,7 @@ def create_app(services: Services) -> FastAPI:
     for module in (health, metrics, sessions, schedules, events, artifacts):
         app.include_router(module.router)
     problems.install(app)
-    app.add_middleware(Gate, verifier=services.verifier, operators=services.operators)
+    app.add_middleware(Gate, verifier=services.verifier, operators=services.operators, is_proxied=services.is_proxied)
     openapi.install(app)
     return app
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -12,7 +14,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from gitward.api import patterns
-from gitward.api.auth import Caller
+from gitward.api.auth import LEEWAY_SECONDS, Caller, Expiry
 from gitward.api.paths import SessionId
 from gitward.api.problems import documented
 from gitward.api.services import Served, Services
@@ -27,6 +29,7 @@ router = APIRouter(prefix="/sessions", tags=["events"])
 KEEP_ALIVE_SECONDS = 15.0
 LOOK_SECONDS = 1.0  # between two looks whether the server is stopping
 CONNECTED = b": connected\n\n"
+EXPIRED = b": the token has expired; connect again with a new one and the Last-Event-ID\n\n"
 _STREAM = {"description": "A page, or with `Accept: text/event-stream` a live stream.", "content": {
     "text/event-stream": {"schema": {"type": "string"}},
 }}  # fmt: skip
@@ -45,6 +48,7 @@ async def events(
     session_id: SessionId,
     caller: Caller,
     served: Served,
+    expires_at: Expiry,
     after: Annotated[int, Query(ge=0, le=2**31 - 1, description="Events with a greater seq only.")] = 0,
     limit: Annotated[int, Query(ge=1, le=200)] = 200,
     run_id: Annotated[str | None, Query(max_length=40, description="Of this run only; a stream ends with it.")] = None,
@@ -58,7 +62,7 @@ async def events(
         ),
     ] = None,
 ) -> Response:
-    """The session's log, in order."""
+    """The session's log, in order. A live stream ends when its token expires; a comment says so."""
     after = max(after, _cursor(last_event_id))
 
     def look(tx: Transaction) -> tuple[bool, Sequence[Event]]:
@@ -68,9 +72,10 @@ async def events(
     ended, items = await served.database.read(look)
     if "text/event-stream" in request.headers.get("accept", "").lower():
         past = _past(served, caller, session_id, after, run_id)
-        lines = past if ended else _live(served, session_id, after, run_id)
+        ends_at = _end_of_stream(expires_at)
+        lines = past if ended else _live(served, session_id, after, run_id, ends_at)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
+        return StreamingResponse(_until(ends_at, lines), media_type="text/event-stream", headers=headers)
     following = str(items[-1].seq) if len(items) == limit else None
     page = EventPage(items=[EventOut.of(event) for event in items], next=following)
     return JSONResponse(json.loads(page.model_dump_json()))
@@ -85,14 +90,35 @@ def _cursor(last_event_id: str | None) -> int:
     return int(last_event_id)
 
 
-async def _live(served: Services, session_id: str, after: int, run_id: str | None) -> AsyncIterator[bytes]:
-    """Rows after the cursor, then the next ones as they are committed. Ends with the run, or with the server."""
+def _end_of_stream(expires_at: float) -> float:
+    """When the token expires; with one that is let in after that, because clocks differ, when it is not any more."""
+    return expires_at if time.time() < expires_at else expires_at + LEEWAY_SECONDS
+
+
+async def _until(ends_at: float, lines: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    """The lines of a stream, as long as its token is valid."""
+    async with contextlib.aclosing(lines):
+        async for each in lines:
+            if time.time() >= ends_at:
+                yield EXPIRED
+                return
+            if each:
+                yield each
+
+
+async def _live(
+    served: Services, session_id: str, after: int, run_id: str | None, ends_at: float
+) -> AsyncGenerator[bytes, None]:
+    """Rows after the cursor, then the next ones as they are committed. Ends with the run, or with the server.
+
+    A line may be empty: then nothing was to be told for a while.
+    """
     yield CONNECTED
     clock = asyncio.get_running_loop().time
     spoken = clock()
     async with served.feeds.watch(session_id, after) as watcher:
         while not served.stopping.is_set() and not watcher.gone:
-            for told in await watcher.next(LOOK_SECONDS):
+            for told in await watcher.next(min(LOOK_SECONDS, max(0.0, ends_at - time.time()))):
                 if run_id is not None and told.event.run_id != run_id:
                     continue
                 yield told.line
@@ -102,11 +128,13 @@ async def _live(served: Services, session_id: str, after: int, run_id: str | Non
             if clock() - spoken >= KEEP_ALIVE_SECONDS:
                 yield b": keep-alive\n\n"
                 spoken = clock()
+            else:
+                yield b""
 
 
 async def _past(
     served: Services, owner: Owner, session_id: str, after: int, run_id: str | None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The rows of a run that has ended: there will be no more of them."""
     yield CONNECTED
     while not served.stopping.is_set():

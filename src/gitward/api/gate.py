@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import math
+import time
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gitward.api.auth import Verifier
+from gitward.api.auth import LEEWAY_SECONDS, Verifier
 from gitward.api.authorization import Holder
 from gitward.api.problems import problem
-from gitward.errors import Forbidden, InvalidRequest, RequestError, TooLarge, Unavailable
+from gitward.errors import Forbidden, InvalidRequest, RequestError, TooLarge, Unauthenticated, Unavailable
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/docs", "/openapi.json", "/docs/oauth2-redirect"})
 METRICS_PATH = "/metrics"
@@ -36,11 +39,13 @@ class Gate:
         *,
         verifier: Verifier,
         operators: Sequence[Holder] = (),
+        is_proxied: bool = False,
         body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._app = app
         self._verifier = verifier
         self._operators = operators
+        self._is_proxied = is_proxied
         self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,6 +58,7 @@ class Gate:
         try:
             await self._identify(scope)
             body = await self._read(receive)
+            _check_time(scope)
             if body:
                 _check_json(body)
                 scope["headers"] = _as_json(scope["headers"])
@@ -64,12 +70,18 @@ class Gate:
     async def _identify(self, scope: Scope) -> None:
         """:raises RequestError: this caller may not come here."""
         metrics = scope["path"] == METRICS_PATH
-        if scope["path"] in OPEN_PATHS or (metrics and _is_local(scope)):
+        if scope["path"] in OPEN_PATHS or (metrics and not self._is_proxied and _is_local(scope)):
             return
+        if _count(scope, b"authorization") > 1:
+            raise Unauthenticated("The request has several Authorization headers; send one.")
         identity = await self._verifier.identify(_header(scope, b"authorization"))
         if metrics and not any(operator.is_one(identity.claims) for operator in self._operators):
-            raise Forbidden("Metrics are for callers on this machine, and for those that GITWARD_OPERATORS names.")
+            raise Forbidden(
+                "Metrics are for callers that GITWARD_OPERATORS names; without a token they are at this machine's own "
+                "address, where no proxy leads, and at GITWARD_METRICS_PORT."
+            )
         scope["gitward.owner"], scope["gitward.claims"] = identity.owner, identity.claims
+        scope["gitward.expires_at"] = identity.expires_at
 
     async def _read(self, receive: Receive) -> bytes:
         try:
@@ -79,14 +91,44 @@ class Gate:
             raise InvalidRequest(f"The body did not arrive within {self._body_seconds:g} s.") from None
 
 
+def _check_time(scope: Scope) -> None:
+    """:raises Unauthenticated: the token expired while the body came."""
+    if time.time() > scope.get("gitward.expires_at", math.inf) + LEEWAY_SECONDS:
+        raise Unauthenticated("The token has expired.")
+
+
 def _is_local(scope: Scope) -> bool:
-    """Whether it comes from this machine and was not passed on by a proxy, to which every caller looks local."""
+    """Whether it comes from this machine and was not passed on by a proxy, to which every caller looks local.
+
+    A proxy that sets no header of its own still passes the caller's `Host` on, or speaks HTTP/1.0 as nginx does.
+    """
     if not scope.get("client") or any(name in _PASSED_ON for name, _ in scope["headers"]):
         return False
+    return (
+        scope.get("http_version") != "1.0"
+        and _is_loopback(scope["client"][0])
+        and _names_this_machine(_header(scope, b"host") or "")
+    )
+
+
+def _names_this_machine(host: str) -> bool:
+    """Whether a Host header, with a port or without, is loopback's."""
     try:
-        return ipaddress.ip_address(scope["client"][0]).is_loopback
+        name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return False
+    return name == "localhost" or _is_loopback(name)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _count(scope: Scope, name: bytes) -> int:
+    return sum(key == name for key, _ in scope["headers"])
 
 
 def _header(scope: Scope, name: bytes) -> str | None:
