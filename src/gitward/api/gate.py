@@ -22,7 +22,7 @@ from gitward.api.authorization import Holder
 from gitward.api.problems import problem
 from gitward.errors import Forbidden, InvalidRequest, RequestError, TooLarge, Unauthenticated, Unavailable
 
-OPEN_PATHS = frozenset({"/health", "/ready", "/docs", "/openapi.json", "/docs/oauth2-redirect"})
+OPEN_PATHS = frozenset({"/health", "/ready", "/docs", "/openapi.json"})
 METRICS_PATH = "/metrics"
 _PASSED_ON = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"})
 MAX_BODY = 1024 * 1024  # bytes

@@ -48,7 +48,7 @@ def serve(
         typer.Option("--worker/--no-worker", help="Have a worker inside, or leave it to `gitward worker`."),
     ] = True,
 ) -> None:
-    """Serve the API, with a worker inside, until SIGTERM. Settings come from the environment and .env."""
+    """Serve the API, with a worker inside, until SIGTERM. Settings come from the environment; .env is for secrets."""
     from gitward.cli import serve as command
     from gitward.settings import TokenReader, load_settings
     from gitward.telemetry.logs import setup_logging

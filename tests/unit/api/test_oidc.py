@@ -24,7 +24,7 @@ from gitward.api.authorization import admitted, looked_at, parse_operators, pars
 from gitward.api.oidc import FRESH_SECONDS, MAX_DOCUMENT, STALE_SECONDS, Issuer, is_safe_url
 from gitward.cli.wiring import running_service
 from gitward.errors import SettingsError, Unauthenticated, Unavailable
-from gitward.settings import Settings, TokenReader
+from gitward.settings import TokenReader, load_settings
 from tests_support import Backend
 
 URL = "https://id.example/realms/acme"
@@ -360,7 +360,7 @@ class TestSeveralIssuers:
     @pytest.mark.parametrize("name", ["GITWARD_AUTHORIZE", "GITWARD_OPERATORS"])
     async def test_the_start_is_refused(self, tmp_path: Path, name: str) -> None:
         rule = "groups=platform -> acme/*" if name == "GITWARD_AUTHORIZE" else "groups=platform"
-        settings = Settings(
+        settings = load_settings(
             **{"GITWARD_OIDC_ISSUERS": ",".join(ISSUERS), "GITWARD_DATA_DIR": tmp_path / "data", name: rule}
         )
         with pytest.raises(SettingsError, match=f"{name}: there are several issuers, so each rule must say"):

@@ -17,7 +17,7 @@ from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import ArtifactKind
 
 Call = tuple[str, str]
-FRAMEWORK = {("GET", path) for path in ("/docs", "/docs/oauth2-redirect", "/openapi.json")}
+REFERENCE = {("GET", path) for path in ("/docs", "/openapi.json")}
 
 METRICS = ("GET", "/metrics")  # for Prometheus, not for callers of the API
 
@@ -32,9 +32,9 @@ def routes(router: Any) -> Iterator[Route]:
 
 
 def calls(api: Api) -> list[Call]:
-    """Every method and path that the application answers, but for what the framework adds."""
+    """Every method and path that the application answers, but for its own description."""
     every = {(method, route.path) for route in routes(api.app) for method in route.methods or () if method != "HEAD"}
-    return sorted(every - FRAMEWORK)
+    return sorted(every - REFERENCE)
 
 
 async def send(http: httpx.AsyncClient, call: Call, names: dict[str, str], **headers: str) -> httpx.Response:
