@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from gitward.api import patterns
+from gitward.api.answers import as_json, rendered_page
 from gitward.api.auth import LEEWAY_SECONDS, Caller, Expiry
 from gitward.api.paths import SessionId
 from gitward.api.problems import documented
@@ -65,20 +66,24 @@ async def events(
     """The session's log, in order. A live stream ends when its token expires; a comment says so."""
     after = max(after, _cursor(last_event_id))
 
-    def look(tx: Transaction) -> tuple[bool, Sequence[Event]]:
-        ended = run_id is not None and served.sessions.get_run(tx, caller, session_id, run_id).state.is_final
-        return ended, served.sessions.events(tx, caller, session_id, after=after, limit=limit, run_id=run_id)
+    def look_for_stream(tx: Transaction) -> bool:
+        served.sessions.check_owner(tx, caller, session_id)
+        return run_id is not None and served.sessions.get_run(tx, caller, session_id, run_id).state.is_final
 
-    ended, items = await served.database.read(look)
+    def look_at_page(tx: Transaction) -> bytes:
+        if run_id is not None:
+            served.sessions.get_run(tx, caller, session_id, run_id)
+        items = served.sessions.events(tx, caller, session_id, after=after, limit=limit, run_id=run_id)
+        return rendered_page(items, EventOut.of, str(items[-1].seq) if len(items) == limit else None)
+
     if "text/event-stream" in request.headers.get("accept", "").lower():
+        ended = await served.database.read(look_for_stream)
         past = _past(served, caller, session_id, after, run_id)
         ends_at = _end_of_stream(expires_at)
         lines = past if ended else _live(served, session_id, after, run_id, ends_at)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(_until(ends_at, lines), media_type="text/event-stream", headers=headers)
-    following = str(items[-1].seq) if len(items) == limit else None
-    page = EventPage(items=[EventOut.of(event) for event in items], next=following)
-    return JSONResponse(json.loads(page.model_dump_json()))
+    return as_json(await served.database.read(look_at_page))
 
 
 def _cursor(last_event_id: str | None) -> int:
@@ -137,20 +142,21 @@ async def _past(
 ) -> AsyncGenerator[bytes, None]:
     """The rows of a run that has ended: there will be no more of them."""
     yield CONNECTED
+
+    def look(tx: Transaction, after: int) -> list[tuple[int, bytes]]:
+        page = served.sessions.events(tx, owner, session_id, after=after, limit=PAGE, run_id=run_id)
+        return [(event.seq, line(event)) for event in page]
+
     while not served.stopping.is_set():
         try:
-            page = await served.database.read(
-                partial(
-                    served.sessions.events, owner=owner, session_id=session_id, after=after, limit=PAGE, run_id=run_id
-                )
-            )
+            page = await served.database.read(partial(look, after=after))
         except NotFound:  # removed meanwhile: there is nothing more to tell
             return
-        for event in page:
-            yield line(event)
+        for _, text in page:
+            yield text
         if len(page) < PAGE:
             return
-        after = page[-1].seq
+        after, _ = page[-1]
 
 
 def line(event: Event) -> bytes:

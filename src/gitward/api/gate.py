@@ -27,7 +27,9 @@ METRICS_PATH = "/metrics"
 _PASSED_ON = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"})
 MAX_BODY = 1024 * 1024  # bytes
 BODY_SECONDS = 60.0  # for a whole body to arrive
+SHORT_BODY = 16 * 1024  # bytes; what is longer is parsed in a thread
 MAX_DEPTH = 32  # of nested objects and arrays
+MAX_VALUES = 2000  # of a whole body; what is allowed in one has a few hundred
 
 
 class Gate:
@@ -60,7 +62,7 @@ class Gate:
             body = await self._read(receive)
             _check_time(scope)
             if body:
-                _check_json(body)
+                await _check(body)
                 scope["headers"] = _as_json(scope["headers"])
         except RequestError as error:
             await problem(error)(scope, receive, send)
@@ -164,6 +166,14 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
+async def _check(body: bytes) -> None:
+    """A long one in a thread: whatever it holds, others are answered meanwhile."""
+    if len(body) > SHORT_BODY:
+        await asyncio.to_thread(_check_json, body)
+    else:
+        _check_json(body)
+
+
 def _check_json(body: bytes) -> None:
     """Refuses what parsers disagree about: duplicate names, NaN, unpaired surrogates, endless depth."""
     try:
@@ -172,8 +182,11 @@ def _check_json(body: bytes) -> None:
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise InvalidRequest("The body is not a JSON document in UTF-8.") from None
-    if _depth(value) > MAX_DEPTH:
+    depth, values = _measure(value)
+    if depth > MAX_DEPTH:
         raise InvalidRequest(f"The body is nested deeper than {MAX_DEPTH} levels.")
+    if values > MAX_VALUES:
+        raise InvalidRequest(f"The body has more than {MAX_VALUES} values.")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -186,15 +199,18 @@ def _no_constant(_: str) -> None:
     raise ValueError("NaN and Infinity are not JSON")
 
 
-def _depth(value: Any) -> int:
-    """Without recursion: what a hostile document nests must not nest our calls."""
-    deepest, level = 0, [value]
+def _measure(value: Any) -> tuple[int, int]:
+    """How deep it is, and how many values it has. Without recursion: what a hostile document nests must not nest our
+    calls.
+    """
+    deepest, values, level = 0, 0, [value]
     while level:
         deepest += 1
+        values += len(level)
         level = [
             child
             for parent in level
             if isinstance(parent, dict | list)
             for child in (parent.values() if isinstance(parent, dict) else parent)
         ]
-    return deepest
+    return deepest, values

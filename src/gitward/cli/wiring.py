@@ -54,6 +54,7 @@ from gitward.store.database import Database
 from gitward.store.notify import Notifier
 from gitward.store.relay import Relay
 from gitward.telemetry.logs import know_secrets
+from gitward.telemetry.loop_watch import logging_what_holds_the_loop
 from gitward.telemetry.metrics import Metrics
 from gitward.workers.filelock import FileLock
 from gitward.workers.migrate import migrate_all
@@ -108,6 +109,7 @@ async def running_service(
             is_proxied=settings.is_proxied,
         )
         await stack.enter_async_context(listener(watch, settings.metrics_port, with_figures=True))
+        stack.enter_context(logging_what_holds_the_loop())
         yield Service(app=create_app(services), stopping=stopping, worker=worker)
 
 
@@ -125,7 +127,8 @@ async def running_worker(settings: Settings, tokens: TokenReader) -> AsyncIterat
             _worker(settings, tokens, hands, storage, base_url) as worker,
             listener(storage.watch, settings.metrics_port, with_figures=False),
         ):
-            yield worker
+            with logging_what_holds_the_loop():
+                yield worker
 
 
 @dataclass(frozen=True, kw_only=True)
