@@ -18,7 +18,7 @@ _HEAD = """\
 
 <!-- Written by scripts/docs from src/gitward/settings.py. Change the fields there, then run scripts/docs. -->
 
-Gitward reads its settings once, at start: from the environment, then from a file `.env` in the working folder.
+Gitward reads its settings once, at start, from the environment.
 Names are spelled exactly as below. An empty value is no value. A wrong value, and a name that begins with `GITWARD_`
 and stands in no row, stop the start with one line each and exit code 2.
 
@@ -36,6 +36,15 @@ the JWTs lies in the data folder.
 | `GITHUB_TOKEN` in `.env` | again for every run, and while it goes on |
 
 With `GITHUB_APP_ID` none of these is used: tokens come from a GitHub App ([tokens.md](tokens.md)).
+
+## The file `.env`
+
+A file `.env` in the working folder is for secrets: `GITHUB_TOKEN`, `ANTHROPIC_API_KEY`, `OPENAI_API_KEY`,
+`GEMINI_API_KEY`, `GITWARD_OIDC_CLIENT_SECRET` (for a sign-in in the browser; nothing reads it yet), and the variables
+that `GITWARD_INJECT` names. What is exported comes first. Any other name in it stops the start with a sentence,
+`GITWARD_INJECT` itself included: whoever can write such a file must not say where tokens go. So does a file that
+belongs to another user than the service's, one that others may write, and one in a folder that others may write. The
+start logs the names that came from it, never their values.
 
 The service starts without a token. Runs then fail with `token_missing` and can be retried.
 

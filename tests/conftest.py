@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+import held_loops
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import Owner
 from gitward.sessions.places import Places, RunLimits
@@ -25,6 +26,19 @@ from tests_support import Backend
 # The same examples on every machine, and none judged by its time: machines are shared.
 hypothesis.settings.register_profile("gitward", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("gitward")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loops_are_watched() -> Iterator[None]:
+    with held_loops.recording():
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A test in which an event loop was held fails, whatever else it proved."""
+    with held_loops.recorder.judging(item):
+        return (yield)
 
 
 @pytest.fixture

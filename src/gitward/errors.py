@@ -156,7 +156,13 @@ class TooManyRequests(RequestError):
 
 
 class Unavailable(RequestError):
+    """The same request may succeed later."""
+
     code = Code.UNAVAILABLE
+
+    def __init__(self, detail: str, *, errors: Sequence[FieldError] = (), retry_after: int = 1) -> None:
+        super().__init__(detail, errors=errors)
+        self.retry_after = retry_after  # seconds
 
 
 class Internal(RequestError):

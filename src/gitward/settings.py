@@ -1,11 +1,12 @@
 """All settings, read once at the entry point into a frozen value. The only module that reads the environment.
 
 GitHub's own names (GITHUB_TOKEN, GITHUB_SERVER_URL, GITHUB_API_URL) are used as they are; ours begin with
-GITWARD_. Values come from the environment, then from a file `.env` in the working folder.
+GITWARD_. Values come from the environment; secrets may also stand in a file `.env` in the working folder.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterable
@@ -14,15 +15,16 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
-from dotenv import dotenv_values
 from pydantic import AfterValidator, AliasChoices, Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gitward import env_file
 from gitward.errors import GitwardError, SettingsError
 from gitward.secrets import SHORTEST, Secret
 from gitward.web_proxy import Route, WebProxy, parse_proxy
 
-DOTENV = ".env"
+log = logging.getLogger(__name__)
+
 _APP_ID = re.compile(r"[0-9]{1,20}|Iv[0-9A-Za-z.]{1,40}")
 _URL = re.compile(r"[\x21-\x7e]+")  # a host in another script is written in its ASCII form
 
@@ -238,7 +240,8 @@ class Settings(BaseSettings):
     authorize: str = Field(
         "",
         alias="GITWARD_AUTHORIZE",
-        description="Who may use which repositories: `groups=platform -> acme/*; sub=repo:acme/ci:* -> acme/ci`.",
+        description="Who may use which repositories: `groups=platform -> acme/*; sub=repo:acme/ci:* -> acme/ci`. With "
+        "several issuers each rule names one: `iss=https://id.example & groups=platform -> acme/*`.",
     )
     oidc_audience: str = Field(
         "gitward", min_length=1, alias="GITWARD_OIDC_AUDIENCE", description="The `aud` that a JWT must carry."
@@ -324,14 +327,16 @@ class Settings(BaseSettings):
     operators: str = Field(
         "",
         alias="GITWARD_OPERATORS",
-        description="Who may read /metrics from another machine, by a JWT's claims: `groups=platform-ops; sub=prom`.",
+        description="Who may read /metrics from another machine, by a JWT's claims: `groups=platform-ops; sub=prom`. "
+        "With several issuers each names one, as in GITWARD_AUTHORIZE.",
     )
     metrics_port: int = Field(
         0,
         ge=0,
         le=65535,
         alias="GITWARD_METRICS_PORT",
-        description="A port on loopback with this process's metrics, for a worker without an API; 0: none.",
+        description="A port on loopback with this process's metrics, for a worker without an API and an API behind a "
+        "proxy; 0: none.",
     )
     retention_days: int = Field(
         90,
@@ -381,10 +386,10 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],  # noqa: ARG003 -- the base class's signature
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- the base class's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- the base class's signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, dotenv_settings
+        return init_settings, env_settings
 
     @property
     def effective_database_url(self) -> str:
@@ -402,6 +407,11 @@ class Settings(BaseSettings):
     def route(self) -> Route:
         """How Gitward itself reaches other hosts."""
         return Route(proxy=self.https_proxy, exceptions=self.no_proxy)
+
+    @property
+    def is_proxied(self) -> bool:
+        """Whether people reach the API through something else on its machine."""
+        return self.public_url is not None and urlsplit(self.public_url).hostname not in _LOOPBACK
 
     @property
     def slots(self) -> int:
@@ -429,9 +439,7 @@ def load_settings(**overrides: Any) -> Settings:
     """
     try:
         problems = [f"{name}: there is no such setting; see docs/settings.md" for name in _unknown_names()]
-        settings = Settings(_env_file=DOTENV, **overrides)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{DOTENV}: cannot be read ({type(error).__name__})"]) from None
+        settings = Settings(**overrides)
     except ValidationError as error:
         problems += [_problem(detail["loc"], detail["msg"]) for detail in error.errors(include_input=False)]
         raise SettingsError(problems) from None
@@ -446,9 +454,22 @@ def load_settings(**overrides: Any) -> Settings:
             "or everybody with an account there could use the token on everything"
         )
     problems += _app_problems(settings)
+    problems += _file_problems(settings)
     if problems:
         raise SettingsError(problems)
+    if names := env_file.used():
+        log.info("Read from %s in %s: %s", env_file.NAME, Path.cwd(), ", ".join(names))
     return settings
+
+
+def _file_problems(settings: Settings) -> list[str]:
+    """What is wrong with `.env`."""
+    try:
+        return env_file.problems(settings.inject)
+    except (OSError, UnicodeDecodeError) as error:
+        return [f"{env_file.NAME}: cannot be read ({type(error).__name__})"]
+    except env_file.NotTrusted as error:
+        return [f"{env_file.NAME}: {error}"]
 
 
 def _app_problems(settings: Settings) -> list[str]:
@@ -471,10 +492,9 @@ def _problem(location: tuple[int | str, ...], message: str) -> str:
 
 
 def _unknown_names() -> list[str]:
-    """Names of ours in the environment or in .env that no setting reads: usually a slip of the pen."""
-    known = {str(field.alias) for field in Settings.model_fields.values()}
-    present = set(os.environ) | set(dotenv_values(DOTENV))
-    return sorted(name for name in present if name.startswith("GITWARD_") and name not in known)
+    """Names of ours in the environment that no setting reads: usually a slip of the pen."""
+    known = {*(str(field.alias) for field in Settings.model_fields.values()), *env_file.SECRETS}
+    return sorted(name for name in os.environ if name.startswith("GITWARD_") and name not in known)
 
 
 class TokenOrigin(StrEnum):
@@ -513,9 +533,11 @@ class TokenReader:
             return self._exported, TokenOrigin.ENVIRONMENT
         origin = TokenOrigin.DOTENV if self._file is None else TokenOrigin.FILE
         try:
-            value = _from_dotenv() if self._file is None else self._file.read_text()
+            value = env_file.values().get("GITHUB_TOKEN", "") if self._file is None else self._file.read_text()
         except (OSError, UnicodeDecodeError) as error:
             raise TokenUnreadable(f"{origin} cannot be read ({type(error).__name__}); mend it.") from None
+        except env_file.NotTrusted as error:
+            raise TokenUnreadable(f"{origin} {error}.") from None
         value = value.strip()
         if not value:
             return None
@@ -530,10 +552,6 @@ _UNSOUND = "characters that no token has, such as a space or a line break; set i
 def _is_sound(value: str) -> bool:
     """Whether it can stand in a header. It need not look like a token of today."""
     return value.isascii() and value.isprintable() and " " not in value
-
-
-def _from_dotenv() -> str:
-    return dotenv_values(DOTENV).get("GITHUB_TOKEN") or ""
 
 
 class SecretUnreadable(GitwardError):
@@ -565,9 +583,11 @@ def _named_value(source: str) -> str:
     try:
         if source.startswith("file:"):
             return Path(source.removeprefix("file:")).read_text()
-        return dotenv_values(DOTENV).get(source) or ""
+        return env_file.values().get(source, "")
     except (OSError, UnicodeDecodeError) as error:
         raise SecretUnreadable(f"cannot be read ({type(error).__name__})") from None
+    except env_file.NotTrusted as error:
+        raise SecretUnreadable(f"cannot be read: {env_file.NAME} {error}") from None
 
 
 def exported_token() -> str | None:

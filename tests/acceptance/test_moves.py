@@ -79,4 +79,4 @@ async def test_two_sessions_do_not_meet_on_one_branch(service: Rig, alice_client
     other = await alice_client.post("/sessions", {**wanted, "repo": before})
     run, _ = await alice_client.finished(other)
     assert (run["state"], run["reason"]) == ("failed", "push_rejected"), run
-    assert "another session has the branch fix/1" in run["message"]
+    assert "its branch fix/1 is taken" in run["message"]

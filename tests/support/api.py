@@ -47,7 +47,7 @@ class Api:
         """A client with the owner's token, or with none."""
         headers = {"Authorization": f"Bearer {self.jwt(owner)}"} if owner else {}
         transport = httpx.ASGITransport(self.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://gitward", headers=headers) as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
             yield client
 
 
@@ -58,6 +58,7 @@ def make_api(
     rules: tuple[Rule, ...] = (),
     checks: list[Check] | None = None,
     operators: tuple[Holder, ...] = (),
+    is_proxied: bool = False,
 ) -> Api:
     limits = backend.places.limits
     watch = Watch(metrics=backend.metrics, database=backend.database, limits=limits)
@@ -74,6 +75,7 @@ def make_api(
         checks=look,
         metrics=partial(watch.render, with_figures=True),
         operators=operators,
+        is_proxied=is_proxied,
         stopping=stopping,
         repo_globs=repo_globs,
         rules=rules,

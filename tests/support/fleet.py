@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import held_loops
 from gitward.standin import StandIn, Token
 from rig import LOGIN, Rig
 
@@ -49,6 +50,7 @@ class WorkerProcess:
         async with asyncio.timeout(START_SECONDS):
             line = await self.process.stdout.readline()
         assert line == b"The worker is ready\n", self.log.read_text()[-3000:]
+        held_loops.recorder.follow(self.log)
 
     def send(self, sig: signal.Signals) -> None:
         assert self.process is not None
@@ -81,6 +83,7 @@ class Fleet:
     async def stop(self) -> None:
         """Ends every process, however it is."""
         for worker in self.workers:
+            held_loops.recorder.leave(worker.log)
             if worker.process is not None:
                 with contextlib.suppress(ProcessLookupError):
                     await worker.stop(signal.SIGKILL)

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 import described
+import held_loops
 from app_keys import app_key
 from gitward.api.keys import load_or_make_key, mint
 from gitward.settings import clean_environment
@@ -199,10 +200,12 @@ async def rig(
         made.prefix = prefix
         github.add_token(made.token, Token(login=LOGIN, scopes=("repo", "user:email", "workflow")))
         await made.start()
+        held_loops.recorder.follow(made.log)
         yield made
     finally:
         if made.process is not None and made.process.returncode is None:
             await made.stop()
         await github.stop()
         small.close()
+        held_loops.recorder.leave(made.log)
         await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from gitward import __version__
-from gitward.api import artifacts, events, health, metrics, openapi, problems, schedules, sessions
+from gitward.api import artifacts, events, health, metrics, openapi, problems, reference, schedules, sessions
 from gitward.api.gate import Gate
 from gitward.api.services import Services
 
@@ -17,15 +17,16 @@ def create_app(services: Services) -> FastAPI:
         title="Gitward",
         version=__version__,
         summary=openapi.SUMMARY,
-        redoc_url=None,
+        openapi_url=None,  # and so no page of FastAPI's, which loads its script from elsewhere; see `reference`
         generate_unique_id_function=_operation_id,
         redirect_slashes=False,
     )
     app.state.services = services
-    for module in (health, metrics, sessions, schedules, events, artifacts):
+    app.state.reference = reference.Reference(app)
+    for module in (health, metrics, sessions, schedules, events, artifacts, reference):
         app.include_router(module.router)
     problems.install(app)
-    app.add_middleware(Gate, verifier=services.verifier, operators=services.operators)
+    app.add_middleware(Gate, verifier=services.verifier, operators=services.operators, is_proxied=services.is_proxied)
     openapi.install(app)
     return app
 

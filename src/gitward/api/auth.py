@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
+from jwt.exceptions import InvalidJTIError, InvalidSubjectError
 
 from gitward.api.keys import ALGORITHM, LOCAL_ISSUER
 from gitward.api.oidc import ALGORITHMS, Issuer
@@ -19,7 +21,10 @@ from gitward.sessions.model import Owner
 LEEWAY_SECONDS = 60
 MAX_SUBJECT = 255  # characters
 _REQUIRED = ["exp", "iat", "sub", "aud", "iss"]
-_GET_ONE = "send `Authorization: Bearer <jwt>`; `gitward token --subject <name>` mints one."
+_TIMES = ("exp", "iat", "nbf")
+_SUBJECT = f"it must be a string of 1 to {MAX_SUBJECT} printable characters."
+_MINT_ONE = "send `Authorization: Bearer <jwt>`; `gitward token --subject <name>` mints one."
+_ASK_ISSUER = "send `Authorization: Bearer <jwt>` with a token of an issuer that this server trusts."
 
 # What each of PyJWT's errors means to the caller; subclasses before their bases.
 _SENTENCES: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
@@ -27,7 +32,8 @@ _SENTENCES: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
     (jwt.ImmatureSignatureError, "The token is not valid yet."),
     (jwt.InvalidAudienceError, "The token is for another audience."),
     (jwt.InvalidIssuerError, "The token is from an issuer that is not trusted here."),
-    (jwt.MissingRequiredClaimError, "The token lacks one of the claims exp, iat, sub, aud and iss."),
+    (jwt.InvalidIssuedAtError, "The token's `iat` must be a number of seconds."),
+    (InvalidJTIError, "The token's `jti` must be a string."),
     (jwt.InvalidAlgorithmError, "The token is unsigned or signed with an algorithm that is not allowed here."),
     (jwt.InvalidSignatureError, "The token is signed by another key."),
 )
@@ -39,6 +45,7 @@ class Identity:
 
     owner: Owner
     claims: Mapping[str, Any]
+    expires_at: float  # the token's `exp`, in seconds since 1970; requests are let in for LEEWAY_SECONDS more
 
 
 class Verifier:
@@ -48,6 +55,7 @@ class Verifier:
         self._key = key
         self._audience = audience
         self._issuers = {issuer.url: issuer for issuer in issuers}
+        self._hint = _ASK_ISSUER if self._issuers else _MINT_ONE
 
     async def identify(self, authorization: str | None) -> Identity:
         """The caller that an Authorization header proves.
@@ -58,7 +66,7 @@ class Verifier:
         scheme, _, token = (authorization or "").partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated(f"A bearer token is needed: {_GET_ONE}")
+            raise Unauthenticated(f"A bearer token is needed: {self._hint}")
         try:
             key, algorithms, issuer = await self._key_for(token)
             claims = jwt.decode(
@@ -70,9 +78,10 @@ class Verifier:
                 leeway=LEEWAY_SECONDS,
                 options={"require": _REQUIRED},
             )
+            expires_at = float(claims["exp"])
         except (jwt.PyJWTError, ValueError, OverflowError, RecursionError) as error:
-            raise Unauthenticated(_sentence(error)) from None
-        return Identity(owner=_owner(claims), claims=claims)
+            raise Unauthenticated(self._sentence(token, error)) from None
+        return Identity(owner=_owner(claims), claims=claims, expires_at=expires_at)
 
     async def _key_for(self, token: str) -> tuple[Any, Sequence[str], str]:
         """The key that must have signed the token, what it may have signed with, and the issuer that must stand in it.
@@ -91,30 +100,70 @@ class Verifier:
         return key.key, ALGORITHMS[key.key_type or ""], issuer.url
 
     def _claimed_issuer(self, token: str) -> str:
-        claims = jwt.decode(token, options={"verify_signature": False})
-        return str(claims.get("iss", ""))
+        claims = _unproved(token)
+        if "iss" not in claims:
+            raise jwt.MissingRequiredClaimError("iss")
+        return str(claims["iss"])
+
+    def _sentence(self, token: str, error: Exception) -> str:
+        if isinstance(error, jwt.MissingRequiredClaimError):
+            return f"The token lacks the claim `{error.claim}`; it must have exp, iat, sub, aud and iss."
+        if isinstance(error, InvalidSubjectError):
+            return f"The token's subject (`sub`) is {_kind(_unproved(token).get('sub'))}; {_SUBJECT}"
+        known = next((sentence for kind, sentence in _SENTENCES if isinstance(error, kind)), None)
+        return known or _wrong_time(token) or f"The token is not a JWT that can be read: {self._hint}"
 
 
-def _sentence(error: Exception) -> str:
-    known = (sentence for kind, sentence in _SENTENCES if isinstance(error, kind))
-    return next(known, f"The token is not a JWT that can be read: {_GET_ONE}")
+def _unproved(token: str) -> dict[str, Any]:
+    """The claims, before anybody looked whether they are true."""
+    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return claims
+
+
+def _kind(value: object) -> str:
+    """What JSON calls it."""
+    names = {bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return names.get(type(value), "null")
+
+
+def _wrong_time(token: str) -> str | None:
+    """PyJWT has one kind of error for a token without form and for a time that is no number."""
+    try:
+        claims = _unproved(token)
+    except (jwt.PyJWTError, ValueError, OverflowError, RecursionError):
+        return None
+    wrong = [name for name in _TIMES if name in claims and not _is_time(claims[name])]
+    return f"The token's `{wrong[0]}` must be a number of seconds." if wrong else None
+
+
+def _is_time(value: object) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def _owner(claims: dict[str, Any]) -> Owner:
     subject = claims["sub"]
     if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT or not subject.isprintable():
-        raise Unauthenticated(f"The token's subject must be 1 to {MAX_SUBJECT} printable characters.")
+        raise Unauthenticated(f"The token's subject (`sub`) is not allowed: {_SUBJECT}")
     return Owner(issuer=str(claims["iss"]), subject=subject)
 
 
-_scheme = HTTPBearer(bearerFormat="JWT", auto_error=False, description="A JWT; `gitward token` mints one.")
+_scheme = HTTPBearer(
+    bearerFormat="JWT",
+    auto_error=False,
+    description="A JWT of an issuer that the server trusts; without issuers `gitward token` mints one.",
+)
 
 
 def _caller(request: Request, _: Annotated[object, Depends(_scheme)]) -> Owner:
     """The gate has authenticated the request before it came here; a route outside the gate fails closed."""
     owner = request.scope.get("gitward.owner")
     if not isinstance(owner, Owner):
-        raise Unauthenticated(f"A bearer token is needed: {_GET_ONE}")
+        raise Unauthenticated("A bearer token is needed: send `Authorization: Bearer <jwt>`.")
     return owner
 
 
@@ -123,5 +172,12 @@ def _claims(request: Request) -> Mapping[str, Any]:
     return claims if isinstance(claims, Mapping) else {}
 
 
+def _expiry(request: Request) -> float:
+    """When the caller's token expires, in seconds since 1970; a route outside the gate fails closed."""
+    expires_at = request.scope.get("gitward.expires_at")
+    return expires_at if isinstance(expires_at, float) else 0.0
+
+
 Caller = Annotated[Owner, Depends(_caller)]
+Expiry = Annotated[float, Depends(_expiry)]
 Claims = Annotated[Mapping[str, Any], Depends(_claims)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -9,25 +10,45 @@ from typing import Any
 
 from gitward.errors import FieldError, InvalidRequest
 
-RULE_FORM = "CLAIM=VALUE -> REPOSITORY[, REPOSITORY …], rules separated by ';', with * as a wildcard"
+CONDITION_FORM = "CLAIM=VALUE[ & CLAIM=VALUE …]"
+RULE_FORM = f"{CONDITION_FORM} -> REPOSITORY[, REPOSITORY …], rules separated by ';', with * as a wildcard"
+OPERATOR_FORM = f"{CONDITION_FORM}, separated by ';', with * as a wildcard"
+_ISSUER = "iss"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Holder:
-    """Callers with this claim."""
+class Condition:
+    """A claim with a value."""
 
-    claim: str  # "groups"; a list of strings matches when one of its items does
-    value: str  # a glob
+    claim: str  # "groups"; a list of strings fits when one of its items does
+    value: str  # a glob; an issuer is written out
 
-    def is_one(self, claims: Mapping[str, Any]) -> bool:
+    def is_met(self, claims: Mapping[str, Any]) -> bool:
         held = claims.get(self.claim)
+        if self.claim == _ISSUER:
+            return held == self.value
         values = held if isinstance(held, list) else [held]
         return any(isinstance(value, str) and fnmatchcase(value, self.value) for value in values)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Holder:
+    """Callers whose claims meet all of these conditions."""
+
+    conditions: tuple[Condition, ...]
+
+    def is_one(self, claims: Mapping[str, Any]) -> bool:
+        return bool(self.conditions) and all(condition.is_met(claims) for condition in self.conditions)
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """Those that the conditions name."""
+        return tuple(each.value for each in self.conditions if each.claim == _ISSUER)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rule(Holder):
-    """Callers with this claim may use these repositories."""
+    """Callers whose claims meet these conditions may use these repositories."""
 
     repositories: tuple[str, ...]  # globs, lower case
 
@@ -52,7 +73,8 @@ def refused(
 
 def looked_at(rules: Sequence[Rule], claims: Mapping[str, Any]) -> dict[str, Any]:
     """The claims that the rules name. They are kept for when the rules are asked again."""
-    return {rule.claim: claims[rule.claim] for rule in rules if rule.claim in claims}
+    named = {condition.claim for rule in rules for condition in rule.conditions}
+    return {claim: claims[claim] for claim in sorted(named & claims.keys())}
 
 
 def check_repositories(
@@ -64,34 +86,67 @@ def check_repositories(
         raise InvalidRequest("This repository is not served here.", errors=errors)
 
 
-def parse_rules(text: str) -> tuple[Rule, ...]:
+def parse_rules(text: str, issuers: Sequence[str] = ()) -> tuple[Rule, ...]:
     """The rules of GITWARD_AUTHORIZE.
 
-    :raises ValueError: a rule does not have the form RULE_FORM.
+    :param issuers: whose tokens are taken.
+    :raises ValueError: a rule does not have the form RULE_FORM, or does not say whose claims it means.
     """
     rules = []
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        condition, arrow, repositories = part.partition("->")
-        claim, equals, value = condition.partition("=")
+    for part in _parts(text):
+        holder, arrow, repositories = part.partition("->")
         globs = tuple(glob.strip().lower() for glob in repositories.split(",") if glob.strip())
-        if not arrow or not equals or not claim.strip() or not value.strip() or not globs:
+        conditions = _conditions(holder)
+        if not arrow or not conditions or not globs:
             raise ValueError(f"must be {RULE_FORM}")
-        rules.append(Rule(claim=claim.strip(), value=value.strip(), repositories=globs))
+        rules.append(Rule(conditions=conditions, repositories=globs))
+    _check_issuers(rules, issuers)
     return tuple(rules)
 
 
-def parse_operators(text: str) -> tuple[Holder, ...]:
+def parse_operators(text: str, issuers: Sequence[str] = ()) -> tuple[Holder, ...]:
     """The callers of GITWARD_OPERATORS.
 
-    :raises ValueError: one does not have the form CLAIM=VALUE.
+    :param issuers: whose tokens are taken.
+    :raises ValueError: one does not have the form OPERATOR_FORM, or does not say whose claims it means.
     """
     holders = []
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        claim, equals, value = (piece.strip() for piece in part.partition("="))
-        if not claim or not equals or not value:
-            raise ValueError("must be CLAIM=VALUE, separated by ';', with * as a wildcard")
-        holders.append(Holder(claim=claim, value=value))
+    for part in _parts(text):
+        conditions = _conditions(part)
+        if not conditions:
+            raise ValueError(f"must be {OPERATOR_FORM}")
+        holders.append(Holder(conditions=conditions))
+    _check_issuers(holders, issuers)
     return tuple(holders)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(";") if part.strip()]
+
+
+def _conditions(text: str) -> tuple[Condition, ...]:
+    """Empty when one has not the form CLAIM=VALUE. A value may have an `&` without spaces around it."""
+    pieces = [[side.strip() for side in part.partition("=")] for part in re.split(r"\s&\s", text)]
+    if not all(claim and equals and value for claim, equals, value in pieces):
+        return ()
+    return tuple(Condition(claim=claim, value=value) for claim, _, value in pieces)
+
+
+def _check_issuers(holders: Sequence[Holder], issuers: Sequence[str]) -> None:
+    """Claims mean what their issuer says: with several, `groups=platform` alone would admit any of them.
+
+    :raises ValueError: a rule names no issuer though there are several, or one that is none of them.
+    """
+    for holder in holders:
+        unknown = [issuer for issuer in holder.issuers if issuers and issuer not in issuers]
+        if unknown:
+            raise ValueError(f"iss={unknown[0]} is none of GITWARD_OIDC_ISSUERS, as they are written there")
+        if len(issuers) > 1 and not holder.issuers:
+            claim = holder.conditions[0]
+            raise ValueError(
+                f"there are several issuers, so each rule must say whose claims it means: write "
+                f"`iss={issuers[0]} & {claim.claim}={claim.value}`"
+            )
 
 
 def admitted(rules: Sequence[Rule], claims: Mapping[str, Any], repository: str) -> bool:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from gitward.api import patterns
-from gitward.api.auth import Caller
+from gitward.api.answers import as_json, rendered_page
+from gitward.api.auth import LEEWAY_SECONDS, Caller, Expiry
 from gitward.api.event_shapes import EventPage
 from gitward.api.paths import SessionId
 from gitward.api.problems import documented
@@ -28,6 +31,7 @@ router = APIRouter(prefix="/sessions", tags=["events"])
 KEEP_ALIVE_SECONDS = 15.0
 LOOK_SECONDS = 1.0  # between two looks whether the server is stopping
 CONNECTED = b": connected\n\n"
+EXPIRED = b": the token has expired; connect again with a new one and the Last-Event-ID\n\n"
 _STREAM = {"description": "A page, or with `Accept: text/event-stream` a live stream.", "content": {
     "text/event-stream": {"schema": {"type": "string"}},
 }}  # fmt: skip
@@ -63,24 +67,29 @@ async def events(
     session_id: SessionId,
     caller: Caller,
     served: Served,
+    expires_at: Expiry,
     after: After = 0,
     limit: Annotated[int, Query(ge=1, le=200)] = 200,
     run_id: OfRun = None,
     last_event_id: LastEventId = None,
 ) -> Response:
-    """The session's log, in order."""
+    """The session's log, in order. A live stream ends when its token expires; a comment says so."""
     after = max(after, _cursor(last_event_id))
 
-    def look(tx: Transaction) -> tuple[bool, Sequence[Event]]:
-        ended = run_id is not None and served.sessions.get_run(tx, caller, session_id, run_id).state.is_final
-        return ended, served.sessions.events(tx, caller, session_id, after=after, limit=limit, run_id=run_id)
+    def look_for_stream(tx: Transaction) -> bool:
+        served.sessions.check_owner(tx, caller, session_id)
+        return run_id is not None and served.sessions.get_run(tx, caller, session_id, run_id).state.is_final
 
-    ended, items = await served.database.read(look)
+    def look_at_page(tx: Transaction) -> bytes:
+        if run_id is not None:
+            served.sessions.get_run(tx, caller, session_id, run_id)
+        items = served.sessions.events(tx, caller, session_id, after=after, limit=limit, run_id=run_id)
+        return rendered_page(items, StoredEvent.of, str(items[-1].seq) if len(items) == limit else None)
+
     if "text/event-stream" in request.headers.get("accept", "").lower():
-        return _stream(served, caller, session_id, after, run_id, ended=ended)
-    following = str(items[-1].seq) if len(items) == limit else None
-    page = [StoredEvent.of(event).model_dump(mode="json") for event in items]
-    return JSONResponse({"items": page, "next": following})
+        ended = await served.database.read(look_for_stream)
+        return _stream(served, caller, session_id, after, run_id, ended=ended, expires_at=expires_at)
+    return as_json(await served.database.read(look_at_page))
 
 
 @router.get(
@@ -92,11 +101,15 @@ async def stream_events(
     session_id: SessionId,
     caller: Caller,
     served: Served,
+    expires_at: Expiry,
     after: After = 0,
     run_id: OfRun = None,
     last_event_id: LastEventId = None,
 ) -> EventStream:
-    """The session's log as a live stream (server-sent events): the `data` of each is one event, its `id` the `seq`."""
+    """The session's log as a live stream (server-sent events): the `data` of each is one event, its `id` the `seq`.
+
+    It ends when its token expires; a comment says so.
+    """
     after = max(after, _cursor(last_event_id))
 
     def look(tx: Transaction) -> bool:
@@ -104,15 +117,24 @@ async def stream_events(
         return run_id is not None and served.sessions.get_run(tx, caller, session_id, run_id).state.is_final
 
     ended = await served.database.read(look)
-    return _stream(served, caller, session_id, after, run_id, ended=ended)
+    return _stream(served, caller, session_id, after, run_id, ended=ended, expires_at=expires_at)
 
 
 def _stream(
-    served: Services, owner: Owner, session_id: str, after: int, run_id: str | None, *, ended: bool
+    served: Services,
+    owner: Owner,
+    session_id: str,
+    after: int,
+    run_id: str | None,
+    *,
+    ended: bool,
+    expires_at: float,
 ) -> EventStream:
+    ends_at = _end_of_stream(expires_at)
     past = _past(served, owner, session_id, after, run_id)
-    lines = past if ended else _live(served, session_id, after, run_id)
-    return EventStream(lines, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    lines = past if ended else _live(served, session_id, after, run_id, ends_at)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return EventStream(_until(ends_at, lines), headers=headers)
 
 
 def _cursor(last_event_id: str | None) -> int:
@@ -124,14 +146,35 @@ def _cursor(last_event_id: str | None) -> int:
     return int(last_event_id)
 
 
-async def _live(served: Services, session_id: str, after: int, run_id: str | None) -> AsyncIterator[bytes]:
-    """Rows after the cursor, then the next ones as they are committed. Ends with the run, or with the server."""
+def _end_of_stream(expires_at: float) -> float:
+    """When the token expires; with one that is let in after that, because clocks differ, when it is not any more."""
+    return expires_at if time.time() < expires_at else expires_at + LEEWAY_SECONDS
+
+
+async def _until(ends_at: float, lines: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    """The lines of a stream, as long as its token is valid."""
+    async with contextlib.aclosing(lines):
+        async for each in lines:
+            if time.time() >= ends_at:
+                yield EXPIRED
+                return
+            if each:
+                yield each
+
+
+async def _live(
+    served: Services, session_id: str, after: int, run_id: str | None, ends_at: float
+) -> AsyncGenerator[bytes, None]:
+    """Rows after the cursor, then the next ones as they are committed. Ends with the run, or with the server.
+
+    A line may be empty: then nothing was to be told for a while.
+    """
     yield CONNECTED
     clock = asyncio.get_running_loop().time
     spoken = clock()
     async with served.feeds.watch(session_id, after) as watcher:
         while not served.stopping.is_set() and not watcher.gone:
-            for told in await watcher.next(LOOK_SECONDS):
+            for told in await watcher.next(min(LOOK_SECONDS, max(0.0, ends_at - time.time()))):
                 if run_id is not None and told.event.run_id != run_id:
                     continue
                 yield told.line
@@ -141,27 +184,30 @@ async def _live(served: Services, session_id: str, after: int, run_id: str | Non
             if clock() - spoken >= KEEP_ALIVE_SECONDS:
                 yield b": keep-alive\n\n"
                 spoken = clock()
+            else:
+                yield b""
 
 
 async def _past(
     served: Services, owner: Owner, session_id: str, after: int, run_id: str | None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The rows of a run that has ended: there will be no more of them."""
     yield CONNECTED
+
+    def look(tx: Transaction, after: int) -> list[tuple[int, bytes]]:
+        page = served.sessions.events(tx, owner, session_id, after=after, limit=PAGE, run_id=run_id)
+        return [(event.seq, line(event)) for event in page]
+
     while not served.stopping.is_set():
         try:
-            page = await served.database.read(
-                partial(
-                    served.sessions.events, owner=owner, session_id=session_id, after=after, limit=PAGE, run_id=run_id
-                )
-            )
+            page = await served.database.read(partial(look, after=after))
         except NotFound:  # removed meanwhile: there is nothing more to tell
             return
-        for event in page:
-            yield line(event)
+        for _, text in page:
+            yield text
         if len(page) < PAGE:
             return
-        after = page[-1].seq
+        after, _ = page[-1]
 
 
 def line(event: Event) -> bytes:

@@ -9,22 +9,27 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import math
+import time
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gitward.api.auth import Verifier
+from gitward.api.auth import LEEWAY_SECONDS, Verifier
 from gitward.api.authorization import Holder
 from gitward.api.problems import problem
-from gitward.errors import Forbidden, InvalidRequest, RequestError, TooLarge, Unavailable
+from gitward.errors import Forbidden, InvalidRequest, RequestError, TooLarge, Unauthenticated, Unavailable
 
-OPEN_PATHS = frozenset({"/health", "/ready", "/docs", "/openapi.json", "/docs/oauth2-redirect"})
+OPEN_PATHS = frozenset({"/health", "/ready", "/docs", "/openapi.json"})
 METRICS_PATH = "/metrics"
 _PASSED_ON = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"})
 MAX_BODY = 1024 * 1024  # bytes
 BODY_SECONDS = 60.0  # for a whole body to arrive
+SHORT_BODY = 16 * 1024  # bytes; what is longer is parsed in a thread
 MAX_DEPTH = 32  # of nested objects and arrays
+MAX_VALUES = 2000  # of a whole body; what is allowed in one has a few hundred
 
 
 class Gate:
@@ -36,11 +41,13 @@ class Gate:
         *,
         verifier: Verifier,
         operators: Sequence[Holder] = (),
+        is_proxied: bool = False,
         body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._app = app
         self._verifier = verifier
         self._operators = operators
+        self._is_proxied = is_proxied
         self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,8 +60,9 @@ class Gate:
         try:
             await self._identify(scope)
             body = await self._read(receive)
+            _check_time(scope)
             if body:
-                _check_json(body)
+                await _check(body)
                 scope["headers"] = _as_json(scope["headers"])
         except RequestError as error:
             await problem(error)(scope, receive, send)
@@ -64,12 +72,18 @@ class Gate:
     async def _identify(self, scope: Scope) -> None:
         """:raises RequestError: this caller may not come here."""
         metrics = scope["path"] == METRICS_PATH
-        if scope["path"] in OPEN_PATHS or (metrics and _is_local(scope)):
+        if scope["path"] in OPEN_PATHS or (metrics and not self._is_proxied and _is_local(scope)):
             return
+        if _count(scope, b"authorization") > 1:
+            raise Unauthenticated("The request has several Authorization headers; send one.")
         identity = await self._verifier.identify(_header(scope, b"authorization"))
         if metrics and not any(operator.is_one(identity.claims) for operator in self._operators):
-            raise Forbidden("Metrics are for callers on this machine, and for those that GITWARD_OPERATORS names.")
+            raise Forbidden(
+                "Metrics are for callers that GITWARD_OPERATORS names; without a token they are at this machine's own "
+                "address, where no proxy leads, and at GITWARD_METRICS_PORT."
+            )
         scope["gitward.owner"], scope["gitward.claims"] = identity.owner, identity.claims
+        scope["gitward.expires_at"] = identity.expires_at
 
     async def _read(self, receive: Receive) -> bytes:
         try:
@@ -79,14 +93,44 @@ class Gate:
             raise InvalidRequest(f"The body did not arrive within {self._body_seconds:g} s.") from None
 
 
+def _check_time(scope: Scope) -> None:
+    """:raises Unauthenticated: the token expired while the body came."""
+    if time.time() > scope.get("gitward.expires_at", math.inf) + LEEWAY_SECONDS:
+        raise Unauthenticated("The token has expired.")
+
+
 def _is_local(scope: Scope) -> bool:
-    """Whether it comes from this machine and was not passed on by a proxy, to which every caller looks local."""
+    """Whether it comes from this machine and was not passed on by a proxy, to which every caller looks local.
+
+    A proxy that sets no header of its own still passes the caller's `Host` on, or speaks HTTP/1.0 as nginx does.
+    """
     if not scope.get("client") or any(name in _PASSED_ON for name, _ in scope["headers"]):
         return False
+    return (
+        scope.get("http_version") != "1.0"
+        and _is_loopback(scope["client"][0])
+        and _names_this_machine(_header(scope, b"host") or "")
+    )
+
+
+def _names_this_machine(host: str) -> bool:
+    """Whether a Host header, with a port or without, is loopback's."""
     try:
-        return ipaddress.ip_address(scope["client"][0]).is_loopback
+        name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return False
+    return name == "localhost" or _is_loopback(name)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _count(scope: Scope, name: bytes) -> int:
+    return sum(key == name for key, _ in scope["headers"])
 
 
 def _header(scope: Scope, name: bytes) -> str | None:
@@ -122,6 +166,14 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
+async def _check(body: bytes) -> None:
+    """A long one in a thread: whatever it holds, others are answered meanwhile."""
+    if len(body) > SHORT_BODY:
+        await asyncio.to_thread(_check_json, body)
+    else:
+        _check_json(body)
+
+
 def _check_json(body: bytes) -> None:
     """Refuses what parsers disagree about: duplicate names, NaN, unpaired surrogates, endless depth."""
     try:
@@ -130,8 +182,11 @@ def _check_json(body: bytes) -> None:
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise InvalidRequest("The body is not a JSON document in UTF-8.") from None
-    if _depth(value) > MAX_DEPTH:
+    depth, values = _measure(value)
+    if depth > MAX_DEPTH:
         raise InvalidRequest(f"The body is nested deeper than {MAX_DEPTH} levels.")
+    if values > MAX_VALUES:
+        raise InvalidRequest(f"The body has more than {MAX_VALUES} values.")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -144,15 +199,18 @@ def _no_constant(_: str) -> None:
     raise ValueError("NaN and Infinity are not JSON")
 
 
-def _depth(value: Any) -> int:
-    """Without recursion: what a hostile document nests must not nest our calls."""
-    deepest, level = 0, [value]
+def _measure(value: Any) -> tuple[int, int]:
+    """How deep it is, and how many values it has. Without recursion: what a hostile document nests must not nest our
+    calls.
+    """
+    deepest, values, level = 0, 0, [value]
     while level:
         deepest += 1
+        values += len(level)
         level = [
             child
             for parent in level
             if isinstance(parent, dict | list)
             for child in (parent.values() if isinstance(parent, dict) else parent)
         ]
-    return deepest
+    return deepest, values

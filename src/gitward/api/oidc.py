@@ -6,6 +6,7 @@ Sources: OpenID Connect Discovery 1.0 (sections 4 and 4.3), RFC 7517 (JWK).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -23,69 +24,135 @@ log = logging.getLogger(__name__)
 # What a key of each type may sign with; never HMAC, whose "key" would be the public one.
 ALGORITHMS = {"RSA": ("RS256", "RS384", "RS512", "PS256"), "EC": ("ES256", "ES384", "ES512"), "OKP": ("EdDSA",)}
 MAX_DOCUMENT = 512 * 1024  # bytes
-FRESH_SECONDS = 3600.0  # after it the keys are fetched again
+MAX_KEYS = 200  # that are looked at, of one document
+FRESH_SECONDS = 3600.0  # after it the keys are fetched again, while those that are known serve on
 STALE_SECONDS = 24 * 3600.0  # so long they are used when the issuer does not answer
-# A key that is not known is asked for at once, so that a rotation disturbs nobody; but not more often than this,
-# or a flood of made-up key ids would become a flood of requests to the issuer.
-ASK_AGAIN_SECONDS = 5.0
+ANSWER_SECONDS = 10.0  # for a whole answer; an issuer that sends a byte now and then gets no longer
+# A key that is not known is asked for at once, so that a rotation disturbs nobody; but questions begin no closer to
+# each other than this, or a flood of made-up key ids would become a flood of requests to the issuer.
+ASK_AGAIN_SECONDS = 1.0
+WAIT_SECONDS = 3.0  # for a key that is not known; longer than two questions of an issuer that is well
+SAY_AGAIN_SECONDS, SAY_NEWS_SECONDS = 60.0, 5.0  # between two warnings: of the same fault, of another one
 
 
 class Issuer:
-    """One issuer and its signing keys."""
+    """One issuer and its signing keys. Questions go one at a time, in the background; `stop` ends the one under way."""
 
-    def __init__(self, url: str, http: httpx.AsyncClient, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        url: str,
+        http: httpx.AsyncClient,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        ask_again_seconds: float = ASK_AGAIN_SECONDS,
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> None:
         self.url = url
         self._http = http
         self._clock = clock
+        self._ask_again_seconds = ask_again_seconds
+        self._wait_seconds = wait_seconds
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched_at = self._asked_at = float("-inf")
-        self._lock = asyncio.Lock()
+        self._keys_url: str | None = None  # as its discovery document says
+        self._fetched_at = self._discovered_at = self._asked_at = float("-inf")
+        self._began = 0  # questions
+        self._answered = 0  # the newest question that was answered well
+        self._question: asyncio.Task[None] | None = None
+        self._fault: str | None = None  # of the last question
+        self._said_at = float("-inf")
+
+    def start(self) -> None:
+        """Asks for the keys, so that the first caller need not wait for them."""
+        self._ask()
+
+    async def stop(self) -> None:
+        if self._question is not None:
+            self._question.cancel()
+            await asyncio.wait([self._question])
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a question is under way."""
+        return self._question is not None and not self._question.done()
 
     async def key(self, kid: str) -> jwt.PyJWK:
-        """The signing key with this id.
+        """The signing key with this id. One that is known is there at once, whatever the issuer does.
 
-        :raises Unauthenticated: the issuer has no such key.
-        :raises Unavailable: the issuer's keys cannot be had.
+        :raises Unauthenticated: the issuer was asked after the call, and has no such key.
+        :raises Unavailable: the issuer could not be asked.
         """
-        if kid not in self._keys or self._clock() - self._fetched_at > FRESH_SECONDS:
-            async with self._lock:
-                await self._refresh(kid)
-        if not self._keys or self._clock() - self._fetched_at > STALE_SECONDS:
-            raise Unavailable(f"The keys of the issuer {self.url} cannot be fetched; try again in a moment.")
-        if kid not in self._keys:
-            raise Unauthenticated("The token is signed by a key that its issuer does not publish.")
+        if not self._has(kid):
+            await self._learn(kid)
+        elif self._clock() - self._fetched_at > FRESH_SECONDS:
+            self._ask()
         return self._keys[kid]
 
-    async def _refresh(self, kid: str) -> None:
-        is_fresh = kid in self._keys and self._clock() - self._fetched_at <= FRESH_SECONDS
-        if is_fresh or self._clock() - self._asked_at < ASK_AGAIN_SECONDS:  # somebody else has just asked
+    def _has(self, kid: str) -> bool:
+        return kid in self._keys and self._clock() - self._fetched_at <= STALE_SECONDS
+
+    async def _learn(self, kid: str) -> None:
+        """Waits for an answer to a question that began after the call: an earlier one may not know a new key yet."""
+        before = self._began
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._wait_seconds):
+                while not self._has(kid) and self._began == before:
+                    await asyncio.wait([self._ask()])
+        if self._has(kid):
             return
+        if self._answered > before:
+            raise Unauthenticated("The token is signed by a key that its issuer does not publish.")
+        raise Unavailable(
+            "The issuer of this token cannot be asked for the key that signed it; try again in a moment.",
+            retry_after=max(1, round(self._ask_again_seconds)),
+        )
+
+    def _ask(self) -> asyncio.Task[None]:
+        """The question that is under way, or else a new one."""
+        if self._question is None or self._question.done():  # not `is_asking`: what it narrows is returned
+            self._question = asyncio.create_task(self._refresh(), name=f"keys of {self.url}")
+        return self._question
+
+    async def _refresh(self) -> None:
+        await asyncio.sleep(max(0.0, self._asked_at + self._ask_again_seconds - self._clock()))
         self._asked_at = self._clock()
+        self._began += 1
         try:
-            self._keys = await self._fetch()
-        except (httpx.HTTPError, ValueError) as error:
-            log.warning("The keys of the issuer %s could not be fetched: %s", self.url, error)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                self._keys = await self._fetch()
+        except (httpx.HTTPError, ValueError, TimeoutError) as error:
+            self._keys_url = None
+            self._tell(_fault_of(error))
             return
-        self._fetched_at = self._clock()
+        self._fetched_at, self._answered = self._asked_at, self._began
+        self._tell(None)
+
+    def _tell(self, fault: str | None) -> None:
+        """Logs a fault when it is new, and again after a while: how often it is asked is up to strangers."""
+        pause = SAY_AGAIN_SECONDS if fault == self._fault else SAY_NEWS_SECONDS
+        self._fault = fault
+        if fault is not None and self._clock() - self._said_at >= pause:
+            self._said_at = self._clock()
+            log.warning("The keys of the issuer %s could not be fetched: %s", self.url, fault)
 
     async def _fetch(self) -> dict[str, jwt.PyJWK]:
+        if self._keys_url is None or self._clock() - self._discovered_at > FRESH_SECONDS:
+            self._keys_url = await self._discover()
+            self._discovered_at = self._clock()
+        published = (await self._get(self._keys_url)).get("keys")
+        # In a thread: what it publishes may be long.
+        keys = await asyncio.to_thread(_signing_keys, published if isinstance(published, list) else [])
+        if not keys:
+            raise ValueError("it publishes no signing key that can be used")
+        return keys
+
+    async def _discover(self) -> str:
         document = await self._get(f"{self.url.rstrip('/')}/.well-known/openid-configuration")
         if document.get("issuer") != self.url:
             raise ValueError("its discovery document names another issuer")
         address = document.get("jwks_uri")
         if not isinstance(address, str) or not is_safe_url(address):
             raise ValueError("its discovery document has no https jwks_uri")
-        published = (await self._get(address)).get("keys")
-        keys = {}
-        for each in published if isinstance(published, list) else ():
-            if _is_signing_key(each):
-                try:
-                    keys[str(each["kid"])] = jwt.PyJWK(each)
-                except jwt.PyJWTError:  # a curve that we do not know; the others are good
-                    continue
-        if not keys:
-            raise ValueError("it publishes no signing key that can be used")
-        return keys
+        return address
 
     async def _get(self, url: str) -> dict[str, Any]:
         async with self._http.stream("GET", url, headers={"Accept": "application/json"}) as answer:
@@ -95,10 +162,37 @@ class Issuer:
                 body += piece
                 if len(body) > MAX_DOCUMENT:
                     raise ValueError("its document is too long")
+        return await asyncio.to_thread(_object, bytes(body))
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
         parsed = json.loads(body)
-        if not isinstance(parsed, dict):
-            raise ValueError("its document is not an object")  # noqa: TRY004 -- one kind of error for one kind of trouble
-        return parsed
+    except (ValueError, RecursionError):
+        raise ValueError("its document is not JSON") from None
+    if not isinstance(parsed, dict):
+        raise ValueError("its document is not an object")  # noqa: TRY004 -- one kind of error for one kind of trouble
+    return parsed
+
+
+def _fault_of(error: Exception) -> str:
+    """One that timed out has no text of its own."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"it answered {error.response.status_code}"
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        return f"it did not answer within {ANSWER_SECONDS:g} s ({type(error).__name__})"
+    if isinstance(error, httpx.HTTPError):
+        return f"it cannot be reached ({type(error).__name__}: {error})" if str(error) else type(error).__name__
+    return str(error)
+
+
+def _signing_keys(published: list[Any]) -> dict[str, jwt.PyJWK]:
+    keys = {}
+    for each in published[:MAX_KEYS]:
+        if _is_signing_key(each):
+            with contextlib.suppress(jwt.PyJWTError, ValueError):  # a curve that we do not know; others are good
+                keys[str(each["kid"])] = jwt.PyJWK(each)
+    return keys
 
 
 def _is_signing_key(entry: Any) -> bool:

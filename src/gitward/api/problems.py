@@ -61,7 +61,7 @@ def problem(error: RequestError) -> JSONResponse:
         text = error.detail.replace("\\", "").replace('"', "'")
         headers["WWW-Authenticate"] = f'Bearer realm="gitward", error="invalid_token", error_description="{text}"'
     if error.code in {Code.TOO_MANY_REQUESTS, Code.UNAVAILABLE}:
-        headers["Retry-After"] = "1"
+        headers["Retry-After"] = str(error.retry_after if isinstance(error, Unavailable) else 1)
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, Response, status
 
+from gitward.api.answers import as_json, rendered_page
 from gitward.api.auth import Caller, Claims
 from gitward.api.authorization import check_repositories, looked_at
 from gitward.api.paths import ScheduleId
@@ -47,11 +48,18 @@ async def create_schedule(
     return ScheduleOut.of(made)
 
 
-@router.get("", responses=documented(Code.UNAUTHENTICATED, Code.INVALID_REQUEST, Code.UNAVAILABLE))
-async def list_schedules(caller: Caller, served: Served) -> SchedulePage:
+@router.get(
+    "",
+    response_model=SchedulePage,
+    responses=documented(Code.UNAUTHENTICATED, Code.INVALID_REQUEST, Code.UNAVAILABLE),
+)
+async def list_schedules(caller: Caller, served: Served) -> Response:
     """The caller's own schedules, newest first."""
-    found = await served.database.read(lambda tx: _schedules.list(tx, caller))
-    return SchedulePage(items=[ScheduleOut.of(each) for each in found], next=None)
+
+    def look(tx: Transaction) -> bytes:
+        return rendered_page(_schedules.list(tx, caller), ScheduleOut.of, None)
+
+    return as_json(await served.database.read(look))
 
 
 @router.get("/{schedule_id}", responses=_READ)

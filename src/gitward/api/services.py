@@ -37,6 +37,7 @@ class Services:
     metrics: Callable[[], Awaitable[bytes]]
     repo_globs: tuple[str, ...] = ()  # lower case; empty: every repository
     operators: tuple[Holder, ...] = ()  # who may read the metrics from another machine
+    is_proxied: bool = False  # people reach it at another address than its own: no caller is taken for a local one
     rules: tuple[Rule, ...] = ()  # who may use which; empty: everybody all that is served
 
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response, status
 from fastapi.responses import JSONResponse
 
 from gitward.api import idempotency
+from gitward.api.answers import answer, as_json, rendered, rendered_page
 from gitward.api.auth import Caller, Claims
 from gitward.api.authorization import check_repositories, looked_at
 from gitward.api.paths import RunId, ScheduleQuery, SessionId
@@ -95,7 +96,11 @@ def _admit(tx: Transaction, served: Services, claims: Claims, session: Session) 
         served.sessions.note_claims(tx, session.owner, session.id, kept)
 
 
-@router.get("", responses=documented(Code.UNAUTHENTICATED, Code.INVALID_REQUEST, Code.UNAVAILABLE))
+@router.get(
+    "",
+    response_model=SessionPage,
+    responses=documented(Code.UNAUTHENTICATED, Code.INVALID_REQUEST, Code.UNAVAILABLE),
+)
 async def list_sessions(
     caller: Caller,
     served: Served,
@@ -107,7 +112,7 @@ async def list_sessions(
     schedule: ScheduleQuery = None,
     cursor: Annotated[str | None, Query(max_length=300)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> SessionPage:
+) -> Response:
     """The caller's own sessions, newest first."""
     wanted = SessionFilter(
         state=state,
@@ -119,23 +124,30 @@ async def list_sessions(
         cursor=cursor,
         limit=limit,
     )
-    page = await served.database.read(lambda tx: served.sessions.list_sessions(tx, caller, wanted))
-    return SessionPage(items=[SessionOut.of(session) for session in page.items], next=page.next)
+
+    def look(tx: Transaction) -> bytes:
+        page = served.sessions.list_sessions(tx, caller, wanted)
+        return rendered_page(page.items, SessionOut.of, page.next)
+
+    return as_json(await served.database.read(look))
 
 
-@router.get("/{session_id}", responses=_READ)
-async def get_session(session_id: SessionId, caller: Caller, served: Served) -> SessionOut:
+@router.get("/{session_id}", response_model=SessionOut, responses=_READ)
+async def get_session(session_id: SessionId, caller: Caller, served: Served) -> Response:
     """One session with its runs."""
-    return SessionOut.of(await served.database.read(lambda tx: served.sessions.get_session(tx, caller, session_id)))
+
+    def look(tx: Transaction) -> bytes:
+        return rendered(SessionOut.of(served.sessions.get_session(tx, caller, session_id)))
+
+    return as_json(await served.database.read(look))
 
 
-@router.patch("/{session_id}", responses=_WRITE)
-async def change_session(session_id: SessionId, body: SessionPatch, caller: Caller, served: Served) -> SessionOut:
+@router.patch("/{session_id}", response_model=SessionOut, responses=_WRITE)
+async def change_session(session_id: SessionId, body: SessionPatch, caller: Caller, served: Served) -> Response:
     """Sets title, labels or the archived flag; what is left out stays."""
     change = body.change()
-    return SessionOut.of(
-        await served.database.write(lambda tx: served.sessions.change(tx, caller, session_id, change)),
-    )
+    changed = await served.database.write(lambda tx: served.sessions.change(tx, caller, session_id, change))
+    return await answer(changed, SessionOut.of)
 
 
 @router.delete("/{session_id}", status_code=status.HTTP_204_NO_CONTENT, responses=_WRITE)
@@ -146,10 +158,11 @@ async def archive_session(session_id: SessionId, caller: Caller, served: Served)
     return Response(status_code=status.HTTP_204_NO_CONTENT)
 
 
-@router.post("/{session_id}/cancel", responses=_WRITE)
-async def cancel_session(session_id: SessionId, caller: Caller, served: Served) -> SessionOut:
+@router.post("/{session_id}/cancel", response_model=SessionOut, responses=_WRITE)
+async def cancel_session(session_id: SessionId, caller: Caller, served: Served) -> Response:
     """Ends what is queued and asks what is running to end. Ended runs stay as they are."""
-    return SessionOut.of(await served.database.write(lambda tx: served.sessions.cancel(tx, caller, session_id)))
+    session = await served.database.write(lambda tx: served.sessions.cancel(tx, caller, session_id))
+    return await answer(session, SessionOut.of)
 
 
 @router.post("/{session_id}/runs", status_code=201, responses=_WRITE)
@@ -166,20 +179,22 @@ async def add_run(
     return RunOut.of(await served.database.write(add))
 
 
-@router.get("/{session_id}/runs", responses=_READ)
+@router.get("/{session_id}/runs", response_model=RunPage, responses=_READ)
 async def list_runs(
     session_id: SessionId,
     caller: Caller,
     served: Served,
     before: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Runs with a smaller number only.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> RunPage:
+) -> Response:
     """The session's runs, newest first; of those that the session itself is not shown with, too."""
-    runs = await served.database.read(
-        lambda tx: served.sessions.list_runs(tx, caller, session_id, before=before, limit=limit),
-    )
-    more = len(runs) == limit and runs[-1].number > 1
-    return RunPage(items=[RunOut.of(run) for run in runs], next=str(runs[-1].number) if more else None)
+
+    def look(tx: Transaction) -> bytes:
+        runs = served.sessions.list_runs(tx, caller, session_id, before=before, limit=limit)
+        more = len(runs) == limit and runs[-1].number > 1
+        return rendered_page(runs, RunOut.of, str(runs[-1].number) if more else None)
+
+    return as_json(await served.database.read(look))
 
 
 @router.get("/{session_id}/runs/{run_id}", responses=_READ)

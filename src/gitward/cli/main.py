@@ -48,7 +48,7 @@ def serve(
         typer.Option("--worker/--no-worker", help="Have a worker inside, or leave it to `gitward worker`."),
     ] = True,
 ) -> None:
-    """Serve the API, with a worker inside, until SIGTERM. Settings come from the environment and .env."""
+    """Serve the API, with a worker inside, until SIGTERM. Settings come from the environment; .env is for secrets."""
     from gitward.cli import serve as command
     from gitward.settings import TokenReader, load_settings
     from gitward.telemetry.logs import setup_logging
@@ -95,12 +95,22 @@ def token(
     subject: Annotated[str, typer.Option(help="Who the token stands for.")],
     hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="How long it is valid.")] = 12,
 ) -> None:
-    """Mint a JWT for the API with the local key of the data folder, and print it."""
+    """Mint a JWT for the API with the local key of the data folder, and print it.
+
+    With GITWARD_OIDC_ISSUERS it is refused: only their tokens are taken then.
+    """
     from gitward.api.keys import load_or_make_key, mint
     from gitward.cli.wiring import prepare_data_dir
     from gitward.settings import load_settings
 
     settings = load_settings()
+    if settings.issuers:
+        raise SettingsError(
+            [
+                "gitward token: GITWARD_OIDC_ISSUERS is set, so the service takes no token of the local key; "
+                f"get one from {' or '.join(settings.issuers)}"
+            ]
+        )
     prepare_data_dir(settings.data_dir)
     key = load_or_make_key(settings.data_dir)
     print(mint(key, subject=subject, audience=settings.oidc_audience, lifetime=timedelta(hours=hours)))

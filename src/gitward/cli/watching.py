@@ -106,16 +106,17 @@ def _figures_of(brokers: Brokers) -> BrokerFigures:
 
 
 @contextlib.asynccontextmanager
-async def listener(watch: Watch, port: int) -> AsyncIterator[None]:
-    """Metrics, `/health` and `/ready` on loopback, for a process without an API; nothing when `port` is 0.
+async def listener(watch: Watch, port: int, *, with_figures: bool) -> AsyncIterator[None]:
+    """Metrics, `/health` and `/ready` on loopback, where no proxy leads; nothing when `port` is 0.
 
+    :param with_figures: whether the database's are among the metrics.
     :raises SettingsError: the port cannot be used.
     """
     if not port:
         yield
         return
     app = web.Application()
-    app.router.add_get("/metrics", partial(_metrics, watch))
+    app.router.add_get("/metrics", partial(_metrics, watch, with_figures))
     app.router.add_get("/health", _health)
     app.router.add_get("/ready", partial(_ready, watch))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -135,8 +136,8 @@ async def _listen(runner: web.AppRunner, port: int) -> None:
         raise SettingsError([f"GITWARD_METRICS_PORT: {why}"]) from None
 
 
-async def _metrics(watch: Watch, _request: web.Request) -> web.Response:
-    return web.Response(body=await watch.render(with_figures=False), headers={"Content-Type": CONTENT_TYPE})
+async def _metrics(watch: Watch, with_figures: bool, _request: web.Request) -> web.Response:
+    return web.Response(body=await watch.render(with_figures=with_figures), headers={"Content-Type": CONTENT_TYPE})
 
 
 async def _ready(watch: Watch, _request: web.Request) -> web.Response:

@@ -22,7 +22,7 @@ from gitward.api.app import create_app
 from gitward.api.auth import Verifier
 from gitward.api.authorization import Holder, Rule, parse_operators, parse_rules, refused
 from gitward.api.keys import load_or_make_key, public_key
-from gitward.api.oidc import Issuer, is_safe_url
+from gitward.api.oidc import ANSWER_SECONDS, Issuer, is_safe_url
 from gitward.api.services import Services
 from gitward.broker import BrokerConfig, Brokers, ProxyConfig
 from gitward.broker.client.sources import SecretSources
@@ -56,6 +56,7 @@ from gitward.store.database import Database
 from gitward.store.notify import Notifier
 from gitward.store.relay import Relay
 from gitward.telemetry.logs import know_secrets
+from gitward.telemetry.loop_watch import logging_what_holds_the_loop
 from gitward.telemetry.metrics import Metrics
 from gitward.workers.filelock import FileLock
 from gitward.workers.migrate import migrate_all
@@ -64,7 +65,6 @@ from gitward.workers.worker import Worker
 
 log = logging.getLogger(__name__)
 
-ISSUER_SECONDS = 10.0  # for one answer of an OpenID Connect issuer
 _FOLDER_TAKEN = "GITWARD_DATA_DIR: another worker already uses this folder; give each worker of a machine its own"
 
 
@@ -110,8 +110,10 @@ async def running_service(
             operators=_operators(settings),
             repo_globs=settings.repo_globs,
             rules=_rules(settings),
+            is_proxied=settings.is_proxied,
         )
-        await stack.enter_async_context(listener(watch, settings.metrics_port))
+        await stack.enter_async_context(listener(watch, settings.metrics_port, with_figures=True))
+        stack.enter_context(logging_what_holds_the_loop())
         yield Service(app=create_app(services), stopping=stopping, worker=worker)
 
 
@@ -127,9 +129,10 @@ async def running_worker(settings: Settings, tokens: TokenReader) -> AsyncIterat
         base_url = f"http://{settings.host}:{settings.port}"
         async with (
             _worker(settings, tokens, hands, storage, base_url) as worker,
-            listener(storage.watch, settings.metrics_port),
+            listener(storage.watch, settings.metrics_port, with_figures=False),
         ):
-            yield worker
+            with logging_what_holds_the_loop():
+                yield worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,21 +313,27 @@ async def _verifier(settings: Settings) -> AsyncIterator[Verifier]:
         return
     roots = ssl.create_default_context(cafile=str(settings.ssl_cert_file) if settings.ssl_cert_file else None)
     transport = RoutedTransport(settings.route, roots)
-    async with httpx.AsyncClient(transport=transport, timeout=ISSUER_SECONDS, trust_env=False) as http:
+    async with httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False) as http:
         issuers = [Issuer(url, http) for url in settings.issuers]
-        yield Verifier(None, audience=settings.oidc_audience, issuers=issuers)
+        for issuer in issuers:
+            issuer.start()
+        try:
+            yield Verifier(None, audience=settings.oidc_audience, issuers=issuers)
+        finally:
+            for issuer in issuers:
+                await issuer.stop()
 
 
 def _rules(settings: Settings) -> tuple[Rule, ...]:
     try:
-        return parse_rules(settings.authorize)
+        return parse_rules(settings.authorize, settings.issuers)
     except ValueError as error:
         raise SettingsError([f"GITWARD_AUTHORIZE: {error}"]) from None
 
 
 def _operators(settings: Settings) -> tuple[Holder, ...]:
     try:
-        return parse_operators(settings.operators)
+        return parse_operators(settings.operators, settings.issuers)
     except ValueError as error:
         raise SettingsError([f"GITWARD_OPERATORS: {error}"]) from None
 
@@ -339,7 +348,8 @@ def _refusal(
 
 def _refusal_of_move(globs: Sequence[str], rules: Sequence[Rule], session: Session, repository: str) -> str | None:
     """Why a session may not go on where its repository is now; by what its last request had to show."""
-    errors = refused(globs, rules, session.claims, repository, ())
+    claims = {**session.claims, "iss": session.owner.issuer}
+    errors = refused(globs, rules, claims, repository, ())
     return errors[0].message if errors else None
 
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import Event
 from gitward.store import schema
-from gitward.store.database import PASSING_ERRORS, Database
+from gitward.store.database import PASSING_ERRORS, Database, Transaction
 from gitward.store.notify import Notifier
 
 log = logging.getLogger(__name__)
@@ -42,22 +42,20 @@ class Told:
 class Feed:
     """The newest events of one watched session, without a gap."""
 
-    def __init__(self, session_id: str, last: int, encode: Encode) -> None:
+    def __init__(self, session_id: str, last: int) -> None:
         self.session_id = session_id
         self.last = last  # seq of the newest event that is known
         self.gone = False  # the session was removed
         self.watchers = 0
-        self._encode = encode
         self._recent: deque[Told] = deque()
         self._bytes = 0
         self._changed = asyncio.Event()
 
-    def add(self, events: Sequence[Event]) -> None:
-        for event in events:
-            told = Told(event=event, line=self._encode(event))
+    def add(self, news: Sequence[Told]) -> None:
+        for told in news:
             self._recent.append(told)
             self._bytes += len(told.line)
-            self.last = event.seq
+            self.last = told.event.seq
         while self._bytes > RECENT_BYTES and len(self._recent) > 1:
             self._bytes -= len(self._recent.popleft().line)
         self.wake()
@@ -103,7 +101,7 @@ class Feeds:
         """The session's events after a seq, for a reader whose right to see them was checked."""
         feed = self._feeds.get(session_id)
         if feed is None:
-            feed = self._feeds[session_id] = Feed(session_id, after, self._encode)
+            feed = self._feeds[session_id] = Feed(session_id, after)
             self._readers[session_id] = asyncio.create_task(self._read(feed), name=f"feed of {session_id}")
             self._polling = self._polling or asyncio.create_task(self._poll(), name="feeds")
         feed.watchers += 1
@@ -115,9 +113,13 @@ class Feeds:
                 await self._drop(feed)
 
     async def page(self, session_id: str, after: int) -> list[Told]:
-        """Events that no feed remembers."""
-        events = await self._database.read(lambda tx: self._journal.read(tx, session_id, after=after, limit=PAGE))
-        return [Told(event=event, line=self._encode(event)) for event in events]
+        """Events that no feed remembers. They are encoded where they are read: in a thread."""
+
+        def look(tx: Transaction) -> list[Told]:
+            events = self._journal.read(tx, session_id, after=after, limit=PAGE)
+            return [Told(event=event, line=self._encode(event)) for event in events]
+
+        return await self._database.read(look)
 
     async def _drop(self, feed: Feed) -> None:
         del self._feeds[feed.session_id]
@@ -134,16 +136,14 @@ class Feeds:
         with self._notifier.subscribe(feed.session_id) as news:
             while True:
                 try:
-                    events = await self._database.read(
-                        lambda tx: self._journal.read(tx, feed.session_id, after=feed.last, limit=PAGE)
-                    )
+                    told = await self.page(feed.session_id, feed.last)
                 except PASSING_ERRORS as error:
                     log.warning("New events cannot be read yet: %s", type(error).__name__)
                     await asyncio.sleep(POLL_SECONDS)
                     continue
-                if events:
-                    feed.add(events)
-                if len(events) < PAGE:
+                if told:
+                    feed.add(told)
+                if len(told) < PAGE:
                     await news.wait(60.0)  # `_poll` wakes it too
 
     async def _poll(self) -> None:

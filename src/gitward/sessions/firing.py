@@ -60,7 +60,7 @@ class Firing:
             return None
         fire_at = max(schedule.next_at, schedule.timetable.latest(at))
         moved = replace(schedule, last_at=fire_at, next_at=schedule.timetable.after(at), skipped_because=None)
-        refusal = self._refusal(schedule.template, schedule.claims)
+        refusal = self._refusal(schedule.template, {**schedule.claims, "iss": schedule.owner.issuer})
         if refusal is not None:
             log.warning("Schedule %s is paused: %s", schedule.id, refusal)
             update(tx, replace(moved, paused=True, next_at=None, skipped_because=refusal))

@@ -161,7 +161,7 @@ class Progress:
         queries.update_session(tx, claim.session.id, values)
 
     def moved(self, tx: Transaction, claim: Claim, repo: str) -> bool:
-        """The session's repository has another name by now. False: there another session has the branch."""
+        """The session's repository has another name by now. False: there its branch is taken."""
         self.guard(tx, claim)
         if queries.branch_is_taken(tx, repo, claim.session.branch, session_id=claim.session.id):
             return False

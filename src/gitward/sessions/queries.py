@@ -56,7 +56,7 @@ class Page:
 
 
 def insert_session(tx: Transaction, session: Session, *, last_seq: int) -> None:
-    """:raises Conflict: another session has the branch."""
+    """:raises Conflict: the branch is taken."""
     insert = upsert.insert(tx, _sessions).values(
         id=session.id,
         issuer=session.owner.issuer,
@@ -93,10 +93,10 @@ def branch_is_taken(tx: Transaction, repo: str, branch: str, *, session_id: str)
 
 
 def _branch_conflict(session: Session) -> Conflict:
-    message = "is another session's; name another branch"
+    """Whoever has it: another owner's sessions are nobody's business."""
     return Conflict(
-        f"Another session already has the branch {session.branch} of {session.repo}; name another branch.",
-        errors=[FieldError(field="branch", message=message)],
+        f"The branch {session.branch} of {session.repo} is taken; name another one.",
+        errors=[FieldError(field="branch", message="is taken; name another one")],
     )
 
 

@@ -80,7 +80,7 @@ class SessionService:
     def create_session(self, tx: Transaction, owner: Owner, new: NewSession) -> Session:
         """Writes session, first run, events and job in `tx`.
 
-        :raises Conflict: another session has this branch of this repository.
+        :raises Conflict: this branch of this repository is taken.
         """
         at = now()
         session_id = new_id("ses")

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 
 from api import AUDIENCE, Api, problem
 from gitward.api.auth import Verifier
+from gitward.api.oidc import Issuer
 from gitward.errors import Unauthenticated
 from gitward.sessions.model import Owner
 
@@ -101,21 +103,32 @@ REFUSED: list[tuple[str, str | None, str]] = [
     ("HS256 with nothing", f"Bearer {hs256(b'')}", "unsigned or signed with an algorithm"),
     *((name, f"Bearer {token}", "The token is") for name, token in other_keys().items()),
     *(
-        (f"without {name}", f"Bearer {signed(**{name: None})}", "The token lacks one of the claims")
+        (f"without {name}", f"Bearer {signed(**{name: None})}", f"The token lacks the claim `{name}`; it must have exp")
         for name in ("exp", "iat", "sub", "aud", "iss")
     ),
-    ("subject is a number", f"Bearer {signed(sub=1)}", "The token"),
-    ("subject is empty", f"Bearer {signed(sub='')}", "subject must be 1 to 255 printable characters"),
-    ("subject is long", f"Bearer {signed(sub='x' * 256)}", "subject must be 1 to 255 printable characters"),
-    ("subject has a line break", f"Bearer {signed(sub=TWO_LINES)}", "subject must be 1 to 255 printable"),
-    ("expiry is no number", f"Bearer {signed(exp='soon')}", "The token"),
-    ("expiry is endless", f"Bearer {signed(exp=float('inf'))}", "The token"),
+    *(
+        (
+            f"subject is {kind}",
+            f"Bearer {signed(sub=value)}",
+            f"The token's subject (`sub`) is {kind}; it must be a str",
+        )
+        for value, kind in ((1, "a number"), (0.5, "a number"), (True, "a boolean"), ([], "a list"), ({}, "an object"))
+    ),
+    ("subject is empty", f"Bearer {signed(sub='')}", "it must be a string of 1 to 255 printable characters"),
+    ("subject is long", f"Bearer {signed(sub='x' * 256)}", "it must be a string of 1 to 255 printable characters"),
+    ("subject has a line break", f"Bearer {signed(sub=TWO_LINES)}", "it must be a string of 1 to 255 printable"),
+    *(
+        (f"{name} is {value}", f"Bearer {signed(**{name: value})}", f"The token's `{name}` must be a number of seconds")
+        for name, value in (("exp", "soon"), ("exp", float("inf")), ("nbf", "soon"), ("iat", "soon"), ("iat", []))
+    ),
+    ("expiry is far away", f"Bearer {signed(exp=10**400)}", "The token's `exp` must be a number of seconds"),
+    ("id is a number", f"Bearer {signed(jti=1)}", "The token's `jti` must be a string."),
 ]
 
 
 @pytest.mark.parametrize(("header", "sentence"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
 def test_what_is_no_valid_token_is_refused_with_a_sentence(header: str | None, sentence: str) -> None:
-    with pytest.raises(Unauthenticated, match=sentence.replace(".", r"\.")) as raised:
+    with pytest.raises(Unauthenticated, match=re.escape(sentence)) as raised:
         owner_of(header)
     token = (header or "").partition(" ")[2].strip()
     assert not token or token not in str(raised.value)
@@ -139,6 +152,17 @@ def test_a_valid_token_proves_its_owner(form: str, claims: dict[str, Any]) -> No
 def test_clocks_may_differ_a_little(claim: str, offset: int) -> None:
     """Within the leeway of 60 s; the token is made when the test runs, not when it is collected."""
     assert owner_of(f"Bearer {signed(**{claim: int(time.time()) + offset})}").subject == "alice"
+
+
+def test_what_a_caller_shall_send_is_true_also_where_issuers_make_the_tokens() -> None:
+    """`gitward token` makes none then."""
+    with pytest.raises(Unauthenticated, match="`gitward token --subject <name>` mints one"):
+        owner_of(None)
+    issuer = Issuer("https://id.example", httpx.AsyncClient())
+    for header in (None, "Bearer garbage"):
+        with pytest.raises(Unauthenticated, match="with a token of an issuer that this server trusts") as raised:
+            asyncio.run(Verifier(None, audience=AUDIENCE, issuers=[issuer]).identify(header))
+        assert "gitward token" not in str(raised.value)
 
 
 @given(header=st.text() | st.text().map(lambda text: f"Bearer {text}"))
@@ -168,7 +192,8 @@ class TestOverHttp:
 
     async def test_two_tokens_are_none(self, api: Api, alice: Owner, bob: Owner, stranger: httpx.AsyncClient) -> None:
         headers = [("Authorization", f"Bearer {api.jwt(owner)}") for owner in (alice, bob)]
-        problem(await stranger.get("/sessions", headers=headers), 401, "unauthenticated")
+        detail = problem(await stranger.get("/sessions", headers=headers), 401, "unauthenticated")["detail"]
+        assert detail == "The request has several Authorization headers; send one."
 
     async def test_a_token_in_the_address_or_a_cookie_is_none(
         self, api: Api, alice: Owner, stranger: httpx.AsyncClient

@@ -6,12 +6,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from api import Api, fields, problem
+from gitward.api.auth import LEEWAY_SECONDS
+from gitward.api.events import EXPIRED
 from gitward.sessions.feeds import PAGE
 from gitward.sessions.model import EventType, Owner, RunState, now
 from gitward.sessions.progress import Claim, Outcome
@@ -208,3 +211,76 @@ class TestStream:
 async def write(log: Log, number: int) -> None:
     for each in range(number):
         await log.note(str(each))
+
+
+class TestTokenOfAStream:
+    async def test_a_stream_ends_with_its_token_and_says_so(self, log: Log, alice: Owner) -> None:
+        """The session goes on; a client that comes back with a new token misses nothing."""
+        lifetime = timedelta(seconds=2)
+        async with client_of(log.api, alice, lifetime) as client:
+            answering = asyncio.create_task(client.get(log.url, headers=STREAM))
+            await log.note("before")
+            text = (await answering).text
+        assert text.startswith(": connected\n\n")
+        assert text.endswith(EXPIRED.decode())
+        seen = parse(text)
+        await log.note("after")
+        await log.end()
+        async with log.api.client(alice) as client:
+            last = str(seen[-1]["seq"])
+            more = await client.get(log.url, params={"run_id": log.run_id}, headers={**STREAM, "Last-Event-ID": last})
+        told = [event["seq"] for event in (*seen, *parse(more.text))]
+        assert told == list(range(1, len(told) + 1))
+        assert EXPIRED not in more.content
+
+    async def test_one_that_is_let_in_late_is_not_let_in_for_ever(self, log: Log, alice: Owner) -> None:
+        """Clocks differ: requests are let in for a minute after `exp`, and a stream no longer either."""
+        late = timedelta(seconds=2 - LEEWAY_SECONDS)
+        async with client_of(log.api, alice, late) as client:
+            text = (await client.get(log.url, headers=STREAM)).text
+            assert parse(text)
+            assert text.endswith(EXPIRED.decode())
+
+    async def test_a_past_that_is_read_slowly_ends_too(self, log: Log, alice: Owner) -> None:
+        """The rows of a run that has ended, for a client that takes its time."""
+        await log.note(*map(str, range(300)))
+        await log.end()
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            await asyncio.Event().wait()
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+            if len(sent) == 5:
+                await asyncio.sleep(2.1)
+
+        headers = [
+            (b"accept", b"text/event-stream"),
+            (b"authorization", f"Bearer {log.api.jwt(alice, timedelta(seconds=2))}".encode()),
+        ]
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "GET",
+            "path": log.url,
+            "raw_path": log.url.encode(),
+            "query_string": f"run_id={log.run_id}".encode(),
+            "root_path": "",
+            "headers": headers,
+        }
+        pending = [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def first() -> Any:
+            return pending.pop() if pending else await receive()
+
+        await log.api.app(scope, first, send)
+        bodies = [message["body"] for message in sent if message["type"] == "http.response.body" and message["body"]]
+        assert bodies[-1] == EXPIRED
+        assert len(bodies) < 10
+
+
+def client_of(api: Api, owner: Owner, lifetime: timedelta) -> httpx.AsyncClient:
+    headers = {"Authorization": f"Bearer {api.jwt(owner, lifetime)}"}
+    return httpx.AsyncClient(transport=httpx.ASGITransport(api.app), base_url="http://localhost", headers=headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api import Api, problem
+from gitward.api.auth import LEEWAY_SECONDS
 from gitward.api.gate import MAX_BODY, MAX_DEPTH, Gate
 from gitward.sessions.model import Owner
 
@@ -126,6 +128,18 @@ async def test_a_body_that_does_not_come_is_not_waited_for(api: Api, alice: Owne
     assert (sent["status"], sent["body"]["detail"]) == (422, "The body did not arrive within 0.01 s.")
 
 
+async def test_a_body_that_outlives_its_token_is_refused(api: Api, alice: Owner) -> None:
+    """The leeway included. The token is good when the request comes."""
+    token = api.jwt(alice, timedelta(seconds=1 - LEEWAY_SECONDS))
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(2.1)
+        return {"type": "http.request", "body": GOOD, "more_body": False}
+
+    sent = await call(api, alice, receive, token=token)
+    assert (sent["status"], sent["body"]["detail"]) == (401, "The token has expired.")
+
+
 async def test_a_client_that_goes_away_ends_the_request(api: Api, alice: Owner) -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
@@ -133,7 +147,7 @@ async def test_a_client_that_goes_away_ends_the_request(api: Api, alice: Owner) 
     assert (await call(api, alice, receive))["status"] == 503
 
 
-async def call(api: Api, owner: Owner, receive: Any, *, app: Any = None) -> dict[str, Any]:
+async def call(api: Api, owner: Owner, receive: Any, *, app: Any = None, token: str = "") -> dict[str, Any]:
     """POST /sessions with a body that comes as the test wants it."""
     messages: list[dict[str, Any]] = []
 
@@ -150,7 +164,7 @@ async def call(api: Api, owner: Owner, receive: Any, *, app: Any = None) -> dict
         "raw_path": b"/sessions",
         "query_string": b"",
         "root_path": "",
-        "headers": [(b"authorization", f"Bearer {api.jwt(owner)}".encode())],
+        "headers": [(b"authorization", f"Bearer {token or api.jwt(owner)}".encode())],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
     }

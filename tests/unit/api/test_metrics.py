@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -24,13 +25,15 @@ async def ask(
     caller: Owner | None = None,
     headers: Mapping[str, str] | None = None,
     operators: str = "sub=alice; groups=ops-*",
+    is_proxied: bool = False,
+    host: str = "127.0.0.1:8000",
 ) -> httpx.Response:
-    api = make_api(backend, operators=parse_operators(operators))
+    api = make_api(backend, operators=parse_operators(operators), is_proxied=is_proxied)
     sent = dict(headers or {})
     if caller is not None:
         sent["Authorization"] = f"Bearer {api.jwt(caller)}"
     transport = httpx.ASGITransport(api.app, client=(peer, 1234))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gitward") as client:
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
         return await client.get("/metrics", headers=sent)
 
 
@@ -44,6 +47,51 @@ async def test_this_machine_may_read_them(backend: Backend, peer: str) -> None:
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via", "X-Forwarded-Host"])
 async def test_a_proxy_on_this_machine_is_not_this_machine(backend: Backend, header: str) -> None:
     problem(await ask(backend, headers={header: LOCAL}), 401, "unauthenticated")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8000", "localhost:8000", "LOCALHOST", "[::1]:8000"])
+async def test_this_machine_has_these_names(backend: Backend, host: str) -> None:
+    assert (await ask(backend, headers={"Host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["gitward.example.com", "gitward.example.com:443", "localhost.example.com", "10.0.0.1", "", "[", "127.1"]
+)
+async def test_a_proxy_that_sets_no_header_still_passes_the_name_on(backend: Backend, host: str) -> None:
+    problem(await ask(backend, headers={"Host": host}), 401, "unauthenticated")
+
+
+async def test_a_proxy_that_names_this_machine_speaks_an_older_http(backend: Backend, alice: Owner) -> None:
+    """As nginx does whose configuration has a `proxy_pass` and nothing else."""
+    api = make_api(backend)
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "http_version": "1.0",
+        "method": "GET",
+        "path": "/metrics",
+        "raw_path": b"/metrics",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"127.0.0.1:8000")],
+        "client": (LOCAL, 1),
+    }
+    await api.app(scope, receive, send)
+    assert sent[0]["status"] == 401
+
+
+async def test_whoever_is_reached_through_another_address_takes_no_caller_for_a_local_one(
+    backend: Backend, alice: Owner
+) -> None:
+    problem(await ask(backend, is_proxied=True), 401, "unauthenticated")
+    assert (await ask(backend, is_proxied=True, caller=alice)).status_code == 200
 
 
 @pytest.mark.parametrize("peer", [REMOTE, "::ffff:192.0.2.7", "testclient"])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,10 +17,15 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from api import make_api, problem
+from gitward.api.app import create_app
 from gitward.api.auth import Verifier
-from gitward.api.authorization import admitted, parse_rules
-from gitward.api.oidc import ASK_AGAIN_SECONDS, FRESH_SECONDS, STALE_SECONDS, Issuer, is_safe_url
-from gitward.errors import Unauthenticated, Unavailable
+from gitward.api.authorization import admitted, looked_at, parse_operators, parse_rules
+from gitward.api.oidc import FRESH_SECONDS, MAX_DOCUMENT, STALE_SECONDS, Issuer, is_safe_url
+from gitward.cli.wiring import running_service
+from gitward.errors import SettingsError, Unauthenticated, Unavailable
+from gitward.settings import TokenReader, load_settings
+from tests_support import Backend
 
 URL = "https://id.example/realms/acme"
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -29,24 +38,47 @@ class Provider:
     def __init__(self) -> None:
         self.keys: dict[str, Any] = {"one": RSA_KEY}
         self.issuer = URL
-        self.down = False
-        self.asked = 0
+        self.fault: Exception | httpx.Response | None = None
+        self.answers = asyncio.Event()  # while it is not set, questions hang
+        self.answers.set()
+        self.came = asyncio.Event()  # a question
+        self.asked = self.at_once = self.most_at_once = 0
         self.now = 1000.0
         self.http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
-        self.verifier = Verifier(None, audience="gitward", issuers=[Issuer(URL, self.http, clock=lambda: self.now)])
+        self.one = self.made()
+        self.verifier = Verifier(None, audience="gitward", issuers=[self.one])
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        if self.down:
-            raise httpx.ConnectError("down")
-        if request.url.path.endswith("/openid-configuration"):
-            return httpx.Response(200, json={"issuer": self.issuer, "jwks_uri": "https://id.example/keys"})
-        self.asked += 1
-        return httpx.Response(200, json={"keys": [_jwk(kid, key) for kid, key in self.keys.items()]})
+    def made(self, **options: Any) -> Issuer:
+        quick = {"ask_again_seconds": 0.01, "wait_seconds": 20.0, **options}
+        return Issuer(URL, self.http, clock=lambda: self.now, **quick)
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            keys = [_jwk(kid, key) for kid, key in self.keys.items()]
+            self.came.set()
+            await self.answers.wait()
+            if isinstance(self.fault, Exception):
+                raise self.fault
+            if self.fault is not None:
+                return self.fault
+            if request.url.path.endswith("/openid-configuration"):
+                return httpx.Response(200, json={"issuer": self.issuer, "jwks_uri": "https://id.example/keys"})
+            self.asked += 1
+            return httpx.Response(200, json={"keys": keys})
+        finally:
+            self.at_once -= 1
 
     def token(self, kid: str = "one", algorithm: str = "RS256", key: Any = None, **claims: Any) -> str:
         now = int(time.time())
         body = {"iss": URL, "aud": "gitward", "sub": "alice", "iat": now, "exp": now + 60, **claims}
         return "Bearer " + jwt.encode(body, key or self.keys[kid], algorithm=algorithm, headers={"kid": kid})
+
+    async def settle(self) -> None:
+        """Until the question under way is over."""
+        while self.one.is_asking:
+            await asyncio.sleep(0)
 
 
 def _jwk(kid: str, key: Any) -> dict[str, Any]:
@@ -57,7 +89,9 @@ def _jwk(kid: str, key: Any) -> dict[str, Any]:
 @pytest.fixture
 async def provider() -> AsyncIterator[Provider]:
     made = Provider()
-    yield made
+    async with asyncio.timeout(60):
+        yield made
+    await made.one.stop()
     await made.http.aclose()
 
 
@@ -70,25 +104,148 @@ async def test_a_token_of_the_issuer_proves_owner_and_claims(provider: Provider)
     assert provider.asked == 1, "the keys are kept"
 
 
-async def test_a_rotated_key_is_taken_at_once_and_made_up_ids_ask_seldom(provider: Provider) -> None:
+async def test_a_rotated_key_is_taken_at_once(provider: Provider) -> None:
+    """Also right after the last question, and while strangers make up key ids."""
     await provider.verifier.identify(provider.token())
-    provider.keys = {"two": EC_KEY}
-    provider.now += ASK_AGAIN_SECONDS + 1
-    await provider.verifier.identify(provider.token("two", "ES256"))
-    assert provider.asked == 2
-    for _ in range(50):
-        with pytest.raises(Unauthenticated, match="does not publish"):
+    for number in range(3):
+        kid = f"two-{number}"
+        provider.keys = {kid: EC_KEY}
+        await asyncio.gather(*(made_up(provider) for _ in range(20)), known(provider, kid), known(provider, kid))
+
+
+async def known(provider: Provider, kid: str) -> None:
+    await provider.verifier.identify(provider.token(kid, "ES256"))
+
+
+async def made_up(provider: Provider) -> None:
+    with pytest.raises(Unauthenticated, match="does not publish"):
+        await provider.verifier.identify(provider.token("made-up", key=RSA_KEY))
+
+
+async def test_made_up_ids_are_asked_for_together_one_question_at_a_time(provider: Provider) -> None:
+    await provider.verifier.identify(provider.token())
+    await asyncio.gather(*(made_up(provider) for _ in range(100)))
+    assert (provider.asked, provider.most_at_once) == (2, 1)
+
+
+async def test_questions_begin_no_closer_to_each_other_than_they_may(provider: Provider) -> None:
+    """However many ids are made up, one after the other. The clock of the issuer stands still here."""
+    provider.one = provider.made(ask_again_seconds=3600.0, wait_seconds=0.01)
+    provider.verifier = Verifier(None, audience="gitward", issuers=[provider.one])
+    provider.one.start()
+    await provider.settle()
+    for _ in range(20):
+        with pytest.raises(Unavailable, match="cannot be asked for the key"):
             await provider.verifier.identify(provider.token("made-up", key=RSA_KEY))
-    assert provider.asked == 2
+    assert provider.asked == 1
+    await provider.verifier.identify(provider.token())
+
+
+async def test_a_question_that_began_before_the_call_proves_nothing(provider: Provider) -> None:
+    """The issuer may have rotated its key after it had put its answer together."""
+    provider.answers.clear()
+    provider.one.start()
+    await provider.came.wait()
+    provider.answers.set()
+    await provider.settle()
+    provider.came.clear()
+    provider.answers.clear()
+    early = asyncio.create_task(made_up(provider))
+    await provider.came.wait()
+    provider.keys = {"two": EC_KEY}
+    late = asyncio.create_task(known(provider, "two"))
+    await asyncio.sleep(0)
+    provider.answers.set()
+    await asyncio.gather(early, late)
+
+
+async def test_an_issuer_that_hangs_delays_nobody_whose_key_is_known(provider: Provider) -> None:
+    await provider.verifier.identify(provider.token())
+    provider.answers.clear()
+    provider.now += FRESH_SECONDS + 1
+    strangers = [asyncio.create_task(provider.verifier.identify(provider.token("x", key=RSA_KEY))) for _ in range(9)]
+    for _ in range(3):
+        await provider.verifier.identify(provider.token())
+    await provider.came.wait()
+    await provider.verifier.identify(provider.token())
+    assert provider.most_at_once == 1
+    assert not any(stranger.done() for stranger in strangers)
+    for stranger in strangers:
+        stranger.cancel()
+    await asyncio.wait(strangers)
+
+
+async def test_a_new_key_of_an_issuer_that_hangs_is_unavailable_and_not_a_refusal(provider: Provider) -> None:
+    provider.one = provider.made(wait_seconds=0.05)
+    provider.verifier = Verifier(None, audience="gitward", issuers=[provider.one])
+    await provider.verifier.identify(provider.token())
+    provider.answers.clear()
+    provider.keys = {"two": EC_KEY}
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="cannot be asked for the key that signed it") as raised:
+            await known(provider, "two")
+        assert raised.value.retry_after >= 1
+    provider.answers.set()
+    await provider.settle()
+    await known(provider, "two")
+
+
+FAULTS: list[tuple[Exception | httpx.Response, str]] = [
+    (httpx.ConnectError("connection refused"), "it cannot be reached (ConnectError: connection refused)"),
+    (httpx.ReadTimeout(""), "it did not answer within 10 s (ReadTimeout)"),
+    (httpx.RemoteProtocolError(""), "RemoteProtocolError"),
+    (httpx.Response(503), "it answered 503"),
+    (httpx.Response(200, content=b"<html>"), "its document is not JSON"),
+    (httpx.Response(200, content=b"[" * 100_000), "its document is not JSON"),
+    (httpx.Response(200, json=[]), "its document is not an object"),
+    (httpx.Response(200, json={"issuer": "https://evil.example"}), "its discovery document names another issuer"),
+    (httpx.Response(200, content=b" " * (MAX_DOCUMENT + 1)), "its document is too long"),
+]
+
+
+@pytest.mark.parametrize(("fault", "name"), FAULTS, ids=[name for _, name in FAULTS])
+async def test_the_warning_names_the_fault_and_is_not_repeated_for_each_caller(
+    provider: Provider, caplog: pytest.LogCaptureFixture, fault: Exception | httpx.Response, name: str
+) -> None:
+    provider.fault = fault
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            await provider.verifier.identify(provider.token())
+    assert [record.getMessage() for record in caplog.records if record.name == "gitward.api.oidc"] == [
+        f"The keys of the issuer {URL} could not be fetched: {name}"
+    ]
+
+
+async def test_the_answer_says_when_to_try_again(backend: Backend, provider: Provider) -> None:
+    provider.fault = httpx.ConnectError("down")
+    api = make_api(backend)
+    app = create_app(replace(api.services, verifier=provider.verifier))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gitward") as client:
+        answer = await client.get("/sessions", headers={"Authorization": provider.token()})
+    problem(answer, 503, "unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+async def test_a_key_that_is_taken_back_is_refused(provider: Provider) -> None:
+    await provider.verifier.identify(provider.token())
+    old = provider.token()
+    provider.keys = {"two": EC_KEY}
+    provider.now += FRESH_SECONDS + 1
+    await provider.verifier.identify(old)
+    await provider.settle()
+    with pytest.raises(Unauthenticated, match="does not publish"):
+        await provider.verifier.identify(old)
 
 
 async def test_keys_outlive_an_issuer_that_is_down_for_a_while_but_not_for_ever(provider: Provider) -> None:
     await provider.verifier.identify(provider.token())
-    provider.down = True
+    provider.fault = httpx.ConnectError("down")
     provider.now += FRESH_SECONDS + 1
     await provider.verifier.identify(provider.token())
+    await provider.settle()
+    await provider.verifier.identify(provider.token())
     provider.now += STALE_SECONDS
-    with pytest.raises(Unavailable, match="cannot be fetched"):
+    with pytest.raises(Unavailable, match="cannot be asked"):
         await provider.verifier.identify(provider.token())
 
 
@@ -150,3 +307,62 @@ def test_rules_match_claims_and_repositories() -> None:
 def test_a_rule_without_its_form_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must be CLAIM=VALUE"):
         parse_rules(text)
+
+
+def with_issuers(text: str) -> object:
+    return parse_operators(text, ISSUERS)
+
+
+ISSUERS = ("https://id.acme.example", "https://id.partner.example")
+
+
+class TestSeveralIssuers:
+    RULE = "iss=https://id.acme.example & groups=platform"
+
+    def test_a_rule_admits_the_issuer_that_it_names_alone(self) -> None:
+        rules = parse_rules(f"{self.RULE} -> acme/*", ISSUERS)
+        assert admitted(rules, {"iss": ISSUERS[0], "groups": ["platform"]}, "acme/secret")
+        assert not admitted(rules, {"iss": ISSUERS[1], "groups": ["platform"]}, "acme/secret")
+        assert not admitted(rules, {"groups": ["platform"]}, "acme/secret")
+        assert not admitted(rules, {"iss": ISSUERS[0], "groups": ["dev"]}, "acme/secret")
+        assert not admitted(rules, {"iss": [*ISSUERS], "groups": ["platform"]}, "acme/secret")
+
+    def test_an_operator_is_one_of_the_issuer_that_is_named(self) -> None:
+        (operator,) = parse_operators(self.RULE, ISSUERS)
+        assert operator.is_one({"iss": ISSUERS[0], "groups": ["platform"]})
+        assert not operator.is_one({"iss": ISSUERS[1], "groups": ["platform"]})
+
+    def test_its_issuer_alone_may_be_a_rule(self) -> None:
+        assert admitted(parse_rules(f"iss={ISSUERS[0]} -> acme/*", ISSUERS), {"iss": ISSUERS[0]}, "acme/x")
+
+    @pytest.mark.parametrize("parse", [lambda text: parse_rules(f"{text} -> acme/*", ISSUERS), with_issuers])
+    def test_one_without_an_issuer_is_refused_with_what_to_write(self, parse: Callable[[str], object]) -> None:
+        with pytest.raises(ValueError, match=re.escape(f"write `{self.RULE}`")):
+            parse("groups=platform")
+
+    @pytest.mark.parametrize("parse", [lambda text: parse_rules(f"{text} -> acme/*", ISSUERS), with_issuers])
+    @pytest.mark.parametrize("issuer", ["*", "https://id.acme.example/", "https://id.*.example", "gitward"])
+    def test_an_issuer_is_written_out(self, parse: Callable[[str], object], issuer: str) -> None:
+        with pytest.raises(ValueError, match="is none of GITWARD_OIDC_ISSUERS"):
+            parse(f"iss={issuer} & groups=platform")
+
+    def test_with_one_issuer_a_rule_need_not_name_it(self) -> None:
+        rules = parse_rules("groups=R&D -> acme/*", ISSUERS[:1])
+        assert admitted(rules, {"iss": ISSUERS[0], "groups": ["R&D"]}, "acme/x")
+
+    def test_the_claims_that_are_kept_are_all_that_the_rules_name(self) -> None:
+        claims = {"iss": ISSUERS[0], "groups": ["platform"], "email": "a@acme.example"}
+        assert looked_at(parse_rules(f"{self.RULE} -> acme/*", ISSUERS), claims) == {
+            "iss": ISSUERS[0],
+            "groups": ["platform"],
+        }
+
+    @pytest.mark.parametrize("name", ["GITWARD_AUTHORIZE", "GITWARD_OPERATORS"])
+    async def test_the_start_is_refused(self, tmp_path: Path, name: str) -> None:
+        rule = "groups=platform -> acme/*" if name == "GITWARD_AUTHORIZE" else "groups=platform"
+        settings = load_settings(
+            **{"GITWARD_OIDC_ISSUERS": ",".join(ISSUERS), "GITWARD_DATA_DIR": tmp_path / "data", name: rule}
+        )
+        with pytest.raises(SettingsError, match=f"{name}: there are several issuers, so each rule must say"):
+            async with running_service(settings, TokenReader(None), base_url="http://x", with_worker=False):
+                pass

@@ -17,7 +17,7 @@ from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import ArtifactKind
 
 Call = tuple[str, str]
-FRAMEWORK = {("GET", path) for path in ("/docs", "/docs/oauth2-redirect", "/openapi.json")}
+REFERENCE = {("GET", path) for path in ("/docs", "/openapi.json")}
 
 METRICS = ("GET", "/metrics")  # for Prometheus, not for callers of the API
 
@@ -32,9 +32,9 @@ def routes(router: Any) -> Iterator[Route]:
 
 
 def calls(api: Api) -> list[Call]:
-    """Every method and path that the application answers, but for what the framework adds."""
+    """Every method and path that the application answers, but for its own description."""
     every = {(method, route.path) for route in routes(api.app) for method in route.methods or () if method != "HEAD"}
-    return sorted(every - FRAMEWORK)
+    return sorted(every - REFERENCE)
 
 
 async def send(http: httpx.AsyncClient, call: Call, names: dict[str, str], **headers: str) -> httpx.Response:
@@ -126,6 +126,60 @@ async def test_a_run_of_another_session_is_not_reached_through_one_s_own(
         if "{run_id}" in call[1]:
             problem(await send(bob_http, call, mixed), 404, "not_found")
     problem(await bob_http.get(f"/sessions/{own['id']}/events?run_id={names['run_id']}"), 404, "not_found")
+
+
+@pytest.mark.parametrize("branch", ["fix/cve-secret-2026", "gitward/0f3k9q2m"])
+async def test_a_taken_branch_is_told_in_the_same_words_whoever_has_it(
+    http: httpx.AsyncClient, bob_http: httpx.AsyncClient, branch: str
+) -> None:
+    """Nobody learns that somebody else has a session, or what it is about."""
+    wanted = {"repo": "owner/repo", "branch": branch}
+    assert (await http.post("/sessions", json=wanted)).status_code == 201
+    own, others = [await each.post("/sessions", json=wanted) for each in (http, bob_http)]
+    document = problem(others, 409, "conflict")
+    assert document["detail"] == f"The branch {branch} of owner/repo is taken; name another one."
+    assert own.content == others.content
+    assert "session" not in others.text
+
+
+async def test_an_idempotency_key_of_another_owner_is_new(http: httpx.AsyncClient, bob_http: httpx.AsyncClient) -> None:
+    """Also with another body: neither its answer nor that it was used is told."""
+    key = {"Idempotency-Key": "the-same"}
+    first = await http.post("/sessions", json={"repo": "owner/repo", "title": "secret"}, headers=key)
+    second = await bob_http.post("/sessions", json={"repo": "owner/other"}, headers=key)
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert second.json()["owner"]["subject"] == "bob"
+    assert "secret" not in second.text
+
+
+async def test_a_cursor_of_another_owner_shows_one_s_own(
+    api: Api, http: httpx.AsyncClient, bob_http: httpx.AsyncClient
+) -> None:
+    """It is a place in time, whoever had a session there."""
+    mine = [(await bob_http.post("/sessions", json={"repo": "owner/repo"})).json()["id"] for _ in range(2)]
+    for _ in range(2):
+        await http.post("/sessions", json={"repo": "owner/repo", "title": "secret"})
+    cursor = (await http.get("/sessions", params={"limit": 1})).json()["next"]
+    page = (await bob_http.get("/sessions", params={"cursor": cursor})).json()
+    assert [item["id"] for item in page["items"]] == mine[::-1]
+
+
+async def test_filters_find_nothing_of_another_owner(
+    api: Api, http: httpx.AsyncClient, bob_http: httpx.AsyncClient
+) -> None:
+    names = await names_of_a_session(api, http)
+    for query in ({"repo": "owner/repo"}, {"schedule": names["schedule_id"]}, {"state": "succeeded"}):
+        assert (await bob_http.get("/sessions", params=query)).json() == {"items": [], "next": None}
+
+
+async def test_what_a_new_session_is_told_of_the_queue_does_not_tell_of_others(
+    api: Api, http: httpx.AsyncClient, bob_http: httpx.AsyncClient
+) -> None:
+    """Only that all places are taken, never by whom or how many wait."""
+    for _ in range(3):
+        await http.post("/sessions", json={"repo": "owner/repo", "title": "secret"})
+    run = (await bob_http.post("/sessions", json={"repo": "owner/repo"})).json()["runs"][0]
+    assert (run["queued_because"], run["queue_place"]) == ("Waiting for a free worker.", 1)
 
 
 async def test_without_a_token_every_route_that_is_not_open_is_refused(

@@ -33,7 +33,7 @@ async def get(port: int, path: str) -> httpx.Response:
 async def test_a_process_without_an_api_shows_its_metrics_and_whether_it_can_work(backend: Backend) -> None:
     """The database's figures come from the API alone, so that they are there once."""
     watch, port = watch_of(backend), free_port()
-    async with listener(watch, port):
+    async with listener(watch, port, with_figures=False):
         metrics = await get(port, "/metrics")
         assert metrics.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert "gitward_ready 1.0" in metrics.text
@@ -82,5 +82,5 @@ async def test_a_port_that_is_taken_is_told(backend: Backend) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=f"GITWARD_METRICS_PORT: cannot listen on port {port}"):
-            async with listener(watch_of(backend), port):
+            async with listener(watch_of(backend), port, with_figures=False):
                 pass

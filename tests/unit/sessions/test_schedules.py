@@ -230,7 +230,7 @@ async def test_what_the_operator_no_longer_allows_pauses_it(backend: Backend, al
     clock.move(hours=1)
     for _ in range(2):
         await fire_schedules(backend.database, Firing(backend.sessions, refuse, clock))
-    assert asked == [("acme/widgets", {"groups": ["a"]})]
+    assert asked == [("acme/widgets", {"groups": ["a"], "iss": "gitward"})]
     paused = await get(backend, alice, schedule)
     assert (paused.paused, paused.next_at) == (True, None)
     assert paused.skipped_because == "Paused: it is not served here any more."

@@ -116,7 +116,7 @@ class TestCreate:
         first = await backend.create(alice, branch="fix")
         await backend.end(first.runs[0].id)
         await change(backend, alice, first, archived=True)
-        with pytest.raises(Conflict, match="Another session already has the branch fix of ACME/Widgets") as raised:
+        with pytest.raises(Conflict, match="The branch fix of ACME/Widgets is taken; name another one") as raised:
             await backend.create(bob, repo="ACME/Widgets", branch="fix")
         assert [error.field for error in raised.value.errors] == ["branch"]
         await backend.create(bob, repo="acme/others", branch="fix")

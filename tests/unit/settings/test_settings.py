@@ -125,13 +125,6 @@ def test_a_data_folder_is_made_absolute(environment: Environment, folder: Path) 
     assert load_settings().data_dir == Path.home() / "data"
 
 
-def test_the_environment_comes_before_the_file(environment: Environment, folder: Path) -> None:
-    (folder / ".env").write_text("GITWARD_PORT=9001\nGITWARD_HOST=0.0.0.0\nGITHUB_TOKEN=ghp_x\nSOMETHING=else\n")
-    environment["GITWARD_PORT"] = "9002"
-    settings = load_settings()
-    assert (settings.host, settings.port) == ("0.0.0.0", 9002)
-
-
 def test_an_empty_variable_is_no_variable(environment: Environment) -> None:
     environment.update({"GITWARD_PORT": "", "GITWARD_UPSTREAM_URL": "", "SSL_CERT_FILE": ""})
     assert load_settings().port == 8000
@@ -169,12 +162,6 @@ def test_all_wrong_values_are_told_at_once(environment: Environment) -> None:
         "GITWARD_HOTS",
         "GITWARD_PORT",
     ]
-
-
-def test_an_unknown_name_in_the_file_is_told_too(environment: Environment, folder: Path) -> None:
-    (folder / ".env").write_text("GITWARD_TOKEN=x\n")
-    with pytest.raises(SettingsError, match="GITWARD_TOKEN: there is no such setting"):
-        load_settings()
 
 
 @pytest.mark.parametrize("content", [b"GITWARD_HOST=\xff\xfe\n"])

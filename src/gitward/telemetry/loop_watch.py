@@ -1,0 +1,145 @@
+"""Notices what holds an event loop: everybody else in the process waits for it.
+
+asyncio itself looks only in its debug mode, which costs far more. Here one clock is read twice and another once for
+each callback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from threading import get_ident
+from time import monotonic, thread_time
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+WALL_SECONDS = 0.25  # that one callback may take in production, before the log tells of it; machines are busy
+CPU_SECONDS = 0.1  # that one callback may compute
+MOST_TOLD, TOLD_SECONDS = 10, 60.0  # so many records in so many seconds, the others are counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """One callback, or one step of a task, that held its loop."""
+
+    what: str  # the task or callback, and where it is now
+    wall: float  # seconds
+    cpu: float  # seconds of its thread, of which …
+    gc: float  # … so many went into garbage collection, which is whoever allocates next's
+    imported: bool  # whether it imported modules: that happens once
+
+
+Tell = Callable[[Held], None]
+
+
+@contextlib.contextmanager
+def watching(tell: Tell, *, wall: float, cpu: float) -> Iterator[None]:
+    """Calls `tell` after each callback of any loop of this process that took longer than one of the two.
+
+    CPU time is the thread's own: how busy the machine is makes no difference.
+    """
+    original = asyncio.Handle._run
+    collecting = _Collecting()
+    shortest = min(wall, cpu)
+
+    def run(handle: Any) -> None:
+        modules, collected = len(sys.modules), collecting.seconds
+        began, computed = monotonic(), thread_time()
+        original(handle)
+        took = monotonic() - began
+        if took < shortest:  # no thread computes longer than it runs
+            return
+        computed = thread_time() - computed
+        if took >= wall or computed >= cpu:
+            held = Held(
+                what=_describe(handle),
+                wall=took,
+                cpu=computed,
+                gc=collecting.seconds - collected,
+                imported=len(sys.modules) != modules,
+            )
+            tell(held)
+
+    asyncio.Handle._run = run  # type: ignore[method-assign]
+    gc.callbacks.append(collecting)
+    try:
+        yield
+    finally:
+        gc.callbacks.remove(collecting)
+        asyncio.Handle._run = original  # type: ignore[method-assign]
+
+
+class _Collecting:
+    """Counts the CPU seconds of garbage collections."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._began: dict[int, float] = {}  # by thread
+
+    def __call__(self, phase: str, _info: dict[str, int]) -> None:
+        if phase == "start":
+            self._began[get_ident()] = thread_time()
+        else:
+            began = self._began.pop(get_ident(), None)
+            self.seconds += 0.0 if began is None else thread_time() - began
+
+
+def _describe(handle: Any) -> str:
+    callback = handle._callback
+    owner = getattr(callback, "__self__", None)
+    if not isinstance(owner, asyncio.Task):
+        return getattr(callback, "__qualname__", None) or type(callback).__name__
+    name = getattr(owner.get_coro(), "__qualname__", "a coroutine")
+    places = [f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}" for frame in _frames(owner)]
+    return f"{name} ({owner.get_name()})" + (f", now at {' > '.join(places[-4:])}" if places else ", which ended")
+
+
+def _frames(task: asyncio.Task[Any]) -> Iterator[Any]:
+    """Where the task waits now, from the outermost coroutine inwards."""
+    inner: Any = task.get_coro()
+    while inner is not None:
+        frame = getattr(inner, "cr_frame", None) or getattr(inner, "gi_frame", None) or getattr(inner, "ag_frame", None)
+        if frame is not None:
+            yield frame
+        inner = getattr(inner, "cr_await", None) or getattr(inner, "gi_yieldfrom", None)
+
+
+class LoopLog:
+    """Logs what held the loop, MOST_TOLD times in TOLD_SECONDS at most: a slow machine shall not fill its disk."""
+
+    def __init__(self, *, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._since = float("-inf")
+        self._told = self._left_out = 0
+
+    def __call__(self, held: Held) -> None:
+        now = self._clock()
+        if now - self._since >= TOLD_SECONDS:
+            if self._left_out:
+                log.warning("The event loop was held %d more times, which were left out", self._left_out)
+            self._since, self._told, self._left_out = now, 0, 0
+        if self._told == MOST_TOLD:
+            self._left_out += 1
+            return
+        self._told += 1
+        log.warning(
+            "The event loop was held for %d ms (%d ms of CPU%s%s) by %s",
+            held.wall * 1000,
+            held.cpu * 1000,
+            f", {held.gc * 1000:.0f} of them garbage collection" if held.gc else "",
+            ", with imports" if held.imported else "",
+            held.what,
+        )
+
+
+@contextlib.contextmanager
+def logging_what_holds_the_loop() -> Iterator[None]:
+    """For a service: the log tells what made callers wait."""
+    with watching(LoopLog(), wall=WALL_SECONDS, cpu=CPU_SECONDS):
+        yield
