@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gitward.grants.endpoint import Endpoint
-from gitward.sandboxes import cgroups, probe, readiness, uids
+from gitward.sandboxes import cgroups, probe, readiness, system_calls, uids
 from gitward.sandboxes.launcher_process import LauncherProcess
 from gitward.sandboxes.protocol import WORK_DIR, Guard, Limits, Sandbox, SandboxError, Shown, User
 from gitward.sandboxes.sandbox import BubblewrapSandbox
@@ -53,6 +53,9 @@ class BubblewrapEngine:
         for path in self._tool_paths:
             if not path.is_absolute() or not path.is_dir():
                 raise SandboxError(f"the tool folder {path} does not exist. Give absolute paths of folders")
+        if os.uname().machine not in system_calls.MACHINES:
+            machines = " and ".join(system_calls.MACHINES)
+            raise SandboxError(f"sandboxes have a system call filter for {machines}, not for {os.uname().machine}")
         self._cgroups = await asyncio.to_thread(self._find_cgroups)
         await self._launcher.start()
         self._bwrap = bwrap

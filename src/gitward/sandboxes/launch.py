@@ -44,6 +44,7 @@ class Start:
     hides_options: bool = True  # by `--args`, and not on bubblewrap's command line
     empties_environment: bool = True
     closes_descriptors: bool = True
+    filters_calls: bool = True  # by the system call filter
     ends_all: bool = True  # kills what the command leaves behind
 
     def message(self) -> dict[str, Any]:
