@@ -18,6 +18,7 @@ from gitward.broker import Broker
 from gitward.errors import SettingsError
 from gitward.github.client import GitHub
 from gitward.sandboxes import Guard
+from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.sessions import figures
 from gitward.sessions.places import RunLimits
 from gitward.store.database import Database
@@ -38,6 +39,7 @@ class Watch:
     limits: RunLimits
     guards: Sequence[Guard] = ()
     broker: Broker | None = None
+    sandboxes: BubblewrapEngine | None = None
     github: GitHub | None = None
     worker: Worker | None = None
     stopping: asyncio.Event | None = None
@@ -49,6 +51,8 @@ class Watch:
             checks.append(_takes_runs(self.worker))
         if self.broker is not None:
             checks.append(_answers(self.broker))
+        if self.sandboxes is not None:
+            checks.append(_launches(self.sandboxes))
         if self.stopping is not None and self.stopping.is_set():
             checks.append(Check(name="service", ok=False, detail="The service is being stopped."))
         limits = [Check(name=f"limit {each.name}", ok=True, detail=f"{each.holds}: {each.how}") for each in self.guards]
@@ -95,6 +99,11 @@ def _takes_runs(worker: Worker) -> Check:
 def _answers(broker: Broker) -> Check:
     detail = "The broker runs." if broker.runs else "The broker ended, and is being replaced."
     return Check(name="broker", ok=broker.runs, detail=detail)
+
+
+def _launches(sandboxes: BubblewrapEngine) -> Check:
+    detail = "The launcher answers." if sandboxes.answers else "The launcher does not answer, and is being replaced."
+    return Check(name="sandboxes", ok=sandboxes.answers, detail=detail)
 
 
 @contextlib.asynccontextmanager

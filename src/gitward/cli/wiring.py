@@ -271,6 +271,7 @@ async def _worker(
         await chores.start()
         stack.push_async_callback(chores.stop)
         watch = storage.watch
+        watch.sandboxes = hands.sandboxes
         watch.worker, watch.github, watch.broker, watch.guards = worker, github, hands.broker, hands.guards
         yield worker
 

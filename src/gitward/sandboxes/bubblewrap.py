@@ -84,6 +84,11 @@ class BubblewrapEngine:
         """Of the launcher, with which everything ends."""
         return self._launcher.pid
 
+    @property
+    def answers(self) -> bool:
+        """Whether the launcher does. One that hangs is replaced, and every sandbox ends with it."""
+        return self._launcher.answers
+
     def act_until(self, moment: float) -> None:
         """Every sandbox ends at this moment of the boot clock, whatever becomes of this process.
 

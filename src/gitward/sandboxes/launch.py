@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+BEAT_SECONDS = 1.0  # between two signs of life of a supervisor
 GRACE_SECONDS = 2.0  # between SIGTERM and SIGKILL of a command whose time is over
 
 
