@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from gitward.runs.workspace_names import workspace_of
 from processes import brokers_of, children_of, processes_of, until_output
 from rig import Client, Json, Rig, output, rig
 from small_disks import fill, seen_by
@@ -21,7 +22,7 @@ async def posted(client: Client, repository: str) -> int:
 async def go_on(service: Rig, session: Json) -> None:
     """Lets a command end that waits for this file."""
     assert service.process is not None
-    work = service.data / "workspaces" / session["id"] / "work"
+    work = workspace_of(service.data / "workspaces", session["id"]) / "work"
     (seen_by(service.process.pid, work) / "go").touch()
 
 

@@ -19,6 +19,7 @@ from gitward.cli.write_trial import WriteTrial
 from gitward.errors import SettingsError
 from gitward.github.client import GitHub
 from gitward.sandboxes import Guard
+from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.sessions import figures
 from gitward.sessions.places import RunLimits
 from gitward.store.database import Database
@@ -39,6 +40,7 @@ class Watch:
     limits: RunLimits
     guards: Sequence[Guard] = ()
     brokers: Brokers | None = None
+    sandboxes: BubblewrapEngine | None = None
     github: GitHub | None = None
     worker: Worker | None = None
     trial: WriteTrial | None = None
@@ -53,6 +55,8 @@ class Watch:
             checks.append(_takes_runs(self.worker))
         if self.brokers is not None:
             checks.append(_answers(self.brokers))
+        if self.sandboxes is not None:
+            checks.append(_launches(self.sandboxes))
         if self.stopping is not None and self.stopping.is_set():
             checks.append(Check(name="service", ok=False, detail="The service is being stopped."))
         limits = [Check(name=f"limit {each.name}", ok=True, detail=f"{each.holds}: {each.how}") for each in self.guards]
@@ -103,6 +107,11 @@ def _answers(brokers: Brokers) -> Check:
 
 def _figures_of(brokers: Brokers) -> BrokerFigures:
     return BrokerFigures(open=brokers.open_grants, restarts=brokers.restarts, parent_restarts=brokers.parent.restarts)
+
+
+def _launches(sandboxes: BubblewrapEngine) -> Check:
+    detail = "The launcher answers." if sandboxes.answers else "The launcher does not answer, and is being replaced."
+    return Check(name="sandboxes", ok=sandboxes.answers, detail=detail)
 
 
 @contextlib.asynccontextmanager

@@ -297,6 +297,7 @@ async def _worker(
         stack.push_async_callback(chores.stop)
         watch = storage.watch
         watch.trial = WriteTrial(storage.database, settings.data_dir / "workspaces")
+        watch.sandboxes = hands.sandboxes
         watch.worker, watch.github, watch.brokers, watch.guards = worker, github, hands.brokers, hands.guards
         yield worker
 

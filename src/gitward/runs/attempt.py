@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from gitward.errors import Reason, RunFailure
 from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.parts import Parts
+from gitward.runs.workspace_names import workspace_of
 from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import ArtifactKind, EventType, RunState, StepName, StepState
 from gitward.sessions.progress import Claim
@@ -56,7 +57,7 @@ class Attempt:
     @property
     def workspace(self) -> Path:
         """The session's folder on this machine."""
-        return self.parts.settings.workspaces / self.claim.session.id
+        return workspace_of(self.parts.settings.workspaces, self.claim.session.id)
 
     @classmethod
     async def begin(cls, parts: Parts, run_id: str) -> Attempt:

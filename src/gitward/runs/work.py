@@ -12,7 +12,7 @@ from gitward.errors import Reason, RunFailure
 from gitward.repositories import baseline, checkout
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.refs import Refs
-from gitward.runs import disk_space, execute, login, publish, salvage
+from gitward.runs import disk_space, execute, login, publish, salvage, workspace_names
 from gitward.runs.attempt import Attempt
 from gitward.runs.checkout import check_out
 from gitward.runs.checkpoints import RunCancelled
@@ -58,6 +58,7 @@ class Instructed:
 async def work(parts: Parts, run_id: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Authenticates, checks out, executes and publishes; returns `Result` as JSON."""
     attempt = await Attempt.begin(parts, run_id)
+    await asyncio.to_thread(workspace_names.prepare, parts.settings.workspaces, attempt.claim.session.id)
     seconds = float(parts.settings.time_limit(attempt.claim.run.instruction.timeout_seconds))
     async with opened(attempt, facts, seconds=seconds) as here:
         output = OutputLog(attempt, here.redactor)

@@ -86,6 +86,7 @@ class Tenancy:
             check_way_in(workspace, self.uid)
             for each in occupation.shown:
                 self._let_in(each.host)
+        self._end_with_all()
         self.plan = Plan(
             work=work,
             home=home,
@@ -103,6 +104,10 @@ class Tenancy:
         self.claim = claims.take(workspace)
         self.claim_path = str(workspace / claims.CLAIM)
         self._held.callback(claims.give_up, workspace, self.claim)
+
+    def _end_with_all(self) -> None:
+        """To be released first: a group or a user id that still has processes cannot be given back."""
+        self._held.callback(claims.end_recorded, self.claim)
 
     def _take_uid(self, base: int, work: Path, home: Path, user: User | None) -> None:
         shared = user.share() if isinstance(user, uids.Lease) else None
