@@ -220,12 +220,15 @@ async def test_a_launcher_that_hangs_is_told_and_replaced(rig: Rig, token: str) 
         os.kill(supervisor_of(handles), signal.SIGSTOP)
         os.kill(first, signal.SIGSTOP)
         waiting = asyncio.create_task(inside.run("echo", "there"))  # asked for while nobody forks
-        answered = engine.answers
-        assert answered
+
+        def answers() -> bool:
+            return engine.answers
+
+        assert answers()
         async with asyncio.timeout(40):
-            while engine.answers:
+            while answers():
                 await asyncio.sleep(0.05)
-            while engine.pid == first or not engine.answers:
+            while engine.pid == first or not answers():
                 await asyncio.sleep(0.05)
         assert await ends(handles, seconds=30)
         with pytest.raises(SandboxError):
