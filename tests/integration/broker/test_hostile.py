@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import gzip
 import os
 from collections.abc import AsyncIterator
 
 import pytest
 
-from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.standin import StandIn
 
@@ -178,8 +176,7 @@ async def test_an_expiry_in_the_middle_of_an_answer_cuts_it(grant: Grant) -> Non
 
     async with await asyncio.start_server(endless, "127.0.0.1", 0) as upstream:
         url = f"http://127.0.0.1:{upstream.sockets[0].getsockname()[1]}"
-        short = dataclasses.replace(grant, expires_at=clock.seconds() + 3)
-        async with wired(url, f"{url}/api/v3", short, TOKEN) as wire:
+        async with wired(url, f"{url}/api/v3", grant, TOKEN, seconds=3.0) as wire:
             reader, writer = await wire.connect()
             writer.write(wire.head("GET /octo/demo/info/refs?service=git-upload-pack", host=GIT_HOST))
             async with asyncio.timeout(20):

@@ -211,8 +211,7 @@ class TestGrants:
 
     async def test_a_request_that_outlives_its_grant_is_ended(self, github: StandIn, grant: Grant) -> None:
         gate = github.gate(path="*/user")
-        short = dataclasses.replace(grant, expires_at=clock.seconds() + 3)
-        async with wired(github.url, github.api_url, short, TOKEN) as wire:
+        async with wired(github.url, github.api_url, grant, TOKEN, seconds=3.0) as wire:
             async with asyncio.timeout(20):
                 answer = await wire.ask("GET /user")
             assert answer.status == 403

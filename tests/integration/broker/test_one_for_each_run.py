@@ -232,6 +232,25 @@ async def test_a_parent_that_hangs_is_replaced_by_whoever_needs_a_broker(github:
         await third.close()
 
 
+async def test_what_hangs_is_noticed_although_nobody_needs_it(config: BrokerConfig, grant: Grant) -> None:
+    """The parent, and a broker whose sandbox asks for nothing."""
+    brokers = Brokers(config, answer_seconds=1.0, ping_seconds=0.2)
+    await brokers.start()
+    try:
+        opened = await brokers.open(grant, Secret(TOKEN), Events())
+        broker, parent = opened.pid, brokers.parent.pid
+        assert broker is not None
+        assert parent is not None
+        async with asyncio.timeout(30):
+            os.kill(parent, signal.SIGSTOP)
+            await brokers.parent.replaced(parent)
+            os.kill(broker, signal.SIGSTOP)
+            await opened.replaced(broker)
+        assert (brokers.restarts, brokers.parent.restarts) == (1, 1)
+    finally:
+        await brokers.stop()
+
+
 ALONE = """
 import asyncio, sys
 from gitward.broker import BrokerConfig, Brokers

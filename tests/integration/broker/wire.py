@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 from gitward.broker import BrokerConfig, BrokerEvent, Brokers, OpenGrant
 from gitward.broker.client.parent import PROGRAM
+from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
 
@@ -137,8 +139,9 @@ async def wired(
     *,
     login: bool = False,
     program: Sequence[str] = PROGRAM,
+    seconds: float | None = None,
 ) -> AsyncIterator[Wire]:
-    """A broker process of its own, with `grant` open and listening."""
+    """A broker process of its own, with `grant` open and listening; for so long, from when there is a process."""
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
         port = listener.getsockname()[1]
         broker = Brokers(
@@ -153,6 +156,8 @@ async def wired(
         )
         await broker.start()
         events = Told()
+        if seconds is not None:
+            grant = dataclasses.replace(grant, expires_at=clock.seconds() + seconds)
         try:
             opened = await broker.open(grant, Secret(token), events)
             await opened.attach([listener])

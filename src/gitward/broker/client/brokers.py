@@ -12,6 +12,7 @@ from gitward.broker.client.memory import Memory
 from gitward.broker.client.open_grant import House, OpenGrant
 from gitward.broker.client.parent import PROGRAM, Parent
 from gitward.broker.client.process import BrokerError
+from gitward.broker.client.upkeep import PING_SECONDS
 from gitward.broker.wire.config import BrokerConfig, BrokerEvent
 from gitward.grants import cgroups
 from gitward.grants.grant import Grant
@@ -29,11 +30,13 @@ class Brokers:
         config: BrokerConfig,
         *,
         answer_seconds: float = 10.0,
+        ping_seconds: float = PING_SECONDS,
         program: Sequence[str] = PROGRAM,
         proxy_login: Secret | None = None,
         find_cgroups: Callable[[], cgroups.Controller | None] = cgroups.find,
     ) -> None:
-        """A process that does not answer a call within `answer_seconds` hangs, and is replaced like a crashed one.
+        """A process that does not answer a call within `answer_seconds` hangs, and is replaced like a crashed one;
+        who says nothing is asked each `ping_seconds`.
 
         `program` starts the parent: another one than ours shows what a broker with a mistake in its policy lets
         through.
@@ -44,7 +47,8 @@ class Brokers:
         self._answer_seconds = answer_seconds
         self._proxy_login = proxy_login
         self._find_cgroups = find_cgroups
-        self.parent = Parent(config, answer_seconds=answer_seconds, program=program)
+        self._ping_seconds = ping_seconds
+        self.parent = Parent(config, answer_seconds=answer_seconds, ping_seconds=ping_seconds, program=program)
         self._house: House | None = None  # while it runs
         self._open: dict[str, OpenGrant] = {}
         self._replaced = 0  # brokers of grants that are closed
@@ -82,6 +86,7 @@ class Brokers:
             parent=self.parent,
             memory=Memory(controller),
             answer_seconds=self._answer_seconds,
+            ping_seconds=self._ping_seconds,
             until=lambda: self._until,
             proxy_login=self._proxy_login,
             extra_roots=roots,

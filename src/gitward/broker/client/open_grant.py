@@ -19,7 +19,7 @@ from gitward.broker.client.inspections import Inspections
 from gitward.broker.client.memory import Memory
 from gitward.broker.client.parent import Parent
 from gitward.broker.client.process import BrokerError, Process
-from gitward.broker.client.upkeep import REPLACE_SECONDS, Upkeep
+from gitward.broker.client.upkeep import PING_SECONDS, REPLACE_SECONDS, Upkeep
 from gitward.broker.wire.config import BrokerConfig, BrokerEvent
 from gitward.broker.wire.narrowing import told
 from gitward.broker.wire.upstream import handover
@@ -41,6 +41,7 @@ class House:
     parent: Parent
     memory: Memory
     answer_seconds: float  # a broker that takes longer to answer hangs, and is replaced
+    ping_seconds: float = PING_SECONDS  # between two looks whether it still answers
     until: Callable[[], float]  # of the boot clock: the end of the worker's lease
     proxy_login: Secret | None  # "user:password" at the proxy of `config`
     extra_roots: bytes  # certificates, PEM, that sandboxes need for other hosts
@@ -79,7 +80,9 @@ class OpenGrant:
         self._listeners: dict[str, tuple[socket.socket, ...]] = {}
         self._narrowed: ExactPush | None = None
         self._closed = False
-        self._upkeep = Upkeep("the broker", self._new_broker, answer_seconds=house.answer_seconds)
+        self._upkeep = Upkeep(
+            "the broker", self._new_broker, answer_seconds=house.answer_seconds, ping_seconds=house.ping_seconds
+        )
         self._telling: asyncio.Task[None] | None = None
 
     @property

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from gitward.broker.client.process import BrokerError, OnMessage, Process
-from gitward.broker.client.upkeep import REPLACE_SECONDS, Upkeep
+from gitward.broker.client.upkeep import PING_SECONDS, REPLACE_SECONDS, Upkeep
 from gitward.broker.wire.config import BrokerConfig
 from gitward.grants import channel
 from gitward.grants.cgroups import Group
@@ -21,11 +21,20 @@ PROGRAM = (sys.executable, "-I", "-m", "gitward.broker.server.parent")
 class Parent:
     """Started once, replaced when it ends or hangs. Brokers that were forked before live on."""
 
-    def __init__(self, config: BrokerConfig, *, answer_seconds: float, program: Sequence[str] = PROGRAM) -> None:
+    def __init__(
+        self,
+        config: BrokerConfig,
+        *,
+        answer_seconds: float,
+        ping_seconds: float = PING_SECONDS,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
         self._config = config
         self._answer_seconds = answer_seconds
         self._program = tuple(program)
-        self._upkeep = Upkeep("the brokers' parent", self._spawn, answer_seconds=answer_seconds)
+        self._upkeep = Upkeep(
+            "the brokers' parent", self._spawn, answer_seconds=answer_seconds, ping_seconds=ping_seconds
+        )
 
     @property
     def pid(self) -> int | None:

@@ -14,7 +14,7 @@ from gitward.grants.channel import ChannelClosed
 log = logging.getLogger(__name__)
 
 REPLACE_SECONDS = 30.0  # how long a call waits for the replacement of a process that is gone
-_PING_SECONDS = 30.0  # between two looks whether an idle process still answers
+PING_SECONDS = 30.0  # between two looks whether an idle process still answers
 _PAUSES = (0.0, 0.1, 0.5, 1.0, 5.0)  # seconds before each try of a replacement; then the last again
 
 Make = Callable[[], Awaitable[Process]]  # raises BrokerError, ChannelClosed and OSError
@@ -23,7 +23,7 @@ Make = Callable[[], Awaitable[Process]]  # raises BrokerError, ChannelClosed and
 class Upkeep:
     """From `start` to `stop` there is a process, or there will be one soon."""
 
-    def __init__(self, name: str, make: Make, *, answer_seconds: float, ping_seconds: float = _PING_SECONDS) -> None:
+    def __init__(self, name: str, make: Make, *, answer_seconds: float, ping_seconds: float = PING_SECONDS) -> None:
         """`make` returns a process that has answered and was told all that it must know.
 
         :param answer_seconds: a process that takes longer to answer hangs.
