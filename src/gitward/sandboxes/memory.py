@@ -55,7 +55,7 @@ class MemoryWatch:
         return exact > self._limit
 
     def _own(self, pid: int, memfds: dict[Identity, int], deadline: float) -> int:
-        """A process's part of the pages that are neither a file's nor counted already; all of them after the deadline."""
+        """A process's part of the pages that are neither a file's nor counted already; after the deadline, of all."""
         inodes = {inode for device, inode in memfds if device == self._shared_device}
         total = 0
         try:
