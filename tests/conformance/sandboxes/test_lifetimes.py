@@ -177,6 +177,17 @@ async def test_everything_ends_with_the_launcher_and_a_new_one_comes(inside: Ins
         assert (await inside.run("true")).completed.exit_code == 0
 
 
+async def test_a_supervisor_that_is_stopped_ends_with_its_launcher_at_once(inside: Inside, token: str) -> None:
+    async with running(inside, token) as task:
+        handles = processes_with(token)
+        supervisor = supervisor_of(handles)
+        os.kill(supervisor, signal.SIGSTOP)
+        os.kill(parent_of(supervisor), signal.SIGKILL)
+        assert await ends(handles)
+        with contextlib.suppress(SandboxError):
+            await task
+
+
 async def test_what_does_not_follow_outlives_its_supervisor(rig: Rig, token: str) -> None:
     async with rig.sandbox(Wall.FOLLOWS_PARENT) as inside, running(inside, token):
         handles = processes_with(token)
