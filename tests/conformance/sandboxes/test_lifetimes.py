@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gitward.grants import clock
-from gitward.sandboxes import Completed, SandboxError
+from gitward.sandboxes import Completed, SandboxError, claims
 from gitward.sandboxes.processes_inside import children
 from gitward.sandboxes.walls import Wall
 
@@ -308,6 +308,20 @@ async def test_everything_ends_with_a_supervisor_though_process_1_was_made_to_ig
         assert await ends(handles)
         with pytest.raises(SandboxError, match="ended from outside"):
             await task
+
+
+async def test_whoever_is_recorded_and_lives_ends_when_the_sandbox_closes(rig: Rig) -> None:
+    """Whatever became of its supervisor."""
+    process = await asyncio.create_subprocess_exec("sleep", "600")
+    try:
+        async with rig.sandbox() as inside:
+            with (inside.workspace / claims.CLAIM).open("ab") as claim:
+                claims.record(claim.fileno(), process.pid)
+        async with asyncio.timeout(5):
+            assert await process.wait() == -signal.SIGKILL
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
 
 
 async def test_everything_ends_with_the_worker(rig: Rig, token: str) -> None:
