@@ -17,7 +17,7 @@ from gitward.sandboxes import namespaces, system_calls
 from gitward.sandboxes.launch import Start
 
 _COULD_NOT_START = 127  # as a shell says it
-NICENESS = 10  # service 0, broker 5: who burns time in a sandbox delays neither
+NICENESS = 10  # beyond the worker's; brokers have 5: who burns time in a sandbox delays neither
 _OOM_SCORE = b"500"  # when the host runs out of memory, a sandbox goes before the worker
 _FIRST = 3  # descriptors from here on are bubblewrap's own
 _ABOVE_ALL = 64  # a number above those that are placed
@@ -131,7 +131,7 @@ def _become_bubblewrap(
         if cgroup is not None:
             os.write(cgroup, b"0")
         _prefer_for_oom()
-        os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+        os.nice(NICENESS)
         calls = fcntl.fcntl(system_calls.as_file(), fcntl.F_DUPFD_CLOEXEC, _ABOVE_ALL)
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)  # Python ignores the first two, and that is inherited

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import time
 from collections.abc import Iterator
 
 from gitward.sandboxes.processes_inside import MOST_OPEN_FILES, Unnamed, descendants, tmpfs_devices
+
+_LOOK_SECONDS = 1.0  # the longest look
 
 
 def holds_hidden_files(init: int, unnamed: Unnamed) -> bool:
@@ -16,10 +19,10 @@ def holds_hidden_files(init: int, unnamed: Unnamed) -> bool:
         return True
     elsewhere = tmpfs_devices(init) | {_memfd_device()}
     counted = {inode for _, inode in unnamed.disk}
-    budget = MOST_OPEN_FILES
+    budget, deadline = MOST_OPEN_FILES, time.monotonic() + _LOOK_SECONDS
     for pid in descendants(init):
         try:
-            if _maps_hidden(pid, elsewhere, counted):
+            if _maps_hidden(pid, elsewhere, counted, deadline):
                 return True
             for hides in _opens_hidden(pid, elsewhere, counted):
                 budget -= 1
@@ -32,8 +35,8 @@ def holds_hidden_files(init: int, unnamed: Unnamed) -> bool:
     return False
 
 
-def _maps_hidden(pid: int, elsewhere: set[int], counted: set[int]) -> bool:
-    """A mapping of a file that is gone, and that nobody has open."""
+def _maps_hidden(pid: int, elsewhere: set[int], counted: set[int], deadline: float) -> bool:
+    """A mapping of a file that is gone, and that nobody has open; or so many mappings that it takes too long."""
     with open(f"/proc/{pid}/maps", "rb") as file:
         for line in file:
             if line.endswith(b" (deleted)\n"):
@@ -41,6 +44,8 @@ def _maps_hidden(pid: int, elsewhere: set[int], counted: set[int]) -> bool:
                 major, _, minor = device.partition(b":")
                 if os.makedev(int(major, 16), int(minor, 16)) not in elsewhere and int(inode) not in counted:
                     return True
+            elif time.monotonic() > deadline:
+                return True
     return False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gitward.sandboxes import namespaces
@@ -14,6 +15,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _KILO = 1024
 _SEGMENTS = "/proc/sysvipc/shm"
 _REST_RATIO = 10  # an exact look takes at most a tenth of the time
+_LOOK_SECONDS = 1.0  # the longest exact look: who has so many mappings that it takes longer is counted generously
 _LETTERS = b"0123456789abcdef"  # begin the line of a mapping; those of its figures begin with a capital
 
 
@@ -47,21 +49,26 @@ class MemoryWatch:
         if not may_be or time.monotonic() < self._exact_again:
             return False
         began = time.monotonic()
-        exact = known + sum(self._own(pid, memfds) for pid in pids)
+        exact = known + sum(self._own(pid, memfds, began + _LOOK_SECONDS) for pid in pids)
         ended = time.monotonic()
         self._exact_again = ended + (ended - began) * _REST_RATIO
         return exact > self._limit
 
-    def _own(self, pid: int, memfds: dict[Identity, int]) -> int:
-        """A process's part of the pages that are neither a file's nor counted already."""
+    def _own(self, pid: int, memfds: dict[Identity, int], deadline: float) -> int:
+        """A process's part of the pages that are neither a file's nor counted already; after the deadline, of all."""
+        inodes = {inode for device, inode in memfds if device == self._shared_device}
+        total = 0
         try:
-            text = Path(f"/proc/{pid}/smaps").read_bytes()
+            with open(f"/proc/{pid}/smaps", "rb") as file:
+                for mapping in _mappings(file):
+                    if time.monotonic() > deadline:
+                        return _resident(pid)
+                    total += self._of_mapping(mapping, inodes)
         except PermissionError:
             return _resident(pid)
         except (FileNotFoundError, ProcessLookupError):
             return 0
-        inodes = {inode for device, inode in memfds if device == self._shared_device}
-        return sum(self._of_mapping(mapping, inodes) for mapping in _mappings(text)) * _KILO
+        return total * _KILO
 
     def _of_mapping(self, mapping: _Mapping, counted: set[int]) -> int:
         """Kilobytes."""
@@ -87,15 +94,19 @@ class _Mapping:
         self.figures: dict[bytes, int] = {}
 
 
-def _mappings(text: bytes) -> list[_Mapping]:
-    found: list[_Mapping] = []
-    for line in text.splitlines():
+def _mappings(lines: Iterable[bytes]) -> Iterator[_Mapping]:
+    """Each once its figures are complete."""
+    mapping: _Mapping | None = None
+    for line in lines:
         if line[:1] in _LETTERS:
-            found.append(_Mapping(line))
-        elif line.startswith((b"Pss:", b"SwapPss:", b"Anonymous:")):
+            if mapping is not None:
+                yield mapping
+            mapping = _Mapping(line)
+        elif mapping is not None and line.startswith((b"Pss:", b"SwapPss:", b"Anonymous:")):
             name, value, *_ = line.split()
-            found[-1].figures[name] = int(value)
-    return found
+            mapping.figures[name] = int(value)
+    if mapping is not None:
+        yield mapping
 
 
 def _join_segments(init: int) -> bool:

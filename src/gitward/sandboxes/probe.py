@@ -71,7 +71,7 @@ def limits(controller: Controller | None) -> tuple[Guard, ...]:
         Guard(
             name="disk",
             holds="watchdog",
-            how="each command's supervisor adds up the workspace and the home, and ends the command",
+            how="each command's supervisor adds up the workspace, the home and what is open, and ends the command",
             remedy="Put the data folder on a file system of its own, so that the host's cannot fill up.",
         ),
         Guard(name="file_size", holds="hard", how="RLIMIT_FSIZE", remedy=""),

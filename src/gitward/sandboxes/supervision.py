@@ -47,7 +47,7 @@ class Supervision:
         self._kill_at: float | None = None  # the end of the grace time
         self._timed_out = False
         self._limit: str | None = None
-        self._beat_at = 0.0  # when the worker is told again that this process lives
+        self._beat_at = time.monotonic() + BEAT_SECONDS  # when the worker is told again that this process lives
         self._first: FirstCommand | None = None  # once it was found
         self._watchdog = Watchdog(start, entry)
 

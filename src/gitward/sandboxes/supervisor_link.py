@@ -32,8 +32,9 @@ class NotStarted(SandboxError):
 class SupervisorLink:
     """Made by `prepare`; ended and closed by `end`."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, *, follows: bool) -> None:
         self._control = control
+        self._follows = follows  # what runs inside ends with the supervisor
         self._handle: int | None = None  # pidfd
         self._init: int | None = None  # pidfd of the sandbox's process 1, once the command was let go
         self._hung = False
@@ -47,7 +48,7 @@ class SupervisorLink:
         """A supervisor that listens and waits for its command."""
         ours, theirs = channel.pair()
         ours.setblocking(False)
-        link = cls(ours)
+        link = cls(ours, follows=prepare.follows)
         try:
             with theirs:
                 await send(prepare, (theirs.fileno(), claim))
@@ -146,7 +147,7 @@ class SupervisorLink:
 
     async def _end_inside(self) -> None:
         """After a supervisor that said nothing: the kernel kills all in a process namespace with its process 1."""
-        if self._init is not None:
+        if self._init is not None and self._follows:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._init, signal.SIGKILL)
             if not await _ends(self._init):

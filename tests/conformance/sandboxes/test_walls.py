@@ -146,10 +146,6 @@ async def test_a_debugger_has_the_commands_own_processes(inside: Inside) -> None
     assert outcome.said == "(0, 19) 8 0", outcome
 
 
-async def test_a_command_gives_way_to_the_service(inside: Inside) -> None:
-    assert (await inside.run("nice")).said == "10"
-
-
 async def test_every_wall_is_taken_away_somewhere() -> None:
     """By an attack here, or by a test of lifetimes or limits that has to look from outside."""
     elsewhere = {

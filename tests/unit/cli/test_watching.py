@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 
 import httpx
@@ -12,6 +14,7 @@ import sqlalchemy as sa
 from gitward.broker import BrokerConfig, Brokers
 from gitward.cli.watching import Watch, listener
 from gitward.errors import SettingsError
+from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from tests_support import Backend
 
 
@@ -58,6 +61,25 @@ async def test_a_database_that_answers_and_whose_tables_cannot_be_read_is_not_re
         tx.execute(sa.text(f"ALTER TABLE {table} RENAME TO gone"))
     await backend.database.ping()
     assert [check.name for check in await watch.checks() if not check.ok] == ["database"]
+
+
+async def test_a_launcher_that_hangs_is_not_ready_until_it_is_replaced(backend: Backend) -> None:
+    watch = watch_of(backend)
+    watch.sandboxes = engine = BubblewrapEngine(slots=1)
+    await engine.start()
+    try:
+        assert all(check.ok for check in await watch.checks())
+        hung = engine.pid
+        assert hung is not None
+        os.kill(hung, signal.SIGSTOP)
+        async with asyncio.timeout(60):
+            while [check.name for check in await watch.checks() if not check.ok] != ["sandboxes"]:
+                await asyncio.sleep(0.05)
+            while not all(check.ok for check in await watch.checks()):
+                await asyncio.sleep(0.05)
+        assert engine.pid != hung
+    finally:
+        await engine.stop()
 
 
 async def test_a_broker_that_is_gone_is_not_ready(backend: Backend) -> None:

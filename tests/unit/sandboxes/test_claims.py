@@ -50,6 +50,15 @@ def test_taking_ends_those_who_stand_in_the_old_claim(tmp_path: Path, sleeper: s
     claims.give_up(tmp_path, new)
 
 
+def test_who_is_recorded_can_be_ended_while_the_claim_is_held(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    claim = claims.take(tmp_path)
+    claims.record(claim, sleeper.pid)
+    claims.end_recorded(claim)
+    assert sleeper.wait(timeout=5) == -9
+    claims.end_recorded(claim)
+    claims.give_up(tmp_path, claim)
+
+
 def test_a_stopped_process_ends_too(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     sleeper.send_signal(19)
     old = claims.take(tmp_path)

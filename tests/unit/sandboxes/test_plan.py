@@ -94,7 +94,7 @@ def test_each_wall_is_seen_in_what_is_asked_for(wall: Wall) -> None:
     whole, less = plan(), plan(without=frozenset({wall}))
     supervisors = {
         *(Wall.UNPRIVILEGED_USER, Wall.NETWORK, Wall.OPTIONS_HIDDEN, Wall.DESCRIPTORS_CLOSED),
-        Wall.KEYS_FORGOTTEN,
+        *(Wall.KEYS_FORGOTTEN, Wall.SYSTEM_CALLS),
         *(Wall.ENDS_ALL, Wall.TIME, Wall.MEMORY_LIMIT, Wall.DISK_LIMIT),
     }
     changed = whole.options(cwd="/", env={}) != less.options(cwd="/", env={}) or whole.rlimits() != less.rlimits()
