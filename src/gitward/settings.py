@@ -563,7 +563,8 @@ class SecretReader:
     call like a file (`file:/path`)."""
 
     def __init__(self, variables: Iterable[str]) -> None:
-        exported = {name: os.environ.pop(name, "").strip() for name in variables}  # no child shall inherit them
+        # No child shall inherit them. Two entries may name one variable, which can be taken out once.
+        exported = {name: os.environ.pop(name, "").strip() for name in frozenset(variables)}
         self._exported = {name: _seal(value) for name, value in exported.items() if value}
 
     def read(self, source: str) -> Secret:

@@ -31,7 +31,11 @@ SIGNED = {"download_url": "https://raw.githubusercontent.com/o/r/main/x?token=AB
             "application/vnd.github+json",
             False,
         ),
-        (["application/vnd.github.patch, application/vnd.github.corsair-preview"], "application/vnd.github.patch", True),
+        (
+            ["application/vnd.github.patch, application/vnd.github.corsair-preview"],
+            "application/vnd.github.patch",
+            True,
+        ),
     ],
 )
 def test_what_is_asked_for(sent: list[str], header: str, plain: bool) -> None:

@@ -179,14 +179,21 @@ def test_an_echoed_token_is_masked() -> None:
     token = Secret("ghp_0123456789abcdefghijABCDEFGHIJ012345")
     screen = Screen([token])
     echoed = json.dumps({"headers": {"authorization": git_authorization(token), "x": api_authorization(token)}})
-    assert json.loads(screen.body(echoed.encode(), Form(content_type="application/json"))) == {"headers": {"authorization": "Basic ***==", "x": "Bearer ***"}}
+    assert json.loads(screen.body(echoed.encode(), Form(content_type="application/json"))) == {
+        "headers": {"authorization": "Basic ***==", "x": "Bearer ***"}
+    }
     assert screen.headers([("X-Echo", api_authorization(token)), ("ETag", "1")]) == [("ETag", "1")]
 
 
 def test_compressed_answers_are_read() -> None:
     assert decoded_answer(gzip.compress(b"x" * 100), "gzip") == b"x" * 100
     assert decoded_answer(b"x", "identity") == b"x"
-    for data, encoding in ((b"x", "br"), (b"x", "gzip"), (gzip.compress(b"x")[:-1], "gzip"), (gzip.compress(b"x") * 2, "gzip")):
+    for data, encoding in (
+        (b"x", "br"),
+        (b"x", "gzip"),
+        (gzip.compress(b"x")[:-1], "gzip"),
+        (gzip.compress(b"x") * 2, "gzip"),
+    ):
         with pytest.raises(ValueError, match=r"Encoding|gzip"):
             decoded_answer(data, encoding)
 

@@ -73,4 +73,3 @@ def _plainly(form: str) -> str:
 def is_json(content_type: str) -> bool:
     """Whether an answer says that it is JSON. GitHub's `…raw+json` is a file as it is."""
     return bool(_JSON_TYPE.fullmatch(content_type)) and not _PLAIN_TYPE.fullmatch(content_type)
-

@@ -11,7 +11,9 @@ from aiohttp.web_request import BaseRequest
 from gitward.broker.server.listener import Touch
 from gitward.errors import PolicyDenied
 
-MAX_INSPECTED = 1024 * 1024  # bytes of a body that is read whole
+# Bytes of a body that is read whole. GitHub takes 65,536 characters of a text; with more, what a hostile one costs to
+# read is felt.
+MAX_INSPECTED = 512 * 1024
 _INSPECTED_SECONDS = 60.0
 _PIECE = 64 * 1024  # bytes of one decoded piece
 
