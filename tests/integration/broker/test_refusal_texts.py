@@ -143,7 +143,7 @@ TABLE = (
     api("http.path", "/repos//octo/demo", says="a path must not have empty segments (//)", status=400),
     api("http.query", "user?x=\\", says="the query has characters that must be percent-encoded", status=400),
     api("http.body", "-X", "POST", f"repos/{REPOSITORY}/issues", "-F", "title=@long", status=400,
-        says="the body of an API request must be at most 1048576 bytes"),
+        says="the body of an API request must be at most 524288 bytes"),
     api("http.malformed", "-X", "BREW", "user", says="this is no HTTP/1.1 request", status=400),
     api("http.method", "-X", "PURGE", "user", says="this method is not allowed", status=400),
     api("http.upgrade", "-H", "Upgrade: websocket", "user", status=426,

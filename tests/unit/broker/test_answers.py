@@ -115,7 +115,10 @@ def test_a_text_is_passed_on_byte_by_byte(text: str) -> None:
 
 
 def test_credentials_in_json_are_blanked_and_nothing_else_changes() -> None:
-    text = '{ "temp_clone_token" : "A\\"BC", "n": 1.50, "body": "\\"download_url\\": \\"x\\"", "of":\n[{"download_url":null}]}'
+    text = (
+        '{ "temp_clone_token" : "A\\"BC", "n": 1.50, "body": "\\"download_url\\": \\"x\\"", '
+        '"of":\n[{"download_url":null}]}'
+    )
     shown = Screen([]).body(text.encode(), JSON).decode()
     assert shown == text.replace('"A\\"BC"', '""').replace("null", '""')
     assert json.loads(shown)["body"] == '"download_url": "x"'

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from gitward.broker.policy.verdict import Verdict, allow, deny
 from gitward.broker.wire.pktline import FLUSH, MalformedPktLine, PktReader, pkt, sideband
 
-MAX_HEAD = 1024 * 1024  # bytes of commands and options
+MAX_HEAD = 256 * 1024  # bytes of commands and options: of a shallow clone, nearly 5,000 lines that say where it ends
 _LONGEST_REF = 4096  # bytes; longer ones cannot be answered in one pkt-line with a reason
 
 OPTIONS = frozenset({"ci.skip"})  # push options, letter by letter

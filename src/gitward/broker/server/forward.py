@@ -16,9 +16,9 @@ from yarl import URL
 from gitward.broker.policy.accept import ANYTHING, Accepted
 from gitward.broker.policy.answers import MAX_SCREENED, Form, Screen, UnfitAnswer, decoded_answer
 from gitward.broker.policy.headers import request_headers, response_headers
+from gitward.broker.policy.routes import Kind
 from gitward.broker.server.lfs_actions import Action
 from gitward.broker.server.listener import STALL_SECONDS, Touch
-from gitward.broker.policy.routes import Kind
 from gitward.broker.server.refusals import SERVER, refusal
 from gitward.broker.server.way_out import Hop
 from gitward.broker.wire.advertisement import NoThin
