@@ -194,7 +194,10 @@ async def test_a_request_that_two_readers_could_read_differently_is_refused(worl
         (["--request-target", "https://evil.test/x"], "the request target must be a path"),
         (["-H", "Host: evil.test"], "only github.com or api.github.com can be reached"),
         (["-H", f"Host: {HOST}."], "only github.com or api.github.com can be reached"),
-        (["-H", f"Host: {HOST}:8443"], f"this port serves {HOST} or unread.test or stranger.test or listed.model.test only"),
+        (
+            ["-H", f"Host: {HOST}:8443"],
+            f"this port serves {HOST} or unread.test or stranger.test or listed.model.test only",
+        ),
         (["-X", "TRACE"], "this method is not allowed"),
         (["--http1.0"], "only HTTP/1.1 is spoken here"),
         (["-H", "Transfer-Encoding: gzip, chunked", "-d", "x"], "a body is either chunked or"),
