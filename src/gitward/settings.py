@@ -322,7 +322,9 @@ class Settings(BaseSettings):
         alias="GITWARD_INJECT",
         description="Secrets that the broker adds to requests, so that no sandbox holds them: "
         "`api.example.com = x-api-key: MODEL_KEY; other.example = authorization: Bearer file:/path`. The secret is a "
-        "variable's or a file's, never written here. See docs/egress.md.",
+        "variable's or a file's, never written here. Paths behind a host are the only ones that commands may ask for "
+        "there, `/*` standing for all below: `api.example.com /v1/messages /v1/models/* = x-api-key: MODEL_KEY`. See "
+        "docs/egress.md.",
     )
     operators: str = Field(
         "",

@@ -18,7 +18,7 @@ from .oracle import LISTED, MODEL_HOST, OWN
 from .wire import API_HOST, GIT_HOST
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Asked:
     """What the sandbox sends."""
 
@@ -35,7 +35,7 @@ class Asked:
             header.lower().startswith(("upgrade:", "connection: up", "http2-", "sec-w")) for header in self.headers
         )
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """What a person can read: of a long body the ends."""
         body = self.body if len(self.body) < 2000 else self.body[:500] + b" [...] " + self.body[-500:]
         return f"{self.kind}: {self.line} at {self.host} {self.headers} {body!r} ({len(self.body)} bytes)"

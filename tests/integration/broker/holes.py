@@ -119,8 +119,8 @@ HOLES = (
         name="a search is split at any white space",
         kind="graphql",
         file="policy/graphql/arguments.py",
-        right='if any(character != " " and unicodedata.category(character) in _SEPARATORS for character in value):',
-        wrong="value = re.sub(r'\\s', ' ', value)\n    if False:",
+        right="    if not isinstance(value, str) or not _is_plain(value):\n",
+        wrong="    if isinstance(value, str):\n        value = re.sub(r'\\s', ' ', value)\n    else:\n",
     ),
     Hole(
         name="a name goes on as it was typed",
