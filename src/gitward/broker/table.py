@@ -142,8 +142,8 @@ def _forms() -> str:
         "## The form of an answer\n\nREST answers with JSON, or where the header `Accept` asks for it with "
         + ", ".join(f"`application/vnd.github.{form}`" for form in accept.PLAIN)
         + ". Other forms are refused by `rest.accept`, previews are left out. JSON is rewritten in one thing: GitHub's "
-        "own credentials in it (`temp_clone_token`,\n`download_url`) are empty. What comes in a form that was not asked "
-        "for, or cannot be read, is an error 502 with a sentence; a status that says no is kept.\n"
+        "own credentials in it (`temp_clone_token`,\n`download_url`) are empty. What comes in a form that was not "
+        "asked for, or cannot be read, is an error 502 with a sentence; a status that says no is kept.\n"
     )
 
 

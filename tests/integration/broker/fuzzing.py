@@ -324,7 +324,7 @@ def _query(draw: st.DrawFn, spoiled: frozenset[str]) -> tuple[str, dict[str, Any
         variables["id"] = draw(_id["body" in spoiled])
         roots.append("node(id:$id){...on Issue{title}...on PullRequest{title}}")
     if draw(st.integers(0, 3)) == 0:
-        variables["s"] = draw(_search["tail" in spoiled])
+        variables["s"] = draw(_search[draw(st.integers(0, 2)) == 0])
         roots.append("search(query:$s,type:ISSUE,first:1){issueCount}")
     defined = f"({','.join(f'${name}:String!' for name in variables)})" if variables else ""
     fragments = "fragment f on Repository{id} fragment g on Repository{deployKeys(first:1){totalCount}}"
