@@ -185,7 +185,7 @@ async def test_a_request_that_two_readers_could_read_differently_is_refused(worl
     assert "no WebSockets and no HTTP/2 here" in await world.curl("-H", "Upgrade: websocket")
     assert "this is no HTTP/1.1 request" in await world.curl("-H", "Content-Type: a/b", "-H", "Content-Type: c/d")
     assert len(world.provider.requests) == before[1]
-    assert (await world.inside.told.denied(before[0] + 2))[before[0] :] == ["http.headers", "http.malformed"]
+    assert (await world.inside.told.denied(before[0] + 2))[before[0] :] == ["http.upgrade", "http.malformed"]
 
 
 @pytest.mark.parametrize(
