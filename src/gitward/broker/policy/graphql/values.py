@@ -62,7 +62,8 @@ class Values:
             def enter_string_value(self, node: StringValueNode, *_: object) -> StringValueNode | None:
                 return literals.get(id(node))
 
-        return visit(part, Respelled())
+        changed: ast.Node = visit(part, Respelled())
+        return changed
 
     def of(self, node: ast.Node) -> Any:
         """JSON, or MISSING. Raises PolicyDenied."""
