@@ -322,7 +322,9 @@ class Settings(BaseSettings):
         alias="GITWARD_INJECT",
         description="Secrets that the broker adds to requests, so that no sandbox holds them: "
         "`api.example.com = x-api-key: MODEL_KEY; other.example = authorization: Bearer file:/path`. The secret is a "
-        "variable's or a file's, never written here. See docs/egress.md.",
+        "variable's or a file's, never written here. Paths behind a host are the only ones that commands may ask for "
+        "there, `/*` standing for all below: `api.example.com /v1/messages /v1/models/* = x-api-key: MODEL_KEY`. See "
+        "docs/egress.md.",
     )
     operators: str = Field(
         "",
@@ -563,7 +565,8 @@ class SecretReader:
     call like a file (`file:/path`)."""
 
     def __init__(self, variables: Iterable[str]) -> None:
-        exported = {name: os.environ.pop(name, "").strip() for name in variables}  # no child shall inherit them
+        # No child shall inherit them. Two entries may name one variable, which can be taken out once.
+        exported = {name: os.environ.pop(name, "").strip() for name in frozenset(variables)}
         self._exported = {name: _seal(value) for name, value in exported.items() if value}
 
     def read(self, source: str) -> Secret:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from gitward.broker.policy import lfs, push, rest, restriction
-from gitward.broker.policy.argument import ANY, Argument
+from gitward.broker.policy import accept, lfs, push, rest, restriction
+from gitward.broker.policy.argument import ANY, LONGEST, MOST, Argument
 from gitward.broker.policy.egress.presets import PRESETS
 from gitward.broker.policy.egress.rules import GITHUB
 from gitward.broker.policy.graphql import document
@@ -43,6 +43,7 @@ def markdown() -> str:
         _rest(),
         _queries(),
         _mutations(),
+        _forms(),
         _restricted(),
         _limits(),
         _other_hosts(),
@@ -136,6 +137,16 @@ def _answers(payload: View) -> str:
     return ", ".join(_field(name, field) for name, field in payload.fields.items())
 
 
+def _forms() -> str:
+    return (
+        "## The form of an answer\n\nREST answers with JSON, or where the header `Accept` asks for it with "
+        + ", ".join(f"`application/vnd.github.{form}`" for form in accept.PLAIN)
+        + ". Other forms are refused by `rest.accept`, previews are left out. JSON is rewritten in one thing: GitHub's "
+        "own credentials in it (`temp_clone_token`,\n`download_url`) are empty. What comes in a form that was not "
+        "asked for, or cannot be read, is an error 502 with a sentence; a status that says no is kept.\n"
+    )
+
+
 def _restricted() -> str:
     fetching = restriction.MESSAGES[restriction.FETCH_ONLY].format(repository="{own}")
     publishing = restriction.MESSAGES[restriction.PUBLISH_ONLY].format(branch="{branch}")
@@ -169,6 +180,7 @@ def _limits() -> str:
         ("depth of a document, with its fragments", str(document.MAX_DEPTH)),
         ("fields of a document, fragments expanded", str(document.MAX_FIELDS)),
         ("node ids in a request", str(document.MAX_IDS)),
+        ("a text, or list, that a rule reads (a search, a name, ids)", f"{LONGEST} characters, {MOST} entries"),
         ("commands of a push, before the pack", f"{push.MAX_HEAD} bytes"),
         ("a pack that is looked at", f"{spool.MAX_PACK} bytes"),
     )

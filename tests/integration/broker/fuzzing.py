@@ -1,5 +1,7 @@
 """Requests as a hostile sandbox may make them: often good ones, with one thing wrong."""
 
+# ruff: noqa: UP031 - documents are full of braces
+
 from __future__ import annotations
 
 import gzip
@@ -9,20 +11,34 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from hostile_texts import ALPHABET, SHAPES, text_of
+
 from .conftest import BRANCH
-from .oracle import LISTED, OWN
+from .oracle import LISTED, MODEL_HOST, OWN
 from .wire import API_HOST, GIT_HOST
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Asked:
     """What the sandbox sends."""
 
-    kind: str  # which part of the policy it is for: git, lfs, rest, graphql
+    kind: str  # which part of the policy it is for: git, lfs, rest, graphql, inject, or cost: all of them
     host: str
     line: str  # "GET /user"
     headers: tuple[str, ...] = ()
     body: bytes = b""
+
+    @property
+    def upgrades(self) -> bool:
+        """Whether it wants to speak another protocol."""
+        return any(
+            header.lower().startswith(("upgrade:", "connection: up", "http2-", "sec-w")) for header in self.headers
+        )
+
+    def __repr__(self) -> str:
+        """What a person can read: of a long body the ends."""
+        body = self.body if len(self.body) < 2000 else self.body[:500] + b" [...] " + self.body[-500:]
+        return f"{self.kind}: {self.line} at {self.host} {self.headers} {body!r} ({len(self.body)} bytes)"
 
 
 # Which parts of a request are made to be wrong; often none.
@@ -66,10 +82,34 @@ _headers: dict[bool, st.SearchStrategy[tuple[str, ...]]] = {
             ("Transfer-Encoding: chunked", "Content-Length: 5"),
             (f"Host: {GIT_HOST}",),
             ("Authorization: token evil",),
+            ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: eA==", "Sec-WebSocket-Version: 13"),
+            ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"),
+            ("Connection: uPgRade",),
+            ("HTTP2-Settings: AAMAAABk",),
+            ("Sec-WebSocket-Key: eA==",),
         ]
     ),
     False: st.just(()),
 }
+_github = "Accept: application/vnd.github"
+_accept: st.SearchStrategy[tuple[str, ...]] = st.sampled_from(
+    [
+        (),
+        (),
+        ("Accept: */*",),
+        (f"{_github}+json",),
+        (f"{_github}.v3.diff; charset=utf-8",),
+        (f"{_github}.raw",),
+        ("Accept: application/json;q=0.5, text/html",),
+        (f"{_github}.nebula-preview, {_github[8:]}.x-preview+json",),
+        (f"{_github}.html",),
+        (f"{_github}.full+json",),
+        ("Accept: text/html",),
+        (f"{_github}.raw", f"{_github}.a-preview"),
+        (f"{_github}.patch,{_github[8:]}.html",),
+        ("Accept: a/b, */*",),
+    ]
+)
 _number = st.integers(0, 30).map(str)
 _tail = {
     True: st.one_of(
@@ -77,7 +117,8 @@ _tail = {
             ["keys", "hooks", "actions/secrets", "merges", "git/refs", "environments", "collaborators", "dispatches",
              "actions/runners/registration-token", "actions/variables", "branches/main/protection", "zipball/main",
              "compare/main...evil:demo:main", "pulls/1/merge", "pulls/1/update-branch", "pulls/1/reviews",
-             "issues/1/lock", "actions/runs/1/rerun", "actions/runs/1/logs", "rulesets", "forks", "transfer"]
+             "issues/1/lock", "issues/1/reactions", "pulls/1/requested_reviewers", "issues/1/sub_issues", "comments/1",
+             "actions/runs/1/rerun", "actions/runs/1/logs", "rulesets", "forks", "transfer"]
         ),
         st.text("abcdepulskyrf/.%-_0129", max_size=20),
     ),
@@ -118,7 +159,7 @@ def _rest(draw: st.DrawFn) -> Asked:
         kind="rest",
         host=draw(_host["host" in spoiled]),
         line=f"{method} /{path}",
-        headers=("Content-Type: application/json", *draw(_headers["headers" in spoiled])),
+        headers=("Content-Type: application/json", *draw(_accept), *draw(_headers["headers" in spoiled])),
         body=json.dumps(body).encode(),
     )
 
@@ -160,7 +201,9 @@ _odd_line = st.sampled_from(
 _odd_framing = st.sampled_from(
     [b"0000", b"0001", b"0002", b"0003", b"0004", b"fff1", b"FFF0", b"00zz", b"-001", b"+00a", b" 00a", b"00", b""]
 )
-_option = st.sampled_from(["ci.skip", "repo.private=false", " Repo.Template=true", "x" * 300])
+_option = st.sampled_from(
+    ["ci.skip", "repo.private=false", " Repo.Template=true", "x" * 300, "CI.skip", "ci.skip ", "hook.bypass", ""]
+)
 
 
 @st.composite
@@ -168,6 +211,9 @@ def _push(draw: st.DrawFn, spoiled: bool) -> bytes:
     """The body of git-receive-pack: a good one of the session's branch, or one with something else in it."""
     good = f"{'1' * 40} {'2' * 40} refs/heads/{BRANCH}\0report-status side-band-64k"
     pack = draw(st.sampled_from([b"", b"PACK"]))
+    if draw(st.integers(0, 5)) == 0:
+        options = b"".join(_pkt(line.encode()) for line in draw(st.lists(_option, min_size=1, max_size=2)))
+        return _pkt(good.encode() + b" push-options") + b"0000" + options + b"0000" + pack
     if not spoiled:
         return _pkt(good.encode()) + b"0000" + pack
     if draw(st.booleans()):
@@ -249,6 +295,19 @@ _member = {
 }
 
 
+_search = {
+    True: st.builds(
+        "{}{}{}".format,
+        st.sampled_from(["repo:octo/demo", "is:open repo:octo/demo", "x", 'repo:octo/demo "', "(repo:octo/demo"]),
+        st.sampled_from(
+            [" ", "", *map(chr, (9, 10, 13, 0x1C, 0x1D, 0x1F, 0x85, 0xA0, 0x200B, 0x2028, 0x3000, 0xFEFF))]
+        ),
+        st.sampled_from(["x", "repo:octo/other", "OR repo:evil/demo", "org:evil", "REPO:octo/demo", '"a b"', ")", ""]),
+    ),
+    False: st.sampled_from(["repo:octo/demo is:open", 'is:pr REPO:Octo/DEMO "a b"', "repo:octo/demo  label:x"]),
+}
+
+
 @st.composite
 def _query(draw: st.DrawFn, spoiled: frozenset[str]) -> tuple[str, dict[str, Any]]:
     variables: dict[str, Any] = {}
@@ -264,6 +323,9 @@ def _query(draw: st.DrawFn, spoiled: frozenset[str]) -> tuple[str, dict[str, Any
     if draw(st.integers(0, 3)) == 0:
         variables["id"] = draw(_id["body" in spoiled])
         roots.append("node(id:$id){...on Issue{title}...on PullRequest{title}}")
+    if draw(st.integers(0, 3)) == 0:
+        variables["s"] = draw(_search[draw(st.integers(0, 2)) == 0])
+        roots.append("search(query:$s,type:ISSUE,first:1){issueCount}")
     defined = f"({','.join(f'${name}:String!' for name in variables)})" if variables else ""
     fragments = "fragment f on Repository{id} fragment g on Repository{deployKeys(first:1){totalCount}}"
     return f"query Q{defined}{{{' '.join(roots)}}} {fragments}", variables
@@ -311,5 +373,75 @@ def _graphql(draw: st.DrawFn) -> Asked:
     )
 
 
-BY_KIND = {"rest": _rest(), "git": _git(), "lfs": _lfs(), "graphql": _graphql()}
+_model_path = {
+    True: st.one_of(
+        st.sampled_from(
+            ["v1/keys", "v1/messages/", "v1/messages/x", "v1/models", "v1/models/", "v1/models/../keys", "v1/models//x",
+             "v1/models/%2e%2e/keys", "v1/models/..%2fkeys", "v1/models/..;/keys", "v1/messages;x", "v1/models/a%3bx",
+             "v1/models/%252e%252e/keys", "v1/models/..%5ckeys", "v1/models/...", "v1/messages%20", "V1/messages",
+             "v1/models/%ef%bc%8e%ef%bc%8e/keys", "v1/messages%00", "v1/keys%3f/v1/messages", "/v1/messages",
+             "v1/keys#x"]
+        ),
+        st.text("v1/models.;%2ef5c", max_size=24),
+    ),
+    False: st.sampled_from(["v1/messages", "v1/%6dessages", "v1/models/a", "v1/models/a/b:run", "v1/models/a%2Bb"]),
+}  # fmt: skip
+
+
+@st.composite
+def _inject(draw: st.DrawFn) -> Asked:
+    """To the host of a model, of which the operator has listed paths."""
+    spoiled = draw(_spoiled)
+    path = draw(_model_path[bool(spoiled & {"path", "tail", "repository"})])
+    query = draw(st.sampled_from(["", "?x=/v1/keys", "?a=%2f..%2f;b"]))
+    return Asked(
+        kind="inject",
+        host=draw(st.sampled_from([MODEL_HOST, MODEL_HOST.upper()])) if "host" in spoiled else MODEL_HOST,
+        line=f"{draw(st.sampled_from(['GET', 'POST', 'DELETE']))} /{path}{query}",
+        headers=draw(_headers["headers" in spoiled]),
+    )
+
+
+_DEAR = {  # documents with a place for a text, and how a JSON value stands in a body of REST
+    "search": "query($v:String!){%s}" % " ".join(
+        f"a{each}:search(query:$v,type:ISSUE,first:1){{issueCount}}" for each in range(9)
+    ),
+    "label": "query($v:String!){repository(owner:\"octo\",name:\"demo\"){label(name:$v){id}}}",
+    "owner": "query($v:String!){repository(owner:$v,name:\"demo\"){id}}",
+    "ids": "mutation($v:ID!){%s}" % " ".join(
+        f'a{each}:addLabelsToLabelable(input:{{labelableId:"x",labelIds:$v}}){{clientMutationId}}' for each in range(60)
+    ),
+}  # fmt: skip
+
+
+@st.composite
+def _cost(draw: st.DrawFn) -> Asked:
+    """Long, and as dear to read as can be."""
+    size = draw(st.sampled_from([200, 1000, 20_000, 80_000, 160_000]))
+    unit = ALPHABET[draw(st.sampled_from(sorted(ALPHABET)))]
+    begin = draw(st.sampled_from(["", "repo:octo/demo ", "octo:"]))
+    text = text_of(begin, unit, size)
+    value = draw(st.sampled_from([text, [text[:200]] * (size // 200), [unit] * (size // 4)]))
+    form, ascii_only = draw(st.sampled_from(["rest", "shape", *_DEAR])), draw(st.booleans())
+    line = "POST /graphql"
+    if form == "rest":
+        line, member = draw(st.sampled_from([("POST", "head"), ("POST", "title"), ("PATCH", "body")]))
+        body = json.dumps({member: value, **({"base": "main"} if line == "POST" else {})}, ensure_ascii=ascii_only)
+        line = f"{line} /repos/octo/demo/pulls{'/1' if line == 'PATCH' else ''}"
+    elif form == "shape":
+        body = SHAPES[draw(st.sampled_from(sorted(SHAPES)))](draw(st.sampled_from([5, 50, 300, 2500]))).decode()
+    else:
+        body = json.dumps({"query": _DEAR[form], "variables": {"v": value}}, ensure_ascii=ascii_only)
+    sent = body.encode("utf-8", "replace")
+    return Asked(kind="cost", host=API_HOST, line=line, headers=("Content-Type: application/json",), body=sent)
+
+
+BY_KIND = {
+    "rest": _rest(),
+    "git": _git(),
+    "lfs": _lfs(),
+    "graphql": _graphql(),
+    "inject": _inject(),
+    "cost": _cost(),
+}
 asked = st.one_of(*BY_KIND.values())

@@ -16,6 +16,9 @@ from graphql import visit  # isort: skip
 from .conftest import BRANCH, TOKEN
 
 OWN, LISTED = "octo/demo", "octo/library"
+MODEL_HOST = "model.test"
+MODEL_PATHS = ("/v1/messages", "/v1/models/*")
+MOST_SECONDS = 0.25  # of the broker's CPU for one request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +45,21 @@ _NEVER = re.compile(
     r"/(keys|hooks|secrets|variables|runners|environments|collaborators|invitations|protection|rulesets|merge|merges|"
     r"dispatches|rerun|logs|zip|approve|reviews/.+|deployments|forks|transfer|pages|installation)(/|$)"
 )
+_FORM = r"(\*/\*|application/(\*|json|vnd\.github(\.(raw|diff|patch|sha|text|text-match|object))?(\+json)?))"
+_ACCEPTED = re.compile(rf"{_FORM}(, {_FORM})*")
+_MODEL = re.compile(r"/v1/messages|/v1/models(/(?!\.+(/|$))[\w.~!$&'()*+,=:@-]+)+", re.ASCII)
 _MUTATIONS = re.compile(r"create(Issue|PullRequest)|update(Issue|PullRequest)|addComment|markPullRequestReadyForReview")
 
 
 def beyond(one: Received, branch: str = BRANCH) -> str | None:
     """Why a request that upstream received is not within the grant of `branch`; None when it is."""
+    if one.headers.get("host", "").startswith(MODEL_HOST):
+        return None if _MODEL.fullmatch(one.path) else f"{MODEL_HOST} at {one.path}"
     if one.headers.get("authorization", "").split(" ")[0] not in {"Bearer", "Basic"} and one.path != "/storage":
         return "no credential of the broker"
     path = unquote(one.path)
+    if path.startswith("/api/") and not _ACCEPTED.fullmatch(one.headers.get("accept", "")):
+        return f"the form {one.headers.get('accept')}"
     if path == "/api/graphql":
         return _beyond_graphql(one.body, branch)
     if path.startswith("/api/v3"):
@@ -85,7 +95,7 @@ def beyond_push(body: bytes, branch: str) -> str | None:
     wrong = [command for command in commands if not wanted.fullmatch(command)]
     if wrong or len(commands) > 1:
         return f"a push to {(wrong or commands)[0].rpartition(b' ')[2].decode(errors='replace')}"
-    return f"the options {options}" if any(b"repo." in option.lower() for option in options) else None
+    return f"the options {options}" if any(option.removesuffix(b"\n") != b"ci.skip" for option in options) else None
 
 
 def _section(body: bytes) -> tuple[list[bytes], bytes]:
@@ -115,6 +125,9 @@ def _beyond_rest(one: Received, path: str, branch: str) -> str | None:
     return "a change of state" if "state" in body else None
 
 
+_NAMES = {"owner": "octo", "name": "demo", "login": "octo"}  # as GitHub spells them
+
+
 class _Names(Visitor):
     """Everything in a document that a hostile one would need."""
 
@@ -127,16 +140,26 @@ class _Names(Visitor):
 
     def enter_field(self, node: FieldNode, *_: object) -> None:
         self.fields.add(node.name.value)
+        if node.name.value in {"repository", "organization"}:
+            given = {each.name.value: _plain(each.value, self._variables) for each in node.arguments or ()}
+            wrong = {name: value for name, value in given.items() if value != _NAMES.get(name, value)}
+            self.found += [f"{name}={value}" for name, value in wrong.items()]
 
     def enter_argument(self, node: ArgumentNode, *_: object) -> None:
         value = _plain(node.value, self._variables)
-        if node.name.value in {"owner", "name"} and str(value).lower() not in {"octo", "demo", "pullrequest"}:
-            self.found.append(f"{node.name.value}={value}")
+        if node.name.value == "query" and "repo:" in str(value) and not _finds_only_ours(str(value)):
+            self.found.append(f"a search for {value!r}")
         head = value.get("headRefName", self._branch) if isinstance(value, dict) else self._branch
         if head.removeprefix("octo:") != self._branch:
             self.found.append(f"a pull request of {head}")
         if "other" in json.dumps(value) or "evil" in json.dumps(value):
             self.found.append(f"the value {value}")
+
+
+def _finds_only_ours(search: str) -> bool:
+    """As GitHub may read it: a repo: with anything else at its name is none, and leaves the search without one."""
+    words = search.split(" ")
+    return search.isprintable() and sum(word == f"repo:{OWN}" for word in words) == search.lower().count("repo:") == 1
 
 
 _SECRET_FIELDS = {"repositories", "email", "collaborators", "forks", "deployKeys", "object", "secrets", "publicKeys"}

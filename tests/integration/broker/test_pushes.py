@@ -23,7 +23,7 @@ KINDS: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
     ((), ("-c", "protocol.version=1"), ()),
     ((), ("-c", "protocol.version=2"), ()),
     ((), ("-c", "http.postBuffer=1000"), ()),  # a probe first, then chunks
-    ((), (), ("--push-option=ci.skip", "-o", "another")),
+    ((), (), ("--push-option=ci.skip", "-o", "ci.skip")),
     ((), (), ("--force",)),
     ((), (), ("--force-with-lease", "--force-if-includes")),
     ((), (), ("--atomic", "--no-thin", "--progress")),

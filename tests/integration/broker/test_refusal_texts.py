@@ -32,7 +32,7 @@ from .rig import Inside, inside
 OLD, NEW = "/usr/bin/gh", str(Path(sys.executable).with_name("gh"))
 BOTH = (OLD, NEW)
 OWN = 'repository(owner:"octo",name:"demo")'
-ELSEWHERE = ("git.", "lfs.", "egress.")  # rules whose refusals no call of the API meets
+ELSEWHERE = ("git.", "lfs.", "egress.", "inject.")  # rules whose refusals no call of the API meets
 PLACES = {"{number}": "1", "{one}": "x", "{sha}": "abcd", "{path}": "x", "{range}": "a...b"}
 
 
@@ -143,10 +143,14 @@ TABLE = (
     api("http.path", "/repos//octo/demo", says="a path must not have empty segments (//)", status=400),
     api("http.query", "user?x=\\", says="the query has characters that must be percent-encoded", status=400),
     api("http.body", "-X", "POST", f"repos/{REPOSITORY}/issues", "-F", "title=@long", status=400,
-        says="the body of an API request must be at most 1048576 bytes"),
+        says="the body of an API request must be at most 524288 bytes"),
     api("http.malformed", "-X", "BREW", "user", says="this is no HTTP/1.1 request", status=400),
     api("http.method", "-X", "PURGE", "user", says="this method is not allowed", status=400),
-    api("http.headers", "-H", "Upgrade: websocket", "user", says="a connection cannot be upgraded here", status=400),
+    api("http.upgrade", "-H", "Upgrade: websocket", "user", status=426,
+        says="no WebSockets and no HTTP/2 here: only requests of HTTP/1.1 are passed on"),
+    api("rest.accept", "-H", "Accept: application/vnd.github.html", f"repos/{REPOSITORY}/readme",
+        says="an answer can be had as JSON, or as raw, diff, patch or sha (Accept: application/vnd.github.raw), "
+        "not as application/vnd.github.html"),
     curl("http.headers", "-H", "Content-Encoding: a", "-H", "Content-Encoding: b", USER,
          says='{"message": "Gitward: the header Content-Encoding must not be repeated"}'),
     curl("http.malformed", "-X", "POST", "-H", "Transfer-Encoding: gzip", "-H", "Content-Length: 0", USER,
@@ -172,6 +176,8 @@ def rules_in_source() -> set[str]:
                 case ast.Call(
                     func=ast.Name(id="deny" | "PolicyDenied" | "Refused"), args=[ast.Constant(value=str(name)), *_]
                 ):
+                    names.add(name)
+                case ast.Assign(targets=[ast.Name(id="RULE" | "UPGRADE")], value=ast.Constant(value=str(name))):
                     names.add(name)
                 case ast.Call(func=ast.Attribute(attr="__init__"), args=[ast.Constant(value=str(name)), *_]):
                     names.add(name)  # of an error that is a PolicyDenied of one rule

@@ -98,7 +98,7 @@ CASES = (
     ),
     pushing(
         "git.push.option",
-        rejected("push options must not change the repository's settings"),
+        rejected("of push options only ci.skip is allowed in this session"),
         *("push", "-o", "repo.private=false", "origin", BRANCH),
     ),
     curl(

@@ -7,10 +7,11 @@ import contextlib
 import dataclasses
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from gitward.broker import BrokerConfig, BrokerEvent, Brokers, OpenGrant
+from gitward.broker import BrokerConfig, BrokerEvent, Brokers, InjectConfig, OpenGrant
 from gitward.broker.client.parent import PROGRAM
 from gitward.grants import clock
 from gitward.grants.grant import Grant
@@ -63,6 +64,11 @@ class Wire:
     @property
     def rules(self) -> list[str]:
         return self.events.rules
+
+    def cpu(self) -> float:
+        """Seconds that the broker's process has worked so far, in the kernel too."""
+        assert self.opened.pid is not None
+        return time.clock_gettime(~self.opened.pid << 3 | 2)  # clock_getcpuclockid(3), which Python does not have
 
     async def denied(self, count: int) -> list[str]:
         """The rules, once there are `count` of them: an event may come after the answer."""
@@ -138,10 +144,14 @@ async def wired(
     token: str,
     *,
     login: bool = False,
+    inject: Sequence[InjectConfig] = (),
     program: Sequence[str] = PROGRAM,
     seconds: float | None = None,
 ) -> AsyncIterator[Wire]:
-    """A broker process of its own, with `grant` open and listening; for so long, from when there is a process."""
+    """A broker process of its own, with `grant` open and listening; for so long, from when there is a process.
+
+    :param inject: at the port of this machine, whatever they say, and with the token as their secret.
+    """
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
         port = listener.getsockname()[1]
         broker = Brokers(
@@ -151,6 +161,7 @@ async def wired(
                 upstream_url=upstream,
                 upstream_api_url=upstream_api,
                 login_mode=login,
+                inject=tuple(dataclasses.replace(each, port=port) for each in inject),
             ),
             program=program,
         )
@@ -159,7 +170,7 @@ async def wired(
         if seconds is not None:
             grant = dataclasses.replace(grant, expires_at=clock.seconds() + seconds)
         try:
-            opened = await broker.open(grant, Secret(token), events)
+            opened = await broker.open(grant, Secret(token), events, injected=[Secret(token) for _ in inject])
             await opened.attach([listener])
             yield Wire(broker, opened, port, events)
         finally:

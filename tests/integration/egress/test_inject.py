@@ -24,7 +24,8 @@ from .world import LOOPBACK, Inside, config, sandboxed, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-HOST = "api.model.test"
+HOST, LISTED = "api.model.test", "listed.model.test"
+PATHS = ("/v1/messages", "/v1/models/*")
 KEY, OTHER_KEY = "sk-CANARY0123456789abcdef", "sk-OTHER0123456789abcdef"
 
 
@@ -42,6 +43,7 @@ class Provider:
         app.router.add_post("/v1/stream", self.stream)
         app.router.add_get("/v1/away", self.away)
         app.router.add_get("/v1/gzip", self.compressed)
+        app.router.add_route("*", "/{anything:.*}", self.echo)
         return app
 
     async def echo(self, request: web.Request) -> web.Response:
@@ -80,17 +82,19 @@ class World:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(folder: Path, company: Company, engine: BubblewrapEngine) -> AsyncIterator[World]:
     provider = Provider()
-    async with serving(provider.app(), company.context(HOST, "other.test")) as port:
+    async with serving(provider.app(), company.context(HOST, "other.test", LISTED)) as port:
         here = f"https://127.0.0.1:{port}"
         inject = [
             InjectConfig(host=HOST, port=443, header="x-api-key", upstream=here),
             InjectConfig(host="other.test", port=8443, header="authorization", prefix="Bearer ", upstream=here),
             InjectConfig(host="unread.test", port=443, header="x-api-key", upstream=here),
             InjectConfig(host="stranger.test", port=443, header="x-api-key", upstream=here),
+            InjectConfig(host=LISTED, port=443, header="x-api-key", paths=PATHS[:1], upstream=here),
+            InjectConfig(host=LISTED, port=443, header="x-second", paths=PATHS[1:], upstream=here),
         ]
-        names = dict.fromkeys((HOST, "other.test"), LOOPBACK)
+        names = dict.fromkeys((HOST, "other.test", LISTED), LOOPBACK)
         settings = config(f"*:{port},*", ca_file=company.ca_file, names=names, inject=inject)
-        secrets = [Secret(KEY), Secret(OTHER_KEY), None, Secret(KEY)]
+        secrets = [Secret(KEY), Secret(OTHER_KEY), None, Secret(KEY), Secret(KEY), Secret(OTHER_KEY)]
         async with sandboxed(engine, folder, settings, clock.seconds() + 600, injected=secrets) as inside:
             yield World(inside=inside, provider=provider)
 
@@ -178,10 +182,10 @@ async def test_the_host_is_never_tunnelled(world: World) -> None:
 
 async def test_a_request_that_two_readers_could_read_differently_is_refused(world: World) -> None:
     before = len(world.inside.told.rules), len(world.provider.requests)
-    assert "a connection cannot be upgraded" in await world.curl("-H", "Upgrade: websocket")
+    assert "no WebSockets and no HTTP/2 here" in await world.curl("-H", "Upgrade: websocket")
     assert "this is no HTTP/1.1 request" in await world.curl("-H", "Content-Type: a/b", "-H", "Content-Type: c/d")
     assert len(world.provider.requests) == before[1]
-    assert (await world.inside.told.denied(before[0] + 2))[before[0] :] == ["http.headers", "http.malformed"]
+    assert (await world.inside.told.denied(before[0] + 2))[before[0] :] == ["http.upgrade", "http.malformed"]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +194,10 @@ async def test_a_request_that_two_readers_could_read_differently_is_refused(worl
         (["--request-target", "https://evil.test/x"], "the request target must be a path"),
         (["-H", "Host: evil.test"], "only github.com or api.github.com can be reached"),
         (["-H", f"Host: {HOST}."], "only github.com or api.github.com can be reached"),
-        (["-H", f"Host: {HOST}:8443"], f"this port serves {HOST} or unread.test or stranger.test only"),
+        (
+            ["-H", f"Host: {HOST}:8443"],
+            f"this port serves {HOST} or unread.test or stranger.test or listed.model.test only",
+        ),
         (["-X", "TRACE"], "this method is not allowed"),
         (["--http1.0"], "only HTTP/1.1 is spoken here"),
         (["-H", "Transfer-Encoding: gzip, chunked", "-d", "x"], "a body is either chunked or"),
@@ -241,3 +248,85 @@ async def test_no_key_is_in_the_sandbox(world: World) -> None:
     assert (await world.inside.bash(search)).out == ""
     planted = await world.inside.bash(f"echo sk-PLANT0123 > /tmp/here; {search}", PLANTED="sk-PLANT4567")
     assert {"sk-PLANT4567", "/tmp/here:sk-PLANT0123"} <= set(planted.out.split())
+
+
+@pytest.mark.parametrize(
+    ("asked", "received"),
+    [
+        ("/v1/messages", "/v1/messages"),
+        ("/v1/%6Dessages", "/v1/messages"),  # in its one spelling
+        ("/v1/messages?beta=%2Ftrue;x&a=../b", "/v1/messages?beta=%2Ftrue;x&a=../b"),
+        ("/v1/messages?", "/v1/messages"),
+        ("/v1/models/a", "/v1/models/a"),
+        ("/v1/models/a/b:generate", "/v1/models/a/b:generate"),
+    ],
+)
+async def test_listed_paths_go_on(world: World, asked: str, received: str) -> None:
+    """With every secret of the host, whichever entry lists the path."""
+    await world.curl("--path-as-is", path=asked, host=LISTED)
+    got = world.provider.requests[-1]
+    assert got.raw_path == received
+    assert (got.headers["x-api-key"], got.headers["x-second"]) == (KEY, OTHER_KEY)
+
+
+EVASIONS = (
+    "/", "/v1", "/v1/", "/v1/messages/", "/v1/messages/batches", "/V1/messages", "/v1/messages%00", "/v1/messages.",
+    "/v1/messages;x", "/v1/messages%3bx", "/v1;x/messages", "/v1/messages%20", "/v1/messages%09",
+    "/v1/models", "/v1/models/", "/v1/models//a", "//v1/models/a", "/v1//models/a", "/v1/models/a/",
+    "/v1/models/../keys", "/v1/models/%2e%2e/keys", "/v1/models/.%2E/keys", "/v1/models/..%2fkeys",
+    "/v1/models/..%5ckeys", "/v1/models/..%252fkeys", "/v1/models/%252e%252e/keys", "/v1/models/..;/keys",
+    "/v1/models/..%3b/keys", "/v1/models/%c0%ae%c0%ae/keys", "/v1/models/%ef%bc%8e%ef%bc%8e/keys",
+    "/v1/models/...", "/v1/models/a%2fb", "/v1/models/a%5cb", "/v1/models/a%23b", "/v1/models/a%3fb",
+    "/v1/keys?/v1/messages", "/v1/keys#/v1/messages", "/v1/messages#x", "/v1/models/a%0d%0aX:%20y", "/v1/models/a%",
+    "/v1/\u212aeys", "/v1%2fmessages", "/v1/x/../messages", "/./v1/messages", "/v1/./messages",
+)  # fmt: skip
+
+
+async def test_no_other_path_is_reached(world: World) -> None:
+    """In no spelling. What curl itself would tidy up goes out as it is."""
+    before = len(world.provider.requests)
+    lines = [f'url = "https://{LISTED}{path}"' for path in EVASIONS if "#" not in path]
+    raw = [f'request-target = "{path}"\nurl = "https://{LISTED}/"' for path in EVASIONS if "#" in path]
+    written = '\nnext\npath-as-is\nsilent\noutput = "/dev/null"\nwrite-out = "%{http_code}\\n"\n'.join(
+        ["", *lines, *raw]
+    )
+    outcome = await world.inside.bash(f"curl -K - <<'END'\n{written.removeprefix(chr(10) + 'next')}\nEND\n")
+    statuses = outcome.out.split()
+    assert len(statuses) == len(EVASIONS), outcome
+    assert set(statuses) <= {"400", "403"}, list(zip(EVASIONS, statuses, strict=True))
+    assert len(world.provider.requests) == before
+    for header in ("X-Original-URL: /v1/keys", "X-Rewrite-URL: /v1/keys", "X-HTTP-Method-Override: DELETE"):
+        await world.curl("-H", header, path="/v1/messages", host=LISTED)
+        assert header.partition(":")[0] not in world.provider.requests[-1].headers
+
+
+async def test_a_refused_path_is_told_with_those_that_are_open(world: World) -> None:
+    answer = await world.curl(path="/v1/keys", host=LISTED)
+    sentence = f"of {LISTED} only these paths are open: /v1/messages, /v1/models/* (GITWARD_INJECT)"
+    assert json.loads(answer) == {"message": f"Gitward: {sentence}"}
+    assert world.inside.told.rules[-1] == "inject.path"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x", "Sec-WebSocket-Version: 13"),
+        ("Connection: keep-alive, UPGRADE",),
+        ("Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQAAP__"),
+        ("HTTP2-Settings: x",),
+        ("Sec-WebSocket-Key: x",),
+        ("Upgrade: TLS/1.3",),
+    ],
+    ids=["websocket", "connection", "h2c", "settings", "key", "tls"],
+)
+@pytest.mark.parametrize("host", [HOST, "api.github.com", "github.com"])
+async def test_a_wish_to_upgrade_is_answered_with_426(world: World, host: str, headers: tuple[str, ...]) -> None:
+    before = len(world.provider.requests)
+    options = [option for header in headers for option in ("-H", header)]
+    answer = await world.curl("-i", "--http1.1", *options, path="/v1/echo", host=host)
+    head, _, body = answer.partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 426 ")
+    assert "\r\nUpgrade: HTTP/1.1" in head
+    assert "no WebSockets and no HTTP/2 here: only requests of HTTP/1.1 are passed on" in body
+    assert len(world.provider.requests) == before
+    assert world.inside.told.rules[-1] == "http.upgrade"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import Any
 
 import pytest
 from graphql import parse
 
 from gitward.broker.policy.graphql import document, request
+from gitward.broker.policy.graphql.arguments import NAME, SEARCH
 from gitward.broker.policy.graphql.document import Reading
 from gitward.errors import PolicyDenied
 from gitward.grants.grant import Grant
@@ -219,6 +221,19 @@ def test_searches_in_the_repository(search: str) -> None:
     assert read(ABBREVIATED, {"s": search}).rule == "graphql.query"
 
 
+# Whatever some reader splits words at, or leaves out, but the space.
+SEPARATORS = sorted(
+    {chr(code) for code in range(0x110000) if chr(code).isspace() or unicodedata.category(chr(code)) in {"Cc", "Cf"}}
+    - {" "}
+)
+
+
+def test_a_search_names_the_repository_as_github_does() -> None:
+    """And only a space separates words: GitHub leaves out a repo: that it cannot read, and searches everywhere."""
+    reading = read(ABBREVIATED, {"s": 'REPO:Octo/DEMO  "repo of x"   state:open'})
+    assert json.loads(reading.content)["variables"] == {"s": 'repo:octo/demo "repo of x" state:open'}
+
+
 @pytest.mark.parametrize(
     "search",
     [
@@ -245,6 +260,10 @@ def test_searches_in_the_repository(search: str) -> None:
         "repo:octo/demo\\ repo:octo/other",
         "repo:octo/demo x:y:z",
         "repo:octo/demo in:title,repo:octo/other",
+        "repo:octo/\u212aeys",
+        *[f"repo:octo/demo{mark}x" for mark in SEPARATORS],
+        *[f"repo:octo/demo {mark}repo:octo/other" for mark in SEPARATORS],
+        *[f"repo:octo/demo x{mark}" for mark in SEPARATORS],
         7,
         ["repo:octo/demo"],
     ],
@@ -307,12 +326,52 @@ def test_every_id_is_collected() -> None:
         "U": people,
         "M": {"Milestone"},
     }
-    many = [f"L{number}" for number in range(200)]
     query = 'mutation($i:[ID!]!){addLabelsToLabelable(input:{labelableId:"P",labelIds:$i}){clientMutationId}}'
-    assert refused(query, {"i": many})[0] == "graphql.limits"
+    assert refused(query, {"i": [f"L{number}" for number in range(100)]})[0] == "graphql.limits"
+    assert refused(query, {"i": [f"L{number}" for number in range(101)]}) == (
+        "graphql.argument",
+        "Mutation.addLabelsToLabelable(input)(labelIds) must have at most 100 entries",
+    )
 
 
 @pytest.mark.parametrize("member", ["state:CLOSED", 'projectIds:["P"]', "projectIds:5"])
 def test_an_edit_does_not_close(member: str) -> None:
     query = f'mutation{{updatePullRequest(input:{{pullRequestId:"P",{member}}}){{clientMutationId}}}}'
     assert refused(query)[0] == "graphql.argument"
+
+
+def test_a_repository_goes_on_as_github_spells_it() -> None:
+    """Whatever case it has in the request: in a literal, in a variable, in its default, in an input object."""
+    asked = (
+        'query($o:String!,$n:String="DEMO"){a:repository(owner:$o,name:$n){id} '
+        'b:repository(owner:"OCTO",name:"Demo"){...f} c:organization(login:"ocTo"){id}} fragment f on Repository{id}'
+    )
+    body = json.loads(read(asked, {"o": "Octo"}).content)
+    assert body["variables"] == {"o": "octo", "n": "demo"}
+    assert 'owner: "octo", name: "demo"' in body["query"]
+    assert 'login: "octo"' in body["query"]
+    create = "mutation($i:X!){createPullRequest(input:$i){clientMutationId}}"
+    given = {"repositoryId": "R", "headRefName": "OCTO:gitward/abc", "baseRefName": "main", "title": "OCTO"}
+    assert json.loads(read(create, {"i": given}).content)["variables"] == {
+        "i": {**given, "headRefName": "octo:gitward/abc"}
+    }
+    literal = (
+        'mutation{createPullRequest(input:{repositoryId:"R",headRefName:"OCTO:gitward/abc",baseRefName:"main"})'
+        "{clientMutationId}}"
+    )
+    assert '"octo:gitward/abc"' in json.loads(read(literal).content)["query"]
+
+
+def test_a_letter_that_folds_to_another_is_another_name() -> None:
+    kelvin = Grant(run_id="run-1", repository="octo/kit", push_ref="refs/heads/x", expires_at=2e9)
+    assert SEARCH.problem("repo:octo/kit", kelvin) is None
+    assert SEARCH.problem("repo:octo/\u212ait", kelvin) is not None
+    assert NAME.problem("\u212ait", kelvin) is not None
+
+
+def test_a_long_text_is_refused_before_it_is_read() -> None:
+    text = "repo:octo/demo " + "x" * 256
+    assert refused(ABBREVIATED, {"s": text}) == (
+        "graphql.argument",
+        "Query.search(query) must have at most 256 characters",
+    )

@@ -30,6 +30,18 @@ def test_entries() -> None:
     assert parse_injections("") == ()
 
 
+def test_paths_of_an_entry() -> None:
+    text = "a.test:8443 /v1/messages  /v1/models/* / = authorization: Bearer MODEL_KEY"
+    (entry,) = parse_injections(text)
+    assert (entry.target.host, entry.target.port, entry.target.paths) == (
+        "a.test",
+        8443,
+        ("/v1/messages", "/v1/models/*", "/"),
+    )
+    (colon,) = parse_injections("a.test /v1/models/x:generate = x-api-key: MODEL_KEY")
+    assert colon.target.paths == ("/v1/models/x:generate",)
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -49,6 +61,14 @@ def test_entries() -> None:
         ("localhost = x-api-key: MODEL_KEY", "entry 1 must name one host in full"),
         ("10.0.0.1 = x-api-key: MODEL_KEY", "entry 1 must name one host in full"),
         ("api.example.com:0 = x-api-key: MODEL_KEY", "entry 1 must have a port"),
+        ("a.test/v1 = x-api-key: MODEL_KEY", "entry 1 must be like"),
+        ("a.test v1 = x-api-key: MODEL_KEY", "entry 1 must be like"),
+        ("a.test /v1/../x = x-api-key: MODEL_KEY", "entry 1 must list paths such as"),
+        ("a.test //x = x-api-key: MODEL_KEY", "entry 1 must list paths such as"),
+        ("a.test /v1?x = x-api-key: MODEL_KEY", "entry 1 must list paths such as"),
+        ("a.test /v1/%c3%a4 = x-api-key: MODEL_KEY", "entry 1 must list paths such as"),
+        ("a.test /v1/*/x = x-api-key: MODEL_KEY", "entry 1 must list paths such as"),
+        ("a.test /v1/x* = x-api-key: MODEL_KEY", "entry 1 must have * in a path as the whole of its last part"),
         ("a.test = x: KEY_A; a.test = X: KEY_B", "entry 2 names a host and a header that an entry before it has"),
     ],
 )

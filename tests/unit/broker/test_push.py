@@ -81,6 +81,12 @@ CERTIFICATE = (
             "git.push.option",
             id="repository option",
         ),
+        *[
+            pytest.param(
+                own(CAPS + b" push-options") + FLUSH + pkt(b"ci.skip") + pkt(option) + FLUSH, "git.push.option"
+            )
+            for option in (b"CI.skip", b"ci.skip ", b"ci.skip=1", b"ci", b"", b"secret_push_protection.skip", b"\xff")
+        ],
     ],
 )
 def test_the_rules(data: bytes, verdict: str) -> None:

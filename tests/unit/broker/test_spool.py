@@ -35,6 +35,18 @@ async def test_what_goes_in_comes_out(tmp_path: Path, pieces: list[bytes]) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_what_somebody_puts_behind_a_push_stays_here(tmp_path: Path) -> None:
+    """The length counts that was received; a file that lost some of it ends the push."""
+    file = opened(tmp_path)
+    await file.fill(b"PACK", of(b"x" * 100))
+    os.pwrite(file.descriptor, b"evil", 104)
+    assert b"".join([bytes(piece) async for piece in file.pieces(b"")]) == b"PACK" + b"x" * 100
+    os.ftruncate(file.descriptor, 50)
+    with pytest.raises(OSError, match="shorter"):
+        [bytes(piece) async for piece in file.pieces(b"")]
+    file.close()
+
+
 async def test_a_disk_that_is_full_is_told(tmp_path: Path) -> None:
     """The kernel's limit on the length of a file stands for it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

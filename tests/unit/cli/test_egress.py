@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,12 @@ def test_each_wrong_entry_is_one_line() -> None:
     names = [problem.partition(": ")[0] for problem in raised.value.problems]
     assert names == ["GITWARD_EGRESS", "GITWARD_EGRESS", "GITWARD_EGRESS_PRIVATE"]
     assert raised.value.problems[0].startswith("GITWARD_EGRESS: entry 1 must be a host such as pypi.org")
+
+
+async def test_two_entries_may_name_one_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sealed once; each entry has it, and no child of this process."""
+    monkeypatch.setenv("MODEL_KEY", "sk-0123456789")
+    inject = "a.test = x-api-key: MODEL_KEY; b.test = authorization: Bearer MODEL_KEY; a.test = x-two: MODEL_KEY"
+    sources = secret_sources(settings(GITWARD_INJECT=inject))
+    assert "MODEL_KEY" not in os.environ
+    assert await sources.take() == (Secret("sk-0123456789"),) * 3

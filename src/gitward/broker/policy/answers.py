@@ -5,15 +5,45 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+from gitward.broker.policy.accept import is_json
 from gitward.secrets import MASK, Secret, masked_forms
 
 MAX_SCREENED = 8 * 1024 * 1024  # bytes of an answer that is read whole
 # A repository's description holds a token that reads the private repository without any other credential, and the
 # description of a private file an address that does.
-_CREDENTIALS = frozenset({"temp_clone_token", "download_url"})
+MAX_REWRITTEN = 2 * 1024 * 1024  # bytes of one that holds such credentials: a folder of 1,000 files has 1.3 million
+_CREDENTIALS = (b"temp_clone_token", b"download_url")
+# A quote inside a JSON text has a backslash before it, so what users write looks in no answer like a member's name.
+# Patterns begin with one plain character, which is searched for at the speed of memory.
+_NAME = re.compile(rb'"(?<!\\")(?:temp_clone_token|download_url)"\s*:\s*')
+_MEMBER = re.compile(rb'(%b)("[^"\\]*(?:\\.[^"\\]*)*"|[^\s,{}\[\]"]+)' % _NAME.pattern)
+_SPELLED_OUT = re.compile(rb"\\u00(?:5f|5F|[67][0-9a-fA-F])")  # a letter of such a name, by its number
+_BLANK = frozenset({b'""', b"null"})
+_UTF_8 = frozenset({"", "utf-8", "utf8"})
+
+
+class UnfitAnswer(ValueError):
+    """An answer that cannot be passed on. The text is fit for the sandbox."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """What an answer says that it is."""
+
+    content_type: str  # in lower case, without parameters
+    charset: str = ""
+
+    @classmethod
+    def of(cls, values: Sequence[str]) -> Form:
+        """From the headers Content-Type. Raises UnfitAnswer for several."""
+        if len(values) > 1:
+            raise UnfitAnswer("GitHub's answer has several content types")
+        content_type, _, parameters = (values[0] if values else "").lower().partition(";")
+        charset = re.search(r"charset=\"?([a-z0-9_-]*)", parameters)
+        return cls(content_type=content_type.strip(), charset=charset[1] if charset else "")
 
 
 class Screen:
@@ -24,9 +54,15 @@ class Screen:
         longest_first = sorted(forms, key=lambda form: (-len(form), form))
         self._pattern = re.compile(b"|".join(map(re.escape, longest_first))) if forms else None
 
-    def body(self, data: bytes) -> bytes:
-        if any(name.encode() in data for name in _CREDENTIALS):
-            data = _without_credentials(data)
+    def body(self, data: bytes, form: Form) -> bytes:
+        """What of it the sandbox may see; what is no JSON is never rewritten, but for the tokens.
+
+        Raises UnfitAnswer, rather than to pass on something else.
+        """
+        if is_json(form.content_type):
+            data = _without_credentials(data, form)
+        elif _holds_credentials(data):
+            raise UnfitAnswer("GitHub's answer holds an address with a credential in it: ask for it as JSON")
         return data if self._pattern is None else self._pattern.sub(MASK.encode(), data)
 
     def headers(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -48,21 +84,45 @@ def decoded_answer(data: bytes, encoding: str) -> bytes:
         plain = inflater.decompress(data, MAX_SCREENED)
     except zlib.error as error:
         raise ValueError("broken gzip") from error
-    if not inflater.eof:
-        raise ValueError("gzip that is cut short, or too large")
+    if not inflater.eof or inflater.unused_data:
+        raise ValueError("gzip that is cut short, too large, or followed by more")
     return plain
 
 
-def _without_credentials(data: bytes) -> bytes:
+def _without_credentials(data: bytes, form: Form) -> bytes:
+    """JSON whose credentials are empty; else it is byte by byte as it was."""
+    if not data:
+        raise UnfitAnswer("GitHub's answer should be JSON, and is empty")
+    if form.charset not in _UTF_8 or b"\0" in data:
+        raise UnfitAnswer("GitHub's answer is JSON in another encoding than UTF-8")
+    if b"\\u00" in data and _SPELLED_OUT.search(data.replace(rb"\\", b"")):  # two of them are one that is a letter
+        raise UnfitAnswer("GitHub's answer is JSON with letters spelled by their numbers, which nobody could check")
+    if not _names_a_credential(data):
+        return data
+    if len(data) > MAX_REWRITTEN:
+        raise UnfitAnswer(f"GitHub's answer holds credentials, and is larger than {MAX_REWRITTEN} bytes")
+    if not _is_one_value(data):
+        raise UnfitAnswer("GitHub's answer should be JSON, and cannot be read as it")
+    return _MEMBER.sub(rb'\1""', data)
+
+
+def _names_a_credential(data: bytes) -> bool:
+    return any(name in data for name in _CREDENTIALS) and _NAME.search(data) is not None
+
+
+def _is_one_value(data: bytes) -> bool:
     try:
-        return json.dumps(_blank(json.loads(data)), separators=(",", ":")).encode()
+        json.loads(data.decode())
     except (ValueError, RecursionError):
-        return b"{}"  # it named a credential and cannot be read: better nothing than that
+        return False
+    return True
 
 
-def _blank(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: "" if name in _CREDENTIALS else _blank(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_blank(member) for member in value]
-    return value
+def _holds_credentials(data: bytes) -> bool:
+    """Whether what says that it is no JSON is a description of GitHub's all the same, with a credential in it."""
+    if data[:64].lstrip()[:1] not in (b"{", b"[") or not _names_a_credential(data):
+        return False
+    if len(data) > MAX_REWRITTEN:
+        return True
+    values = [value for name, value in _MEMBER.findall(data) if b"token" in name or b"token=" in value]
+    return not all(value in _BLANK for value in values) and _is_one_value(data)

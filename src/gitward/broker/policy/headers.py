@@ -6,11 +6,10 @@ from collections.abc import Iterable
 
 from gitward.broker.wire.config import BrokerConfig
 
-# Everything else is left out: credentials and cookies, Forwarded and X-Forwarded-*, X-HTTP-Method-Override,
-# hop-by-hop headers, and whatever GitHub may one day give a meaning to.
+# Accept is made anew (`accept.py`). Everything else is left out: credentials and cookies, Forwarded and X-Forwarded-*,
+# X-HTTP-Method-Override, hop-by-hop headers, and whatever GitHub may one day give a meaning to.
 _REQUEST = frozenset(
     {
-        "accept",
         "accept-encoding",
         "accept-language",
         "content-encoding",

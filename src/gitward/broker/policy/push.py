@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from gitward.broker.policy.verdict import Verdict, allow, deny
 from gitward.broker.wire.pktline import FLUSH, MalformedPktLine, PktReader, pkt, sideband
 
-MAX_HEAD = 1024 * 1024  # bytes of commands and options
+MAX_HEAD = 256 * 1024  # bytes of commands and options: of a shallow clone, nearly 5,000 lines that say where it ends
 _LONGEST_REF = 4096  # bytes; longer ones cannot be answered in one pkt-line with a reason
+
+OPTIONS = frozenset({"ci.skip"})  # push options, letter by letter
 
 _UPDATE = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64}) ([0-9a-f]{40}|[0-9a-f]{64}) ([^\x00-\x20\x7f]+)")
 _SHALLOW = re.compile(rb"shallow (?:[0-9a-f]{40}|[0-9a-f]{64})")
@@ -91,10 +93,10 @@ RULES: tuple[PushRule, ...] = (
         broken=lambda head, _: bool(head.updates) and not head.reports,
     ),
     PushRule(
-        # Enterprise Server sets a repository's visibility by the options repo.private and repo.template.
+        # Hooks of an Enterprise Server read them, and some change a repository's settings: repo.private, repo.template.
         name="git.push.option",
-        message="push options must not change the repository's settings",
-        broken=lambda head, _: any(option.strip().casefold().startswith("repo.") for option in head.options),
+        message=f"of push options only {' and '.join(sorted(OPTIONS))} is allowed in this session",
+        broken=lambda head, _: not OPTIONS.issuperset(head.options),
     ),
 )
 

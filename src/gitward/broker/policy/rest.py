@@ -152,11 +152,11 @@ def check_body(rule: RestRule, body: bytes, grant: Grant) -> bytes | Verdict:
         argument = rule.body.get(name)
         if argument is None:
             return deny(rule.name, f"the member {name[:50]} is not allowed in this session")
-        if not argument.accepts(value, grant):
-            return deny(rule.name, f"{name} must be {argument.allows}")
+        if (problem := argument.problem(value, grant)) is not None:
+            return deny(rule.name, f"{name} must {problem}")
     if missing := {name for name, argument in rule.body.items() if argument.required} - set(given):
         return deny(rule.name, f"the member {min(missing)} is missing")
-    return json.dumps(given).encode()
+    return json.dumps({name: rule.body[name].spelled(value, grant) for name, value in given.items()}).encode()
 
 
 def _matches(rule: RestRule, parts: tuple[str, ...], own: tuple[str, ...]) -> bool:

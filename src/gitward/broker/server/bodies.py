@@ -9,9 +9,13 @@ from collections.abc import AsyncIterator
 from aiohttp.web_request import BaseRequest
 
 from gitward.broker.server.listener import Touch
+from gitward.broker.server.protocol import received, stop_listening
 from gitward.errors import PolicyDenied
 
-MAX_INSPECTED = 1024 * 1024  # bytes of a body that is read whole
+# Bytes of a body that is read whole. GitHub takes 65,536 characters of a text; with more, what a hostile one costs to
+# read is felt.
+MAX_INSPECTED = 512 * 1024
+_FRAMING = 256 * 1024  # bytes that may come ahead of the body, or stand around its chunks
 _INSPECTED_SECONDS = 60.0
 _PIECE = 64 * 1024  # bytes of one decoded piece
 
@@ -58,12 +62,24 @@ async def whole(request: BaseRequest, touch: Touch) -> bytes:
     """The body of an inspected call. Raises BadBody."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise BadBody("the body of an API request must not be compressed")
-    return await _collected(pieces(request, touch), "an API request")
+    return await _collected(_in_fair_chunks(request, touch), "an API request")
 
 
 async def whole_of_git(request: BaseRequest, touch: Touch) -> bytes:
     """The body of a request of git's that is inspected, decoded. Raises BadBody."""
     return await _collected(decoded(request, touch), "this request of git's")
+
+
+async def _in_fair_chunks(request: BaseRequest, touch: Touch) -> AsyncIterator[bytes]:
+    """The body, unless it is cut so small that its framing costs more than itself. Raises BadBody."""
+    began, taken = received(request), 0
+    async for piece in pieces(request, touch):
+        taken += len(piece)
+        if received(request) - began > 2 * taken + _FRAMING:
+            error = BadBody("the chunks of a body must be larger")
+            stop_listening(request, error)
+            raise error
+        yield piece
 
 
 async def _collected(source: AsyncIterator[bytes], what: str) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
@@ -13,11 +13,13 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 from yarl import URL
 
-from gitward.broker.policy.answers import MAX_SCREENED, Screen, decoded_answer
+from gitward.broker.policy.accept import ANYTHING, Accepted
+from gitward.broker.policy.answers import MAX_SCREENED, Form, Screen, UnfitAnswer, decoded_answer
 from gitward.broker.policy.headers import request_headers, response_headers
+from gitward.broker.policy.routes import Kind
 from gitward.broker.server.lfs_actions import Action
 from gitward.broker.server.listener import STALL_SECONDS, Touch
-from gitward.broker.server.refusals import SERVER
+from gitward.broker.server.refusals import SERVER, refusal
 from gitward.broker.server.way_out import Hop
 from gitward.broker.wire.advertisement import NoThin
 from gitward.broker.wire.config import BrokerConfig
@@ -39,6 +41,7 @@ _OWN_QUESTION = {  # GitHub refuses a request without User-Agent
     "x-github-api-version": "2022-11-28",
 }
 _HIDDEN = frozenset({401, 403, 404})  # how GitHub answers anybody about what is not public
+_BODILESS = frozenset({204, 205, 304})
 _ABSENT = frozenset({404, 409})  # unknown; and there is nothing at all, as in an empty repository
 
 # What a storage must know of a transfer, and the sandbox of its answer.
@@ -66,6 +69,7 @@ class Onward:
     body: Body = None
     length: int | None = None  # of a streamed body, when it is known; else chunked
     dropped: frozenset[str] = frozenset()  # request headers, in lower case, that must not go on
+    accepted: Accepted = ANYTHING  # in which form the answer may come
     screen: Screen
     screened: bool = True  # the answer is read whole; else only an error, a redirect, and what is not git's own
     rewrite: Callable[[bytes], bytes] | None = None  # of a screened answer with status 200; raises ValueError
@@ -181,6 +185,7 @@ class Forwarder:
 
     def _headers(self, request: BaseRequest, onward: Onward) -> dict[str, str]:
         headers = {name.lower(): value for name, value in request_headers(request.headers.items()).items()}
+        headers["accept"] = onward.accepted.header
         if onward.screened or onward.tap is not None or onward.edit is not None:
             headers["accept-encoding"] = "identity"  # we must be able to read it
         for name in onward.dropped:
@@ -198,16 +203,20 @@ class Forwarder:
         return headers
 
     async def _screened(self, upstream: ClientResponse, onward: Onward) -> StreamResponse:
-        """An answer that is read whole. Raises UpstreamFailed when that cannot be."""
+        """An answer that is read whole. Raises UpstreamFailed when that cannot be, or when it cannot be passed on."""
         plain = await self._read(upstream, onward)
         pairs = self._answer_headers(upstream, onward)
         headers = [(name, value) for name, value in pairs if name.lower() != "content-encoding"]
-        answer = Response(
-            status=upstream.status, reason=upstream.reason, headers=headers, body=onward.screen.body(plain)
-        )
-        if upstream.status in {204, 304}:
-            answer.body = None
-        return answer
+        if upstream.status in _BODILESS or (upstream.status == 202 and not plain):
+            return Response(status=upstream.status, reason=upstream.reason, headers=headers)
+        try:
+            body = onward.screen.body(plain, _form(upstream, onward))
+        except UnfitAnswer as error:
+            log.warning("an answer is not passed on: %s %s: %s", onward.method, onward.url.partition("?")[0], error)
+            if upstream.status < 300:
+                raise UpstreamFailed(str(error)) from error
+            return _without_body(upstream.status, headers, error)
+        return Response(status=upstream.status, reason=upstream.reason, headers=headers, body=body)
 
     async def _read(self, upstream: ClientResponse, onward: Onward) -> bytes:
         body = bytearray()
@@ -216,7 +225,7 @@ class Forwarder:
                 body += piece
                 if len(body) > MAX_SCREENED:
                     raise UpstreamFailed(f"GitHub's answer is larger than {MAX_SCREENED} bytes")
-            plain = decoded_answer(bytes(body), upstream.headers.get("Content-Encoding", "identity"))
+            plain = decoded_answer(bytes(body), _encoding(upstream))
             return onward.rewrite(plain) if onward.rewrite is not None and upstream.status == 200 else plain
         except (ClientError, TimeoutError, OSError, ValueError) as error:
             log.warning("an answer could not be read: %s %s: %s", onward.method, onward.url, error)
@@ -250,6 +259,26 @@ class Forwarder:
             log.warning("an answer was cut short: %s: %s", upstream.method, type(error).__name__)
             raise ConnectionAbortedError("the answer was cut short") from error
         return answer
+
+
+def _encoding(upstream: ClientResponse) -> str:
+    return ", ".join(upstream.headers.getall("Content-Encoding", ["identity"])).lower()
+
+
+def _form(upstream: ClientResponse, onward: Onward) -> Form:
+    """What the answer is. Raises UnfitAnswer when that is not what was asked for."""
+    form = Form.of(upstream.headers.getall("Content-Type", []))
+    if onward.accepted.fits(form.content_type):
+        return form
+    raise UnfitAnswer(f"GitHub's answer is no JSON: it says that it is {form.content_type[:60] or 'nothing'}")
+
+
+def _without_body(status: int, headers: Sequence[tuple[str, str]], error: UnfitAnswer) -> Response:
+    """GitHub's status and headers, which say what to do next, and a sentence of ours."""
+    answer = refusal(Kind.REST, status, str(error))
+    kept = [(name, value) for name, value in headers if name.lower() not in {"content-type", "server"}]
+    answer.headers.extend(kept)
+    return answer
 
 
 def _is_gits(response: ClientResponse) -> bool:

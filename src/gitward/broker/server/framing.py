@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import HttpVersion11
 from aiohttp.web_request import BaseRequest
 
+from gitward.broker.server.refusals import Refused
 from gitward.errors import PolicyDenied
 
 _SINGLE = (
@@ -18,12 +19,16 @@ _SINGLE = (
 )  # headers of which two readers may take two different ones when they are repeated
 # git-lfs sends the header of `http.extraHeader` beside the same one of a batch's answer. Two readers take the same.
 _SAID_TWICE = "Authorization"
+_NO_UPGRADE = "no WebSockets and no HTTP/2 here: only requests of HTTP/1.1 are passed on"
+_UPGRADES = frozenset({"upgrade", "http2-settings"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def check_framing(request: BaseRequest) -> None:
     """Refuses what two HTTP implementations could cut into two different requests. Raises PolicyDenied."""
     headers = request.headers
+    if _wants_another_protocol(request):
+        raise Refused("http.upgrade", _NO_UPGRADE, status=426)
     if request.version != HttpVersion11:
         raise PolicyDenied("http.version", "only HTTP/1.1 is spoken here")
     if request.method not in _METHODS:
@@ -34,5 +39,11 @@ def check_framing(request: BaseRequest) -> None:
             raise PolicyDenied("http.headers", f"the header {name} must not be repeated")
     if "Transfer-Encoding" in headers and ("Content-Length" in headers or headers["Transfer-Encoding"] != "chunked"):
         raise PolicyDenied("http.headers", "a body is either chunked or has a Content-Length")
-    if "Upgrade" in headers:
-        raise PolicyDenied("http.headers", "a connection cannot be upgraded here")
+
+
+def _wants_another_protocol(request: BaseRequest) -> bool:
+    tokens = {
+        token.strip(" \t").lower() for value in request.headers.getall("Connection", []) for token in value.split(",")
+    }
+    names = {name.lower() for name in request.headers}
+    return bool(tokens & _UPGRADES or names & _UPGRADES) or any(name.startswith("sec-websocket-") for name in names)

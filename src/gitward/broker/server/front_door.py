@@ -32,7 +32,8 @@ from gitward.secrets import Secret
 
 log = logging.getLogger(__name__)
 
-_CHALLENGE = {"WWW-Authenticate": 'Basic realm="GitHub"'}
+# Of refusals with these statuses.
+_HEADERS = {401: {"WWW-Authenticate": 'Basic realm="GitHub"'}, 426: {"Upgrade": "HTTP/1.1"}}
 _CHALLENGED = frozenset({Kind.GIT, Kind.LFS})  # git asks its helper for a credential when it is challenged
 
 
@@ -139,7 +140,11 @@ class FrontDoor:
             status = denied.status
         if denied.rule != _ASKED:
             await self._reporter.denied(deny(denied.rule, denied.message), _asked(request))
-        return refusal(kind, status, denied.message, _CHALLENGE if status == 401 and kind in _CHALLENGED else None)
+        challenged = status != 401 or kind in _CHALLENGED
+        answer = refusal(kind, status, denied.message, _HEADERS.get(status) if challenged else None)
+        if status == 426:
+            answer.force_close()  # what follows may be of another protocol
+        return answer
 
 
 _ASKED = "credential.none"  # no refusal: tools ask without a credential first

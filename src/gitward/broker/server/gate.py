@@ -11,6 +11,7 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import StreamResponse
 
 from gitward.broker.policy import git, rest
+from gitward.broker.policy.accept import accepted
 from gitward.broker.policy.answers import Screen
 from gitward.broker.policy.git import GitCall
 from gitward.broker.policy.rest import RestRule
@@ -224,12 +225,14 @@ class Gate:
         call = rest.find(request.method, segments, query, self.grant)
         if isinstance(call, Verdict):
             raise Refused(call.rule, call.message, status=rest.refusal_status(segments))
+        wanted = accepted(request.headers.getall("Accept", []))
         await grant_continue(request)
         body = await self._rest_body(request, call.rule, touch)
         if isinstance(body, Verdict):
             raise denied(body)
         url = self._config.upstream_api_url + encode_path(call.segments)
         onward = replace(self._onward(request), url=f"{url}?{encode_query(query)}" if query else url, body=body)
+        onward = replace(onward, accepted=wanted)
         return await self._forwarder.deliver(request, partial(self._forwarder.forward, request, onward, touch), touch)
 
     async def _rest_body(self, request: BaseRequest, rule: RestRule, touch: Touch) -> bytes | Verdict | None:

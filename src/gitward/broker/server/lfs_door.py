@@ -10,6 +10,7 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import StreamResponse
 
 from gitward.broker.policy import lfs
+from gitward.broker.policy.accept import Accepted
 from gitward.broker.policy.lfs import Call, LfsCall
 from gitward.broker.policy.restriction import Restriction
 from gitward.broker.policy.verdict import Verdict
@@ -56,6 +57,7 @@ class LfsDoor:
         await grant_continue(request)
         path = lfs.upstream_path(call, self._grant)
         onward = replace(onward, url=f"{self._config.upstream_url}{path}{'?' if query else ''}{encode_query(query)}")
+        onward = replace(onward, accepted=Accepted(header=lfs.MEDIA_TYPE, anything=True))
         if verdict.rule == lfs.PUBLIC:
             hidden = functools.partial(lfs.hidden, call.repository, self._grant)
             onward = replace(onward, authorization=None, hidden=hidden)

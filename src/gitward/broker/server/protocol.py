@@ -31,15 +31,20 @@ Malformed = Callable[[], None]
 class _Protocol(RequestHandler):
     """One connection. What the parser refuses is answered here, before any handler of ours sees it."""
 
-    __slots__ = ("_malformed", "swallowed")
+    __slots__ = ("_malformed", "deaf", "received", "swallowed")
 
     def __init__(self, manager: Server, malformed: Malformed, **options: Any) -> None:
         super().__init__(manager, loop=asyncio.get_running_loop(), **options)
         self._malformed = malformed
+        self.deaf = False  # whether what still comes is not even parsed
+        self.received = 0  # bytes of the whole connection, framing and all
         self.swallowed: int | None = None  # bytes since a request began or its body moved; None between requests
 
     def data_received(self, data: bytes) -> None:
+        if self.deaf:
+            return
         super().data_received(data)
+        self.received += len(data)
         if self.swallowed is not None:
             self.swallowed += len(data)
             if self.swallowed > _MAX_SWALLOWED and self._current_request is not None:
@@ -64,6 +69,18 @@ class _Protocol(RequestHandler):
         answer = refusal(Kind.REST, status, text)  # git itself never sends such a request; gh can be made to
         answer.force_close()
         return answer
+
+
+def received(request: BaseRequest) -> int:
+    """Bytes that came on the request's connection so far, framing and all."""
+    return request.protocol.received if isinstance(request.protocol, _Protocol) else 0
+
+
+def stop_listening(request: BaseRequest, error: PolicyDenied) -> None:
+    """The request's body ends with `error`, and its connection behind the answer: reading on would cost too much."""
+    if isinstance(request.protocol, _Protocol):
+        request.protocol.deaf = True
+    request.content.set_exception(error)
 
 
 class HttpServer(Server):

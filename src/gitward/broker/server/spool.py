@@ -51,10 +51,13 @@ class Spool:
         await self._append(held, count)
 
     async def pieces(self, before: bytes) -> AsyncIterator[bytes | memoryview]:
-        """`before`, then the file from its beginning."""
+        """`before`, then what `fill` wrote: not what somebody else put behind it. Raises OSError when some is gone."""
         yield before
         offset = 0
-        while read := await self._do(os.pread, self.descriptor, _PIECE, offset):
+        while offset < self.size:
+            read = await self._do(os.pread, self.descriptor, min(_PIECE, self.size - offset), offset)
+            if not read:
+                raise OSError("a push that was written to disk has become shorter")
             offset += len(read)
             for start in range(0, len(read), _SENT):
                 yield memoryview(read)[start : start + _SENT]

@@ -34,6 +34,7 @@ class InjectConfig:
     port: int
     header: str  # in lower case
     prefix: str = ""  # of its value: "Bearer "
+    paths: tuple[str, ...] = ()  # that may be asked for there; without any: all of them
     upstream: str = ""  # where the host really is; empty: at its name. For tests: no setting leads here
 
     def __post_init__(self) -> None:
@@ -105,7 +106,7 @@ class BrokerConfig:
     @classmethod
     def of(cls, message: Mapping[str, Any]) -> BrokerConfig:
         egress = EgressConfig(**message["egress"])
-        inject = tuple(InjectConfig(**target) for target in message["inject"])
+        inject = tuple(InjectConfig(**{**target, "paths": tuple(target["paths"])}) for target in message["inject"])
         proxy = None if message["proxy"] is None else ProxyConfig(**message["proxy"])
         return cls(**{**message, "egress": egress, "inject": inject, "proxy": proxy})
 

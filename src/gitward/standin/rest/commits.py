@@ -25,9 +25,17 @@ async def index(call: Call) -> Answer:
 
 
 async def get(call: Call) -> Answer:
+    """A commit; its diff or its patch when Accept asks for that."""
     repository = call.repository()
     commit = await find(call, repository)
     parent = commit.parents[0] if commit.parents else None
+    for form, read in (("diff", history.diff), ("patch", history.patch)):
+        if f".{form}" in call.accept and parent is not None:
+            content_type = f"application/vnd.github.v3.{form}; charset=utf-8"
+            return Answer(
+                text=await read(repository, parent, commit.sha),
+                headers={"Content-Type": content_type},
+            )
     files = await history.changed_files(repository, parent, commit.sha) if parent else []
     changed = [{"filename": file.path, "status": file.status, "sha": file.sha, "patch": file.patch} for file in files]
     return Answer(payload={**represented(call, commit), "files": changed})
@@ -105,6 +113,10 @@ def _described(call: Call, repository: Repository, path: str, kind: str, sha: st
         "sha": sha,
         "url": call.site.links.api("repos", owner, name, "contents", path),
         "html_url": call.site.links.html(owner, name, "blob", repository.default_branch, path),
+        # GitHub's has a credential in it: it opens the file of a private repository to anybody.
+        "download_url": call.site.links.html(owner, name, "raw", repository.default_branch, f"{path}?token=SIGNED")
+        if kind == "file"
+        else None,
     }
 
 

@@ -9,11 +9,24 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from gitward.broker.policy.argument import ANY, HEAD, Argument, is_name, is_owner
+from gitward.broker.policy.argument import (
+    ANY,
+    HEAD,
+    Argument,
+    is_name,
+    is_owner,
+    name_of,
+    owner_of,
+    same_name,
+)
 from gitward.grants.grant import Grant
 
 _LARGEST_PAGE = 100  # GitHub's own bound
 
+# Readers differ about which of them separate two words: a space does for all, and no other is taken.
+_SEPARATORS = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+# A word outside quotes begins with the qualifier of a repository.
+_REPO = re.compile(r"(?i)repo:[^ ]+")
 # One word of a search: free, a qualifier with a plain or a quoted value, a quoted text, a parenthesis.
 _TERM = re.compile(r'-?(?:([A-Za-z-]+):)?("[^"\\]*"|[^\s:"()\\]+)|\(|\)')
 # fmt: off
@@ -45,13 +58,11 @@ def _all_text(values: list[Any]) -> bool:
 def _search(value: Any, grant: Grant) -> bool:
     """Whether a search can only find what is in the repository: exactly one `repo:`, which is it, no `or`, no `not`.
 
-    GitHub joins several of repo:, org: and user: by "or", so only one may stand there.
+    GitHub joins several of repo:, org: and user: by "or", so only one may stand there; one that it cannot read it
+    leaves out, and then searches everywhere.
     """
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not _is_plain(value):
         return False
-    folded = unicodedata.normalize("NFKC", value)
-    if any(folded.count(mark) != value.count(mark) for mark in ':"()'):
-        return False  # a full-width colon may be a colon to another reader
     repositories = 0
     for word in _words(value):
         found = _TERM.fullmatch(word)
@@ -59,7 +70,7 @@ def _search(value: Any, grant: Grant) -> bool:
             return False
         qualifier, text = found.groups()
         if (qualifier or "").lower() == "repo":
-            if word.startswith("-") or text.casefold() != grant.repository.casefold():
+            if word.startswith("-") or not same_name(text, grant.repository):
                 return False
             repositories += 1
         elif not _harmless(qualifier, text):
@@ -67,9 +78,22 @@ def _search(value: Any, grant: Grant) -> bool:
     return repositories == 1
 
 
+def _is_plain(value: str) -> bool:
+    """Whether nothing in it is a separator or a mark to one reader, and a letter to another."""
+    if any(character != " " and unicodedata.category(character) in _SEPARATORS for character in value):
+        return False
+    folded = unicodedata.normalize("NFKC", value)
+    return all(folded.count(mark) == value.count(mark) for mark in ' :"()')
+
+
+def _spelled_search(value: str, grant: Grant) -> str:
+    words = [f"repo:{grant.repository}" if _REPO.fullmatch(word) else word for word in _words(value)]
+    return " ".join(words)
+
+
 def _words(value: str) -> list[str]:
-    """Split at white space, but not inside quotes; quotes that do not end stay a word that no rule takes."""
-    return re.findall(r'(?:[^\s"]|"[^"]*")+|"', value)
+    """Split at spaces, but not inside quotes; quotes that do not end stay a word that no rule takes."""
+    return re.findall(r'(?:[^ "]|"[^"]*")+|"', value)
 
 
 def _harmless(qualifier: str | None, text: str | None) -> bool:
@@ -98,13 +122,23 @@ def input_of(**members: Argument) -> Mapping[str, Argument]:
     """The one argument `input` of a mutation."""
     known = MappingProxyType({"clientMutationId": ANY, **members})
     return MappingProxyType(
-        {"input": Argument(allows="an input object", accepts=ANY.accepts, members=known, required=True)}
+        {"input": Argument(allows="an input object", accepts=ANY.accepts, bounded=False, members=known, required=True)}
     )
 
 
 NOTHING = Argument(allows="empty", accepts=lambda value, _: value in (None, []))
-OWNER = Argument(allows="the owner of the session's repository", accepts=is_owner, required=True)
-NAME = Argument(allows="the name of the session's repository", accepts=is_name, required=True)
+OWNER = Argument(
+    allows="the owner of the session's repository",
+    accepts=is_owner,
+    spelling=lambda _, grant: owner_of(grant),
+    required=True,
+)
+NAME = Argument(
+    allows="the name of the session's repository",
+    accepts=is_name,
+    spelling=lambda _, grant: name_of(grant),
+    required=True,
+)
 __all__ = [
     "ANY",
     "COUNT",
@@ -124,6 +158,7 @@ COUNT = Argument(allows=f"a number from 1 to {_LARGEST_PAGE}", accepts=_count)
 SEARCH = Argument(
     allows="a search with repo: of the session's repository once, and without OR, AND and NOT",
     accepts=_search,
+    spelling=_spelled_search,
     required=True,
 )
 PAGE: Mapping[str, Argument] = MappingProxyType({"first": COUNT, "last": COUNT, "after": ANY, "before": ANY})

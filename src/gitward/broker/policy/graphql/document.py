@@ -149,6 +149,8 @@ class _Walk:
                 raise PolicyDenied("graphql.malformed", f"an argument of {node.name.value} stands twice")
             given[argument.name.value] = self._values.of(argument.value)
         self._members(given, field.arguments, f"{view.type}.{node.name.value}")
+        for argument in node.arguments or ():
+            self._values.spell(argument.value, field.arguments[argument.name.value], self._grant)
 
     def _members(self, given: Mapping[str, Any], known: Mapping[str, Argument], place: str) -> None:
         for name, value in given.items():
@@ -166,8 +168,8 @@ class _Walk:
             if not isinstance(value, dict):
                 raise PolicyDenied("graphql.argument", f"{place} must be an object")
             self._members(value, argument.members, place)
-        elif not argument.accepts(value, self._grant):
-            raise PolicyDenied("graphql.argument", f"{place} must be {argument.allows}")
+        elif (problem := argument.problem(value, self._grant)) is not None:
+            raise PolicyDenied("graphql.argument", f"{place} must {problem}")
         if argument.kinds:
             for node_id in value if isinstance(value, list) else [value] if value is not None else []:
                 self.ids[node_id] = self.ids.get(node_id, argument.kinds) & argument.kinds
@@ -198,7 +200,7 @@ def _printed(
     from graphql.language import print_ast  # noqa: PLC0415 - see the module's docstring
 
     parts: Sequence[ast.Node] = (operation, *used.values())
-    body: dict[str, Any] = {"query": "\n".join(print_ast(part) for part in parts)}
+    body: dict[str, Any] = {"query": "\n".join(print_ast(values.respelled(part)) for part in parts)}
     if values.given:
         body["variables"] = values.given
     return json.dumps(body).encode()

@@ -24,13 +24,17 @@ _HOP_BY_HOP = frozenset(
 _CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "x-auth-token", "cookie"})
 # A part of an answer could hold a part of the secret, which nobody would recognize.
 _OURS = frozenset({"host", "content-length", "expect", "accept-encoding", "forwarded", "range", "if-range"})
+# By these some servers take another path or method than the request's own.
+_OVERRIDES = frozenset(
+    {"x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url"}
+)
 _ANSWER = _HOP_BY_HOP | {"alt-svc", "content-length", "set-cookie", "strict-transport-security"}
 
 
 def request_headers(headers: Iterable[tuple[str, str]], *, injected: Iterable[str]) -> CIMultiDict[str]:
     """What goes on beside the secrets, in the order in which it came."""
     pairs = list(headers)
-    dropped = _HOP_BY_HOP | _CREDENTIALS | _OURS | set(injected) | _nominated(pairs)
+    dropped = _HOP_BY_HOP | _CREDENTIALS | _OURS | _OVERRIDES | set(injected) | _nominated(pairs)
     kept = CIMultiDict[str]()
     for name, value in pairs:
         # Some servers take an underscore for a hyphen.

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from gitward.broker.policy.egress.names import host_name, is_below
 from gitward.broker.policy.egress.rules import GITHUB
+from gitward.broker.policy.inject.paths import read_pattern
 from gitward.broker.wire.config import InjectConfig
 
 _ENTRY = re.compile(
-    r"(?P<host>[^=:\s]+)(?::(?P<port>[0-9]{1,5}))?\s*=\s*(?P<header>[A-Za-z0-9-]+)\s*:\s*"
+    r"(?P<host>[^=:/\s]+)(?::(?P<port>[0-9]{1,5}))?(?P<paths>(?:\s+/[^\s=]*)*)\s*=\s*(?P<header>[A-Za-z0-9-]+)\s*:\s*"
     r"(?:(?P<scheme>[A-Za-z0-9-]+)\s+)?(?P<source>\S+)"
 )
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
@@ -81,7 +82,13 @@ def _injection(entry: str, never: Iterable[str]) -> Injection:
     if not 0 < port < 65536:
         raise ValueError("must have a port between 1 and 65535, or none")
     scheme = f"{match['scheme']} " if match["scheme"] else ""
-    target = InjectConfig(host=_host(match["host"], never), port=port, header=_header(match["header"]), prefix=scheme)
+    target = InjectConfig(
+        host=_host(match["host"], never),
+        port=port,
+        header=_header(match["header"]),
+        prefix=scheme,
+        paths=tuple(map(read_pattern, match["paths"].split())),
+    )
     return Injection(target=target, source=_source(match["source"]))
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 
+from gitward.broker.policy.accept import Accepted
 from gitward.broker.policy.graphql import document, request, scopes
 from gitward.broker.policy.graphql.document import Reading
 from gitward.broker.server.bodies import grant_continue, whole
@@ -42,7 +43,7 @@ class GraphqlDoor:
         if reading.ids:
             await self._ids.require(reading.ids, onward)
             touch()
-        onward = replace(onward, url=self._url)
+        onward = replace(onward, url=self._url, accepted=Accepted())
         return await self._forwarder.deliver(asked, partial(self._forward, asked, reading, onward, touch), touch)
 
     async def _forward(self, asked: BaseRequest, reading: Reading, onward: Onward, touch: Touch) -> StreamResponse:

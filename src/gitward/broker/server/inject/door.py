@@ -14,6 +14,7 @@ from yarl import URL
 
 from gitward.broker.policy.inject.headers import answer_headers, request_headers
 from gitward.broker.policy.inject.mask import StreamMask
+from gitward.broker.policy.inject.paths import admitted
 from gitward.broker.policy.routes import Kind
 from gitward.broker.policy.verdict import Verdict
 from gitward.broker.server.bodies import grant_continue, pieces
@@ -102,19 +103,20 @@ class InjectDoor:
     async def _forward(self, request: BaseRequest, at: Address, touch: Touch) -> StreamResponse:
         host, port = at.host, at.port
         chosen = [
-            (target, secret)
-            for target, secret in zip(self._targets, self._secrets, strict=True)
-            if (target.host, target.port) == (host, port)
+            (config, secret)
+            for config, secret in zip(self._targets, self._secrets, strict=True)
+            if (config.host, config.port) == (host, port)
         ]
-        headers = request_headers(request.headers.items(), injected=[target.header for target, _ in chosen])
-        for target, secret in chosen:
+        target = self._target(request, host, port)
+        headers = request_headers(request.headers.items(), injected=[config.header for config, _ in chosen])
+        for config, secret in chosen:
             if secret is None:
                 raise InjectFailed(f"the secret for {host} could not be read; the service's log says why")
-            headers[target.header] = injected_value(target.prefix, secret)
+            headers[config.header] = injected_value(config.prefix, secret)
         headers["Host"] = host if port == 443 else f"{host}:{port}"
         headers["Accept-Encoding"] = "identity"  # we must be able to read the answer
         await grant_continue(request)
-        response = await self._ask(request, chosen[0][0], headers, touch)
+        response = await self._ask(request, chosen[0][0], target, headers, touch)
         touch()
         if (host, port) not in self._reached:
             self._reached.add((host, port))
@@ -122,13 +124,20 @@ class InjectDoor:
         async with response:
             return await self._stream(request, response, StreamMask([secret for _, secret in chosen if secret]), touch)
 
+    def _target(self, request: BaseRequest, host: str, port: int) -> str:
+        """The request target as it goes on. Raises PolicyDenied for a path that no entry of the host lists."""
+        if "#" in request.raw_path:
+            raise PolicyDenied("http.target", "a request target must not have a fragment")
+        paths = [path for each in self._targets if (each.host, each.port) == (host, port) for path in each.paths]
+        return admitted(request.raw_path, paths, host) if paths else request.raw_path
+
     async def _ask(
-        self, request: BaseRequest, target: InjectConfig, headers: CIMultiDict[str], touch: Touch
+        self, request: BaseRequest, config: InjectConfig, target: str, headers: CIMultiDict[str], touch: Touch
     ) -> ClientResponse:
         length = request.content_length
         if length is not None:
             headers["Content-Length"] = str(length)
-        url = target.upstream + request.raw_path
+        url = config.upstream + target
         hop = Hop.to(url, self._route)
         try:
             return await self._session().request(
@@ -137,15 +146,15 @@ class InjectDoor:
                 headers=headers,
                 data=pieces(request, touch) if request.body_exists else None,
                 allow_redirects=False,
-                server_hostname=target.host,
+                server_hostname=config.host,
                 proxy=hop.proxy,
                 proxy_headers=hop.headers,
             )
         except (ClientError, TimeoutError, OSError) as error:
             blame = hop.failure(error)
-            log.warning("%s could not be asked: %s", target.host, blame or type(error).__name__)
+            log.warning("%s could not be asked: %s", config.host, blame or type(error).__name__)
             reason = f": {blame}" if blame else "; try again later"
-            raise InjectFailed(f"{target.host} could not be reached from the worker{reason}") from error
+            raise InjectFailed(f"{config.host} could not be reached from the worker{reason}") from error
 
     def _session(self) -> ClientSession:
         if self._client is None:
