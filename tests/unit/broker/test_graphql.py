@@ -13,7 +13,9 @@ from gitward.broker.policy.graphql.document import Reading
 from gitward.errors import PolicyDenied
 from gitward.grants.grant import Grant
 
-GRANT = Grant(run_id="run-1", repository="octo/demo", push_ref="refs/heads/gitward/abc", expires_at=2e9)
+GRANT = Grant(
+    own_writes=False, run_id="run-1", repository="octo/demo", push_ref="refs/heads/gitward/abc", expires_at=2e9
+)
 OWN = 'repository(owner:"octo",name:"demo")'
 ABBREVIATED = "query($s:String!){search(query:$s,type:ISSUE,first:5){nodes{...on PullRequest{number}}}}"
 

@@ -16,6 +16,9 @@ class Argument:
     allows: str  # "the session's branch": ends the sentence "… must be …"
     accepts: Callable[[Any, Grant], bool]  # a JSON value; whether it may stand there
     required: bool = False
+    implied: bool = False  # a value that is left out is judged as null
+    people: bool = False  # the value is a list of logins, each of which must be a person's
+    written: bool = False  # GraphQL: the ids are of what is changed, which must be the session's own
     kinds: frozenset[str] = frozenset()  # GraphQL: the value is one node id, or a list of them, of these types
     members: Mapping[str, Argument] | None = None  # GraphQL: of an input object
 
