@@ -70,6 +70,7 @@ async def create_session(
     """Creates a session with its first run queued. `Location` is the session's address."""
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
     raw = await request.body()
+    served.reach.check(body.new_session())
     new = replace(body.new_session(), claims=looked_at(served.rules, claims))
 
     def create(tx: Transaction) -> Json:
@@ -173,7 +174,10 @@ async def add_run(
     instruction = body.instruction()
 
     def add(tx: Transaction) -> Run:
-        admit = partial(_admit, tx, served, claims)
+        def admit(session: Session) -> None:
+            _admit(tx, served, claims, session)
+            served.reach.check_texts(session.repo, instruction)
+
         return served.sessions.add_run(tx, caller, session_id, instruction, check=admit)
 
     return RunOut.of(await served.database.write(add))
