@@ -52,6 +52,12 @@ async def test_a_post_that_closes_elsewhere_is_refused(service: Rig, alice_clien
         f"/sessions/{session['id']}/runs", json={"command": "true", "commit_message": "Fix acme/secret-project#1"}
     )
     assert [each["field"] for each in answer.json()["errors"]] == ["commit_message"]
+    answer = await alice_client.http.patch(f"/sessions/{session['id']}", json={"title": "Fix acme/secret-project#1"})
+    assert [each["field"] for each in answer.json()["errors"]] == ["title"]
+    publish = {"publish": {"body": "Fix acme/secret-project#1"}}
+    _, kept, _ = await alice_client.run(repository, "date > x", publish={"mode": "dry_run"})
+    answer = await alice_client.http.post(f"/sessions/{kept['session_id']}/runs/{kept['id']}/publish", json=publish)
+    assert [each["field"] for each in answer.json()["errors"]] == ["publish.body"]
 
 
 async def test_never_takes_the_right_to_change_workflows_from_all() -> None:

@@ -37,6 +37,10 @@ class Reach:
         """:raises InvalidRequest: it asks for more than the operator's settings allow."""
         _require_none(self.refused(new))
 
+    def check_named(self, repo: str, texts: Mapping[str, str | None]) -> None:
+        """:raises InvalidRequest: one of these fields closes an issue of another repository."""
+        _require_none(self._texts(repo, texts))
+
     def check_texts(self, repo: str, instruction: Instruction) -> None:
         """:raises InvalidRequest: a text of a run closes an issue of another repository."""
         _require_none(self.refused_texts(repo, instruction))

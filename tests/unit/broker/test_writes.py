@@ -139,8 +139,8 @@ def test_a_pull_request_is_a_draft_unless_the_post_wants_it_ready(ready: bool) -
     call = found("POST", "pulls", grant)
     assert isinstance(call, rest.RestCall)
     body: dict[str, object] = {"title": "x", "head": "gitward/abc", "base": "main"}
-    more: dict[str, object]
-    for more in ({}, {"draft": False}, {"draft": None}):
+    cases: tuple[dict[str, object], ...] = ({}, {"draft": False}, {"draft": None})
+    for more in cases:
         sent = rest.check_body(call.rule, json.dumps({**body, **more}).encode(), grant)
         assert isinstance(sent, bytes) is ready
     given: dict[str, object] = {"repositoryId": "R", "headRefName": "gitward/abc", "baseRefName": "main", "title": "x"}
