@@ -76,7 +76,7 @@ def _without_comments(text: str) -> str:
 
 def _references(text: str) -> Iterator[tuple[str, str]]:
     for keyword in _KEYWORD.finditer(text):
-        found = _REFERENCE.match(text[keyword.end() : keyword.end() + _AHEAD])
+        found = _REFERENCE.match(text, keyword.end(), keyword.end() + _AHEAD)
         if found is None:
             continue
         name = found["linked"] or found["named"]

@@ -302,7 +302,7 @@ def test_every_id_is_collected() -> None:
         'b:updatePullRequest(input:{pullRequestId:"P",labelIds:"L3",assigneeIds:["U"],milestoneId:"M"}){clientMutationId}}',
         {"i": ["L1", "L2"]},
     )  # fmt: skip
-    people = {"User", "Bot", "Mannequin"}
+    people = {"User", "Mannequin"}
     assert reading.ids == {
         "P": {"PullRequest"},
         **{label: {"Label"} for label in ("L1", "L2", "L3")},

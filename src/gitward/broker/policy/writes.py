@@ -10,6 +10,7 @@ from gitward.grants.closing import closes_elsewhere
 from gitward.grants.grant import Grant
 
 RULE = "writes.own"
+LONGEST_TEXT = 65_536  # characters: GitHub's own bound
 PEOPLE_RULE = "writes.people"
 SETTING = "GITWARD_WRITES=repository allows more"
 OWN_ONLY = (
@@ -21,7 +22,10 @@ NOT_PEOPLE = "{login} is not a person; only people can be assigned or asked for 
 
 
 def _is_text(value: Any, grant: Grant) -> bool:
-    return value is None or (isinstance(value, str) and closes_elsewhere(value, grant.repository) is None)
+    if value is None:
+        return True
+    short = isinstance(value, str) and len(value) <= LONGEST_TEXT
+    return short and closes_elsewhere(value, grant.repository) is None
 
 
 def _is_target(value: Any, grant: Grant) -> bool:

@@ -105,6 +105,7 @@ class _Walk:
         self.used: dict[str, ast.FragmentDefinitionNode] = {}
         self.written: set[str] = set()
         self.logins: set[str] = set()
+        self._accepted: set[tuple[object, str]] = set()
         self.opening: set[int] = set()  # identities of the fields that open an issue
         self._views = views_of(grant)
         self._grant = grant
@@ -191,7 +192,7 @@ class _Walk:
             if not isinstance(value, dict):
                 raise PolicyDenied("graphql.argument", f"{place} must be an object")
             self._members(value, argument.members, place)
-        elif not argument.accepts(value, self._grant):
+        elif not self._accepts(argument, value):
             raise PolicyDenied("graphql.argument", f"{place} must be {argument.allows}")
         if argument.people:
             self.logins.update(value or ())
@@ -202,6 +203,17 @@ class _Walk:
                 self.ids[node_id] = self.ids.get(node_id, argument.kinds) & argument.kinds
             if len(self.ids) > MAX_IDS:
                 raise _too_large()
+
+    def _accepts(self, argument: Argument, value: Any) -> bool:
+        """A long text in a variable can stand in a hundred places: it is read once."""
+        if not isinstance(value, str):
+            return argument.accepts(value, self._grant)
+        known = (argument.accepts, value)
+        if known not in self._accepted:
+            if not argument.accepts(value, self._grant):
+                return False
+            self._accepted.add(known)
+        return True
 
     def _narrowed(self, view_name: str, condition: str) -> str:
         """The view for a fragment on a type. Raises PolicyDenied."""
