@@ -36,6 +36,20 @@ class Credentials(StrEnum):
     LOGIN = "login"
 
 
+class Writes(StrEnum):
+    """What commands may write of issues and pull requests."""
+
+    OWN = "own"
+    REPOSITORY = "repository"
+
+
+class AllowWorkflows(StrEnum):
+    """Whether a session may ask for the right to change workflows."""
+
+    SESSIONS = "sessions"
+    NEVER = "never"
+
+
 class SandboxKind(StrEnum):
     BUBBLEWRAP = "bubblewrap"
 
@@ -300,6 +314,18 @@ class Settings(BaseSettings):
         le=7 * 24 * 3600,
         alias="GITWARD_RUN_TIMEOUT_SECONDS",
         description="Time limit of a run; a run may ask for less.",
+    )
+    writes: Writes = Field(
+        Writes.OWN,
+        alias="GITWARD_WRITES",
+        description="own: commands write the texts of their session's own pull request and issues; repository: texts, "
+        "labels and people of all issues and pull requests of the repository. See docs/reach.md.",
+    )
+    allow_workflows: AllowWorkflows = Field(
+        AllowWorkflows.SESSIONS,
+        alias="GITWARD_ALLOW_WORKFLOWS",
+        description="sessions: a session's POST may allow its pushes to change .github/workflows/; never: none may, "
+        "also of those that were posted before.",
     )
     public_read: bool = Field(
         False,

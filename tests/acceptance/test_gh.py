@@ -1,4 +1,7 @@
-"""What people do with gh on the session's repository, by both versions, in the real sandbox and in `broker` mode."""
+"""What people do with gh on the session's repository, by both versions, in the real sandbox and in `broker` mode.
+
+With both values of GITWARD_WRITES.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
@@ -155,6 +159,72 @@ TABLE = (
 )  # fmt: skip
 
 
+OWN_ONLY = (
+    "this session may write title, body and comments of its own pull request and of issues that it opened, and make "
+    "the pull request a draft; everything else of them comes from its POST (GITWARD_WRITES=repository allows more)"
+)
+CANNOT = f"Mutation.{{}} cannot be used: {OWN_ONLY}"
+
+
+def others(line: str, number: str) -> Row:
+    return refused(line, "writes.own", f"#{number} is neither this session's pull request nor an issue that it opened")
+
+
+OWN_TABLE = (
+    Row("--version"),
+    refused("pr create --title Mine --body Text", "graphql.argument",
+            "Mutation.createPullRequest(input)(draft) must be true"),
+    refused("pr create --title Mine --body Text --draft --base topic", "graphql.argument",
+            "Mutation.createPullRequest(input)(baseRefName) must be the session's target branch"),
+    refused("pr create --title Mine --body 'Closes octo-org/secret#1' --draft", "graphql.argument",
+            "Mutation.createPullRequest(input)(body) must be a text that closes issues of the session's repository"),
+    Row("pr create --title Mine --body 'Closes #3' --draft", "/pull/"),
+    Row("pr view", "Mine"),
+    Row("pr status", "Mine"),
+    Row("pr edit $own --title Newer --body 'More text'", "/pull/"),
+    Row("pr comment $own --body Hello", "#issuecomment-"),
+    Row("pr ready $own --undo"),
+    refused("pr ready $own", "writes.own", CANNOT.format("markPullRequestReadyForReview")),
+    refused("pr edit $own --body 'Fixes octo-org/secret#1'", "graphql.argument",
+            "Mutation.updatePullRequest(input)(body) must be a text that closes issues of the session's repository"),
+    refused("pr comment $own --body 'Fixes octo-org/secret#1'", "graphql.argument",
+            "Mutation.addComment(input)(body) must be a text that closes issues of the session's repository"),
+    refused("pr edit $own --add-label help", "writes.own", CANNOT.format("addLabelsToLabelable")),
+    refused("pr edit $own --milestone v1", "graphql.argument",
+            "Mutation.updatePullRequest(input)(milestoneId) must be left out: it comes from the session's POST"),
+    refused("pr edit $own --base topic", "graphql.argument",
+            "Mutation.updatePullRequest(input)(baseRefName) must be left out: it comes from the session's POST"),
+    others("pr comment 1 --body /deploy", "1"),
+    others("pr edit 1 --title x", "1"),
+    refused("pr review 1 --approve", "graphql.field", FIELD.format("Mutation.addPullRequestReview")),
+    refused("pr review $own --comment --body x", "graphql.field", FIELD.format("Mutation.addPullRequestReview")),
+    refused("pr merge $own --squash", "graphql.field", FIELD.format("Mutation.mergePullRequest")),
+    refused("pr close $own", "graphql.field", FIELD.format("Mutation.closePullRequest")),
+    Row("issue create --title Broken --body Text", "/issues/"),
+    Row("issue comment $issue --body Hello", "#issuecomment-"),
+    Row("issue edit $issue --title Newer --body 'New text'", "/issues/"),
+    refused("issue create --title x --body x --label bug", "graphql.argument",
+            "Mutation.createIssue(input)(labelIds) must be empty: it comes from the session's POST"),
+    refused("issue create --title x --body x --milestone v1", "graphql.argument",
+            "Mutation.createIssue(input)(milestoneId) must be left out: it comes from the session's POST"),
+    refused("issue edit $issue --add-label help", "writes.own", CANNOT.format("addLabelsToLabelable")),
+    others("issue comment 3 --body /deploy", "3"),
+    others("issue edit 3 --title x", "3"),
+    refused("issue close $issue", "graphql.field", FIELD.format("Mutation.closeIssue")),
+    refused("issue pin $issue", "graphql.field", FIELD.format("Mutation.pinIssue")),
+    refused("issue transfer $issue octo-org/open", "graphql.argument",
+            "Query.repository(name) must be the name of the session's repository"),
+    refused("issue lock $issue", "graphql.field", FIELD.format("Issue.activeLockReason")),
+    Row("api 'repos/{owner}/{repo}/issues/$issue/comments' -f body=Hi --jq .body".replace("'repos", '"repos').replace(
+        "comments'", 'comments"'), "Hi"),
+    refused("api 'repos/{owner}/{repo}/issues/3/comments' -f body=/deploy", "writes.own",
+            "#3 is neither this session's pull request nor an issue that it opened"),
+    refused("api 'repos/{owner}/{repo}/issues/1/labels' -f 'labels[]=safe-to-test'", "writes.own", OWN_ONLY),
+    refused("api -X PATCH 'repos/{owner}/{repo}/pulls/1' -f body=x", "writes.own",
+            "#1 is neither this session's pull request nor an issue that it opened"),
+)  # fmt: skip
+
+
 def script(rows: list[Row], gh: str) -> str:
     """The command of the session: every row with its output and exit code between marks."""
     lines = [
@@ -184,6 +254,18 @@ def results(text: str) -> dict[int, tuple[int, str]]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world() -> AsyncIterator[Rig]:
+    async with served("repository") as service:
+        yield service
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def own_world() -> AsyncIterator[Rig]:
+    async with served("own") as service:
+        yield service
+
+
+@asynccontextmanager
+async def served(writes: str) -> AsyncIterator[Rig]:
     """The example's repository behind a service whose sandboxes have the newest gh too."""
     root = Path(tempfile.mkdtemp(prefix="gitward-test-"))
     root.chmod(0o711)
@@ -195,7 +277,7 @@ async def world() -> AsyncIterator[Rig]:
     try:
         await github.start()
         await populate(github)
-        service = Rig(root, github, GITWARD_SANDBOX_PATHS=str(tools))
+        service = Rig(root, github, GITWARD_SANDBOX_PATHS=str(tools), GITWARD_WRITES=writes)
         github.add_token(service.token, Token(login=SENDER, scopes=("repo", "user:email")))
         await service.start()
         yield service
@@ -209,7 +291,17 @@ async def world() -> AsyncIterator[Rig]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("version", [OLD, NEW])
 async def test_gh_works_on_the_sessions_repository(world: Rig, version: str) -> None:
-    rows = [row for row in TABLE if row.only in {"", version}]
+    await check(world, TABLE, version)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("version", [OLD, NEW])
+async def test_by_default_gh_writes_what_is_the_sessions_own(own_world: Rig, version: str) -> None:
+    await check(own_world, OWN_TABLE, version)
+
+
+async def check(world: Rig, table: Sequence[Row], version: str) -> None:
+    rows = [row for row in table if row.only in {"", version}]
     gh = "/usr/bin/gh" if version == OLD else "command gh"
     async with world.client() as client:
         body = {"repo": REPOSITORY, "branch": f"by-{version}", "publish": {"mode": "branch"}}

@@ -94,6 +94,10 @@ class BranchPushedData(BaseModel):
     head_sha: str
 
 
+class IssueOpenedData(BaseModel):
+    number: int
+
+
 class EgressOpenedData(BaseModel):
     host: str
     port: str
@@ -191,6 +195,11 @@ class EgressOpenedEvent(_RunEvent):
     data: EgressOpenedData
 
 
+class IssueOpenedEvent(_RunEvent):
+    type: Literal[EventType.ISSUE_OPENED]
+    data: IssueOpenedData
+
+
 class WorkKeptEvent(_RunEvent):
     type: Literal[EventType.WORK_KEPT]
     data: WorkKeptData
@@ -221,6 +230,7 @@ AnyEvent = Annotated[
     | PolicyDeniedEvent
     | BranchPushedEvent
     | EgressOpenedEvent
+    | IssueOpenedEvent
     | WorkKeptEvent
     | PullRequestOpenedEvent
     | NoticeEvent,

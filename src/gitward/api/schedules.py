@@ -39,6 +39,7 @@ async def create_schedule(
 ) -> ScheduleOut:
     """Stores what a session is made of, and when. The first session is made when the time comes, not now."""
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
+    served.reach.check(body.new_session())
     timetable = _valid(body.timetable)
     kept = looked_at(served.rules, claims)
     made = await served.database.write(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from gitward.api.auth import Verifier
 from gitward.api.authorization import Holder, Rule
+from gitward.api.reach import Reach
 from gitward.errors import Unavailable
 from gitward.sessions.feeds import Feeds
 from gitward.sessions.service import SessionService
@@ -38,6 +39,7 @@ class Services:
     repo_globs: tuple[str, ...] = ()  # lower case; empty: every repository
     operators: tuple[Holder, ...] = ()  # who may read the metrics from another machine
     is_proxied: bool = False  # people reach it at another address than its own: no caller is taken for a local one
+    reach: Reach = field(default_factory=Reach)  # how far sessions may reach at GitHub
     rules: tuple[Rule, ...] = ()  # who may use which; empty: everybody all that is served
 
 

@@ -70,6 +70,7 @@ async def create_session(
     """Creates a session with its first run queued. `Location` is the session's address."""
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
     raw = await request.body()
+    served.reach.check(body.new_session())
     new = replace(body.new_session(), claims=looked_at(served.rules, claims))
 
     def create(tx: Transaction) -> Json:
@@ -146,8 +147,14 @@ async def get_session(session_id: SessionId, caller: Caller, served: Served) -> 
 async def change_session(session_id: SessionId, body: SessionPatch, caller: Caller, served: Served) -> Response:
     """Sets title, labels or the archived flag; what is left out stays."""
     change = body.change()
-    changed = await served.database.write(lambda tx: served.sessions.change(tx, caller, session_id, change))
-    return await answer(changed, SessionOut.of)
+
+    def apply(tx: Transaction) -> Session:
+        if change.title is not None:
+            known = served.sessions.get_session(tx, caller, session_id)
+            served.reach.check_named(known.repo, {"title": change.title})
+        return served.sessions.change(tx, caller, session_id, change)
+
+    return await answer(await served.database.write(apply), SessionOut.of)
 
 
 @router.delete("/{session_id}", status_code=status.HTTP_204_NO_CONTENT, responses=_WRITE)
@@ -173,7 +180,10 @@ async def add_run(
     instruction = body.instruction()
 
     def add(tx: Transaction) -> Run:
-        admit = partial(_admit, tx, served, claims)
+        def admit(session: Session) -> None:
+            _admit(tx, served, claims, session)
+            served.reach.check_texts(session.repo, instruction)
+
         return served.sessions.add_run(tx, caller, session_id, instruction, check=admit)
 
     return RunOut.of(await served.database.write(add))
@@ -234,7 +244,10 @@ async def publish_run(
     change = (body or PublishAgainIn()).change()
 
     def publish(tx: Transaction) -> Published:
-        admit = partial(_admit, tx, served, claims)
+        def admit(session: Session) -> None:
+            _admit(tx, served, claims, session)
+            served.reach.check_named(session.repo, {"publish.title": change.title, "publish.body": change.body})
+
         return served.sessions.publish(tx, caller, session_id, run_id, change, check=admit)
 
     published = await served.database.write(publish)

@@ -9,9 +9,10 @@ from gitward.broker.policy.argument import ANY, LONGEST, MOST, Argument
 from gitward.broker.policy.egress.presets import PRESETS
 from gitward.broker.policy.egress.rules import GITHUB
 from gitward.broker.policy.graphql import document
-from gitward.broker.policy.graphql.mutations import VIEWS
+from gitward.broker.policy.graphql.mutations import OWN_VIEWS, VIEWS
 from gitward.broker.policy.graphql.request import MAX_QUERY
 from gitward.broker.policy.graphql.views import Field, View
+from gitward.broker.policy.writes import SETTING
 from gitward.broker.server import bodies, customs, spool
 
 _HEAD = """\
@@ -42,6 +43,8 @@ def markdown() -> str:
         _lfs(),
         _rest(),
         _queries(),
+        _WRITING,
+        _writes_by_rest(),
         _mutations(),
         _forms(),
         _restricted(),
@@ -57,8 +60,10 @@ def _pushes() -> str:
     return (
         "A push is refused as a whole, with git's own report:\n\n"
         + _table(("rule", "what git prints"), rows)
-        + "\nUnless the session has `allow_workflows`, git looks at each pack in a sandbox of its own before it goes "
-        "on. `.github/workflows/` must be as it is on the target branch, now or when the run began, or on the "
+        + "\nGit looks at each pack in a sandbox of its own before it goes on, unless the session has "
+        "`allow_workflows` and the server `GITWARD_WRITES=repository`. With `own` the messages of its commits may "
+        "close issues of `{own}` only. Without `allow_workflows`, `.github/workflows/` must be as it is on the "
+        "target branch, now or when the run began, or on the "
         "session's branch:\n\n" + _table(("rule", "what git prints"), looked_at)
     )
 
@@ -78,10 +83,36 @@ def _lfs() -> str:
 
 
 def _rest() -> str:
-    rows = ((_call(rule), rule.sentence, _names(rule.body), f"`{rule.name}`") for rule in rest.RULES)
+    rows = ((_call(rule), rule.sentence, f"`{rule.name}`") for rule in rest.RULES if not rule.body)
     return (
-        "## REST\n\n`{number}`, `{sha}` and `{one}` stand for one part of the path, `{path}` and `{range}` for the "
-        "rest of it.\n\n" + _table(("call", "what for", "members of the body", "rule"), rows)
+        "## REST: reading\n\n`{number}`, `{sha}` and `{one}` stand for one part of the path, `{path}` and "
+        "`{range}` for the rest of it.\n\n" + _table(("call", "what for", "rule"), rows)
+    )
+
+
+_WRITING = """\
+## Writing
+
+`GITWARD_WRITES` decides. With `own` (the default) each number and id of what is changed must be of the session's own
+pull request (open, and from `{branch}`; or recorded for the session), or of an issue that the session's commands
+opened, as GitHub answered them: else rule `writes.own`. Texts may close issues of `{own}` only. With `repository` they
+may be of any issue and pull request of `{own}`; logins must then be people's, else rule `writes.people`.
+[reach.md](reach.md) says what this sets going.
+"""
+
+
+def _writes_by_rest() -> str:
+    def rows(rules: Iterable[rest.RestRule]) -> Iterator[tuple[str, ...]]:
+        for rule in rules:
+            if rule.body:
+                yield _call(rule), rule.sentence, _names(rule.body), f"`{rule.name}`"
+
+    head = ("call", "what for", "members of the body", "rule")
+    return (
+        "### REST, with `GITWARD_WRITES=own`\n\n"
+        + _table(head, rows(rest.OWN_RULES))
+        + "\n### REST, with `GITWARD_WRITES=repository`\n\n"
+        + _table(head, rows(rest.RULES))
     )
 
 
@@ -95,7 +126,10 @@ def _names(arguments: Mapping[str, Argument]) -> str:
 
 
 def _condition(argument: Argument) -> str:
-    return "" if argument.allows == ANY.allows else f" ({argument.allows})"
+    if argument.allows == ANY.allows:
+        return ""
+    allows = argument.allows.removesuffix(f" ({SETTING})")
+    return f" ({allows}{', its own' if argument.written else ''})"
 
 
 def _queries() -> str:
@@ -126,11 +160,17 @@ def _field(name: str, field: Field) -> str:
 
 
 def _mutations() -> str:
-    rows = (
-        (f"`{name}`", _names(field.arguments["input"].members or {}), _answers(VIEWS[field.view]))
-        for name, field in VIEWS["Mutation"].fields.items()
+    def rows(views: Mapping[str, View]) -> Iterator[tuple[str, ...]]:
+        for name, field in views["Mutation"].fields.items():
+            yield f"`{name}`", _names(field.arguments["input"].members or {}), _answers(views[field.view])
+
+    head = ("mutation", "members of its input", "fields of its answer")
+    return (
+        "### GraphQL, with `GITWARD_WRITES=own`\n\n"
+        + _table(head, rows(OWN_VIEWS))
+        + "\n### GraphQL, with `GITWARD_WRITES=repository`\n\n"
+        + _table(head, rows(VIEWS))
     )
-    return "## GraphQL: writing\n\n" + _table(("mutation", "members of its input", "fields of its answer"), rows)
 
 
 def _answers(payload: View) -> str:

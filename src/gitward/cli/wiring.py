@@ -23,6 +23,7 @@ from gitward.api.auth import Verifier
 from gitward.api.authorization import Holder, Rule, parse_operators, parse_rules, refused
 from gitward.api.keys import load_or_make_key, public_key
 from gitward.api.oidc import ANSWER_SECONDS, Issuer, is_safe_url
+from gitward.api.reach import Reach
 from gitward.api.services import Services
 from gitward.broker import BrokerConfig, Brokers, ProxyConfig
 from gitward.broker.client.sources import SecretSources
@@ -51,7 +52,7 @@ from gitward.sessions.progress import Progress
 from gitward.sessions.queue import RunQueue
 from gitward.sessions.retention import Retention
 from gitward.sessions.service import NewSession, SessionService
-from gitward.settings import Credentials, LimitsMode, MiB, Settings, TokenReader
+from gitward.settings import AllowWorkflows, Credentials, LimitsMode, MiB, Settings, TokenReader, Writes
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
 from gitward.store.relay import Relay
@@ -111,6 +112,7 @@ async def running_service(
             repo_globs=settings.repo_globs,
             rules=_rules(settings),
             is_proxied=settings.is_proxied,
+            reach=_reach(settings),
         )
         await stack.enter_async_context(listener(watch, settings.metrics_port, with_figures=True))
         stack.enter_context(logging_what_holds_the_loop())
@@ -290,7 +292,7 @@ async def _worker(
         stack.push_async_callback(disk.stop)
         await worker.start(job)
         stack.push_async_callback(worker.stop)
-        firing = Firing(storage.sessions, partial(_refusal, settings.repo_globs, _rules(settings)))
+        firing = Firing(storage.sessions, partial(_refusal, settings.repo_globs, _rules(settings), _reach(settings)))
         retention = Retention(storage.database, days=settings.retention_days)
         chores = chores_of(parts, firing, retention)
         await chores.start()
@@ -339,11 +341,18 @@ def _operators(settings: Settings) -> tuple[Holder, ...]:
         raise SettingsError([f"GITWARD_OPERATORS: {error}"]) from None
 
 
+def _reach(settings: Settings) -> Reach:
+    return Reach(
+        own_writes=settings.writes is Writes.OWN,
+        never_workflows=settings.allow_workflows is AllowWorkflows.NEVER,
+    )
+
+
 def _refusal(
-    globs: Sequence[str], rules: Sequence[Rule], template: NewSession, claims: Mapping[str, Any]
+    globs: Sequence[str], rules: Sequence[Rule], reach: Reach, template: NewSession, claims: Mapping[str, Any]
 ) -> str | None:
     """Why a schedule may not go on: the operator's settings changed since it was posted."""
-    errors = refused(globs, rules, claims, template.repo, template.submodules)
+    errors = [*refused(globs, rules, claims, template.repo, template.submodules), *reach.refused(template)]
     return f"Paused: {errors[0].field} {errors[0].message}." if errors else None
 
 
@@ -411,6 +420,8 @@ def job_settings(settings: Settings, base_url: str) -> JobSettings:
         limits=sandbox_limits(settings),
         login_mode=settings.credentials is Credentials.LOGIN,
         public_read=settings.public_read,
+        own_writes=settings.writes is Writes.OWN,
+        never_workflows=settings.allow_workflows is AllowWorkflows.NEVER,
         commit_name=settings.commit_name,
         commit_email=settings.commit_email,
     )

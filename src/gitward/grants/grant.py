@@ -24,6 +24,10 @@ class Grant:
     allow_workflows: bool = False  # whether a push may change .github/workflows/
     target_branch: str | None = None  # whose workflows a push may have, as well as those of the session's branch
     target_sha: str | None = None  # where it stood when the run began
+    own_writes: bool = True  # GITWARD_WRITES=own: texts of its own pull request and issues; False: of all of them
+    issues: tuple[int, ...] = ()  # numbers of the issues that the session opened, as GitHub answered
+    pull_request: int | None = None  # the number of the session's pull request, as far as it is recorded
+    ready: bool = False  # whether the POST wants a pull request that is ready for review
     fetch_only: bool = False  # nothing but fetching `repository` and its LFS objects, with the run credential
     expires_at: float  # on `grants.clock`; after it everything is refused
 

@@ -37,10 +37,12 @@ class Findings:
 
     tree: str | None = None  # of the pushed commit; None: the commit is not in the pack
     trees: Mapping[str, Entries] = field(default_factory=dict)  # by object id
+    closes: Mapping[str, str] = field(default_factory=dict)  # what the pack's commits close, as `closing.closed_by`
 
     def to_message(self) -> dict[str, Any]:
         trees = {oid: {name: [each.mode, each.oid] for name, each in tree.items()} for oid, tree in self.trees.items()}
-        return {"tree": self.tree, "trees": trees}
+        closes = dict(list(self.closes.items())[:MAX_NAMED])
+        return {"tree": self.tree, "trees": trees, "closes": closes}
 
     @classmethod
     def of(cls, message: Mapping[str, Any]) -> Findings:
@@ -48,7 +50,7 @@ class Findings:
             oid: {name: Entry(mode=mode, oid=entry) for name, (mode, entry) in tree.items()}
             for oid, tree in message["trees"].items()
         }
-        return cls(tree=message["tree"], trees=trees)
+        return cls(tree=message["tree"], trees=trees, closes=message["closes"])
 
 
 class BadPack(GitwardError):
@@ -66,8 +68,10 @@ class Inspector(Protocol):
         """The descriptor of an empty file without a name, on disk: it is gone once nobody has it open. Blocks."""
         ...
 
-    async def look(self, pack: int, tip: str) -> Findings:
+    async def look(self, pack: int, tip: str, *, messages: bool = False) -> Findings:
         """What the pack in this file says about the commit `tip`. The caller keeps the descriptor.
+
+        With `messages` those of all its commits are read too.
 
         Cancelling ends it. Raises BadPack and InspectionFailed.
         """

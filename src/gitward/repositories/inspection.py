@@ -9,12 +9,14 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 from gitward.grants.endpoint import Nowhere
 from gitward.grants.inspection import BadPack, Findings, InspectionFailed
-from gitward.repositories import pack_objects
+from gitward.repositories import pack_messages, pack_objects
+from gitward.repositories.pack_messages import CommitIds
 from gitward.sandboxes import WORK_DIR, Command, Limits, Sandbox, SandboxEngine, SandboxError, Stream, trees
 from gitward.sandboxes.readiness import uninterrupted
 
@@ -50,12 +52,13 @@ class PackInspector:
             os.unlink(name)
             return descriptor
 
-    async def look(self, pack: int, tip: str) -> Findings:
+    async def look(self, pack: int, tip: str, *, messages: bool = False) -> Findings:
         workspace = self._folder / f"push-{secrets.token_hex(8)}"
         try:
             await uninterrupted(asyncio.to_thread(_prepare, workspace, pack, tip))
             async with asyncio.timeout(LOOK_SECONDS), self._opened(workspace) as sandbox:
-                return await _look(sandbox, tip)
+                findings = await _look(sandbox, tip)
+                return replace(findings, closes=await _closings(sandbox)) if messages else findings
         except TimeoutError:
             raise BadPack("git takes too long to unpack this push; push in several steps") from None
         except (SandboxError, OSError) as error:
@@ -132,8 +135,30 @@ async def _look(sandbox: Sandbox, tip: str) -> Findings:
     return await asyncio.to_thread(pack_objects.findings, tip, output)
 
 
-async def _git(sandbox: Sandbox, *arguments: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
-    """Exit status, output and the end of the complaints of git in the bare repository. Raises BadPack."""
+async def _closings(sandbox: Sandbox) -> dict[str, str]:
+    """What the messages of the pack's commits close. Raises BadPack and SandboxError."""
+    ids = CommitIds()
+    status, _, _ = await _git(sandbox, *pack_messages.LISTING, take=ids.feed)
+    found: dict[str, str] = {}
+    for start in range(0, len(ids.found), pack_messages.AT_ONCE):
+        asked = ids.found[start : start + pack_messages.AT_ONCE]
+        stdin = "".join(f"{oid}\n" for oid in asked).encode()
+        status, output, _ = await _git(sandbox, "cat-file", "--batch", stdin=stdin)
+        if status != 0:
+            break
+        found |= await asyncio.to_thread(pack_messages.closings, asked, output)
+    if status != 0:
+        raise BadPack("git cannot read this pack")
+    return found
+
+
+async def _git(
+    sandbox: Sandbox, *arguments: str, stdin: bytes = b"", take: Callable[[bytes], None] | None = None
+) -> tuple[int, bytes, bytes]:
+    """Exit status, output and the end of the complaints of git in the bare repository. Raises BadPack.
+
+    :param take: gets the output piece by piece; it is not kept then.
+    """
     output, complaint = bytearray(), bytearray()
 
     async def sink(stream: Stream, piece: bytes) -> None:
@@ -141,9 +166,12 @@ async def _git(sandbox: Sandbox, *arguments: str, stdin: bytes = b"") -> tuple[i
             complaint.extend(piece)
             del complaint[:-_TAIL]
             return
+        if take is not None:
+            take(piece)
+            return
         output.extend(piece)
         if len(output) > _MAX_OUTPUT:
-            raise BadPack("the top folders of the pushed commit are too large to be looked at")
+            raise BadPack("the top folders or the messages of the pushed commits are too large to be looked at")
 
     env = {"GIT_DIR": WORK_DIR, "GIT_CONFIG_NOSYSTEM": "1", "GIT_NO_REPLACE_OBJECTS": "1"}
     command = Command(argv=(*_GIT, *arguments), env=env, stdin=stdin, timeout_seconds=LOOK_SECONDS)

@@ -20,7 +20,7 @@ _MAX_NAMES = 16 * 1024  # characters of the names of one folder that are told: t
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Object:
+class PackObject:
     oid: str
     kind: str
     content: bytes
@@ -33,7 +33,7 @@ def questions(tip: str) -> tuple[str, ...]:
 
 def findings(tip: str, output: bytes) -> Findings:
     """What git printed for `questions(tip)`. Raises BadPack."""
-    commit, root, folder, workflows = _read(output, questions(tip))
+    commit, root, folder, workflows = read_objects(output, questions(tip))
     if commit is None:
         return Findings()
     if commit.kind != "commit" or commit.oid != tip:
@@ -66,7 +66,7 @@ def _if_small(oid: str, entries: Entries) -> dict[str, Entries]:
     return {oid: entries} if small else {}
 
 
-def _kept(found: _Object, oid: str, name: str | None) -> Entries:
+def _kept(found: PackObject, oid: str, name: str | None) -> Entries:
     """The entry `name` of a folder, or all of them. Git must have printed the folder with this object id."""
     if found.kind != "tree" or found.oid != oid:
         raise BadPack("the pushed commit has malformed folders")
@@ -102,9 +102,9 @@ def _is_id(oid: bytes, kind: bytes, content: bytes) -> bool:
     return digest.hexdigest().encode() == oid
 
 
-def _read(output: bytes, asked: Sequence[str]) -> list[_Object | None]:
+def read_objects(output: bytes, asked: Sequence[str]) -> list[PackObject | None]:
     """One answer for each question; None for what is missing."""
-    found: list[_Object | None] = []
+    found: list[PackObject | None] = []
     position = 0
     for question in asked:
         line, newline, _ = output[position : position + 200].partition(b"\n")
@@ -119,7 +119,7 @@ def _read(output: bytes, asked: Sequence[str]) -> list[_Object | None]:
         position += len(content) + 1
         if len(content) != int(head[3]) or not _is_id(head[1], head[2], content):
             raise BadPack("git cannot read this pack")
-        found.append(_Object(oid=head[1].decode(), kind=head[2].decode(), content=content))
+        found.append(PackObject(oid=head[1].decode(), kind=head[2].decode(), content=content))
     if position != len(output):
         raise BadPack("git cannot read this pack")
     return found

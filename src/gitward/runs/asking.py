@@ -23,7 +23,7 @@ def access_of(attempt: Attempt) -> Access:
     return Access(
         repository=session.repo,
         submodules=session.submodules,
-        workflows=session.allow_workflows,
+        workflows=attempt.parts.settings.may_change_workflows(session),
     )
 
 

@@ -124,6 +124,10 @@ class Attempt:
         """Records that GitHub accepted a push of the session's branch."""
         await self.write(lambda tx: self.parts.progress.pushed(tx, self.claim, head))
 
+    async def record_issue(self, number: int) -> None:
+        """Records that GitHub opened an issue for the command."""
+        await self.write(lambda tx: self.parts.progress.opened_issue(tx, self.claim, number))
+
     async def notice(self, message: str) -> None:
         """A sentence for whoever watches."""
         await self.tell((EventType.NOTICE, {"message": message}))

@@ -25,7 +25,7 @@ from gitward.runs.pushes import Pushes
 from gitward.runs.supervision import supervise
 from gitward.sandboxes import Sandbox, Shown, User
 from gitward.secrets import Secret
-from gitward.sessions.model import EventType
+from gitward.sessions.model import EventType, PublishMode
 from gitward.telemetry.redaction import Redactor
 
 log = logging.getLogger(__name__)
@@ -61,15 +61,20 @@ async def _open(stack: contextlib.AsyncExitStack, attempt: Attempt, facts: dict[
 
 
 def _grant(attempt: Attempt, facts: dict[str, Any], seconds: float) -> Grant:
-    session = attempt.claim.session
+    session, settings = attempt.claim.session, attempt.parts.settings
+    opened = session.pull_request
     return Grant(
         run_id=attempt.claim.run.id,
         repository=facts["repository"],
         repository_id=facts["repository_id"],
         push_ref=f"refs/heads/{session.branch}",
         readable=session.submodules,
-        public_read=attempt.parts.settings.public_read,
-        allow_workflows=session.allow_workflows,
+        public_read=settings.public_read,
+        allow_workflows=settings.may_change_workflows(session),
+        own_writes=settings.own_writes,
+        issues=session.opened_issues,
+        pull_request=opened.number if opened is not None else None,
+        ready=attempt.claim.run.instruction.publish.mode is PublishMode.READY,
         target_branch=facts["target_branch"],
         target_sha=facts["target_sha"],
         expires_at=clock.seconds() + seconds + CLOSING_SECONDS,
@@ -118,6 +123,8 @@ class _Witness:
                 pass  # git says it too, to whoever pushed
             case "branch.pushed":
                 self._pushed(old=event.data["old"], new=event.data["new"])
+            case "issue.opened":
+                self._write(self._attempt.record_issue(int(event.data["number"])))
             case _:
                 self._write(self._attempt.tell((EventType(event.type), event.data)))
 

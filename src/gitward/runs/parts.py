@@ -35,6 +35,8 @@ class JobSettings:
     limits: Limits
     login_mode: bool = False
     public_read: bool = False
+    own_writes: bool = True  # commands write texts of the session's own pull request and issues only
+    never_workflows: bool = False  # no session may change workflows, whatever its POST said
     commit_name: str | None = None
     commit_email: str | None = None
     patience: Patience = field(default_factory=Patience)  # with GitHub's faults
@@ -42,6 +44,10 @@ class JobSettings:
     def time_limit(self, asked: int | None) -> int:
         """Seconds that a run may take: what it asked for, but never more than the service allows."""
         return min(asked or self.run_timeout_seconds, self.run_timeout_seconds)
+
+    def may_change_workflows(self, session: Session) -> bool:
+        """Whether its pushes may change .github/workflows/; the setting may be younger than the session."""
+        return session.allow_workflows and not self.never_workflows
 
 
 Admission = Callable[[Session, str], str | None]  # what the operator allows instead of this name; None: it is allowed

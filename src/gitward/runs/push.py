@@ -7,12 +7,16 @@ import logging
 from gitward.errors import Reason, RunFailure
 from gitward.github.branches import head_of
 from gitward.github.push_refusals import find_refusal
+from gitward.grants import closing
+from gitward.grants.inspection import BadPack
+from gitward.repositories.closings import closes_elsewhere
 from gitward.repositories.git import Ended
 from gitward.repositories.work import Work
 from gitward.repositories.workflows import changed_workflows, may_change_workflows
 from gitward.runs import lfs_upload
 from gitward.runs.asking import ask, retries_of
 from gitward.runs.attempt import Attempt
+from gitward.runs.commit_message import commit_message
 from gitward.runs.context import Context
 from gitward.runs.reaching import LIMITED, fault_in, reach, was_refused
 from gitward.runs.result_sandbox import Bench, narrow_to
@@ -22,6 +26,11 @@ log = logging.getLogger(__name__)
 
 WITNESS_SECONDS = 5.0  # for the broker's word, when git says that the push is done
 WORKFLOWS = "this session may not change .github/workflows/{files}; a session with allow_workflows=true may"
+
+CLOSING = (
+    "a commit's message closes an issue of another repository: {reference}; write it without that "
+    "(GITWARD_WRITES=repository allows more)"
+)
 
 
 class PrivateAddress(RunFailure):
@@ -38,6 +47,7 @@ async def push(context: Context, bench: Bench, work: Work) -> None:
     """
     attempt, head = context.attempt, work.head
     await _check_workflows(context, bench, work)
+    await _check_closings(context, bench, work)
     objects = await lfs_upload.find(context, bench, [head])
     await lfs_upload.keep(context, objects)
     exact = await narrow_to(context, bench.start, head=head, lfs_oids=lfs_upload.names(objects, head))
@@ -73,7 +83,7 @@ async def _git_push(bench: Bench, context: Context, head: str, *, expected: str)
 
 async def _check_workflows(context: Context, bench: Bench, work: Work) -> None:
     """What is upstream already, on the target or on the session's branch, may be pushed."""
-    if context.attempt.claim.session.allow_workflows:
+    if context.attempt.parts.settings.may_change_workflows(context.attempt.claim.session):
         return
     if work.paths is not None and not any(map(may_change_workflows, work.paths)):
         return  # the start is upstream, and the rest of the tree is the start's
@@ -88,11 +98,35 @@ async def _check_workflows(context: Context, bench: Bench, work: Work) -> None:
         await _refuse_workflows(context.attempt, files, head)
 
 
+async def _check_closings(context: Context, bench: Bench, work: Work) -> None:
+    """What the broker asks of a command's push: the messages close no issue of another repository."""
+    if not context.attempt.parts.settings.own_writes:
+        return
+    try:
+        reference = await _closing(context, bench, work)
+    except BadPack as error:
+        raise await _refused(context.attempt, "git.push.pack", str(error), work.head) from error
+    if reference is not None:
+        why = CLOSING.format(reference=reference)
+        raise await _refused(context.attempt, "git.push.closing", why, work.head)
+
+
+async def _closing(context: Context, bench: Bench, work: Work) -> str | None:
+    repository, claim, start = context.facts["repository"], context.attempt.claim, bench.start
+    if work.paths is not None:  # one commit, with a message of ours
+        return closing.closes_elsewhere(commit_message(claim.session, claim.run), repository)
+    upstream = [oid for oid in (start.target_sha, context.opened.pushes.last, start.branch_sha) if oid is not None]
+    return await closes_elsewhere(bench.result, work.head, upstream, repository=repository)
+
+
 async def _refuse_workflows(attempt: Attempt, files: str, head: str) -> None:
-    why = WORKFLOWS.format(files=f" ({files})" if files else "")
-    told = {"rule": "git.push.workflows", "message": f"push refs/heads/{attempt.claim.session.branch}: {why}"}
+    raise await _refused(attempt, "git.push.workflows", WORKFLOWS.format(files=f" ({files})" if files else ""), head)
+
+
+async def _refused(attempt: Attempt, rule: str, why: str, head: str) -> RunFailure:
+    told = {"rule": rule, "message": f"push refs/heads/{attempt.claim.session.branch}: {why}"}
     await attempt.tell((EventType.POLICY_DENIED, told))
-    raise RunFailure(Reason.PUSH_REJECTED, f"The push was refused ({why}).", exit_code=0, head_sha=head)
+    return RunFailure(Reason.PUSH_REJECTED, f"The push was refused ({why}).", exit_code=0, head_sha=head)
 
 
 def _failed(ended: Ended, head: str) -> RunFailure:

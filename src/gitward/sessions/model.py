@@ -63,6 +63,7 @@ class EventType(StrEnum):
     POLICY_DENIED = "policy.denied"
     BRANCH_PUSHED = "branch.pushed"
     EGRESS_OPENED = "egress.opened"
+    ISSUE_OPENED = "issue.opened"
     WORK_KEPT = "work.kept"
     PULL_REQUEST_OPENED = "pull_request.opened"
     NOTICE = "notice"
@@ -198,6 +199,7 @@ class Session:
     scheduled_for: datetime | None  # at which of its times
     created_at: datetime
     updated_at: datetime
+    opened_issues: tuple[int, ...] = ()  # numbers of those that its commands opened
     claims: Mapping[str, Any] = field(default_factory=dict)  # of its last request: those that the rules looked at
     runs: tuple[Run, ...] = ()  # the latest
 

@@ -212,6 +212,17 @@ class Progress:
         data = {"branch": claim.session.branch, "head_sha": head_sha}
         self._journal.append(tx, claim.session.id, now(), (EventType.BRANCH_PUSHED, claim.run.id, data))
 
+    def opened_issue(self, tx: Transaction, claim: Claim, number: int) -> None:
+        """Notes and tells that GitHub opened an issue for the session's command."""
+        self.guard(tx, claim)
+        this = sa.select(_sessions.c.opened_issues).where(_sessions.c.id == claim.session.id)
+        known = tx.execute(this).scalar_one() or []
+        if number in known:
+            return
+        queries.update_session(tx, claim.session.id, {"opened_issues": [*known, number]})
+        entry: Entry = (EventType.ISSUE_OPENED, claim.run.id, {"number": number})
+        self._journal.append(tx, claim.session.id, now(), entry)
+
     def output_was_truncated(self, tx: Transaction, claim: Claim) -> None:
         self.guard(tx, claim)
         tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(output_truncated=True))

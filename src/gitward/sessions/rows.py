@@ -104,6 +104,7 @@ def session_from_row(row: sa.Row[Any], runs: Iterable[Run] = ()) -> Session:
         scheduled_for=row.scheduled_for,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        opened_issues=tuple(row.opened_issues or ()),
         claims=row.claims or {},
         runs=tuple(runs),
     )

@@ -59,14 +59,16 @@ async def populated(root: Path) -> AsyncIterator[StandIn]:
         await standin.stop()
 
 
-def new_grant(*, readable: tuple[str, ...] = (), allow_workflows: bool = True) -> Grant:
-    """By default one whose pushes nobody has to look at."""
+def new_grant(*, readable: tuple[str, ...] = (), allow_workflows: bool = True, own_writes: bool = False) -> Grant:
+    """By default one whose pushes nobody has to look at, with the reach of GITWARD_WRITES=repository."""
     return Grant(
         run_id="run-1",
         repository=REPOSITORY,
         push_ref=f"refs/heads/{BRANCH}",
         readable=readable,
         allow_workflows=allow_workflows,
+        own_writes=own_writes,
+        target_branch="main" if own_writes else None,
         expires_at=clock.seconds() + 3600,
     )
 

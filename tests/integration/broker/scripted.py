@@ -32,7 +32,7 @@ class Scripted:
     def spool(self) -> int:
         return os.open(self._folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
-    async def look(self, pack: int, tip: str) -> Findings:  # the protocol's names
+    async def look(self, pack: int, tip: str, *, messages: bool = False) -> Findings:  # the protocol's names
         self.looking.set()
         if self.hold:
             self.hold = False

@@ -102,6 +102,9 @@ TABLE = (
     api("rest.pulls.create", f"repos/{REPOSITORY}/pulls", "-f", "title=T", says="the member head is missing"),
     api("rest.issues.create", "-X", "POST", f"repos/{REPOSITORY}/issues",
         says="the body must be one JSON object in UTF-8"),
+    api("rest.abbreviated", f"repos/{REPOSITORY}/commits/abc1234",
+        says="a commit must be named by its full id, and a branch or tag whose name looks like the beginning of one by "
+        "refs/heads/… or refs/tags/…"),
     Refused("rest.unlisted", ("secret", "list", "-R", REPOSITORY),
             f"failed to get secrets: HTTP 403: Gitward: {unlisted('GET', '/repos/octo/demo/actions/secrets')} "
             "(https://api.github.com/repos/octo/demo/actions/secrets?per_page=100)\n"),

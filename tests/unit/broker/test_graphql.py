@@ -15,7 +15,9 @@ from gitward.broker.policy.graphql.document import Reading
 from gitward.errors import PolicyDenied
 from gitward.grants.grant import Grant
 
-GRANT = Grant(run_id="run-1", repository="octo/demo", push_ref="refs/heads/gitward/abc", expires_at=2e9)
+GRANT = Grant(
+    own_writes=False, run_id="run-1", repository="octo/demo", push_ref="refs/heads/gitward/abc", expires_at=2e9
+)
 OWN = 'repository(owner:"octo",name:"demo")'
 ABBREVIATED = "query($s:String!){search(query:$s,type:ISSUE,first:5){nodes{...on PullRequest{number}}}}"
 
@@ -319,7 +321,7 @@ def test_every_id_is_collected() -> None:
         'b:updatePullRequest(input:{pullRequestId:"P",labelIds:"L3",assigneeIds:["U"],milestoneId:"M"}){clientMutationId}}',
         {"i": ["L1", "L2"]},
     )  # fmt: skip
-    people = {"User", "Bot", "Mannequin"}
+    people = {"User", "Mannequin"}
     assert reading.ids == {
         "P": {"PullRequest"},
         **{label: {"Label"} for label in ("L1", "L2", "L3")},

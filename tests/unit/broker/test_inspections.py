@@ -22,7 +22,7 @@ class Slow:
     def spool(self) -> int:
         return os.open(self._folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
-    async def look(self, pack: int, tip: str) -> Findings:
+    async def look(self, pack: int, tip: str, *, messages: bool = False) -> Findings:
         raise NotImplementedError
 
 

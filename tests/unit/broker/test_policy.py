@@ -14,6 +14,7 @@ from gitward.broker.wire.target import Target, parse_path
 from gitward.grants.grant import Grant
 
 GRANT = Grant(
+    own_writes=False,
     run_id="run-1",
     repository="octo/demo",
     push_ref="refs/heads/gitward/abc",
@@ -282,3 +283,24 @@ ENTERPRISE = BrokerConfig(server_url="https://ghe.example:8443", api_url="https:
 def test_routes(config: BrokerConfig, host: str, raw: str, expected: object) -> None:
     segments, query = parse_path(raw)
     assert find(routes_of(config), Target(host=host, segments=segments, query=query)) == expected
+
+
+@pytest.mark.parametrize(
+    "raw",
+    ["commits/abcd", "commits/ABC1234/check-runs", "git/blobs/abcdef", "git/commits/1234", "git/trees/beef?recursive=1",
+     "compare/main...abc123", "compare/abcd..main", "contents/x?ref=abc123", "commits?sha=abc123", "commits/abcd~1",
+     "contents?ref=abcd:x", "readme?ref=abcd%5E", f"git/tags/{'a' * 39}"],
+)  # fmt: skip
+def test_no_object_is_named_by_the_beginning_of_its_id(raw: str) -> None:
+    """GitHub gives objects of every fork: their ids must not be guessed."""
+    assert rest_verdict("GET", f"/repos/octo/demo/{raw}") == ("rest.abbreviated", False)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [f"commits/{'a' * 40}", f"commits/{'a' * 64}", f"compare/main...{'b' * 40}", "contents/abcd?ref=main",
+     "commits/abc", "contents?ref=refs/heads/abcd", "compare/v1.2.3...feature/abcd", "branches/abcd",
+     "git/ref/heads/abcd"],
+)  # fmt: skip
+def test_full_ids_and_names_are_taken(raw: str) -> None:
+    assert rest_verdict("GET", f"/repos/octo/demo/{raw}")[1]

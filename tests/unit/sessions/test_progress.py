@@ -95,6 +95,7 @@ WRITES: dict[str, Write] = {
     "pushed": lambda progress, tx, held: progress.pushed(tx, held, "b" * 40),
     "output_was_truncated": lambda progress, tx, held: progress.output_was_truncated(tx, held),
     "opened": lambda progress, tx, held: progress.opened(tx, held, PULL, created=True),
+    "opened_issue": lambda progress, tx, held: progress.opened_issue(tx, held, 7),
     "settle": lambda progress, tx, held: progress.settle(tx, held, DONE),
 }
 

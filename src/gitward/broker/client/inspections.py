@@ -64,7 +64,7 @@ class Inspections:
                 given.append(await _opened(self._inspector))
                 return {}
             (pack,) = fds
-            findings = await self._inspector.look(pack, question["tip"])
+            findings = await self._inspector.look(pack, question["tip"], messages=question["messages"])
             return {"findings": findings.to_message()}
         except BadPack as error:
             return {"bad_pack": str(error)}

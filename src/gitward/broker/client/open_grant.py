@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from gitward.broker.client.authority import issue
 from gitward.broker.client.inspections import Inspections
@@ -304,6 +304,8 @@ class OpenGrant:
             return
         channel.close_all(fds)  # only a question has some
         event = BrokerEvent(**{**message["event"], "run_id": self.grant.run_id})
+        if event.type == "issue.opened":  # a replacement must know it
+            self.grant = replace(self.grant, issues=(*self.grant.issues, int(event.data["number"])))
         try:
             self._on_event(event)
         except Exception:  # the callback is foreign; the channel must go on

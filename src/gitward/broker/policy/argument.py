@@ -19,8 +19,11 @@ class Argument:
     allows: str  # "the session's branch": ends the sentence "… must be …"
     accepts: Callable[[Any, Grant], bool]  # a JSON value; whether it may stand there. Ask `problem`, which bounds it
     required: bool = False
-    bounded: bool = True  # False: `accepts` does not look at the value, which may be as long as its request
+    bounded: bool = True  # False: `accepts` does not look at the value, or bounds it itself
     spelling: Callable[[str, Grant], str] | None = None  # an accepted text as GitHub spells it
+    implied: bool = False  # a value that is left out is judged as null
+    people: bool = False  # the value is a list of logins, each of which must be a person's
+    written: bool = False  # GraphQL: the ids are of what is changed, which must be the session's own
     kinds: frozenset[str] = frozenset()  # GraphQL: the value is one node id, or a list of them, of these types
     members: Mapping[str, Argument] | None = None  # GraphQL: of an input object
 

@@ -10,18 +10,25 @@ import contextlib
 from collections.abc import AsyncIterator, Coroutine
 
 from gitward.broker.policy.push import Update
+from gitward.broker.policy.writes import SETTING
 from gitward.broker.server import workflows
 from gitward.broker.server.forward import UpstreamFailed
 from gitward.broker.server.questions import Questions
 from gitward.broker.server.spool import Spool
 from gitward.broker.server.workflows import WorkflowRule
 from gitward.errors import PolicyDenied
-from gitward.grants.inspection import BadPack, InspectionFailed
+from gitward.grants.grant import Grant
+from gitward.grants.inspection import BadPack, Findings, InspectionFailed
 
 PACK = "git.push.pack"
 UNSEEN = "git.push.unseen"
+CLOSING = "git.push.closing"
+CLOSING_MESSAGE = (
+    f"a commit's message closes an issue of another repository: {{reference}}; write it without that ({SETTING})"
+)
 RULES = {
     workflows.RULE: workflows.MESSAGE.format(files=" (the files)"),
+    CLOSING: CLOSING_MESSAGE.format(reference="(the issue)"),
     PACK: "what is wrong with the pack: it is not whole (`git push --no-thin`), not readable, or too large",
     UNSEEN: "why nobody could look at it, on the worker or on GitHub; then try again",
 }  # and what git prints
@@ -31,8 +38,10 @@ _TURN_SECONDS = 300.0  # that a push waits for another one of its run
 class Customs:
     """One run's. Its pushes are looked at one after the other."""
 
-    def __init__(self, *, run_id: str, questions: Questions, rule: WorkflowRule) -> None:
-        self._run_id = run_id
+    def __init__(self, *, grant: Grant, questions: Questions, rule: WorkflowRule | None) -> None:
+        """Without a rule the session may change workflows."""
+        self._grant = grant
+        self._run_id = grant.run_id
         self._questions = questions
         self._rule = rule
         self._turn = asyncio.Lock()
@@ -41,7 +50,7 @@ class Customs:
     async def cleared(self, update: Update, first: bytes, body: AsyncIterator[bytes]) -> AsyncIterator[Spool]:
         """The pack (`first`, then `body`), when it may go on. Raises PolicyDenied with a rule of a push."""
         async with self._own_turn(), self._spool() as spool:
-            async with _meanwhile(self._rule.prepare()) as prepared:
+            async with _meanwhile(self._prepare()) as prepared:
                 try:
                     await spool.fill(first, body)
                     await self._judge(spool, update, prepared)
@@ -52,11 +61,19 @@ class Customs:
             yield spool
 
     async def _judge(self, spool: Spool, update: Update, prepared: asyncio.Task[None]) -> None:
-        findings = await self._questions.look(self._run_id, spool.descriptor, update.new)
+        own = self._grant.own_writes
+        findings = await self._questions.look(self._run_id, spool.descriptor, update.new, messages=own)
         await prepared
-        verdict = await self._rule.check(update.new, findings)
-        if not verdict.allowed:
-            raise PolicyDenied(verdict.rule, verdict.message)
+        if self._rule is not None:
+            verdict = await self._rule.check(update.new, findings)
+            if not verdict.allowed:
+                raise PolicyDenied(verdict.rule, verdict.message)
+        if own:
+            _check_closings(findings, self._grant.repository)
+
+    async def _prepare(self) -> None:
+        if self._rule is not None:
+            await self._rule.prepare()
 
     @contextlib.asynccontextmanager
     async def _spool(self) -> AsyncIterator[Spool]:
@@ -80,6 +97,15 @@ class Customs:
             yield
         finally:
             self._turn.release()
+
+
+def _check_closings(findings: Findings, repository: str) -> None:
+    """Raises PolicyDenied."""
+    own = repository.casefold()
+    reference = next((reference for name, reference in findings.closes.items() if name != own), None)
+    if reference is not None:
+        shown = "".join(each if each.isascii() and each.isprintable() else "?" for each in reference)[:100]
+        raise PolicyDenied(CLOSING, CLOSING_MESSAGE.format(reference=shown))
 
 
 @contextlib.asynccontextmanager

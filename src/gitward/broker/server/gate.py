@@ -14,7 +14,7 @@ from gitward.broker.policy import git, rest
 from gitward.broker.policy.accept import accepted
 from gitward.broker.policy.answers import Screen
 from gitward.broker.policy.git import GitCall
-from gitward.broker.policy.rest import RestRule
+from gitward.broker.policy.rest import RestCall, RestRule
 from gitward.broker.policy.restriction import Restriction, publishing, restriction_of
 from gitward.broker.policy.routes import Kind, find, routes_of
 from gitward.broker.policy.verdict import Verdict, deny
@@ -30,6 +30,7 @@ from gitward.broker.server.refusals import Refused, denied
 from gitward.broker.server.reporter import Reporter
 from gitward.broker.server.trees import Trees
 from gitward.broker.server.workflows import WorkflowRule
+from gitward.broker.server.writes import Writes, opened_by_rest
 from gitward.broker.wire.advertisement import NoThin
 from gitward.broker.wire.config import BrokerConfig
 from gitward.broker.wire.ls_refs import VERSION, is_ls_refs
@@ -63,10 +64,12 @@ class Gate:
         self._forwarder = forwarder
         self._reporter = reporter
         self._routes = routes_of(config)
-        self._graphql_door = GraphqlDoor(grant=grant, config=config, forwarder=forwarder)
+        self._writes = Writes(grant=grant, reporter=reporter, look_up=self._look_up, ask=self._ask_graphql)
+        self._graphql_door = GraphqlDoor(grant=grant, config=config, forwarder=forwarder, writes=self._writes)
         self._lfs_door = LfsDoor(grant=grant, config=config, forwarder=forwarder)
-        customs = Customs(run_id=grant.run_id, questions=questions, rule=WorkflowRule(grant, Trees(self._look_up)))
-        self._looks = not grant.allow_workflows
+        rule = None if grant.allow_workflows else WorkflowRule(grant, Trees(self._look_up))
+        customs = Customs(grant=grant, questions=questions, rule=rule)
+        self._looks = rule is not None or grant.own_writes
         self._pusher = Pusher(forwarder=forwarder, reporter=reporter, customs=customs if self._looks else None)
         self._tokens: list[Secret] = []
         self._restriction: Restriction | None = None
@@ -221,6 +224,13 @@ class Gate:
             Onward(method="GET", url=url, authorization=authorization, screen=self._screen)
         )
 
+    async def _ask_graphql(self, body: bytes) -> bytes:
+        """The same by GraphQL."""
+        url, authorization = self._config.upstream_graphql_url, api_authorization(self._token)
+        return await self._forwarder.ask(
+            Onward(method="POST", url=url, authorization=authorization, body=body, screen=self._screen)
+        )
+
     async def _rest(self, request: BaseRequest, segments: Sequence[str], query: Query, touch: Touch) -> StreamResponse:
         call = rest.find(request.method, segments, query, self.grant)
         if isinstance(call, Verdict):
@@ -228,12 +238,20 @@ class Gate:
         wanted = accepted(request.headers.getall("Accept", []))
         await grant_continue(request)
         body = await self._rest_body(request, call.rule, touch)
+        if isinstance(body, bytes) and (refused := await self._writes.refusal(call, body)) is not None:
+            body = refused
         if isinstance(body, Verdict):
             raise denied(body)
         url = self._config.upstream_api_url + encode_path(call.segments)
         onward = replace(self._onward(request), url=f"{url}?{encode_query(query)}" if query else url, body=body)
         onward = replace(onward, accepted=wanted)
-        return await self._forwarder.deliver(request, partial(self._forwarder.forward, request, onward, touch), touch)
+        return await self._forwarder.deliver(request, partial(self._answered, request, call, onward, touch), touch)
+
+    async def _answered(self, request: BaseRequest, call: RestCall, onward: Onward, touch: Touch) -> StreamResponse:
+        answer = await self._forwarder.forward(request, onward, touch)
+        if call.rule.name == rest.OPENING and answer.status == 201:
+            await self._writes.opened(*opened_by_rest(answer))
+        return answer
 
     async def _rest_body(self, request: BaseRequest, rule: RestRule, touch: Touch) -> bytes | Verdict | None:
         if not rule.body:

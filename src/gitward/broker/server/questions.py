@@ -40,9 +40,10 @@ class Questions:
             raise InspectionFailed("the worker has no room for this push; try again later")
         return fds[0]
 
-    async def look(self, run_id: str, pack: int, tip: str) -> Findings:
-        """Raises BadPack and InspectionFailed."""
-        answer, fds = await self._ask({"ask": "look", "run_id": run_id, "tip": tip}, (pack,), _LOOK_SECONDS)
+    async def look(self, run_id: str, pack: int, tip: str, *, messages: bool) -> Findings:
+        """As `Inspector.look`. Raises BadPack and InspectionFailed."""
+        question = {"ask": "look", "run_id": run_id, "tip": tip, "messages": messages}
+        answer, fds = await self._ask(question, (pack,), _LOOK_SECONDS)
         channel.close_all(fds)
         return Findings.of(answer["findings"])
 

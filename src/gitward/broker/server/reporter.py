@@ -48,6 +48,10 @@ class Reporter:
         """GitHub's own refusal, by the words of its report."""
         await self._tell("push.refused", {"ref": ref, "new": new, "reason": self._clean(reason)[:_MAX_REASON]})
 
+    async def issue_opened(self, number: int) -> None:
+        """GitHub answered that the sandbox has opened this issue."""
+        await self._tell("issue.opened", {"number": str(number)})
+
     async def opened(self, *, host: str, port: int) -> None:
         """A host beside GitHub's was reached for the first time."""
         await self._tell("egress.opened", {"host": host, "port": str(port)})

@@ -248,4 +248,4 @@ class Service:
 
 
 def _grant(fields: dict[str, Any]) -> Grant:
-    return Grant(**{**fields, "readable": tuple(fields["readable"])})
+    return Grant(**{**fields, "readable": tuple(fields["readable"]), "issues": tuple(fields["issues"])})

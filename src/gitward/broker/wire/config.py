@@ -116,8 +116,9 @@ class BrokerEvent:
     """One thing worth telling the people who watch a run."""
 
     run_id: str
-    type: Literal["policy.denied", "branch.pushed", "push.refused", "token.rejected", "egress.opened"]
+    type: Literal["policy.denied", "branch.pushed", "push.refused", "token.rejected", "egress.opened", "issue.opened"]
     # policy.denied: {rule, message}; branch.pushed: {ref, old, new}; token.rejected: {}; egress.opened: {host, port};
+    # issue.opened: {number}, by a command;
     # push.refused: {ref, new, reason}, when GitHub refused the push: for the job alone
     data: dict[str, str]
 

@@ -92,7 +92,7 @@ ask refusals paths "$api/user/keys" "$api/user/emails" "$own/keys" "$own/hooks" 
   "$own/collaborators" "$own/../other" "$own%2f..%2fother" "$api//user" "$api/repos/octocat/other" \
   "$own/environments" "$own/actions/runners" "$own/actions/runs/1/logs" "$api/orgs/github" "$server/settings/tokens" \
   "$server/$repo/archive/main.zip" "$server/octocat/other.git/info/refs?service=git-upload-pack"
-ask refusals errors "$own/issues/999999999" "$own/contents/none" "$own/pulls/999999999" "$own/commits/0000000"
+ask refusals errors "$own/issues/999999999" "$own/contents/none" "$own/pulls/999999999" "$own/commits/0000000000000000000000000000000000000000"
 ask refusals heads -H 'Host: evil.example' "$api/user"
 ask refusals proxy --request-target "$api/user" "$api/user"
 ask refusals old --http1.0 "$api/user"

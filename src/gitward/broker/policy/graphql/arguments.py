@@ -114,6 +114,11 @@ def node(*kinds: str, required: bool = False) -> Argument:
     return Argument(allows=allows, accepts=_ids, kinds=frozenset(kinds), required=required)
 
 
+def written(*kinds: str) -> Argument:
+    """The id of what is changed, which must be the session's own."""
+    return replace(node(*kinds, required=True), written=True)
+
+
 def required(argument: Argument) -> Argument:
     return replace(argument, required=True)
 
@@ -152,6 +157,7 @@ __all__ = [
     "node",
     "one_of",
     "required",
+    "written",
 ]
 
 COUNT = Argument(allows=f"a number from 1 to {_LARGEST_PAGE}", accepts=_count)

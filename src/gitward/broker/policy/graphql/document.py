@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gitward.broker.policy.argument import Argument
-from gitward.broker.policy.graphql.mutations import VIEWS
+from gitward.broker.policy.graphql import opened
+from gitward.broker.policy.graphql.mutations import VIEWS, views_of
 from gitward.broker.policy.graphql.request import GraphqlRequest
 from gitward.broker.policy.graphql.values import MISSING, Values
 from gitward.broker.policy.graphql.views import Field, View
+from gitward.broker.policy.writes import OWN_ONLY, RULE
 from gitward.errors import PolicyDenied
 from gitward.grants.grant import Grant
 
@@ -39,6 +41,9 @@ class Reading:
     rule: str  # "graphql.query" or "graphql.mutation"
     content: bytes  # the body that goes upstream
     ids: Mapping[str, frozenset[str]]  # node id → the types that it may have in this repository
+    written: frozenset[str] = frozenset()  # of these, which must be the session's own pull request or issue
+    logins: frozenset[str] = frozenset()  # that must be people's
+    opens: bool = False  # the answer says in `opened.KEY` which issues were opened; the sandbox must not see that
 
 
 def read(request: GraphqlRequest, grant: Grant) -> Reading:
@@ -53,7 +58,14 @@ def read(request: GraphqlRequest, grant: Grant) -> Reading:
     if len(operation.selection_set.selections) > MAX_ROOTS:
         raise _too_large()
     walk.select(operation.selection_set, _ROOTS[kind], depth=0)
-    return Reading(rule=f"graphql.{kind}", content=_printed(operation, walk.used, values), ids=walk.ids)
+    return Reading(
+        rule=f"graphql.{kind}",
+        content=_printed(operation, walk, values),
+        ids=walk.ids,
+        written=frozenset(walk.written),
+        logins=frozenset(walk.logins),
+        opens=bool(walk.opening),
+    )
 
 
 def _parse(
@@ -91,6 +103,11 @@ class _Walk:
     def __init__(self, grant: Grant, fragments: Mapping[str, ast.FragmentDefinitionNode], values: Values) -> None:
         self.ids: dict[str, frozenset[str]] = {}
         self.used: dict[str, ast.FragmentDefinitionNode] = {}
+        self.written: set[str] = set()
+        self.logins: set[str] = set()
+        self._accepted: set[tuple[object, str]] = set()
+        self.opening: set[int] = set()  # identities of the fields that open an issue
+        self._views = views_of(grant)
         self._grant = grant
         self._fragments = fragments
         self._values = values
@@ -109,8 +126,8 @@ class _Walk:
             if isinstance(node, ast.FieldNode):
                 self._field(node, view_name, depth)
             elif isinstance(node, ast.InlineFragmentNode):
-                condition = node.type_condition.name.value if node.type_condition else VIEWS[view_name].type
-                self.select(node.selection_set, _narrowed(view_name, condition), depth=depth + 1)
+                condition = node.type_condition.name.value if node.type_condition else self._views[view_name].type
+                self.select(node.selection_set, self._narrowed(view_name, condition), depth=depth + 1)
             elif isinstance(node, ast.FragmentSpreadNode):
                 self._spread(node.name.value, view_name, depth)
 
@@ -125,13 +142,18 @@ class _Walk:
         self.no_directives(fragment)
         self.used[name] = fragment
         # A fragment inside itself ends at MAX_DEPTH.
-        self.select(fragment.selection_set, _narrowed(view_name, fragment.type_condition.name.value), depth=depth + 1)
+        condition = fragment.type_condition.name.value
+        self.select(fragment.selection_set, self._narrowed(view_name, condition), depth=depth + 1)
 
     def _field(self, node: ast.FieldNode, view_name: str, depth: int) -> None:
-        view, name = VIEWS[view_name], node.name.value
+        view, name = self._views[view_name], node.name.value
+        if node.alias is not None and node.alias.value == opened.KEY:
+            raise PolicyDenied("graphql.malformed", f"a field must not be called {opened.KEY}")
         if name == "__typename" and not node.arguments and node.selection_set is None:
             return
         field = view.fields.get(name)
+        if field is None and view_name == "Mutation" and name in VIEWS["Mutation"].fields:
+            raise PolicyDenied(RULE, f"Mutation.{name} cannot be used: {OWN_ONLY}")
         if field is None:
             raise PolicyDenied("graphql.field", f"this session may not use the GraphQL field {view.type}.{name}"[:300])
         self._arguments(node, view, field)
@@ -141,6 +163,8 @@ class _Walk:
             )
         if node.selection_set is not None:
             self.select(node.selection_set, field.view, depth=depth + 1)
+        if self._grant.own_writes and view_name == "Mutation" and name == opened.FIELD:
+            self.opening.add(id(node))
 
     def _arguments(self, node: ast.FieldNode, view: View, field: Field) -> None:
         given: dict[str, Any] = {}
@@ -162,19 +186,45 @@ class _Walk:
         for name, argument in known.items():
             if argument.required and given.get(name, MISSING) in (MISSING, None):
                 raise PolicyDenied("graphql.argument", f"{place}({name}) is missing")
+            if argument.implied and given.get(name, MISSING) is MISSING:
+                self._value(None, argument, f"{place}({name})")
 
     def _value(self, value: Any, argument: Argument, place: str) -> None:
         if argument.members is not None:
             if not isinstance(value, dict):
                 raise PolicyDenied("graphql.argument", f"{place} must be an object")
             self._members(value, argument.members, place)
-        elif (problem := argument.problem(value, self._grant)) is not None:
+        elif (problem := self._problem(argument, value)) is not None:
             raise PolicyDenied("graphql.argument", f"{place} must {problem}")
+        if argument.people:
+            self.logins.update(value or ())
         if argument.kinds:
             for node_id in value if isinstance(value, list) else [value] if value is not None else []:
+                if argument.written:
+                    self.written.add(node_id)
                 self.ids[node_id] = self.ids.get(node_id, argument.kinds) & argument.kinds
             if len(self.ids) > MAX_IDS:
                 raise _too_large()
+
+    def _problem(self, argument: Argument, value: Any) -> str | None:
+        """A long text in a variable can stand in a hundred places: it is read once."""
+        known = (argument.accepts, value) if isinstance(value, str) else None
+        if known is not None and known in self._accepted:
+            return None
+        problem = argument.problem(value, self._grant)
+        if known is not None and problem is None:
+            self._accepted.add(known)
+        return problem
+
+    def _narrowed(self, view_name: str, condition: str) -> str:
+        """The view for a fragment on a type. Raises PolicyDenied."""
+        view = self._views[view_name]
+        for name in (view_name, *view.others):
+            if self._views[name].type == condition:
+                return name
+        raise PolicyDenied(
+            "graphql.fragment", f"this session may not use a fragment on {condition} in {view.type}"[:300]
+        )
 
     def _check_directives(self, node: Any) -> None:
         for directive in node.directives or ():
@@ -182,24 +232,12 @@ class _Walk:
                 raise _directive()
 
 
-def _narrowed(view_name: str, condition: str) -> str:
-    """The view for a fragment on a type. Raises PolicyDenied."""
-    for name in (view_name, *VIEWS[view_name].others):
-        if VIEWS[name].type == condition:
-            return name
-    raise PolicyDenied(
-        "graphql.fragment", f"this session may not use a fragment on {condition} in {VIEWS[view_name].type}"[:300]
-    )
-
-
-def _printed(
-    operation: ast.OperationDefinitionNode,
-    used: Mapping[str, ast.FragmentDefinitionNode],
-    values: Values,
-) -> bytes:
+def _printed(operation: ast.OperationDefinitionNode, walk: _Walk, values: Values) -> bytes:
     from graphql.language import print_ast  # noqa: PLC0415 - see the module's docstring
 
-    parts: Sequence[ast.Node] = (operation, *used.values())
+    parts: Sequence[ast.Node] = (operation, *walk.used.values())
+    if walk.opening:  # first: what is respelled changes the nodes around it
+        parts = [opened.asking(part, walk.opening) for part in parts]
     body: dict[str, Any] = {"query": "\n".join(print_ast(values.respelled(part)) for part in parts)}
     if values.given:
         body["variables"] = values.given

@@ -1,5 +1,7 @@
-"""What may be changed by GraphQL: the texts, labels, people and draft state of this repository's issues and pull
-requests, and new ones. Nothing here writes a ref or a file, merges, closes, deletes, approves, or gives rights.
+"""What may be changed by GraphQL. Nothing here writes a ref or a file, merges, closes, deletes or approves.
+
+With GITWARD_WRITES=own the texts of the session's own pull request and issues; with `repository` the texts, labels,
+people and draft state of all of this repository's.
 """
 
 from __future__ import annotations
@@ -7,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from gitward.broker.policy.graphql.arguments import ANY, HEAD, NOTHING, input_of, node, required
+from gitward.broker.policy.graphql.arguments import ANY, HEAD, NOTHING, input_of, node, required, written
 from gitward.broker.policy.graphql.readable import VIEWS as READABLE
 from gitward.broker.policy.graphql.views import View, to, view
+from gitward.broker.policy.writes import BASE, DRAFT, NO_BOTS, NONE, PEOPLE, TEXT, UNSET
+from gitward.grants.grant import Grant
 
 _PULL = node("PullRequest", required=True)
 _ISSUE = node("Issue", required=True)
 _EITHER = node("Issue", "PullRequest", required=True)
 _REPOSITORY = node("Repository", required=True)
 _LABELS = node("Label")
-_PEOPLE = node("User", "Bot", "Mannequin")
+_PEOPLE = node("User", "Mannequin")
 _TEXT = {"title": ANY, "body": ANY}
 # gh sends empty lists of projects, which belong to users and organizations.
 _META = {
@@ -52,14 +56,14 @@ _MUTATION = view(
         input_of(
             pullRequestId=_PULL,
             userIds=node("User", "Mannequin"),
-            botIds=node("Bot"),
+            botIds=NO_BOTS,
             teamIds=node("Team"),
             union=ANY,
         ),
     ),
     requestReviewsByLogin=to(
         "RequestReviewsByLoginPayload",
-        input_of(pullRequestId=_PULL, userLogins=ANY, botLogins=ANY, teamSlugs=ANY, union=ANY),
+        input_of(pullRequestId=_PULL, userLogins=PEOPLE, botLogins=NO_BOTS, teamSlugs=ANY, union=ANY),
     ),
     createIssue=to(
         "CreateIssuePayload",
@@ -81,8 +85,44 @@ _MUTATION = view(
     ),
     replaceActorsForAssignable=to(
         "ReplaceActorsForAssignablePayload",
-        input_of(assignableId=_EITHER, actorIds=_PEOPLE, actorLogins=ANY),
+        input_of(assignableId=_EITHER, actorIds=_PEOPLE, actorLogins=PEOPLE),
     ),
+)
+
+_OWN_TEXT = {"title": TEXT, "body": TEXT}
+_OWN_META_OF_NEW = {
+    **dict.fromkeys(("labelIds", "assigneeIds", "projectIds", "projectV2Ids"), NONE),
+    **dict.fromkeys(("milestoneId", "issueTemplate", "parentIssueId"), UNSET),  # a template sets labels and people
+}
+_OWN_META = dict.fromkeys(("labelIds", "assigneeIds", "milestoneId", "projectIds", "projectV2Ids"), UNSET)
+_OWN_MUTATION = view(
+    "Mutation",
+    createPullRequest=to(
+        "CreatePullRequestPayload",
+        input_of(
+            repositoryId=_REPOSITORY,
+            headRefName=HEAD,
+            headRepositoryId=node("Repository"),
+            baseRefName=BASE,
+            draft=DRAFT,
+            maintainerCanModify=ANY,
+            **_OWN_TEXT,
+        ),
+    ),
+    updatePullRequest=to(
+        "UpdatePullRequestPayload",
+        input_of(
+            pullRequestId=written("PullRequest"),
+            baseRefName=UNSET,
+            maintainerCanModify=UNSET,
+            **_OWN_TEXT,
+            **_OWN_META,
+        ),
+    ),
+    convertPullRequestToDraft=to("ConvertPullRequestToDraftPayload", input_of(pullRequestId=written("PullRequest"))),
+    createIssue=to("CreateIssuePayload", input_of(repositoryId=_REPOSITORY, **_OWN_TEXT, **_OWN_META_OF_NEW)),
+    updateIssue=to("UpdateIssuePayload", input_of(id=written("Issue"), **_OWN_TEXT, **_OWN_META)),
+    addComment=to("AddCommentPayload", input_of(subjectId=written("Issue", "PullRequest"), body=required(TEXT))),
 )
 
 
@@ -108,3 +148,8 @@ _PAYLOADS = {
 }
 
 VIEWS: Mapping[str, View] = MappingProxyType({**READABLE, "Mutation": _MUTATION, **_PAYLOADS})
+OWN_VIEWS: Mapping[str, View] = MappingProxyType({**VIEWS, "Mutation": _OWN_MUTATION})
+
+
+def views_of(grant: Grant) -> Mapping[str, View]:
+    return OWN_VIEWS if grant.own_writes else VIEWS

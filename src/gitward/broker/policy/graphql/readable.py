@@ -80,12 +80,12 @@ _OTHER_REPOSITORIES = {
         owner="RepositoryOwner",
         defaultBranchRef="Ref",
     ),
-    "LinkedIssue": view("Issue", "id number title url state stateReason", repository="RepositoryName"),
+    "LinkedIssue": view("Issue", "id number url", repository="RepositoryName"),
     "LinkedIssueConnection": view(
         "IssueConnection", "totalCount", nodes="LinkedIssue", pageInfo="PageInfo", edges="LinkedIssueEdge"
     ),
     "LinkedIssueEdge": view("IssueEdge", "cursor", node="LinkedIssue"),
-    "LinkedPullRequest": view("PullRequest", "id number title url state", repository="RepositoryName"),
+    "LinkedPullRequest": view("PullRequest", "id number url", repository="RepositoryName"),
     "LinkedPullRequestConnection": view(
         "PullRequestConnection", "totalCount", nodes="LinkedPullRequest", pageInfo="PageInfo"
     ),

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from gitward.broker.policy.graphql.document import Reading
+from gitward.broker.policy.writes import not_own
 from gitward.broker.server.forward import Forwarder, Onward, UpstreamFailed
+from gitward.broker.server.writes import Writes
 from gitward.errors import PolicyDenied
 from gitward.grants.grant import Grant
 
@@ -16,8 +19,8 @@ _MAX_KNOWN = 10_000  # ids of one run; then the memory begins anew
 # What is the repository's own, with the way to its name; and what belongs to no repository.
 _OWNED: Mapping[str, str] = {
     "Repository": "nameWithOwner",
-    "PullRequest": "repository{nameWithOwner}",
-    "Issue": "repository{nameWithOwner}",
+    "PullRequest": "number state headRefName headRepository{nameWithOwner} repository{nameWithOwner}",
+    "Issue": "number repository{nameWithOwner}",
     "Label": "repository{nameWithOwner}",
     "Milestone": "repository{nameWithOwner}",
 }
@@ -33,34 +36,40 @@ QUERY = (
 class NodeIds:
     """One run's knowledge of ids."""
 
-    def __init__(self, *, grant: Grant, forwarder: Forwarder, url: str) -> None:
+    def __init__(self, *, grant: Grant, forwarder: Forwarder, url: str, writes: Writes) -> None:
+        self._writes = writes
         self._grant = grant
         self._forwarder = forwarder
         self._url = url
-        self._types: dict[str, str] = {}  # id → its type, of ids that may be used
+        self._nodes: dict[str, Mapping[str, Any]] = {}  # by id, of ids that may be used
 
-    async def require(self, wanted: Mapping[str, frozenset[str]], onward: Onward) -> None:
-        """Every id must be of one of its types and of the grant's repository.
+    async def require(self, reading: Reading, onward: Onward) -> None:
+        """Every id must be of one of its types and of the grant's repository; what is written, the session's own.
 
         `onward` has the credential. Raises PolicyDenied, UpstreamFailed.
         """
-        unknown = sorted(set(wanted) - set(self._types))
+        wanted = reading.ids
+        unknown = sorted(set(wanted) - set(self._nodes))
         if unknown:
             await self._look_up(unknown, onward)
         for node_id, kinds in wanted.items():
-            if self._types.get(node_id) not in kinds:
+            if self._nodes.get(node_id, {}).get("__typename") not in kinds:
                 raise PolicyDenied(
                     "graphql.id", f"{node_id[:60]} is not the id of a {' or '.join(sorted(kinds))} of this repository"
                 )
+        for node_id in sorted(reading.written):
+            if not self._writes.is_own(self._nodes[node_id]):
+                verdict = not_own(f"#{self._nodes[node_id].get('number')}")
+                raise PolicyDenied(verdict.rule, verdict.message)
 
     async def _look_up(self, ids: list[str], onward: Onward) -> None:
         body = json.dumps({"query": QUERY, "variables": {"ids": ids}}).encode()
         answer = await self._forwarder.ask(replace(onward, method="POST", url=self._url, body=body))
-        if len(self._types) > _MAX_KNOWN:
-            self._types.clear()
+        if len(self._nodes) > _MAX_KNOWN:
+            self._nodes.clear()
         for node_id, node in zip(ids, _nodes(answer, len(ids)), strict=True):
             if node is not None and self._is_ours(node):
-                self._types[node_id] = node["__typename"]
+                self._nodes[node_id] = node
 
     def _is_ours(self, node: Mapping[str, Any]) -> bool:
         if node["__typename"] in _PEOPLE:
