@@ -1,0 +1,156 @@
+"""What one test leaves behind is told of that test, by name, and disturbs no other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SUPPORT = Path(__file__).parents[2] / "support"
+
+CONFTEST = """
+import leftovers
+from leftovers import (
+    pytest_fixture_setup, pytest_runtest_setup, pytest_runtest_teardown, pytest_sessionfinish, pytest_sessionstart
+)
+leftovers.SETTLE_SECONDS = 0.2
+"""
+
+SETTINGS = """
+[pytest]
+asyncio_mode = auto
+asyncio_default_fixture_loop_scope = function
+filterwarnings = error
+"""
+
+IMPORTS = """
+import asyncio, os, socket, subprocess, sys, tempfile, threading
+from pathlib import Path
+import pytest, pytest_asyncio
+"""
+
+TIDY = """
+def test_tidy(): pass
+
+async def test_tidy_too():
+    process = await asyncio.create_subprocess_exec("true")
+    await process.wait()
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    await asyncio.to_thread(os.getpid)
+    writer.close()
+    server.close()
+    await server.wait_closed()
+    asyncio.create_task(asyncio.sleep(0.01))
+"""
+
+UNTIDY = {
+    "process": ("def test_untidy(): made.append(subprocess.Popen(['sleep', '600']))", "process NUMBER: sleep 600"),
+    "child that nobody waited for": (
+        "def test_untidy(): made.append(os.posix_spawnp('true', ['true'], {}))",
+        "ended, and nobody waited for it",
+    ),
+    "thread": (
+        "def test_untidy(): threading.Thread(target=threading.Event().wait, name='left over', daemon=True).start()",
+        "thread left over",
+    ),
+    "task": (
+        "async def test_untidy(): made.append(asyncio.create_task(asyncio.sleep(600), name='left over'))",
+        "task left over: sleep",
+    ),
+    "task on a shared loop": (
+        "@pytest.mark.asyncio(loop_scope='session')\n"
+        "async def test_untidy(): made.append(asyncio.create_task(asyncio.sleep(600), name='left over'))",
+        "task left over: sleep",
+    ),
+    "transport": (
+        "async def test_untidy():\n"
+        "    one, other = socket.socketpair()\n"
+        "    await asyncio.open_connection(sock=one)\n"
+        "    other.close()",
+        "unclosed transport",
+    ),
+    "socket in a ring": (
+        "def test_untidy():\n    one, other = socket.socketpair()\n    ring = [one, other]\n    ring.append(ring)",
+        "unclosed <socket.socket",
+    ),
+    "file": ("def test_untidy(): Path('work.bundle').write_bytes(b'x')", "file work/work.bundle"),
+    "temporary folder": ("def test_untidy(): tempfile.mkdtemp(prefix='left-')", "file tmp/left-"),
+    "mount": (
+        "def test_untidy():\n"
+        "    Path('here').mkdir()\n"
+        "    subprocess.run(['mount', '-t', 'tmpfs', 'tmpfs', 'here'], check=True)",
+        "mount ",
+    ),
+}
+if os.geteuid() != 0:  # an ordinary user mounts in a namespace of its own, which ends with its processes
+    del UNTIDY["mount"]
+
+SHARED = """
+@pytest.fixture(scope="session")
+def process():
+    made = [subprocess.Popen(["sleep", "600"])]
+    yield made
+    made[0].kill()
+    made[0].wait()
+
+@pytest.fixture(scope="module")
+def folder():
+    with tempfile.TemporaryDirectory() as made:
+        yield made
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def task():
+    made = asyncio.create_task(asyncio.sleep(600))
+    yield made
+    made.cancel()
+
+def test_shared(request):
+    request.getfixturevalue("process"), request.getfixturevalue("folder")
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_shared_loop(task):
+    await asyncio.to_thread(os.getpid)
+
+def test_successor(process):
+    process[0].kill()
+    process[0].wait()
+    process[0] = subprocess.Popen(["sleep", "600"])
+
+def test_after(process, folder):
+    assert process[0].poll() is None
+"""
+
+
+def run(folder: Path, program: str) -> tuple[int, str]:
+    """Exit status and output of pytest."""
+    for name, text in {"conftest.py": CONFTEST, "pytest.ini": SETTINGS, "test_it.py": f"{IMPORTS}{program}"}.items():
+        (folder / name).write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA", str(folder)],
+        env={**os.environ, "PYTHONPATH": str(SUPPORT), "PYTEST_ADDOPTS": ""},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("kind", UNTIDY)
+def test_a_leftover_fails_its_own_test_by_name_and_the_next_begins_without_it(kind: str, tmp_path: Path) -> None:
+    untidy, name = UNTIDY[kind]
+    after = "def test_it_is_gone(): assert os.listdir('.') == [] and os.listdir(tempfile.gettempdir()) == []"
+    status, output = run(tmp_path, f"made = []\n{untidy}\n{after}\n{TIDY}")
+    assert status == 1, output
+    assert "ERROR test_it.py::test_untidy" in output
+    assert name.split("NUMBER")[-1] in output.partition("The test left behind:")[2], output
+    assert "4 passed, 1 error" in output, output
+
+
+def test_what_tests_share_is_no_leftover(tmp_path: Path) -> None:
+    status, output = run(tmp_path, SHARED + TIDY)
+    assert status == 0, output
