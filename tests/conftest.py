@@ -20,13 +20,10 @@ from gitward.store.database import Database
 from gitward.store.notify import Notifier
 from gitward.telemetry.metrics import Metrics
 from gitward.workers.migrate import migrate_all
-from leftovers import pytest_fixture_setup as pytest_fixture_setup  # noqa: PLC0414  # hooks of pytest
-from leftovers import pytest_runtest_setup as pytest_runtest_setup  # noqa: PLC0414
-from leftovers import pytest_runtest_teardown as pytest_runtest_teardown  # noqa: PLC0414
-from leftovers import pytest_sessionfinish as pytest_sessionfinish  # noqa: PLC0414
-from leftovers import pytest_sessionstart as pytest_sessionstart  # noqa: PLC0414
 from postgres import Postgres, running_postgres
 from tests_support import Backend
+
+pytest_plugins = ["leftovers"]
 
 # The same examples on every machine, and none judged by its time: machines are shared.
 hypothesis.settings.register_profile("gitward", deadline=None, derandomize=True)

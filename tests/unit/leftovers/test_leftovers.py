@@ -12,11 +12,11 @@ import pytest
 SUPPORT = Path(__file__).parents[2] / "support"
 
 CONFTEST = """
-import leftovers
-from leftovers import (
-    pytest_fixture_setup, pytest_runtest_setup, pytest_runtest_teardown, pytest_sessionfinish, pytest_sessionstart
-)
-leftovers.SETTLE_SECONDS = 0.2
+pytest_plugins = ["leftovers"]
+
+def pytest_sessionstart():
+    import leftovers
+    leftovers.SETTLE_SECONDS = 0.2
 """
 
 SETTINGS = """
@@ -127,13 +127,17 @@ def test_after(process, folder):
 
 def run(folder: Path, program: str) -> tuple[int, str]:
     """Exit status and output of pytest."""
-    for name, text in {"conftest.py": CONFTEST, "pytest.ini": SETTINGS, "test_it.py": f"{IMPORTS}{program}"}.items():
-        (folder / name).write_text(text)
+    (folder / "pytest.ini").write_text(SETTINGS)
+    tests = folder / "tests"  # as here: what lies beside a conftest.py is not all that there is
+    tests.mkdir()
+    (tests / "conftest.py").write_text(CONFTEST)
+    (tests / "test_it.py").write_text(f"{IMPORTS}{program}")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA", str(folder)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA", "tests"],
         env={**os.environ, "PYTHONPATH": str(SUPPORT), "PYTEST_ADDOPTS": ""},
         cwd=folder,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
@@ -146,7 +150,7 @@ def test_a_leftover_fails_its_own_test_by_name_and_the_next_begins_without_it(ki
     after = "def test_it_is_gone(): assert os.listdir('.') == [] and os.listdir(tempfile.gettempdir()) == []"
     status, output = run(tmp_path, f"made = []\n{untidy}\n{after}\n{TIDY}")
     assert status == 1, output
-    assert "ERROR test_it.py::test_untidy" in output
+    assert "ERROR tests/test_it.py::test_untidy" in output
     assert name.split("NUMBER")[-1] in output.partition("The test left behind:")[2], output
     assert "4 passed, 1 error" in output, output
 
