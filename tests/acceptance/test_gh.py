@@ -206,7 +206,6 @@ async def world() -> AsyncIterator[Rig]:
         await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("version", [OLD, NEW])
 async def test_gh_works_on_the_sessions_repository(world: Rig, version: str) -> None:
     rows = [row for row in TABLE if row.only in {"", version}]
