@@ -43,6 +43,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         return (yield)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`scripts/test --fast` starts no Postgres."""
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        if "postgres" in {parameters.get("database_kind"), *getattr(item, "fixturenames", ())}:
+            item.add_marker("postgres")
+
+
 @pytest.fixture
 def database_kind() -> str:
     """Folders whose tests shall pass on Postgres too override this by one with parameters."""

@@ -13,6 +13,7 @@ from gitward.grants import clock, processes
 from gitward.store.database import Database
 from gitward.workers.membership import OWN_SHARE, Membership
 from outside import look
+from postgres import Postgres
 
 LEASE_SECONDS = 60.0  # of whoever is looked at; the test's clock goes faster than the machine's
 
@@ -32,7 +33,7 @@ def watcher_of(database: Database, seconds: Watch) -> Membership:
 
 
 @pytest.fixture
-def database_kind() -> str:
+def database_kind(postgres: Postgres) -> str:
     return "postgres"
 
 
