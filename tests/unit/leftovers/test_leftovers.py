@@ -144,15 +144,36 @@ def run(folder: Path, program: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("kind", UNTIDY)
-def test_a_leftover_fails_its_own_test_by_name_and_the_next_begins_without_it(kind: str, tmp_path: Path) -> None:
-    untidy, name = UNTIDY[kind]
-    after = "def test_it_is_gone(): assert os.listdir('.') == [] and os.listdir(tempfile.gettempdir()) == []"
-    status, output = run(tmp_path, f"made = []\n{untidy}\n{after}\n{TIDY}")
+AFTER = "def test_NAME_is_gone(): assert os.listdir('.') == [] and os.listdir(tempfile.gettempdir()) == []"
+
+
+def name_of(kind: str) -> str:
+    return kind.replace(" ", "_")
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of one run of all untidy tests, each with another one after it."""
+    tests = [
+        f"{untidy.replace('test_untidy', f'test_{name_of(kind)}')}\n{AFTER.replace('NAME', name_of(kind))}\n"
+        for kind, (untidy, _) in UNTIDY.items()
+    ]
+    status, output = run(tmp_path_factory.mktemp("untidy"), "\n".join(["made = []", *tests, TIDY]))
     assert status == 1, output
-    assert "ERROR tests/test_it.py::test_untidy" in output
-    assert name.split("NUMBER")[-1] in output.partition("The test left behind:")[2], output
-    assert "4 passed, 1 error" in output, output
+    return output
+
+
+@pytest.mark.parametrize("kind", UNTIDY)
+def test_a_leftover_fails_its_own_test_by_name_and_the_next_begins_without_it(kind: str, output: str) -> None:
+    test = f"test_{name_of(kind)}"
+    told = output.partition(f"ERROR at teardown of {test} _")[2].partition("_____ ")[0]
+    assert UNTIDY[kind][1].split("NUMBER")[-1] in told.partition("The test left behind:")[2], output
+    assert f"ERROR tests/test_it.py::{test} - " in output
+    assert f"PASSED tests/test_it.py::{test}_is_gone\n" in output, output
+
+
+def test_no_other_test_fails(output: str) -> None:
+    assert f"{2 * len(UNTIDY) + 2} passed, {len(UNTIDY)} errors" in output, output
 
 
 def test_what_tests_share_is_no_leftover(tmp_path: Path) -> None:
