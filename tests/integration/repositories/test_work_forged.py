@@ -194,9 +194,13 @@ END
 async def test_many_of_them_hold_nobody(bench: Workbench, command: str) -> None:
     stop = asyncio.Event()
     waiting = asyncio.create_task(_longest_wait(stop))
-    async with bench.run(f"{WORK}; ({command})") as taken:
+    try:
+        async with bench.run(f"{WORK}; ({command})") as taken:
+            stop.set()
+            assert await waiting < 0.1
+            assert taken.reason is None, taken.told
+            changed = await taken.changed()
+            assert NICE.items() <= changed.items()
+    finally:
         stop.set()
-        assert await waiting < 0.1
-        assert taken.reason is None, taken.told
-        changed = await taken.changed()
-        assert NICE.items() <= changed.items()
+        await waiting
