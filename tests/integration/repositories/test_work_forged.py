@@ -176,7 +176,7 @@ async def _longest_wait(stop: asyncio.Event) -> float:
 
 
 MANY = {
-    "branches": "for i in $(seq 10000); do echo $(git rev-parse HEAD) refs/heads/b$i; done > ../p; sort -k2 ../p >> .git/packed-refs",
+    "branches": "h=$(git rev-parse HEAD); for i in $(seq 10000); do echo $h refs/heads/b$i; done > ../p; sort -k2 ../p >> .git/packed-refs",
     "branches with commits": """
         python3 - <<'END' | git fast-import --quiet
 import sys
