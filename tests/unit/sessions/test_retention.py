@@ -103,6 +103,7 @@ async def test_without_an_age_what_ended_is_kept(backend: Backend, alice: Owner)
     assert (await backend.get(alice, session.id)).state is RunState.SUCCEEDED
 
 
+@pytest.mark.slow
 async def test_ten_thousand_old_sessions_go_and_nobody_waits(
     backend: Backend, alice: Owner, retention: Retention
 ) -> None:
