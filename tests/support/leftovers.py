@@ -198,6 +198,7 @@ def _remove(key: Key) -> None:
 
 
 _KEY = pytest.StashKey[Leftovers]()
+_BEFORE = pytest.StashKey[set[str]]()
 
 
 def _of(config: pytest.Config) -> Leftovers:
@@ -206,6 +207,8 @@ def _of(config: pytest.Config) -> Leftovers:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """A working folder and a folder of temporary files for this process alone; others may pass through both."""
+    if not hasattr(session.config, "workerinput"):
+        session.config.stash[_BEFORE] = _at_the_root(session)
     if session.config.pluginmanager.hasplugin("dsession"):
         return  # xdist's controller runs no test
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # `tmp_path` stays where it is
@@ -218,7 +221,18 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     session.config.stash[_KEY] = Leftovers(folder)
 
 
+def _at_the_root(session: pytest.Session) -> set[str]:
+    """Of the repository, without what tools keep there."""
+    return {name for name in os.listdir(session.config.rootpath) if not name.startswith((".", "__"))}
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    before: set[str] | None = session.config.stash.get(_BEFORE, None)
+    written = set() if before is None else _at_the_root(session) - before
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if written and reporter is not None:
+        reporter.write_line(f"The tests wrote into the repository: {', '.join(sorted(written))}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if _KEY not in session.config.stash:
         return
     os.chdir(session.config.rootpath)

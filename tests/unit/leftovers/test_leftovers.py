@@ -178,6 +178,14 @@ def test_no_other_test_fails(output: str) -> None:
     assert f"{2 * len(UNTIDY) + 2} passed, {len(UNTIDY)} errors" in output, output
 
 
+def test_a_file_in_the_repository_itself_fails_the_run(tmp_path: Path) -> None:
+    """Each test has another working folder, so whoever wrote it named the place; two tests may have run by then."""
+    program = "def test_it(pytestconfig): (pytestconfig.rootpath / 'work.bundle').touch()"
+    status, output = run(tmp_path, program)
+    assert status == 1, output
+    assert "The tests wrote into the repository: work.bundle" in output
+
+
 def test_what_tests_share_is_no_leftover(tmp_path: Path) -> None:
     status, output = run(tmp_path, SHARED + TIDY)
     assert status == 0, output
