@@ -17,6 +17,7 @@ from benchmarks.history import disk, history, publishing
 from benchmarks.posts import pickup, posts
 from benchmarks.processes import cpu_seconds, memory, proportional_memory
 from benchmarks.sandbox import compared_commands
+from benchmarks.start import start
 from benchmarks.streams import streams
 from benchmarks.world import LOGIN, World
 
@@ -138,6 +139,7 @@ WITH_SERVICE: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
 # Of `world`: the first makes and removes thousands of files.
 OPTIONS: dict[str, dict[str, Any]] = {"history": {"in_memory": True}, "eight": {"runs": 8}}
 ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
+    "start": start,
     "posts": posts,
     "pickup": pickup,
     "throughput": throughput,

@@ -23,6 +23,8 @@ from gitward.workers.migrate import migrate_all
 from postgres import Postgres, running_postgres
 from tests_support import Backend
 
+pytest_plugins = ["leftovers"]
+
 # The same examples on every machine, and none judged by its time: machines are shared.
 hypothesis.settings.register_profile("gitward", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("gitward")
@@ -39,6 +41,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """A test in which an event loop was held fails, whatever else it proved."""
     with held_loops.recorder.judging(item):
         return (yield)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`scripts/test --fast` starts no Postgres."""
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        if "postgres" in {parameters.get("database_kind"), *getattr(item, "fixturenames", ())}:
+            item.add_marker("postgres")
 
 
 @pytest.fixture

@@ -25,6 +25,15 @@ async def service(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
         yield made
 
 
+@pytest_asyncio.fixture(autouse=True, loop_scope="session")
+async def calm(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """A test that fails in the middle of an outage, or with a gate still closed, spoils no other."""
+    shared = [request.getfixturevalue(name) for name in ("service", "there") if name in request.fixturenames]
+    yield
+    for each in shared:
+        await each.calm()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def alice_client(service: Rig) -> AsyncIterator[Client]:
     async with service.client("alice") as client:

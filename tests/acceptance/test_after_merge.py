@@ -184,7 +184,7 @@ async def test_a_merge_while_the_command_runs_loses_nothing(there: Rig, client: 
     repository, session, pull = await proposed(there, client)
     follow_up = await client.post(f"/sessions/{session['id']}/runs", {"command": TWO})
     gate = there.github.gate(method="POST", path=f"*/{repository.full_name}.git/git-receive-pack")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(300):
         await gate.reached.wait()
     await squashed(there, pull)
     if deleted:

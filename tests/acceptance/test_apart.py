@@ -26,7 +26,7 @@ async def test_a_second_worker_is_refused_with_a_sentence(tmp_path: Path) -> Non
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             _, errors = await process.communicate()
         assert process.returncode == 2
         assert "gitward: GITWARD_DATABASE_URL: another worker already uses this database;" in errors.decode()
@@ -47,7 +47,7 @@ async def test_a_data_folder_has_one_worker(tmp_path: Path) -> None:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             _, errors = await process.communicate()
         assert process.returncode == 2
         assert "gitward: GITWARD_DATA_DIR: another worker already uses this folder;" in errors.decode()

@@ -163,7 +163,7 @@ async def test_a_demo_that_is_stopped_leaves_no_service_behind(tmp_path: Path) -
         env=clean_environment(),
     )
     assert process.stdout is not None
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while b"POST" not in await process.stdout.readline():
             pass
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()

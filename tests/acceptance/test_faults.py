@@ -42,7 +42,7 @@ async def test_a_full_disk_of_the_database_loses_no_run() -> None:
         answer = await client.http.post("/sessions", json={"repo": repository.full_name})
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), answer.text
         await go_on(service, session)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(300):
             while "cannot be written yet" not in service.log.read_text():
                 await asyncio.sleep(0.1)
         filler.unlink()
@@ -119,7 +119,7 @@ async def replaced_broker(service: Rig) -> None:
     assert before
     for broker in before:
         os.kill(broker, signal.SIGKILL)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(300):
         while set(brokers_of(service.process.pid)) <= set(before):
             await asyncio.sleep(0.05)
 
@@ -141,7 +141,7 @@ async def test_a_broker_that_is_killed_breaks_no_clone_and_no_push(
     repository = await there.repository()
     gate = there.github.gate(method="POST", path=f"/{repository.full_name}.git/{service_path}")
     session = await client.session(repository, command="echo x > x")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(300):
         await gate.reached.wait()
     await replaced_broker(there)
     gate.open()

@@ -288,7 +288,6 @@ async def served(writes: str) -> AsyncIterator[Rig]:
         await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("version", [OLD, NEW])
 async def test_gh_works_on_the_sessions_repository(world: Rig, version: str) -> None:
     await check(world, TABLE, version)

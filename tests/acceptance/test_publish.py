@@ -124,7 +124,7 @@ async def test_a_stream_goes_on_after_a_restart_without_a_gap_or_a_repeat() -> N
         await service.stop()
         await service.start()
         async with service.client() as client:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(300):
                 seen += [event["seq"] async for event in client.stream(session, after=seen[-1])]
             everything = await client.get(f"/sessions/{session['id']}/events")
     first = next(event["seq"] for event in everything["items"] if event["run_id"])

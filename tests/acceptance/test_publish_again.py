@@ -128,7 +128,7 @@ async def test_a_branch_that_moves_in_the_last_moment_is_not_overwritten(there: 
     session, dry, _ = await client.run(repository, COMMAND, publish={"mode": "dry_run"})
     gate = there.github.gate(method="POST", path=f"*/{repository.full_name}.git/git-receive-pack")
     made = await client.post(address(session, dry))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(300):
         await gate.reached.wait()
     taken = await repository.commit(session["branch"], {"x.txt": "x"}, start=await repository.head("main"))
     gate.open()

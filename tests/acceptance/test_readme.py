@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gitward.settings import clean_environment
 from gitward.standin import StandIn, Token
-from rig import LOGIN
+from rig import LOGIN, RUN_SECONDS
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "ghp_" + "R3adm3" * 6
@@ -44,6 +44,7 @@ async def test_the_plain_way_works_as_it_is_written() -> None:
         github.add_user(LOGIN)
         github.add_token(TOKEN, Token(login=LOGIN))
         repository = await github.add_repository("owner/repo", permissions={LOGIN: "push"})
+        _clone(folder / "clone")
         code, out = await _bash(script.replace("localhost:8000", f"localhost:{port}"), folder, github, port)
     finally:
         await github.stop()
@@ -54,6 +55,14 @@ async def test_the_plain_way_works_as_it_is_written() -> None:
     assert "+hello" in out
     assert len(repository.pulls) == 1
     assert TOKEN not in out
+
+
+def _clone(folder: Path) -> None:
+    """What stands for this clone: the plain way writes files, and they shall not lie in it."""
+    (folder / "scripts").mkdir(parents=True)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    (folder / "scripts" / "setup").write_text(f"#!/bin/sh\nexec '{ROOT}/scripts/setup'\n")
+    (folder / "scripts" / "setup").chmod(0o755)
 
 
 async def _bash(script: str, folder: Path, github: StandIn, port: int) -> tuple[int | None, str]:
@@ -69,9 +78,9 @@ async def _bash(script: str, folder: Path, github: StandIn, port: int) -> tuple[
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        cwd=ROOT,
+        cwd=folder / "clone",
         env=clean_environment(**settings),
     )
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(RUN_SECONDS):
         out, _ = await process.communicate()
     return process.returncode, out.decode(errors="replace")

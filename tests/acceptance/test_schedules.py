@@ -17,7 +17,7 @@ async def test_a_schedule_makes_a_session_that_opens_a_pull_request(service: Rig
     with closing(sqlite3.connect(service.data / "gitward.db", timeout=30)) as connection:
         connection.execute("UPDATE schedules SET next_at = '2026-01-05 06:00:00' WHERE id = ?", (schedule["id"],))
         connection.commit()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(300):
         while not (await alice_client.get("/sessions", schedule=schedule["id"]))["items"]:
             await asyncio.sleep(0.2)
     [session] = (await alice_client.get("/sessions", schedule=schedule["id"]))["items"]

@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from command_line import gitward
 from gitward.cli.audit import report
 from gitward.cli.audit.channels import PLACES, Channel
 from gitward.cli.audit.proof import audit
 from gitward.cli.audit.report import State
 from gitward.cli.audit.stage import demo
-
-pytestmark = pytest.mark.timeout(400)  # every process of a busy machine is looked at, many times
 
 
 async def test_in_broker_mode_the_token_is_nowhere(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ async def test_a_proxy_that_refuses_is_named(folder: Path) -> None:
     """While the run waits for better times, in the words that its message has in the end."""
     async with office(folder, refuses=403) as (service, proxy), service.client() as client:
         session = await client.session(await service.repository(), command="true")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             [event] = [event async for event in _first(client.stream(session), "step.retrying")]
         await client.post(f"/sessions/{session['id']}/cancel", status=200)
         assert f"the proxy 127.0.0.1:{proxy.port} refused it (403)" in event["data"]["cause"]

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from fuzzing import fuzz
 from rig import rig
 
 
-@pytest.mark.timeout(240)
 async def test_every_kind_of_value_is_answered_as_described(tmp_path: Path) -> None:
     """Each bound of each value from both sides, each missing and each superfluous one, each method, each user."""
     async with rig(GITHUB_TOKEN="") as service:
@@ -24,7 +21,6 @@ async def test_every_kind_of_value_is_answered_as_described(tmp_path: Path) -> N
     assert all(405 in findings.answers[f"PUT {path}"] for path in ("/sessions", "/health", "/sessions/{session_id}"))
 
 
-@pytest.mark.timeout(120)
 async def test_sequences_of_calls_are_answered_as_described(tmp_path: Path) -> None:
     """Create, follow up, cancel, retry, change, archive, read: in made-up orders, with the ids of earlier answers."""
     async with rig(GITHUB_TOKEN="") as service:

@@ -40,7 +40,7 @@ async def connect_proxy(names: Mapping[str, int], *, login: str = "", refuses: i
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(300):
         proxy = ConnectProxy(port=int(await process.stdout.readline()))
 
     async def listen(lines: asyncio.StreamReader) -> None:

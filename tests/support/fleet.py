@@ -62,7 +62,7 @@ class WorkerProcess:
         if self.process.returncode is None:
             self.send(sig)
             self.send(signal.SIGCONT)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             return await self.process.wait()
 
 

@@ -94,13 +94,13 @@ async def worker(
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             assert await process.stdout.readline() == b"working\n"
         yield process
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await process.wait()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gitward.broker.wire.names import BROKER_NAME
-from rig import Client
+from rig import RUN_SECONDS, Client
 
 
 def processes_of(rig_root: Path, *, but: str = "no such folder") -> list[str]:
@@ -31,7 +31,7 @@ def processes_of(rig_root: Path, *, but: str = "no such folder") -> list[str]:
 
 async def until_output(client: Client, session: dict[str, Any]) -> None:
     """Waits for the first output of the command."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(RUN_SECONDS):
         async for event in client.stream(session):
             if event["type"] == "output" and event["data"]["step"] == "execute":
                 return

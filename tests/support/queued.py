@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +13,7 @@ from gitward.sessions.model import RunState, new_id, now
 from gitward.sessions.places import Places, RunLimits
 from gitward.sessions.queue import RunQueue
 from gitward.store import schema
-from gitward.store.database import Database
+from gitward.store.database import Database, Transaction
 from gitward.store.notify import Notifier
 from gitward.workers.worker import Worker
 
@@ -38,12 +40,45 @@ def queue_runs(database: Database, *run_ids: str) -> None:
             tx.execute(sa.insert(schema.tickets).values(**ticket))
 
 
+class WatchedQueue(RunQueue):
+    """Counts how often a worker has looked at it without being told."""
+
+    def __init__(self, notifier: Notifier) -> None:
+        journal = Journal(notifier)
+        super().__init__(places=Places(notifier, RunLimits(total=100, per_user=100)), journal=journal)
+        self._looks = 0
+        self._looked = threading.Condition()
+
+    def has_work(self, tx: Transaction) -> bool:
+        found = super().has_work(tx)
+        with self._looked:
+            self._looks += 1
+            self._looked.notify_all()
+        return found
+
+    async def looked(self, times: int) -> None:
+        """Returns when a worker has looked so many times from now on: what it would have done is done."""
+        await asyncio.to_thread(self._wait_for_looks, times + 1)  # one may have begun before
+
+    def _wait_for_looks(self, times: int) -> None:
+        with self._looked:
+            wanted = self._looks + times
+            assert self._looked.wait_for(lambda: self._looks >= wanted, timeout=120)
+
+
 def queue_of(notifier: Notifier) -> RunQueue:
     journal = Journal(notifier)
     return RunQueue(places=Places(notifier, RunLimits(total=100, per_user=100)), journal=journal)
 
 
-def worker_of(database: Database, *, slots: int = 1, notifier: Notifier | None = None, **more: Any) -> Worker:
+def worker_of(
+    database: Database,
+    *,
+    slots: int = 1,
+    notifier: Notifier | None = None,
+    queue: RunQueue | None = None,
+    **more: Any,
+) -> Worker:
     """One that nobody wakes, unless the test has its notifier."""
     notifier = notifier or Notifier()
-    return Worker(database, queue=queue_of(notifier), notifier=notifier, slots=slots, **more)
+    return Worker(database, queue=queue or queue_of(notifier), notifier=notifier, slots=slots, **more)

@@ -8,10 +8,11 @@ import os
 import secrets
 import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from small_disks import mounted
 
 Json = dict[str, Any]
 LOGIN = "octocat"
-RUN_SECONDS = 60.0
+RUN_SECONDS = 300.0  # bounds a hang; a run takes one or two, some more on a busy machine
+START_SECONDS = 120.0  # the same, for a start or a stop
 
 
 class Rig:
@@ -65,7 +67,7 @@ class Rig:
                 cwd=self.root,
             )
         assert self.process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(START_SECONDS):
             line = await self.process.stdout.readline()
         assert line.startswith(b"Gitward is ready at "), self.log.read_text()[-3000:]
         self.url = line.decode().split()[-1]
@@ -75,8 +77,26 @@ class Rig:
         assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(sig)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(START_SECONDS):
             return await self.process.wait()
+
+    async def calm(self) -> None:
+        """What a test that failed half-way has left goes: an outage, gates, faults, its runs, a dead service."""
+        await self.github.mend()
+        if self.process is not None and self.process.returncode is not None:
+            await self.start()
+        for session_id, subject in self._unended():
+            async with self.client(subject) as client:
+                await client.http.post(f"/sessions/{session_id}/cancel")
+        async with asyncio.timeout(RUN_SECONDS):
+            while self._unended():
+                await asyncio.sleep(0.05)
+
+    def _unended(self) -> list[tuple[str, str]]:
+        """Session and its owner of every run that has not ended."""
+        query = "SELECT s.id, s.subject FROM sessions s JOIN runs r ON r.session_id = s.id WHERE r.ended_at IS NULL"
+        with closing(sqlite3.connect(self.data / "gitward.db", timeout=30)) as connection:
+            return list(connection.execute(query))
 
     def jwt(self, subject: str = "alice") -> str:
         return mint(load_or_make_key(self.data), subject=subject, audience="gitward")
@@ -84,7 +104,7 @@ class Rig:
     @asynccontextmanager
     async def client(self, subject: str = "alice") -> AsyncIterator[Client]:
         headers = {"Authorization": f"Bearer {self.jwt(subject)}"}
-        async with httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False, timeout=120) as http:
             yield Client(http)
 
     async def repository(self, **options: Any) -> Repository:

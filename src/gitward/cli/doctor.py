@@ -7,9 +7,9 @@ import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from gitward.cli.data_folder import prepare_data_dir
 from gitward.cli.egress import egress_config, secret_sources
 from gitward.cli.tokens import app_of, github_of
-from gitward.cli.wiring import prepare_data_dir
 from gitward.errors import EXIT_CODE, Exit, RunFailure, SettingsError
 from gitward.github.apps import KeyUnreadable
 from gitward.github.credentials import kind_of

@@ -100,7 +100,7 @@ def token(
     With GITWARD_OIDC_ISSUERS it is refused: only their tokens are taken then.
     """
     from gitward.api.keys import load_or_make_key, mint
-    from gitward.cli.wiring import prepare_data_dir
+    from gitward.cli.data_folder import prepare_data_dir
     from gitward.settings import load_settings
 
     settings = load_settings()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gitward.cli.wiring import prepare_data_dir
+from gitward.cli.data_folder import prepare_data_dir
 from gitward.settings import Settings
 from gitward.store.database import Database
 from gitward.workers.migrate import migrate_all

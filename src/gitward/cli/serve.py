@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 import uvicorn
 
+from gitward.cli.data_folder import prepare_data_dir
+from gitward.cli.hands import know_proxy, running_hands
+from gitward.cli.loading import loaded
 from gitward.cli.signals import Signals, drain
-from gitward.cli.wiring import Service, running_service
+from gitward.cli.together import enter_both
 from gitward.errors import SettingsError
 from gitward.settings import Settings, TokenReader
+
+if TYPE_CHECKING:
+    from gitward.cli.wiring import Service
 
 GRACE_SECONDS = 10  # for answers that are under way when the server is asked to stop
 
@@ -55,7 +62,7 @@ async def serve(settings: Settings, tokens: TokenReader, *, with_worker: bool) -
         port = listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         base_url = f"http://{host}:{port}"
-        async with running_service(settings, tokens, base_url=base_url, with_worker=with_worker) as service:
+        async with _service(settings, tokens, base_url=base_url, with_worker=with_worker) as service:
             signals = Signals()
             server = Server(service)
             ending = asyncio.create_task(_end(server, service, signals, seconds=settings.grace_seconds))
@@ -65,6 +72,21 @@ async def serve(settings: Settings, tokens: TokenReader, *, with_worker: bool) -
             finally:
                 ending.cancel()
                 await asyncio.wait([ending])
+
+
+@contextlib.asynccontextmanager
+async def _service(
+    settings: Settings, tokens: TokenReader, *, base_url: str, with_worker: bool
+) -> AsyncIterator[Service]:
+    prepare_data_dir(settings.data_dir)
+    know_proxy(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        hands = None
+        if with_worker:
+            hands, _ = await enter_both(stack, running_hands(settings), loaded("gitward.cli.wiring"))
+        from gitward.cli.wiring import running_service
+
+        yield await stack.enter_async_context(running_service(settings, tokens, hands, base_url=base_url))
 
 
 async def _end(server: Server, service: Service, signals: Signals, *, seconds: float) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from typing import TYPE_CHECKING
 
-from gitward.workers.worker import Worker
+if TYPE_CHECKING:
+    from gitward.workers.worker import Worker
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

@@ -5,25 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
-from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
 from gitward.api.services import Check
 from gitward.broker import Brokers
 from gitward.cli.write_trial import WriteTrial
-from gitward.errors import SettingsError
 from gitward.github.client import GitHub
 from gitward.sandboxes import Guard
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.sessions import figures
 from gitward.sessions.places import RunLimits
 from gitward.store.database import Database
-from gitward.telemetry.metrics import CONTENT_TYPE, BrokerFigures, Budget, Figures, Metrics, Moment
+from gitward.telemetry.metrics import BrokerFigures, Budget, Figures, Metrics, Moment
 from gitward.workers.worker import State, Worker
 
 log = logging.getLogger(__name__)
@@ -124,36 +120,7 @@ async def listener(watch: Watch, port: int, *, with_figures: bool) -> AsyncItera
     if not port:
         yield
         return
-    app = web.Application()
-    app.router.add_get("/metrics", partial(_metrics, watch, with_figures))
-    app.router.add_get("/health", _health)
-    app.router.add_get("/ready", partial(_ready, watch))
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await _listen(runner, port)
+    from gitward.cli.metrics_port import listening
+
+    async with listening(watch, port, with_figures=with_figures):
         yield
-    finally:
-        await runner.cleanup()
-
-
-async def _listen(runner: web.AppRunner, port: int) -> None:
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-    except OSError as error:
-        why = f"cannot listen on port {port}: {os.strerror(error.errno or 0)}"
-        raise SettingsError([f"GITWARD_METRICS_PORT: {why}"]) from None
-
-
-async def _metrics(watch: Watch, with_figures: bool, _request: web.Request) -> web.Response:
-    return web.Response(body=await watch.render(with_figures=with_figures), headers={"Content-Type": CONTENT_TYPE})
-
-
-async def _ready(watch: Watch, _request: web.Request) -> web.Response:
-    checks = [{"name": each.name, "ok": each.ok, "detail": each.detail} for each in await watch.checks()]
-    ready = all(each["ok"] for each in checks)
-    return web.json_response({"ready": ready, "checks": checks}, status=200 if ready else 503)
-
-
-async def _health(_request: web.Request) -> web.Response:
-    return web.json_response({"status": "ok"})

@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import ssl
-import stat
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,9 +22,7 @@ from gitward.api.keys import load_or_make_key, public_key
 from gitward.api.oidc import ANSWER_SECONDS, Issuer, is_safe_url
 from gitward.api.reach import Reach
 from gitward.api.services import Services
-from gitward.broker import BrokerConfig, Brokers, ProxyConfig
-from gitward.broker.client.sources import SecretSources
-from gitward.cli.egress import egress_config, secret_sources
+from gitward.cli.hands import Hands
 from gitward.cli.tokens import github_of, token_source
 from gitward.cli.watching import Watch, listener
 from gitward.cli.write_trial import WriteTrial
@@ -40,8 +35,7 @@ from gitward.runs.chores import chores_of
 from gitward.runs.disk_guard import DiskGuard
 from gitward.runs.parts import JobSettings, Parts
 from gitward.runs.run_session import run_session
-from gitward.sandboxes import Guard, Limits
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes import Limits
 from gitward.sandboxes.measured import Measured
 from gitward.sessions.feeds import Feeds
 from gitward.sessions.firing import Firing
@@ -52,11 +46,10 @@ from gitward.sessions.progress import Progress
 from gitward.sessions.queue import RunQueue
 from gitward.sessions.retention import Retention
 from gitward.sessions.service import NewSession, SessionService
-from gitward.settings import AllowWorkflows, Credentials, LimitsMode, MiB, Settings, TokenReader, Writes
+from gitward.settings import AllowWorkflows, Credentials, MiB, Settings, TokenReader, Writes
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
 from gitward.store.relay import Relay
-from gitward.telemetry.logs import know_secrets
 from gitward.telemetry.loop_watch import logging_what_holds_the_loop
 from gitward.telemetry.metrics import Metrics
 from gitward.workers.filelock import FileLock
@@ -80,17 +73,14 @@ class Service:
 
 @contextlib.asynccontextmanager
 async def running_service(
-    settings: Settings, tokens: TokenReader, *, base_url: str, with_worker: bool = True
+    settings: Settings, tokens: TokenReader, hands: Hands | None, *, base_url: str
 ) -> AsyncIterator[Service]:
-    """The service, with its worker inside or without, started in the order of the lines below.
+    """The service, with a worker inside that has these hands, or without, started in the order of the lines below.
 
     :raises SettingsError: something that the settings name cannot be used.
     """
-    prepare_data_dir(settings.data_dir)
-    _know_proxy(settings)
     async with contextlib.AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(_verifier(settings))
-        hands = await stack.enter_async_context(_hands(settings)) if with_worker else None
         if hands is not None:
             await stack.enter_async_context(_data_folder(settings))
         storage = await stack.enter_async_context(_storage(settings))
@@ -120,14 +110,12 @@ async def running_service(
 
 
 @contextlib.asynccontextmanager
-async def running_worker(settings: Settings, tokens: TokenReader) -> AsyncIterator[Worker]:
+async def running_worker(settings: Settings, tokens: TokenReader, hands: Hands) -> AsyncIterator[Worker]:
     """A worker alone, beside services and other workers on the same database.
 
     :raises SettingsError: something that the settings name cannot be used.
     """
-    prepare_data_dir(settings.data_dir)
-    _know_proxy(settings)
-    async with _hands(settings) as hands, _data_folder(settings), _storage(settings) as storage:
+    async with _data_folder(settings), _storage(settings) as storage:
         base_url = f"http://{settings.host}:{settings.port}"
         async with (
             _worker(settings, tokens, hands, storage, base_url) as worker,
@@ -135,43 +123,6 @@ async def running_worker(settings: Settings, tokens: TokenReader) -> AsyncIterat
         ):
             with logging_what_holds_the_loop():
                 yield worker
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Hands:
-    """The child processes that do a worker's work."""
-
-    sandboxes: BubblewrapEngine
-    guards: Sequence[Guard]
-    brokers: Brokers
-    injected: SecretSources
-
-    def pids(self) -> list[int | None]:
-        return [self.sandboxes.pid, *self.brokers.pids]
-
-    def act_until(self, moment: float) -> None:
-        """They stop by themselves when this moment of the boot clock has passed and no later one was told."""
-        self.sandboxes.act_until(moment)
-        self.brokers.act_until(moment)
-
-
-@contextlib.asynccontextmanager
-async def _hands(settings: Settings) -> AsyncIterator[_Hands]:
-    injected = secret_sources(settings)
-    config = broker_config(settings, injected)
-    async with contextlib.AsyncExitStack() as stack:
-        # The launcher forks, so it comes before anything that starts threads.
-        # Three for each run: its own, one in which a push of it is looked at, one in which its repository is fetched;
-        # and one for what mirrors do beside the runs.
-        sandboxes = BubblewrapEngine(slots=3 * settings.slots + 1, tool_paths=settings.tool_paths)
-        await sandboxes.start()
-        stack.push_async_callback(sandboxes.stop)
-        guards = await sandboxes.probe()
-        _check_limits(settings, guards)
-        brokers = Brokers(config, proxy_login=settings.https_proxy.login if settings.https_proxy else None)
-        await brokers.start()
-        stack.push_async_callback(brokers.stop)
-        yield _Hands(sandboxes=sandboxes, guards=guards, brokers=brokers, injected=injected)
 
 
 @contextlib.asynccontextmanager
@@ -231,7 +182,7 @@ async def _storage(settings: Settings) -> AsyncIterator[_Storage]:
 
 @contextlib.asynccontextmanager
 async def _worker(
-    settings: Settings, tokens: TokenReader, hands: _Hands, storage: _Storage, base_url: str
+    settings: Settings, tokens: TokenReader, hands: Hands, storage: _Storage, base_url: str
 ) -> AsyncIterator[Worker]:
     """A worker that takes runs."""
     async with contextlib.AsyncExitStack() as stack:
@@ -363,53 +314,6 @@ def _refusal_of_move(globs: Sequence[str], rules: Sequence[Rule], session: Sessi
     return errors[0].message if errors else None
 
 
-def prepare_data_dir(data_dir: Path) -> None:
-    """Makes the data folder: its owner writes, others may only pass through (a sandbox's own uid must).
-
-    :raises SettingsError: it cannot be made, or others may read or write it.
-    """
-    try:
-        data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
-        mode = stat.S_IMODE(data_dir.stat().st_mode)
-        if mode & 0o066:
-            raise SettingsError(
-                [f"GITWARD_DATA_DIR: others may read {data_dir} (mode {mode:04o}); run: chmod 711 {data_dir}"]
-            )
-        for name in ("workspaces", "pushes", "making"):
-            (data_dir / name).mkdir(mode=0o711, exist_ok=True)
-            (data_dir / name).chmod(0o711)  # whatever the umask
-        data_dir.chmod(0o711)
-    except OSError as error:
-        raise SettingsError([f"GITWARD_DATA_DIR: {data_dir} cannot be used: {error.strerror}"]) from None
-    os.umask(0o077)  # the database and its journals are for their owner only
-
-
-def broker_config(settings: Settings, injected: SecretSources) -> BrokerConfig:
-    """:raises SettingsError: what the settings say of other hosts cannot be understood."""
-    return BrokerConfig(
-        server_url=settings.github_server_url,
-        api_url=settings.github_api_url,
-        upstream_url=settings.effective_upstream_url,
-        upstream_api_url=settings.effective_upstream_api_url,
-        login_mode=settings.credentials is Credentials.LOGIN,
-        ca_file=str(settings.ssl_cert_file) if settings.ssl_cert_file else None,
-        egress=egress_config(settings),
-        inject=injected.targets,
-        proxy=_proxy_config(settings),
-    )
-
-
-def _know_proxy(settings: Settings) -> None:
-    """The log masks its login."""
-    if settings.https_proxy is not None:
-        know_secrets(settings.https_proxy.secrets, of="HTTPS_PROXY")
-
-
-def _proxy_config(settings: Settings) -> ProxyConfig | None:
-    proxy = settings.https_proxy
-    return None if proxy is None else ProxyConfig(host=proxy.host, port=proxy.port, exceptions=settings.no_proxy)
-
-
 def job_settings(settings: Settings, base_url: str) -> JobSettings:
     return JobSettings(
         server_url=settings.github_server_url,
@@ -434,14 +338,3 @@ def sandbox_limits(settings: Settings) -> Limits:
         processes=settings.processes,
         disk_bytes=settings.disk_mib * MiB,
     )
-
-
-def _check_limits(settings: Settings, guards: Sequence[Guard]) -> None:
-    """:raises SettingsError: GITWARD_LIMITS is strict, and a limit cannot hold on this machine."""
-    missing = [guard for guard in guards if guard.holds == "none"]
-    if settings.limits is LimitsMode.STRICT and missing:
-        raise SettingsError(
-            [f"GITWARD_LIMITS: strict, but the limit {each.name} cannot hold here: {each.remedy}" for each in missing]
-        )
-    for guard in missing:
-        log.warning("The limit %s cannot hold on this machine: %s", guard.name, guard.remedy)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
+from gitward.cli.data_folder import prepare_data_dir
+from gitward.cli.hands import know_proxy, running_hands
+from gitward.cli.loading import loaded
 from gitward.cli.signals import Signals, drain
-from gitward.cli.wiring import running_worker
+from gitward.cli.together import enter_both
 from gitward.settings import Settings, TokenReader
 
 
 async def _work(settings: Settings, tokens: TokenReader) -> None:
-    async with running_worker(settings, tokens) as worker:
+    prepare_data_dir(settings.data_dir)
+    know_proxy(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        hands, _ = await enter_both(stack, running_hands(settings), loaded("gitward.cli.wiring"))
+        from gitward.cli.wiring import running_worker
+
+        worker = await stack.enter_async_context(running_worker(settings, tokens, hands))
         signals = Signals()
         print("The worker is ready", flush=True)
         await signals.first.wait()

@@ -94,6 +94,16 @@ class StandIn:
         if not self._runner.sites:
             await self._start_listening(self._runner)
 
+    async def mend(self) -> None:
+        """Ends what was planned to go wrong: outage, faults, gates, slowness."""
+        for gate in self.traffic.gates:
+            gate.open()
+        self.traffic.gates.clear()
+        self.traffic.faults.clear()
+        self.traffic.pause = None
+        self.traffic.reflects = False
+        await self.come_back()
+
     async def stop(self) -> None:
         """May be called again."""
         runner, self._runner = self._runner, None

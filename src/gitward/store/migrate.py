@@ -43,13 +43,6 @@ def upgrade(tx: Transaction, revision: str = "head") -> None:
         raise
 
 
-def revision_of(tx: Transaction) -> str | None:
-    """The last migration that was made here; None: none yet."""
-    if not sa.inspect(tx.connection).has_table("alembic_version"):
-        return None
-    return tx.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-
-
 async def migrate(database: Database) -> None:
     """All of them in one transaction.
 

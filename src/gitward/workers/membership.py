@@ -55,12 +55,20 @@ class Membership:
     """One worker among many. `join`, then `beat` and `look` in turns until `StruckOff`, or `leave`."""
 
     def __init__(
-        self, database: Database, *, worker: str, lease_seconds: float, children: Callable[[], Sequence[int | None]]
+        self,
+        database: Database,
+        *,
+        worker: str,
+        lease_seconds: float,
+        children: Callable[[], Sequence[int | None]],
+        seconds: Callable[[], float] = clock.seconds,
     ) -> None:
+        """:param seconds: the clock by which the others' silence is measured."""
         self._conninfo = database.conninfo
         self._worker = worker
         self._lease_seconds = lease_seconds
         self._children = children
+        self._seconds = seconds
         self._machine = processes.machine()
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._seen: dict[str, _Seen] = {}
@@ -89,7 +97,7 @@ class Membership:
         :raises psycopg.Error: the database did not answer.
         """
         rows = await self._ask(_LOOK, (self._worker,))
-        now = clock.seconds()
+        now = self._seconds()
         if now - self._looked > _GAP_SECONDS:
             self._seen.clear()
         self._looked = now

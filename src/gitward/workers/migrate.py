@@ -15,7 +15,7 @@ from gitward.errors import SettingsError
 from gitward.grants import processes
 from gitward.store import files
 from gitward.store.database import Database, Transaction
-from gitward.store.migrate import revision_of, upgrade
+from gitward.store.revisions import newest, revision_of
 from gitward.workers.filelock import FileLock
 
 _TRIES, _PAUSE_SECONDS = 40, 0.25
@@ -55,16 +55,24 @@ async def migrate_all(database: Database) -> None:
 
 async def _migrate(database: Database) -> None:
     before = await database.read(_look, seconds=_SECONDS)
+    if before == newest():
+        return
     if before is None or before >= _QUEUE_REVISION:
-        await database.write(upgrade, seconds=_SECONDS)
+        await database.write(_upgrade, seconds=_SECONDS)
     elif database.is_sqlite:
         with _held(FileLock(Path(f"{database.url.database}.worker"), _IN_USE)):
-            await database.write(upgrade, seconds=_SECONDS)
+            await database.write(_upgrade, seconds=_SECONDS)
     else:
         ended = await _until_older_workers_ended(database)
         await database.write(partial(_upgrade_unless_they_came_back, ended), seconds=_SECONDS)
     if await database.read(revision_of) != before:
         await asyncio.to_thread(files.empty_journal, database)
+
+
+def _upgrade(tx: Transaction) -> None:
+    from gitward.store.migrate import upgrade
+
+    upgrade(tx)
 
 
 def _look(tx: Transaction) -> str | None:
@@ -110,4 +118,4 @@ def _upgrade_unless_they_came_back(ended: Rows, tx: Transaction) -> None:
         tx.execute(sa.text("LOCK TABLE workers IN ACCESS EXCLUSIVE MODE"))
     if (revision_of(tx) or "") < _QUEUE_REVISION and _members(tx) != ended:
         raise SettingsError([_IN_USE])
-    upgrade(tx)
+    _upgrade(tx)

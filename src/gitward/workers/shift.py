@@ -39,6 +39,7 @@ class Shift:
         notifier: Notifier,
         *,
         slots: int,
+        look_seconds: float = LOOK_SECONDS,
         may_take: Callable[[], bool] = lambda: True,
     ) -> None:
         """:param may_take: whether a run that begins now has a chance; it waits otherwise."""
@@ -49,6 +50,7 @@ class Shift:
         self._notifier = notifier
         self._slots = slots
         self._may_take = may_take
+        self._look_seconds = look_seconds
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -79,7 +81,7 @@ class Shift:
                     log.warning("No run is taken: the lease is over")
                 except Exception:  # the edge of a task that must go on
                     log.exception("No run could be taken; it is tried again")
-                told = await news.wait(LOOK_SECONDS)
+                told = await news.wait(self._look_seconds)
 
     async def _look(self, job: Job, *, told: bool) -> None:
         work = told

@@ -21,7 +21,7 @@ from gitward.workers.checkpoints import checkpoint as checkpoint  # noqa: PLC041
 from gitward.workers.filelock import FileLock
 from gitward.workers.membership import BEAT_SECONDS, Membership
 from gitward.workers.queue import WAKE, Queue
-from gitward.workers.shift import Job, Shift
+from gitward.workers.shift import LOOK_SECONDS, Job, Shift
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +56,14 @@ class Worker:
         notifier: Notifier,
         slots: int,
         lease_seconds: float = LEASE_SECONDS,
+        look_seconds: float = LOOK_SECONDS,
         children: Callable[[], Sequence[int | None]] = lambda: (),
         on_lease: Callable[[float], None] = lambda _until: None,
         may_take: Callable[[], bool] = lambda: True,
     ) -> None:
         """
         :param notifier: where it is told that a run may wait for it.
+        :param look_seconds: between two looks at the queue, should nobody tell.
         :param children: pids of the processes that must end with this worker.
         :param on_lease: told again and again until when (of the boot clock) those processes may act.
         :param may_take: whether a run that begins now has a chance; it waits otherwise.
@@ -71,6 +73,7 @@ class Worker:
         self._notifier = notifier
         self._slots = slots
         self._lease_seconds = lease_seconds
+        self._look_seconds = look_seconds
         self._children = children
         self._on_lease = on_lease
         self._may_take = may_take
@@ -106,7 +109,12 @@ class Worker:
 
     async def _begin(self, make_job: MakeJob) -> Shift:
         shift = self._shift = Shift(
-            self._database, self._queue, self._notifier, slots=self._slots, may_take=self._may_take
+            self._database,
+            self._queue,
+            self._notifier,
+            slots=self._slots,
+            look_seconds=self._look_seconds,
+            may_take=self._may_take,
         )
         if self._database.is_sqlite:  # whoever holds the file's lock is the only one
             await self._database.write(lambda tx: self._queue.join_alone(tx, shift.id))

@@ -398,9 +398,16 @@ from gitward.sandboxes import Command, Limits
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.sandboxes.fake import FakeEndpoint
 
+LEASE_SECONDS = 2.0
+
 async def renew(engine):
+    first = clock.seconds() + LEASE_SECONDS
+    told = False
     while True:
-        engine.act_until(clock.seconds() + 1.0)
+        engine.act_until(clock.seconds() + LEASE_SECONDS)
+        if not told and clock.seconds() > first + 0.2:  # longer than the launcher would take to notice its end
+            told = True
+            print("renewed in time", flush=True)
         await asyncio.sleep(0.1)
 
 async def tell(stream, piece):
@@ -427,7 +434,7 @@ async def leased_worker(rig: Rig, token: str, kind: str) -> AsyncIterator[asynci
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             assert await process.stdout.readline() == b"begun\n"
         yield process
     finally:
@@ -440,7 +447,9 @@ async def test_the_sandboxes_of_a_stopped_worker_end_with_its_lease(rig: Rig, to
     """The worker can do nothing: the launcher looks at the clock itself."""
     async with leased_worker(rig, token, "leased") as worker:
         handles = {pid: handle for pid, handle in processes_with(token).items() if pid != worker.pid}
-        await asyncio.sleep(1.5)  # it is renewed in time: longer than one lease
+        assert worker.stdout is not None
+        async with asyncio.timeout(120):
+            assert await worker.stdout.readline() == b"renewed in time\n"
         assert not await asyncio.to_thread(are_gone, handles, 0.0)
         worker.send_signal(signal.SIGSTOP)
         assert await ends(handles)

@@ -176,7 +176,7 @@ async def _longest_wait(stop: asyncio.Event) -> float:
 
 
 MANY = {
-    "branches": "for i in $(seq 10000); do echo $(git rev-parse HEAD) refs/heads/b$i; done > ../p; sort -k2 ../p >> .git/packed-refs",
+    "branches": "h=$(git rev-parse HEAD); for i in $(seq 10000); do echo $h refs/heads/b$i; done > ../p; sort -k2 ../p >> .git/packed-refs",
     "branches with commits": """
         python3 - <<'END' | git fast-import --quiet
 import sys
@@ -194,9 +194,13 @@ END
 async def test_many_of_them_hold_nobody(bench: Workbench, command: str) -> None:
     stop = asyncio.Event()
     waiting = asyncio.create_task(_longest_wait(stop))
-    async with bench.run(f"{WORK}; ({command})") as taken:
+    try:
+        async with bench.run(f"{WORK}; ({command})") as taken:
+            stop.set()
+            assert await waiting < 0.1
+            assert taken.reason is None, taken.told
+            changed = await taken.changed()
+            assert NICE.items() <= changed.items()
+    finally:
         stop.set()
-        assert await waiting < 0.1
-        assert taken.reason is None, taken.told
-        changed = await taken.changed()
-        assert NICE.items() <= changed.items()
+        await waiting

@@ -46,7 +46,6 @@ async def gh_of(version: str, inside: Inside) -> Path:
     return gh
 
 
-@pytest.mark.timeout(300)  # some 75 commands: seconds on an idle machine, not on a busy one
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_gh_works_and_sends_what_is_kept(world: World, version: str, tmp_path: Path) -> None:
     standin, inside = world

@@ -66,7 +66,7 @@ async def test_limits_and_order_hold_under_load_and_across_a_kill(backend: Backe
     async with AsyncExitStack() as stack:
         if not backend.database.is_sqlite:
             await stack.enter_async_context(worker(backend.database, **LIMITS, seconds=0.2))
-        async with worker(backend.database, **LIMITS, seconds=0.5) as process, asyncio.timeout(60):
+        async with worker(backend.database, **LIMITS, seconds=0.5) as process, asyncio.timeout(300):
             while (await active_now(backend.database))[0] < TOTAL:
                 await asyncio.sleep(0.05)
             process.kill()

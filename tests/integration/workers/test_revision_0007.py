@@ -101,7 +101,7 @@ async def test_queued_runs_stay_queued_and_running_ones_are_taken_over(old: Data
     worker, job = worker_for(old)
     await worker.start(job)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while look(old, "SELECT count(*) FROM runs WHERE ended_at IS NULL") != [(0,)]:
                 await asyncio.sleep(0.05)
     finally:

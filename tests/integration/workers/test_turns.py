@@ -38,7 +38,7 @@ async def test_at_most_the_runs_that_have_a_place_begin_before_another_users(
         places.fill(tx)
     runs = schema.runs
     began = sa.select(sa.func.count()).select_from(runs).where(runs.c.started_at.is_not(None))
-    async with worker(backend.database, total=total, per_user=total, slots=total, seconds=0.05), asyncio.timeout(60):
+    async with worker(backend.database, total=total, per_user=total, slots=total, seconds=0.05), asyncio.timeout(300):
         while await number(backend, began) < 3 * total:
             await asyncio.sleep(0.01)
         of_bob = await backend.create(bob)

@@ -135,6 +135,7 @@ def _killed_at(number: int, work: Callable[[], None]) -> bool:
     return ended != 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["create", "remake", "extend", "exchange", "link", "drop"])
 def test_killed_at_any_moment(tmp_path: Path, change: str) -> None:
     reached = 0

@@ -14,6 +14,8 @@ from gitward.standin.node_ids import encode
 
 from .conftest import TOKEN, Api, GraphQL
 
+pytestmark = pytest.mark.slow  # each has a GitHub of its own
+
 World = tuple[StandIn, Example]
 SECOND = "second-token"
 

@@ -8,13 +8,14 @@ import pytest
 
 from gitward.store.database import Database
 from outside import look
+from postgres import Postgres
 from queued import queue_runs, worker_of
 
 BEATS = 3  # while the job ends
 
 
 @pytest.fixture
-def database_kind() -> str:
+def database_kind(postgres: Postgres) -> str:
     return "postgres"
 
 
