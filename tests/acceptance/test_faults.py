@@ -39,6 +39,9 @@ async def test_a_full_disk_of_the_database_loses_no_run() -> None:
         await until_output(client, session)
         assert service.process is not None
         filler = await asyncio.to_thread(fill, seen_by(service.process.pid, service.root / "database"))
+        async with asyncio.timeout(30):
+            while "The disk of the database is full" not in service.log.read_text():
+                await asyncio.sleep(0.1)
         answer = await client.http.post("/sessions", json={"repo": repository.full_name})
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), answer.text
         await go_on(service, session)

@@ -233,3 +233,12 @@ async def test_a_disk_that_became_read_only_is_told_and_used_again_when_it_can_b
         await until_faults(client)
         _, run, _ = await client.run(repository, "echo y > y")
         assert run["state"] == "succeeded", run
+
+
+async def test_a_full_tmp_of_the_machine_harms_nothing() -> None:
+    async with rig(None, {"tmp": 4}, TMPDIR="{root}/tmp") as service, service.client() as client:
+        assert service.process is not None
+        await asyncio.to_thread(fill, seen_by(service.process.pid, service.root / "tmp"))
+        assert await faults(client) == {}
+        _, run, _ = await client.run(await service.repository(), "echo x > x")
+        assert run["state"] == "succeeded", run

@@ -63,3 +63,28 @@ async def test_a_checkpoint_that_finds_the_disk_full_is_written_when_there_is_ro
     finally:
         await worker.stop()
     assert "x" * 100 not in caplog.text, "what was to be written is not in the log"
+
+
+async def test_a_run_waits_while_none_may_begin_and_begins_afterwards(database: Database) -> None:
+    """As on a full disk of the workspaces: it would fail there."""
+    began, may_take = asyncio.Event(), False
+    asked = asyncio.Event()
+
+    def may() -> bool:
+        asked.set()
+        return may_take
+
+    async def job(_run_id: str) -> None:
+        began.set()
+
+    worker = worker_of(database, may_take=may)
+    await worker.start(lambda _shift: job)
+    try:
+        queue_runs(database, "one")
+        async with asyncio.timeout(30):
+            await asked.wait()
+            assert not began.is_set()
+            may_take = True
+            await began.wait()
+    finally:
+        await worker.stop()
