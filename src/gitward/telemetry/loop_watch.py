@@ -79,15 +79,21 @@ class _Collecting:
     """Counts the CPU seconds of garbage collections."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
-        self._began: dict[int, float] = {}  # by thread
+        self._seconds: dict[int, float] = {}  # by thread
+        self._began: dict[int, float] = {}
+
+    @property
+    def seconds(self) -> float:
+        """Of this thread."""
+        return self._seconds.get(get_ident(), 0.0)
 
     def __call__(self, phase: str, _info: dict[str, int]) -> None:
         if phase == "start":
             self._began[get_ident()] = thread_time()
         else:
             began = self._began.pop(get_ident(), None)
-            self.seconds += 0.0 if began is None else thread_time() - began
+            if began is not None:
+                self._seconds[get_ident()] = self.seconds + thread_time() - began
 
 
 def _describe(handle: Any) -> str:
