@@ -66,7 +66,7 @@ def watching(tell: Tell, *, wall: float, cpu: float) -> Iterator[None]:
             )
             tell(held)
 
-    asyncio.Handle._run = run  # type: ignore[method-assign]
+    asyncio.Handle._run = run  # type: ignore[assignment, method-assign]
     gc.callbacks.append(collecting)
     try:
         yield
