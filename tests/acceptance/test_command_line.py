@@ -172,3 +172,26 @@ async def test_a_demo_that_is_stopped_leaves_no_service_behind(tmp_path: Path) -
     assert children
     assert not [child for child in children if Path(f"/proc/{child}").exists()]
     assert (process.returncode, err) == (3, b"The demo was stopped.\n")
+
+
+async def test_no_token_is_minted_that_the_service_would_not_take(tmp_path: Path) -> None:
+    settings = {"GITWARD_DATA_DIR": str(tmp_path / "data"), "GITWARD_REPOS": "acme/*"}
+    code, out, err = await gitward(
+        *("token", "--subject", "dev"), cwd=tmp_path, GITWARD_OIDC_ISSUERS="https://id.example", **settings
+    )
+    assert (code, out) == (2, "")
+    assert err == (
+        "gitward: gitward token: GITWARD_OIDC_ISSUERS is set, so the service takes no token of the local key; "
+        "get one from https://id.example\n"
+    )
+    assert not (tmp_path / "data").exists()
+    code, out, err = await gitward("token", "--subject", "dev", cwd=tmp_path, **settings)
+    assert (code, out.count("."), err) == (0, 2, "")
+
+
+async def test_a_foreign_dotenv_stops_the_start(tmp_path: Path) -> None:
+    """Before anything is sent to where it says."""
+    (tmp_path / ".env").write_text("GITWARD_UPSTREAM_URL=https://evil.example\nGITWARD_CREDENTIALS=login\n")
+    code, out, err = await gitward("serve", cwd=tmp_path, GITWARD_DATA_DIR=str(tmp_path / "data"))
+    assert (code, out) == (2, "")
+    assert [line.split()[2] for line in err.splitlines()] == ["GITWARD_UPSTREAM_URL", "GITWARD_CREDENTIALS"]

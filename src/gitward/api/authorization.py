@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from gitward.api.keys import LOCAL_ISSUER
 from gitward.errors import FieldError, InvalidRequest
 
 CONDITION_FORM = "CLAIM=VALUE[ & CLAIM=VALUE …]"
@@ -40,11 +41,6 @@ class Holder:
     def is_one(self, claims: Mapping[str, Any]) -> bool:
         return bool(self.conditions) and all(condition.is_met(claims) for condition in self.conditions)
 
-    @property
-    def issuers(self) -> tuple[str, ...]:
-        """Those that the conditions name."""
-        return tuple(each.value for each in self.conditions if each.claim == _ISSUER)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Rule(Holder):
@@ -72,8 +68,8 @@ def refused(
 
 
 def looked_at(rules: Sequence[Rule], claims: Mapping[str, Any]) -> dict[str, Any]:
-    """The claims that the rules name. They are kept for when the rules are asked again."""
-    named = {condition.claim for rule in rules for condition in rule.conditions}
+    """The claims that the rules name. They are kept for when the rules are asked again; the issuer is the owner's."""
+    named = {condition.claim for rule in rules for condition in rule.conditions} - {_ISSUER}
     return {claim: claims[claim] for claim in sorted(named & claims.keys())}
 
 
@@ -99,8 +95,7 @@ def parse_rules(text: str, issuers: Sequence[str] = ()) -> tuple[Rule, ...]:
         conditions = _conditions(holder)
         if not arrow or not conditions or not globs:
             raise ValueError(f"must be {RULE_FORM}")
-        rules.append(Rule(conditions=conditions, repositories=globs))
-    _check_issuers(rules, issuers)
+        rules.append(Rule(conditions=_with_issuer(conditions, issuers), repositories=globs))
     return tuple(rules)
 
 
@@ -115,8 +110,7 @@ def parse_operators(text: str, issuers: Sequence[str] = ()) -> tuple[Holder, ...
         conditions = _conditions(part)
         if not conditions:
             raise ValueError(f"must be {OPERATOR_FORM}")
-        holders.append(Holder(conditions=conditions))
-    _check_issuers(holders, issuers)
+        holders.append(Holder(conditions=_with_issuer(conditions, issuers)))
     return tuple(holders)
 
 
@@ -132,21 +126,25 @@ def _conditions(text: str) -> tuple[Condition, ...]:
     return tuple(Condition(claim=claim, value=value) for claim, _, value in pieces)
 
 
-def _check_issuers(holders: Sequence[Holder], issuers: Sequence[str]) -> None:
-    """Claims mean what their issuer says: with several, `groups=platform` alone would admit any of them.
+def _with_issuer(conditions: tuple[Condition, ...], issuers: Sequence[str]) -> tuple[Condition, ...]:
+    """Claims mean what their issuer says: every rule is about one, which is told by it unless there is only one.
 
-    :raises ValueError: a rule names no issuer though there are several, or one that is none of them.
+    :raises ValueError: it names none though there are several, or one that is none of them.
     """
-    for holder in holders:
-        unknown = [issuer for issuer in holder.issuers if issuers and issuer not in issuers]
-        if unknown:
-            raise ValueError(f"iss={unknown[0]} is none of GITWARD_OIDC_ISSUERS, as they are written there")
-        if len(issuers) > 1 and not holder.issuers:
-            claim = holder.conditions[0]
-            raise ValueError(
-                f"there are several issuers, so each rule must say whose claims it means: write "
-                f"`iss={issuers[0]} & {claim.claim}={claim.value}`"
-            )
+    known = issuers or (LOCAL_ISSUER,)
+    named = [each.value for each in conditions if each.claim == _ISSUER]
+    unknown = [issuer for issuer in named if issuer not in known]
+    if unknown:
+        raise ValueError(f"iss={unknown[0]} is none of GITWARD_OIDC_ISSUERS, as they are written there")
+    if named:
+        return conditions
+    if len(known) > 1:
+        claim = conditions[0]
+        raise ValueError(
+            "there are several issuers, so each rule must say whose claims it means: write "
+            f"`iss={known[0]} & {claim.claim}={claim.value}`"
+        )
+    return (*conditions, Condition(claim=_ISSUER, value=known[0]))
 
 
 def admitted(rules: Sequence[Rule], claims: Mapping[str, Any], repository: str) -> bool:

@@ -179,10 +179,11 @@ def _check_json(body: bytes) -> None:
     try:
         # As text, because `json` would guess UTF-16 and UTF-32 from bytes; a byte order mark is let pass.
         value = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_no_constant)
-        json.dumps(value, ensure_ascii=False).encode()
+        depth, values = _measure(value)
+        if values <= MAX_VALUES:
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise InvalidRequest("The body is not a JSON document in UTF-8.") from None
-    depth, values = _measure(value)
     if depth > MAX_DEPTH:
         raise InvalidRequest(f"The body is nested deeper than {MAX_DEPTH} levels.")
     if values > MAX_VALUES:
@@ -200,11 +201,12 @@ def _no_constant(_: str) -> None:
 
 
 def _measure(value: Any) -> tuple[int, int]:
-    """How deep it is, and how many values it has. Without recursion: what a hostile document nests must not nest our
-    calls.
+    """How deep it is, and how many values it has; with more than MAX_VALUES it is not looked at to its end.
+
+    Without recursion: what a hostile document nests must not nest our calls.
     """
     deepest, values, level = 0, 0, [value]
-    while level:
+    while level and values <= MAX_VALUES:
         deepest += 1
         values += len(level)
         level = [

@@ -13,6 +13,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from threading import get_ident
 from time import monotonic, thread_time
 from typing import Any
@@ -33,6 +34,7 @@ class Held:
     cpu: float  # seconds of its thread, of which …
     gc: float  # … so many went into garbage collection, which is whoever allocates next's
     imported: bool  # whether it imported modules: that happens once
+    origin: str = ""  # the file in which the task's coroutine, or the callback, is defined
 
 
 Tell = Callable[[Held], None]
@@ -63,6 +65,7 @@ def watching(tell: Tell, *, wall: float, cpu: float) -> Iterator[None]:
                 cpu=computed,
                 gc=collecting.seconds - collected,
                 imported=len(sys.modules) != modules,
+                origin=_origin(handle),
             )
             tell(held)
 
@@ -79,15 +82,33 @@ class _Collecting:
     """Counts the CPU seconds of garbage collections."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
-        self._began: dict[int, float] = {}  # by thread
+        self._seconds: dict[int, float] = {}  # by thread
+        self._began: dict[int, float] = {}
+
+    @property
+    def seconds(self) -> float:
+        """Of this thread."""
+        return self._seconds.get(get_ident(), 0.0)
 
     def __call__(self, phase: str, _info: dict[str, int]) -> None:
         if phase == "start":
             self._began[get_ident()] = thread_time()
         else:
             began = self._began.pop(get_ident(), None)
-            self.seconds += 0.0 if began is None else thread_time() - began
+            if began is not None:
+                self._seconds[get_ident()] = self.seconds + thread_time() - began
+
+
+def _origin(handle: Any) -> str:
+    callback = handle._callback
+    while isinstance(callback, partial):
+        callback = callback.func
+    owner = getattr(callback, "__self__", None)
+    if isinstance(owner, asyncio.Task):
+        code = getattr(owner.get_coro(), "cr_code", None)
+    else:
+        code = getattr(callback, "__code__", None)
+    return "" if code is None else str(code.co_filename)
 
 
 def _describe(handle: Any) -> str:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from api import Api, problem
 from gitward.api.auth import LEEWAY_SECONDS
-from gitward.api.gate import MAX_BODY, MAX_DEPTH, Gate
+from gitward.api.gate import MAX_BODY, MAX_DEPTH, MAX_VALUES, Gate
 from gitward.sessions.model import Owner
 
 GOOD = b'{"repo":"owner/repo","target_branch":"main"}'
@@ -96,6 +96,14 @@ async def test_the_deepest_that_is_let_pass_is_let_pass(http: httpx.AsyncClient)
     """Its shape is then wrong, which another check says."""
     for depth, detail in ((MAX_DEPTH, "The request has values"), (MAX_DEPTH + 1, "The body is nested deeper than 32")):
         document = problem(await http.post("/sessions", content=b"[" * depth + b"]" * depth), 422, "invalid_request")
+        assert document["detail"].startswith(detail)
+
+
+async def test_a_body_with_more_values_than_any_needs_is_refused(http: httpx.AsyncClient) -> None:
+    """What follows takes time for each. A thousand labels are still told by their own limit."""
+    for count, detail in ((MAX_VALUES - 3, "The request has values"), (MAX_VALUES, "The body has more than 2000")):
+        body = {"repo": "owner/repo", "labels": ["x"] * count}
+        document = problem(await http.post("/sessions", json=body), 422, "invalid_request")
         assert document["detail"].startswith(detail)
 
 

@@ -294,14 +294,28 @@ def test_only_https_or_this_machine() -> None:
 
 
 def test_rules_match_claims_and_repositories() -> None:
-    rules = parse_rules("groups=platform -> acme/*, other/x ; sub=repo:acme/ci:* -> acme/ci")
-    assert admitted(rules, {"groups": ["dev", "platform"]}, "ACME/widgets")
-    assert admitted(rules, {"groups": "platform"}, "other/x")
-    assert not admitted(rules, {"groups": ["dev"]}, "acme/widgets")
-    assert admitted(rules, {"sub": "repo:acme/ci:ref:refs/heads/main"}, "acme/ci")
-    assert not admitted(rules, {"sub": "repo:acme/ci:x"}, "acme/widgets")
-    assert not admitted(rules, {}, "acme/widgets")
+    rules = parse_rules("groups=platform -> acme/*, other/x ; sub=repo:acme/ci:* -> acme/ci", [URL])
+
+    def may(claims: dict[str, Any], repository: str) -> bool:
+        return admitted(rules, {"iss": URL, **claims}, repository)
+
+    assert may({"groups": ["dev", "platform"]}, "ACME/widgets")
+    assert may({"groups": "platform"}, "other/x")
+    assert not may({"groups": ["dev"]}, "acme/widgets")
+    assert may({"sub": "repo:acme/ci:ref:refs/heads/main"}, "acme/ci")
+    assert not may({"sub": "repo:acme/ci:x"}, "acme/widgets")
+    assert not may({}, "acme/widgets")
     assert admitted((), {}, "any/thing")
+
+
+def test_a_rule_that_names_no_issuer_is_about_the_only_one() -> None:
+    """Without issuers that is the local key; a token of anybody else's proves nothing."""
+    for issuers, own in (((), "gitward"), ((URL,), URL)):
+        rules = parse_rules("groups=platform -> acme/*", issuers)
+        claims = {"groups": ["platform"]}
+        assert admitted(rules, {"iss": own, **claims}, "acme/secret")
+        assert not admitted(rules, {"iss": "https://partner.example", **claims}, "acme/secret")
+        assert not admitted(rules, claims, "acme/secret")
 
 
 @pytest.mark.parametrize("text", ["x", "groups=a", "-> a/b", "groups -> a/b", "=a -> a/b", "groups=a ->"])
@@ -352,11 +366,9 @@ class TestSeveralIssuers:
         assert admitted(rules, {"iss": ISSUERS[0], "groups": ["R&D"]}, "acme/x")
 
     def test_the_claims_that_are_kept_are_all_that_the_rules_name(self) -> None:
+        """But for the issuer, which is the owner's."""
         claims = {"iss": ISSUERS[0], "groups": ["platform"], "email": "a@acme.example"}
-        assert looked_at(parse_rules(f"{self.RULE} -> acme/*", ISSUERS), claims) == {
-            "iss": ISSUERS[0],
-            "groups": ["platform"],
-        }
+        assert looked_at(parse_rules(f"{self.RULE} -> acme/*", ISSUERS), claims) == {"groups": ["platform"]}
 
     @pytest.mark.parametrize("name", ["GITWARD_AUTHORIZE", "GITWARD_OPERATORS"])
     async def test_the_start_is_refused(self, tmp_path: Path, name: str) -> None:

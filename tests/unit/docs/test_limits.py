@@ -1,0 +1,69 @@
+"""docs/api.md tells the limits that the code has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args
+
+from gitward.api import auth, gate, problems
+from gitward.api.sessions import Key, list_sessions
+from gitward.api.shapes import MAX_BYTES, InstructionIn, PublishIn, SessionIn
+from gitward.sessions.schedules import MOST
+
+PAGE = Path(__file__).parents[3] / "docs" / "api.md"
+SCHEMA = SessionIn.model_json_schema()
+FIELDS = SCHEMA["properties"]
+PUBLISH = PublishIn.model_json_schema()["properties"]
+
+
+def told(row: str) -> str:
+    """The second cell of the table's row, without the commas of long numbers."""
+    cells = next(line for line in PAGE.read_text().splitlines() if line.startswith(f"| {row}")).split(" | ")
+    return re.sub(r"(\d),(\d)", r"\1\2", cells[1])
+
+
+def of(field: dict[str, object]) -> dict[str, object]:
+    """Without the alternative null."""
+    options = field.get("anyOf")
+    return options[0] if isinstance(options, list) else field
+
+
+def test_a_body() -> None:
+    assert gate.MAX_BODY == 2**20
+    numbers = f"1 MiB, {gate.BODY_SECONDS:g} seconds to arrive, {gate.MAX_DEPTH} levels, {gate.MAX_VALUES} values"
+    assert numbers in told("a body")
+
+
+def test_names_and_lines() -> None:
+    for name in ("repo", "branch", "target_branch"):
+        assert f"{of(FIELDS[name])['maxLength']} characters" in told("`repo`, `branch`, `target_branch`")
+    for fields in (FIELDS, PUBLISH):
+        assert f"{of(fields['title'])['maxLength']} characters" in told("`title`")
+        items = fields["labels"]["items"]
+        assert told("`labels`").startswith(f"{fields['labels']['maxItems']}, of {items['maxLength']} characters")
+
+
+def test_lists() -> None:
+    assert told("`submodules`").startswith(f"{FIELDS['submodules']['maxItems']} ")
+    reviewers = PUBLISH["reviewers"]
+    assert told("`publish.reviewers`").startswith(f"{reviewers['maxItems']}, of {reviewers['items']['maxLength']} ")
+
+
+def test_texts() -> None:
+    assert told("`command`, `commit_message`, `publish.body`").startswith(f"{MAX_BYTES} bytes")
+    assert f"{FIELDS['env']['maxProperties']} variables; a name has 128 characters, a value {MAX_BYTES} bytes" in told(
+        "`env`"
+    )
+    seconds = of(InstructionIn.model_json_schema()["properties"]["timeout_seconds"])["maximum"]
+    assert told("`timeout_seconds`").startswith(f"{seconds} ")
+
+
+def test_the_rest() -> None:
+    assert "max_length=255" in repr(get_args(Key)[1].metadata)
+    assert told("`Idempotency-Key`").startswith("255 characters")
+    assert "le=200" in repr(list_sessions.__annotations__["limit"])
+    assert told("`limit` of a page").startswith("200 ")
+    assert told("schedules of a user").startswith(f"{MOST} ")
+    assert told("`sub` of a JWT").startswith(f"{auth.MAX_SUBJECT} ")
+    assert told("rejected values").startswith(f"{problems.MAX_ERRORS} ")
