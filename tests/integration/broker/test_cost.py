@@ -42,15 +42,10 @@ def values() -> Iterator[tuple[str, bytes]]:
     """JSON values as long as they may be."""
     most = MAX_INSPECTED - ROOM
     for name, unit in ALPHABET.items():
-        text = text_of("", unit, most // 3).encode("utf-8", "replace").decode()
-        yield (
-            name,
-            json.dumps(text, ensure_ascii=False).encode()[: most - 1].rpartition(b"\\")[0] + b'"'
-            if len(json.dumps(text, ensure_ascii=False).encode()) > most
-            else json.dumps(text, ensure_ascii=False).encode(),
-        )
-    for name, unit in {"numbers": b"1,", "fractions": b"1.1e-300,", "objects": b'{"":0},', "lists": b"[],"}.items():
-        yield name, b"[" + (unit * (most // len(unit)))[: -len(unit)].rstrip(b",") + b"]"
+        size = most * len(unit) // len(json.dumps(unit))
+        yield name, json.dumps(text_of("", unit, size)).encode()
+    for name, part in {"numbers": b"1,", "fractions": b"1.1e-300,", "objects": b'{"":0},', "lists": b"[],"}.items():
+        yield name, b"[" + (part * (most // len(part))).rstrip(b",") + b"]"
     yield "digits", b"[" + b",".join([b"9" * 4000] * (most // 4001)) + b"]"
     yield "depth", b"[" * (most // 2) + b"]" * (most // 2)
     yield "some depth", b"[" * 900 + b"]" * 900
