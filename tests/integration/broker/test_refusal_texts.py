@@ -172,7 +172,9 @@ def rules_in_source() -> set[str]:
     for path in Path(gitward.broker.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
-                case ast.Call(func=ast.Name(id="deny" | "PolicyDenied"), args=[ast.Constant(value=str(name)), *_]):
+                case ast.Call(
+                    func=ast.Name(id="deny" | "PolicyDenied" | "Refused"), args=[ast.Constant(value=str(name)), *_]
+                ):
                     names.add(name)
                 case ast.Call(func=ast.Attribute(attr="__init__"), args=[ast.Constant(value=str(name)), *_]):
                     names.add(name)  # of an error that is a PolicyDenied of one rule
