@@ -20,12 +20,12 @@ import pytest
 
 import gitward.broker.policy
 import gitward.broker.wire
-from gitward.broker.policy import accept, answers, git, headers, lfs, push, rest, restriction, routes
+from gitward.broker.policy import accept, answers, git, headers, lfs, push, rest, restriction, routes, writes
 from gitward.broker.policy.argument import Argument, is_name, is_owner, same_name
 from gitward.broker.policy.egress.client_hello import HelloReader, server_name
 from gitward.broker.policy.egress.names import host_name, is_below
 from gitward.broker.policy.egress.rules import Policy, Rule, Way, parse_rules
-from gitward.broker.policy.graphql import document, request, scopes
+from gitward.broker.policy.graphql import document, opened, request, scopes
 from gitward.broker.policy.graphql.mutations import VIEWS
 from gitward.broker.policy.inject import headers as inject_headers
 from gitward.broker.policy.inject.mask import StreamMask
@@ -155,12 +155,17 @@ def lfs_call(text: str) -> lfs.LfsCall:
 
 PUBLIC = Grant(**{**vars(GRANT), "public_read": True, "readable": ("octo/library",)})
 UPDATE = pkt(b"1" * 40 + b" " + b"2" * 40 + b" refs/heads/x\0report-status push-options").decode()
+PEOPLE = next(rule for rule in rest.RULES if any(argument.people for argument in rule.body.values()))
 SCREENED = 512 * 1024  # of eight megabytes: what grows evenly up to here does so further on
 JSON = answers.Form(content_type="application/json")
 TEXT = answers.Form(content_type="text/plain")
 SCREEN, MASK = answers.Screen([TOKEN]), partial(StreamMask, [TOKEN])
 
 CASES: dict[str, Case] = {
+    "policy.graphql.opened.take": in_json(lambda body: opened.take(body, GRANT.repository), '{"data": {"a": ', "}}"),
+    "policy.rest.logins_in": in_json(lambda body: rest.logins_in(PEOPLE, body), '{"assignees": [', "]}"),
+    "policy.writes.not_a_person": header(writes.not_a_person),
+    "policy.writes.not_own": header(writes.not_own),
     "policy.accept.accepted": header(lambda text: accept.accepted([text]), "application/vnd.github."),
     "policy.accept.is_json": header(accept.is_json, "application/"),
     "policy.accept.Accepted": header(accept.Accepted(plain=True).fits, "application/vnd.github."),
@@ -275,6 +280,9 @@ OURS = {
     "wire.upstream.proxy_authorization",
     # documents that `document.read` has printed: tried as such below
     "policy.graphql.scopes.no_teams", "policy.graphql.scopes.without_teams", "policy.graphql.values.Values",
+    "policy.graphql.opened.asking",
+    # tables
+    "policy.graphql.arguments.written", "policy.graphql.mutations.views_of", "policy.rest.rules_of",
 }  # fmt: skip
 
 
@@ -307,7 +315,7 @@ def test_every_rule_has_a_case() -> None:
 
 # Values whose properties only look at their own fields.
 PLAIN_VALUES = {"policy.git.GitCall", "policy.inject.rules.Injection", "policy.push.PushHead", "policy.push.Update",
-                "policy.rest.RestRule"}  # fmt: skip
+                "policy.rest.RestCall", "policy.rest.RestRule"}  # fmt: skip
 
 
 def cost(call: Callable[[], object]) -> float:
