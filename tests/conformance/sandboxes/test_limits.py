@@ -266,7 +266,7 @@ async def test_what_the_host_writes_ends_no_innocent_one(rig: Rig) -> None:
         task = asyncio.create_task(inside.python(HIDE.format(BYSTANDER), "6", "hides nothing", seconds=60))
         async with asyncio.timeout(30):
             await inside.heard.wait()
-        (rig.folder / "big").write_bytes(bytes(200 * MIB))
+        await asyncio.to_thread(lambda: (rig.folder / "big").write_bytes(bytes(200 * MIB)))
         outcome = await task
         assert (outcome.completed.limit, outcome.said) == (None, "BREACHED"), outcome
 
