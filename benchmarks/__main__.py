@@ -7,7 +7,7 @@ import asyncio
 import sys
 
 from benchmarks.figure import Figure, machine
-from benchmarks.parts import ALONE, WITH_SERVICE
+from benchmarks.parts import ALONE, OPTIONS, WITH_SERVICE
 from benchmarks.world import own_network, world
 
 
@@ -19,7 +19,7 @@ async def main(parts: list[str]) -> None:
         if name in ALONE:
             figures = await ALONE[name]()
         else:
-            async with world() as around:
+            async with world(**OPTIONS.get(name, {})) as around:
                 figures = await WITH_SERVICE[name](around)
         for figure in figures:
             show(figure)

@@ -107,7 +107,7 @@ async def _measured(root: Path, transfer: Transfer, way: Way) -> Taken:
 
 
 async def _beside(root: Path, ways: list[Way]) -> list[Figure]:
-    """Small calls of one run while another run of the same broker clones; and the same without a broker."""
+    """Small calls of one run while another run clones, each by its broker; and the same without a broker."""
     named = {way.name: way for way in ways}
     pairs = {RULE_OFF: (named[RULE_ON], named[RULE_OFF]), DIRECT: (named[DIRECT], named[DIRECT])}
     seconds: dict[str, list[float]] = {name: [] for name in pairs}

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from benchmarks.transfers import BIG, BRANCH, PUSHED, SMALL, Way
-from gitward.broker import Broker, BrokerConfig, BrokerEvent
+from gitward.broker import BrokerConfig, BrokerEvent, Brokers
 from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.repositories.inspection import PackInspector
@@ -42,7 +42,7 @@ async def upstream(root: Path, chain: Path, token: str) -> AsyncIterator[str]:
 async def brokered(
     root: Path, address: str, ca: Path, token: str, *, names: tuple[str, str]
 ) -> AsyncIterator[list[Way]]:
-    """Two runs of one broker: the first with the rule about workflows, the second without.
+    """Two runs, each with its broker: the first with the rule about workflows, the second without.
 
     Each has one of the two ports, as GitHub's two hosts have one each.
     """
@@ -56,7 +56,7 @@ async def brokered(
             upstream_api_url=f"{address}/api/v3",
             ca_file=str(ca),
         )
-        broker = Broker(config)
+        broker = Brokers(config)
         await broker.start()
         try:
             runs = [
@@ -68,7 +68,7 @@ async def brokered(
                 await run.attach([listener])
                 own_ca = root / f"run-{number}.pem"
                 own_ca.write_bytes(run.ca_pem)
-                way = Way(name=names[number], url=urls[number], ca=own_ca, credential=run.credential, pid=broker.pid)
+                way = Way(name=names[number], url=urls[number], ca=own_ca, credential=run.credential, pid=run.pid)
                 ways.append(way)
             yield ways
         finally:

@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.figure import Figure, median
 from benchmarks.processes import cpu_seconds, forget_peak, memory, peak_memory
 from benchmarks.world import certificate
-from gitward.broker import Broker, BrokerConfig, EgressConfig
+from gitward.broker import BrokerConfig, Brokers, EgressConfig
 from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
@@ -132,14 +132,14 @@ async def _proxied(port: int) -> AsyncIterator[tuple[str, int]]:
     )
     assert config.proxy_port is not None
     grant = Grant(run_id="bench", repository="a/b", push_ref="refs/heads/c", expires_at=clock.seconds() + 3600)
-    broker = Broker(config)
+    broker = Brokers(config)
     await broker.start()
     try:
         with socket.create_server(("127.0.0.1", config.proxy_port), backlog=64) as listener:
             opened = await broker.open(grant, Secret("ghp_benchmark"), lambda _: None)
             await opened.attach([listener])
-            assert broker.pid is not None
-            yield f"http://127.0.0.1:{config.proxy_port}", broker.pid
+            assert opened.pid is not None
+            yield f"http://127.0.0.1:{config.proxy_port}", opened.pid
     finally:
         await broker.stop()
 

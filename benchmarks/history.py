@@ -72,7 +72,8 @@ async def _large(world: World, name: str, *, objects: int) -> Path:
             raise RuntimeError("git fast-import failed")
 
     await asyncio.to_thread(fill)
-    await asyncio.to_thread(_git, "--git-dir", str(made.path), "repack", "-adq", "--window=5")
+    # Deltas made anew, as a server has them: the newest version of a file is whole. fast-import's go the other way.
+    await asyncio.to_thread(_git, "--git-dir", str(made.path), "repack", "-adfq", "--window=5")
     return made.path
 
 

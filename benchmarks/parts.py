@@ -9,30 +9,38 @@ from typing import Any
 
 from benchmarks.bare import bare_commands
 from benchmarks.broker import broker
+from benchmarks.brokers import brokers
 from benchmarks.egress import egress
 from benchmarks.figure import Figure, median
 from benchmarks.fleet import takeover, throughput
 from benchmarks.history import disk, history, publishing
 from benchmarks.posts import pickup, posts
 from benchmarks.processes import cpu_seconds, memory, proportional_memory
-from benchmarks.sandbox import sandboxed_commands
+from benchmarks.sandbox import compared_commands
 from benchmarks.streams import streams
-from benchmarks.world import World
+from benchmarks.world import LOGIN, World
 
 ROUNDS = 7
+EIGHT_ROUNDS = 5
 
 
 async def whole_session(world: World) -> list[Figure]:
-    """(a), (b): a session with a trivial command beside the same gh and git commands run bare, interleaved."""
-    ours, first_output, bare = [], [], []
+    """A session with a trivial command beside the same gh and git commands run bare, interleaved.
+
+    Warm: the repository's mirror is there. Cold: another repository each time, whose mirror is made.
+    """
+    ours, first_output, bare, cold = [], [], [], []
     steps: dict[str, list[float]] = {}
     async with world.http() as http:
         for number in range(ROUNDS + 1):
             seconds, output, run = await _session(world, http)
             by_hand = await bare_commands(world, number)
+            await world.github.add_repository(f"{LOGIN}/cold-{number}", permissions={LOGIN: "admin"})
+            first, _, _ = await _session(world, http, repo=f"{LOGIN}/cold-{number}")
             if number == 0:
                 continue  # what is loaded once is not what is measured
             ours.append(seconds)
+            cold.append(first)
             first_output.append(output)
             bare.append(by_hand)
             for step in run["steps"]:
@@ -43,14 +51,37 @@ async def whole_session(world: World) -> list[Figure]:
     where = ", ".join(f"{name} {seconds:.2f}" for name, seconds in in_steps.items())
     return [
         Figure(name="session / bare", value=f"{ratio:.2f}", meaning=f"{median(ours):.2f} s over {median(bare):.2f} s"),
+        Figure(
+            name="cold session / bare",
+            value=f"{median(cold) / median(bare):.2f}",
+            meaning=f"{median(cold):.2f} s; the first of its repository",
+        ),
         Figure(name="where it goes", value=f"{rest:.2f} s", meaning=f"between the steps; the steps: {where} s"),
         Figure(name="first output", value=f"{median(first_output):.2f} s", meaning="POST to first line of output"),
     ]
 
 
-async def _session(world: World, http: Any) -> tuple[float, float, dict[str, Any]]:
+async def eight(world: World) -> list[Figure]:
+    """Eight sessions at once beside eight bare scripts at once, interleaved."""
+    ours, bare = [], []
+    async with world.http() as http:
+        for number in range(EIGHT_ROUNDS + 1):
+            began = time.monotonic()
+            await asyncio.gather(*(_session(world, http) for _ in range(8)))
+            seconds = time.monotonic() - began
+            began = time.monotonic()
+            await asyncio.gather(*(bare_commands(world, 100 + 8 * number + each) for each in range(8)))
+            if number > 0:
+                ours.append(seconds)
+                bare.append(time.monotonic() - began)
+    ratio = median(ours) / median(bare)
+    meaning = f"{median(ours):.2f} s over {median(bare):.2f} s"
+    return [Figure(name="eight sessions at once / eight bare", value=f"{ratio:.2f}", meaning=meaning)]
+
+
+async def _session(world: World, http: Any, **body: Any) -> tuple[float, float, dict[str, Any]]:
     began, output = time.monotonic(), 0.0
-    session = await world.session(http, command="echo bench | tee -a README.md")
+    session = await world.session(http, command="echo bench | tee -a README.md", **body)
     async for event in world.events(http, session):
         if not output and event["type"] == "output" and event["data"]["step"] == "execute":
             output = time.monotonic() - began
@@ -77,7 +108,7 @@ async def idle(world: World) -> list[Figure]:
         running = memory(world.pid)
         await http.post(f"/sessions/{session['id']}/cancel")
     return [
-        Figure(name="idle memory", value=f"{resting:.0f} MB", meaning="resident, of service, launcher and broker"),
+        Figure(name="idle memory", value=f"{resting:.0f} MB", meaning="resident, of service and its children"),
         Figure(name="idle memory, PSS", value=f"{proportional:.0f} MB", meaning="the same; shared pages count once"),
         Figure(name="idle CPU", value=f"{share * 100:.1f} %", meaning="of one core, over 10 s"),
         Figure(name="a running session", value=f"+{running - resting:.0f} MB", meaning="resident, `sleep` in it"),
@@ -86,19 +117,26 @@ async def idle(world: World) -> list[Figure]:
 
 async def sandboxed_true(world: World) -> list[Figure]:
     """(e): what one command in a sandbox costs, on the real engine."""
-    seconds = await sandboxed_commands(world.root / "sandbox", rounds=100)
-    return [Figure(name="sandboxed `true`", value=f"{median(seconds) * 1000:.1f} ms", meaning="median of 100")]
+    sandboxed, bare = await compared_commands(world.root / "sandbox", rounds=100)
+    ratio = median(sandboxed) / median(bare)
+    return [
+        Figure(name="sandboxed `true`", value=f"{median(sandboxed) * 1000:.1f} ms", meaning="median of 100"),
+        Figure(name="over bare bubblewrap", value=f"{ratio:.2f}", meaning=f"{median(bare) * 1000:.1f} ms, in turn"),
+    ]
 
 
 # With a running service, and without one.
 WITH_SERVICE: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "session": whole_session,
+    "eight": eight,
     "idle": idle,
     "sandbox": sandboxed_true,
     "history": history,
     "disk": disk,
     "publish": publishing,
 }
+# Of `world`: the first makes and removes thousands of files.
+OPTIONS: dict[str, dict[str, Any]] = {"history": {"in_memory": True}, "eight": {"runs": 8}}
 ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "posts": posts,
     "pickup": pickup,
@@ -106,5 +144,6 @@ ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "takeover": takeover,
     "streams": streams,
     "broker": broker,
+    "brokers": brokers,
     "egress": egress,
 }

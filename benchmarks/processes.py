@@ -33,9 +33,13 @@ def memory(pid: int) -> float:
 
 def proportional_memory(pid: int) -> float:
     """Megabytes of the tree; a page that several have counts once among them."""
-    rollups = (Path(f"/proc/{each}/smaps_rollup").read_text().splitlines() for each in tree(pid))
-    kilobytes = sum(int(line.split()[1]) for lines in rollups for line in lines if line.startswith("Pss:"))
-    return kilobytes * 1024 / 1e6
+    return sum(proportional_memory_of(each) for each in tree(pid))
+
+
+def proportional_memory_of(pid: int) -> float:
+    """The same of one process."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e6
 
 
 def forget_peak(pid: int) -> None:

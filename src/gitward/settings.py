@@ -358,6 +358,14 @@ class Settings(BaseSettings):
         alias="GITWARD_MIRROR_MB",
         description="Disk of all mirrors of repositories together, in MiB; 0: none, every run clones. docs/mirrors.md.",
     )
+    reserve_mib: int = Field(
+        32,
+        ge=0,
+        le=4096,
+        alias="GITWARD_RESERVE_MB",
+        description="Disk that is kept for a SQLite database, in MiB, so that runs end truthfully when it is full; "
+        "of a small disk an eighth at most. 0: none. docs/operations.md.",
+    )
     repos: str = Field(
         "",
         alias="GITWARD_REPOS",

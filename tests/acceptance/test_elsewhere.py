@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from fleet import Fleet, fleet
+from gitward.runs.workspace_names import workspace_of
 from postgres import Postgres
 from processes import processes_of, until_output
 from rig import output
@@ -55,7 +56,7 @@ async def test_a_restart_of_the_database_in_the_middle_of_a_command_loses_nothin
         session = await client.session(repository, command=command)
         await until_output(client, session)
         postgres.stop()
-        (worker.data / "workspaces" / session["id"] / "work" / "go").touch()
+        (workspace_of(worker.data / "workspaces", session["id"]) / "work" / "go").touch()
         async with asyncio.timeout(30):
             while "cannot be written yet" not in worker.log.read_text():
                 await asyncio.sleep(0.02)

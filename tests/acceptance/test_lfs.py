@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gitward.runs.workspace_names import workspace_of
 from gitward.standin import Repository
 from lfs_files import ATTRIBUTES, batches, is_stored, pointer_of, store, stored, transfers
 from rig import Client, Rig, output
@@ -210,7 +211,7 @@ async def test_kept_work_is_published_with_its_objects(there: Rig, client: Clien
     assert published["state"] == "succeeded", (published, notices(events))
     assert is_stored(repository, TWICE)
     assert await blob(repository, session["branch"], "two.psd") == pointer_of(TWICE).text
-    assert list((there.data / "workspaces" / session["id"] / "lfs-kept").glob("objects/*/*/*")) == []
+    assert list((workspace_of(there.data / "workspaces", session["id"]) / "lfs-kept").glob("objects/*/*/*")) == []
 
 
 async def test_an_upload_that_fails_keeps_the_work(there: Rig, client: Client) -> None:

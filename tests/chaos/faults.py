@@ -15,10 +15,12 @@ class Kind(StrEnum):
     STOP = "worker stopped"  # SIGSTOP, and SIGCONT when another has its runs
     CUT = "worker cut off"  # from the database, for longer than its lease
     TERMINATE = "worker asked to end"  # SIGTERM: a rolling restart
-    BROKER = "broker killed"  # SIGKILL of the worker's broker
+    BROKER = "broker killed"  # SIGKILL of a run's broker
+    PARENT = "brokers' parent killed"  # SIGKILL of what brokers are forked from
     DATABASE = "database restarted"  # an immediate shutdown, which drops every connection
     LAUNCHER_STOP = "launcher stopped"  # SIGSTOP, and SIGCONT after longer than a lease
     BROKER_STOP = "broker stopped"  # the same
+    PARENT_STOP = "brokers' parent stopped"  # the same
     DATABASE_STOP = "database stopped"  # the same of every process of the server: its connections live
     DISK = "disk full"  # of a worker's data folder, for a while
 
@@ -26,14 +28,16 @@ class Kind(StrEnum):
 LOSES_WORKER = frozenset({Kind.KILL, Kind.STOP, Kind.CUT})
 # How often each comes, of a hundred. Kills are what is counted in the end; a restart of the database hits everybody.
 SHARE = {
-    Kind.KILL: 52,
+    Kind.KILL: 48,
     Kind.STOP: 7,
     Kind.CUT: 7,
     Kind.TERMINATE: 5,
-    Kind.BROKER: 10,
+    Kind.BROKER: 8,
+    Kind.PARENT: 4,
     Kind.DATABASE: 4,
     Kind.LAUNCHER_STOP: 4,
     Kind.BROKER_STOP: 4,
+    Kind.PARENT_STOP: 2,
     Kind.DATABASE_STOP: 3,
     Kind.DISK: 4,
 }

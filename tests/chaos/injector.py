@@ -13,7 +13,7 @@ from small_disks import fill, seen_by
 
 from .database import Database, Running
 from .faults import LOSES_WORKER, Hit, Kind, next_kind, steps_by_need
-from .world import BROKER, LAUNCHER, LEASE_SECONDS, Machine, World, child_of, send
+from .world import LAUNCHER, LEASE_SECONDS, PARENT, Machine, World, broker_of, child_of, send
 
 LOOK_SECONDS = 0.01
 PATIENCE_SECONDS = 3.0  # for a run to come into the step that is wanted; then any will do
@@ -22,6 +22,8 @@ RECOVERY_SECONDS = 60.0  # for another worker to go on with a run; far beyond wh
 FULL_SECONDS = 2.0  # that a disk stays full
 SLACK = 2  # hits by which a step may be ahead of the least hit one
 BEARABLE_LOSSES = 3  # a run that cost more workers is spared, as Gitward itself gives it up after five
+
+Find = Callable[[int], int | None]  # from a worker to a process of its
 
 
 class Injector:
@@ -37,12 +39,14 @@ class Injector:
         self._do: dict[Kind, Callable[[Machine], Awaitable[None]]] = {
             Kind.KILL: self._signal(signal.SIGKILL),
             Kind.TERMINATE: self._signal(signal.SIGTERM),
-            Kind.BROKER: self._kill_broker,
+            Kind.BROKER: self._kill(broker_of),
+            Kind.PARENT: self._kill(_parent_of),
             Kind.DATABASE: self._restart_database,
             Kind.STOP: self._stop,
             Kind.CUT: self._cut,
-            Kind.LAUNCHER_STOP: self._stop_child(LAUNCHER),
-            Kind.BROKER_STOP: self._stop_child(BROKER),
+            Kind.LAUNCHER_STOP: self._stop_child(_launcher_of),
+            Kind.BROKER_STOP: self._stop_child(broker_of),
+            Kind.PARENT_STOP: self._stop_child(_parent_of),
             Kind.DATABASE_STOP: self._stop_database,
             Kind.DISK: self._fill_disk,
         }
@@ -106,10 +110,13 @@ class Injector:
 
         return send_to
 
-    async def _kill_broker(self, machine: Machine) -> None:
-        broker = child_of(machine.pid, BROKER)
-        if broker is not None:
-            send(broker, signal.SIGKILL)
+    def _kill(self, find: Find) -> Callable[[Machine], Awaitable[None]]:
+        async def kill(machine: Machine) -> None:
+            found = find(machine.pid)
+            if found is not None:
+                send(found, signal.SIGKILL)
+
+        return kill
 
     async def _restart_database(self, _machine: Machine) -> None:
         postgres = self._world.postgres
@@ -123,11 +130,11 @@ class Injector:
         await asyncio.sleep(LEASE_SECONDS + 2)
         send(pid, signal.SIGCONT)
 
-    def _stop_child(self, module: str) -> Callable[[Machine], Awaitable[None]]:
+    def _stop_child(self, find: Find) -> Callable[[Machine], Awaitable[None]]:
         """Stopped for longer than a lease. Its worker may have replaced it when it wakes."""
 
         async def stop(machine: Machine) -> None:
-            child = child_of(machine.pid, module)
+            child = find(machine.pid)
             if child is not None and send(child, signal.SIGSTOP):
                 await asyncio.sleep(LEASE_SECONDS + 2)
                 send(child, signal.SIGCONT)
@@ -152,3 +159,11 @@ class Injector:
         machine.link.cut()
         await asyncio.sleep(LEASE_SECONDS + 2)
         machine.link.mend()
+
+
+def _launcher_of(worker: int) -> int | None:
+    return child_of(worker, LAUNCHER)
+
+
+def _parent_of(worker: int) -> int | None:
+    return child_of(worker, PARENT)

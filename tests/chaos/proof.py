@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from gitward.sandboxes import cgroups
+from gitward.grants import cgroups
 from gitward.standin import Repository
 
 from .database import Database

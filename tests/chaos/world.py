@@ -26,7 +26,7 @@ from small_disks import mounted
 from .link import Link
 
 LOGIN, REPOSITORY, TOKEN = "octocat", "acme/widgets", "ghp_chaos000000000000000000000000000000"
-BROKER, LAUNCHER = "gitward.broker.server.process", "gitward.sandboxes.launcher"
+PARENT, LAUNCHER = "gitward.broker.server.parent", "gitward.sandboxes.launcher"
 DISK_MIB = 256  # of a worker's data folder, which is a disk of its own
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
@@ -186,6 +186,12 @@ def child_of(pid: int, module: str) -> int | None:
                 if module.encode() in Path(f"/proc/{child}/cmdline").read_bytes():
                     return int(child)
     return None
+
+
+def broker_of(pid: int) -> int | None:
+    """The broker of one of a worker's runs; None when none has one just now."""
+    parent = child_of(pid, PARENT)
+    return None if parent is None else child_of(parent, PARENT)  # a fork: it has the arguments of its parent
 
 
 def send(pid: int, sig: signal.Signals) -> bool:

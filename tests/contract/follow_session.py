@@ -44,7 +44,7 @@ def main(url: str, token: str, repo: str, command: str) -> dict[str, Any]:
             "events": [event.to_dict() for event in page.items],
             "streamed": streamed,
             "diff": diff.sync(session.id, client=client),
-            "patch": patch.sync(session.id, client=client),
+            "patch": patch.sync(session.id, client=client).payload.read().decode(),
             "bundle": bundle.sync(session.id, client=client).payload.read(12).decode(),
             "unknown": unknown.to_dict(),
         }

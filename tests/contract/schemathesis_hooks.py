@@ -9,6 +9,7 @@ from typing import Any
 import schemathesis  # type: ignore[import-not-found]  # lives in .tools/contract
 
 SCHEMA_VALID_REQUEST_REJECTED = "ST202"
+STREAM, NO_RUN = "/sessions/{session_id}/events/stream", "run_0000000000000000"
 # Rules that JSON Schema cannot say. A value that its schema allows may be refused with what begins so.
 BEYOND_SCHEMAS = (
     "must be the `next` of an earlier answer",
@@ -38,6 +39,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     key = case.headers.get("Idempotency-Key")
     if isinstance(key, str) and 0 < len(key) <= 200:
         case.headers["Idempotency-Key"] = key + secrets.token_hex(8)
+    if case.operation.path == STREAM and case.query is not None:
+        case.query.setdefault("run_id", NO_RUN)  # without a run a stream goes on for as long as its client listens
 
 
 def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:

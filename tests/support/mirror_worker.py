@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from gitward.broker import Broker
+from gitward.broker import Brokers
 from gitward.errors import GitwardError
 from gitward.repositories.mirrors import FetchFailed, Mirrors
 from gitward.sandboxes import Limits
@@ -26,7 +26,7 @@ async def main() -> None:
     os.umask(0o077)
     engine = BubblewrapEngine(slots=4)
     await engine.start()
-    broker = Broker(broker_config(url, api_url))
+    broker = Brokers(broker_config(url, api_url))
     await broker.start()
     mirrors = Mirrors(Path(data), engine, limits=Limits(), limit_bytes=int(limit), metrics=Metrics())
     await mirrors.start()

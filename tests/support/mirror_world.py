@@ -9,7 +9,7 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from gitward.broker import Broker, BrokerConfig, OpenGrant
+from gitward.broker import BrokerConfig, Brokers, OpenGrant
 from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.repositories.mirrors import Mirrors, Source
@@ -40,7 +40,9 @@ async def git(*argv: str, cwd: Path, stdin: bytes = b"", env: dict[str, str] | N
     return out.decode("utf-8", "surrogateescape")
 
 
-def source_of(broker: Broker, token: str, full_name: str, repository_id: int, *, size_kib: int | None = None) -> Source:
+def source_of(
+    brokers: Brokers, token: str, full_name: str, repository_id: int, *, size_kib: int | None = None
+) -> Source:
     """A repository of the stand-in, for whoever has this token."""
 
     @contextlib.asynccontextmanager
@@ -52,7 +54,7 @@ def source_of(broker: Broker, token: str, full_name: str, repository_id: int, *,
             push_ref="refs/heads/none",
             expires_at=clock.seconds() + 3600,
         )
-        opened = await broker.open(grant, Secret(token), lambda _: None)
+        opened = await brokers.open(grant, Secret(token), lambda _: None)
         try:
             yield opened
         finally:
@@ -77,7 +79,7 @@ def broker_config(url: str, api_url: str) -> BrokerConfig:
 class World:
     """One data folder, with what its mirrors need around them."""
 
-    def __init__(self, data: Path, github: StandIn, broker: Broker, engine: BubblewrapEngine) -> None:
+    def __init__(self, data: Path, github: StandIn, broker: Brokers, engine: BubblewrapEngine) -> None:
         self.data = data
         self.github = github
         self.broker = broker

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from gitward.broker.wire.names import BROKER_NAME
 from rig import Client
 
 
@@ -40,3 +41,19 @@ def children_of(pid: int, module: str) -> list[int]:
     """The children of a process that run this module of ours."""
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in listed if module in Path(f"/proc/{child}/cmdline").read_text().split("\0")]
+
+
+def parent_of_brokers(service: int) -> int:
+    """The process that a service's or worker's brokers are forked from."""
+    [parent] = children_of(service, "gitward.broker.server.parent")
+    return parent
+
+
+def brokers_of(service: int) -> list[int]:
+    """The brokers of a service or worker, one for each grant that is open."""
+    return [
+        broker
+        for parent in children_of(service, "gitward.broker.server.parent")
+        for broker in children_of(parent, "gitward.broker.server.parent")
+        if Path(f"/proc/{broker}/comm").read_text().strip() == BROKER_NAME
+    ]

@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 
+import described
 import held_loops
 from app_keys import app_key
 from gitward.api.keys import load_or_make_key, mint
@@ -134,6 +135,8 @@ class Client:
         run_id = run_id or session["runs"][-1]["id"]
         async with asyncio.timeout(RUN_SECONDS):
             events = [event async for event in self.stream(session, run_id)]
+        for event in events:
+            described.check(event)
         return await self.get(f"/sessions/{session['id']}/runs/{run_id}"), events
 
     async def run(
@@ -175,12 +178,12 @@ async def app_rig(**settings: str) -> AsyncIterator[tuple[Rig, Installation]]:
 @asynccontextmanager
 async def rig(
     register: Callable[[StandIn], dict[str, str]] | None = None,
-    disks: Mapping[str, int] | None = None,
+    disks: Mapping[str, int | str] | None = None,
     **settings: str,
 ) -> AsyncIterator[Rig]:
     """A started rig in a folder that the sandbox's own user can pass through.
 
-    :param disks: folders below its root that shall be disks of their own, of so many MiB.
+    :param disks: folders below its root that shall be disks of their own, of so many MiB or with such options of tmpfs.
     :param register: what else GitHub must know, before the start; more settings that come of it.
     """
     root = Path(tempfile.mkdtemp(prefix="gitward-test-"))

@@ -16,18 +16,22 @@ _DROP_RIGHTS = "exec setpriv --ambient-caps=-all --inh-caps=-all --bounding-set=
 
 
 @contextlib.contextmanager
-def mounted(disks: Mapping[Path, int]) -> Iterator[tuple[str, ...]]:
-    """Disks of so many MiB at these folders; yields what to put before the command line of who shall see them."""
+def mounted(disks: Mapping[Path, int | str]) -> Iterator[tuple[str, ...]]:
+    """Disks at these folders: of so many MiB, or with these options of tmpfs.
+
+    Yields what to put before the command line of who shall see them.
+    """
+    options = {place: f"size={size}m" if isinstance(size, int) else size for place, size in disks.items()}
     for folder in disks:
         folder.mkdir(parents=True, exist_ok=True)
         folder.parent.chmod(0o711)
     if os.geteuid() != 0:
-        mounts = "; ".join(f"mount -t tmpfs -o size={size}m,mode=0711 tmpfs '{place}'" for place, size in disks.items())
+        mounts = "; ".join(f"mount -t tmpfs -o {each},mode=0711 tmpfs '{place}'" for place, each in options.items())
         yield (*_AS_USER, f'set -e; {mounts}; {_DROP_RIGHTS} "$@"', "sh") if disks else ()
         return
     with contextlib.ExitStack() as stack:
-        for folder, size in disks.items():
-            _run("mount", "-t", "tmpfs", "-o", f"size={size}m,mode=0711", "tmpfs", str(folder))
+        for folder, each in options.items():
+            _run("mount", "-t", "tmpfs", "-o", f"{each},mode=0711", "tmpfs", str(folder))
             stack.callback(_run, "umount", "--lazy", str(folder))
         yield ()
 
@@ -63,3 +67,19 @@ def _write(file: int, size: int) -> None:
         if error.errno != errno.ENOSPC:
             raise
         raise _Full from error
+
+
+def fill_files(disk: Path) -> Path:
+    """Leaves no room for another file; remove the folder to make some again."""
+    folder = disk / "files"
+    folder.mkdir()
+    with contextlib.suppress(OSError):  # as soon as it is full
+        for number in range(10**6):
+            (folder / str(number)).touch()
+    return folder
+
+
+def remount(pid: int, disk: Path, mode: str) -> None:
+    """Makes a disk that the process sees read-only ("ro") or writable again ("rw"); nobody may be writing there."""
+    inside = () if os.geteuid() == 0 else ("nsenter", f"--target={pid}", "--user", "--mount", "--preserve-credentials")
+    _run(*inside, "mount", "-o", f"remount,{mode}", str(disk))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitward.grants.endpoint import Nowhere
-from gitward.repositories import OBJECTS_DIR, baseline, changes, checkout, git_folder, result, work
+from gitward.repositories import OBJECTS_DIR, baseline, changes, checkout, git_folder, pipes, result, work
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.changes import Form, Span
 from gitward.repositories.checkout import CHECKOUT_DIR, REPO, Origin
@@ -318,6 +318,7 @@ async def _take(runner: Runner, workspace: Path, there: Upstream, noted: Baselin
         message="Do it",
         trailers=("Gitward-Session: ses_1",),
     )
+    await pipes.remove(runner, workspace)
     taken = await work.take(made, scene)
     return Taken(
         upstream=there, start=noted.start, result=made, work=taken, place=place, workspace=workspace, said=said

@@ -21,9 +21,11 @@ from gitward.store.database import Transaction
 router = APIRouter(prefix="/sessions", tags=["artifacts"])
 
 _PROBLEMS = documented(Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.INVALID_REQUEST, Code.UNAVAILABLE)
-_BINARY: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
-}
+
+
+def _binary(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """Bytes, which every client hands out as such: a patch need not be UTF-8."""
+    return {200: {"content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}}
 
 
 class Base(StrEnum):
@@ -95,14 +97,20 @@ async def diff(session_id: SessionId, caller: Caller, served: Served, asked: Ask
     return TextResponse(content, headers={"X-Content-Type-Options": "nosniff"})
 
 
-@router.get("/{session_id}/patch", response_class=MailboxResponse, responses=_PROBLEMS)
+@router.get(
+    "/{session_id}/patch", response_class=MailboxResponse, responses={**_PROBLEMS, **_binary("application/mbox")}
+)
 async def patch(session_id: SessionId, caller: Caller, served: Served, asked: Asked) -> MailboxResponse:
     """The commits as a mailbox for `git am`; kept also when the push failed or the run was cancelled."""
     content = await _latest(served, caller, session_id, ArtifactKind.PATCH, asked)
     return MailboxResponse(content, headers=_file(f"{session_id}.mbox"))
 
 
-@router.get("/{session_id}/bundle", response_class=BundleResponse, responses={**_PROBLEMS, **_BINARY})
+@router.get(
+    "/{session_id}/bundle",
+    response_class=BundleResponse,
+    responses={**_PROBLEMS, **_binary("application/octet-stream")},
+)
 async def bundle(
     session_id: SessionId, caller: Caller, served: Served, asked: Asked, of: OfPart = Part.BRANCH
 ) -> BundleResponse:

@@ -16,10 +16,11 @@ from fastapi.responses import Response, StreamingResponse
 from gitward.api import patterns
 from gitward.api.answers import as_json, rendered_page
 from gitward.api.auth import LEEWAY_SECONDS, Caller, Expiry
+from gitward.api.event_shapes import EventPage
 from gitward.api.paths import SessionId
 from gitward.api.problems import documented
 from gitward.api.services import Served, Services
-from gitward.api.shapes import EventOut, EventPage
+from gitward.api.shapes import StoredEvent
 from gitward.errors import Code, FieldError, InvalidRequest, NotFound
 from gitward.sessions.feeds import PAGE
 from gitward.sessions.model import Event, EventType, Owner
@@ -36,6 +37,23 @@ _STREAM = {"description": "A page, or with `Accept: text/event-stream` a live st
 }}  # fmt: skip
 
 
+After = Annotated[int, Query(ge=0, le=2**31 - 1, description="Events with a greater seq only.")]
+OfRun = Annotated[str | None, Query(max_length=40, description="Of this run only; a stream ends with it.")]
+LastEventId = Annotated[
+    str | None,
+    Header(
+        alias="Last-Event-ID",
+        description="Where a stream goes on.",
+        max_length=20,
+        json_schema_extra={"pattern": patterns.DIGITS},
+    ),
+]
+
+
+class EventStream(StreamingResponse):
+    media_type = "text/event-stream"
+
+
 @router.get(
     "/{session_id}/events",
     response_model=EventPage,
@@ -50,18 +68,10 @@ async def events(
     caller: Caller,
     served: Served,
     expires_at: Expiry,
-    after: Annotated[int, Query(ge=0, le=2**31 - 1, description="Events with a greater seq only.")] = 0,
+    after: After = 0,
     limit: Annotated[int, Query(ge=1, le=200)] = 200,
-    run_id: Annotated[str | None, Query(max_length=40, description="Of this run only; a stream ends with it.")] = None,
-    last_event_id: Annotated[
-        str | None,
-        Header(
-            alias="Last-Event-ID",
-            description="Where a stream goes on.",
-            max_length=20,
-            json_schema_extra={"pattern": patterns.DIGITS},
-        ),
-    ] = None,
+    run_id: OfRun = None,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """The session's log, in order. A live stream ends when its token expires; a comment says so."""
     after = max(after, _cursor(last_event_id))
@@ -74,16 +84,57 @@ async def events(
         if run_id is not None:
             served.sessions.get_run(tx, caller, session_id, run_id)
         items = served.sessions.events(tx, caller, session_id, after=after, limit=limit, run_id=run_id)
-        return rendered_page(items, EventOut.of, str(items[-1].seq) if len(items) == limit else None)
+        return rendered_page(items, StoredEvent.of, str(items[-1].seq) if len(items) == limit else None)
 
     if "text/event-stream" in request.headers.get("accept", "").lower():
         ended = await served.database.read(look_for_stream)
-        past = _past(served, caller, session_id, after, run_id)
-        ends_at = _end_of_stream(expires_at)
-        lines = past if ended else _live(served, session_id, after, run_id, ends_at)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(_until(ends_at, lines), media_type="text/event-stream", headers=headers)
+        return _stream(served, caller, session_id, after, run_id, ended=ended, expires_at=expires_at)
     return as_json(await served.database.read(look_at_page))
+
+
+@router.get(
+    "/{session_id}/events/stream",
+    response_class=EventStream,
+    responses=documented(Code.UNAUTHENTICATED, Code.NOT_FOUND, Code.INVALID_REQUEST, Code.UNAVAILABLE),
+)
+async def stream_events(
+    session_id: SessionId,
+    caller: Caller,
+    served: Served,
+    expires_at: Expiry,
+    after: After = 0,
+    run_id: OfRun = None,
+    last_event_id: LastEventId = None,
+) -> EventStream:
+    """The session's log as a live stream (server-sent events): the `data` of each is one event, its `id` the `seq`.
+
+    It ends when its token expires; a comment says so.
+    """
+    after = max(after, _cursor(last_event_id))
+
+    def look(tx: Transaction) -> bool:
+        served.sessions.check_owner(tx, caller, session_id)
+        return run_id is not None and served.sessions.get_run(tx, caller, session_id, run_id).state.is_final
+
+    ended = await served.database.read(look)
+    return _stream(served, caller, session_id, after, run_id, ended=ended, expires_at=expires_at)
+
+
+def _stream(
+    served: Services,
+    owner: Owner,
+    session_id: str,
+    after: int,
+    run_id: str | None,
+    *,
+    ended: bool,
+    expires_at: float,
+) -> EventStream:
+    ends_at = _end_of_stream(expires_at)
+    past = _past(served, owner, session_id, after, run_id)
+    lines = past if ended else _live(served, session_id, after, run_id, ends_at)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return EventStream(_until(ends_at, lines), headers=headers)
 
 
 def _cursor(last_event_id: str | None) -> int:
@@ -162,5 +213,5 @@ async def _past(
 def line(event: Event) -> bytes:
     """One event as the stream sends it."""
     # ASCII only: many clients take U+2028, U+0085 and their kin for the end of a line.
-    data = json.dumps(EventOut.of(event).model_dump(mode="json"), separators=(",", ":"))
+    data = json.dumps(StoredEvent.of(event).model_dump(mode="json"), separators=(",", ":"))
     return f"id: {event.seq}\nevent: {event.type}\ndata: {data}\n\n".encode()

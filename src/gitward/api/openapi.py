@@ -61,7 +61,15 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):  # we answer with problem documents
         schemas.pop(unused, None)
     _link(document["paths"])
+    _describe_stream(document["paths"])
     return document
+
+
+def _describe_stream(paths: dict[str, dict[str, Any]]) -> None:
+    """OpenAPI 3.1 has no word for the items of a stream; generators take the schema for what each `data` is."""
+    answer = paths["/sessions/{session_id}/events/stream"]["get"]["responses"]["200"]
+    answer["description"] = "A stream of server-sent events. It goes on until the run that was asked for has ended."
+    answer["content"] = {"text/event-stream": {"schema": {"$ref": "#/components/schemas/EventOut"}}}
 
 
 def _link(paths: dict[str, dict[str, Any]]) -> None:

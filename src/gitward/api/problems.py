@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from gitward.errors import HTTP_STATUS, Code, FieldError, InvalidRequest, RequestError, Unavailable
+from gitward.store import disk
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,10 @@ def install(app: FastAPI) -> None:
         return problem(InvalidRequest("The request has values that are not allowed.", errors=errors))
 
     async def _no_database(request: Request, error: Exception) -> JSONResponse:
+        fault = disk.fault_of(error)
+        if fault is not None:
+            log.warning("%s %s: the disk of the database %s", request.method, request.url.path, fault)
+            return problem(Unavailable(f"The disk of the database {fault}; try again when that is mended."))
         log.warning("%s %s: the database does not answer", request.method, request.url.path, exc_info=error)
         return problem(Unavailable("The database does not answer in time; try again."))
 

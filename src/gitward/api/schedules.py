@@ -13,7 +13,7 @@ from gitward.api.authorization import check_repositories, looked_at
 from gitward.api.paths import ScheduleId
 from gitward.api.problems import documented
 from gitward.api.schedule_shapes import ScheduleIn, ScheduleOut, SchedulePage, SchedulePatch
-from gitward.api.services import Served
+from gitward.api.services import Served, ServedWithRoom
 from gitward.errors import Code, FieldError, InvalidRequest
 from gitward.sessions.schedules import Schedule, ScheduleService
 from gitward.store.database import Transaction
@@ -35,7 +35,7 @@ _CREATED: dict[int | str, dict[str, Any]] = {
 
 @router.post("", status_code=201, responses=_CREATED)
 async def create_schedule(
-    body: ScheduleIn, caller: Caller, claims: Claims, served: Served, response: Response
+    body: ScheduleIn, caller: Caller, claims: Claims, served: ServedWithRoom, response: Response
 ) -> ScheduleOut:
     """Stores what a session is made of, and when. The first session is made when the time comes, not now."""
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from gitward.api.auth import Verifier
 from gitward.api.authorization import Holder, Rule
+from gitward.errors import Unavailable
 from gitward.sessions.feeds import Feeds
 from gitward.sessions.service import SessionService
 from gitward.store.database import Database
@@ -47,3 +48,12 @@ def _services(request: Request) -> Services:
 
 
 Served = Annotated[Services, Depends(_services)]
+
+
+def _with_room(services: Served) -> Services:
+    if services.database.is_low:
+        raise Unavailable("The disk of the database is full: nothing new is taken until there is room.")
+    return services
+
+
+ServedWithRoom = Annotated[Services, Depends(_with_room)]  # for what begins something: what ends it is always taken

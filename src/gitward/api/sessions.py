@@ -15,7 +15,7 @@ from gitward.api.auth import Caller, Claims
 from gitward.api.authorization import check_repositories, looked_at
 from gitward.api.paths import RunId, ScheduleQuery, SessionId
 from gitward.api.problems import documented
-from gitward.api.services import Served, Services
+from gitward.api.services import Served, ServedWithRoom, Services
 from gitward.api.shapes import (
     InstructionIn,
     Label,
@@ -65,7 +65,7 @@ Key = Annotated[
     },
 )
 async def create_session(
-    request: Request, body: SessionIn, caller: Caller, claims: Claims, served: Served, key: Key = None
+    request: Request, body: SessionIn, caller: Caller, claims: Claims, served: ServedWithRoom, key: Key = None
 ) -> Response:
     """Creates a session with its first run queued. `Location` is the session's address."""
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
@@ -166,7 +166,9 @@ async def cancel_session(session_id: SessionId, caller: Caller, served: Served) 
 
 
 @router.post("/{session_id}/runs", status_code=201, responses=_WRITE)
-async def add_run(session_id: SessionId, body: InstructionIn, caller: Caller, claims: Claims, served: Served) -> RunOut:
+async def add_run(
+    session_id: SessionId, body: InstructionIn, caller: Caller, claims: Claims, served: ServedWithRoom
+) -> RunOut:
     """A follow-up on the same branch, after the session's other runs."""
     instruction = body.instruction()
 
@@ -202,7 +204,9 @@ async def get_run(session_id: SessionId, run_id: RunId, caller: Caller, served: 
 
 
 @router.post("/{session_id}/runs/{run_id}/retry", status_code=201, responses=_WRITE)
-async def retry_run(session_id: SessionId, run_id: RunId, caller: Caller, claims: Claims, served: Served) -> RunOut:
+async def retry_run(
+    session_id: SessionId, run_id: RunId, caller: Caller, claims: Claims, served: ServedWithRoom
+) -> RunOut:
     """A new run with the instruction of an ended one."""
 
     def retry(tx: Transaction) -> Run:
@@ -222,7 +226,7 @@ async def publish_run(
     run_id: RunId,
     caller: Caller,
     claims: Claims,
-    served: Served,
+    served: ServedWithRoom,
     response: Response,
     body: PublishAgainIn | None = None,
 ) -> RunOut:

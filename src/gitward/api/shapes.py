@@ -373,8 +373,8 @@ class RunPage(BaseModel):
     next: str | None = Field(description="The `before` of the next page.")
 
 
-class EventOut(_Answer):
-    """One line of a session's log."""
+class StoredEvent(_Answer):
+    """One line of a session's log as it was stored; `event_shapes` describes what there is."""
 
     seq: int
     at: datetime
@@ -383,10 +383,5 @@ class EventOut(_Answer):
     data: dict[str, Any]
 
     @classmethod
-    def of(cls, event: Event) -> EventOut:
+    def of(cls, event: Event) -> StoredEvent:
         return cls.model_validate(event)
-
-
-class EventPage(BaseModel):
-    items: list[EventOut]
-    next: str | None = Field(description="The `after` of the next page.")

@@ -1,4 +1,4 @@
-"""The child process that holds the token while a run is open, and forwards what the run's grant allows.
+"""The process that holds a run's token while the run is open, and forwards what its grant allows: one for each run.
 
 `client` is the worker's side, `server` the process; `policy` decides, `wire` is what both read and write. The names are
 loaded when they are asked for, so that the process does not carry the worker's side in memory.
@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gitward.broker.client import (
-        Broker,
         BrokerConfig,
         BrokerEvent,
+        Brokers,
         EgressConfig,
         InjectConfig,
         OpenGrant,
         ProxyConfig,
     )
 
-__all__ = ["Broker", "BrokerConfig", "BrokerEvent", "EgressConfig", "InjectConfig", "OpenGrant", "ProxyConfig"]
+__all__ = ["BrokerConfig", "BrokerEvent", "Brokers", "EgressConfig", "InjectConfig", "OpenGrant", "ProxyConfig"]
 
 
 def __getattr__(name: str) -> Any:

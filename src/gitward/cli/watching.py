@@ -14,14 +14,16 @@ from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
 from gitward.api.services import Check
-from gitward.broker import Broker
+from gitward.broker import Brokers
+from gitward.cli.write_trial import WriteTrial
 from gitward.errors import SettingsError
 from gitward.github.client import GitHub
 from gitward.sandboxes import Guard
+from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.sessions import figures
 from gitward.sessions.places import RunLimits
 from gitward.store.database import Database
-from gitward.telemetry.metrics import CONTENT_TYPE, Budget, Figures, Metrics, Moment
+from gitward.telemetry.metrics import CONTENT_TYPE, BrokerFigures, Budget, Figures, Metrics, Moment
 from gitward.workers.worker import State, Worker
 
 log = logging.getLogger(__name__)
@@ -37,18 +39,24 @@ class Watch:
     database: Database
     limits: RunLimits
     guards: Sequence[Guard] = ()
-    broker: Broker | None = None
+    brokers: Brokers | None = None
+    sandboxes: BubblewrapEngine | None = None
     github: GitHub | None = None
     worker: Worker | None = None
+    trial: WriteTrial | None = None
     stopping: asyncio.Event | None = None
 
     async def checks(self) -> list[Check]:
         """What `/ready` tells: what must work, and which limits hold."""
         checks = [await self._database()]
+        if self.trial is not None and checks[0].ok:
+            checks += await self.trial.checks()
         if self.worker is not None:
             checks.append(_takes_runs(self.worker))
-        if self.broker is not None:
-            checks.append(_answers(self.broker))
+        if self.brokers is not None:
+            checks.append(_answers(self.brokers))
+        if self.sandboxes is not None:
+            checks.append(_launches(self.sandboxes))
         if self.stopping is not None and self.stopping.is_set():
             checks.append(Check(name="service", ok=False, detail="The service is being stopped."))
         limits = [Check(name=f"limit {each.name}", ok=True, detail=f"{each.holds}: {each.how}") for each in self.guards]
@@ -65,7 +73,7 @@ class Watch:
             figures=await self._figures() if with_figures else None,
             budgets=tuple(budgets),
             ready=all(check.ok for check in await self.checks()),
-            broker_restarts=self.broker.restarts if self.broker is not None else None,
+            brokers=_figures_of(self.brokers) if self.brokers is not None else None,
         )
         return self.metrics.render(moment)
 
@@ -92,9 +100,18 @@ def _takes_runs(worker: Worker) -> Check:
     return Check(name="worker", ok=working, detail=detail)
 
 
-def _answers(broker: Broker) -> Check:
-    detail = "The broker runs." if broker.runs else "The broker ended, and is being replaced."
-    return Check(name="broker", ok=broker.runs, detail=detail)
+def _answers(brokers: Brokers) -> Check:
+    detail = "Brokers can be had." if brokers.runs else "The brokers' parent ended, and is being replaced."
+    return Check(name="broker", ok=brokers.runs, detail=detail)
+
+
+def _figures_of(brokers: Brokers) -> BrokerFigures:
+    return BrokerFigures(open=brokers.open_grants, restarts=brokers.restarts, parent_restarts=brokers.parent.restarts)
+
+
+def _launches(sandboxes: BubblewrapEngine) -> Check:
+    detail = "The launcher answers." if sandboxes.answers else "The launcher does not answer, and is being replaced."
+    return Check(name="sandboxes", ok=sandboxes.answers, detail=detail)
 
 
 @contextlib.asynccontextmanager

@@ -24,17 +24,19 @@ from gitward.api.authorization import Holder, Rule, parse_operators, parse_rules
 from gitward.api.keys import load_or_make_key, public_key
 from gitward.api.oidc import ANSWER_SECONDS, Issuer, is_safe_url
 from gitward.api.services import Services
-from gitward.broker import Broker, BrokerConfig, ProxyConfig
+from gitward.broker import BrokerConfig, Brokers, ProxyConfig
 from gitward.broker.client.sources import SecretSources
 from gitward.cli.egress import egress_config, secret_sources
 from gitward.cli.tokens import github_of, token_source
 from gitward.cli.watching import Watch, listener
+from gitward.cli.write_trial import WriteTrial
 from gitward.errors import SettingsError
 from gitward.github.transport import RoutedTransport
 from gitward.repositories.inspection import PackInspector
 from gitward.repositories.mirrors import Mirrors
-from gitward.runs import login
+from gitward.runs import login, spare_files
 from gitward.runs.chores import chores_of
+from gitward.runs.disk_guard import DiskGuard
 from gitward.runs.parts import JobSettings, Parts
 from gitward.runs.run_session import run_session
 from gitward.sandboxes import Guard, Limits
@@ -88,6 +90,8 @@ async def running_service(
     async with contextlib.AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(_verifier(settings))
         hands = await stack.enter_async_context(_hands(settings)) if with_worker else None
+        if hands is not None:
+            await stack.enter_async_context(_data_folder(settings))
         storage = await stack.enter_async_context(_storage(settings))
         watch, worker = storage.watch, None
         if hands is not None:
@@ -121,7 +125,7 @@ async def running_worker(settings: Settings, tokens: TokenReader) -> AsyncIterat
     """
     prepare_data_dir(settings.data_dir)
     _know_proxy(settings)
-    async with _hands(settings) as hands, _storage(settings) as storage:
+    async with _hands(settings) as hands, _data_folder(settings), _storage(settings) as storage:
         base_url = f"http://{settings.host}:{settings.port}"
         async with (
             _worker(settings, tokens, hands, storage, base_url) as worker,
@@ -137,16 +141,16 @@ class _Hands:
 
     sandboxes: BubblewrapEngine
     guards: Sequence[Guard]
-    broker: Broker
+    brokers: Brokers
     injected: SecretSources
 
     def pids(self) -> list[int | None]:
-        return [self.sandboxes.pid, self.broker.pid]
+        return [self.sandboxes.pid, *self.brokers.pids]
 
     def act_until(self, moment: float) -> None:
         """They stop by themselves when this moment of the boot clock has passed and no later one was told."""
         self.sandboxes.act_until(moment)
-        self.broker.act_until(moment)
+        self.brokers.act_until(moment)
 
 
 @contextlib.asynccontextmanager
@@ -162,10 +166,25 @@ async def _hands(settings: Settings) -> AsyncIterator[_Hands]:
         stack.push_async_callback(sandboxes.stop)
         guards = await sandboxes.probe()
         _check_limits(settings, guards)
-        broker = Broker(config, proxy_login=settings.https_proxy.login if settings.https_proxy else None)
-        await broker.start()
-        stack.push_async_callback(broker.stop)
-        yield _Hands(sandboxes=sandboxes, guards=guards, broker=broker, injected=injected)
+        brokers = Brokers(config, proxy_login=settings.https_proxy.login if settings.https_proxy else None)
+        await brokers.start()
+        stack.push_async_callback(brokers.stop)
+        yield _Hands(sandboxes=sandboxes, guards=guards, brokers=brokers, injected=injected)
+
+
+@contextlib.asynccontextmanager
+async def _data_folder(settings: Settings) -> AsyncIterator[None]:
+    """The data folder belongs to this worker inside the block; it comes before all that wants to write there.
+
+    :raises SettingsError: another worker has it.
+    """
+    folder = FileLock(settings.data_dir / "worker.lock", _FOLDER_TAKEN)
+    await asyncio.to_thread(folder.acquire)
+    try:
+        await asyncio.to_thread(spare_files.make_room, settings.data_dir)
+        yield
+    finally:
+        folder.release()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,9 +203,11 @@ class _Storage:
 @contextlib.asynccontextmanager
 async def _storage(settings: Settings) -> AsyncIterator[_Storage]:
     async with contextlib.AsyncExitStack() as stack:
-        database = Database(settings.effective_database_url)
+        database = Database(settings.effective_database_url, reserve_bytes=settings.reserve_mib * MiB)
         stack.push_async_callback(database.stop)
+        await asyncio.to_thread(database.reserve.open_up)
         await migrate_all(database)
+        await database.watch_disk()
         notifier = Notifier()
         relay = Relay(database, notifier)
         await relay.start()
@@ -202,7 +223,7 @@ async def _storage(settings: Settings) -> AsyncIterator[_Storage]:
             queue=RunQueue(places=places, journal=journal),
             places=places,
             sessions=SessionService(places=places, journal=journal),
-            watch=Watch(metrics=metrics, database=database, limits=limits),
+            watch=Watch(metrics=metrics, database=database, limits=limits, trial=WriteTrial(database, None)),
         )
 
 
@@ -228,18 +249,20 @@ async def _worker(
             limit_bytes=settings.mirror_mib * MiB,
             metrics=storage.watch.metrics,
         )
+        disk = DiskGuard(settings.data_dir / "workspaces", mirrors)
         parts = Parts(
             database=storage.database,
             notifier=storage.notifier,
             progress=progress("nobody"),
             tokens=source,
             github=github,
-            broker=hands.broker,
+            brokers=hands.brokers,
             injected=hands.injected,
             sandboxes=measured,
             inspector=inspector,
             mirrors=mirrors,
             settings=job_settings(settings, base_url),
+            disk=disk,
             admission=partial(_refusal_of_move, settings.repo_globs, _rules(settings)),
         )
 
@@ -254,18 +277,17 @@ async def _worker(
             lease_seconds=settings.lease_seconds,
             children=hands.pids,
             on_lease=hands.act_until,
+            may_take=lambda: not (disk.is_low or storage.database.is_low),
         )
-        # Before anything that a worker does to what another one may be using:
-        folder = FileLock(settings.data_dir / "worker.lock", _FOLDER_TAKEN)
-        await asyncio.to_thread(folder.acquire)
-        stack.callback(folder.release)
-        await worker.acquire()
+        await worker.acquire()  # before anything that a worker does to what another one may be using
         await login.wipe_all(settings.data_dir / "workspaces")
         await inspector.wipe()
         await parts.trash.start(settings.data_dir / "workspaces")
         stack.push_async_callback(parts.trash.stop)
         await mirrors.start()
         stack.push_async_callback(mirrors.stop)
+        await disk.start()
+        stack.push_async_callback(disk.stop)
         await worker.start(job)
         stack.push_async_callback(worker.stop)
         firing = Firing(storage.sessions, partial(_refusal, settings.repo_globs, _rules(settings)))
@@ -274,7 +296,9 @@ async def _worker(
         await chores.start()
         stack.push_async_callback(chores.stop)
         watch = storage.watch
-        watch.worker, watch.github, watch.broker, watch.guards = worker, github, hands.broker, hands.guards
+        watch.trial = WriteTrial(storage.database, settings.data_dir / "workspaces")
+        watch.sandboxes = hands.sandboxes
+        watch.worker, watch.github, watch.brokers, watch.guards = worker, github, hands.brokers, hands.guards
         yield worker
 
 

@@ -6,15 +6,16 @@ committed. They are part of the work only when their content on disk is another 
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitward.repositories import adding, entries
 from gitward.repositories.adding import Added, Candidates
 from gitward.repositories.entries import GITLINK, Change, shown
 from gitward.repositories.git import LISTING_BYTES, Git, GitFailed
-from gitward.repositories.untouched import Written, is_attributes
+from gitward.repositories.untouched import Written, hashes, is_attributes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +51,17 @@ async def take(scope: Scope) -> Files:
     declared = await _declared(git) if found.nested else set()
     forced = [each.path for each in staged.values() if each.status == "A" and not each.gitlink]
     forced += [path.rstrip(b"/") for path in found.nested if path.rstrip(b"/") in declared]
-    added = await adding.add(git, found, forced)
+    added, on_disk = await asyncio.gather(
+        adding.add(git, found, forced), hashes(git, [each.path for each in found.changed if each.status == "M"])
+    )
     written = Written(git=git, attributes=scope.start)
     changes = {change.path: change for change in await entries.compare(git, scope.head)}
-    untouched = await _untouched(git, written, changes, staged)
+    untouched = await _untouched(git, written, changes, staged, on_disk)
     changes = await _without_untouched(git, changes, untouched)
     if scope.sparse:
         changes = await _without_out_of_cone(git, changes, scope, readable=theirs is not None)
     changes, strange = await _without_gitlinks(git, changes, scope)
-    refused = await _refused(git, written, found, added)
+    refused = await _refused(git, written, found, added, on_disk)
     return Files(
         changes=tuple(changes.values()),
         nested=_shown({path.rstrip(b"/") for path in [*found.nested, *strange]} - declared),
@@ -92,10 +95,12 @@ async def _their_index(git: Git, scope: Scope) -> list[Change] | None:
 Changes = dict[bytes, Change]
 
 
-async def _untouched(git: Git, written: Written, changes: Changes, staged: Changes) -> set[bytes]:
+async def _untouched(
+    git: Git, written: Written, changes: Changes, staged: Changes, on_disk: Mapping[bytes, str]
+) -> set[bytes]:
     """What the command itself staged in another form than the committed one is its work."""
     asked = [each for each in changes.values() if each.regular and not _is_staged(each, staged)]
-    return await written.same(git, asked, anew=any(map(is_attributes, changes)))
+    return await written.same(git, asked, on_disk, anew=any(map(is_attributes, changes)))
 
 
 async def _without_untouched(git: Git, changes: Changes, untouched: set[bytes]) -> Changes:
@@ -189,11 +194,13 @@ async def _put_back(git: Git, changes: Changes, paths: set[bytes]) -> Changes:
     return {path: change for path, change in changes.items() if path not in paths}
 
 
-async def _refused(git: Git, written: Written, found: Candidates, added: Added) -> Sequence[bytes]:
+async def _refused(
+    git: Git, written: Written, found: Candidates, added: Added, on_disk: Mapping[bytes, str]
+) -> Sequence[bytes]:
     """Without those that nobody touched."""
     refused = set(added.refused)
     asked = [each for each in found.changed if each.path in refused and each.status == "M"]
-    return [*(refused - await written.same(git, asked)), *found.unreadable]
+    return [*(refused - await written.same(git, asked, on_disk)), *found.unreadable]
 
 
 def _only_staged(staged: Iterable[Change], changes: Changes) -> Iterable[Change]:

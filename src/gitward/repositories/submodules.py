@@ -17,7 +17,7 @@ from gitward.repositories import entries, git_folder, left, result
 from gitward.repositories import files as tree_files
 from gitward.repositories.checkout import CHECKOUT_DIR, REPO
 from gitward.repositories.commits import TRACKING, Scene
-from gitward.repositories.entries import GITLINK, shown
+from gitward.repositories.entries import GITLINK, Change, shown
 from gitward.repositories.files import Scope
 from gitward.repositories.git import LISTING_BYTES, Git, GitFailed
 from gitward.repositories.git_folder import Damaged, GitFolder
@@ -77,9 +77,15 @@ class _Gathering:
     notices: list[str] = field(default_factory=list)
 
 
-async def take(res: Result, scene: Scene, head: str) -> Submodules:
-    """:param head: the commit that is to be proposed. Raises GitFailed."""
-    moved = await _moved(res, scene, head)
+async def take(res: Result, scene: Scene, head: str, changes: Sequence[Change] | None = None) -> Submodules:
+    """Raises GitFailed.
+
+    :param head: the commit that is to be proposed.
+    :param changes: how it differs from the start; None: nobody has looked yet.
+    """
+    if changes is None:
+        changes = await _changes(res, scene, head)
+    moved = {shown(each.path): each.new for each in changes if each.new_mode == GITLINK}
     found, notices = await _cloned(res, scene)
     gathering = _Gathering(notices=notices)
     if found:
@@ -102,12 +108,9 @@ async def take(res: Result, scene: Scene, head: str) -> Submodules:
     )
 
 
-async def _moved(res: Result, scene: Scene, head: str) -> dict[str, str]:
-    """Submodules that the change moves or adds, with the new commit."""
-    if head == scene.baseline.start.sha:
-        return {}
-    changes = await entries.compare_commits(res.bare, scene.baseline.start.sha, head)
-    return {shown(each.path): each.new for each in changes if each.new_mode == GITLINK}
+async def _changes(res: Result, scene: Scene, head: str) -> Sequence[Change]:
+    start = scene.baseline.start.sha
+    return await entries.compare_commits(res.bare, start, head) if head != start else ()
 
 
 async def _cloned(res: Result, scene: Scene) -> tuple[list[_Submodule], list[str]]:

@@ -5,7 +5,7 @@ Their line endings, encoding or filter do not fit what is committed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gitward.repositories import entries
@@ -23,13 +23,17 @@ class Written:
     git: Git
     attributes: str  # the commit by whose .gitattributes the tree was written
 
-    async def same(self, tree: Git, asked: Sequence[Change], *, anew: bool = False) -> set[bytes]:
+    async def same(
+        self, tree: Git, asked: Sequence[Change], known: Mapping[bytes, str], *, anew: bool = False
+    ) -> set[bytes]:
         """Those of the changed files whose content on disk is what the old entry was written as. Raises GitFailed.
 
+        :param known: what `hashes` found for some of them.
         :param anew: whether other .gitattributes hold now; else a file that git takes as it is was not converted.
         """
         assert tree.tree is not None
-        on_disk = await _hashes(tree, [each.path for each in asked]) if asked else {}
+        unknown = [each.path for each in asked if each.path not in known]
+        on_disk = {**known, **await hashes(tree, unknown)}
         converted = [each for each in asked if each.path in on_disk and (anew or on_disk[each.path] != each.new)]
         if not converted:
             return set()
@@ -43,7 +47,7 @@ class Written:
         await entries.put(before, [entries.entry(each.old_mode, each.old, each.path) for each in wanted])
         paths = [each.path for each in wanted]
         await before.ask("checkout-index", "--force", "-z", "--stdin", stdin=entries.joined(paths))
-        return await _hashes(before, paths)
+        return await hashes(before, paths)
 
     async def _attributes(self, before: Git) -> None:
         listed = await self.git.do("ls-tree", "-r", "-z", self.attributes, limit=LISTING_BYTES)
@@ -55,8 +59,10 @@ def is_attributes(path: bytes) -> bool:
     return path == _ATTRIBUTES or path.endswith(b"/" + _ATTRIBUTES)
 
 
-async def _hashes(git: Git, paths: Sequence[bytes]) -> dict[bytes, str]:
+async def hashes(git: Git, paths: Sequence[bytes]) -> dict[bytes, str]:
     """The object ids that the files would have without any conversion. Links and what is gone have none."""
+    if not paths:
+        return {}
     stdin = b"".join(map(entries.line, paths))
     ended = await git.ask("hash-object", "--no-filters", "--stdin-paths", stdin=stdin, limit=LISTING_BYTES)
     if ended.exit_code == 0:
@@ -64,4 +70,4 @@ async def _hashes(git: Git, paths: Sequence[bytes]) -> dict[bytes, str]:
     if len(paths) == 1:
         return {}
     half = len(paths) // 2  # one is no file: each half for itself
-    return {**await _hashes(git, paths[:half]), **await _hashes(git, paths[half:])}
+    return {**await hashes(git, paths[:half]), **await hashes(git, paths[half:])}

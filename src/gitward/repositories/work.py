@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from gitward.errors import Reason
-from gitward.repositories import commits, git_folder, left, pipes, submodules
+from gitward.repositories import commits, git_folder, left, submodules
 from gitward.repositories import files as tree_files
 from gitward.repositories.checkout import CHECKOUT_DIR, REPO
 from gitward.repositories.commits import Problem, Scene, Seen
@@ -33,6 +33,7 @@ class Work:
 
     head: str  # the commit that has the change
     changed: bool
+    paths: frozenset[bytes] | None = None  # all that differs from the start; None: to know it, git must be asked
     left: tuple[Left, ...] = ()  # beside it; kept, and not proposed
     submodules: Submodules | None = None  # work inside of them; `changes.make_submodules` makes its bundle
     notices: tuple[str, ...] = ()
@@ -57,10 +58,12 @@ class _Repository:
 
 
 async def take(res: Result, scene: Scene) -> Work:
-    """:raises GitFailed: git cannot work with what is there."""
+    """The tree has no pipes any more (`pipes.remove`).
+
+    :raises GitFailed: git cannot work with what is there.
+    """
     if not await asyncio.to_thread(_has_files, scene.workspace):
         return _gone(scene)
-    await pipes.remove(res.bare.runner, scene.workspace)
     theirs, problem = await asyncio.to_thread(_repository, scene.workspace)
     seen = await commits.look(res, scene, theirs.folder, f"{theirs.git}/objects")
     if problem is not None:
@@ -68,11 +71,13 @@ async def take(res: Result, scene: Scene) -> Work:
     base = seen.head or scene.baseline.start.sha
     taken = await _files(res, scene, theirs, base)
     work = await _committed(res, scene, seen, base, taken)
+    made = taken.changes if work.changed and base == scene.baseline.start.sha else None
+    work = replace(work, paths=None if made is None else frozenset(each.path for each in made))
     work = await _with_left(
         res, scene, theirs, replace(work, left=await left.collect(res, seen.tips, scene.author)), taken.staged
     )
     work = await _adopted(res, scene, work)
-    work = _with_submodules(work, await submodules.take(res, scene, work.head))
+    work = _with_submodules(work, await submodules.take(res, scene, work.head, made))
     work = _elsewhere(work, taken)
     return _judged(_told(work, taken, seen), taken, theirs.operation)
 

@@ -31,6 +31,11 @@ async def changed_workflows(result: Result, head: str, upstream: Sequence[str]) 
     return shown + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
+def may_change_workflows(path: bytes) -> bool:
+    """Whether a change of this path can be one of workflows: below `.github`, or of that itself."""
+    return path.split(b"/", 1)[0] == FOLDER.encode()
+
+
 async def _places(result: Result, commits: Sequence[str]) -> list[Place]:
     """Of a `.github` that is no folder, that counts."""
     names = [f"{commit}:{path}" for commit in commits for path in (FOLDER, _PATH)]

@@ -21,6 +21,8 @@ from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import RUN_KINDS, ArtifactKind, EventType
 from gitward.store.database import Transaction
 
+SCARCE_BYTES = 512 * 1024  # of one artifact, while the disk of the database is full
+
 _KINDS = {Form.BUNDLE: ArtifactKind.BUNDLE, Form.PATCH: ArtifactKind.PATCH, Form.DIFF: ArtifactKind.DIFF}
 
 _PATHS = {ArtifactKind.SUBMODULES: "bundle?of=submodules&"}  # where it is, when not under its own name
@@ -60,8 +62,7 @@ async def _store_submodules(attempt: Attempt, bench: Bench, kept: Submodules, or
     except GitFailed as failure:
         await attempt.notice(f"git could not make the bundle of submodules: {failure}")
         return False
-    await attempt.write(partial(_write, attempt, origin, ArtifactKind.SUBMODULES, content))
-    return True
+    return await _keep(attempt, origin, ArtifactKind.SUBMODULES, content)
 
 
 def _wanted(bench: Bench, head: str) -> Iterator[_Wanted]:
@@ -87,7 +88,18 @@ async def _store_one(attempt: Attempt, bench: Bench, wanted: _Wanted, origin: Or
         if wanted.required:
             await attempt.notice(f"git could not make the {wanted.form}: {failure}")
         return False
-    await attempt.write(partial(_write, attempt, origin, wanted.kind, content))
+    return await _keep(attempt, origin, wanted.kind, content)
+
+
+async def _keep(attempt: Attempt, origin: Origin, kind: ArtifactKind, content: bytes) -> bool:
+    """Not on a full disk, where the rest of the reserve is for the ends of runs; that is told."""
+    database = attempt.parts.database
+    if database.is_low and len(content) > SCARCE_BYTES:
+        await database.look_at_disk()  # the run may just have made room
+        if database.is_low:
+            await attempt.notice(f"The disk of the database is full: the {kind} is not kept.")
+            return False
+    await attempt.write(partial(_write, attempt, origin, kind, content))
     return True
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from gitward.errors import Reason, RunFailure
 from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.parts import Parts
+from gitward.runs.workspace_names import workspace_of
 from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import ArtifactKind, EventType, RunState, StepName, StepState
 from gitward.sessions.progress import Claim
@@ -56,7 +57,7 @@ class Attempt:
     @property
     def workspace(self) -> Path:
         """The session's folder on this machine."""
-        return self.parts.settings.workspaces / self.claim.session.id
+        return workspace_of(self.parts.settings.workspaces, self.claim.session.id)
 
     @classmethod
     async def begin(cls, parts: Parts, run_id: str) -> Attempt:
@@ -98,7 +99,7 @@ class Attempt:
             state = self.ending
             raise
         finally:
-            if self.ending is not None or not _being_stopped():
+            if self.ending is not None or not being_stopped():
                 seconds = time.monotonic() - began
                 await self.write(lambda tx: progress.end_step(tx, self.claim, name, state, seconds))
                 log.info("Run %s: %s %s in %.2f s", self.claim.run.id, name, state, seconds)
@@ -150,7 +151,7 @@ def _claim(parts: Parts, run_id: str, tx: Transaction) -> Claim:
     return claim
 
 
-def _being_stopped() -> bool:
+def being_stopped() -> bool:
     """Whether this task is being cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

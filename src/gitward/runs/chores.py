@@ -74,6 +74,8 @@ async def fill_places(parts: Parts) -> None:
 
 async def fire_schedules(database: Database, firing: Firing) -> None:
     """Makes the sessions of every schedule whose time has come; one that fails does not keep the others."""
+    if database.is_low:  # they stay due
+        return
     for schedule_id in await database.read(firing.due):
         try:
             await database.write(partial(firing.fire, schedule_id=schedule_id))

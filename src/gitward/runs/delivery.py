@@ -32,12 +32,12 @@ async def deliver(context: Context, bench: Bench, work: Work, refs: Refs) -> str
 
 async def _with_public_addresses(context: Context, bench: Bench, work: Work, refs: Refs) -> Work:
     try:
-        await _all(push.push(context, bench, work.head), store(context, bench, work))
+        await _all(push.push(context, bench, work), store(context, bench, work))
     except push.PrivateAddress as refused:
         other = await private_addresses.replaced(context, bench, work, refs, refused)
         if other is None:
             raise
-        await _all(push.push(context, bench, other.head), store(context, bench, other))
+        await _all(push.push(context, bench, other), store(context, bench, other))
         return other
     return work
 

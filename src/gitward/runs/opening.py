@@ -89,7 +89,7 @@ async def _granted(
     """The token, and whatever takes its place, is with the broker inside this block, and nowhere afterwards."""
     freshness = Freshness(attempt, token, redactor)
     witness = _Witness(attempt, pushes, freshness)
-    open_grant = await attempt.parts.broker.open(
+    open_grant = await attempt.parts.brokers.open(
         grant, token.secret, witness.saw, attempt.parts.inspector, injected=injected
     )
     try:

@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from typing import Any
 
-from gitward.runs.attempt import Attempt
+from gitward.runs.attempt import Attempt, being_stopped
 from gitward.sandboxes import Stream
 from gitward.sessions.model import EventType, StepName
 from gitward.store.database import PASSING_ERRORS, uninterrupted
@@ -24,6 +24,7 @@ TAIL_BYTES = 64 * 1024  # … but for this much at the end
 PIECE_CHARACTERS = 16 * 1024  # of one event
 FLUSH_SECONDS = 0.05  # output that comes faster is gathered into one write
 SILENCE_SECONDS = 0.5  # an unfinished line (a prompt, a progress bar) is shown after so long
+FULL_SECONDS = 20.0  # that a command waits for room on the database's disk; then its output goes on, and is not kept
 
 
 class OutputLog:
@@ -38,6 +39,9 @@ class OutputLog:
         self._dropped = self._told = False
         self._batch: list[dict[str, Any]] = []
         self._writing = asyncio.Lock()  # one write at a time keeps the order
+        self._full_since: float | None = None  # of the database's disk
+        self._lost = False  # a part of the output, for want of room
+        self._ended = False  # the last command
 
     def stream(self, step: StepName) -> StepOutput:
         """A sink for one command; close it when the command has ended."""
@@ -77,18 +81,56 @@ class OutputLog:
         else:
             self._batch.append(data)
 
-    async def flush(self) -> None:
-        """Writes what is gathered. While the database cannot take it, the command waits, once its pipe is full."""
+    async def flush(self, until: asyncio.Event | None = None) -> None:
+        """Writes what is gathered. While the database cannot take it, the command waits, once its pipe is full.
+
+        What cannot be written stays for the next call, when this one is cancelled or `until` is set.
+        """
+        until = until or asyncio.Event()
         async with self._writing:
             for pause in pauses():
-                if not self._batch:
+                why = await self._try_to_write()
+                if why is None:
                     return
-                try:
-                    await uninterrupted(self._write())  # a cancellation in the middle would lose what is under way
-                except PASSING_ERRORS as error:
-                    self._attempt.parts.lease.require()  # it is written by nobody then; see `persist`
-                    log.warning("Output cannot be written yet (%s); next try in %g s", type(error).__name__, pause)
-                    await asyncio.sleep(pause)
+                log.warning("Output cannot be written yet (%s); next try in %g s", why, pause)
+                if being_stopped() or until.is_set():
+                    return
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await until.wait()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether output waits for room on the disk of the database, which may come by the end of this very run."""
+        return self._attempt.parts.database.is_low
+
+    async def _try_to_write(self) -> str | None:
+        """Why the database does not take what is gathered now; None: it need not be tried again."""
+        if not self._batch:
+            return None
+        if self._attempt.parts.database.is_low and (waits := self._is_held()) is not None:
+            return "its disk is full" if waits else None
+        try:
+            await uninterrupted(self._write())  # a cancellation in the middle would lose what is under way
+        except PASSING_ERRORS as error:
+            self._attempt.parts.lease.require()  # it is written by nobody then; see `persist`
+            return type(error).__name__
+        self._full_since = None
+        return None
+
+    def _is_held(self) -> bool | None:
+        """On a full disk, whose last room is for the ends of runs: the command waits (True), then loses output (False).
+
+        None: it has ended, and its last lines are written.
+        """
+        now = asyncio.get_running_loop().time()
+        self._full_since = self._full_since or now
+        if not self._ended and now - self._full_since < FULL_SECONDS:
+            return True
+        while sum(len(data["text"]) for data in self._batch) > TAIL_BYTES and len(self._batch) > 1:
+            del self._batch[0]
+            self._lost = True
+        return None if self._ended else False
 
     async def _write(self) -> None:
         """Tells what is gathered; keeps it when the database refuses."""
@@ -101,7 +143,11 @@ class OutputLog:
 
     async def finish(self) -> None:
         """Writes what is left, and the tail when the middle was not kept."""
+        self._ended = True
         await self.flush()
+        if self._lost:
+            self._lost = False
+            await self._attempt.notice("The disk of the database was full: a part of the output is not kept.")
         if self._dropped and not self._told:
             self._told = True
             attempt = self._attempt
@@ -148,7 +194,7 @@ class StepOutput:
             if asyncio.get_running_loop().time() - self._last_piece_at > SILENCE_SECONDS:
                 for stream in Stream:
                     await self._show(stream, self._redacted[stream].pause())
-            await self._log.flush()
+            await self._log.flush(self._ended)
 
     async def __aexit__(self, *_: object) -> None:
         assert self._ticker is not None
@@ -156,7 +202,7 @@ class StepOutput:
         await self._ticker
         for stream in Stream:
             await self._show(stream, self._redacted[stream].flush(), final=True)
-        await self._log.flush()
+        await self._log.flush(self._ended if self._log.is_held else None)
 
 
 def last_lines(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gitward.broker import Broker
+from gitward.broker import Brokers
 from gitward.broker.client.sources import SecretSources
 from gitward.github.client import GitHub
 from gitward.github.retries import Patience
@@ -14,6 +14,7 @@ from gitward.github.tokens import TokenSource
 from gitward.grants.inspection import Inspector
 from gitward.grants.lease import Lease
 from gitward.repositories.mirrors import Mirrors
+from gitward.runs.disk_guard import DiskGuard
 from gitward.runs.trash import Trash
 from gitward.sandboxes import Limits, SandboxEngine
 from gitward.sessions.model import Session
@@ -58,12 +59,13 @@ class Parts:
     progress: Progress
     tokens: TokenSource
     github: GitHub
-    broker: Broker
+    brokers: Brokers
     injected: SecretSources  # what the broker adds to requests to other hosts
     sandboxes: SandboxEngine
     inspector: Inspector
     mirrors: Mirrors
     settings: JobSettings
+    disk: DiskGuard
     trash: Trash = field(default_factory=Trash)
     admission: Admission = refuse  # whether a session may go on in a repository that was renamed or moved
     lease: Lease = field(default_factory=Lease)  # of the worker's shift; without end where nobody can take over

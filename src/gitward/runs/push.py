@@ -8,7 +8,8 @@ from gitward.errors import Reason, RunFailure
 from gitward.github.branches import head_of
 from gitward.github.push_refusals import find_refusal
 from gitward.repositories.git import Ended
-from gitward.repositories.workflows import changed_workflows
+from gitward.repositories.work import Work
+from gitward.repositories.workflows import changed_workflows, may_change_workflows
 from gitward.runs import lfs_upload
 from gitward.runs.asking import ask, retries_of
 from gitward.runs.attempt import Attempt
@@ -27,14 +28,16 @@ class PrivateAddress(RunFailure):
     """GitHub refused the push for the e-mail address of a commit; with another one it would take it."""
 
 
-async def push(context: Context, bench: Bench, head: str) -> None:
-    """Pushes, unless somebody else moved the branch meanwhile; after a fault only if the first push did not arrive.
+async def push(context: Context, bench: Bench, work: Work) -> None:
+    """Pushes the work's head, unless somebody else moved the branch meanwhile.
+
+    After a fault only if the first push did not arrive.
 
     :raises RunFailure: `push_rejected`, `branch_protected`: refused; PrivateAddress too. Any other reason: it did not
         arrive.
     """
-    attempt = context.attempt
-    await _check_workflows(context, bench, head)
+    attempt, head = context.attempt, work.head
+    await _check_workflows(context, bench, work)
     objects = await lfs_upload.find(context, bench, [head])
     await lfs_upload.keep(context, objects)
     exact = await narrow_to(context, bench.start, head=head, lfs_oids=lfs_upload.names(objects, head))
@@ -68,11 +71,13 @@ async def _git_push(bench: Bench, context: Context, head: str, *, expected: str)
     return await bench.commands.run(StepName.PUBLISH, git.argv(*argv), cwd="/", env=git.environment())
 
 
-async def _check_workflows(context: Context, bench: Bench, head: str) -> None:
+async def _check_workflows(context: Context, bench: Bench, work: Work) -> None:
     """What is upstream already, on the target or on the session's branch, may be pushed."""
     if context.attempt.claim.session.allow_workflows:
         return
-    start = bench.start
+    if work.paths is not None and not any(map(may_change_workflows, work.paths)):
+        return  # the start is upstream, and the rest of the tree is the start's
+    start, head = bench.start, work.head
     upstream = [oid for oid in (start.target_sha, context.opened.pushes.last, start.branch_sha) if oid is not None]
     files = await changed_workflows(bench.result, head, upstream)
     if files is not None:  # the target may have got new ones meanwhile, and the command may have merged them

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from gitward.grants.endpoint import Nowhere
 from gitward.grants.grant import ExactPush
-from gitward.repositories import baseline, result
+from gitward.repositories import baseline, pipes, result
 from gitward.repositories.result import RESULT_DIR, Result
 from gitward.repositories.start import Start
 from gitward.runs.commands import Commands
@@ -59,7 +60,13 @@ async def opened_result(
         commands = context.commands(sandbox, seconds=seconds)
         place = workspace / "work"
         index = baseline.index_path(attempt.workspace)
-        await asyncio.to_thread(result.prepare, place, start=start, index=index, remote=context.remote)
+        prepare = partial(result.prepare, place, start=start, index=index, remote=context.remote)
+        preparing = asyncio.create_task(asyncio.to_thread(prepare))
+        try:
+            if user is not None:
+                await pipes.remove(commands, attempt.workspace)
+        finally:
+            await preparing
         yield Bench(result=Result(commands, place, start), commands=commands, start=start)
     finally:
         await sandbox.close()

@@ -27,8 +27,9 @@ _FAULTS = (RunFailure, SandboxError, GitFailed, OSError)
 
 async def rescue(context: Context, user: User, end: RunCancelled | RunFailure) -> None:
     """Stores the work of a run that failed or was cancelled, and finds out whether a push that was cut off arrived."""
-    if isinstance(end, RunFailure) and await disk_space.is_full(context.workspace):
-        end.message += " The disk of the workspaces was full; make room on it, or lower GITWARD_DISK."
+    if isinstance(end, RunFailure) and (fault := await disk_space.fault(context.workspace)) is not None:
+        told = fault.replace("is ", "was ", 1)
+        end.message += f" The disk of the workspaces {told}; make room on it, or lower GITWARD_DISK."
     attempt = context.attempt
     await _look_for_push(context, end)
     noted = await asyncio.to_thread(baseline.find, context.workspace)
@@ -81,7 +82,7 @@ async def keep(context: Context, user: User, noted: Baseline) -> None:
 
 async def _keep_with_room(context: Context, user: User, noted: Baseline, *, limited: bool) -> None:
     try:
-        full = limited or await disk_space.is_full(context.workspace)
+        full = limited or await disk_space.fault(context.workspace) is not None
         if full:
             await disk_space.clear(context)
         await _keep(context, user, noted, clear=full)
@@ -98,7 +99,10 @@ async def _keep(context: Context, user: User, noted: Baseline, *, clear: bool) -
         if clear:
             await disk_space.clear_ignored(context, bench)
         work = await publish.take(context, bench, noted, refs)
+        if work.problem is not None and not clear and (fault := await disk_space.fault(context.workspace)) is not None:
+            raise OSError(f"{work.problem.message} The disk {fault}.")  # git leaves out what it has no room for
         if not work.anything:
+            await _tell(context, work)
             return
         kept = await artifacts.store(attempt, bench, work, origin)
         await lfs_upload.keep_unpushed(context, bench, [work.head, *(each.oid for each in work.left)])

@@ -89,7 +89,7 @@ async def fetching(attempt: Attempt, repository: str, repository_id: int) -> Asy
         fetch_only=True,
         expires_at=clock.seconds() + FETCH_SECONDS,
     )
-    open_grant = await parts.broker.open(grant, token.secret, lambda _event: None, parts.inspector)
+    open_grant = await parts.brokers.open(grant, token.secret, lambda _event: None, parts.inspector)
     try:
         yield open_grant
     finally:

@@ -12,7 +12,7 @@ from gitward.errors import Reason, RunFailure
 from gitward.repositories import baseline, checkout
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.refs import Refs
-from gitward.runs import execute, login, publish, salvage
+from gitward.runs import disk_space, execute, login, publish, salvage, workspace_names
 from gitward.runs.attempt import Attempt
 from gitward.runs.checkout import check_out
 from gitward.runs.checkpoints import RunCancelled
@@ -58,6 +58,7 @@ class Instructed:
 async def work(parts: Parts, run_id: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Authenticates, checks out, executes and publishes; returns `Result` as JSON."""
     attempt = await Attempt.begin(parts, run_id)
+    await asyncio.to_thread(workspace_names.prepare, parts.settings.workspaces, attempt.claim.session.id)
     seconds = float(parts.settings.time_limit(attempt.claim.run.instruction.timeout_seconds))
     async with opened(attempt, facts, seconds=seconds) as here:
         output = OutputLog(attempt, here.redactor)
@@ -66,6 +67,8 @@ async def work(parts: Parts, run_id: str, facts: dict[str, Any]) -> dict[str, An
             if context.instruction.publish_of is not None:
                 return asdict(await _publish_kept(context))
             return asdict(await _work(context))
+        except OSError as error:
+            raise disk_space.failure_of(error) from error
         finally:
             await output.finish()
 
@@ -96,6 +99,11 @@ async def _work(context: Context) -> Result:
             await sandboxed.close()
             await salvage.rescue(context, sandboxed.user, failure)
             raise failure from None
+        except OSError as error:  # what the worker itself writes beside the commands
+            failure = disk_space.failure_of(error)
+            await sandboxed.close()
+            await salvage.rescue(context, sandboxed.user, failure)
+            raise failure from error
 
 
 async def _bounded(context: Context, body: Coroutine[Any, Any, T]) -> T:
@@ -146,7 +154,8 @@ async def _instruct(context: Context, sandboxed: Inside) -> Instructed | Result:
     if arrived is not None:  # an earlier attempt was lost after its push: its command is not run again
         return Instructed(noted=noted, refs=refs, begun=begun, arrived=arrived)
     async with attempt.step(StepName.EXECUTE):
-        exit_code = await execute.execute(commands, context.instruction)
+        executing = execute.execute(commands, context.instruction)
+        exit_code = await attempt.parts.disk.execute(context.workspace, executing)
     return Instructed(noted=noted, refs=refs, begun=begun, exit_code=exit_code)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from gitward.runs.workspace_names import session_of
 from gitward.sandboxes import removal
 from gitward.sandboxes.claims import StillAlive
 from gitward.sessions.model import FINAL_STATES, now
@@ -44,8 +45,9 @@ async def _idle(database: Database, workspaces: Path, before: datetime) -> list[
     idle = []
     for start in range(0, len(folders), _AT_ONCE):
         some = folders[start : start + _AT_ONCE]
-        needed = await database.read(partial(_needed, [path.name for path in some], before))
-        idle += [path for path in some if path.name not in needed]
+        sessions = await asyncio.to_thread(lambda paths: [session_of(path) for path in paths], some)
+        needed = await database.read(partial(_needed, sessions, before))
+        idle += [path for path, session in zip(some, sessions, strict=True) if session not in needed]
     return idle
 
 
@@ -73,9 +75,11 @@ def _needed(session_ids: Sequence[str], before: datetime, tx: Transaction) -> se
 async def _set_aside(database: Database, workspace: Path, before: datetime) -> Path | None:
     """Under the session row's lock, which a run needs to be posted and to be claimed."""
 
+    session = await asyncio.to_thread(session_of, workspace)
+
     def set_aside(tx: Transaction) -> Path | None:
-        tx.execute(sa.select(_sessions.c.id).where(_sessions.c.id == workspace.name).with_for_update())
-        return None if _needed([workspace.name], before, tx) else removal.set_aside(workspace)
+        tx.execute(sa.select(_sessions.c.id).where(_sessions.c.id == session).with_for_update())
+        return None if _needed([session], before, tx) else removal.set_aside(workspace)
 
     return await database.write(set_aside)
 

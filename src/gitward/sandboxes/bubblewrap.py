@@ -10,8 +10,9 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gitward.grants import cgroups
 from gitward.grants.endpoint import Endpoint
-from gitward.sandboxes import cgroups, probe, readiness, uids
+from gitward.sandboxes import probe, readiness, system_calls, uids
 from gitward.sandboxes.launcher_process import LauncherProcess
 from gitward.sandboxes.protocol import WORK_DIR, Guard, Limits, Sandbox, SandboxError, Shown, User
 from gitward.sandboxes.sandbox import BubblewrapSandbox
@@ -53,6 +54,9 @@ class BubblewrapEngine:
         for path in self._tool_paths:
             if not path.is_absolute() or not path.is_dir():
                 raise SandboxError(f"the tool folder {path} does not exist. Give absolute paths of folders")
+        if os.uname().machine not in system_calls.MACHINES:
+            machines = " and ".join(system_calls.MACHINES)
+            raise SandboxError(f"sandboxes have a system call filter for {machines}, not for {os.uname().machine}")
         self._cgroups = await asyncio.to_thread(self._find_cgroups)
         await self._launcher.start()
         self._bwrap = bwrap
@@ -80,6 +84,11 @@ class BubblewrapEngine:
     def pid(self) -> int | None:
         """Of the launcher, with which everything ends."""
         return self._launcher.pid
+
+    @property
+    def answers(self) -> bool:
+        """Whether the launcher does. One that hangs is replaced, and every sandbox ends with it."""
+        return self._launcher.answers
 
     def act_until(self, moment: float) -> None:
         """Every sandbox ends at this moment of the boot clock, whatever becomes of this process.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from gitward.sandboxes.protocol import Command, Completed, OnOutput, SandboxErro
 from gitward.sandboxes.supervisor_link import END_SECONDS, SupervisorLink, failure
 
 PIECE = 64 * 1024  # bytes of output handed on at once
+_SETUP_SECONDS = 60.0  # until bubblewrap has made the sandbox
 _TAIL = 2048  # bytes of standard error kept for the text of an error
 _KILLED = 128 + signal.SIGKILL
 _FILE_TOO_LONG = 128 + signal.SIGXFSZ
@@ -125,18 +127,24 @@ class Execution:
         raise failure(message, self._rest_of(Stream.STDERR))
 
     async def _last_message(self) -> channel.Message:
-        seconds = self._job.start.timeout_seconds
-        patience = None if seconds is None else seconds + GRACE_SECONDS + END_SECONDS
-        message: channel.Message = {"started": True}
-        while "started" in message:
+        """What the supervisor tells at the end; nothing when the command was cancelled."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _SETUP_SECONDS
+        while True:
             try:
-                message, fds = await self._link.receive(patience)
+                message = await self._link.hear()
             except SandboxError:
                 if self._cancelled:
                     return {}
                 raise
-            channel.close_all(fds)
-        return message
+            if "started" in message and self._job.start.timeout_seconds is not None:
+                deadline = loop.time() + self._job.start.timeout_seconds + GRACE_SECONDS + END_SECONDS
+            elif "started" in message:
+                deadline = math.inf
+            elif "alive" not in message:
+                return message
+            elif loop.time() > deadline:
+                raise SandboxError("a sandbox does not come to its end; is the machine overloaded?")
 
     async def _pump(self, stream: Stream) -> None:
         """Hands output on until every writer has ended."""

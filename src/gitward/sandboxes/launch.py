@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+BEAT_SECONDS = 1.0  # between two signs of life of a supervisor
 GRACE_SECONDS = 2.0  # between SIGTERM and SIGKILL of a command whose time is over
 
 
@@ -44,6 +45,7 @@ class Start:
     hides_options: bool = True  # by `--args`, and not on bubblewrap's command line
     empties_environment: bool = True
     closes_descriptors: bool = True
+    filters_calls: bool = True  # by the system call filter
     ends_all: bool = True  # kills what the command leaves behind
 
     def message(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from gitward.grants import channel
 from gitward.grants.lease import Lease
 from gitward.sandboxes.launch import Prepare
+from gitward.sandboxes.ledger import Entry, Ledger
 from gitward.sandboxes.supervisor import supervise
 
 _LOOK_SECONDS = 1.0  # a machine that was suspended has more time behind it than the wait tells
@@ -29,7 +30,7 @@ def main(worker: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps; a supervisor reports for itself
     gc.disable()
     gc.freeze()
-    lease = Lease()
+    lease, ledger = Lease(), Ledger()
     while _readable(worker, lease):
         try:
             message, fds = channel.receive(worker)
@@ -38,8 +39,12 @@ def main(worker: socket.socket) -> None:
         try:
             if "until" in message:
                 lease = Lease(message["until"])
+            elif "ask" in message:
+                channel.send(worker, {"answer": message["ask"]})
             else:
-                _fork(worker, message, fds)
+                _fork(worker, message, fds, ledger.next_entry())
+        except channel.ChannelClosed:
+            return
         finally:
             channel.close_all(fds)
 
@@ -52,7 +57,7 @@ def _readable(worker: socket.socket, lease: Lease) -> bool:
     return False
 
 
-def _fork(worker: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+def _fork(worker: socket.socket, message: dict[str, Any], fds: list[int], entry: Entry) -> None:
     """Forks a supervisor. When that fails, the worker sees the supervisor's channel close."""
     launcher = os.getpid()
     try:
@@ -61,15 +66,15 @@ def _fork(worker: socket.socket, message: dict[str, Any], fds: list[int]) -> Non
     except OSError as error:
         print(f"gitward launcher: {error}", file=sys.stderr)
         return
-    _child(worker, launcher, message, fds)
+    _child(worker, launcher, message, fds, entry)
 
 
-def _child(worker: socket.socket, launcher: int, message: dict[str, Any], fds: list[int]) -> NoReturn:
+def _child(worker: socket.socket, launcher: int, message: dict[str, Any], fds: list[int], entry: Entry) -> NoReturn:
     """The forked half never returns to the launcher's loop, whatever happens."""
     try:
         worker.close()
         control, claim = fds
-        supervise(Prepare.of(message), socket.socket(fileno=control), claim, launcher=launcher)
+        supervise(Prepare.of(message), socket.socket(fileno=control), claim, launcher=launcher, entry=entry)
     except BaseException:  # noqa: BLE001  # the edge of a process: report, then end
         traceback.print_exc()
     finally:

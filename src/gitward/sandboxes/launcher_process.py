@@ -1,9 +1,10 @@
-"""The worker's handle on its launcher: started early, replaced when it dies, ended by closing its channel."""
+"""The worker's handle on its launcher: started early, replaced when it dies or hangs, ended by closing its channel."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import socket
 import subprocess
@@ -17,6 +18,11 @@ from gitward.sandboxes.protocol import SandboxError
 
 _END_SECONDS = 5.0
 _SEND_SECONDS = 10.0
+ASK_SECONDS = 2.0  # between two questions whether it lives
+SLOW_SECONDS = 5  # without an answer: `answers` is False
+HANGS_SECONDS = 10  # without an answer: it is replaced, and every sandbox ends with it
+
+log = logging.getLogger(__name__)
 
 
 class LauncherProcess:
@@ -28,20 +34,33 @@ class LauncherProcess:
         self._channel: socket.socket | None = None
         self._changing = asyncio.Lock()
         self._sending = asyncio.Lock()  # one at a time may wait for the channel
+        self._watching: asyncio.Task[None] | None = None
+        self._unanswered = 0  # seconds
         self._until: float | None = None  # of the boot clock: the end of the worker's lease; None: it has none
 
     @property
     def pid(self) -> int | None:
         return None if self._process is None else self._process.pid
 
+    @property
+    def answers(self) -> bool:
+        """Whether it answered lately."""
+        return self._unanswered < SLOW_SECONDS
+
     async def start(self) -> None:
         """Starts the launcher, unless it runs."""
         async with self._changing:
             if self._channel is None:
                 await self._spawn()
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
         """Closes the channel and waits for the end. Safe to call again."""
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait({watching})
         async with self._changing:
             await self._end()
 
@@ -68,7 +87,9 @@ class LauncherProcess:
                 async with asyncio.timeout(_SEND_SECONDS), self._sending:
                     await readiness.send(sock, prepare.message(), fds)
             except TimeoutError:
-                raise SandboxError("the launcher of sandboxes does not answer; restart the worker") from None
+                raise SandboxError(
+                    "the launcher of sandboxes does not answer, and is being replaced; retry the run"
+                ) from None
             except channel.ChannelClosed:
                 if attempt:
                     raise SandboxError("the launcher of sandboxes dies again and again; see the log") from None
@@ -76,9 +97,45 @@ class LauncherProcess:
             else:
                 return
 
+    async def _watch(self) -> None:
+        """Asks again and again, and replaces a launcher that has died, or that hangs."""
+        while True:
+            await asyncio.sleep(ASK_SECONDS)
+            sock = self._channel
+            if sock is None or (self._until is not None and not Lease(self._until).held):
+                continue  # it ended by the clock
+            try:
+                if await self._answered(sock):
+                    continue
+                log.warning("The launcher of sandboxes hung. It is replaced; what ran in its sandboxes ends")
+            except channel.ChannelClosed:
+                log.warning("The launcher of sandboxes ended, and is replaced")
+            try:
+                await self._replace(sock)
+            except OSError as error:  # the machine has no room for a process: ask again
+                log.warning("The launcher of sandboxes cannot be replaced yet: %s", error)
+            else:
+                self._unanswered = 0
+
+    async def _answered(self, sock: socket.socket) -> bool:
+        with contextlib.suppress(BlockingIOError):  # a full channel: nobody reads it
+            channel.send(sock, {"ask": True})
+        # In pieces: while this process itself is stopped, or has no time, only one of them passes.
+        while self._unanswered < HANGS_SECONDS:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await readiness.receive(sock)
+                self._unanswered = 0
+                return True
+            self._unanswered += 1
+        return False
+
     async def _replace(self, dead: socket.socket) -> None:
         async with self._changing:
             if self._channel is dead:
+                if self._process is not None:
+                    with contextlib.suppress(ProcessLookupError):
+                        self._process.kill()  # one that hangs would not see its channel close
                 await self._end()
                 await self._spawn()
 

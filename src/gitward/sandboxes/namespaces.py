@@ -14,6 +14,7 @@ import struct
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
+CLONE_NEWIPC = 0x08000000
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -42,6 +43,15 @@ def _checked(result: int, call: str) -> None:
 def unshare(flags: int) -> None:
     """Moves this process into new namespaces."""
     _checked(_libc.unshare(flags), "unshare")
+
+
+def join(path: str, kind: int) -> None:
+    """Moves this process into the namespace at `path`, which must be of this kind."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _checked(_libc.setns(descriptor, kind), "setns")
+    finally:
+        os.close(descriptor)
 
 
 def forget_keys() -> None:

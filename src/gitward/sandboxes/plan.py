@@ -114,6 +114,8 @@ class Plan:
             yield from ("--proc", "/proc")
         else:
             yield from ("--bind", "/proc", "/proc")  # a new one is refused without a process namespace
+        if self._has(Wall.PROCESSES_HIDDEN) and self._has(Wall.FIRST_PROCESS_HIDDEN):
+            yield from ("--perms", "0555", "--size", "4096", "--tmpfs", "/proc/1", "--remount-ro", "/proc/1")
         yield from ("--dev", "/dev")
         yield from ("--dir", "/var", "--symlink", "/tmp", "/var/tmp")  # noqa: S108  # inside
         yield from self._tmpfs("/tmp", 0o1777, self.limits.tmp_bytes)  # noqa: S108  # inside

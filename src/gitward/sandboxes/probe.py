@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from gitward.grants.cgroups import Controller
 from gitward.grants.endpoint import Address
-from gitward.sandboxes.cgroups import Controller
+from gitward.sandboxes import memory
 from gitward.sandboxes.protocol import Command, Guard, Limits, SandboxEngine, SandboxError
 from gitward.sandboxes.uids import RUN_FOLDER
 
@@ -95,12 +96,12 @@ def _memory(controller: Controller | None) -> Guard:
     if controller is not None:
         how = f"a memory cgroup (version {controller.version}) in {controller.folder}"
         return Guard(name="memory", holds="hard", how=how, remedy="")
-    return Guard(
-        name="memory",
-        holds="watchdog",
-        how="each command's supervisor adds up what its processes use, ten times a second",
-        remedy=(
-            "Run the worker as root where the memory cgroup is writable, or under systemd with "
-            "`Delegate=memory` and `DelegateSubgroup=worker`."
-        ),
+    remedy = (
+        "Run the worker as root where the memory cgroup is writable, or under systemd with `Delegate=memory` and "
+        "`DelegateSubgroup=worker`."
     )
+    if not memory.is_told():
+        how = "there is no memory cgroup, and this kernel does not tell how much memory processes share"
+        return Guard(name="memory", holds="none", how=how, remedy=remedy)
+    how = "each command's supervisor adds up what its processes use, ten times a second"
+    return Guard(name="memory", holds="watchdog", how=how, remedy=remedy)

@@ -19,7 +19,8 @@ _REMEDY = {
     "bubblewrap": "Bubblewrap could not be executed. On Debian: apt-get install bubblewrap.",
     "setup": (
         "Bubblewrap could not make the sandbox. In a container it must be allowed to mount /proc: run it with "
-        "--security-opt systempaths=unconfined. Elsewhere, look whether user namespaces are allowed."
+        "--security-opt systempaths=unconfined. The kernel needs CONFIG_SECCOMP_FILTER for the system call filter. "
+        "Elsewhere, look whether user namespaces are allowed."
     ),
 }
 

@@ -120,6 +120,7 @@ class BubblewrapSandbox:
             hides_options=has(Wall.OPTIONS_HIDDEN),
             empties_environment=has(Wall.ENVIRONMENT_EMPTY),
             closes_descriptors=has(Wall.DESCRIPTORS_CLOSED),
+            filters_calls=has(Wall.SYSTEM_CALLS),
             ends_all=has(Wall.ENDS_ALL),
         )
         options = plan.options(cwd=command.cwd, env=command.env)

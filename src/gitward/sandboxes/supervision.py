@@ -13,8 +13,11 @@ from typing import Any
 from gitward.grants import channel
 from gitward.sandboxes import claims
 from gitward.sandboxes.bwrap import Bubblewrap
-from gitward.sandboxes.launch import GRACE_SECONDS, Start
-from gitward.sandboxes.use import Watchdog, children, descendants
+from gitward.sandboxes.first_command import FirstCommand
+from gitward.sandboxes.launch import BEAT_SECONDS, GRACE_SECONDS, Start
+from gitward.sandboxes.ledger import Entry
+from gitward.sandboxes.processes_inside import children, descendants
+from gitward.sandboxes.watchdog import Watchdog
 
 _SECOND = 1000  # milliseconds, for poll
 
@@ -28,14 +31,13 @@ class Supervision:
         bubblewrap: Bubblewrap,
         *,
         control: socket.socket,
-        wakeup: int,
         claim: int,
+        entry: Entry,
         follows: bool,
     ) -> None:
         self._start = start
         self._bwrap = bubblewrap
         self._control = control
-        self._wakeup = wakeup
         self._claim = claim
         self._follows = follows
         self._init: int | None = None  # pid of the sandbox's process 1, as seen here
@@ -45,25 +47,20 @@ class Supervision:
         self._kill_at: float | None = None  # the end of the grace time
         self._timed_out = False
         self._limit: str | None = None
-        self._abandoned = False  # the launcher has ended
-        self._watchdog = Watchdog(
-            memory_bytes=start.memory_bytes, disk_bytes=start.disk_bytes, disk_paths=start.disk_paths
-        )
+        self._beat_at = 0.0  # when the worker is told again that this process lives
+        self._first: FirstCommand | None = None  # once it was found
+        self._watchdog = Watchdog(start, entry)
 
     def to_the_end(self) -> dict[str, Any]:
         """Waits until bubblewrap has ended, ends what is left, and tells how it went."""
         poll = select.poll()
         control = self._control.fileno()
-        for descriptor in (control, self._wakeup, self._bwrap.handle, self._bwrap.status):
+        for descriptor in (control, self._bwrap.handle, self._bwrap.status):
             poll.register(descriptor, select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(self._wait_milliseconds())}
             if self._bwrap.status in ready and not self._read_status():
                 poll.unregister(self._bwrap.status)
-            if self._wakeup in ready:
-                os.read(self._wakeup, 64)
-                self._abandoned = True
-                self._kill()
             if control in ready and not self._obey():
                 poll.unregister(control)
             if self._bwrap.handle in ready:
@@ -71,10 +68,9 @@ class Supervision:
             self._let_go()
             self._look()
 
-    def _wait_milliseconds(self) -> float | None:
-        moments = [moment for moment in (self._deadline(), self._kill_at, self._watchdog.next_look) if moment]
-        if not moments:
-            return None
+    def _wait_milliseconds(self) -> float:
+        others = (self._deadline(), self._kill_at, self._watchdog.next_look)
+        moments = [self._beat_at, *(moment for moment in others if moment)]
         return max(0.0, min(moments) - time.monotonic()) * _SECOND + 1
 
     def _deadline(self) -> float | None:
@@ -111,13 +107,27 @@ class Supervision:
         if self._go and self._started is None and self._init is not None:
             self._started = time.monotonic()
             self._watchdog.start(self._init)
+            handles = [] if self._init_handle is None else [self._init_handle]
             with contextlib.suppress(channel.ChannelClosed):
-                channel.send(self._control, {"started": True})  # before it is so: who never hears it may try again
+                # Before it is so: who never hears it may try again.
+                channel.send(self._control, {"started": True}, handles)
             self._bwrap.let_go()
 
+    def _beat(self) -> None:
+        """Tells the worker that this process is not stopped; not when the worker is, and the channel is full."""
+        self._beat_at = time.monotonic() + BEAT_SECONDS
+        self._control.setblocking(False)
+        with contextlib.suppress(channel.ChannelClosed, BlockingIOError):
+            channel.send(self._control, {"alive": True})
+        self._control.setblocking(True)
+
     def _look(self) -> None:
-        """Ends the command when its time is over or a limit is passed."""
+        """Ends the command when its time is over, a limit is passed, or it has ended and is not let go."""
         now = time.monotonic()
+        if now >= self._beat_at:
+            self._beat()
+            if self._is_held():
+                self._kill()
         deadline = self._deadline()
         if deadline is not None and now >= deadline:
             self._timed_out = True
@@ -130,6 +140,12 @@ class Supervision:
             self._limit = self._limit or self._watchdog.look()
             if self._limit is not None:
                 self._kill()
+
+    def _is_held(self) -> bool:
+        """Whether the command ended and the sandbox's process 1 does not take notice: somebody has stopped it."""
+        if self._first is None and self._started is not None and self._init is not None:
+            self._first = FirstCommand.of(self._init)
+        return self._first is not None and self._first.waits_for_long()
 
     def _terminate(self) -> None:
         """Asks every process inside to end."""
@@ -153,14 +169,13 @@ class Supervision:
             _end_children()
         if self._bwrap.failure is not None:
             return {"error": self._bwrap.failure, "stage": "bubblewrap"}
-        if self._abandoned:
-            return {"error": "the launcher of sandboxes was ended from outside; retry the run", "stage": "launcher"}
-        ours = self._timed_out or self._limit is not None
+        held = None if self._first is None else self._first.exit_code
+        ours = self._timed_out or self._limit is not None or held is not None
         if self._started is None or not (ours or self._bwrap.got_through()):
             return {"error": f"bubblewrap ended with exit code {code}", "stage": "setup", "exit_code": code}
         return {
             "ended": True,
-            "exit_code": self._bwrap.exit_code(code),
+            "exit_code": self._bwrap.exit_code(code) if held is None else held,
             "timed_out": self._timed_out,
             "limit": self._limit,
             "seconds": time.monotonic() - self._started,

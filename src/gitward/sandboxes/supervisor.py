@@ -2,11 +2,12 @@
 
 It gives up every right, makes the namespaces and listens; waits for its command (one supervisor of each
 sandbox is ready beforehand); starts bubblewrap, holds the command back until the worker says go; and ends it when
-time, a limit, the worker, or the launcher says so. For none of that does it depend on the worker, which may be
-stopped or dead.
+time, a limit or the worker says so. For none of that does it depend on the worker, which may be stopped or dead. When
+the launcher ends, the kernel kills it, and with it everything inside.
 
 To the worker, on their own channel: `listening` (with a pidfd of the supervisor and the listening sockets), then
-`started`, then `ended`; or `error`. From the worker: a `Start`, `go`, `kill`. A closed channel means `kill`.
+`started` (with one of process 1 inside), then `ended`; or `error`; and `alive` once a second while it supervises.
+From the worker: a `Start`, `go`, `kill`. A closed channel means `kill`.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from gitward.grants import channel
 from gitward.sandboxes import claims, namespaces
 from gitward.sandboxes.bwrap import Bubblewrap, Descriptors
 from gitward.sandboxes.launch import Prepare, Start
+from gitward.sandboxes.ledger import Entry
 from gitward.sandboxes.supervision import Supervision
 
 
-def supervise(prepare: Prepare, control: socket.socket, claim: int, *, launcher: int) -> NoReturn:
+def supervise(prepare: Prepare, control: socket.socket, claim: int, *, launcher: int, entry: Entry) -> NoReturn:
     """Runs one command to its end, reports, and exits."""
-    wakeup = _catch_signals()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     stage = "claim"
     try:
@@ -45,14 +47,14 @@ def supervise(prepare: Prepare, control: socket.socket, claim: int, *, launcher:
         namespaces.become_subreaper()
         namespaces.own_namespaces(network=prepare.network)
         if prepare.follows:
-            namespaces.follow_parent(signal.SIGTERM, launcher)
+            namespaces.follow_parent(signal.SIGKILL, launcher)  # one that is stopped would not obey another
         stage = "ports"
         listeners = [namespaces.listen_on_loopback(port) for port in prepare.ports if prepare.network]
         stage = "bubblewrap"
         bubblewrap = Bubblewrap(cgroup=entrance, follows=prepare.follows)
         claims.record(claim, bubblewrap.pid)
         _offer(control, listeners)
-        start, fds = _await_start(control, wakeup, bubblewrap)
+        start, fds = _await_start(control, bubblewrap)
         stage = "claim"
         if not claims.is_current(claim, start.claim):
             raise PermissionError("another sandbox has taken the workspace over")
@@ -61,18 +63,9 @@ def supervise(prepare: Prepare, control: socket.socket, claim: int, *, launcher:
     except OSError as error:
         _tell(control, {"error": str(error), "stage": stage})
         os._exit(1)
-    supervision = Supervision(start, bubblewrap, control=control, wakeup=wakeup, claim=claim, follows=prepare.follows)
+    supervision = Supervision(start, bubblewrap, control=control, claim=claim, entry=entry, follows=prepare.follows)
     _tell(control, supervision.to_the_end())
     os._exit(0)
-
-
-def _catch_signals() -> int:
-    """Turns SIGTERM (the launcher has ended) into a readable descriptor."""
-    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    signal.set_wakeup_fd(writer)
-    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    return reader
 
 
 def _offer(control: socket.socket, listeners: list[socket.socket]) -> None:
@@ -84,17 +77,16 @@ def _offer(control: socket.socket, listeners: list[socket.socket]) -> None:
         channel.send(control, {"listening": True}, fds)
 
 
-def _await_start(control: socket.socket, wakeup: int, bubblewrap: Bubblewrap) -> tuple[Start, Descriptors]:
+def _await_start(control: socket.socket, bubblewrap: Bubblewrap) -> tuple[Start, Descriptors]:
     """Waits for the command; exits when there will be none."""
     poll = select.poll()
-    for descriptor in (control.fileno(), wakeup, bubblewrap.handle):
+    for descriptor in (control.fileno(), bubblewrap.handle):
         poll.register(descriptor, select.POLLIN)
     ready = {descriptor for descriptor, _ in poll.poll()}
     if bubblewrap.handle in ready:
         bubblewrap.read_status()
         if bubblewrap.failure is not None:
             raise ChildProcessError(bubblewrap.failure)
-    if ready.intersection((wakeup, bubblewrap.handle)):
         os._exit(0)
     try:
         message, fds = channel.receive(control)

@@ -18,6 +18,8 @@ from gitward.sandboxes.remedies import explain
 
 READY_SECONDS = 15.0  # until a supervisor listens
 END_SECONDS = 5.0  # until all has ended after a kill
+SILENT_SECONDS = 10  # in a row without a sign of life: then a supervisor is taken to hang
+_HUNG = "a sandbox's supervisor hung, so its command was ended; is the machine overloaded? Run the command again"
 _GONE = "a sandbox's supervisor was ended from outside; run the command again"
 
 Send = Callable[[Prepare, tuple[int, ...]], Awaitable[None]]  # to the launcher
@@ -33,6 +35,8 @@ class SupervisorLink:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._handle: int | None = None  # pidfd
+        self._init: int | None = None  # pidfd of the sandbox's process 1, once the command was let go
+        self._hung = False
         self._sending = asyncio.Lock()  # one at a time may wait for the channel
         self._started = False  # it is about to let the command start, or has
         self._reported = False  # it has told its last
@@ -97,12 +101,29 @@ class SupervisorLink:
             async with asyncio.timeout(seconds):
                 message, fds = await self._receive()
         except TimeoutError:
-            raise SandboxError("a sandbox's supervisor does not answer; is the machine overloaded?") from None
+            raise NotStarted("a sandbox's supervisor does not answer; is the machine overloaded?") from None
         except channel.ChannelClosed:
-            raise (SandboxError if self._started else NotStarted)(_GONE) from None
-        self._started = self._started or "started" in message
+            raise self._lost(_GONE) from None
         self._reported = "ended" in message or "error" in message
         return message, fds
+
+    async def hear(self) -> channel.Message:
+        """The next message of a supervisor that supervises. SandboxError, or NotStarted, when it ended or hangs."""
+        # In pieces: while this process itself is stopped, or has no time, only one of them passes.
+        for _ in range(SILENT_SECONDS):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    message, fds = await self.receive(None)
+                if "started" in message:
+                    self._started = True
+                    self._init = fds.pop() if fds else None
+                channel.close_all(fds)
+                return message
+        self._hung = True
+        raise self._lost(_HUNG)
+
+    def _lost(self, text: str) -> SandboxError:
+        return SandboxError(text) if self._started else NotStarted(text)
 
     async def _receive(self) -> tuple[channel.Message, list[int]]:
         """The next message, also that of a supervisor which ended before it read our last.
@@ -117,29 +138,47 @@ class SupervisorLink:
     async def end(self) -> bool:
         """Ends the supervisor with all it supervises, and waits for it. Whether it has told how it went."""
         if self._handle is not None and not self._reported:
-            await self.kill()
+            if not self._hung:
+                await self.kill()
             await self._wait(self._handle)
+            await self._end_inside()
         return self._reported
+
+    async def _end_inside(self) -> None:
+        """After a supervisor that said nothing: the kernel kills all in a process namespace with its process 1."""
+        if self._init is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._init, signal.SIGKILL)
+            if not await _ends(self._init):
+                raise SandboxError("the processes of a sandbox cannot be ended; look at the machine's processes")
 
     def close(self) -> None:
         """Closes everything; after `end`."""
         self._control.close()
         for listener in self.listeners:
             listener.close()
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        for handle in (self._handle, self._init):
+            if handle is not None:
+                os.close(handle)
+        self._handle = self._init = None
 
     async def _wait(self, handle: int) -> None:
         for last_resort in (False, True):
-            if last_resort:
+            if last_resort or self._hung:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(END_SECONDS):
-                    await readiness.readable(handle)
-                    return
+            if await _ends(handle):
+                return
         raise SandboxError("a sandbox's supervisor cannot be ended; look at the machine's processes")
+
+
+async def _ends(handle: int) -> bool:
+    """Whether a process ends in time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(END_SECONDS):
+            await readiness.readable(handle)
+            return True
+    return False
 
 
 def failure(message: channel.Message, said: bytes = b"") -> SandboxError:
@@ -148,6 +187,4 @@ def failure(message: channel.Message, said: bytes = b"") -> SandboxError:
     if message.get("stage") == "setup" and message.get("exit_code") == -signal.SIGKILL:
         # Nobody of ours kills a bubblewrap that is still building: its launcher died. Nothing has run; try again.
         return NotStarted(_GONE)
-    if message.get("stage") == "launcher":  # it had begun
-        return SandboxError(str(message.get("error")))
     return SandboxError(explain(str(message.get("stage")), f"{message.get('error')} {text}".strip()))

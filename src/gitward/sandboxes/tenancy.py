@@ -8,8 +8,9 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitward.grants import cgroups
 from gitward.grants.endpoint import Endpoint
-from gitward.sandboxes import cgroups, claims, etc, trees, uids
+from gitward.sandboxes import claims, etc, trees, uids
 from gitward.sandboxes.plan import Plan
 from gitward.sandboxes.protocol import WORK_DIR, Limits, SandboxError, Shown, User
 from gitward.sandboxes.proxy import proxy_variables
@@ -85,6 +86,7 @@ class Tenancy:
             check_way_in(workspace, self.uid)
             for each in occupation.shown:
                 self._let_in(each.host)
+        self._end_with_all()
         self.plan = Plan(
             work=work,
             home=home,
@@ -102,6 +104,10 @@ class Tenancy:
         self.claim = claims.take(workspace)
         self.claim_path = str(workspace / claims.CLAIM)
         self._held.callback(claims.give_up, workspace, self.claim)
+
+    def _end_with_all(self) -> None:
+        """To be released first: a group or a user id that still has processes cannot be given back."""
+        self._held.callback(claims.end_recorded, self.claim)
 
     def _take_uid(self, base: int, work: Path, home: Path, user: User | None) -> None:
         shared = user.share() if isinstance(user, uids.Lease) else None

@@ -19,6 +19,8 @@ class Wall(StrEnum):
     HOST_NAME = "host_name"
     CGROUP_HIDDEN = "cgroup_hidden"
     USER_NAMESPACES_CLOSED = "user_namespaces_closed"  # no further ones inside
+    SYSTEM_CALLS = "system_calls"  # a filter: no sockets of other kinds, nothing that leads round other walls
+    FIRST_PROCESS_HIDDEN = "first_process_hidden"  # process 1 of the sandbox, on which its end depends
     OWN_SESSION = "own_session"  # signals to the process group do not reach the supervisor
     HOST_FILES_HIDDEN = "host_files_hidden"
     SYSTEM_READ_ONLY = "system_read_only"  # system and tool folders

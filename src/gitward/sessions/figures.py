@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 import sqlalchemy as sa
 
 from gitward.sessions.model import ACTIVE_STATES, RunState, now
@@ -11,6 +13,7 @@ from gitward.store.database import Transaction
 from gitward.telemetry.metrics import Figures
 
 _runs, _tickets, _schedules = schema.runs, schema.tickets, schema.schedules
+_keys = schema.idempotency_keys
 _UNFINISHED = (RunState.QUEUED, *sorted(ACTIVE_STATES))
 
 
@@ -48,6 +51,14 @@ def touch(tx: Transaction) -> None:
     """Raises when the tables cannot be read: a database that answers may be damaged, or another one."""
     for table in (schema.sessions, _runs, schema.events, _tickets, schema.workers):
         tx.execute(sa.select(table).limit(1)).all()
+
+
+def write_and_remove(tx: Transaction) -> None:
+    """Writes a row and removes it: raises when the database takes no write."""
+    row = {"issuer": "", "subject": "", "key": f"trial {secrets.token_hex(8)}"}  # no caller has an empty issuer
+    more = {"fingerprint": "", "answer": {}, "created_at": now()}
+    tx.execute(sa.insert(_keys).values(**row, **more))
+    tx.execute(sa.delete(_keys).where(*(_keys.c[name] == value for name, value in row.items())))
 
 
 def _count(tx: Transaction, table: sa.Table, *where: sa.ColumnElement[bool]) -> int:

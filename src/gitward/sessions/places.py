@@ -8,7 +8,7 @@ the limits are never passed. The lock is taken after every other: nothing else i
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,6 +46,7 @@ class Standing:
     own: int  # places that the owner has
     admitted: int  # runs of the owner that have a place, and wait for a worker only
     waiting: int  # runs of the owner that wait for a place
+    locked: bool = False  # whether the lock is held since: true when a place seemed free and it was asked for
 
 
 class Places:
@@ -59,19 +60,26 @@ class Places:
         place = sa.select(sa.func.coalesce(sa.func.max(_turns.c.turn), 0) + 1).scalar_subquery()
         give = sa.update(_tickets).where(_tickets.c.number == self._next).values(has_place=True, place=place)
         self._give_one = give.returning(_tickets.c.run_id, _tickets.c.owner, _tickets.c.place)
+        self._new_ticket = _new_ticket(limits, place)
+        self._standing_locked = sa.select(*STANDING_COLUMNS, _lock_if_free(limits))
 
     def enter(self, tx: Transaction, run_id: str, owner: Owner, standing: Standing | None = None) -> bool:
         """The run waits from now on; whether a place was free for it at once.
 
         :param standing: what `standing` found a moment ago.
         """
-        standing = standing or self.standing(tx, owner)
-        ticket = {"run_id": run_id, "owner": owner_digest(owner), "has_place": False, "waiting_since": now()}
-        tx.execute(sa.insert(_tickets).values(**ticket))
-        if standing.total >= self.limits.total or standing.own >= self.limits.per_user:
-            return False  # there is nothing to wait for the lock for
-        _lock(tx)
-        return run_id in self._give(tx, 1)
+        standing = standing or self.standing_for_entry(tx, owner)
+        seems_free = standing.total < self.limits.total and standing.own < self.limits.per_user
+        if seems_free and not standing.locked:
+            _lock(tx)
+        whose = owner_digest(owner)
+        ticket = {"run_id": run_id, "owner": whose, "waiting_since": now(), "seems_free": seems_free}
+        entered = tx.execute(self._new_ticket, ticket).one()
+        if not entered.has_place:
+            return seems_free and run_id in self._give(tx, 1)
+        _take_turn(tx, whose, entered.place)
+        tx.after_commit(self.tell_workers)
+        return True
 
     def leave(self, tx: Transaction, *run_ids: str) -> None:
         """These runs have ended. A place that gets free is given to the next run in the same transaction."""
@@ -96,6 +104,13 @@ class Places:
         """In a transaction or a snapshot; one statement."""
         return standing_from_row(tx.execute(_STANDING, standing_of(owner)).one())
 
+    def standing_for_entry(self, tx: Transaction, owner: Owner) -> Standing:
+        """As `standing`; and the lock is held from then on if a place seems free. Still one statement."""
+        if tx.connection.dialect.name != "postgresql":
+            return self.standing(tx, owner)  # the one writer needs no lock
+        row = tx.execute(self._standing_locked, standing_of(owner)).one()
+        return replace(standing_from_row(row), locked=row.locked is not None)
+
     def tell_workers(self) -> None:
         """Wakes those that may take a run now; to be called after the commit."""
         self._notifier.notify(WAKE)
@@ -112,6 +127,35 @@ class Places:
         if given:
             tx.after_commit(self.tell_workers)
         return given
+
+
+def _new_ticket(limits: RunLimits, place: sa.ScalarSelect[int]) -> sa.sql.dml.ReturningInsert[tuple[bool, int | None]]:
+    """A ticket that has its place at once if one is free and nobody waits; the lock is held if `seems_free`."""
+    others = _tickets.alias("others")
+    count = sa.select(sa.func.count()).select_from(others).where(others.c.has_place == sa.true())
+    owner = sa.bindparam("owner", type_=_tickets.c.owner.type)
+    gets = sa.and_(
+        sa.bindparam("seems_free", type_=sa.Boolean),
+        count.scalar_subquery() < limits.total,
+        count.where(others.c.owner == owner).scalar_subquery() < limits.per_user,
+        ~sa.exists().where(others.c.has_place == sa.false()),
+    )
+    ticket = sa.select(
+        sa.bindparam("run_id", type_=_tickets.c.run_id.type),
+        owner,
+        gets,
+        sa.case((gets, place)),
+        sa.bindparam("waiting_since", type_=_tickets.c.waiting_since.type),
+    )
+    insert = sa.insert(_tickets).from_select(["run_id", "owner", "has_place", "place", "waiting_since"], ticket)
+    return insert.returning(_tickets.c.has_place, _tickets.c.place)
+
+
+def _lock_if_free(limits: RunLimits) -> sa.Label[int | None]:
+    """Takes the lock when a place seems free: there is nothing to wait for it for when none is."""
+    taken, own, *_ = (column.element for column in STANDING_COLUMNS)
+    lock = sa.select(sa.literal(1)).select_from(sa.func.pg_advisory_xact_lock(_LOCK).alias("lock")).scalar_subquery()
+    return sa.case((sa.and_(taken < limits.total, own < limits.per_user), lock)).label("locked")
 
 
 def _next(limits: RunLimits) -> sa.ScalarSelect[int]:

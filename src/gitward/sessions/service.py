@@ -111,7 +111,7 @@ class SessionService:
         queries.insert_session(tx, session, last_seq=len(told))
         queries.insert_run(tx, run)
         self._journal.add(tx, session_id, 1, at, *told)
-        run = self._enter(tx, owner, run, self._places.standing(tx, owner))
+        run = self._enter(tx, owner, run, self._places.standing_for_entry(tx, owner))
         return replace(session, runs=(run,))
 
     def note_claims(self, tx: Transaction, owner: Owner, session_id: str, claims: Mapping[str, Any]) -> None:

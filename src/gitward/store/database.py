@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -19,7 +20,9 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 
 from gitward.errors import SettingsError
-from gitward.store import connections
+from gitward.store import connections, disk
+from gitward.store.disk_watch import DiskWatch
+from gitward.store.reserve import Reserve
 from gitward.store.threads import Call, Threads
 
 T = TypeVar("T")
@@ -114,10 +117,13 @@ class Transaction:
 class Database:
     """The one way to the database. Connects when it is first used; `stop` closes every connection."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, reserve_bytes: int = 0) -> None:
+        """:param reserve_bytes: of a SQLite database's disk, kept for it; `reserve.renew` takes it."""
         self.url = _parse(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.reserve = Reserve(Path(self.url.database or ""), reserve_bytes if self.is_sqlite else 0)
         writers = _SQLITE_WRITERS if self.is_sqlite else _POSTGRES_WRITERS
+        self._disk: DiskWatch | None = None
         self.engine = _create_engine(self.url, threads=writers + _READERS)
         self._writers, self._readers = Threads(writers, "database writer"), Threads(_READERS, "database reader")
 
@@ -125,6 +131,11 @@ class Database:
     def sync_url(self) -> str:
         """The same database for whoever brings an engine of his own."""
         return self.url.render_as_string(hide_password=False)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where a SQLite database lies."""
+        return Path(self.url.database or "").parent if self.is_sqlite else None
 
     @property
     def conninfo(self) -> str:
@@ -152,6 +163,16 @@ class Database:
         return await self._readers.run(partial(self._read, look), seconds=seconds)
 
     def _write(self, change: Callable[[Transaction], T], tell: Callable[[Callable[[], None]], object], call: Call) -> T:
+        try:
+            return self._write_once(change, tell, call)
+        except sa.exc.OperationalError as error:
+            if disk.fault_of(error) is None or not self.reserve.give_up():
+                raise
+        return self._write_once(change, tell, call)
+
+    def _write_once(
+        self, change: Callable[[Transaction], T], tell: Callable[[Callable[[], None]], object], call: Call
+    ) -> T:
         with self._opened(call, writes=True) as tx:
             result = change(tx)
             tx.commit(tell)
@@ -211,14 +232,33 @@ class Database:
         """Raises when the database does not answer."""
         await self.read(lambda tx: tx.execute(sa.select(1)).scalar_one())
 
+    async def watch_disk(self) -> None:
+        """Keeps the reserve of a SQLite database, and knows whether its disk is full, until `stop`."""
+        if self.folder is not None:
+            self._disk = DiskWatch(self.folder, of="the database", renew=self.reserve.renew)
+            await self._disk.start()
+
+    @property
+    def is_low(self) -> bool:
+        """Whether its disk is full: what can be written now comes from the reserve, and is for the ends of runs."""
+        return self._disk is not None and self._disk.is_low
+
+    async def look_at_disk(self) -> None:
+        """For a caller who has just made room."""
+        if self._disk is not None:
+            await self._disk.look()
+
     async def stop(self) -> None:
         """Waits for the transactions that have begun."""
+        if self._disk is not None:
+            await self._disk.stop()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
         self._writers.close()
         self._readers.close()
         self.engine.dispose()
+        self.reserve.close()
 
     def sever(self) -> None:
         """Breaks every Postgres connection of this process: who waits for an answer gets an error, now."""
@@ -279,6 +319,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         "journal_mode=WAL",
         "synchronous=NORMAL",
         "foreign_keys=ON",
+        "temp_store=MEMORY",  # a full /tmp is no reason to refuse a question
         f"busy_timeout={BUSY_TIMEOUT_MS}",
     ):
         cursor.execute(f"PRAGMA {pragma}")

@@ -69,7 +69,7 @@ def watching(tell: Tell, *, wall: float, cpu: float) -> Iterator[None]:
             )
             tell(held)
 
-    asyncio.Handle._run = run  # type: ignore[assignment, method-assign]
+    asyncio.Handle._run = run  # type: ignore[method-assign, assignment]  # every callback passes here
     gc.callbacks.append(collecting)
     try:
         yield

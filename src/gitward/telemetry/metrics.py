@@ -42,13 +42,22 @@ class Budget:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BrokerFigures:
+    """Of the brokers of this process."""
+
+    open: int  # one for each grant
+    restarts: int  # of brokers whose run went on
+    parent_restarts: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Moment:
     """What is looked at when Prometheus asks; None: not known to this process."""
 
     figures: Figures | None = None
     budgets: tuple[Budget, ...] = ()
     ready: bool | None = None
-    broker_restarts: int | None = None
+    brokers: BrokerFigures | None = None
 
 
 class Metrics:
@@ -149,9 +158,16 @@ def _gauges(moment: Moment) -> CollectorRegistry:
         limit.labels(each.holder, each.resource).set(each.limit)
     if moment.ready is not None:
         gauge("gitward_ready", "1 when this process can do its work, as /ready says.").set(moment.ready)
-    if moment.broker_restarts is not None:
-        gauge("gitward_broker_restarts", "How often the broker had to be replaced.").set(moment.broker_restarts)
+    if moment.brokers is not None:
+        _add_brokers(gauge, moment.brokers)
     return registry
+
+
+def _add_brokers(gauge: Callable[..., Gauge], brokers: BrokerFigures) -> None:
+    gauge("gitward_brokers", "Broker processes, one for each grant that is open.").set(brokers.open)
+    gauge("gitward_broker_restarts", "How often the broker of a run had to be replaced.").set(brokers.restarts)
+    text = "How often the parent of the brokers had to be replaced."
+    gauge("gitward_broker_parent_restarts", text).set(brokers.parent_restarts)
 
 
 def _add_figures(gauge: Callable[..., Gauge], figures: Figures) -> None:

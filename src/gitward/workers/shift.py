@@ -32,13 +32,23 @@ def new_name() -> str:
 class Shift:
     """Executes runs between `begin` and `end`, while its lease is held."""
 
-    def __init__(self, database: Database, queue: Queue, notifier: Notifier, *, slots: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        queue: Queue,
+        notifier: Notifier,
+        *,
+        slots: int,
+        may_take: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """:param may_take: whether a run that begins now has a chance; it waits otherwise."""
         self.id = new_name()
         self.lease = Lease()  # without end, where a lock of the kernel tells who lives
         self._database = database
         self._queue = queue
         self._notifier = notifier
         self._slots = slots
+        self._may_take = may_take
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -76,7 +86,7 @@ class Shift:
         if not told or self._suspicious:
             held, work = await self._database.read(self._compare)
             await self._end_forgotten(held)
-        while work and self._takes and len(self._jobs) < self._slots:
+        while work and self._takes and self._may_take() and len(self._jobs) < self._slots:
             taken = await self._database.write(self._take)
             if taken is None:
                 return

@@ -58,11 +58,13 @@ class Worker:
         lease_seconds: float = LEASE_SECONDS,
         children: Callable[[], Sequence[int | None]] = lambda: (),
         on_lease: Callable[[float], None] = lambda _until: None,
+        may_take: Callable[[], bool] = lambda: True,
     ) -> None:
         """
         :param notifier: where it is told that a run may wait for it.
         :param children: pids of the processes that must end with this worker.
         :param on_lease: told again and again until when (of the boot clock) those processes may act.
+        :param may_take: whether a run that begins now has a chance; it waits otherwise.
         """
         self._database = database
         self._queue = queue
@@ -71,6 +73,7 @@ class Worker:
         self._lease_seconds = lease_seconds
         self._children = children
         self._on_lease = on_lease
+        self._may_take = may_take
         self._file = FileLock(Path(f"{database.url.database}.worker"), _TAKEN) if database.is_sqlite else None
         self._membership: Membership | None = None
         self._shift: Shift | None = None
@@ -102,7 +105,9 @@ class Worker:
         self._main.add_done_callback(_end_process_on_failure)
 
     async def _begin(self, make_job: MakeJob) -> Shift:
-        shift = self._shift = Shift(self._database, self._queue, self._notifier, slots=self._slots)
+        shift = self._shift = Shift(
+            self._database, self._queue, self._notifier, slots=self._slots, may_take=self._may_take
+        )
         if self._database.is_sqlite:  # whoever holds the file's lock is the only one
             await self._database.write(lambda tx: self._queue.join_alone(tx, shift.id))
         else:

@@ -6,6 +6,7 @@ want of knowledge.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from gitward.sandboxes.etc import GIT_CONFIG
@@ -131,20 +132,21 @@ end(libc.unshare(0x10000000) == 0, os.strerror(ctypes.get_errno()))
     ),
     _attack(
         "read the launcher's environment",
-        Wall.ENVIRONMENT_EMPTY,
+        *(Wall.ENVIRONMENT_EMPTY, Wall.FIRST_PROCESS_HIDDEN),
         program="""
-texts = [open(f'/proc/{pid}/environ', errors='replace').read() for pid in os.listdir('/proc') if pid.isdecimal()]
+places = [f'/proc/{pid}/environ' for pid in os.listdir('/proc') if pid.isdecimal()]
+texts = [open(place, errors='replace').read() for place in places if os.path.exists(place)]
 end(any(A['in_environment'] in text for text in texts))
 """,
     ),
     _attack(
         "read bubblewrap's options",
-        Wall.OPTIONS_HIDDEN,
+        *(Wall.OPTIONS_HIDDEN, Wall.FIRST_PROCESS_HIDDEN),
         program="attempt(lambda: A['workspace'] in open('/proc/1/cmdline').read())",
     ),
     _attack(
         "read a key of the operator's session",
-        Wall.KEYS_FORGOTTEN,
+        *(Wall.KEYS_FORGOTTEN, Wall.SYSTEM_CALLS),
         program="""
 libc = ctypes.CDLL(None, use_errno=True)
 key = libc.syscall(A['keyctl'], 10, ctypes.c_long(-3), b'user', A['key'].encode(), 0)
@@ -225,6 +227,107 @@ attempt(lambda: [os.open('/dev/null', os.O_RDONLY) for _ in range(9000)])
     ),
 )
 
+# Asks the kernel for what the filter of system calls refuses; `call` gives a result, or the error's number below zero.
+CALLS = """
+import errno
+N = {'x86_64': 0, 'aarch64': 1}[os.uname().machine]
+libc = ctypes.CDLL(None, use_errno=True)
+def call(numbers, *arguments):
+    result = libc.syscall(ctypes.c_long(numbers[N]), *map(ctypes.c_long, arguments))
+    return result if result >= 0 else -ctypes.get_errno()
+def room(size): return ctypes.addressof(kept.setdefault(size, ctypes.create_string_buffer(size)))
+kept = {}
+def opens(family, kind, protocol):
+    try: socket.socket(family, kind, protocol).close()
+    except OSError: return False
+    return True
+"""
+
+
+def _of_calls(name: str, program: str) -> Attack:
+    return _attack(name, Wall.SYSTEM_CALLS, program=CALLS + program)
+
+
+ATTACKS += (
+    _of_calls(
+        "open a socket of another family",
+        "end([each for each in range(3, 46) if each not in (10, 16) for kind in (1, 2, 5) if opens(each, kind, 0)])",
+    ),
+    _of_calls(
+        "open a socket of another family by a name of the internet's",
+        "end(any(opens(f, kind, each) for f in (2, 10) for each in (132, 136, 256, 262) for kind in (1, 2)))",
+    ),
+    _of_calls("talk to the kernel's generic netlink", "end(opens(16, 3, 16))"),
+    _of_calls(
+        "hide a family behind what the kernel does not read",
+        "end(any(call((41, 198), (1 << 32) + each, 1, 0) >= 0 for each in (38, 40, 15, 30)))",
+    ),
+    _of_calls(
+        "make another kind of socket of one",
+        """
+one = socket.create_server(('127.0.0.1', 0))
+other = socket.create_connection(one.getsockname())
+try: other.setsockopt(6, 31, b'tls')
+except OSError as error: end(error.errno != errno.ENOPROTOOPT, error)
+end(True)
+""",
+    ),
+    *(
+        _of_calls(f"use {name}", f"end(call({numbers}, {arguments}) not in (-errno.ENOSYS, -errno.EPERM))")
+        for name, numbers, arguments in (
+            ("io_uring", (425, 425), "8, room(120)"),
+            ("userfaultfd", (323, 282), "1"),
+            ("the kernel's keys", (250, 219), "0, -3, 1"),
+            ("performance counters", (298, 241), "0, 0, -1, -1, 0"),
+            ("memory that nobody sees", (447, 447), "0"),
+            ("BPF", (321, 280), "99, 0, 0"),
+            ("another table of segments", (154, 447), "0, room(64), 64"),
+        )
+    ),
+    _of_calls("take huge pages, which no limit counts", "end(call((319, 279), room(8), 4) >= 0)"),
+    _of_calls("map huge pages", "end(call((9, 222), 0, 2 << 20, 3, 0x44022, -1, 0) > 0)"),
+    _of_calls("trace process 1", "end(call((101, 117), 0x4206, 1, 0, 0) == 0)"),
+    _of_calls(
+        "read the memory of process 1 by a call",
+        """
+there = (ctypes.c_ulong * 2)(8, 8)
+end(call((310, 270), 1, ctypes.addressof(there), 1, ctypes.addressof(there), 1, 0) != -errno.EPERM)
+""",
+    ),
+    _of_calls("take a descriptor of process 1", "end(call((438, 438), os.pidfd_open(1), 0, 0) >= 0)"),
+    _attack(
+        "change the memory of process 1",
+        Wall.FIRST_PROCESS_HIDDEN,
+        program="""
+def change():
+    start = next(int(line.split('-')[0], 16) for line in open('/proc/1/maps') if ' rw-p ' in line)
+    with open('/proc/1/mem', 'r+b', buffering=0) as memory:
+        memory.seek(start)
+        before = memory.read(8)
+        memory.seek(start)
+        memory.write(before)
+attempt(change)
+""",
+    ),
+)
+
+if os.uname().machine == "x86_64":
+    ATTACKS += (
+        _of_calls(
+            "call the kernel as a 32-bit program does",
+            r"""
+import mmap
+page = mmap.mmap(-1, 4096, prot=7)
+page.write(b'\xb8\x14\0\0\0\xcd\x80\xc3')  # mov eax, 20 (getpid there); int 0x80; ret
+ask = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+pid = os.fork()
+if pid == 0:
+    os._exit(0 if ask() == os.getpid() else 1)
+end(os.waitpid(pid, 0)[1] == 0)
+""",
+        ),
+    )
+
 # What has more than one wall in front of it, or one that cannot be taken away.
 HOPELESS = (
     ("become root by a setuid program", "attempt(lambda: os.setuid(0))"),
@@ -249,10 +352,10 @@ HOPELESS = (
     ("connect out by IPv6", "attempt(lambda: socket.create_connection(('2001:db8::1', 443), timeout=5))"),
     ("resolve a name", "attempt(lambda: socket.getaddrinfo('example.com', 443))"),
     ("send a datagram out", "attempt(lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53)))"),
+    ("attach a terminal's input", "attempt(lambda: os.open('/dev/tty', os.O_RDWR))"),
     ("mount", "end(ctypes.CDLL(None).mount(b'none', b'/tmp', b'tmpfs', 0, None) == 0)"),
     ("raise a limit", "attempt(lambda: resource.setrlimit(resource.RLIMIT_NPROC, (4096, 4096)))"),
     ("avoid the OOM killer", "attempt(lambda: open('/proc/self/oom_score_adj', 'wb', 0).write(b'-1000'))"),
-    ("trace process 1", "attempt(lambda: open('/proc/1/mem', 'rb').read(1))"),
     ("change the sandbox's own root", "attempt(lambda: os.chmod('/', 0o777))"),
     ("change owners", "attempt(lambda: os.chown('/workspace', 0, 0))"),
 )

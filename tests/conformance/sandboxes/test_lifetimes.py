@@ -15,6 +15,7 @@ import pytest
 
 from gitward.grants import clock
 from gitward.sandboxes import Completed, SandboxError
+from gitward.sandboxes.processes_inside import children
 from gitward.sandboxes.walls import Wall
 
 from .rig import Inside, Rig, are_gone, close_all, parent_of, processes_with
@@ -181,6 +182,106 @@ async def test_what_does_not_follow_outlives_its_supervisor(rig: Rig, token: str
         handles = processes_with(token)
         os.kill(supervisor_of(handles), signal.SIGKILL)
         assert not await ends(handles, seconds=0.3)
+
+
+async def test_a_supervisor_that_hangs_ends_with_its_command(inside: Inside, token: str) -> None:
+    """Nobody waits for the command's own time, and its watchdogs cannot look any more."""
+    async with running(inside, token) as task:
+        handles = processes_with(token)
+        os.kill(supervisor_of(handles), signal.SIGSTOP)
+        assert await ends(handles, seconds=30)
+        with pytest.raises(SandboxError, match="hung"):
+            await task
+    assert (await inside.run("true")).completed.exit_code == 0
+
+
+async def test_a_supervisor_that_hangs_before_its_command_is_replaced(rig: Rig) -> None:
+    async with rig.engine() as engine, rig.opened(engine) as inside:
+        assert (await inside.run("true")).completed.exit_code == 0
+        assert engine.pid is not None
+        for pid in await _supervisors_of(engine.pid):  # one is ready for the next command
+            os.kill(pid, signal.SIGSTOP)
+        assert (await inside.run("echo", "there")).said == "there"
+
+
+async def _supervisors_of(launcher: int) -> list[int]:
+    """Those of a launcher, as soon as there is one that waits."""
+    async with asyncio.timeout(10):
+        while not (found := children(launcher)):
+            await asyncio.sleep(0.01)
+    return found
+
+
+async def test_a_launcher_that_hangs_is_told_and_replaced(rig: Rig, token: str) -> None:
+    """What ran under it ends with a reason, and a supervisor of it that hangs as well does so too."""
+    async with rig.engine() as engine, rig.opened(engine, name="hung") as inside, running(inside, token) as task:
+        first, handles = engine.pid, processes_with(token)
+        assert first is not None
+        os.kill(supervisor_of(handles), signal.SIGSTOP)
+        os.kill(first, signal.SIGSTOP)
+        waiting = asyncio.create_task(inside.run("echo", "there"))  # asked for while nobody forks
+
+        def answers() -> bool:
+            return engine.answers
+
+        assert answers()
+        async with asyncio.timeout(40):
+            while answers():
+                await asyncio.sleep(0.05)
+            while engine.pid == first or not answers():
+                await asyncio.sleep(0.05)
+        assert await ends(handles, seconds=30)
+        with pytest.raises(SandboxError):
+            await task
+        assert (await waiting).said == "there"
+        assert (await inside.run("echo", "again")).said == "again"
+
+
+HOLD_PROCESS_1 = """
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+ready, tell = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    print(libc.ptrace(0x4206, 1, 0, 0), libc.ptrace(0x4207, 1, 0, 0), flush=True)
+    os.write(tell, b'x')
+    time.sleep(600)
+os.read(ready, 1)
+os._exit(7)
+"""
+
+
+async def test_process_1_cannot_be_held(inside: Inside) -> None:
+    outcome = await inside.python(HOLD_PROCESS_1)
+    assert (outcome.completed.exit_code, outcome.said) == (7, "-1 -1")
+
+
+async def test_a_process_1_that_is_held_does_not_hold_a_finished_run(rig: Rig) -> None:
+    """Without the wall a command can trace and stop it; the run ends all the same, with the command's own code."""
+    async with rig.sandbox(Wall.SYSTEM_CALLS) as inside:
+        outcome = await inside.python(HOLD_PROCESS_1, seconds=600)
+        assert (outcome.completed.exit_code, outcome.completed.timed_out, outcome.said) == (7, False, "0 0")
+
+
+FORGET_PARENT = """
+import ctypes, os, signal, struct, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
+print(libc.ptrace(16, 1, None, None), flush=True)
+time.sleep(600)
+"""
+
+
+async def test_everything_ends_with_a_supervisor_that_is_killed_while_process_1_is_traced(rig: Rig, token: str) -> None:
+    """The worker kills process 1 itself."""
+    async with rig.sandbox(Wall.SYSTEM_CALLS) as inside:
+        task = asyncio.create_task(inside.python(FORGET_PARENT, token))
+        await inside.heard.wait()
+        handles = processes_with(token)
+        os.kill(supervisor_of(handles), signal.SIGKILL)
+        assert await ends(handles)
+        with pytest.raises(SandboxError, match="ended from outside"):
+            await task
 
 
 async def test_everything_ends_with_the_worker(rig: Rig, token: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from dataclasses import replace
 
 import pytest
 
-from gitward.sandboxes import Completed, cgroups
+from gitward.grants import cgroups
+from gitward.sandboxes import Completed
 from gitward.sandboxes.protocol import MIB
 from gitward.sandboxes.walls import Wall
 
@@ -32,11 +34,28 @@ for _ in range(8):
     "/tmp": "fill('/tmp/file')",
     "/dev/shm": "fill('/dev/shm/file')",
     "a memfd": "fill(os.memfd_create('hog'))",
+    "shared anonymous memory": "held = mmap.mmap(-1, 256 << 20)\nfor at in range(0, 256 << 20, 4096): held[at] = 1",
+    "a memfd that is only mapped": """
+file = os.memfd_create('hog')
+os.ftruncate(file, 256 << 20)
+libc.mmap.restype = ctypes.c_void_p
+held = libc.mmap(None, ctypes.c_size_t(256 << 20), 3, 1, file, ctypes.c_long(0))
+os.close(file)
+ctypes.memset(held, 1, 256 << 20)
+""",
+    "System V segments": """
+libc.shmat.restype = ctypes.c_void_p
+for _ in range(8):
+    held = libc.shmat(libc.shmget(0, ctypes.c_size_t(32 << 20), 0o1600), None, 0)
+    ctypes.memset(held, 1, 32 << 20)
+    libc.shmdt(ctypes.c_void_p(held))
+""",
     "an unlinked file in /tmp": "file = open('/tmp/file', 'wb'); os.unlink('/tmp/file'); fill(file.fileno())",
 }
 
 HOG = """
-import os, signal, sys, time
+import ctypes, mmap, os, signal, sys, time
+libc = ctypes.CDLL(None)
 def fill(place):
     with open(place, 'wb', buffering=0) as file:
         for _ in range(256):
@@ -126,6 +145,147 @@ async def test_nobody_stops_a_disk_hog_without_the_wall(rig: Rig, way: str) -> N
         assert (outcome.completed.limit, outcome.said) == (None, "BREACHED")
 
 
+SHARERS = """
+import mmap, os, time
+held = mmap.mmap(-1, 40 << 20)
+private = bytearray(16 << 20)
+for at in range(0, 40 << 20, 4096): held[at] = 1
+for _ in range(10):
+    if os.fork() == 0:
+        sum(held[at] for at in range(0, 40 << 20, 4096))
+        time.sleep(60)
+time.sleep(2)
+print('survived', flush=True)
+os.kill(0, 9)
+"""
+
+
+async def test_what_many_processes_share_counts_once(rig: Rig) -> None:
+    """Ten processes have the same 56 MiB, of a limit of 96."""
+    async with rig.sandbox(limits=LIMITS, find_cgroups=lambda: None) as inside:
+        outcome = await inside.python(SHARERS)
+        assert (outcome.completed.limit, outcome.said) == (None, "survived")
+
+
+# Each keeps 160 MiB on the disk in files that have no name and are open nowhere, where 64 MiB are allowed.
+HIDING = {
+    "mapped": """
+held = [mapped(file(20), 20) for _ in range(8)]
+for each in held: ctypes.memset(each, 1, 20 << 20)
+""",
+    "mapped, a page of each": "held = [mapped(file(20, allocate=True), 0) for _ in range(8)]",
+    "under way in a socket": """
+one, other = socket.socketpair()
+for _ in range(8):
+    number = file(20, allocate=True)
+    socket.send_fds(one, [b'x'], [number])
+    os.close(number)
+""",
+    "a thread's own": """
+def hide():
+    libc.unshare(0x400)
+    held = [file(20, allocate=True) for _ in range(8)]
+    threading.Event().wait()
+threading.Thread(target=hide, daemon=True).start()
+""",
+    "after too many others": """
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+for _ in range(3):
+    if os.fork() == 0:
+        held = [os.open('/dev/null', os.O_RDONLY) for _ in range(7900)]
+        time.sleep(60)
+time.sleep(1)
+if os.fork() == 0:
+    held = [file(20, allocate=True) for _ in range(8)]
+    time.sleep(60)
+""",
+}
+
+HIDE = """
+import ctypes, os, resource, socket, sys, threading, time
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+def file(size, allocate=False):
+    number = os.open('/workspace', os.O_RDWR | os.O_TMPFILE, 0o600)
+    os.ftruncate(number, size << 20)
+    if allocate: os.posix_fallocate(number, 0, size << 20)
+    return number
+def mapped(number, size):
+    held = libc.mmap(None, ctypes.c_size_t((size << 20) or 4096), 3, 1, number, ctypes.c_long(0))
+    os.close(number)
+    return held
+{}
+time.sleep(float(sys.argv[1]))
+print('BREACHED', flush=True)
+os.kill(0, 9)
+"""
+
+
+@pytest.mark.parametrize("way", HIDING)
+async def test_the_watchdog_stops_who_hides_files(rig: Rig, way: str) -> None:
+    async with rig.sandbox() as inside:
+        outcome = await inside.python(HIDE.format(HIDING[way]), "20", seconds=60)
+        assert (outcome.completed.limit, outcome.said) == ("disk", ""), outcome
+
+
+@pytest.mark.parametrize("way", HIDING)
+async def test_nobody_stops_who_hides_files_without_the_wall(rig: Rig, way: str) -> None:
+    async with rig.sandbox(Wall.DISK_LIMIT) as inside:
+        outcome = await inside.python(HIDE.format(HIDING[way]), "0.5", seconds=60)
+        assert (outcome.completed.limit, outcome.said) == (None, "BREACHED"), outcome
+
+
+BYSTANDER = """
+held = mapped(file(1), 1) if sys.argv[2] == 'hides a little' else None
+print(flush=True)
+"""
+
+WRITE = "open('/workspace/big', 'wb').write(bytes(200 << 20)); import time; time.sleep(7)"
+
+
+@pytest.mark.parametrize("kind", ["hides a little", "hides nothing"])
+async def test_what_another_sandbox_writes_ends_no_innocent_one(rig: Rig, kind: str) -> None:
+    """Also one that has a file mapped which is gone, as after an upgrade of what it runs."""
+    large = replace(SMALL, disk_bytes=1024 * MIB, file_bytes=512 * MIB, memory_bytes=1024 * MIB)
+    async with (
+        rig.engine() as engine,
+        rig.opened(engine, name="a") as bystander,
+        rig.opened(engine, name="b", limits=large) as writer,
+    ):
+        task = asyncio.create_task(bystander.python(HIDE.format(BYSTANDER), "9", kind, seconds=60))
+        async with asyncio.timeout(30):
+            await bystander.heard.wait()
+        assert (await writer.python(WRITE)).completed.exit_code == 0
+        outcome = await task
+        assert (outcome.completed.limit, outcome.said) == (None, "BREACHED"), outcome
+
+
+async def test_what_the_host_writes_ends_no_innocent_one(rig: Rig) -> None:
+    async with rig.sandbox() as inside:
+        task = asyncio.create_task(inside.python(HIDE.format(BYSTANDER), "6", "hides nothing", seconds=60))
+        async with asyncio.timeout(30):
+            await inside.heard.wait()
+        (rig.folder / "big").write_bytes(bytes(200 * MIB))
+        outcome = await task
+        assert (outcome.completed.limit, outcome.said) == (None, "BREACHED"), outcome
+
+
+@pytest.mark.parametrize(
+    ("script", "limit"),
+    [
+        ("fallocate -l 30M /workspace/a; fallocate -l 30M /workspace/b; fallocate -l 30M ~/c", "disk"),
+        ("fallocate -l 30M /workspace/a; for i in 1 2 3 4; do ln /workspace/a /workspace/a$i; done", None),
+        ("fallocate -l 4M /tmp/a; fallocate -l 4M /dev/shm/b", None),
+    ],
+    ids=["allocated", "linked", "in tmpfs"],
+)
+async def test_every_block_counts_once(rig: Rig, script: str, limit: str | None) -> None:
+    async with rig.sandbox() as inside:
+        outcome = await inside.bash(f"{script}; sleep 2")
+        assert (outcome.completed.limit, outcome.stderr) == (limit, "")
+
+
 async def test_a_sparse_file_is_not_counted_by_its_length(rig: Rig) -> None:
     async with rig.sandbox() as inside:
         script = "for i in 1 2 3 4; do truncate -s 30M $i; done; sleep 1.5"
@@ -176,6 +336,14 @@ async def test_a_fork_bomb_leaves_room_beside_it(rig: Rig) -> None:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def test_commands_give_way_to_everything_else(rig: Rig) -> None:
+    """By 10, and a command cannot take that back."""
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    async with rig.engine() as engine, rig.opened(engine, name="a") as a:
+        said = (await a.bash("nice; nice -n -5 nice 2>/dev/null || true")).said
+    assert said.split() == [str(own + 10)] * 2
 
 
 async def test_a_sandbox_at_its_memory_limit_leaves_its_neighbour_alone(rig: Rig) -> None:

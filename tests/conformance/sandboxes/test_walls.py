@@ -17,8 +17,8 @@ import pytest
 
 from gitward.sandboxes.walls import Wall
 
-from .attacks import ATTACKS, HOPELESS, PRELUDE, Attack
-from .rig import SMALL, Rig, close_all, processes_with
+from .attacks import ATTACKS, CALLS, HOPELESS, PRELUDE, Attack
+from .rig import SMALL, Inside, Rig, close_all, processes_with
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -125,6 +125,29 @@ async def test_variables_and_options_are_in_no_process_list(rig: Rig, without: t
     close_all(knowing)
     assert bool(shown) is (Wall.OPTIONS_HIDDEN in without)
     assert not set(knowing) & set(shown)
+
+
+DEBUGGED = """
+child = os.fork()
+if child == 0:
+    import signal; signal.pause()
+attached = call((101, 117), 16, child, 0, 0), os.waitpid(child, 0)[1] >> 8
+word = ctypes.c_ulong(7)
+there = (ctypes.c_ulong * 2)(ctypes.addressof(word), 8)
+read = call((310, 270), child, ctypes.addressof(there), 1, ctypes.addressof(there), 1, 0)
+opened = open(f'/proc/{child}/mem', 'rb', buffering=0).seek(ctypes.addressof(word))
+print(attached, read, call((101, 117), 17, child, 0, 0))
+os.kill(child, 9)
+"""
+
+
+async def test_a_debugger_has_the_commands_own_processes(inside: Inside) -> None:
+    outcome = await inside.python(PRELUDE + CALLS + DEBUGGED, stdin=b"{}")
+    assert outcome.said == "(0, 19) 8 0", outcome
+
+
+async def test_a_command_gives_way_to_the_service(inside: Inside) -> None:
+    assert (await inside.run("nice")).said == "10"
 
 
 async def test_every_wall_is_taken_away_somewhere() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gitward.broker import Broker, BrokerConfig, BrokerEvent, OpenGrant
+from gitward.broker import BrokerConfig, BrokerEvent, Brokers, OpenGrant
 from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.repositories.inspection import PackInspector
@@ -88,8 +88,8 @@ def config(github: StandIn) -> BrokerConfig:
 
 
 @pytest.fixture
-async def broker(config: BrokerConfig) -> AsyncIterator[Broker]:
-    broker = Broker(config)
+async def broker(config: BrokerConfig) -> AsyncIterator[Brokers]:
+    broker = Brokers(config)
     await broker.start()
     yield broker
     await broker.stop()
@@ -106,7 +106,7 @@ def grant() -> Grant:
 
 
 @pytest.fixture
-async def opened(broker: Broker, grant: Grant, events: Events) -> OpenGrant:
+async def opened(broker: Brokers, grant: Grant, events: Events) -> OpenGrant:
     return await broker.open(grant, Secret(TOKEN), events)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gitward.broker.client.child import PROGRAM
+from gitward.broker.client.parent import PROGRAM
 
 from .conftest import BRANCH, TOKEN, new_grant
 from .fuzzing import Asked

@@ -32,7 +32,7 @@ class Hole:
             raise ValueError(f"{self.name}: the policy has changed; {self.right!r} is not once in {self.file}")
         file.write_text(text.replace(self.right, self.wrong))
         start = (
-            f"import sys; sys.path.insert(0, {str(folder)!r}); from gitward.broker.server.process import main; main()"
+            f"import sys; sys.path.insert(0, {str(folder)!r}); from gitward.broker.server.parent import main; main()"
         )
         return (sys.executable, "-I", "-c", start)
 

@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 
@@ -43,18 +44,19 @@ class Process:
         """Nobody listens to its events."""
 
     async def open(self, *, seconds: float) -> None:
-        message = {
+        message: dict[str, Any] = {
             "op": "open",
             "grant": asdict(replace(new_grant(), expires_at=clock.seconds() + seconds)),
             "credential": CREDENTIAL,
             "token": TOKEN,
             "successor": TOKEN,
             "injected": [],
+            "proxy_login": None,
             "leaf": self.certificates.leaf_pem.decode(),
             "key": self.certificates.key_pem.decode(),
         }
         await self.service.take(message, [])
-        await self.service.take({"op": "attach", "run_id": "run-1", "name": "1"}, [os.dup(self.listener.fileno())])
+        await self.service.take({"op": "attach", "name": "1"}, [os.dup(self.listener.fileno())])
 
     async def status(self) -> int:
         """Of an answer to `GET /user`."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gitward.broker import Broker, BrokerConfig, OpenGrant
+from gitward.broker import BrokerConfig, Brokers, OpenGrant
 from gitward.secrets import Secret
 from gitward.standin import StandIn
 
@@ -126,7 +126,7 @@ async def test_enterprise_server(github: StandIn, events: Events, tmp_path: Path
         upstream_url=github.url,
         upstream_api_url=github.api_url,
     )
-    broker = Broker(config)
+    broker = Brokers(config)
     await broker.start()
     opened = await broker.open(new_grant(), Secret(TOKEN), events)
     async with inside(tmp_path / "home", "ghe.example") as tools:

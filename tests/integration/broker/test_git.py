@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gitward.broker import Broker, OpenGrant
+from gitward.broker import OpenGrant
 from gitward.standin import StandIn, Token
 
 from .conftest import BRANCH, TOKEN, Events
@@ -98,32 +98,32 @@ async def test_another_repository_is_refused(tools: Inside, checkout: Path, gith
 
 
 async def test_a_big_push_streams(
-    tools: Inside, checkout: Path, broker: Broker, github: StandIn, events: Events
+    tools: Inside, checkout: Path, opened: OpenGrant, github: StandIn, events: Events
 ) -> None:
     """100 MB go up and come down again; the broker's memory does not grow with them."""
     await commit(tools, checkout, "noise", os.urandom(100 * MEGABYTE))
-    assert broker.pid is not None
-    before = peak_memory(broker.pid)
+    assert opened.pid is not None
+    before = peak_memory(opened.pid)
     result = await tools.git("push", "origin", BRANCH, cwd=checkout)
     assert result.status == 0, result
     assert (await events.wait(1))[0].type == "branch.pushed"
     assert pushes(github) == 2  # git's probe, and the push
     await tools.ok("git", "clone", "-q", "--branch", BRANCH, URL, "again")
     assert (tools.home / "again" / "noise").stat().st_size == 100 * MEGABYTE
-    assert peak_memory(broker.pid) - before < 20 * MEGABYTE
+    assert peak_memory(opened.pid) - before < 20 * MEGABYTE
 
 
 async def test_a_big_push_to_another_branch_is_refused_readably(
-    tools: Inside, checkout: Path, broker: Broker, github: StandIn
+    tools: Inside, checkout: Path, opened: OpenGrant, github: StandIn
 ) -> None:
     await commit(tools, checkout, "noise", os.urandom(50 * MEGABYTE))
-    assert broker.pid is not None
-    before = peak_memory(broker.pid)
+    assert opened.pid is not None
+    before = peak_memory(opened.pid)
     result = await tools.git("push", "origin", "HEAD:main", cwd=checkout)
     assert result.status == 1, result
     assert f"! [remote rejected] HEAD -> main {ONLY}" in result.err
     assert pushes(github) == 1  # git's probe
-    assert peak_memory(broker.pid) - before < 20 * MEGABYTE
+    assert peak_memory(opened.pid) - before < 20 * MEGABYTE
 
 
 async def test_every_kind_of_clone(tools: Inside) -> None:

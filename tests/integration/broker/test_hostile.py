@@ -31,8 +31,8 @@ async def wire(github: StandIn, grant: Grant) -> AsyncIterator[Wire]:
 
 async def test_many_connections_do_not_stop_other_runs(wire: Wire, github: StandIn, grant: Grant) -> None:
     """200 clients of one run that send half a header each; the run next door works, and memory stays."""
-    assert wire.broker.pid is not None
-    before = peak_memory(wire.broker.pid)
+    assert wire.opened.pid is not None
+    before = peak_memory(wire.opened.pid)
     connecting = {asyncio.create_task(wire.connect()) for _ in range(200)}
     writers: list[asyncio.StreamWriter] = []
     async with asyncio.timeout(30):
@@ -49,7 +49,7 @@ async def test_many_connections_do_not_stop_other_runs(wire: Wire, github: Stand
     for writer in writers:
         writer.transport.abort()
     assert (await wire.ask("GET /user")).status == 200
-    assert peak_memory(wire.broker.pid) - before < 40 * MEGABYTE
+    assert peak_memory(wire.opened.pid) - before < 40 * MEGABYTE
 
 
 async def test_events_are_bounded(wire: Wire) -> None:

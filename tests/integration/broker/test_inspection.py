@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gitward.broker import Broker, OpenGrant
+from gitward.broker import Brokers, OpenGrant
 from gitward.grants.grant import Grant
 from gitward.grants.inspection import BadPack, Entry, Findings, InspectionFailed
 from gitward.repositories import inspection
@@ -166,7 +166,7 @@ def scripted(folder: Path) -> Scripted:
 
 
 @pytest.fixture
-async def opened(broker: Broker, grant: Grant, events: Events, scripted: Scripted) -> OpenGrant:
+async def opened(broker: Brokers, grant: Grant, events: Events, scripted: Scripted) -> OpenGrant:
     return await broker.open(grant, Secret(TOKEN), events, scripted)
 
 
@@ -215,7 +215,7 @@ async def _head(tools: Inside, checkout: Path) -> str:
 
 
 async def test_without_an_inspector_nothing_is_pushed(
-    broker: Broker, github: StandIn, grant: Grant, events: Events
+    broker: Brokers, github: StandIn, grant: Grant, events: Events
 ) -> None:
     del broker
     body = _push(TIP, pack_of((3, b"x")))
@@ -234,16 +234,16 @@ def _push(tip: str, pack: bytes) -> bytes:
 
 
 async def test_a_broker_that_crashes_in_the_middle_of_a_look_is_replaced(
-    tools: Inside, checkout: Path, scripted: Scripted, broker: Broker, github: StandIn
+    tools: Inside, checkout: Path, scripted: Scripted, opened: OpenGrant, github: StandIn
 ) -> None:
     scripted.hold = True
     pushing = asyncio.create_task(pushed(tools, checkout))
     await scripted.looking.wait()
-    pid = broker.pid
+    pid = opened.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     async with asyncio.timeout(30):
-        await broker.replaced(pid)
+        await opened.replaced(pid)
     await pushing  # whether it failed or git tried again
     assert (await pushed(tools, checkout)).status == 0
     assert await github.repository(REPOSITORY).head(BRANCH) == await _head(tools, checkout)
@@ -284,16 +284,16 @@ async def test_pushes_of_one_run_are_looked_at_one_after_the_other(
 
 
 async def test_a_big_push_is_spooled_on_disk(
-    tools: Inside, checkout: Path, broker: Broker, folder: Path, github: StandIn
+    tools: Inside, checkout: Path, opened: OpenGrant, folder: Path, github: StandIn
 ) -> None:
     """The broker's memory does not grow with it."""
     await commit(tools, checkout, "noise", os.urandom(50 * MEGABYTE))
-    assert broker.pid is not None
-    before = peak_memory(broker.pid)
+    assert opened.pid is not None
+    before = peak_memory(opened.pid)
     result = await pushed(tools, checkout)
     assert result.status == 0, result
     assert await github.repository(REPOSITORY).head(BRANCH) == await _head(tools, checkout)
-    assert peak_memory(broker.pid) - before < 20 * MEGABYTE
+    assert peak_memory(opened.pid) - before < 20 * MEGABYTE
     assert list(folder.iterdir()) == []
 
 

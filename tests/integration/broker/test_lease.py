@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from gitward.broker import Broker, OpenGrant
+from gitward.broker import Brokers, OpenGrant
 from gitward.broker.server.process import Order, _receive
 from gitward.broker.server.service import Service
 from gitward.broker.wire.config import BrokerConfig
@@ -18,16 +18,16 @@ URL = "https://github.com/octo/demo"
 
 
 async def test_a_worker_that_was_only_late_gets_a_broker_that_knows_its_grants(
-    broker: Broker, opened: OpenGrant, tools: Inside
+    broker: Brokers, opened: OpenGrant, tools: Inside
 ) -> None:
     """Once the lease is over the process ends, and the next one opens nothing before it is renewed."""
-    old = broker.pid
+    old = opened.pid
     assert old is not None
     broker.act_until(clock.seconds() + 0.2)
     await _ended(old)
     broker.act_until(clock.seconds() + 60)
     async with asyncio.timeout(60):
-        await broker.replaced(old)
+        await opened.replaced(old)
     listed = await tools.run("git", "ls-remote", URL, "main")
     assert (listed.status, "refs/heads/main" in listed.out) == (0, True), listed
 
@@ -51,7 +51,7 @@ async def test_a_renewal_does_not_wait_behind_an_order_that_takes_time(config: B
     service = Service(config, None, process.send)
     orders: asyncio.Queue[Order] = asyncio.Queue()
     receiving = asyncio.create_task(_receive(process, service, orders))  # and nobody obeys the orders
-    await worker.send({"op": "close", "run_id": "run_1", "id": 1})
+    await worker.send({"op": "close", "id": 1})
     await worker.send({"op": "until", "moment": clock.seconds() + 60, "id": 2})
     async with asyncio.timeout(20):
         answer, _ = await worker.receive()

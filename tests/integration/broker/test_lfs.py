@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gitward.broker import Broker
+from gitward.broker import OpenGrant
 from gitward.grants.grant import Grant
 from gitward.standin import StandIn
 
@@ -38,13 +38,13 @@ def stored(github: StandIn, oid: str) -> Path:
     return github.repository("octo/demo").path / "lfs/objects" / oid[:2] / oid[2:4] / oid
 
 
-async def test_push_and_pull(tools: Inside, checkout: Path, github: StandIn, broker: Broker, events: Events) -> None:
+async def test_push_and_pull(tools: Inside, checkout: Path, github: StandIn, opened: OpenGrant, events: Events) -> None:
     """50 MB go up and come down: the broker's memory does not grow, and no signature gets inside."""
     content = os.urandom(50 * MEGABYTE)
     oid = hashlib.sha256(content).hexdigest()
     await commit(tools, checkout, "big.bin", content)
-    assert broker.pid is not None
-    before = peak_memory(broker.pid)
+    assert opened.pid is not None
+    before = peak_memory(opened.pid)
     tools.env["GIT_CURL_VERBOSE"] = tools.env["GIT_TRACE"] = "1"
     pushed = await tools.git("push", "origin", BRANCH, cwd=checkout)
     assert pushed.status == 0, pushed
@@ -52,7 +52,7 @@ async def test_push_and_pull(tools: Inside, checkout: Path, github: StandIn, bro
     again = await tools.git("clone", "--branch", BRANCH, URL, "again")
     assert again.status == 0, again
     assert (tools.home / "again" / "big.bin").read_bytes() == content
-    assert peak_memory(broker.pid) - before < 20 * MEGABYTE
+    assert peak_memory(opened.pid) - before < 20 * MEGABYTE
     assert "/info/lfs/gitward/" in pushed.err + again.err
     for secret in ("X-Amz-Signature", "RemoteAuth", TOKEN):
         assert secret not in pushed.err + again.err

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gitward.broker import Broker, BrokerConfig, OpenGrant
+from gitward.broker import BrokerConfig, Brokers, OpenGrant
 from gitward.broker.client import BrokerError
 from gitward.broker.server.hardening import UNPRIVILEGED_ID
 from gitward.broker.wire.pktline import FLUSH, pkt
@@ -35,20 +35,31 @@ async def wire(github: StandIn, grant: Grant) -> AsyncIterator[Wire]:
         yield wire
 
 
-async def crash(broker: Broker) -> None:
-    """Kills the process; returns when another one has taken its place."""
-    old = broker.pid
+async def gone(handle: int) -> None:
+    """Waits until the process of a pidfd has ended, and closes it."""
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(handle, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        asyncio.get_running_loop().remove_reader(handle)
+        os.close(handle)
+
+
+async def crash(opened: OpenGrant) -> None:
+    """Kills the broker; returns when another one has taken its place."""
+    old = opened.pid
     assert old is not None
     os.kill(old, signal.SIGKILL)
     async with asyncio.timeout(20):
-        await broker.replaced(old)
-    assert broker.pid != old
+        await opened.replaced(old)
+    assert opened.pid != old
 
 
 class TestProcess:
-    async def test_it_may_nothing(self, broker: Broker, opened: OpenGrant) -> None:
+    async def test_it_may_nothing(self, broker: Brokers, opened: OpenGrant) -> None:
         """No root, no way to more rights, no core dump, no tracer."""
-        process = Path(f"/proc/{broker.pid}")
+        process = Path(f"/proc/{opened.pid}")
         status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines())
         assert status["NoNewPrivs"] == "1"
         assert int(status["CapEff"], 16) == 0
@@ -58,10 +69,10 @@ class TestProcess:
             assert status["Groups"].strip() == ""
             assert " ".join((process / "limits").read_text().split()).find("Max core file size 0 0") > 0
 
-    async def test_it_has_nothing(self, broker: Broker, opened: OpenGrant) -> None:
+    async def test_it_has_nothing(self, broker: Brokers, opened: OpenGrant) -> None:
         """No environment, no arguments but its module's name, no descriptor of the worker but standard error."""
-        process = Path(f"/proc/{broker.pid}")
-        assert (process / "cmdline").read_bytes().split(b"\0")[1:-1] == [b"-I", b"-m", b"gitward.broker.server.process"]
+        process = Path(f"/proc/{opened.pid}")
+        assert (process / "cmdline").read_bytes().split(b"\0")[1:-1] == [b"-I", b"-m", b"gitward.broker.server.parent"]
         if os.getuid() != 0:
             with pytest.raises(PermissionError):
                 (process / "environ").read_bytes()
@@ -70,8 +81,24 @@ class TestProcess:
         links = {os.readlink(fd) for fd in (process / "fd").iterdir() if fd.name != "2"}
         assert all(link.startswith(("socket:", "anon_inode:", "/dev/null")) for link in links), links
 
-    async def test_it_is_small(self, broker: Broker) -> None:
-        status = Path(f"/proc/{broker.pid}/status").read_text()
+    async def test_it_inherits_nothing_that_the_worker_has_open(self, config: BrokerConfig) -> None:
+        """Not even what its own starter left open for it, by mistake, for every program that it starts."""
+        left = os.pipe()
+        for end in left:
+            os.set_inheritable(end, True)
+        brokers = Brokers(config)
+        await brokers.start()
+        try:
+            link = os.readlink(f"/proc/self/fd/{left[0]}")
+            if os.getuid() == 0:
+                assert link not in {os.readlink(fd) for fd in Path(f"/proc/{brokers.parent.pid}/fd").iterdir()}
+        finally:
+            await brokers.stop()
+            for end in left:
+                os.close(end)
+
+    async def test_it_is_small(self, opened: OpenGrant) -> None:
+        status = Path(f"/proc/{opened.pid}/status").read_text()
         resident = int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
         assert resident < 45 * 1024, f"{resident} kB"
 
@@ -79,11 +106,11 @@ class TestProcess:
         self, config: BrokerConfig, grant: Grant, github: StandIn, events: Events, capfd: pytest.CaptureFixture[str]
     ) -> None:
         """Not even when what it logs would hold it: an unreachable upstream, a message that it cannot read."""
-        broker = Broker(dataclasses.replace(config, upstream_url="http://127.0.0.1:1"))
+        broker = Brokers(dataclasses.replace(config, upstream_url="http://127.0.0.1:1"))
         await broker.start()
         opened = await broker.open(grant, Secret(TOKEN), events)
         with pytest.raises(BrokerError):
-            await opened._broker._deliver({"op": TOKEN})
+            await opened._deliver({"op": TOKEN})
         await broker.stop()
         shown = capfd.readouterr().err
         assert "failed" in shown
@@ -95,16 +122,17 @@ class TestProcess:
             server_url="https://github.com", api_url="https://api.github.com", ca_file=str(tmp_path / "missing")
         )
         with pytest.raises(BrokerError, match="did not start"):
-            await Broker(config).start()
+            await Brokers(config).start()
 
     async def test_it_ends_with_its_channel(self, config: BrokerConfig, grant: Grant, events: Events) -> None:
         """`stop` waits, and leaves no process."""
-        broker = Broker(config)
+        broker = Brokers(config)
         await broker.start()
-        pid = broker.pid
         opened = await broker.open(grant, Secret(TOKEN), events)
+        pids = broker.pids
+        assert len(pids) == 2
         await broker.stop()
-        assert not Path(f"/proc/{pid}").exists()
+        assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
         await opened.close()
         with pytest.raises(BrokerError, match="not running"):
             await broker.open(grant, Secret(TOKEN), events)
@@ -113,11 +141,16 @@ class TestProcess:
         """Killed, a worker leaves no process that holds a token."""
         script = """
 import asyncio, sys
-from gitward.broker import Broker, BrokerConfig
+from gitward.broker import BrokerConfig, Brokers
+from gitward.grants import clock
+from gitward.grants.grant import Grant
+from gitward.secrets import Secret
 async def main():
-    broker = Broker(BrokerConfig(server_url="https://github.com", api_url="https://api.github.com"))
-    await broker.start()
-    print(broker.pid, flush=True)
+    brokers = Brokers(BrokerConfig(server_url="https://github.com", api_url="https://api.github.com"))
+    await brokers.start()
+    grant = Grant(run_id="1", repository="a/b", push_ref="refs/heads/c", expires_at=clock.seconds() + 60)
+    await brokers.open(grant, Secret("ghp_0123456789"), lambda event: None)
+    print(*brokers.pids, flush=True)
     await asyncio.Event().wait()
 asyncio.run(main())
 """
@@ -126,14 +159,13 @@ asyncio.run(main())
         )
         assert worker.stdout is not None
         async with asyncio.timeout(30):
-            orphan = os.pidfd_open(int(await worker.stdout.readline()))
-            ended = asyncio.Event()
-            asyncio.get_running_loop().add_reader(orphan, ended.set)
+            orphans = [int(pid) for pid in (await worker.stdout.readline()).split()]
+            assert len(orphans) == 2
+            handles = [os.pidfd_open(pid) for pid in orphans]
             worker.kill()
             await worker.wait()
-            await ended.wait()
-        asyncio.get_running_loop().remove_reader(orphan)
-        os.close(orphan)
+            for handle in handles:
+                await gone(handle)
 
 
 class TestGrants:
@@ -248,8 +280,8 @@ class TestReplacement:
         github.add_token(fresh, Token(login="dev"))
         await wire.opened.refresh(Secret(fresh))
         github.revoke_token(TOKEN)
-        await crash(wire.broker)
-        assert wire.broker.restarts == 1
+        await crash(wire.opened)
+        assert wire.opened.restarts == 1
         assert (await wire.ask("GET /user")).status == 200
         assert (await wire.ask("GET /nothing")).status == 403
         assert wire.rules == ["rest.unlisted"]
@@ -263,7 +295,7 @@ class TestReplacement:
         async with wired(github.url, github.api_url, grant, TOKEN, login=True) as wire:
             await wire.opened.refresh(Secret(fresh))
             github.revoke_token(TOKEN)
-            await crash(wire.broker)
+            await crash(wire.opened)
             answer = await wire.ask("GET /user", f"Authorization: token {TOKEN}", auth=False)
             github.fault(path="*/user", status=200, body=f'{{"first": "{TOKEN}", "newest": "{fresh}"}}'.encode())
             echo = await wire.ask("GET /user", f"Authorization: token {TOKEN}", auth=False)
@@ -280,7 +312,7 @@ class TestReplacement:
         writer.write(b"%x\r\n%b\r\n" % (len(head), head))
         async with asyncio.timeout(20):
             await gate.reached.wait()
-            await crash(wire.broker)
+            await crash(wire.opened)
             assert (await read_answer(reader)).status == 0
         writer.transport.abort()
         gate.open()
@@ -288,37 +320,36 @@ class TestReplacement:
         assert wire.events == []
 
     async def test_git_goes_on_after_a_crash(
-        self, tools: Inside, broker: Broker, github: StandIn, events: Events
+        self, tools: Inside, opened: OpenGrant, github: StandIn, events: Events
     ) -> None:
         """Between two commands of a checkout nobody notices."""
         await tools.ok("git", "clone", "-q", URL, "demo")
         checkout = tools.home / "demo"
         await tools.ok("git", "checkout", "-q", "-b", BRANCH, cwd=checkout)
         head = await commit(tools, checkout, "a.txt", b"a")
-        await crash(broker)
+        await crash(opened)
         await tools.ok("git", "push", "-q", "origin", BRANCH, cwd=checkout)
         assert (await events.wait(1))[-1].data["new"] == head
 
     async def test_a_process_that_hangs_is_replaced(self, config: BrokerConfig, grant: Grant, events: Events) -> None:
         """SIGSTOP stands for any hang: the next call notices, and is answered by the replacement."""
-        broker = Broker(config, answer_seconds=1)
+        broker = Brokers(config, answer_seconds=1)
         await broker.start()
         opened = await broker.open(grant, Secret(TOKEN), events)
-        hanging = broker.pid
+        hanging = opened.pid
         assert hanging is not None
         os.kill(hanging, signal.SIGSTOP)
         await opened.refresh(Secret(TOKEN))
-        assert broker.restarts == 1
+        assert opened.restarts == 1
         assert not Path(f"/proc/{hanging}").exists()
         await broker.stop()
 
     async def test_a_grant_closed_while_there_is_no_process_stays_closed(self, wire: Wire, github: StandIn) -> None:
-        old = wire.broker.pid
+        old = wire.opened.pid
         assert old is not None
         os.kill(old, signal.SIGKILL)
         await wire.opened.close()
-        async with asyncio.timeout(20):
-            await wire.broker.replaced(old)
+        assert wire.broker.pids == [wire.broker.parent.pid]
         with pytest.raises((OSError, TimeoutError)):
             async with asyncio.timeout(1):
                 await wire.ask("GET /user")

@@ -7,6 +7,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import signal
 import socket
@@ -15,8 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from gitward.broker import Broker, BrokerConfig, OpenGrant
+from gitward.broker import BrokerConfig, Brokers, OpenGrant
 from gitward.broker.client import BrokerError
+from gitward.broker.client.memory import Memory
+from gitward.broker.client.open_grant import House
+from gitward.broker.client.parent import Parent
 from gitward.broker.server.service import Service
 from gitward.broker.wire import narrowing
 from gitward.broker.wire.pktline import FLUSH, pkt
@@ -50,7 +54,7 @@ def scripted(folder: Path) -> Scripted:
 
 
 @pytest.fixture
-async def opened(broker: Broker, grant: Grant, events: Events, scripted: Scripted) -> OpenGrant:
+async def opened(broker: Brokers, grant: Grant, events: Events, scripted: Scripted) -> OpenGrant:
     return await broker.open(grant, Secret(TOKEN), events, scripted)
 
 
@@ -243,11 +247,11 @@ async def test_what_a_connection_began_before_has_ended(wire: Wire, github: Stan
 
 async def test_it_stays_narrow_when_the_process_is_replaced(wire: Wire, github: StandIn) -> None:
     await wire.opened.narrow(PUSH)
-    old = wire.broker.pid
+    old = wire.opened.pid
     assert old is not None
     os.kill(old, signal.SIGKILL)
     async with asyncio.timeout(20):
-        await wire.broker.replaced(old)
+        await wire.opened.replaced(old)
     answer = await wire.ask("GET /user")
     assert (answer.status, ONLY.encode() in answer.body) == (403, True)
     listing = await wire.ask("GET /octo/demo/info/refs?service=git-receive-pack", host=GIT_HOST)
@@ -257,13 +261,13 @@ async def test_it_stays_narrow_when_the_process_is_replaced(wire: Wire, github: 
 
 async def test_a_process_that_dies_during_the_call(config: BrokerConfig, grant: Grant, events: Events) -> None:
     """SIGSTOP stands for it: the call notices, and returns when the replacement knows."""
-    broker = Broker(config, answer_seconds=1)
+    broker = Brokers(config, answer_seconds=1)
     await broker.start()
     opened = await broker.open(grant, Secret(TOKEN), events)
-    assert broker.pid is not None
-    os.kill(broker.pid, signal.SIGSTOP)
+    assert opened.pid is not None
+    os.kill(opened.pid, signal.SIGSTOP)
     await opened.narrow(PUSH)
-    assert broker.restarts == 1
+    assert opened.restarts == 1
     with pytest.raises(ValueError, match="cannot be narrowed"):
         await opened.narrow(dataclasses.replace(PUSH, ref="refs/heads/main"))
     await opened.close()
@@ -352,14 +356,24 @@ async def test_the_worker_is_told_before_git_is(github: StandIn, grant: Grant) -
             upstream_url=github.url,
             upstream_api_url=github.api_url,
         )
-        broker = Broker(config)  # without a process: its half is in this one
-        opened = OpenGrant(broker, grant, Secret(TOKEN), lambda _: None, inspector=None, injected=())
+        house = House(
+            config=config,
+            parent=Parent(config, answer_seconds=1.0),  # it is not started: a broker's half is in this process
+            memory=Memory(None),
+            answer_seconds=1.0,
+            until=lambda: math.inf,
+            proxy_login=None,
+            extra_roots=b"",
+        )
+        opened = OpenGrant(
+            house, grant, Secret(TOKEN), lambda _: None, inspector=None, injected=(), on_close=lambda _: None
+        )
         service = Service(config, None, send)
         await service.take(opened._open_message(), [])
-        with narrowing.told(grant.run_id, PUSH) as (message, fds):
+        with narrowing.told(PUSH) as (message, fds):
             await service.take(message, [os.dup(fd) for fd in fds])
-        await service.take({"op": "attach", "run_id": grant.run_id, "name": "1"}, [os.dup(listener.fileno())])
-        wire = Wire(broker, opened, port, Told())
+        await service.take({"op": "attach", "name": "1"}, [os.dup(listener.fileno())])
+        wire = Wire(Brokers(config), opened, port, Told())
         pushing = asyncio.create_task(
             wire.ask("POST /octo/demo/git-receive-pack", host=GIT_HOST, body=command(f"{ZERO} {'1' * 40} {REF}"))
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitward.broker import Broker, OpenGrant
+from gitward.broker import Brokers, OpenGrant
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
 from gitward.standin import StandIn
@@ -45,7 +45,7 @@ def scripted(folder: Path) -> Scripted:
 
 
 @pytest.fixture
-async def opened(broker: Broker, grant: Grant, events: Events, scripted: Scripted) -> OpenGrant:
+async def opened(broker: Brokers, grant: Grant, events: Events, scripted: Scripted) -> OpenGrant:
     return await broker.open(grant, Secret(TOKEN), events, scripted)
 
 

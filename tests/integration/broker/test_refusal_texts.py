@@ -19,7 +19,7 @@ import pytest
 import pytest_asyncio
 
 import gitward.broker
-from gitward.broker import Broker, BrokerConfig, OpenGrant
+from gitward.broker import BrokerConfig, Brokers, OpenGrant
 from gitward.broker.policy.rest import RULES, RestRule
 from gitward.grants import clock
 from gitward.grants.grant import Grant
@@ -196,8 +196,8 @@ async def github(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stan
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def broker(github: StandIn) -> AsyncIterator[Broker]:
-    broker = Broker(
+async def broker(github: StandIn) -> AsyncIterator[Brokers]:
+    broker = Brokers(
         BrokerConfig(
             server_url="https://github.com",
             api_url="https://api.github.com",
@@ -211,7 +211,7 @@ async def broker(github: StandIn) -> AsyncIterator[Broker]:
 
 
 @asynccontextmanager
-async def run_of(broker: Broker, grant: Grant, home: Path) -> AsyncIterator[Place]:
+async def run_of(broker: Brokers, grant: Grant, home: Path) -> AsyncIterator[Place]:
     events = Events()
     async with inside(home, "github.com", "api.github.com") as tools:
         opened = await broker.open(grant, Secret(TOKEN), events)
@@ -241,7 +241,7 @@ async def refuse(place: Place, gh: str, row: Refused) -> str:
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("gh", BOTH, ids=["2.23", "2.102"])
-async def test_each_refusal_is_readable_and_told(broker: Broker, github: StandIn, tmp_path: Path, gh: str) -> None:
+async def test_each_refusal_is_readable_and_told(broker: Brokers, github: StandIn, tmp_path: Path, gh: str) -> None:
     """And upstream hears nothing, but for gh's own question who it is, and the broker's about a node id."""
     github.requests.clear()
     assert len(TABLE) < 100, "a run tells of no more refusals than that"
@@ -258,7 +258,7 @@ async def test_each_refusal_is_readable_and_told(broker: Broker, github: StandIn
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_after_its_time_a_session_has_no_access(broker: Broker, tmp_path: Path) -> None:
+async def test_after_its_time_a_session_has_no_access(broker: Brokers, tmp_path: Path) -> None:
     late = dataclasses.replace(new_grant(), run_id="run-2", expires_at=clock.seconds() - 1)
     async with run_of(broker, late, tmp_path / "home") as place:
         for gh in BOTH:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gitward import broker as package
-from gitward.broker import Broker, OpenGrant
+from gitward.broker import Brokers, OpenGrant
 from gitward.broker.policy import push
 from gitward.grants.grant import Grant
 from gitward.grants.inspection import BadPack, Entry, Findings, InspectionFailed
@@ -212,7 +212,7 @@ def scripted(folder: Path) -> Scripted:
 
 
 @pytest.fixture
-async def opened(broker: Broker, grant: Grant, events: Events, scripted: Scripted) -> OpenGrant:
+async def opened(broker: Brokers, grant: Grant, events: Events, scripted: Scripted) -> OpenGrant:
     return await broker.open(grant, Secret(TOKEN), events, scripted)
 
 

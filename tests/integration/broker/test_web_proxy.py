@@ -14,7 +14,7 @@ import pytest
 
 from company import Company
 from connect_proxy import ConnectProxy, connect_proxy
-from gitward.broker import Broker, BrokerConfig, OpenGrant, ProxyConfig
+from gitward.broker import BrokerConfig, Brokers, OpenGrant, ProxyConfig
 from gitward.secrets import Secret, masked_forms
 from gitward.standin import StandIn, Token
 
@@ -33,7 +33,7 @@ class Office:
     tools: Inside
     github: StandIn
     proxy: ConnectProxy
-    broker: Broker
+    opened: OpenGrant
 
 
 @contextlib.asynccontextmanager
@@ -52,7 +52,7 @@ async def office(
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(github.stop)
         proxy = await stack.enter_async_context(connect_proxy(names, login=login, refuses=refuses))
-        broker = Broker(
+        broker = Brokers(
             BrokerConfig(
                 server_url="https://github.com",
                 api_url="https://api.github.com",
@@ -70,7 +70,7 @@ async def office(
         tools.trust(opened)
         tools.present(opened.credential)
         await opened.attach([tools.listener])
-        yield Office(tools=tools, github=github, proxy=proxy, broker=broker)
+        yield Office(tools=tools, github=github, proxy=proxy, opened=opened)
 
 
 @pytest.mark.parametrize("login", ["", LOGIN])
@@ -92,7 +92,7 @@ async def test_git_gh_and_lfs_go_by_the_proxy(tmp_path: Path, capfd: pytest.Capt
         assert REPOSITORY in await tools.ok("gh", "api", f"repos/{REPOSITORY}")
         assert scene.proxy.targets == {f"{host}:443" for host in (GIT, API, STORAGE)}
         assert scene.proxy.statuses == {200}
-        shown = Path(f"/proc/{scene.broker.pid}/cmdline").read_bytes()
+        shown = Path(f"/proc/{scene.opened.pid}/cmdline").read_bytes()
     oid = hashlib.sha256(content).hexdigest()
     assert list(tmp_path.glob(f"**/lfs/objects/{oid[:2]}/{oid[2:4]}/{oid}"))
     shown += capfd.readouterr().err.encode()
@@ -101,10 +101,10 @@ async def test_git_gh_and_lfs_go_by_the_proxy(tmp_path: Path, capfd: pytest.Capt
 
 async def test_a_crashed_broker_still_knows_the_login(tmp_path: Path) -> None:
     async with office(tmp_path, login=LOGIN, presented=LOGIN) as scene:
-        pid = scene.broker.pid
+        pid = scene.opened.pid
         assert pid is not None
         os.kill(pid, 9)
-        await scene.broker.replaced(pid)
+        await scene.opened.replaced(pid)
         await scene.tools.ok("git", "ls-remote", URL)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gitward.broker import Broker, OpenGrant
+from gitward.broker import Brokers, OpenGrant
 from gitward.grants.grant import Grant
 from gitward.repositories.inspection import PackInspector
 from gitward.secrets import Secret
@@ -31,7 +31,7 @@ async def grant(github: StandIn) -> Grant:
 
 
 @pytest.fixture
-async def opened(broker: Broker, grant: Grant, events: Events, inspector: PackInspector) -> OpenGrant:
+async def opened(broker: Brokers, grant: Grant, events: Events, inspector: PackInspector) -> OpenGrant:
     return await broker.open(grant, Secret(TOKEN), events, inspector)
 
 

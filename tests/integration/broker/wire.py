@@ -9,8 +9,8 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from gitward.broker import Broker, BrokerConfig, BrokerEvent, OpenGrant
-from gitward.broker.client.child import PROGRAM
+from gitward.broker import BrokerConfig, BrokerEvent, Brokers, OpenGrant
+from gitward.broker.client.parent import PROGRAM
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
 
@@ -51,7 +51,7 @@ class Told(list[BrokerEvent]):
 class Wire:
     """One broker whose hosts are at a port of this machine's loopback."""
 
-    def __init__(self, broker: Broker, opened: OpenGrant, port: int, events: Told) -> None:
+    def __init__(self, broker: Brokers, opened: OpenGrant, port: int, events: Told) -> None:
         self.broker = broker
         self.opened = opened
         self.port = port
@@ -141,7 +141,7 @@ async def wired(
     """A broker process of its own, with `grant` open and listening."""
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
         port = listener.getsockname()[1]
-        broker = Broker(
+        broker = Brokers(
             BrokerConfig(
                 server_url=f"https://{GIT_HOST}:{port}",
                 api_url=f"https://{API_HOST}:{port}",

@@ -225,7 +225,7 @@ async def test_a_broker_that_crashes_is_replaced_with_its_secrets(world: World, 
         await world.inside.heard.wait()
         pid = world.inside.pid
         os.kill(pid, signal.SIGKILL)
-        await world.inside.broker.replaced(pid)
+        await world.inside.opened.replaced(pid)
         go_on.touch()
         outcome = await running
     assert outcome.out.splitlines()[:2] == ["waiting", "***"], outcome

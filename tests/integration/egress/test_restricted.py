@@ -13,7 +13,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from company import Company
-from gitward.broker import Broker, InjectConfig, OpenGrant
+from gitward.broker import Brokers, InjectConfig, OpenGrant
 from gitward.grants import clock
 from gitward.grants.grant import ExactPush
 from gitward.sandboxes import Limits
@@ -66,7 +66,7 @@ async def world(
     async with serving(application(reached), company.context(INDEX, MODEL)) as port:
         inject = [InjectConfig(host=MODEL, port=443, header="x-api-key", upstream=f"https://127.0.0.1:{port}")]
         names = {INDEX: LOOPBACK, MODEL: LOOPBACK}
-        broker = Broker(config(f"{INDEX}:{port}", ca_file=company.ca_file, names=names, inject=inject))
+        broker = Brokers(config(f"{INDEX}:{port}", ca_file=company.ca_file, names=names, inject=inject))
         await broker.start()
         told = Told()
         grant = dataclasses.replace(new_grant(clock.seconds() + 600), fetch_only=fetch_only)
@@ -74,7 +74,7 @@ async def world(
             opened = await broker.open(grant, Secret(TOKEN), told, injected=[Secret("sk-CANARY0123456789")])
             sandbox = await engine.open(name="run-1", workspace=folder / "run-1", endpoint=opened, limits=Limits())
             try:
-                yield Inside(sandbox, told, broker), opened, port
+                yield Inside(sandbox, told, opened), opened, port
             finally:
                 await sandbox.close()
         finally:

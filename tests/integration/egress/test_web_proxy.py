@@ -14,7 +14,7 @@ from aiohttp import web
 
 from company import Company
 from connect_proxy import ConnectProxy, connect_proxy
-from gitward.broker import Broker, BrokerConfig, EgressConfig, InjectConfig, ProxyConfig
+from gitward.broker import BrokerConfig, Brokers, EgressConfig, InjectConfig, ProxyConfig
 from gitward.grants import clock
 from gitward.sandboxes import Limits
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
@@ -61,7 +61,7 @@ async def office(
         names = {f"{INDEX}:{port}": port, f"{MODEL}:443": port, f"{PLAIN}:{plain}": plain}
         proxy = await stack.enter_async_context(connect_proxy(names, login=LOGIN, refuses=refuses))
         rules = f"{INDEX}:{port},{NEAR}:{port},{UNKNOWN}:{port},http://{PLAIN}:{plain}"
-        broker = Broker(
+        broker = Brokers(
             _with_proxy(config(rules, ca_file=company.ca_file, names={NEAR: LOOPBACK}), proxy.port),
             proxy_login=Secret(LOGIN),
         )
@@ -71,7 +71,7 @@ async def office(
         opened = await broker.open(new_grant(clock.seconds() + 600), Secret(TOKEN), told, injected=[Secret(KEY)])
         sandbox = await engine.open(name="run-1", workspace=folder / "run-1", endpoint=opened, limits=Limits())
         stack.push_async_callback(sandbox.close)
-        yield Office(inside=Inside(sandbox, told, broker), proxy=proxy, port=port, plain=plain)
+        yield Office(inside=Inside(sandbox, told, opened), proxy=proxy, port=port, plain=plain)
 
 
 def _with_proxy(given: BrokerConfig, port: int) -> BrokerConfig:

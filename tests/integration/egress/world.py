@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gitward.broker import Broker, BrokerConfig, BrokerEvent, EgressConfig, InjectConfig
+from gitward.broker import BrokerConfig, BrokerEvent, Brokers, EgressConfig, InjectConfig, OpenGrant
 from gitward.grants.grant import Grant
 from gitward.sandboxes import Command, Limits, Sandbox, Stream
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
@@ -88,10 +88,10 @@ class Outcome:
 class Inside:
     """A sandbox whose broker opens other hosts."""
 
-    def __init__(self, sandbox: Sandbox, told: Told, broker: Broker) -> None:
+    def __init__(self, sandbox: Sandbox, told: Told, opened: OpenGrant) -> None:
         self.sandbox = sandbox
         self.told = told
-        self.broker = broker
+        self.opened = opened
         self.heard = asyncio.Event()  # set by each output
 
     async def run(self, *argv: str, **env: str) -> Outcome:
@@ -109,8 +109,8 @@ class Inside:
     @property
     def pid(self) -> int:
         """Of the broker's process."""
-        assert self.broker.pid is not None
-        return self.broker.pid
+        assert self.opened.pid is not None
+        return self.opened.pid
 
     async def bash(self, script: str, **env: str) -> Outcome:
         return await self.run("/bin/bash", "-c", script, **env)
@@ -126,14 +126,14 @@ async def sandboxed(
     injected: Sequence[Secret | None] = (),
 ) -> AsyncIterator[Inside]:
     """The real broker process and a real sandbox."""
-    broker = Broker(broker_config)
+    broker = Brokers(broker_config)
     await broker.start()
     told = Told()
     try:
         opened = await broker.open(new_grant(expires_at), Secret(TOKEN), told, injected=injected)
         sandbox = await engine.open(name="run-1", workspace=folder / "run-1", endpoint=opened, limits=Limits())
         try:
-            yield Inside(sandbox, told, broker)
+            yield Inside(sandbox, told, opened)
         finally:
             await sandbox.close()
     finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gitward.broker import Broker
+from gitward.broker import Brokers
 from gitward.repositories.mirrors import Mirrors
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.standin import StandIn, Token
@@ -35,8 +35,8 @@ async def github(tmp_path: Path) -> AsyncIterator[StandIn]:
 
 
 @pytest.fixture
-async def broker(github: StandIn) -> AsyncIterator[Broker]:
-    broker = Broker(broker_config(github.url, github.api_url))
+async def broker(github: StandIn) -> AsyncIterator[Brokers]:
+    broker = Brokers(broker_config(github.url, github.api_url))
     await broker.start()
     yield broker
     await broker.stop()
@@ -51,7 +51,7 @@ async def engine() -> AsyncIterator[BubblewrapEngine]:
 
 
 @pytest.fixture
-async def world(data: Path, github: StandIn, broker: Broker, engine: BubblewrapEngine) -> World:
+async def world(data: Path, github: StandIn, broker: Brokers, engine: BubblewrapEngine) -> World:
     return World(data, github, broker, engine)
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from cable import Cable
 from fleet import Fleet, WorkerProcess, fleet
+from gitward.broker.wire.names import BROKER_NAME
 from gitward.standin import Repository
 from postgres import Postgres
 from rig import Client, output
@@ -200,7 +201,7 @@ async def test_runs_in_every_step_are_taken_over(postgres: Postgres, fault: str)
         await begin(scene)
         await made.add()
         children = children_of(victim)
-        assert len(children) > 2 + 2 * 3, "launcher, broker, and the sandboxes of three runs"
+        assert len(children) > 2 + 3 * 3, "launcher, brokers' parent, and of three runs the brokers and sandboxes"
         hit = datetime.now().astimezone()
         if fault == "cut":
             cable.cut()
@@ -210,7 +211,7 @@ async def test_runs_in_every_step_are_taken_over(postgres: Postgres, fault: str)
         taken = await asyncio.gather(
             *(scene.until(held, lambda event: event["type"] == "run.taken_over") for held in scene.held)
         )
-        left = [pid for pid in children if is_alive(pid) and not is_launcher_or_broker(pid, fault)]
+        left = [pid for pid in children if is_alive(pid) and not is_launcher_or_parent(pid, fault)]
         assert left == [], "nothing of the old attempts runs when the new ones begin"
         for held in scene.held:
             held.release()
@@ -225,9 +226,9 @@ async def test_runs_in_every_step_are_taken_over(postgres: Postgres, fault: str)
     postgres.drop(name)
 
 
-def is_launcher_or_broker(pid: str, fault: str) -> bool:
-    """The broker of a worker that lives on stays, without any grant; so may a new launcher."""
-    if fault == "kill":
+def is_launcher_or_parent(pid: str, fault: str) -> bool:
+    """The parent of the brokers stays with a worker that lives on, but no broker does; so may a new launcher."""
+    if fault == "kill" or Path(f"/proc/{pid}/comm").read_text().strip() == BROKER_NAME:
         return False
     return b"gitward." in Path(f"/proc/{pid}/cmdline").read_bytes()
 

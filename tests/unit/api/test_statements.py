@@ -38,10 +38,12 @@ def counted(database: Database) -> Iterator[list[str]]:
         sa.event.remove(database.engine, "before_cursor_execute", note)
 
 
-async def post(http: httpx.AsyncClient, backend: Backend, path: str, body: dict[str, Any] | None = None) -> list[str]:
+async def post(
+    http: httpx.AsyncClient, backend: Backend, path: str, body: dict[str, Any] | None = None, **headers: str
+) -> list[str]:
     """The statements of one POST that makes something."""
     with counted(backend.database) as statements:
-        answer = await http.post(path, json=body)
+        answer = await http.post(path, json=body, headers=headers)
     assert answer.status_code == 201, answer.text
     return statements
 
@@ -55,6 +57,7 @@ async def test_a_post(backend: Backend, alice: Owner, places: int) -> None:
     async with api.client(alice) as http:
         await post(http, backend, "/sessions", BODY)  # the first turn of a user is one row more
         costs = {"session": await post(http, backend, "/sessions", BODY)}
+        costs["session with a key"] = await post(http, backend, "/sessions", BODY, **{"Idempotency-Key": "k"})
         session = (await http.post("/sessions", json=BODY)).json()
         path = f"/sessions/{session['id']}/runs"
         costs["follow-up that waits"] = await post(http, backend, path, {"command": "true"})

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from gitward.broker import Broker, BrokerConfig
+from gitward.broker import BrokerConfig, Brokers
 from gitward.cli.watching import Watch, listener
 from gitward.errors import SettingsError
 from tests_support import Backend
@@ -63,17 +63,17 @@ async def test_a_database_that_answers_and_whose_tables_cannot_be_read_is_not_re
 async def test_a_broker_that_is_gone_is_not_ready(backend: Backend) -> None:
     watch = watch_of(backend)
     url, api = "https://github.com", "https://api.github.com"
-    watch.broker = Broker(
+    watch.brokers = Brokers(
         BrokerConfig(server_url=url, api_url=api, upstream_url=url, upstream_api_url=api, login_mode=False)
     )
     assert [check.name for check in await watch.checks() if not check.ok] == ["broker"]
     assert b"gitward_ready 0.0" in await watch.render(with_figures=False)
-    await watch.broker.start()
+    await watch.brokers.start()
     try:
         assert all(check.ok for check in await watch.checks())
         assert b"gitward_broker_restarts 0.0" in await watch.render(with_figures=False)
     finally:
-        await watch.broker.stop()
+        await watch.brokers.stop()
 
 
 async def test_a_port_that_is_taken_is_told(backend: Backend) -> None:

@@ -119,7 +119,7 @@ async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> di
         progress=backend.progress(),
         lease=Lease(),
         tokens=SimpleNamespace(take=take),
-        broker=SimpleNamespace(open=open_grant),
+        brokers=SimpleNamespace(open=open_grant),
         sandboxes=scene,
         inspector=None,
         mirrors=SimpleNamespace(take=snapshot),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gitward.runs import workspace_names
 from gitward.runs.workspaces import remove_idle
 from gitward.sandboxes import claims, removal
 from gitward.sessions.model import Owner, Session, new_id
@@ -48,6 +49,28 @@ async def test_it_goes_after_its_time_and_not_before(backend: Backend, alice: Ow
     assert folder.exists()
     assert await remove_idle(backend.database, workspaces, hours=HOURS, at=later(HOURS + 1)) == 1
     assert list(workspaces.iterdir()) == []
+
+
+async def test_a_noted_session_is_looked_for_whatever_the_folders_name(
+    backend: Backend, alice: Owner, workspaces: Path
+) -> None:
+    """The name says nothing, as a sandbox can read it; the id stands in a file that no sandbox sees."""
+    queued, idle = await backend.create(alice), await ended(backend, alice)
+    for session in (queued, idle):
+        workspace_names.prepare(workspaces, session.id)
+        folder = make(workspaces, workspace_names.workspace_of(workspaces, session.id).name)
+        assert session.id not in str(folder)
+        assert workspace_names.session_of(folder) == session.id
+    assert await remove_idle(backend.database, workspaces, hours=HOURS, at=later(HOURS + 1)) == 1
+    assert [workspace_names.session_of(folder) for folder in workspaces.iterdir()] == [queued.id]
+
+
+async def test_a_folder_that_is_named_as_once_is_taken_over(backend: Backend, alice: Owner, workspaces: Path) -> None:
+    session = await backend.create(alice)
+    make(workspaces, session.id)
+    workspace_names.prepare(workspaces, session.id)
+    assert [path.name for path in workspaces.iterdir()] == [workspace_names.workspace_of(workspaces, session.id).name]
+    assert (workspace_names.workspace_of(workspaces, session.id) / "work/repo/file").read_text() == "content"
 
 
 async def test_it_stays_while_a_run_has_not_ended(backend: Backend, alice: Owner, workspaces: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gitward.sandboxes import cgroups
+from gitward.grants import cgroups
 from gitward.sandboxes.probe import limits
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from gitward.grants import channel
+from gitward.grants.cgroups import Controller
 from gitward.sandboxes import Command, Limits, SandboxError, readiness
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
-from gitward.sandboxes.cgroups import Controller
 from gitward.sandboxes.launch import Prepare
 from gitward.sandboxes.launcher_process import LauncherProcess
 from gitward.sandboxes.probe import NoEndpoint

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gitward.telemetry.metrics import Budget, Figures, Metrics, Moment
+from gitward.telemetry.metrics import BrokerFigures, Budget, Figures, Metrics, Moment
 
 DASHBOARD = Path(__file__).parents[3] / "docs" / "grafana" / "gitward.json"
 FIGURES = Figures(
@@ -21,7 +21,10 @@ FIGURES = Figures(
     schedules={"active": 3, "paused": 1},
 )
 BUDGET = Budget(holder="token 1", resource="core", limit=5000, remaining=4321)
-EVERYTHING = Moment(figures=FIGURES, budgets=(BUDGET,), ready=True, broker_restarts=0)
+BROKERS = BrokerFigures(open=2, restarts=0, parent_restarts=0)
+EVERYTHING = Moment(
+    figures=FIGURES, budgets=(BUDGET,), ready=True, brokers=BrokerFigures(open=2, restarts=0, parent_restarts=0)
+)
 STEP = {"step": "execute", "state": "succeeded", "seconds": 3.0}
 # Of a histogram and of a counter there are more names than the dashboard needs.
 NOT_SHOWN = re.compile(r".*_created|gitward_(step|mirror_fetch)_seconds_(count|sum)|gitward_sandbox_open_seconds_sum")

@@ -1,16 +1,17 @@
-"""The worker's side: starts the broker process, opens grants in it, answers its questions."""
+"""The worker's side: starts the brokers' parent, opens grants, keeps the broker of each, answers its questions."""
 
 from __future__ import annotations
 
-from gitward.broker.client.broker import Broker, OpenGrant
-from gitward.broker.client.child import BrokerError
+from gitward.broker.client.brokers import Brokers
+from gitward.broker.client.open_grant import OpenGrant
+from gitward.broker.client.process import BrokerError
 from gitward.broker.wire.config import BrokerConfig, BrokerEvent, EgressConfig, InjectConfig, ProxyConfig
 
 __all__ = [
-    "Broker",
     "BrokerConfig",
     "BrokerError",
     "BrokerEvent",
+    "Brokers",
     "EgressConfig",
     "InjectConfig",
     "OpenGrant",

@@ -8,14 +8,14 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 
-from gitward.broker.client.child import BrokerError
+from gitward.broker.client.process import BrokerError
 from gitward.grants import channel
 from gitward.grants.channel import ChannelClosed, Message
 from gitward.grants.inspection import BadPack, InspectionFailed, Inspector
 
 log = logging.getLogger(__name__)
 
-Tell = Callable[[Message, Sequence[int]], Awaitable[None]]
+Tell = Callable[[Message, Sequence[int]], Awaitable[object]]
 
 
 class Inspections:

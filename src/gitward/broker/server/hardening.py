@@ -1,9 +1,8 @@
-"""What the process gives up before it is handed a token."""
+"""What the parent of the brokers gives up, and every broker with it, before one is handed a token."""
 
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import logging
 import os
 import resource
@@ -15,16 +14,19 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 UNPRIVILEGED_ID = 60999  # uid and gid; above what distributions give to users, below systemd's dynamic ones
-_LATER = ("graphql",)  # packages that are imported when they are needed
 _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 _MAX_DESCRIPTORS = 65536
+_MAX_DATA = 512 * 1024 * 1024  # bytes of private memory, whether or not there is a cgroup
+_NICENESS = 5  # beyond the service's; commands in sandboxes have more
+_PR_SET_NAME = 15
+_M_ARENA_MAX = -8  # of mallopt(3)
 
 
 def harden() -> None:
     """No core dump, no tracing, no way to more rights, and no root when the code is readable without it.
 
-    Call it after all imports but those of _LATER: what is imported after it must be readable to UNPRIVILEGED_ID.
+    Call it after all imports: what is imported after it must be readable to UNPRIVILEGED_ID.
     """
     os.chdir("/")
     os.umask(0o077)
@@ -32,6 +34,9 @@ def harden() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MAX_DESCRIPTORS)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    resource.setrlimit(resource.RLIMIT_DATA, (_MAX_DATA, _MAX_DATA))
+    os.nice(_NICENESS)
+    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)  # threads only look names up: no pool of memory for each of them
     if os.geteuid() == 0:
         _drop_root()
     # After the change of uid, which resets it.
@@ -50,12 +55,8 @@ def _drop_root() -> None:
 
 
 def _needed() -> set[Path]:
-    """The interpreter, and one file of each top-level package that is loaded, or will be by the first request."""
+    """The interpreter, and one file of each top-level package that is loaded."""
     needed = {Path(sys.executable).resolve()}
-    for name in _LATER:
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.origin is not None:
-            needed.add(Path(spec.origin).resolve())
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if file and "." not in name:
@@ -78,7 +79,12 @@ def first_unreadable(paths: Iterable[Path]) -> Path | None:
     return None
 
 
-def _prctl(option: int, value: int) -> None:
+def name_process(name: str) -> None:
+    """What `ps -o comm` and /proc/PID/comm show: at most 15 characters."""
+    _prctl(_PR_SET_NAME, name.encode())
+
+
+def _prctl(option: int, value: int | bytes) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(option, value, 0, 0, 0) != 0:
         code = ctypes.get_errno()

@@ -1,54 +1,64 @@
-"""The broker process: `python -I -m gitward.broker.server.process`, with its channel as standard input.
+"""One broker: a fork of the warm parent, which serves one grant.
 
-It ends when the channel closes, and holds no token before its worker opens a grant.
+It ends when its channel closes, or when its worker's lease is over; it holds no token before its worker opens the
+grant.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
+import os
 import socket
 import ssl
-import sys
-from collections.abc import Callable
-from urllib.parse import urlsplit
+import threading
 
-from gitward.broker.server.hardening import harden
-from gitward.broker.server.questions import Send
+from gitward.broker.server.hardening import name_process
 from gitward.broker.server.service import Service
-from gitward.broker.server.tls import upstream_context
-from gitward.broker.server.way_out import route_of
 from gitward.broker.wire.config import BrokerConfig
 from gitward.broker.wire.link import Link
+from gitward.broker.wire.names import BROKER_NAME
 from gitward.grants import channel
 from gitward.grants.channel import ChannelClosed, Message
-from gitward.telemetry.logs import setup_logging
 
 log = logging.getLogger(__name__)
+
+_STACK_BYTES = 1024 * 1024  # of the threads that look names up
 
 Order = tuple[Message, list[int]]  # a message, and its descriptors
 
 
-def main() -> int:
-    setup_logging()
-    sock = socket.socket(fileno=0)
-    message, fds = channel.receive(sock)
-    channel.close_all(fds)
-    config = BrokerConfig.of(message["config"])
-    tls = _upstream_tls(config)  # read while we may still read everything
-    harden()
-    route = route_of(config, message["proxy_login"])
+def live(sock: socket.socket, config: BrokerConfig, tls: ssl.SSLContext | None, *, entrance: int | None) -> None:
+    """Serves the worker at the other end of `sock` until it is gone. The caller ends the process.
+
+    :param entrance: of a memory cgroup; it is closed.
+    """
+    name_process(BROKER_NAME)
+    if entrance is not None:
+        _enter(entrance)
+    threading.stack_size(_STACK_BYTES)
+    gc.enable()
+    loop = asyncio.new_event_loop()  # never closed: that would wait for names that are being looked up
     with contextlib.suppress(ChannelClosed):
-        asyncio.run(_serve(sock, lambda send: Service(config, tls, send, route), message["id"]))
-    return 0
+        loop.run_until_complete(_serve(sock, config, tls))
 
 
-async def _serve(sock: socket.socket, new_service: Callable[[Send], Service], first: int) -> None:
-    """Until the channel closes, or the lease of a worker with open grants is over. Raises ChannelClosed."""
+def _enter(entrance: int) -> None:
+    """What this process takes from now on counts in the group."""
+    try:
+        os.write(entrance, b"0")
+    except OSError as error:
+        log.warning("a broker is in no memory cgroup: %s", error)
+    finally:
+        os.close(entrance)
+
+
+async def _serve(sock: socket.socket, config: BrokerConfig, tls: ssl.SSLContext | None) -> None:
+    """Until the channel closes, or the worker's lease is over while the grant is open. Raises ChannelClosed."""
     link = Link(sock)
-    service = new_service(link.send)
-    await link.send({"id": first})
+    service = Service(config, tls, link.send)
     orders: asyncio.Queue[Order] = asyncio.Queue()
     tasks = [
         asyncio.create_task(service.watch(), name="lease"),
@@ -91,14 +101,3 @@ async def _answer(service: Service, message: Message, fds: list[int]) -> Message
         log.exception("the message %s failed", message.get("op"))
         return {"id": message["id"], "error": f"{message.get('op')} failed: {type(error).__name__}"}
     return {"id": message["id"]}
-
-
-def _upstream_tls(config: BrokerConfig) -> ssl.SSLContext | None:
-    urls = (config.upstream_url, config.upstream_api_url)
-    if not config.inject and all(urlsplit(url).scheme == "http" for url in urls):
-        return None  # a stand-in on loopback; the roots would cost memory
-    return upstream_context(config.ca_file)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,10 +8,25 @@ from collections.abc import Mapping
 from aiohttp.web_response import Response
 
 from gitward.broker.policy.routes import Kind
+from gitward.broker.policy.verdict import Verdict
+from gitward.errors import PolicyDenied
 
 SERVER = "Gitward"  # the header Server of every answer of our own
 _MEDIA_TYPES = {Kind.LFS: "application/vnd.git-lfs+json"}
 GIT_RESULT = "application/x-git-receive-pack-result"
+
+
+class Refused(PolicyDenied):
+    """A refusal with a status of its own: elsewhere a malformed request is answered by 400, another one by 403."""
+
+    def __init__(self, rule: str, message: str, *, status: int) -> None:
+        super().__init__(rule, message)
+        self.status = status
+
+
+def denied(verdict: Verdict) -> PolicyDenied:
+    """To be raised for a no."""
+    return PolicyDenied(verdict.rule, verdict.message)
 
 
 def refusal(kind: Kind, status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:

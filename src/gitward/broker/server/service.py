@@ -1,4 +1,4 @@
-"""The child's table of open grants, changed by the worker's messages. Every message may be repeated."""
+"""The one grant that a broker serves, changed by its worker's messages. Every message may be repeated."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ import logging
 import math
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from aiohttp.web_request import BaseRequest
-from aiohttp.web_response import StreamResponse
-
-from gitward.broker.server.egress.door import EgressDoor, EgressDoors
+from gitward.broker.server.egress.door import EgressDoor
 from gitward.broker.server.egress.proxy import Proxy
 from gitward.broker.server.forward import Forwarder
+from gitward.broker.server.front_door import FrontDoor
 from gitward.broker.server.gate import Gate
 from gitward.broker.server.inject.door import InjectDoor
-from gitward.broker.server.listener import Listener, Touch
+from gitward.broker.server.listener import Listener
 from gitward.broker.server.questions import Questions, Send
 from gitward.broker.server.reporter import Reporter
 from gitward.broker.server.tls import server_context
+from gitward.broker.server.way_out import route_of
 from gitward.broker.wire.config import BrokerConfig
 from gitward.broker.wire.narrowing import understood
 from gitward.grants import channel
@@ -32,7 +31,6 @@ from gitward.grants.grant import ExactPush, Grant
 from gitward.grants.lease import Lease
 from gitward.secrets import Secret
 from gitward.telemetry.logs import know_secrets
-from gitward.web_proxy import Route
 
 log = logging.getLogger(__name__)
 
@@ -42,21 +40,25 @@ _OPENING = frozenset({"open", "refresh", "attach"})
 
 
 class _Open:
-    """One grant with its listeners."""
+    """The grant with its listeners."""
 
     def __init__(
         self,
         *,
+        door: FrontDoor,
         gate: Gate,
         injector: InjectDoor,
         egress: EgressDoor | None,
         forwarder: Forwarder,
         reporter: Reporter,
         tls: ssl.SSLContext,
-        lease: Callable[[], Lease],
+        held: Callable[[], bool],
+        login: Sequence[Secret],
     ) -> None:
         self.gate = gate
-        self._lease = lease
+        self._door = door
+        self._login = tuple(login)
+        self._held = held
         self._injector = injector
         self._egress = egress
         self._forwarder = forwarder
@@ -76,18 +78,12 @@ class _Open:
     def _listener(self, sock: socket.socket) -> Listener | Proxy:
         port = int(sock.getsockname()[1])
         if self._egress is not None and self._egress.port == port:
-            return self._egress.proxy(sock, held=lambda: self._lease().held, closed=lambda: self.gate.closed)
-        return Listener(sock, self._tls, functools.partial(self._handle, port=port), self.gate.malformed)
-
-    async def _handle(self, request: BaseRequest, touch: Touch, *, port: int) -> StreamResponse:
-        if not self._lease().held:  # this process was stopped too, and wakes up with requests before it
-            raise ConnectionAbortedError("the worker's lease is over")
-        door = self._injector if self._injector.serves(request, port) else self.gate
-        return await door.handle(request, touch, port=port)
+            return self._egress.proxy(sock, held=self._held, closed=lambda: self.gate.closed)
+        return Listener(sock, self._tls, functools.partial(self._door.handle, port=port), self._door.malformed)
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        return (*self.gate.secrets, *self._injector.secrets)
+        return (*self._login, *self.gate.secrets, *self._injector.secrets)
 
     async def narrow(self, push: ExactPush) -> None:
         """After it returned nothing but this push is possible: what was under way has ended. Raises ValueError."""
@@ -114,26 +110,21 @@ class _Open:
 
 
 class Service:
-    """Holds what the worker said, until it says otherwise or is gone."""
+    """Holds the grant that the worker opened, until it closes it or is gone."""
 
-    def __init__(
-        self, config: BrokerConfig, upstream_tls: ssl.SSLContext | None, send: Send, route: Route | None = None
-    ) -> None:
+    def __init__(self, config: BrokerConfig, upstream_tls: ssl.SSLContext | None, send: Send) -> None:
         self._config = config
-        self._route = route or Route()
         self._upstream_tls = upstream_tls
         self._send = send
         self._questions = Questions(send)
-        self._open: dict[str, _Open] = {}
+        self._open: _Open | None = None
         self._lease = Lease()
         self._renewed = asyncio.Event()
-        self._egress = EgressDoors(config, self._route) if config.proxy_port is not None else None
-        self._know()
 
     async def watch(self) -> None:
-        """Returns when the worker's lease is over while grants are open; they are closed then.
+        """Returns when the worker's lease is over while the grant is open; it is closed then.
 
-        The worker itself may be stopped, and say nothing. If it is not, it starts another process and tells it all.
+        Worker and parent may be stopped, and say nothing. If not, the worker has another broker, and tells it all.
         """
         while True:
             self._renewed.clear()
@@ -141,9 +132,9 @@ class Service:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(self._lease.left, _LOOK_SECONDS)):
                         await self._renewed.wait()
-            elif self._open:
-                log.warning("The worker's lease is over: %d grants are closed", len(self._open))
-                await self._close_grants()
+            elif self._open is not None:
+                log.warning("The worker's lease is over: the grant is closed")
+                await self.stop()
                 return
             else:
                 await self._renewed.wait()
@@ -151,10 +142,9 @@ class Service:
     def renew(self, message: Message) -> None:
         """What the message "until" says. Not an order among others: it must not wait behind one that takes time.
 
-        For grants that were open when the lease ended it comes too late: `watch` ends this process, and the next one
-        is told of all that is to be open.
+        For a grant that was open when the lease ended it comes too late: `watch` ends this process.
         """
-        if self._lease.held or not self._open:
+        if self._lease.held or self._open is None:
             moment = message["moment"]
             self._lease = Lease(math.inf if moment is None else moment)
             self._renewed.set()
@@ -171,22 +161,19 @@ class Service:
             case "open":
                 self._open_grant(message)
             case "refresh":
-                self._open[message["run_id"]].gate.refresh(Secret(message["token"]))
+                self._opened.gate.refresh(Secret(message["token"]))
                 self._know()
             case "narrow":
                 push = understood(message, fds)
-                await self._open[message["run_id"]].narrow(push)
+                await self._opened.narrow(push)
                 return
             case "attach":
-                self._open[message["run_id"]].attach(message["name"], fds)
+                self._opened.attach(message["name"], fds)
                 return
             case "detach":
-                if opened := self._open.get(message["run_id"]):
-                    await opened.detach(message["name"])
+                await self._opened.detach(message["name"])
             case "close":
-                if closing := self._open.pop(message["run_id"], None):
-                    await closing.close()
-                self._know()
+                await self.stop()
             case "answer":
                 self._questions.answered(message, fds)
                 return
@@ -197,25 +184,26 @@ class Service:
         channel.close_all(fds)
 
     async def stop(self) -> None:
-        await self._close_grants()
+        """Nothing is forwarded any more."""
+        opened, self._open = self._open, None
+        if opened is not None:
+            await opened.close()
 
-    async def _close_grants(self) -> None:
-        closing = list(self._open.values())
-        self._open.clear()
-        async with asyncio.TaskGroup() as group:
-            for opened in closing:
-                group.create_task(opened.close())
-        self._know()
+    @property
+    def _opened(self) -> _Open:
+        if self._open is None:
+            raise ValueError("no grant is open")
+        return self._open
 
     def _open_grant(self, message: Message) -> None:
+        if self._open is not None:
+            raise ValueError("a broker serves one grant")
         grant = _grant(message["grant"])
-        if grant.run_id in self._open:
-            self._open[grant.run_id].gate.refresh(Secret(message["successor"]))
-            return
-        forwarder = Forwarder(self._config, self._upstream_tls, self._route)
+        route = route_of(self._config, message["proxy_login"])
+        forwarder = Forwarder(self._config, self._upstream_tls, route)
         injected = [None if secret is None else Secret(secret) for secret in message["injected"]]
-        lasting = [*self._secrets, *(secret for secret in injected if secret)]
-        reporter = Reporter(grant.run_id, self._send, lasting=lasting)
+        login = () if route.proxy is None else route.proxy.secrets
+        reporter = Reporter(grant.run_id, self._send, lasting=[*login, *(secret for secret in injected if secret)])
         gate = Gate(
             grant=grant,
             config=self._config,
@@ -231,28 +219,32 @@ class Service:
             injected,
             tls=self._upstream_tls,
             reporter=reporter,
-            expires_at=grant.expires_at,
             closed=lambda: gate.closed,
-            route=self._route,
+            route=route,
         )
-        self._open[grant.run_id] = _Open(
+        door = FrontDoor(
+            run_id=grant.run_id,
+            behind=(injector, gate),
+            reporter=reporter,
+            expires_at=grant.expires_at,
+            held=lambda: self._lease.held,
+        )
+        proxied = self._config.proxy_port is not None
+        self._open = _Open(
+            door=door,
             gate=gate,
             injector=injector,
-            egress=self._egress.door(grant, reporter) if self._egress is not None else None,
+            egress=EgressDoor.of(self._config, route, grant, reporter) if proxied else None,
             forwarder=forwarder,
             reporter=reporter,
             tls=server_context(message["leaf"], message["key"]),
-            lease=lambda: self._lease,
+            held=lambda: self._lease.held,
+            login=login,
         )
         self._know()
 
-    @property
-    def _secrets(self) -> tuple[Secret, ...]:
-        """Our own, whatever grants are open."""
-        return () if self._route.proxy is None else self._route.proxy.secrets
-
     def _know(self) -> None:
-        know_secrets([*self._secrets, *(secret for opened in self._open.values() for secret in opened.secrets)])
+        know_secrets(self._opened.secrets)
 
 
 def _grant(fields: dict[str, Any]) -> Grant:

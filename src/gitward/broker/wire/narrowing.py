@@ -17,15 +17,12 @@ _LINE = 65  # bytes of an object id with its line break
 
 
 @contextlib.contextmanager
-def told(run_id: str, push: ExactPush) -> Iterator[tuple[Message, list[int]]]:
+def told(push: ExactPush) -> Iterator[tuple[Message, list[int]]]:
     """The message and its descriptor, which is closed at the end of the block."""
     with os.fdopen(os.memfd_create("lfs objects"), "wb") as file:
         file.write("".join(f"{oid}\n" for oid in push.lfs_oids).encode())
         file.flush()
-        yield (
-            {"op": "narrow", "run_id": run_id, "old": push.old, "new": push.new, "ref": push.ref},
-            [file.fileno()],
-        )
+        yield {"op": "narrow", "old": push.old, "new": push.new, "ref": push.ref}, [file.fileno()]
 
 
 def understood(message: Message, fds: Sequence[int]) -> ExactPush:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gitward.broker.wire.names import BROKER_NAME
 from gitward.cli.audit.channels import Channel
 from gitward.cli.audit.ledger import Ledger
 
@@ -20,7 +21,6 @@ SELDOM = 50  # … in one look of so many
 _NAMESPACES = re.compile(r"^NSpid:((?:\s+\d+)+)$", re.MULTILINE)
 _WRITABLE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) rw-p \S+ \S+ (\S+)[ ]*(.*)$", re.MULTILINE)
 _LARGEST_PIECE = 16 * 1024 * 1024  # bytes of memory that are read at once
-BROKER, LAUNCHER = "gitward.broker.server.process", "gitward.sandboxes.launcher"  # modules, as they stand in arguments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,12 +133,13 @@ def ancestors(pid: int) -> Iterator[int]:
 
 
 def of_service(service: int) -> list[int]:
-    """The service's children and theirs, without the broker, which holds the token as it must."""
-    return [
-        pid
-        for pid in _pids()
-        if service in ancestors(pid) and BROKER.encode() not in _read(f"/proc/{pid}/cmdline").split(b"\0")
-    ]
+    """The service's children and theirs, among them the brokers and their parent."""
+    return [pid for pid in _pids() if service in ancestors(pid)]
+
+
+def is_broker(pid: int) -> bool:
+    """Whether it holds a token as it must: the broker of one run. The parent of the brokers holds none."""
+    return _name(pid) == BROKER_NAME
 
 
 def open_files(pid: int) -> Iterator[tuple[str, bytes]]:

@@ -20,6 +20,7 @@ from gitward.cli.audit.plants import planted_outside
 from gitward.cli.audit.processes import Exempt, Sampler
 from gitward.cli.audit.stage import Stage
 from gitward.errors import GitwardError
+from gitward.runs.workspace_names import workspace_of
 from gitward.standin import ReceivedRequest
 
 HOSTILE = Path(__file__).with_name("inside.sh")
@@ -88,7 +89,7 @@ async def _run(stage: Stage, caller: Caller, ledger: Ledger, plant: Plant, say: 
     say("A hostile command runs inside; every process is watched ...")
     session = await caller.post("/sessions", body)
     url, run_id = f"/sessions/{session['id']}", session["runs"][0]["id"]
-    workspace = stage.data / "workspaces" / session["id"]
+    workspace = workspace_of(stage.data / "workspaces", session["id"])
     waited = False
     # A worker of another machine may take the run of a live service: then its workspace is there.
     async for event in caller.stream(f"{url}/events", run_id):
@@ -117,6 +118,8 @@ def _meanwhile(stage: Stage, ledger: Ledger, workspace: Path) -> None:
     for pid in processes.of_service(stage.pid):
         for place, content in processes.open_files(pid):
             ledger.look(Channel.OPEN_FILES, f"{processes.named(pid)}, {place}", content)
+        if processes.is_broker(pid):
+            continue
         for place, content in processes.memory(pid):
             ledger.look(Channel.MEMORY, f"{processes.named(pid)}, {place}", content)
 

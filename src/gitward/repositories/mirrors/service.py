@@ -316,6 +316,11 @@ class Mirrors:
                 except (GitwardError, OSError, snapshot.BadPacks) as error:
                     log.warning("The packs of %s's mirror could not be merged: %s", source.full_name, error)
 
+    async def make_room(self, size: int) -> None:
+        """Removes mirrors that are not in use, the least recently used first, until so many bytes are free."""
+        total = sum(each.size for each in await in_thread(self.shelf.all))
+        await self._evict(room=max(0, self._limit - total) + size)
+
     async def _evict(self, *, room: int = 0) -> None:
         """Removes the least recently used mirrors that are beyond the limit, but none that is in use."""
         in_use = frozenset((*self._users, *self._turns.keys()))

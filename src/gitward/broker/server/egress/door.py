@@ -1,4 +1,4 @@
-"""From the configuration to the proxies of each run."""
+"""From the configuration to the proxies of the run."""
 
 from __future__ import annotations
 
@@ -26,6 +26,27 @@ class EgressDoor:
         self._egress = egress
         self._names = names
 
+    @classmethod
+    def of(cls, config: BrokerConfig, route: Route, grant: Grant, reporter: Reporter) -> EgressDoor:
+        """By the rules of the configuration, which has some."""
+        assert config.proxy_port is not None
+        policy = Policy(
+            parse_rules(config.egress.rules),
+            own=[address.host for address in (*config.addresses, *config.upstream_addresses)],
+            injected=[target.host for target in config.inject],
+        )
+        reach = Reach(config.egress.private, trusted=config.egress.trusted)
+        names = SystemResolver()
+        egress = Egress(
+            policy=policy,
+            lookup=Lookup(FixedResolver(config.egress.names, names), reach, own=config.upstream_addresses),
+            reporter=reporter,
+            ledger=Ledger(grant.run_id, reporter),
+            expires_at=grant.expires_at,
+            route=route,
+        )
+        return cls(egress, names, config.proxy_port)
+
     def proxy(self, sock: socket.socket, *, held: Callable[[], bool], closed: Callable[[], Verdict | None]) -> Proxy:
         """`held` tells whether the worker's lease is; `closed` has the refusal of a grant that leads nowhere else."""
         return Proxy(sock, self._egress, held=held, closed=closed)
@@ -34,33 +55,3 @@ class EgressDoor:
         """Call it when the proxies are stopped."""
         self._names.stop()
         self._egress.ledger.close()
-
-
-class EgressDoors:
-    """Makes a door for each run, by the rules of the configuration."""
-
-    def __init__(self, config: BrokerConfig, route: Route) -> None:
-        assert config.proxy_port is not None
-        self._config = config
-        self._route = route
-        self._port = config.proxy_port
-        self._policy = Policy(
-            parse_rules(config.egress.rules),
-            own=[address.host for address in (*config.addresses, *config.upstream_addresses)],
-            injected=[target.host for target in config.inject],
-        )
-        self._reach = Reach(config.egress.private, trusted=config.egress.trusted)
-
-    def door(self, grant: Grant, reporter: Reporter) -> EgressDoor:
-        names = SystemResolver()
-        egress = Egress(
-            policy=self._policy,
-            lookup=Lookup(
-                FixedResolver(self._config.egress.names, names), self._reach, own=self._config.upstream_addresses
-            ),
-            reporter=reporter,
-            ledger=Ledger(grant.run_id, reporter),
-            expires_at=grant.expires_at,
-            route=self._route,
-        )
-        return EgressDoor(egress, names, self._port)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import importlib
 from dataclasses import replace
 from functools import partial
 
@@ -40,7 +38,6 @@ class GraphqlDoor:
             raise PolicyDenied("graphql.malformed", "GraphQL takes a POST of application/json in UTF-8")
         await grant_continue(asked)
         parsed = request.read(await whole(asked, touch))
-        await asyncio.to_thread(importlib.import_module, "graphql")  # the first time it takes a while
         reading = document.read(parsed, self._grant)
         if reading.ids:
             await self._ids.require(reading.ids, onward)

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Sequence
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from aiohttp.web_request import BaseRequest
-from aiohttp.web_response import Response, StreamResponse
+from aiohttp.web_response import StreamResponse
 from multidict import CIMultiDict
 from yarl import URL
 
 from gitward.broker.policy.inject.headers import answer_headers, request_headers
 from gitward.broker.policy.inject.mask import StreamMask
 from gitward.broker.policy.routes import Kind
-from gitward.broker.policy.verdict import Verdict, deny
+from gitward.broker.policy.verdict import Verdict
 from gitward.broker.server.bodies import grant_continue, pieces
-from gitward.broker.server.framing import check_framing
+from gitward.broker.server.forward import UpstreamFailed
 from gitward.broker.server.listener import STALL_SECONDS, Touch
-from gitward.broker.server.refusals import SERVER, refusal
+from gitward.broker.server.refusals import SERVER
 from gitward.broker.server.reporter import Reporter
 from gitward.broker.server.way_out import Hop
 from gitward.broker.wire.config import InjectConfig
-from gitward.broker.wire.target import parse_host
 from gitward.broker.wire.upstream import injected_value
-from gitward.errors import GitwardError, PolicyDenied
-from gitward.grants import clock
+from gitward.errors import PolicyDenied
+from gitward.grants.endpoint import Address
 from gitward.secrets import Secret
 from gitward.web_proxy import Route
 
@@ -39,7 +37,7 @@ _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _BODILESS = frozenset({204, 304})
 
 
-class InjectFailed(GitwardError):
+class InjectFailed(UpstreamFailed):
     """The host could not be asked."""
 
 
@@ -53,7 +51,6 @@ class InjectDoor:
         *,
         tls: ssl.SSLContext | None,
         reporter: Reporter,
-        expires_at: float,
         closed: Callable[[], Verdict | None] = lambda: None,
         route: Route | None = None,
     ) -> None:
@@ -65,7 +62,6 @@ class InjectDoor:
         self._secrets = list(secrets)
         self._tls = tls
         self._reporter = reporter
-        self._expires_at = expires_at
         self._closed = closed
         self._route = route or Route()
         self._client: ClientSession | None = None
@@ -75,10 +71,19 @@ class InjectDoor:
     def secrets(self) -> tuple[Secret, ...]:
         return tuple(secret for secret in self._secrets if secret is not None)
 
-    def serves(self, request: BaseRequest, port: int) -> bool:
-        """Whether the request is for a host of this door; what is ambiguous is not."""
-        values = request.headers.getall("Host", [])
-        return len(values) == 1 and values[0].partition(":")[0].lower() in self._hosts(port)
+    def name(self, host: str) -> str:
+        return host
+
+    @property
+    def accepted(self) -> None:
+        """None is asked for: what authenticates there is put in here."""
+
+    def hosts(self, port: int) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(target.host for target in self._targets if target.port == port))
+
+    def kind(self, request: BaseRequest) -> Kind:
+        del request
+        return Kind.REST
 
     async def close(self) -> None:
         """Drops the secrets. Nothing is forwarded after it."""
@@ -86,48 +91,16 @@ class InjectDoor:
         if self._client is not None:
             await self._client.close()
 
-    async def handle(self, request: BaseRequest, touch: Touch, *, port: int) -> StreamResponse:
-        """Answers every request; an error of our own is a 500 that says nothing about its cause."""
-        try:
-            check_framing(request)
-            host = parse_host(request.headers.getall("Host", []), port=port, hosts=self._hosts(port))
-            if not request.raw_path.startswith("/"):
-                raise PolicyDenied("http.target", "the request target must be a path; no proxy requests")
-            if (closed := self._closed()) is not None:
-                raise PolicyDenied(closed.rule, closed.message)
-            return await self._in_time(request, host, port, touch)
-        except OSError:
-            raise  # the sandbox's connection is gone, or must go
-        except Exception as error:  # the edge of the process: report, answer, go on for other runs
-            if request.writer.output_size > 0:
-                raise ConnectionAbortedError("half an answer must not be continued by another") from error
-            return await self._explain(request, error)
+    async def serve(self, request: BaseRequest, at: Address, touch: Touch) -> StreamResponse:
+        """A request that the front door let in. Raises PolicyDenied and InjectFailed."""
+        if not request.raw_path.startswith("/"):
+            raise PolicyDenied("http.target", "the request target must be a path; no proxy requests")
+        if (closed := self._closed()) is not None:
+            raise PolicyDenied(closed.rule, closed.message)
+        return await self._forward(request, at, touch)
 
-    async def _explain(self, request: BaseRequest, error: Exception) -> Response:
-        if isinstance(error, InjectFailed):
-            return refusal(Kind.REST, 502, str(error))
-        if isinstance(error, PolicyDenied):
-            asked = f"{request.method} {request.headers.get('Host', '')}{request.path}"[:200]
-            await self._reporter.denied(deny(error.rule, error.message), asked)
-            return refusal(Kind.REST, 400 if error.rule.startswith("http.") else 403, error.message)
-        log.error("a request to a host of GITWARD_INJECT failed", exc_info=error)
-        return refusal(Kind.REST, 500, "the broker failed on this request; the service's log says why")
-
-    def _hosts(self, port: int) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(target.host for target in self._targets if target.port == port))
-
-    async def _in_time(self, request: BaseRequest, host: str, port: int, touch: Touch) -> StreamResponse:
-        limit = asyncio.timeout(max(0.0, self._expires_at - clock.seconds()))
-        try:
-            async with limit:
-                if clock.seconds() < self._expires_at:
-                    return await self._forward(request, host, port, touch)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-        raise PolicyDenied("expired", f"this session's access to {host} has ended")
-
-    async def _forward(self, request: BaseRequest, host: str, port: int, touch: Touch) -> StreamResponse:
+    async def _forward(self, request: BaseRequest, at: Address, touch: Touch) -> StreamResponse:
+        host, port = at.host, at.port
         chosen = [
             (target, secret)
             for target, secret in zip(self._targets, self._secrets, strict=True)

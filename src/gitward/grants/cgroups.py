@@ -1,4 +1,4 @@
-"""Memory limits that the kernel holds: a cgroup for each sandbox, version 1 (as root) or 2 (a delegated subtree).
+"""Memory limits that the kernel holds: a cgroup for each sandbox and broker, version 1 (as root) or 2 (delegated).
 
 A folder under /sys/fs/cgroup proves nothing: it can be a plain tmpfs, on which every write "works". So the filesystem
 is asked what it is, and a limit is read back.
@@ -68,7 +68,7 @@ class Controller:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """One sandbox's memory cgroup."""
+    """The memory cgroup of one sandbox, or of one broker."""
 
     controller: Controller
     folder: Path
@@ -87,9 +87,9 @@ class Group:
                     return int(count)
         return 0
 
-    def remove(self) -> None:
-        """Removes the group. Blocks until its last process is reaped, for two seconds at most."""
-        deadline = time.monotonic() + _REMOVE_SECONDS
+    def remove(self, *, seconds: float = _REMOVE_SECONDS) -> None:
+        """Removes the group. Blocks until its last process is reaped, for so long at most; then it raises OSError."""
+        deadline = time.monotonic() + seconds
         while True:
             try:
                 self.folder.rmdir()

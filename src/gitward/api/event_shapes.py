@@ -1,0 +1,237 @@
+"""What each type of event tells: the description of a session's log, one shape for each type.
+
+Events go out as they are stored; a test compares what the service writes with these shapes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, RootModel
+
+from gitward.errors import Reason
+from gitward.sessions.model import EventType, RunState, StepName, StepState
+
+
+class PullRequestTold(BaseModel):
+    number: int
+    url: str
+    state: str
+    draft: bool
+
+
+class SessionCreatedData(BaseModel):
+    repo: str
+    branch: str
+    schedule_id: str | None = Field(None, description="The schedule that made it; left out when a caller did.")
+
+
+class SessionUpdatedData(BaseModel):
+    """What was changed; the rest stays as it was."""
+
+    title: str | None = None
+    labels: list[str] | None = None
+    archived: bool | None = None
+
+
+class RunQueuedData(BaseModel):
+    number: int
+    retry_of: str | None
+    publish_of: str | None = Field(None, description="The run whose kept work this one publishes.")
+
+
+class AttemptData(BaseModel):
+    attempt: int
+
+
+class NoData(BaseModel):
+    """Nothing beside the type."""
+
+
+class RunEndedData(BaseModel):
+    """The fields after `message` are left out for a run that was cancelled before it began."""
+
+    state: RunState
+    reason: Reason | None
+    message: str | None
+    changed: bool | None = None
+    head_sha: str | None = None
+    exit_code: int | None = None
+    pull_request: PullRequestTold | None = None
+
+
+class StepStartedData(BaseModel):
+    step: StepName
+
+
+class StepRetryingData(BaseModel):
+    step: StepName
+    cause: str
+    seconds: float = Field(description="Until it is tried again.")
+    number: int = Field(alias="try")
+
+
+class StepEndedData(BaseModel):
+    step: StepName
+    state: StepState
+    seconds: float
+
+
+class OutputData(BaseModel):
+    step: StepName
+    stream: Literal["stdout", "stderr"]
+    text: str
+
+
+class PolicyDeniedData(BaseModel):
+    rule: str
+    message: str
+
+
+class BranchPushedData(BaseModel):
+    branch: str
+    head_sha: str
+
+
+class EgressOpenedData(BaseModel):
+    host: str
+    port: str
+
+
+class WorkKeptData(BaseModel):
+    run_id: str
+    attempt: int
+    head_sha: str
+    artifacts: dict[str, str] = Field(description="The address of each kind that is kept.")
+
+
+class NoticeData(BaseModel):
+    message: str
+
+
+class _Event(BaseModel):
+    seq: int = Field(description="1, 2, … within the session, without gaps.")
+    at: datetime
+
+
+class _RunEvent(_Event):
+    run_id: str
+
+
+class SessionCreatedEvent(_Event):
+    type: Literal[EventType.SESSION_CREATED]
+    run_id: str | None  # none: it is not about a run
+    data: SessionCreatedData
+
+
+class SessionUpdatedEvent(_Event):
+    type: Literal[EventType.SESSION_UPDATED]
+    run_id: str | None  # none: it is not about a run
+    data: SessionUpdatedData
+
+
+class RunQueuedEvent(_RunEvent):
+    type: Literal[EventType.RUN_QUEUED]
+    data: RunQueuedData
+
+
+class RunStartedEvent(_RunEvent):
+    type: Literal[EventType.RUN_STARTED]
+    data: AttemptData
+
+
+class RunTakenOverEvent(_RunEvent):
+    type: Literal[EventType.RUN_TAKEN_OVER]
+    data: AttemptData
+
+
+class RunCancellingEvent(_RunEvent):
+    type: Literal[EventType.RUN_CANCELLING]
+    data: NoData
+
+
+class RunEndedEvent(_RunEvent):
+    type: Literal[EventType.RUN_ENDED]
+    data: RunEndedData
+
+
+class StepStartedEvent(_RunEvent):
+    type: Literal[EventType.STEP_STARTED]
+    data: StepStartedData
+
+
+class StepRetryingEvent(_RunEvent):
+    type: Literal[EventType.STEP_RETRYING]
+    data: StepRetryingData
+
+
+class StepEndedEvent(_RunEvent):
+    type: Literal[EventType.STEP_ENDED]
+    data: StepEndedData
+
+
+class OutputEvent(_RunEvent):
+    type: Literal[EventType.OUTPUT]
+    data: OutputData
+
+
+class PolicyDeniedEvent(_RunEvent):
+    type: Literal[EventType.POLICY_DENIED]
+    data: PolicyDeniedData
+
+
+class BranchPushedEvent(_RunEvent):
+    type: Literal[EventType.BRANCH_PUSHED]
+    data: BranchPushedData
+
+
+class EgressOpenedEvent(_RunEvent):
+    type: Literal[EventType.EGRESS_OPENED]
+    data: EgressOpenedData
+
+
+class WorkKeptEvent(_RunEvent):
+    type: Literal[EventType.WORK_KEPT]
+    data: WorkKeptData
+
+
+class PullRequestOpenedEvent(_RunEvent):
+    type: Literal[EventType.PULL_REQUEST_OPENED]
+    data: PullRequestTold
+
+
+class NoticeEvent(_RunEvent):
+    type: Literal[EventType.NOTICE]
+    data: NoticeData
+
+
+AnyEvent = Annotated[
+    SessionCreatedEvent
+    | SessionUpdatedEvent
+    | RunQueuedEvent
+    | RunStartedEvent
+    | RunTakenOverEvent
+    | RunCancellingEvent
+    | RunEndedEvent
+    | StepStartedEvent
+    | StepRetryingEvent
+    | StepEndedEvent
+    | OutputEvent
+    | PolicyDeniedEvent
+    | BranchPushedEvent
+    | EgressOpenedEvent
+    | WorkKeptEvent
+    | PullRequestOpenedEvent
+    | NoticeEvent,
+    Field(discriminator="type"),
+]
+
+
+class EventOut(RootModel[AnyEvent]):
+    """One line of a session's log. `type` tells what `data` is."""
+
+
+class EventPage(BaseModel):
+    items: list[EventOut]
+    next: str | None = Field(description="The `after` of the next page.")

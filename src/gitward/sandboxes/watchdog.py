@@ -1,0 +1,53 @@
+"""The watchdog of one command: it compares what a sandbox uses with its limits, now and then.
+
+It is what remains where the kernel cannot be asked to hold a limit: between two looks a command may pass it.
+"""
+
+from __future__ import annotations
+
+import time
+
+from gitward.sandboxes.disk import DiskWatch
+from gitward.sandboxes.launch import Start
+from gitward.sandboxes.ledger import Entry
+from gitward.sandboxes.memory import MemoryWatch
+from gitward.sandboxes.processes_inside import Unnamed, unnamed_files
+
+_LOOK_SECONDS = 0.1
+_UNNAMED_SECONDS = 0.5  # between two looks at files without a name, which cost more
+
+
+class Watchdog:
+    """Only what has a limit is looked at."""
+
+    def __init__(self, start: Start, entry: Entry) -> None:
+        self._start = start
+        self._entry = entry
+        self._init = 0
+        self._memory: MemoryWatch | None = None
+        self._disk: DiskWatch | None = None
+        self._unnamed = Unnamed()
+        self._unnamed_again = 0.0
+        self.next_look: float | None = None  # by time.monotonic
+
+    def start(self, init: int) -> None:
+        """The command starts now; `init` is the sandbox's process 1."""
+        self._init = init
+        if self._start.memory_bytes is not None:
+            self._memory = MemoryWatch(self._start.memory_bytes, init)
+        if self._start.disk_bytes is not None:
+            self._disk = DiskWatch(self._start.disk_bytes, self._start.disk_paths, init, self._entry)
+        if self._memory is not None or self._disk is not None:
+            self.next_look = time.monotonic() + _LOOK_SECONDS
+
+    def look(self) -> str | None:
+        """The name of the limit that is passed, if one is."""
+        if time.monotonic() >= self._unnamed_again:
+            self._unnamed = unnamed_files(self._init)
+            self._unnamed_again = time.monotonic() + _UNNAMED_SECONDS
+        self.next_look = time.monotonic() + _LOOK_SECONDS
+        if self._memory is not None and self._memory.passed(self._unnamed.memory):
+            return "memory"
+        if self._disk is not None and self._disk.passed(self._unnamed):
+            return "disk"
+        return None

