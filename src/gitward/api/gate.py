@@ -29,7 +29,7 @@ MAX_BODY = 1024 * 1024  # bytes
 BODY_SECONDS = 60.0  # for a whole body to arrive
 SHORT_BODY = 16 * 1024  # bytes; what is longer is parsed in a thread
 MAX_DEPTH = 32  # of nested objects and arrays
-MAX_VALUES = 2000  # of a whole body; what is allowed in one has a few hundred
+MAX_VALUES = 5000  # of a whole body; what is allowed in one has a few hundred
 
 
 class Gate:

@@ -101,7 +101,7 @@ async def test_the_deepest_that_is_let_pass_is_let_pass(http: httpx.AsyncClient)
 
 async def test_a_body_with_more_values_than_any_needs_is_refused(http: httpx.AsyncClient) -> None:
     """What follows takes time for each. A thousand labels are still told by their own limit."""
-    for count, detail in ((MAX_VALUES - 3, "The request has values"), (MAX_VALUES, "The body has more than 2000")):
+    for count, detail in ((MAX_VALUES - 3, "The request has values"), (MAX_VALUES, "The body has more than 5000")):
         body = {"repo": "owner/repo", "labels": ["x"] * count}
         document = problem(await http.post("/sessions", json=body), 422, "invalid_request")
         assert document["detail"].startswith(detail)

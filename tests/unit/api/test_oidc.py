@@ -179,6 +179,8 @@ async def test_an_issuer_that_hangs_delays_nobody_whose_key_is_known(provider: P
 async def test_a_new_key_of_an_issuer_that_hangs_is_unavailable_and_not_a_refusal(provider: Provider) -> None:
     provider.one = provider.made(wait_seconds=0.05)
     provider.verifier = Verifier(None, audience="gitward", issuers=[provider.one])
+    provider.one.start()
+    await provider.settle()
     await provider.verifier.identify(provider.token())
     provider.answers.clear()
     provider.keys = {"two": EC_KEY}
