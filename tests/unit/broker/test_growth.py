@@ -26,7 +26,7 @@ from gitward.broker.policy.egress.client_hello import HelloReader, server_name
 from gitward.broker.policy.egress.names import host_name, is_below
 from gitward.broker.policy.egress.rules import Policy, Rule, Way, parse_rules
 from gitward.broker.policy.graphql import document, opened, request, scopes
-from gitward.broker.policy.graphql.mutations import VIEWS
+from gitward.broker.policy.graphql.mutations import OWN_VIEWS, VIEWS
 from gitward.broker.policy.inject import headers as inject_headers
 from gitward.broker.policy.inject.mask import StreamMask
 from gitward.broker.policy.inject.paths import admitted
@@ -61,10 +61,10 @@ def arguments() -> dict[str, Argument]:
         for name, member in (argument.members or {}).items():
             note(f"{place}.{name}", member)
 
-    for rule in rest.RULES:
+    for rule in (*rest.RULES, *rest.OWN_RULES):
         for name, argument in rule.body.items():
             note(f"{rule.name}({name})", argument)
-    for view in VIEWS.values():
+    for view in (*VIEWS.values(), *OWN_VIEWS.values()):
         for field, each in view.fields.items():
             for name, argument in each.arguments.items():
                 note(f"{view.type}.{field}({name})", argument)
@@ -162,7 +162,10 @@ TEXT = answers.Form(content_type="text/plain")
 SCREEN, MASK = answers.Screen([TOKEN]), partial(StreamMask, [TOKEN])
 
 CASES: dict[str, Case] = {
-    "policy.graphql.opened.take": in_json(lambda body: opened.take(body, GRANT.repository), '{"data": {"a": ', "}}"),
+    "policy.graphql.opened.take": Case(
+        most=writes.LONGEST_TEXT,  # GitHub's answer repeats what the sandbox wrote
+        run=lambda text: opened.take(raw(json.dumps({"data": {"a": {"body": text}}})), GRANT.repository),
+    ),
     "policy.rest.logins_in": in_json(lambda body: rest.logins_in(PEOPLE, body), '{"assignees": [', "]}"),
     "policy.writes.not_a_person": header(writes.not_a_person),
     "policy.writes.not_own": header(writes.not_own),
