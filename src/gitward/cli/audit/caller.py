@@ -12,7 +12,7 @@ from gitward.cli.audit.channels import Channel
 from gitward.cli.audit.ledger import Ledger
 from gitward.errors import GitwardError
 
-RUN_SECONDS = 180.0
+RUN_SECONDS = 300.0
 Json = dict[str, Any]
 
 

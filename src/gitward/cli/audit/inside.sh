@@ -26,7 +26,7 @@ ask() { # CHANNEL NAME CURL-ARGUMENTS...: a request with the credential
 }
 
 # A process with the planted values in its arguments, and this one with them in its environment.
-(exec -a "$PLANTED" sleep 120) &
+(exec -a "$PLANTED" sleep 300) &
 sleeper=$!
 
 # A file without a name that this process holds open.
@@ -153,7 +153,7 @@ for _ in 1 2 3; do printf '%s\n' "$PLANTED"; done
 held=$(gh auth token --hostname "$host") # in the memory of this process, where it is looked for
 
 echo 'audit: waiting'
-for _ in $(seq 600); do
+for _ in $(seq 2400); do  # each process outside is read meanwhile, which takes long on a busy machine
   [ -e "$out/go" ] && break
   sleep 0.1
 done
