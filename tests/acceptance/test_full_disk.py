@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gitward.runs.workspace_names import workspace_of
 from postgres import running_postgres
 from processes import until_output
 from rig import Client, Json, Rig, output, rig
@@ -77,7 +78,7 @@ async def test_a_command_that_fills_the_disk_and_stays_is_ended_and_costs_no_oth
         assert (run["state"], run["reason"]) == ("failed", "sandbox_failed"), run
         assert "The command was ended to make room: its files took" in run["message"]
         assert "+precious" in await patch_of(client, session)
-        (data_of(service) / "workspaces" / other["id"] / "work" / "go").touch()
+        (workspace_of(data_of(service) / "workspaces", other["id"]) / "work" / "go").touch()
         run, _ = await client.finished(other)
         assert (run["state"], run["changed"]) == ("succeeded", True), run
 
@@ -132,7 +133,7 @@ async def test_the_end_of_a_run_needs_no_room_that_others_could_take() -> None:
         await until_output(client, session)
         await asyncio.to_thread(fill, data_of(service))
         await until_faults(client, "database writes", "disk")
-        work = data_of(service) / "workspaces" / session["id"] / "work"
+        work = workspace_of(data_of(service) / "workspaces", session["id"]) / "work"
         (work / "go").symlink_to("nothing")  # a file would need room
         (work / "nothing").touch()
         run, events = await client.finished(session)
