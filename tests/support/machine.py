@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-_SPIN_SECONDS = 0.1  # of processor time
+_SPIN_SECONDS = 0.04  # of processor time; an event loop may be held for less than 0.1
 
 
 def slowness() -> float:
