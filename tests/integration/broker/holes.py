@@ -154,7 +154,9 @@ HOLES = (
         name="one write too many in the table for REST",
         kind="rest",
         file="policy/rest.py",
-        right='    _write("rest.pulls.create", ',
-        wrong='    _write("rest.lock", "PUT", "issues/{number}/lock", "x", a=ANY),\n    _write("rest.pulls.create", ',
+        right='_WRITES: tuple[RestRule, ...] = (\n    _write("rest.pulls.create", "POST", "pulls", "a pull request of the '
+        "session's branch\", title=ANY",
+        wrong='_WRITES: tuple[RestRule, ...] = (\n    _write("rest.lock", "PUT", "issues/{number}/lock", "x", a=ANY),\n'
+        '    _write("rest.pulls.create", "POST", "pulls", "a pull request of the session\'s branch", title=ANY',
     ),
 )

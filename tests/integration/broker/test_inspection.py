@@ -112,7 +112,7 @@ async def test_packs_that_are_none_are_refused(inspector: PackInspector, folder:
     broken, first, second = commit_of(b"40000 .github\0short")
     cases["tree cut short"] = (pack_of(first, second), broken, "git cannot read this pack")
     large, first, second = commit_of(b"".join(b"100644 %0200d\0" % n + b"\1" * 20 for n in range(40_000)))
-    too_large = "the top folders of the pushed commit are too large to be looked at"
+    too_large = "the top folders or the messages of the pushed commits are too large to be looked at"
     cases["large folder"] = (pack_of(first, second), large, too_large)
     for pack, tip, message in cases.values():
         with pytest.raises(BadPack) as refusal:

@@ -1,7 +1,8 @@
 """What may be read by GraphQL: what gh asks of one repository, its issues and pull requests.
 
 What another repository than the session's can stand behind (a fork, the repository of a linked issue) shows its
-name and little more. Users show what their public profile says.
+name and little more. Of a linked issue gh shows the title; the links are people's, for commands may close their own
+repository's issues only. Users show what their public profile says.
 """
 
 from __future__ import annotations
@@ -80,12 +81,12 @@ _OTHER_REPOSITORIES = {
         owner="RepositoryOwner",
         defaultBranchRef="Ref",
     ),
-    "LinkedIssue": view("Issue", "id number url", repository="RepositoryName"),
+    "LinkedIssue": view("Issue", "id number title url state stateReason", repository="RepositoryName"),
     "LinkedIssueConnection": view(
         "IssueConnection", "totalCount", nodes="LinkedIssue", pageInfo="PageInfo", edges="LinkedIssueEdge"
     ),
     "LinkedIssueEdge": view("IssueEdge", "cursor", node="LinkedIssue"),
-    "LinkedPullRequest": view("PullRequest", "id number url", repository="RepositoryName"),
+    "LinkedPullRequest": view("PullRequest", "id number title url state", repository="RepositoryName"),
     "LinkedPullRequestConnection": view(
         "PullRequestConnection", "totalCount", nodes="LinkedPullRequest", pageInfo="PageInfo"
     ),
