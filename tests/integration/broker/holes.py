@@ -154,9 +154,8 @@ HOLES = (
         name="one write too many in the table for REST",
         kind="rest",
         file="policy/rest.py",
-        right='_WRITES: tuple[RestRule, ...] = (\n    _write("rest.pulls.create", "POST", "pulls", "a pull request of the '
-        "session's branch\", title=ANY",
-        wrong='_WRITES: tuple[RestRule, ...] = (\n    _write("rest.lock", "PUT", "issues/{number}/lock", "x", a=ANY),\n'
-        '    _write("rest.pulls.create", "POST", "pulls", "a pull request of the session\'s branch", title=ANY',
+        right=")  # fmt: skip\n_WRITES: tuple[RestRule, ...] = (\n",
+        wrong=")  # fmt: skip\n_WRITES: tuple[RestRule, ...] = (\n"
+        '    _write("rest.lock", "PUT", "issues/{number}/lock", "x", a=ANY),\n',
     ),
 )
