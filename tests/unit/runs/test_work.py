@@ -16,6 +16,7 @@ from gitward.grants.grant import ExactPush
 from gitward.grants.lease import Lease
 from gitward.repositories.mirrors import Source, Tell
 from gitward.repositories.refs import Refs, parse
+from gitward.runs.disk_guard import DiskGuard
 from gitward.runs.parts import JobSettings, Parts
 from gitward.runs.trash import Trash
 from gitward.runs.work import work
@@ -124,6 +125,7 @@ async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> di
         inspector=None,
         mirrors=SimpleNamespace(take=snapshot),
         trash=Trash(),
+        disk=DiskGuard(root),
         injected=SimpleNamespace(take=take_injected),
         settings=JobSettings(
             server_url="https://github.com",
