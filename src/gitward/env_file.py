@@ -11,7 +11,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from dotenv import dotenv_values
 
@@ -54,9 +54,9 @@ def problems(inject: str) -> list[str]:
     ]
 
 
-def used() -> list[str]:
+def used(exported: Mapping[str, str]) -> list[str]:
     """The names whose values come from the file: those that are not exported. Raises as `values` does."""
-    return [name for name, value in values().items() if value and not os.environ.get(name, "").strip()]
+    return [name for name, value in values().items() if value and not exported.get(name, "").strip()]
 
 
 def _injected(inject: str) -> set[str]:

@@ -485,7 +485,7 @@ def load_settings(**overrides: Any) -> Settings:
     problems += _file_problems(settings)
     if problems:
         raise SettingsError(problems)
-    if names := env_file.used():
+    if names := env_file.used(os.environ):
         log.info("Read from %s in %s: %s", env_file.NAME, Path.cwd(), ", ".join(names))
     return settings
 

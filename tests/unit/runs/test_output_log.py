@@ -23,7 +23,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self.parts = SimpleNamespace(lease=Lease())
+        self.parts = SimpleNamespace(lease=Lease(), database=SimpleNamespace(is_low=False))
         self.refusals = 0
         self.refused = asyncio.Event()
         self.asked = asyncio.Event()
