@@ -197,6 +197,7 @@ def _remove(key: Key) -> None:
             os.unlink(which)
 
 
+_UMASK = 0o022  # not the machine's: with 077 what a test makes for a sandbox's user is closed to it
 _KEY = pytest.StashKey[Leftovers]()
 _BEFORE = pytest.StashKey[set[str]]()
 
@@ -207,6 +208,7 @@ def _of(config: pytest.Config) -> Leftovers:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """A working folder and a folder of temporary files for this process alone; others may pass through both."""
+    os.umask(_UMASK)
     if not hasattr(session.config, "workerinput"):
         session.config.stash[_BEFORE] = _at_the_root(session)
     if session.config.pluginmanager.hasplugin("dsession"):

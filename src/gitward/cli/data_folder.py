@@ -9,13 +9,21 @@ from pathlib import Path
 from gitward.errors import SettingsError
 
 
+def _make(folder: Path) -> None:
+    """With those above it. The mode does not depend on the umask."""
+    if not folder.exists():
+        _make(folder.absolute().parent)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o711)
+
+
 def prepare_data_dir(data_dir: Path) -> None:
     """Makes the data folder: its owner writes, others may only pass through (a sandbox's own uid must).
 
     :raises SettingsError: it cannot be made, or others may read or write it.
     """
     try:
-        data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+        _make(data_dir)
         mode = stat.S_IMODE(data_dir.stat().st_mode)
         if mode & 0o066:
             raise SettingsError(
@@ -28,3 +36,22 @@ def prepare_data_dir(data_dir: Path) -> None:
     except OSError as error:
         raise SettingsError([f"GITWARD_DATA_DIR: {data_dir} cannot be used: {error.strerror}"]) from None
     os.umask(0o077)  # the database and its journals are for their owner only
+
+
+def check_way_to(data_dir: Path) -> None:
+    """For a worker of root's, whose sandboxes run as other users: each folder above must let them through.
+
+    :raises SettingsError: one does not; root's own home is such a folder on Debian.
+    """
+    if os.geteuid() != 0:
+        return  # a sandbox's user is the worker's own
+    for folder in data_dir.absolute().parents:
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        if not mode & stat.S_IXOTH:
+            raise SettingsError(
+                [
+                    f"GITWARD_DATA_DIR: sandboxes, which run as users of their own, cannot get through {folder} "
+                    f"(mode {mode:04o}) to {data_dir}; choose another folder, such as /var/lib/gitward, "
+                    f"or run: chmod o+x {folder}"
+                ]
+            )

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from gitward.cli.data_folder import prepare_data_dir
+from gitward.cli.data_folder import check_way_to, prepare_data_dir
 from gitward.cli.egress import egress_config, secret_sources
 from gitward.cli.tokens import app_of, github_of
 from gitward.errors import EXIT_CODE, Exit, RunFailure, SettingsError
@@ -87,6 +87,7 @@ async def _app(settings: Settings, tokens: TokenReader) -> Finding:
 async def _storage(settings: Settings) -> Finding:
     try:
         prepare_data_dir(settings.data_dir)
+        check_way_to(settings.data_dir)
         database = Database(settings.effective_database_url)
     except SettingsError as error:
         return Finding(name="storage", ok=False, detail=str(error))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from gitward.cli.data_folder import prepare_data_dir
+from gitward.cli.data_folder import check_way_to, prepare_data_dir
 from gitward.cli.hands import know_proxy, running_hands
 from gitward.cli.loading import loaded
 from gitward.cli.signals import Signals, drain
@@ -79,6 +79,8 @@ async def _service(
     settings: Settings, tokens: TokenReader, *, base_url: str, with_worker: bool
 ) -> AsyncIterator[Service]:
     prepare_data_dir(settings.data_dir)
+    if with_worker:
+        check_way_to(settings.data_dir)
     know_proxy(settings)
     async with contextlib.AsyncExitStack() as stack:
         hands = None

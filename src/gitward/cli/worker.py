@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from gitward.cli.data_folder import prepare_data_dir
+from gitward.cli.data_folder import check_way_to, prepare_data_dir
 from gitward.cli.hands import know_proxy, running_hands
 from gitward.cli.loading import loaded
 from gitward.cli.signals import Signals, drain
@@ -15,6 +15,7 @@ from gitward.settings import Settings, TokenReader
 
 async def _work(settings: Settings, tokens: TokenReader) -> None:
     prepare_data_dir(settings.data_dir)
+    check_way_to(settings.data_dir)
     know_proxy(settings)
     async with contextlib.AsyncExitStack() as stack:
         hands, _ = await enter_both(stack, running_hands(settings), loaded("gitward.cli.wiring"))

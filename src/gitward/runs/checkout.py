@@ -12,7 +12,7 @@ from gitward.repositories.checkout import REPO, Origin
 from gitward.repositories.git import Ended
 from gitward.repositories.refs import Refs
 from gitward.repositories.start import Start
-from gitward.runs import after_merge, lfs_content
+from gitward.runs import after_merge, lfs_content, want_of_room
 from gitward.runs.commands import Commands
 from gitward.runs.context import Context
 from gitward.sandboxes import Stream
@@ -43,7 +43,7 @@ def start_of(context: Context, refs: Refs) -> Start:
 async def check_out(context: Context, commands: Commands, refs: Refs) -> Baseline:
     """Makes the checkout, and notes what it looks like before the instruction.
 
-    :raises RunFailure: `clone_failed`, `branch_not_found`.
+    :raises RunFailure: `clone_failed`, `branch_not_found`, `sandbox_failed`: no room.
     """
     start, attempt = start_of(context, refs), context.attempt
     await after_merge.tell(context, start)
@@ -53,7 +53,8 @@ async def check_out(context: Context, commands: Commands, refs: Refs) -> Baselin
     ended = await checkout.write_tree(commands)
     await _show(context, ended)
     if ended.exit_code != 0:
-        raise RunFailure(Reason.CLONE_FAILED, f"git could not check out {start.branch}: {ended.tail}")
+        failure = RunFailure(Reason.CLONE_FAILED, f"git could not check out {start.branch}: {ended.tail}")
+        raise want_of_room.named(failure, ended)
     await lfs_content.bring(context, commands)
     folder = await asyncio.to_thread(git_folder.read, context.workspace / "work", f"{REPO}/.git")
     noted = Baseline(

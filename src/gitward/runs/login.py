@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from gitward.errors import Reason, RunFailure
 from gitward.github.credentials import login_input
 from gitward.repositories.git import Ended
+from gitward.runs import want_of_room
 from gitward.runs.attempt import Attempt
 from gitward.runs.commands import HOME, Commands
 from gitward.runs.reaching import reach
@@ -28,7 +29,7 @@ async def authenticate(attempt: Attempt, commands: Commands, facts: dict[str, An
     """After it, gh and git work inside, on the session's repository.
 
     :param credential: what `gh auth login` stores: the run credential, or in `login` mode the token.
-    :raises RunFailure: `token_rejected`, although preflight could use the token.
+    :raises RunFailure: `token_rejected`, although preflight could use the token; `sandbox_failed`: no room.
     """
     host = urlsplit(attempt.parts.settings.server_url).netloc
     config = git_config(name=_name(attempt, facts), email=_email(attempt, facts), host=host)
@@ -49,7 +50,7 @@ async def authenticate(attempt: Attempt, commands: Commands, facts: dict[str, An
     setup = ["gh", "auth", "setup-git", "--hostname", host]
     ended = await commands.run(StepName.AUTHENTICATE, setup, cwd=HOME, env=_QUIET)
     if ended.exit_code != 0:
-        raise RunFailure(Reason.TOKEN_REJECTED, f"gh auth setup-git failed: {ended.tail}")
+        raise want_of_room.named(RunFailure(Reason.TOKEN_REJECTED, f"gh auth setup-git failed: {ended.tail}"), ended)
 
 
 async def log_out(attempt: Attempt, sandbox: Sandbox) -> None:

@@ -10,6 +10,7 @@ from gitward.errors import RunFailure
 from gitward.github.client import Answer, Connection, path_of
 from gitward.github.retries import PassingFault, Retries
 from gitward.repositories.git import Ended
+from gitward.runs import want_of_room
 from gitward.runs.asking import ask, retries_of
 from gitward.runs.attempt import Attempt
 from gitward.runs.commands import Commands
@@ -81,7 +82,7 @@ async def reach_by(
 
     :param call: runs it; is told whether it is run again.
     :param failed: what it means for the run when it fails.
-    :raises RunFailure: `failed`'s, or `token_rejected` and its like when that is why.
+    :raises RunFailure: `failed`'s, or `token_rejected` and its like when that is why, or `sandbox_failed`: no room.
     """
     retries = retries_of(attempt, step, limited_seconds=seconds_left)
     knocks = 0
@@ -93,7 +94,7 @@ async def reach_by(
         again = True
         if ended.exit_code == 0:
             return ended
-        failure = failed(ended)
+        failure = want_of_room.named(failed(ended), ended)
         cause = fault_in(ended.tail)
         if cause is None and _UNKNOWN_TOKEN.search(ended.tail) and knocks < _KNOCKS:
             knocks += 1

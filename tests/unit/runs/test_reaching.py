@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from gitward.errors import Reason, RunFailure
+from gitward.repositories.git import Ended
+from gitward.runs import want_of_room
 from gitward.runs.reaching import fault_in
 
 # As git 2.39 (GnuTLS), git-lfs 3.3, gh 2.23 and gh 2.102 print them.
@@ -48,3 +51,29 @@ def test_a_fault_that_may_pass_has_its_cause(text: str, cause: str) -> None:
 @pytest.mark.parametrize("text", FINAL)
 def test_what_stands_is_not_tried_again(text: str) -> None:
     assert fault_in(text) is None
+
+
+NO_ROOM = [
+    "gh auth login failed: write /home/gitward/.config/gh/hosts.yml: no space left on device",
+    "error: unable to write file main.py / fatal: cannot create directory at 'app': Disk quota exceeded",
+    "fatal: unable to create '/workspace/repo/.git/index.lock': Read-only file system",
+]
+OTHERS = [
+    "remote: fatal: write error: No space left on device / ! [remote rejected] HEAD -> gitward/1 (unpacker error)",
+    "gh auth login failed: error validating token: HTTP 401: Bad credentials",
+]
+
+
+@pytest.mark.parametrize("text", NO_ROOM)
+def test_what_failed_for_want_of_room_is_not_the_token_s_fault(text: str) -> None:
+    ended = Ended(exit_code=1, tail=text)
+    failure = want_of_room.named(RunFailure(Reason.TOKEN_REJECTED, text, exit_code=1, head_sha="a" * 40), ended)
+    assert (failure.reason, failure.message) == (Reason.SANDBOX_FAILED, text)
+    assert (failure.exit_code, failure.head_sha) == (1, "a" * 40)
+
+
+@pytest.mark.parametrize("text", OTHERS)
+def test_a_server_s_want_of_room_is_the_server_s(text: str) -> None:
+    ended = Ended(exit_code=1, tail=text)
+    failure = RunFailure(Reason.PUSH_REJECTED, text)
+    assert want_of_room.named(failure, ended) is failure
