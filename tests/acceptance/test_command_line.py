@@ -13,7 +13,7 @@ import pytest
 from app_keys import app_key
 from command_line import gitward
 from gitward.settings import clean_environment
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 from rig import rig
 
 

@@ -17,8 +17,8 @@ from gitward.repositories.refs import Refs
 from gitward.sandboxes import Limits
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.secrets import Secret
-from gitward.standin import Repository, StandIn
 from gitward.telemetry.metrics import Metrics, Moment
+from gitward_standin import Repository, StandIn
 
 MIB = 1024 * 1024
 TOKEN = "ghp_" + "T0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT"

@@ -30,11 +30,12 @@ from gitward.errors import SettingsError
 from gitward.github.transport import RoutedTransport
 from gitward.repositories.inspection import PackInspector
 from gitward.repositories.mirrors import Mirrors
-from gitward.runs import login, spare_files
-from gitward.runs.chores import chores_of
-from gitward.runs.disk_guard import DiskGuard
-from gitward.runs.parts import JobSettings, Parts
+from gitward.runs.access import gh_login
 from gitward.runs.run_session import run_session
+from gitward.runs.services import JobServices, JobSettings
+from gitward.runs.storage import removable_files
+from gitward.runs.storage.disk_guard import DiskGuard
+from gitward.runs.upkeep.periodic_tasks import worker_tasks
 from gitward.sandboxes import Limits
 from gitward.sandboxes.measured import Measured
 from gitward.sessions.feeds import Feeds
@@ -134,7 +135,7 @@ async def _data_folder(settings: Settings) -> AsyncIterator[None]:
     folder = FileLock(settings.data_dir / "worker.lock", _FOLDER_TAKEN)
     await asyncio.to_thread(folder.acquire)
     try:
-        await asyncio.to_thread(spare_files.make_room, settings.data_dir)
+        await asyncio.to_thread(removable_files.make_room, settings.data_dir)
         yield
     finally:
         folder.release()
@@ -203,7 +204,7 @@ async def _worker(
             metrics=storage.watch.metrics,
         )
         disk = DiskGuard(settings.data_dir / "workspaces", mirrors)
-        parts = Parts(
+        parts = JobServices(
             database=storage.database,
             notifier=storage.notifier,
             progress=progress("nobody"),
@@ -233,7 +234,7 @@ async def _worker(
             may_take=lambda: not (disk.is_low or storage.database.is_low),
         )
         await worker.acquire()  # before anything that a worker does to what another one may be using
-        await login.wipe_all(settings.data_dir / "workspaces")
+        await gh_login.wipe_all(settings.data_dir / "workspaces")
         await inspector.wipe()
         await parts.trash.start(settings.data_dir / "workspaces")
         stack.push_async_callback(parts.trash.stop)
@@ -245,7 +246,7 @@ async def _worker(
         stack.push_async_callback(worker.stop)
         firing = Firing(storage.sessions, partial(_refusal, settings.repo_globs, _rules(settings), _reach(settings)))
         retention = Retention(storage.database, days=settings.retention_days)
-        chores = chores_of(parts, firing, retention)
+        chores = worker_tasks(parts, firing, retention)
         await chores.start()
         stack.push_async_callback(chores.stop)
         watch = storage.watch

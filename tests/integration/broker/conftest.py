@@ -16,7 +16,7 @@ from gitward.repositories.inspection import PackInspector
 from gitward.sandboxes import Limits
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.secrets import Secret
-from gitward.standin import StandIn, Token
+from gitward_standin import StandIn, Token
 
 from .rig import Inside, inside
 

@@ -17,7 +17,7 @@ from gitward.broker import BrokerConfig
 from gitward.broker.client.authority import issue
 from gitward.broker.server.service import Service
 from gitward.grants import clock
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import TOKEN, new_grant
 

@@ -27,7 +27,7 @@ from gitward.broker.wire.pktline import FLUSH, pkt
 from gitward.grants.channel import Message
 from gitward.grants.grant import ExactPush, Grant
 from gitward.secrets import Secret
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import BRANCH, REPOSITORY, TOKEN, Events, new_grant
 from .rig import Inside, commit

@@ -19,7 +19,7 @@ from gitward.broker.policy import push
 from gitward.grants.grant import Grant
 from gitward.grants.inspection import BadPack, Entry, Findings, InspectionFailed
 from gitward.secrets import Secret
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import BRANCH, TOKEN, Events, new_grant
 from .rig import Inside, commit

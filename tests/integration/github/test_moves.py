@@ -12,7 +12,7 @@ from gitward.github.client import Connection
 from gitward.github.moves import Admission
 from gitward.github.ownership import Known
 from gitward.github.preflight import Facts, Wanted, check
-from gitward.standin import Repository, StandIn
+from gitward_standin import Repository, StandIn
 
 OLD, NEW = "octo-org/old-name", "octo-org/demo"
 

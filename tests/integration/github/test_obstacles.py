@@ -12,7 +12,7 @@ from gitward.errors import Reason, RunFailure
 from gitward.github.client import Connection
 from gitward.github.ownership import Known
 from gitward.github.preflight import Facts, Wanted, check
-from gitward.standin import Repository, StandIn
+from gitward_standin import Repository, StandIn
 
 REPOSITORY, BRANCH = "octo-org/demo", "gitward/1"
 STARTS = {"operator": "starts_with", "pattern": "users/"}

@@ -10,7 +10,7 @@ import pytest
 from gitward.broker import Brokers
 from gitward.repositories.mirrors import Mirrors
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
-from gitward.standin import StandIn, Token
+from gitward_standin import StandIn, Token
 from mirror_world import TOKEN, World, broker_config
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gitward.errors import Conflict, NotFound
-from gitward.runs.chores import fire_schedules
+from gitward.runs.upkeep.periodic_tasks import fire_schedules
 from gitward.sessions.firing import LATE, STILL_ACTIVE, Firing
 from gitward.sessions.model import Instruction, Owner, Session
 from gitward.sessions.places import Places
