@@ -3,10 +3,9 @@
 It serves the demo and the tests. It keeps everything under one folder and needs git alone.
 """
 
-from gitward_standin.accounts import APP_LOGIN, Account, Token, TokenKind
+from gitward_standin.accounts import APP_LOGIN, Account, Role, Token, TokenKind
 from gitward_standin.apps import App, Installation
-from gitward_standin.discussions import Comment, Issue, Label, Milestone, PullRequest
-from gitward_standin.repositories import Repository, Role
+from gitward_standin.model import Comment, Issue, Label, Milestone, PullRequest, Repository
 from gitward_standin.rulesets import Rule
 from gitward_standin.server import StandIn
 from gitward_standin.traffic import Fault, Gate, Outage, ReceivedRequest

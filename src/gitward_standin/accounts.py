@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 APP_LOGIN = "standin-app[bot]"  # who an App installation's token acts as
+
+
+class Role(IntEnum):
+    """What a user may do in a repository; a higher role includes the lower ones."""
+
+    PULL = 1
+    TRIAGE = 2
+    PUSH = 3
+    MAINTAIN = 4
+    ADMIN = 5
 
 
 class TokenKind(StrEnum):

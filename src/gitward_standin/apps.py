@@ -15,7 +15,7 @@ import jwt
 
 from gitward_standin.accounts import Account, Accounts, Token, TokenKind
 from gitward_standin.clock import now
-from gitward_standin.repositories import Repository
+from gitward_standin.model import Repository
 
 LONGEST_JWT_SECONDS = 600
 _UNDECODED = "A JSON web token could not be decoded"

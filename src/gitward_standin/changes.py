@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gitward_standin import history
-from gitward_standin.accounts import Account, Team
+from gitward_standin.accounts import Account, Role, Team
 from gitward_standin.clock import now
-from gitward_standin.discussions import Comment, Discussion, Issue, Label, Milestone, PullRequest, Review
-from gitward_standin.repositories import Repository, Role
+from gitward_standin.model import Comment, Discussion, Issue, Label, Milestone, PullRequest, Repository, Review
 from gitward_standin.site import Site
 
 LONGEST_BODY = 65_536  # characters

@@ -4,70 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING
 
-from gitward_standin.accounts import Account
-from gitward_standin.clock import now
-
-if TYPE_CHECKING:
-    from gitward_standin.actions import WorkflowRun
-    from gitward_standin.repositories import Repository
+from gitward_standin.model import CheckRun, Repository, StatusContext
 
 GOOD = ("success", "neutral", "skipped")  # conclusions that let a pull request pass
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One step of a job."""
-
-    number: int
-    name: str
-    conclusion: str | None  # None: not completed
-    log: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Annotation:
-    """A remark of a check about a line."""
-
-    path: str
-    line: int
-    level: str  # notice, warning or failure
-    message: str
-
-
-@dataclass(kw_only=True, eq=False)
-class CheckRun:
-    """One check. With a `run` it is a job of that workflow run, under the same number."""
-
-    repository: Repository = field(repr=False)
-    id: int
-    name: str
-    sha: str
-    status: str = "completed"  # queued, in_progress or completed
-    conclusion: str | None = "success"
-    run: WorkflowRun | None = field(default=None, repr=False)
-    steps: tuple[Step, ...] = ()
-    annotations: tuple[Annotation, ...] = ()
-    started_at: datetime = field(default_factory=now)
-    completed_at: datetime | None = field(default_factory=now)
-    details_url: str = ""
-
-
-@dataclass(kw_only=True, eq=False)
-class StatusContext:
-    """A commit status, of the older API that needs no check."""
-
-    repository: Repository = field(repr=False)
-    id: int
-    sha: str
-    context: str
-    state: str  # success, failure, error or pending
-    creator: Account
-    description: str | None = None
-    target_url: str | None = None
-    created_at: datetime = field(default_factory=now)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gitward_standin import changes
-from gitward_standin.actions import Workflow, WorkflowRun
-from gitward_standin.checks import Annotation, CheckRun, StatusContext, Step
-from gitward_standin.discussions import Milestone
-from gitward_standin.releases import Release
-from gitward_standin.repositories import Repository
+from gitward_standin.model import (
+    Annotation,
+    CheckRun,
+    Milestone,
+    Release,
+    Repository,
+    StatusContext,
+    Step,
+    Workflow,
+    WorkflowRun,
+)
 from gitward_standin.server import StandIn
 
 OWNER, REPOSITORY = "octo-org", "octo-org/demo"

@@ -13,11 +13,12 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from gitward_standin import bodies
+from gitward_standin.access import may_write, visible
 from gitward_standin.accounts import Identity
 from gitward_standin.backend import Backend
 from gitward_standin.credentials import UNKNOWN, Unknown
+from gitward_standin.model import Repository
 from gitward_standin.push_rules import push_environment
-from gitward_standin.repositories import Repository, may_write, visible
 from gitward_standin.site import Site
 
 _ROUTE = re.compile(r"/([^/]+)/([^/]+?)(?:\.git)?/(info/refs|git-upload-pack|git-receive-pack)")

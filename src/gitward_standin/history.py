@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from gitward_standin.model import ChangedFile, Repository
 from gitward_standin.plumbing import GitFailed
-from gitward_standin.repositories import Repository
 
 _FIELDS = "%H%x00%T%x00%P%x00%an%x00%ae%x00%aI%x00%cn%x00%ce%x00%cI%x00%B"
 _END = "%x1e"  # between commits: git allows no such byte in a message that GitHub would show
@@ -32,16 +32,6 @@ class Commit:
     @property
     def headline(self) -> str:
         return self.message.split("\n", 1)[0]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChangedFile:
-    path: str
-    status: str  # added, modified, removed or renamed
-    additions: int
-    deletions: int
-    sha: str  # of the new content; of the old one when the file was removed
-    patch: str
 
 
 @dataclass(frozen=True, kw_only=True)

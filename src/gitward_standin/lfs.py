@@ -19,7 +19,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gitward_standin.repositories import Repository
+from gitward_standin.model import Repository
 
 MEDIA_TYPE = "application/vnd.git-lfs+json"
 LIFETIME = 3600  # seconds that an action is good for

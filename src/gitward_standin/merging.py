@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from gitward_standin.accounts import Account
 from gitward_standin.changes import Unprocessable
 from gitward_standin.clock import now
-from gitward_standin.discussions import PullRequest
+from gitward_standin.model import PullRequest, Repository
 from gitward_standin.plumbing import GitFailed
-from gitward_standin.repositories import Repository
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 

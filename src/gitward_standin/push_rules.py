@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gitward_standin.accounts import Identity, Token
+from gitward_standin.model import Repository
 from gitward_standin.plumbing import Git
-from gitward_standin.repositories import Repository
 from gitward_standin.site import Links
 
 VARIABLE = "STANDIN_PUSH_RULES"

@@ -1,30 +1,8 @@
-"""Releases and their files."""
+"""Which release is the latest."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING
-
-from gitward_standin.accounts import Account
-from gitward_standin.clock import now
-
-if TYPE_CHECKING:
-    from gitward_standin.repositories import Repository
-
-
-@dataclass(kw_only=True, eq=False)
-class Release:
-    repository: Repository = field(repr=False)
-    id: int
-    tag: str
-    name: str
-    body: str
-    author: Account
-    draft: bool = False
-    prerelease: bool = False
-    target: str = ""  # what the tag was made from: a branch or a commit
-    created_at: datetime = field(default_factory=now)
+from gitward_standin.model import Release, Repository
 
 
 def latest(repository: Repository) -> Release | None:

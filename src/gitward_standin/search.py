@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from gitward_standin.access import visible
 from gitward_standin.accounts import Account, Identity
-from gitward_standin.discussions import Discussion, PullRequest
-from gitward_standin.repositories import Repository, visible
+from gitward_standin.model import Discussion, PullRequest, Repository
 from gitward_standin.site import Site
 
 _TERM = re.compile(r'(-?)(?:([a-z-]+):)?("[^"]*"|[^\s()]+)')

@@ -14,8 +14,8 @@ from gitward_standin.accounts import Token
 from gitward_standin.apps import ALL, App, Installation
 from gitward_standin.backend import Backend
 from gitward_standin.front import Front
+from gitward_standin.model import Repository
 from gitward_standin.push_rules import install_hook
-from gitward_standin.repositories import Repository
 from gitward_standin.site import README, Links, Site
 from gitward_standin.traffic import Fault, Gate, Outage, ReceivedRequest, Traffic
 

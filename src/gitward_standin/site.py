@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from gitward_standin.accounts import Account, Accounts
+from gitward_standin.accounts import Account, Accounts, Role
 from gitward_standin.apps import Apps
 from gitward_standin.downloads import Downloads
+from gitward_standin.model import Repository
 from gitward_standin.plumbing import Git
-from gitward_standin.repositories import Repository, Role
 
 README: Mapping[str, str | bytes] = {"README.md": "# A repository of the stand-in\n"}
 

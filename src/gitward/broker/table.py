@@ -13,7 +13,8 @@ from gitward.broker.policy.graphql.mutations import OWN_VIEWS, VIEWS
 from gitward.broker.policy.graphql.request import MAX_QUERY
 from gitward.broker.policy.graphql.views import Field, View
 from gitward.broker.policy.writes import SETTING
-from gitward.broker.server import bodies, customs, spool
+from gitward.broker.server import bodies
+from gitward.broker.server.inspection import pack_file, push_check
 
 _HEAD = """\
 # What a session may do with GitHub
@@ -56,7 +57,7 @@ def markdown() -> str:
 
 def _pushes() -> str:
     rows = [(f"`{rule.name}`", rule.message) for rule in push.RULES]
-    looked_at = [(f"`{name}`", message) for name, message in customs.RULES.items()]
+    looked_at = [(f"`{name}`", message) for name, message in push_check.RULES.items()]
     return (
         "A push is refused as a whole, with git's own report:\n\n"
         + _table(("rule", "what git prints"), rows)
@@ -222,7 +223,7 @@ def _limits() -> str:
         ("node ids in a request", str(document.MAX_IDS)),
         ("a text, or list, that a rule reads (a search, a name, ids)", f"{LONGEST} characters, {MOST} entries"),
         ("commands of a push, before the pack", f"{push.MAX_HEAD} bytes"),
-        ("a pack that is looked at", f"{spool.MAX_PACK} bytes"),
+        ("a pack that is looked at", f"{pack_file.MAX_PACK} bytes"),
     )
     return "## Sizes\n\n" + _table(("what", "at most"), rows)
 

@@ -28,8 +28,8 @@ from gitward.cli.watching import Watch, listener
 from gitward.cli.write_trial import WriteTrial
 from gitward.errors import SettingsError
 from gitward.github.transport import RoutedTransport
-from gitward.repositories.inspection import PackInspector
 from gitward.repositories.mirrors import Mirrors
+from gitward.repositories.pack_inspection.inspector import PackInspector
 from gitward.runs.access import gh_login
 from gitward.runs.run_session import run_session
 from gitward.runs.services import JobServices, JobSettings

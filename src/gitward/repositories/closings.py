@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from gitward.repositories.git import LISTING_BYTES
-from gitward.repositories.pack_messages import closings_of
+from gitward.repositories.pack_inspection.commit_messages import closings_of
 from gitward.repositories.result import Result
 
 

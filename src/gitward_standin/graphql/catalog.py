@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gitward_standin.accounts import Account, Team
-from gitward_standin.actions import Workflow, WorkflowRun
-from gitward_standin.checks import CheckRun, Rollup, StatusContext
-from gitward_standin.discussions import Comment, Issue, Label, Milestone, PullRequest, Review
+from gitward_standin.checks import Rollup
 from gitward_standin.graphql.mutations import change, discussions, pulls, refs
 from gitward_standin.graphql.tables import Tables
 from gitward_standin.graphql.types import accounts as account_types
@@ -19,8 +17,20 @@ from gitward_standin.graphql.types import releases as release_types
 from gitward_standin.graphql.types import repositories as repository_types
 from gitward_standin.graphql.types import root
 from gitward_standin.history import Commit, GitObject
-from gitward_standin.releases import Release
-from gitward_standin.repositories import Repository
+from gitward_standin.model import (
+    CheckRun,
+    Comment,
+    Issue,
+    Label,
+    Milestone,
+    PullRequest,
+    Release,
+    Repository,
+    Review,
+    StatusContext,
+    Workflow,
+    WorkflowRun,
+)
 
 _MUTATIONS = {**pulls.MUTATIONS, **discussions.MUTATIONS, **refs.MUTATIONS}
 _MODULES = (

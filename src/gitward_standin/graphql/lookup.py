@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gitward_standin import checks, history
-from gitward_standin.discussions import Discussion
 from gitward_standin.graphql.types.checks import suite_of, suite_of_run
 from gitward_standin.graphql.types.git import Branch
 from gitward_standin.graphql.visits import Visit
+from gitward_standin.model import Discussion, Repository
 from gitward_standin.node_ids import Key, Part, decode
-from gitward_standin.repositories import Repository
 
 _ACCOUNTS = ("User", "Organization", "Bot")
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from gitward_standin.access import visible
 from gitward_standin.accounts import Identity
 from gitward_standin.graphql.refusals import not_found, sso_required
-from gitward_standin.repositories import Repository, visible
+from gitward_standin.model import Repository
 from gitward_standin.site import Site
 
 T = TypeVar("T")

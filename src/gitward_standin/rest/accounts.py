@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gitward_standin import search
+from gitward_standin.access import role_of, visible
 from gitward_standin.accounts import Account
-from gitward_standin.repositories import Repository, role_of, visible
+from gitward_standin.model import Repository
 from gitward_standin.rest import represent
 from gitward_standin.rest.call import Answer, ApiError, Call, Json, not_found
 from gitward_standin.rest.issues import represented

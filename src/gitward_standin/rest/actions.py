@@ -5,11 +5,9 @@ from __future__ import annotations
 import io
 import zipfile
 
-from gitward_standin.actions import Workflow, WorkflowRun
-from gitward_standin.checks import CheckRun
 from gitward_standin.clock import timestamp
+from gitward_standin.model import CheckRun, Repository, Workflow, WorkflowRun
 from gitward_standin.node_ids import encode
-from gitward_standin.repositories import Repository
 from gitward_standin.rest import represent
 from gitward_standin.rest.call import Answer, Call, Json, not_found
 from gitward_standin.rest.pages import matching, page

@@ -13,11 +13,11 @@ from urllib.parse import unquote, urlencode
 
 from aiohttp import web
 
+from gitward_standin.access import visible
 from gitward_standin.accounts import Identity, TokenKind
 from gitward_standin.changes import Unprocessable
 from gitward_standin.credentials import Unknown
 from gitward_standin.permissions import permits
-from gitward_standin.repositories import visible
 from gitward_standin.rest import routes
 from gitward_standin.rest.call import DOCS, Answer, ApiError, Call, inaccessible, not_found, unprocessable
 from gitward_standin.rest.users import RATE_LIMIT

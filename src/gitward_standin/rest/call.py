@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gitward_standin.access import may_discuss, may_write, visible
 from gitward_standin.accounts import Identity, TokenKind
 from gitward_standin.apps import App, AppRefused
 from gitward_standin.changes import Problem, Unprocessable
-from gitward_standin.repositories import Repository, may_discuss, may_write, visible
+from gitward_standin.model import Repository
 from gitward_standin.site import Site
 
 DOCS = "https://docs.github.com/rest"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gitward_standin.checks import CheckRun, StatusContext, combined
+from gitward_standin.checks import combined
 from gitward_standin.clock import timestamp
+from gitward_standin.model import CheckRun, Repository, StatusContext
 from gitward_standin.node_ids import encode
-from gitward_standin.repositories import Repository
 from gitward_standin.rest import commits, represent
 from gitward_standin.rest.call import Answer, Call, Json, not_found
 from gitward_standin.rest.pages import matching, page

@@ -6,8 +6,8 @@ import base64
 
 from gitward_standin import history
 from gitward_standin.clock import timestamp
+from gitward_standin.model import Repository
 from gitward_standin.node_ids import encode
-from gitward_standin.repositories import Repository
 from gitward_standin.rest import represent
 from gitward_standin.rest.call import Answer, ApiError, Call, Json, not_found
 from gitward_standin.rest.pages import page

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from gitward_standin import changes
 from gitward_standin.clock import timestamp
-from gitward_standin.discussions import Comment, Discussion, Issue, PullRequest
+from gitward_standin.model import Comment, Discussion, Issue, PullRequest, Repository
 from gitward_standin.node_ids import encode
-from gitward_standin.repositories import Repository
 from gitward_standin.rest import represent
 from gitward_standin.rest.body import items, text
 from gitward_standin.rest.call import Answer, ApiError, Call, Json, invalid, not_found

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from gitward_standin import changes, history, merging
 from gitward_standin.clock import timestamp
-from gitward_standin.discussions import PullRequest, Review
+from gitward_standin.model import ChangedFile, PullRequest, Repository, Review
 from gitward_standin.node_ids import encode
-from gitward_standin.repositories import Repository
 from gitward_standin.rest import represent
 from gitward_standin.rest.body import flag, items, text
 from gitward_standin.rest.call import Answer, Call, Json, not_found
@@ -130,7 +129,7 @@ def _shown(call: Call, pull: PullRequest) -> Answer:
     return Answer(payload=represent.pull(call.site.links, pull))
 
 
-def _file(call: Call, pull: PullRequest, file: history.ChangedFile) -> Json:
+def _file(call: Call, pull: PullRequest, file: ChangedFile) -> Json:
     links, repo = call.site.links, pull.repository
     return {
         "sha": file.sha,

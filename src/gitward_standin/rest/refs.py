@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gitward_standin import merging
+from gitward_standin.model import Repository
 from gitward_standin.node_ids import encode
-from gitward_standin.repositories import Repository
 from gitward_standin.rest.body import text
 from gitward_standin.rest.call import Answer, ApiError, Call, Json, not_found
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from gitward_standin.access import may_write
 from gitward_standin.clock import timestamp
+from gitward_standin.model import Release, Repository
 from gitward_standin.node_ids import encode
-from gitward_standin.releases import Release, latest
-from gitward_standin.repositories import Repository, may_write
+from gitward_standin.releases import latest
 from gitward_standin.rest import represent
 from gitward_standin.rest.call import Answer, Call, Json, not_found
 from gitward_standin.rest.pages import page

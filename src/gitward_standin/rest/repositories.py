@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gitward_standin import history
-from gitward_standin.repositories import Repository, role_of
+from gitward_standin.access import role_of
+from gitward_standin.model import Repository
 from gitward_standin.rest import represent
 from gitward_standin.rest.call import Answer, ApiError, Call, Json
 from gitward_standin.rest.commits import git_commit

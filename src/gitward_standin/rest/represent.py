@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from gitward_standin.accounts import Account, Team
+from gitward_standin.accounts import Account, Role, Team
 from gitward_standin.clock import timestamp
-from gitward_standin.discussions import Discussion, Label, Milestone, PullRequest
+from gitward_standin.model import Discussion, Label, Milestone, PullRequest, Repository
 from gitward_standin.node_ids import encode
-from gitward_standin.repositories import Repository, Role
 from gitward_standin.rest.call import Json
 from gitward_standin.site import Links
 

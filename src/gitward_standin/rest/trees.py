@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gitward_standin import history
-from gitward_standin.repositories import Repository
+from gitward_standin.model import Repository
 from gitward_standin.rest.call import Answer, ApiError, Call, Json, not_found
 from gitward_standin.rest.refs import EMPTY
 

@@ -8,7 +8,7 @@ import pytest
 
 from gitward.broker import Brokers, OpenGrant
 from gitward.grants.grant import Grant
-from gitward.repositories.inspection import PackInspector
+from gitward.repositories.pack_inspection.inspector import PackInspector
 from gitward.secrets import Secret
 from gitward_standin import StandIn
 

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from gitward.broker import Brokers, OpenGrant
+from gitward.broker.wire.inspection import answer_with, findings_of
 from gitward.grants.grant import Grant
 from gitward.grants.inspection import BadPack, Entry, Findings, InspectionFailed
-from gitward.repositories import inspection
-from gitward.repositories.inspection import PackInspector
+from gitward.repositories.pack_inspection import inspector as inspection
+from gitward.repositories.pack_inspection.inspector import PackInspector
 from gitward.sandboxes import Limits
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.secrets import Secret
@@ -315,4 +316,4 @@ async def test_git_is_told_to_send_whole_objects(
 
 def test_entries_survive_the_channel() -> None:
     found = Findings(tree=TIP, trees={TIP: {".github": Entry(mode="40000", oid="2" * 40)}, "3" * 40: {}})
-    assert Findings.of(found.to_message()) == found
+    assert findings_of(answer_with(found)) == found

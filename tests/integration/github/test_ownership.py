@@ -13,8 +13,8 @@ from gitward.github.ownership import Known
 from gitward.github.preflight import Facts, Wanted, check
 from gitward_standin import Repository, StandIn
 from gitward_standin.changes import open_pull
-from gitward_standin.discussions import PullRequest
 from gitward_standin.merging import delete_ref, merge
+from gitward_standin.model import PullRequest
 
 REPOSITORY, BRANCH = "octo-org/demo", "gitward/1"
 

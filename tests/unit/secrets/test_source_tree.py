@@ -12,7 +12,7 @@ import pytest
 import gitward
 import gitward_standin
 
-ROOTS = [Path(package.__file__).parent for package in (gitward, gitward_standin)]
+ROOTS = [Path(gitward.__file__).parent, Path(gitward_standin.__file__).parent]
 MODULES = {
     ".".join((root.name, *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__"): path
     for root in ROOTS

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gitward_standin import StandIn, Token, TokenKind
-from gitward_standin.discussions import PullRequest
 from gitward_standin.example import Example
+from gitward_standin.model import PullRequest
 from gitward_standin.node_ids import encode
 
 from .conftest import TOKEN, Api, GraphQL

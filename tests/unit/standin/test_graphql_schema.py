@@ -20,12 +20,12 @@ from graphql import (
 )
 
 from gitward_standin import StandIn
-from gitward_standin.discussions import AutoMerge
 from gitward_standin.example import Example
 from gitward_standin.graphql import reduced
 from gitward_standin.graphql.catalog import INPUTS, TABLES
 from gitward_standin.graphql.engine import load
 from gitward_standin.graphql.tables import arguments, camel, snake
+from gitward_standin.model import AutoMerge
 from gitward_standin.node_ids import encode
 
 GraphQL = Any  # the fixture's class lives in conftest.py

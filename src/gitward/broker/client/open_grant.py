@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from gitward.broker.client.authority import issue
-from gitward.broker.client.inspections import Inspections
+from gitward.broker.client.inspection import Inspections
 from gitward.broker.client.memory import Memory
 from gitward.broker.client.parent import Parent
 from gitward.broker.client.process import BrokerError, Process
 from gitward.broker.client.upkeep import PING_SECONDS, REPLACE_SECONDS, Upkeep
 from gitward.broker.wire.config import BrokerConfig, BrokerEvent
+from gitward.broker.wire.inspection import is_request
 from gitward.broker.wire.narrowing import told
 from gitward.broker.wire.upstream import handover
 from gitward.grants import channel, clock
@@ -299,7 +300,7 @@ class OpenGrant:
 
     def _hear(self, message: Message, fds: list[int], broker: Process) -> None:
         """A question, or an event."""
-        if "ask" in message:
+        if is_request(message):
             self._inspections.take(message, fds, functools.partial(broker.call, seconds=self._house.answer_seconds))
             return
         channel.close_all(fds)  # only a question has some

@@ -19,17 +19,17 @@ from gitward.broker.policy.restriction import Restriction, publishing, restricti
 from gitward.broker.policy.routes import Kind, find, routes_of
 from gitward.broker.policy.verdict import Verdict, deny
 from gitward.broker.server.bodies import grant_continue, pieces, whole, whole_of_git
-from gitward.broker.server.customs import Customs
 from gitward.broker.server.forward import Forwarder, Onward
 from gitward.broker.server.graphql.door import GraphqlDoor
+from gitward.broker.server.inspection.push_check import PushCheck
+from gitward.broker.server.inspection.requests import InspectionRequests
+from gitward.broker.server.inspection.upstream_trees import UpstreamTrees
+from gitward.broker.server.inspection.workflow_rule import WorkflowRule
 from gitward.broker.server.lfs_door import LfsDoor
 from gitward.broker.server.listener import Touch
-from gitward.broker.server.pushes import Pusher
-from gitward.broker.server.questions import Questions
+from gitward.broker.server.push_stream import Pusher
 from gitward.broker.server.refusals import Refused, denied
 from gitward.broker.server.reporter import Reporter
-from gitward.broker.server.trees import Trees
-from gitward.broker.server.workflows import WorkflowRule
 from gitward.broker.server.writes import Writes, opened_by_rest
 from gitward.broker.wire.advertisement import NoThin
 from gitward.broker.wire.config import BrokerConfig
@@ -56,7 +56,7 @@ class Gate:
         token: Secret,
         forwarder: Forwarder,
         reporter: Reporter,
-        questions: Questions,
+        questions: InspectionRequests,
     ) -> None:
         self.grant = grant
         self._config = config
@@ -67,8 +67,8 @@ class Gate:
         self._writes = Writes(grant=grant, reporter=reporter, look_up=self._look_up, ask=self._ask_graphql)
         self._graphql_door = GraphqlDoor(grant=grant, config=config, forwarder=forwarder, writes=self._writes)
         self._lfs_door = LfsDoor(grant=grant, config=config, forwarder=forwarder)
-        rule = None if grant.allow_workflows else WorkflowRule(grant, Trees(self._look_up))
-        customs = Customs(grant=grant, questions=questions, rule=rule)
+        rule = None if grant.allow_workflows else WorkflowRule(grant, UpstreamTrees(self._look_up))
+        customs = PushCheck(grant=grant, questions=questions, rule=rule)
         self._looks = rule is not None or grant.own_writes
         self._pusher = Pusher(forwarder=forwarder, reporter=reporter, customs=customs if self._looks else None)
         self._tokens: list[Secret] = []

@@ -18,8 +18,8 @@ from gitward.broker.server.forward import Forwarder
 from gitward.broker.server.front_door import FrontDoor
 from gitward.broker.server.gate import Gate
 from gitward.broker.server.inject.door import InjectDoor
+from gitward.broker.server.inspection.requests import InspectionRequests, Send
 from gitward.broker.server.listener import Listener
-from gitward.broker.server.questions import Questions, Send
 from gitward.broker.server.reporter import Reporter
 from gitward.broker.server.tls import server_context
 from gitward.broker.server.way_out import route_of
@@ -116,7 +116,7 @@ class Service:
         self._config = config
         self._upstream_tls = upstream_tls
         self._send = send
-        self._questions = Questions(send)
+        self._questions = InspectionRequests(send)
         self._open: _Open | None = None
         self._lease = Lease()
         self._renewed = asyncio.Event()

@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from gitward_standin.accounts import Account
+from gitward_standin.access import may_discuss, may_write, role_of
+from gitward_standin.accounts import Account, Role
 from gitward_standin.graphql.lookup import find_node
 from gitward_standin.graphql.refusals import forbidden, not_found, unprocessable
 from gitward_standin.graphql.tables import Resolver, Tables, keys
 from gitward_standin.graphql.visits import Visit
+from gitward_standin.model import Repository
 from gitward_standin.permissions import permits_mutation
-from gitward_standin.repositories import Repository, Role, may_discuss, may_write, role_of
 
 T = TypeVar("T")
 

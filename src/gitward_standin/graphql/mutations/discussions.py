@@ -6,11 +6,10 @@ from typing import Any
 
 from gitward_standin import changes
 from gitward_standin.accounts import Account
-from gitward_standin.discussions import Comment, Discussion, Issue, Label, Milestone
 from gitward_standin.graphql.connections import Edge
 from gitward_standin.graphql.mutations.change import Change, Mutation
 from gitward_standin.graphql.refusals import unprocessable
-from gitward_standin.repositories import Repository
+from gitward_standin.model import Comment, Discussion, Issue, Label, Milestone, Repository
 
 
 async def _create_issue(change: Change) -> dict[str, Any]:

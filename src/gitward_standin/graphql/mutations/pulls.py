@@ -6,10 +6,9 @@ from typing import Any
 
 from gitward_standin import changes, merging
 from gitward_standin.accounts import Account, Team
-from gitward_standin.discussions import AutoMerge, Label, Milestone, PullRequest, Review
 from gitward_standin.graphql.connections import Edge
 from gitward_standin.graphql.mutations.change import Change, Mutation
-from gitward_standin.repositories import Repository
+from gitward_standin.model import AutoMerge, Label, Milestone, PullRequest, Repository, Review
 
 _REVIEWS = {"APPROVE": "approved", "REQUEST_CHANGES": "changes_requested", "COMMENT": "commented"}
 

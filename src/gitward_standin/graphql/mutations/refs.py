@@ -10,7 +10,7 @@ from gitward_standin import history, merging
 from gitward_standin.graphql.mutations.change import Change, Mutation
 from gitward_standin.graphql.refusals import unprocessable
 from gitward_standin.graphql.types.git import Branch
-from gitward_standin.repositories import Repository
+from gitward_standin.model import Repository
 
 
 async def _create(change: Change) -> dict[str, Any]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gitward_standin.accounts import Account, Team
+from gitward_standin.accounts import Account, Role, Team
 from gitward_standin.clock import timestamp
-from gitward_standin.discussions import Issue, PullRequest
 from gitward_standin.graphql.connections import Connected, empty, ordered, tables
 from gitward_standin.graphql.tables import Table, Tables, absent, fixed, moment, plain, sized
 from gitward_standin.graphql.types.discussions import filtered_issues, filtered_pulls
 from gitward_standin.graphql.visits import Visit
+from gitward_standin.model import Issue, PullRequest, Repository
 from gitward_standin.node_ids import encode
-from gitward_standin.repositories import Repository, Role
 
 
 def _page(visit: Visit, who: Account) -> str:

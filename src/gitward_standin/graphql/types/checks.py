@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gitward_standin import history
-from gitward_standin.actions import Workflow, WorkflowRun
-from gitward_standin.checks import CheckRun, Rollup, StatusContext
+from gitward_standin.checks import Rollup
 from gitward_standin.graphql.connections import Connected, extra, tables
 from gitward_standin.graphql.tables import Tables, attribute, fixed, keys, moment, plain, upper
 from gitward_standin.graphql.visits import Visit
+from gitward_standin.model import CheckRun, Repository, StatusContext, Workflow, WorkflowRun
 from gitward_standin.node_ids import encode
-from gitward_standin.repositories import Repository
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from gitward_standin.access import may_write
 from gitward_standin.accounts import Account
-from gitward_standin.discussions import Comment, Discussion, Issue, Label, Milestone, PullRequest
 from gitward_standin.graphql.connections import Connected, empty, ordered, tables
 from gitward_standin.graphql.refusals import Refusal
 from gitward_standin.graphql.tables import Table, Tables, absent, attribute, fixed, keys, moment, plain, upper
 from gitward_standin.graphql.visits import Visit
+from gitward_standin.model import Comment, Discussion, Issue, Label, Milestone, PullRequest
 from gitward_standin.node_ids import encode
-from gitward_standin.repositories import may_write
 from gitward_standin.rest.represent import association
 
 D = TypeVar("D", bound=Discussion)

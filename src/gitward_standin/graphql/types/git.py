@@ -8,12 +8,11 @@ from typing import Any
 from gitward_standin import checks, history
 from gitward_standin.accounts import Account
 from gitward_standin.clock import timestamp
-from gitward_standin.discussions import PullRequest
 from gitward_standin.graphql.connections import Connected, tables
 from gitward_standin.graphql.tables import Table, Tables, attribute, fixed, keys, moment, plain
 from gitward_standin.graphql.visits import Visit
+from gitward_standin.model import PullRequest, Repository
 from gitward_standin.node_ids import encode
-from gitward_standin.repositories import Repository
 
 
 @dataclass(frozen=True, kw_only=True)

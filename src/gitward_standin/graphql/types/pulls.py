@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gitward_standin import checks, history
+from gitward_standin.access import may_write
 from gitward_standin.accounts import Account, Team
-from gitward_standin.discussions import PullRequest, Review
 from gitward_standin.graphql.connections import Connected, empty, tables
 from gitward_standin.graphql.tables import Tables, attribute, fixed, moment, plain, upper
 from gitward_standin.graphql.types.discussions import DISCUSSION, WRITTEN
 from gitward_standin.graphql.types.git import Branch
 from gitward_standin.graphql.visits import Visit
+from gitward_standin.model import ChangedFile, PullRequest, Review
 from gitward_standin.node_ids import encode
-from gitward_standin.repositories import may_write
 
 _CHANGE_TYPES = {"added": "ADDED", "modified": "MODIFIED", "removed": "DELETED", "renamed": "RENAMED"}
 
@@ -37,7 +37,7 @@ async def _commits(_visit: Visit, pull: PullRequest) -> list[PullRequestCommit]:
     return [PullRequestCommit(pull=pull, commit=commit) for commit in reversed(found)]
 
 
-async def _files(_visit: Visit, pull: PullRequest) -> list[history.ChangedFile]:
+async def _files(_visit: Visit, pull: PullRequest) -> list[ChangedFile]:
     return await history.changed_files(pull.repository, pull.base_sha, pull.head_sha)
 
 

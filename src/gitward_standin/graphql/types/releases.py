@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from gitward_standin import history
+from gitward_standin.access import may_write
 from gitward_standin.graphql.connections import empty, tables
 from gitward_standin.graphql.tables import Tables, absent, attribute, moment, plain
 from gitward_standin.graphql.types.git import Branch
 from gitward_standin.graphql.visits import Visit
+from gitward_standin.model import Release, Repository
 from gitward_standin.node_ids import encode
-from gitward_standin.releases import Release, latest
-from gitward_standin.repositories import Repository, may_write
+from gitward_standin.releases import latest
 
 
 def visible(visit: Visit, repository: Repository) -> list[Release]:

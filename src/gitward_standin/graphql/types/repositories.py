@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from gitward_standin import history
-from gitward_standin.accounts import Account
+from gitward_standin.access import may_write, role_of
+from gitward_standin.accounts import Account, Role
 from gitward_standin.clock import timestamp
-from gitward_standin.discussions import Issue, Label, Milestone, PullRequest
 from gitward_standin.graphql.connections import Connected, empty, ordered, tables
 from gitward_standin.graphql.refusals import forbidden, not_found
 from gitward_standin.graphql.tables import Tables, absent, attribute, fixed, moment, plain
@@ -17,9 +17,9 @@ from gitward_standin.graphql.types.discussions import filtered_issues, filtered_
 from gitward_standin.graphql.types.git import Branch, Protection
 from gitward_standin.graphql.types.releases import visible as visible_releases
 from gitward_standin.graphql.visits import Visit, found
+from gitward_standin.model import Issue, Label, Milestone, PullRequest, Release, Repository
 from gitward_standin.node_ids import encode
-from gitward_standin.releases import Release, latest
-from gitward_standin.repositories import Repository, Role, may_write, role_of
+from gitward_standin.releases import latest
 
 _PERMISSIONS = {Role.PULL: "READ", Role.PUSH: "WRITE"}  # the others have their own name
 

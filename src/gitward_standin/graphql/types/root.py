@@ -10,13 +10,12 @@ from urllib.parse import unquote, urlsplit
 
 from gitward_standin import search
 from gitward_standin.accounts import Account
-from gitward_standin.discussions import Discussion
 from gitward_standin.graphql.connections import PAGE_INFO, Connection, cut, extra, tables
 from gitward_standin.graphql.lookup import find_node
 from gitward_standin.graphql.refusals import not_found
 from gitward_standin.graphql.tables import Tables, keys
 from gitward_standin.graphql.visits import Visit, found
-from gitward_standin.repositories import Repository
+from gitward_standin.model import Discussion, Repository
 from gitward_standin.rest.users import RATE_LIMIT
 
 _COUNTS = ("issueCount", "repositoryCount", "userCount", "codeCount", "discussionCount")

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Coroutine
 
 from gitward.broker.policy.push import Update
 from gitward.broker.policy.writes import SETTING
-from gitward.broker.server import workflows
 from gitward.broker.server.forward import UpstreamFailed
-from gitward.broker.server.questions import Questions
-from gitward.broker.server.spool import Spool
-from gitward.broker.server.workflows import WorkflowRule
+from gitward.broker.server.inspection import workflow_rule
+from gitward.broker.server.inspection.pack_file import PackFile
+from gitward.broker.server.inspection.requests import InspectionRequests
+from gitward.broker.server.inspection.workflow_rule import WorkflowRule
 from gitward.errors import PolicyDenied
 from gitward.grants.grant import Grant
 from gitward.grants.inspection import BadPack, Findings, InspectionFailed
@@ -27,7 +27,7 @@ CLOSING_MESSAGE = (
     f"a commit's message closes an issue of another repository: {{reference}}; write it without that ({SETTING})"
 )
 RULES = {
-    workflows.RULE: workflows.MESSAGE.format(files=" (the files)"),
+    workflow_rule.RULE: workflow_rule.MESSAGE.format(files=" (the files)"),
     CLOSING: CLOSING_MESSAGE.format(reference="(the issue)"),
     PACK: "what is wrong with the pack: it is not whole (`git push --no-thin`), not readable, or too large",
     UNSEEN: "why nobody could look at it, on the worker or on GitHub; then try again",
@@ -35,10 +35,10 @@ RULES = {
 _TURN_SECONDS = 300.0  # that a push waits for another one of its run
 
 
-class Customs:
+class PushCheck:
     """One run's. Its pushes are looked at one after the other."""
 
-    def __init__(self, *, grant: Grant, questions: Questions, rule: WorkflowRule | None) -> None:
+    def __init__(self, *, grant: Grant, questions: InspectionRequests, rule: WorkflowRule | None) -> None:
         """Without a rule the session may change workflows."""
         self._grant = grant
         self._run_id = grant.run_id
@@ -47,7 +47,7 @@ class Customs:
         self._turn = asyncio.Lock()
 
     @contextlib.asynccontextmanager
-    async def cleared(self, update: Update, first: bytes, body: AsyncIterator[bytes]) -> AsyncIterator[Spool]:
+    async def cleared(self, update: Update, first: bytes, body: AsyncIterator[bytes]) -> AsyncIterator[PackFile]:
         """The pack (`first`, then `body`), when it may go on. Raises PolicyDenied with a rule of a push."""
         async with self._own_turn(), self._spool() as spool:
             async with _meanwhile(self._prepare()) as prepared:
@@ -60,7 +60,7 @@ class Customs:
                     raise PolicyDenied(UNSEEN, str(error)) from error
             yield spool
 
-    async def _judge(self, spool: Spool, update: Update, prepared: asyncio.Task[None]) -> None:
+    async def _judge(self, spool: PackFile, update: Update, prepared: asyncio.Task[None]) -> None:
         own = self._grant.own_writes
         findings = await self._questions.look(self._run_id, spool.descriptor, update.new, messages=own)
         await prepared
@@ -76,9 +76,9 @@ class Customs:
             await self._rule.prepare()
 
     @contextlib.asynccontextmanager
-    async def _spool(self) -> AsyncIterator[Spool]:
+    async def _spool(self) -> AsyncIterator[PackFile]:
         try:
-            spool = Spool(await self._questions.spool(self._run_id))
+            spool = PackFile(await self._questions.spool(self._run_id))
         except InspectionFailed as error:
             raise PolicyDenied(UNSEEN, str(error)) from error
         try:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gitward.broker.server.forward import UpstreamFailed
-from gitward.broker.server.trees import Trees
-from gitward.broker.server.workflows import RULE, WorkflowRule
+from gitward.broker.server.inspection.upstream_trees import UpstreamTrees
+from gitward.broker.server.inspection.workflow_rule import RULE, WorkflowRule
 from gitward.grants.grant import Grant
 from gitward.grants.inspection import BadPack, Entry, Findings
 
@@ -61,7 +61,7 @@ def found(workflows: str | None, mode: str = "40000") -> Findings:
 
 
 async def judged(findings: Findings, answers: dict[str, Any], of: Grant | None = None) -> bool:
-    verdict = await WorkflowRule(of or grant(), Trees(GitHub(answers))).check(TIP, findings)
+    verdict = await WorkflowRule(of or grant(), UpstreamTrees(GitHub(answers))).check(TIP, findings)
     assert verdict.rule == RULE
     return verdict.allowed
 
@@ -101,7 +101,7 @@ async def test_an_empty_repository_has_no_workflows_to_change() -> None:
 
 async def test_what_did_not_change_is_asked_once() -> None:
     github = GitHub(UPSTREAM)
-    rule = WorkflowRule(grant(), Trees(github))
+    rule = WorkflowRule(grant(), UpstreamTrees(github))
     for _ in range(3):
         await rule.prepare()
         assert (await rule.check(TIP, found(OLD))).allowed
@@ -154,7 +154,7 @@ async def test_a_refusal_names_few_files_harmlessly() -> None:
     names = {f"\x1b[31m{number}{'x' * 100}": Entry(mode="100644", oid=NEW) for number in range(5)}
     findings = found(NEW)
     with_names = Findings(tree=findings.tree, trees={**findings.trees, NEW: names})
-    verdict = await WorkflowRule(grant(), Trees(GitHub(UPSTREAM))).check(TIP, with_names)
+    verdict = await WorkflowRule(grant(), UpstreamTrees(GitHub(UPSTREAM))).check(TIP, with_names)
     assert verdict.message.isprintable()
     assert " and 3 more)" in verdict.message
     assert len(verdict.message) < 350

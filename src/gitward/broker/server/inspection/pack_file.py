@@ -21,7 +21,7 @@ _PIECES = 512  # that one write takes; the kernel's limit is 1024
 _SENT = 128 * 1024  # bytes sent at once: asyncio copies what a socket does not take
 
 
-class Spool:
+class PackFile:
     """A file by its descriptor, which is ours from now on. Close it.
 
     One thread does everything with the file, one thing after the other: whoever is cancelled while it writes cannot

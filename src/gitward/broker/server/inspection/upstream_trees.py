@@ -18,7 +18,7 @@ _UNREADABLE = "GitHub's answer about the repository's folders could not be read"
 LookUp = Callable[[str], Awaitable[bytes | None]]  # a path below repos/{owner}/{name}; None: nothing of that name
 
 
-class Trees:
+class UpstreamTrees:
     """One run's knowledge. Objects never change, so what was asked once is known."""
 
     def __init__(self, look_up: LookUp) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from gitward.broker.policy.verdict import Verdict, allow, deny
 from gitward.broker.server.forward import UpstreamFailed
-from gitward.broker.server.trees import Trees
+from gitward.broker.server.inspection.upstream_trees import UpstreamTrees
 from gitward.grants.grant import Grant
 from gitward.grants.inspection import FOLDER, WORKFLOWS, BadPack, Entries, Entry, Findings
 
@@ -37,7 +37,7 @@ class Place:
 class WorkflowRule:
     """One run's."""
 
-    def __init__(self, grant: Grant, trees: Trees) -> None:
+    def __init__(self, grant: Grant, trees: UpstreamTrees) -> None:
         self._grant = grant
         self._trees = trees
 

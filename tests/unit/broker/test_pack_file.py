@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from gitward.broker.server import spool
-from gitward.broker.server.spool import Spool
+from gitward.broker.server.inspection import pack_file
+from gitward.broker.server.inspection.pack_file import PackFile
 from gitward.grants.inspection import InspectionFailed
 
 
-def opened(folder: Path) -> Spool:
-    return Spool(os.open(folder, os.O_TMPFILE | os.O_RDWR))
+def opened(folder: Path) -> PackFile:
+    return PackFile(os.open(folder, os.O_TMPFILE | os.O_RDWR))
 
 
 async def of(*pieces: bytes) -> AsyncIterator[bytes]:
@@ -65,7 +65,7 @@ async def test_whoever_is_cancelled_leaves_the_file_closed(tmp_path: Path) -> No
     waiting = asyncio.Event()
 
     async def endless() -> AsyncIterator[bytes]:
-        yield b"x" * spool._PIECE
+        yield b"x" * pack_file._PIECE
         waiting.set()
         await asyncio.Event().wait()
 

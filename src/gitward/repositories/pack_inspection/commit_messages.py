@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from gitward.grants.closing import closed_by
 from gitward.grants.inspection import BadPack
-from gitward.repositories.pack_objects import read_objects
+from gitward.repositories.pack_inspection.objects import read_objects
 
 MAX_COMMITS = 50_000  # of one pack
 MAX_MESSAGE = 128 * 1024  # bytes of one commit: a search of that takes some milliseconds

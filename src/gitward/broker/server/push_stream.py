@@ -14,8 +14,8 @@ from gitward.broker.policy.push import PushHead, PushReader, ReportReader
 from gitward.broker.policy.restriction import Restriction
 from gitward.broker.policy.verdict import Verdict, deny
 from gitward.broker.server.bodies import BadBody, decoded
-from gitward.broker.server.customs import Customs
 from gitward.broker.server.forward import Forwarder, Onward, Tap
+from gitward.broker.server.inspection.push_check import PushCheck
 from gitward.broker.server.listener import Touch
 from gitward.broker.server.refusals import push_refusal
 from gitward.broker.server.reporter import Reporter
@@ -35,7 +35,7 @@ class Begun:
 class Pusher:
     """Handles POST git-receive-pack on the grant's repository."""
 
-    def __init__(self, *, forwarder: Forwarder, reporter: Reporter, customs: Customs | None) -> None:
+    def __init__(self, *, forwarder: Forwarder, reporter: Reporter, customs: PushCheck | None) -> None:
         """Without `customs` packs stream, and nobody looks at them."""
         self._forwarder = forwarder
         self._reporter = reporter

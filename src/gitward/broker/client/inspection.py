@@ -1,4 +1,4 @@
-"""The worker's half of `questions`: one run's inspector, asked by the broker process."""
+"""The worker's end of `broker.wire.inspection`: one run's inspector, asked by the broker process."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 
 from gitward.broker.client.process import BrokerError
+from gitward.broker.wire.inspection import FileRequest, answer_with, refusal, request_of
 from gitward.grants import channel
 from gitward.grants.channel import ChannelClosed, Message
 from gitward.grants.inspection import BadPack, InspectionFailed, Inspector
 
 log = logging.getLogger(__name__)
+
+_NO_INSPECTOR = "this worker cannot look at pushes, and the session may not change workflows"
+_NO_ROOM = "the worker has no room for this push; try again later"
 
 Tell = Callable[[Message, Sequence[int]], Awaitable[object]]
 
@@ -58,21 +62,20 @@ class Inspections:
 
     async def _found(self, question: Message, fds: list[int], given: list[int]) -> Message:
         if self._inspector is None:
-            return {"failed": "this worker cannot look at pushes, and the session may not change workflows"}
+            return refusal(InspectionFailed(_NO_INSPECTOR))
         try:
-            if question["ask"] == "spool":
+            request = request_of(question)
+            if isinstance(request, FileRequest):
                 given.append(await _opened(self._inspector))
                 return {}
             (pack,) = fds
-            findings = await self._inspector.look(pack, question["tip"], messages=question["messages"])
-            return {"findings": findings.to_message()}
-        except BadPack as error:
-            return {"bad_pack": str(error)}
-        except InspectionFailed as error:
-            return {"failed": str(error)}
+            findings = await self._inspector.look(pack, request.tip, messages=request.messages)
+            return answer_with(findings)
+        except (BadPack, InspectionFailed) as error:
+            return refusal(error)
         except OSError as error:
             log.warning("No file for a push: %s", error)
-            return {"failed": "the worker has no room for this push; try again later"}
+            return refusal(InspectionFailed(_NO_ROOM))
 
 
 async def _opened(inspector: Inspector) -> int:

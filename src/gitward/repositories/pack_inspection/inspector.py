@@ -15,8 +15,8 @@ from pathlib import Path
 
 from gitward.grants.endpoint import Nowhere
 from gitward.grants.inspection import BadPack, Findings, InspectionFailed
-from gitward.repositories import pack_messages, pack_objects
-from gitward.repositories.pack_messages import CommitIds
+from gitward.repositories.pack_inspection import commit_messages, objects
+from gitward.repositories.pack_inspection.commit_messages import CommitIds
 from gitward.sandboxes import WORK_DIR, Command, Limits, Sandbox, SandboxEngine, SandboxError, Stream, trees
 from gitward.sandboxes.readiness import uninterrupted
 
@@ -128,25 +128,25 @@ async def _look(sandbox: Sandbox, tip: str) -> Findings:
         if b"unresolved delta" in complaint:
             raise BadPack("a push must bring whole objects; repeat it with `git push --no-thin`")
         raise BadPack("git cannot read this pack")
-    asked = "".join(f"{question}\n" for question in pack_objects.questions(tip))
+    asked = "".join(f"{question}\n" for question in objects.questions(tip))
     status, output, _ = await _git(sandbox, "cat-file", "--batch", stdin=asked.encode())
     if status != 0:
         raise BadPack("git cannot read this pack")
-    return await asyncio.to_thread(pack_objects.findings, tip, output)
+    return await asyncio.to_thread(objects.findings, tip, output)
 
 
 async def _closings(sandbox: Sandbox) -> dict[str, str]:
     """What the messages of the pack's commits close. Raises BadPack and SandboxError."""
     ids = CommitIds()
-    status, _, _ = await _git(sandbox, *pack_messages.LISTING, take=ids.feed)
+    status, _, _ = await _git(sandbox, *commit_messages.LISTING, take=ids.feed)
     found: dict[str, str] = {}
-    for start in range(0, len(ids.found), pack_messages.AT_ONCE):
-        asked = ids.found[start : start + pack_messages.AT_ONCE]
+    for start in range(0, len(ids.found), commit_messages.AT_ONCE):
+        asked = ids.found[start : start + commit_messages.AT_ONCE]
         stdin = "".join(f"{oid}\n" for oid in asked).encode()
         status, output, _ = await _git(sandbox, "cat-file", "--batch", stdin=stdin)
         if status != 0:
             break
-        found |= await asyncio.to_thread(pack_messages.closings, asked, output)
+        found |= await asyncio.to_thread(commit_messages.closings, asked, output)
     if status != 0:
         raise BadPack("git cannot read this pack")
     return found

@@ -1,15 +1,13 @@
-"""What the broker process asks its worker, about a push that must be looked at: the child's half.
-
-A question has a number and the run's id; the answer comes back with both. `answers` is the worker's half.
-"""
+"""The broker's end of `broker.wire.inspection`: asks its worker about a push that must be inspected."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 from collections.abc import Awaitable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
+from gitward.broker.wire.inspection import FileRequest, PackRequest, Request, findings_of, require_success
 from gitward.grants import channel
 from gitward.grants.channel import Message
 from gitward.grants.inspection import BadPack, Findings, InspectionFailed
@@ -24,7 +22,7 @@ class Send(Protocol):
     def __call__(self, message: Message, fds: Sequence[int] = (), /) -> Awaitable[None]: ...
 
 
-class Questions:
+class InspectionRequests:
     """Asks, and waits for the answers."""
 
     def __init__(self, send: Send) -> None:
@@ -34,7 +32,7 @@ class Questions:
 
     async def spool(self, run_id: str) -> int:
         """The descriptor of an empty file without a name, for the caller to close. Raises InspectionFailed."""
-        _, fds = await self._ask({"ask": "spool", "run_id": run_id}, (), _SPOOL_SECONDS)
+        _, fds = await self._ask(FileRequest(run_id=run_id), (), _SPOOL_SECONDS)
         if len(fds) != 1:
             channel.close_all(fds)
             raise InspectionFailed("the worker has no room for this push; try again later")
@@ -42,10 +40,10 @@ class Questions:
 
     async def look(self, run_id: str, pack: int, tip: str, *, messages: bool) -> Findings:
         """As `Inspector.look`. Raises BadPack and InspectionFailed."""
-        question = {"ask": "look", "run_id": run_id, "tip": tip, "messages": messages}
-        answer, fds = await self._ask(question, (pack,), _LOOK_SECONDS)
+        request = PackRequest(run_id=run_id, tip=tip, messages=messages)
+        answer, fds = await self._ask(request, (pack,), _LOOK_SECONDS)
         channel.close_all(fds)
-        return Findings.of(answer["findings"])
+        return findings_of(answer)
 
     def answered(self, message: Message, fds: list[int]) -> None:
         """Takes an answer, and `fds`, over. One that nobody waits for any more is dropped."""
@@ -55,14 +53,14 @@ class Questions:
             return
         waiting.set_result((message, fds))
 
-    async def _ask(self, question: dict[str, Any], fds: Sequence[int], seconds: float) -> tuple[Message, list[int]]:
+    async def _ask(self, request: Request, fds: Sequence[int], seconds: float) -> tuple[Message, list[int]]:
         number = next(self._numbers)
         answer: asyncio.Future[tuple[Message, list[int]]] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         taken = False
         try:
             async with asyncio.timeout(seconds):
-                await self._send({**question, "number": number}, fds)
+                await self._send(request.to_message(number), fds)
                 found = await asyncio.shield(answer)
                 taken = True
                 return _checked(*found)
@@ -75,7 +73,9 @@ class Questions:
 
 
 def _checked(message: Message, fds: list[int]) -> tuple[Message, list[int]]:
-    if "bad_pack" in message or "failed" in message:
+    try:
+        require_success(message)
+    except (BadPack, InspectionFailed):
         channel.close_all(fds)
-        raise BadPack(message["bad_pack"]) if "bad_pack" in message else InspectionFailed(message["failed"])
+        raise
     return message, fds

@@ -7,8 +7,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gitward.broker.client.inspections import Inspections
-from gitward.broker.server.questions import Questions
+from gitward.broker.client.inspection import Inspections
+from gitward.broker.server.inspection.requests import InspectionRequests
+from gitward.broker.wire.inspection import FileRequest
 from gitward.grants.channel import Message
 from gitward.grants.inspection import Findings
 
@@ -37,7 +38,7 @@ def opened_in(folder: Path) -> list[str]:
 
 async def test_an_answer_to_nobody_is_closed(tmp_path: Path) -> None:
     """The push is broken off in the moment in which its file comes."""
-    questions = Questions(nowhere)
+    questions = InspectionRequests(nowhere)
     asking = asyncio.create_task(questions.spool("run-1"))
     await asyncio.sleep(0)
     questions.answered({"number": 1}, [Slow(tmp_path).spool()])
@@ -51,7 +52,7 @@ async def test_a_file_that_nobody_waits_for_is_closed(tmp_path: Path) -> None:
     """The next push asks while the file of the one before is made."""
     inspections = Inspections(Slow(tmp_path))
     for number in range(100):
-        inspections.take({"ask": "spool", "number": number}, [], nowhere)
+        inspections.take(FileRequest(run_id="run-1").to_message(number), [], nowhere)
         await asyncio.sleep(number / 250_000)
     await inspections.close()
     async with asyncio.timeout(10):
