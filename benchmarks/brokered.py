@@ -15,7 +15,7 @@ from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.repositories.pack_inspection.inspector import PackInspector
 from gitward.sandboxes import Limits
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
 from gitward.settings import clean_environment
 

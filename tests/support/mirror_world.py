@@ -15,7 +15,7 @@ from gitward.grants.grant import Grant
 from gitward.repositories.mirrors import Mirrors, Source
 from gitward.repositories.refs import Refs
 from gitward.sandboxes import Limits
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
 from gitward.telemetry.metrics import Metrics, Moment
 from gitward_standin import Repository, StandIn

@@ -31,7 +31,7 @@ CANCEL_POLL_SECONDS = 1.0  # when the wish comes from another process and no not
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class StoredWork:
     """What the database has of a run's work."""
 
     head: str
@@ -47,7 +47,7 @@ class Attempt:
         self.ending: StepState | None = None  # set when supervision ends the steps on purpose
         self.pushing_sha: str | None = None  # the head of our own push, once it has begun
         self.pushed_sha: str | None = None  # the head that is recorded as pushed by us
-        self.kept: Kept | None = None  # of this attempt's work
+        self.kept: StoredWork | None = None  # of this attempt's work
 
     @property
     def origin(self) -> Origin:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitward.broker import Brokers
-from gitward.broker.client.sources import SecretSources
+from gitward.broker.client.injected_secrets import SecretSources
 from gitward.github.client import GitHub
 from gitward.github.retries import Patience
 from gitward.github.tokens import TokenSource

@@ -17,10 +17,10 @@ from gitward.runs.attempt import Attempt
 from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.commands.deadline import timed_out, within_deadline
 from gitward.runs.commands.output import OutputLog
-from gitward.runs.commands.runner import Commands
+from gitward.runs.commands.runner import CommandRunner
 from gitward.runs.context import Context
 from gitward.runs.publishing.push_and_store import Published
-from gitward.runs.publishing.result_sandbox import opened_result
+from gitward.runs.publishing.result_sandbox import open_result_sandbox
 from gitward.runs.recovery import disk_space, salvage
 from gitward.runs.recovery.republish import publish_kept
 from gitward.runs.services import JobServices
@@ -171,7 +171,7 @@ def _ready(context: Context, noted: Baseline) -> Result:
     )
 
 
-async def _find_arrived(commands: Commands, noted: Baseline, begun: Begun) -> str | None:
+async def _find_arrived(commands: CommandRunner, noted: Baseline, begun: Begun) -> str | None:
     """The head that an earlier attempt pushed, when it is in the session's branch upstream."""
     head, start = begun.pushing_sha, noted.start
     if head is None or start.sha == begun.start_sha:
@@ -185,7 +185,7 @@ async def _find_arrived(commands: Commands, noted: Baseline, begun: Begun) -> st
 async def _publish(context: Context, sandboxed: CommandSandbox, done: Instructed) -> Result:
     attempt = context.attempt
     async with attempt.step(StepName.PUBLISH):
-        async with opened_result(context, done.noted.start, sandboxed.user) as bench:
+        async with open_result_sandbox(context, done.noted.start, sandboxed.user) as bench:
             with bench.commands.within(StepName.PUBLISH):
                 if done.arrived is None:
                     published = await publish.publish(context, bench, done.noted, done.refs, done.begun)

@@ -21,7 +21,7 @@ from gitward.grants.inspection import BadPack, Entry, Findings, InspectionFailed
 from gitward.repositories.pack_inspection import inspector as inspection
 from gitward.repositories.pack_inspection.inspector import PackInspector
 from gitward.sandboxes import Limits
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
 from gitward_standin import StandIn
 

@@ -21,13 +21,13 @@ import pytest
 
 from gitward.audit.processes import is_broker, memory, of_service
 from gitward.broker import BrokerConfig, Brokers, InjectConfig, OpenGrant, ProxyConfig
-from gitward.broker.client.memory import LIMIT_BYTES
+from gitward.broker.client.memory_limits import LIMIT_BYTES
 from gitward.broker.client.parent import PROGRAM
 from gitward.broker.wire.names import BROKER_NAME, PARENT_NAME
 from gitward.grants import cgroups
 from gitward.grants.grant import Grant
 from gitward.sandboxes import Command, Limits, Stream
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
 from gitward_standin import StandIn, Token
 

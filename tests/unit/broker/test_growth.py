@@ -30,7 +30,7 @@ from gitward.broker.policy.graphql.mutations import OWN_VIEWS, VIEWS
 from gitward.broker.policy.inject import headers as inject_headers
 from gitward.broker.policy.inject.mask import StreamMask
 from gitward.broker.policy.inject.paths import admitted
-from gitward.broker.server.bodies import MAX_INSPECTED
+from gitward.broker.server.request_bodies import MAX_INSPECTED
 from gitward.broker.wire import credentials, json_body, ls_refs, target
 from gitward.broker.wire.advertisement import NoThin
 from gitward.broker.wire.config import BrokerConfig

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gitward.broker.server.forward import UpstreamFailed
+from gitward.broker.server.forwarder import UpstreamFailed
 from gitward.broker.server.inspection.upstream_trees import UpstreamTrees
 from gitward.broker.server.inspection.workflow_rule import RULE, WorkflowRule
 from gitward.grants.grant import Grant

@@ -11,7 +11,7 @@ import pytest
 
 from gitward.runs.storage import workspace_names
 from gitward.runs.upkeep.idle_workspaces import remove_idle
-from gitward.sandboxes import claims, removal
+from gitward.sandboxes import workspace_lock, workspace_removal
 from gitward.sessions.model import Owner, Session, new_id
 from tests_support import Backend
 
@@ -90,7 +90,7 @@ async def test_the_workspace_of_a_session_that_is_gone_goes_too(backend: Backend
 
 
 async def test_what_a_killed_worker_had_begun_to_remove_is_finished(backend: Backend, workspaces: Path) -> None:
-    removal.set_aside(make(workspaces, new_id("ses")))
+    workspace_removal.set_aside(make(workspaces, new_id("ses")))
     assert await remove_idle(backend.database, workspaces, hours=HOURS) == 1
     assert list(workspaces.iterdir()) == []
 
@@ -128,8 +128,8 @@ async def test_a_link_in_place_of_a_workspace_is_left_alone(backend: Backend, wo
 async def test_processes_of_a_lost_worker_end_with_it(backend: Backend, alice: Owner, workspaces: Path) -> None:
     folder = make(workspaces, (await ended(backend, alice)).id)
     process = await asyncio.create_subprocess_exec("sleep", "300")
-    claim = claims.take(folder)
-    claims.record(claim, process.pid)
+    claim = workspace_lock.take(folder)
+    workspace_lock.record(claim, process.pid)
     os.close(claim)
     assert await remove_idle(backend.database, workspaces, hours=HOURS, at=later(HOURS + 1)) == 1
     async with asyncio.timeout(10):
@@ -153,7 +153,7 @@ async def test_a_follow_up_that_comes_at_the_same_moment_keeps_it_or_gets_a_new_
         await backend.database.write(lambda tx: backend.progress().claim(tx, run.id))
         folder = workspaces / session.id
         folder.mkdir(exist_ok=True)  # as a sandbox does
-        os.close(claims.take(folder))
+        os.close(workspace_lock.take(folder))
 
     sweep = asyncio.create_task(remove_idle(backend.database, workspaces, hours=HOURS, at=later(HOURS + 1)))
     others = asyncio.gather(*map(follow_up, reversed(sessions)))

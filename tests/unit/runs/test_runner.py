@@ -9,7 +9,7 @@ import pytest
 
 from gitward.errors import Reason, RunFailure
 from gitward.runs.commands.output import OutputLog
-from gitward.runs.commands.runner import Commands, OutputTooLong
+from gitward.runs.commands.runner import CommandRunner, OutputTooLong
 from gitward.sandboxes import Command, Completed, OnOutput, Sandbox, Stream
 from gitward.sessions.model import StepName
 from gitward.telemetry.redaction import Redactor
@@ -27,12 +27,12 @@ class Clockwork:
         return Completed(exit_code=143, timed_out=True, cancelled=False, seconds=0.0, limit=None)
 
 
-def commands_of(sandbox: Clockwork, *, seconds: float) -> Commands:
+def commands_of(sandbox: Clockwork, *, seconds: float) -> CommandRunner:
     class Silent:
         claim = None
 
     output = OutputLog(cast("object", Silent()), Redactor())  # type: ignore[arg-type]  # nothing is written
-    return Commands(cast(Sandbox, sandbox), output, deadline=time.monotonic() + seconds, seconds=seconds)
+    return CommandRunner(cast(Sandbox, sandbox), output, deadline=time.monotonic() + seconds, seconds=seconds)
 
 
 @pytest.mark.parametrize(

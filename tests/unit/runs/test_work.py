@@ -21,7 +21,7 @@ from gitward.runs.storage.disk_guard import DiskGuard
 from gitward.runs.storage.trash import Trash
 from gitward.runs.work import work
 from gitward.sandboxes import Command, Completed, Limits, OnOutput, SandboxError, User
-from gitward.sandboxes.tenancy import SameUser
+from gitward.sandboxes.sandbox_resources import SameUser
 from gitward.sessions.model import Instruction, Owner
 from tests_support import Backend
 

@@ -13,12 +13,12 @@ from gitward.broker.policy import push
 from gitward.broker.policy.push import PushHead, PushReader, ReportReader
 from gitward.broker.policy.restriction import Restriction
 from gitward.broker.policy.verdict import Verdict, deny
-from gitward.broker.server.bodies import BadBody, decoded
-from gitward.broker.server.forward import Forwarder, Onward, Tap
+from gitward.broker.server.forwarder import Forwarder, Onward, Tap
 from gitward.broker.server.inspection.push_check import PushCheck
 from gitward.broker.server.listener import Touch
 from gitward.broker.server.refusals import push_refusal
 from gitward.broker.server.reporter import Reporter
+from gitward.broker.server.request_bodies import BadBody, decoded
 from gitward.broker.wire.pktline import MalformedPktLine
 from gitward.errors import PolicyDenied
 from gitward.grants.grant import Grant

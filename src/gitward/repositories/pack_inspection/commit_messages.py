@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gitward.grants.closing import closed_by
+from gitward.grants.closing_keywords import closed_by
 from gitward.grants.inspection import BadPack
 from gitward.repositories.pack_inspection.objects import read_objects
 

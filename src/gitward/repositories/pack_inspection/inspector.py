@@ -17,8 +17,8 @@ from gitward.grants.endpoint import Nowhere
 from gitward.grants.inspection import BadPack, Findings, InspectionFailed
 from gitward.repositories.pack_inspection import commit_messages, objects
 from gitward.repositories.pack_inspection.commit_messages import CommitIds
-from gitward.sandboxes import WORK_DIR, Command, Limits, Sandbox, SandboxEngine, SandboxError, Stream, trees
-from gitward.sandboxes.readiness import uninterrupted
+from gitward.sandboxes import WORK_DIR, Command, Limits, Sandbox, SandboxEngine, SandboxError, Stream, foreign_folders
+from gitward.sandboxes.descriptor_waits import uninterrupted
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def _copy(descriptor: int, path: Path) -> None:
 
 def _remove(workspace: Path) -> None:
     with contextlib.suppress(FileNotFoundError):  # it was not even made
-        trees.clear(workspace)
+        foreign_folders.clear(workspace)
         workspace.rmdir()
 
 

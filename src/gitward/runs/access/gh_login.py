@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from gitward.runs.attempt import Attempt
 from gitward.runs.commands.runner import HOME
-from gitward.sandboxes import Command, Sandbox, SandboxError, trees
+from gitward.sandboxes import Command, Sandbox, SandboxError, foreign_folders
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ async def log_out(attempt: Attempt, sandbox: Sandbox) -> None:
 async def wipe(workspace: Path) -> None:
     """Empties the sandbox's home outside, where gh keeps what it was given. Nothing may be running in it."""
     try:
-        await asyncio.to_thread(trees.clear, workspace / "home")
+        await asyncio.to_thread(foreign_folders.clear, workspace / "home")
     except FileNotFoundError:
         return
     except OSError:

@@ -13,7 +13,7 @@ from gitward.repositories.git import Ended
 from gitward.runs.attempt import Attempt
 from gitward.runs.commands import disk_full
 from gitward.runs.commands.github_calls import ask, retries_of
-from gitward.runs.commands.runner import Commands
+from gitward.runs.commands.runner import CommandRunner
 from gitward.sessions.model import StepName
 
 # What git (with GnuTLS or OpenSSL), git-lfs and gh print, all in English: the sandbox has no other language.
@@ -60,7 +60,7 @@ def may_pass(ended: Ended) -> bool:
 
 async def run_with_retries(
     attempt: Attempt,
-    commands: Commands,
+    commands: CommandRunner,
     step: StepName,
     call: Callable[[bool], Awaitable[Ended]],
     *,

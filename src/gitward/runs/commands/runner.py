@@ -17,7 +17,7 @@ from gitward.sessions.model import StepName
 _COMPLAINT_BYTES = 64 * 1024  # of standard error, from its end
 
 
-class Commands:
+class CommandRunner:
     """The sandbox of one attempt, with its deadline."""
 
     def __init__(self, sandbox: Sandbox, output: OutputLog, *, deadline: float, seconds: float) -> None:

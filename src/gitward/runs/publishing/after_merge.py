@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gitward.repositories.left import Left
-from gitward.repositories.start import Start
+from gitward.repositories.left_commits import LeftCommit
+from gitward.repositories.start_point import StartPoint
 from gitward.repositories.work import Work
 from gitward.runs.context import Context
-from gitward.runs.publishing.result_sandbox import Bench
+from gitward.runs.publishing.result_sandbox import ResultSandbox
 from gitward.sessions.model import ArtifactKind
 
 _ENDED = {"merged": "was merged", "closed": "was closed without a merge"}
@@ -20,7 +20,7 @@ def is_done(context: Context, tip: str) -> bool:
     return _state(context) in _ENDED and tip == context.facts.get("pull_request_head_sha")
 
 
-async def tell(context: Context, start: Start) -> None:
+async def tell(context: Context, start: StartPoint) -> None:
     """Says where the run starts, when the session's pull request was merged or closed."""
     if _state(context) not in _ENDED:
         return
@@ -43,12 +43,12 @@ def was_merged(context: Context, tip: str) -> bool:
     return _state(context) == "merged" and is_done(context, tip)
 
 
-async def with_left_behind(context: Context, bench: Bench, work: Work) -> Work:
+async def with_left_behind(context: Context, bench: ResultSandbox, work: Work) -> Work:
     """With what a push takes from the branch, if it is nowhere else: the commits of a pull request that was closed."""
     tip = bench.start.left_behind
     if tip is None or _state(context) != "closed" or await bench.result.is_ancestor(tip, work.head):
         return work
-    left = Left(kind=_KIND, name=f"the commits of pull request #{_number(context)}", oid=tip)
+    left = LeftCommit(kind=_KIND, name=f"the commits of pull request #{_number(context)}", oid=tip)
     return replace(work, left=(*work.left, left))
 
 

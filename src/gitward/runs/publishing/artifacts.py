@@ -13,9 +13,9 @@ from gitward.repositories.git import GitFailed
 from gitward.repositories.mailbox import carry_returns
 from gitward.repositories.submodules import Submodules
 from gitward.repositories.work import Work
-from gitward.runs.attempt import Attempt, Kept
+from gitward.runs.attempt import Attempt, StoredWork
 from gitward.runs.commands.runner import OutputTooLong
-from gitward.runs.publishing.result_sandbox import Bench
+from gitward.runs.publishing.result_sandbox import ResultSandbox
 from gitward.sessions import artifacts
 from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import RUN_KINDS, ArtifactKind, EventType
@@ -36,7 +36,7 @@ class _Wanted:
     required: bool  # whether it is told when it cannot be made
 
 
-async def store(attempt: Attempt, bench: Bench, work: Work, origin: Origin) -> Kept | None:
+async def store(attempt: Attempt, bench: ResultSandbox, work: Work, origin: Origin) -> StoredWork | None:
     """Stores the work as a bundle for `git fetch`, a mailbox for `git am`, and a diff to read.
 
     Each for itself: what cannot be made, or is too long, is told, and the others are stored all the same.
@@ -49,10 +49,10 @@ async def store(attempt: Attempt, bench: Bench, work: Work, origin: Origin) -> K
         kinds += [kind for kind in kept if kind in _KINDS.values()]
     if work.submodules is not None and await _store_submodules(attempt, bench, work.submodules, origin):
         kinds.append(ArtifactKind.SUBMODULES)
-    return Kept(head=head, kinds=tuple(kinds)) if kinds else None
+    return StoredWork(head=head, kinds=tuple(kinds)) if kinds else None
 
 
-async def _store_submodules(attempt: Attempt, bench: Bench, kept: Submodules, origin: Origin) -> bool:
+async def _store_submodules(attempt: Attempt, bench: ResultSandbox, kept: Submodules, origin: Origin) -> bool:
     try:
         content = await changes.make_submodules(bench.result, kept, limit=artifacts.MAX_BYTES)
     except OutputTooLong:
@@ -65,7 +65,7 @@ async def _store_submodules(attempt: Attempt, bench: Bench, kept: Submodules, or
     return await _keep(attempt, origin, ArtifactKind.SUBMODULES, content)
 
 
-def _wanted(bench: Bench, head: str) -> Iterator[_Wanted]:
+def _wanted(bench: ResultSandbox, head: str) -> Iterator[_Wanted]:
     start = bench.start
     for form, kind in _KINDS.items():
         yield _Wanted(kind=kind, form=form, span=Span(base=start.target_sha, head=head), required=True)
@@ -74,7 +74,7 @@ def _wanted(bench: Bench, head: str) -> Iterator[_Wanted]:
             yield _Wanted(kind=RUN_KINDS[kind], form=form, span=Span(base=start.sha, head=head), required=False)
 
 
-async def _store_one(attempt: Attempt, bench: Bench, wanted: _Wanted, origin: Origin) -> bool:
+async def _store_one(attempt: Attempt, bench: ResultSandbox, wanted: _Wanted, origin: Origin) -> bool:
     try:
         content = await changes.make(bench.result, wanted.form, wanted.span, limit=artifacts.MAX_BYTES)
         if wanted.form is Form.PATCH:
@@ -108,7 +108,7 @@ def _write(attempt: Attempt, origin: Origin, kind: ArtifactKind, content: bytes,
     artifacts.keep(tx, origin, kind, content)
 
 
-async def tell(attempt: Attempt, origin: Origin, kept: Kept) -> None:
+async def tell(attempt: Attempt, origin: Origin, kept: StoredWork) -> None:
     """Records where the work is."""
     session_id = attempt.claim.session.id
     query = f"run_id={origin.run_id}&attempt={origin.attempt}"

@@ -12,10 +12,10 @@ from gitward.repositories.refs import Refs
 from gitward.repositories.work import Scene, Work
 from gitward.runs.context import Context, trailers
 from gitward.runs.publishing.commit_message import commit_message
-from gitward.runs.publishing.result_sandbox import Bench
+from gitward.runs.publishing.result_sandbox import ResultSandbox
 
 
-async def collect_work(context: Context, bench: Bench, noted: Baseline, refs: Refs) -> Work:
+async def collect_work(context: Context, bench: ResultSandbox, noted: Baseline, refs: Refs) -> Work:
     """What the run left, in the result.
 
     :raises RunFailure: `task_failed`: git cannot work with what is there.

@@ -18,14 +18,14 @@ from gitward.repositories.lfs.pointers import Pointer
 from gitward.repositories.result import LFS_STORAGE, LFS_TRANSFER
 from gitward.runs.commands.retrying import run_with_retries
 from gitward.runs.context import Context
-from gitward.runs.publishing.result_sandbox import Bench
+from gitward.runs.publishing.result_sandbox import ResultSandbox
 from gitward.sessions.model import StepName
 
 _KEPT_FOLDER = "lfs-kept"  # below the workspace; no sandbox sees it
 _KEPT_HERE = "A bundle of it has the pointers alone."
 
 
-async def find(context: Context, bench: Bench, heads: Sequence[str]) -> tuple[Pointer, ...]:
+async def find(context: Context, bench: ResultSandbox, heads: Sequence[str]) -> tuple[Pointer, ...]:
     """The objects that the heads name beyond what is upstream, and whose content is here, hashed.
 
     A change without any costs a look into three folders: content of LFS lies in the result's storage, in the command's,
@@ -81,7 +81,7 @@ def _keep(context: Context, found: Sequence[Pointer]) -> None:
     objects.trim(kept, context.attempt.parts.settings.limits.disk_bytes)
 
 
-async def keep_unpushed(context: Context, bench: Bench, heads: Sequence[str]) -> None:
+async def keep_unpushed(context: Context, bench: ResultSandbox, heads: Sequence[str]) -> None:
     """The same for work that is stored and not pushed; a notice tells."""
     found = await find(context, bench, heads)
     if found:
@@ -104,7 +104,7 @@ def _forget(kept: Path, found: Sequence[Pointer]) -> None:
         (kept / pointer.path).unlink(missing_ok=True)
 
 
-async def _remove_false(bench: Bench, storage: Path, lent: Sequence[Pointer]) -> None:
+async def _remove_false(bench: ResultSandbox, storage: Path, lent: Sequence[Pointer]) -> None:
     """A file of the command's is what its name says, or it is not used. It is hashed in the sandbox: it may be long."""
     if not lent:
         return
@@ -127,7 +127,7 @@ def names(found: Sequence[Pointer], head: str) -> tuple[str, ...]:
     return tuple(each.oid for each in found)
 
 
-async def upload(context: Context, bench: Bench, head: str, found: Sequence[Pointer]) -> None:
+async def upload(context: Context, bench: ResultSandbox, head: str, found: Sequence[Pointer]) -> None:
     """Uploads those of the objects that the server does not have. The grant must name them.
 
     :raises RunFailure: `push_rejected`.

@@ -15,7 +15,7 @@ from gitward.repositories.work import Work
 from gitward.runs.commands.github_calls import ask, retries_of
 from gitward.runs.commands.runner import OutputTooLong
 from gitward.runs.context import Context
-from gitward.runs.publishing.result_sandbox import Bench
+from gitward.runs.publishing.result_sandbox import ResultSandbox
 from gitward.sessions.model import StepName
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ UNKNOWN = (
 )
 
 
-async def replaced(context: Context, bench: Bench, work: Work, refs: Refs, refused: RunFailure) -> Work | None:
+async def replaced(context: Context, bench: ResultSandbox, work: Work, refs: Refs, refused: RunFailure) -> Work | None:
     """The work with the noreply address where its commits had one of the token's owner; None: there is none of these.
 
     Nobody else's address is touched.
@@ -47,7 +47,7 @@ async def replaced(context: Context, bench: Bench, work: Work, refs: Refs, refus
     return replace(work, head=head)
 
 
-async def _rewritten(context: Context, bench: Bench, head: str, refs: Refs, addresses: Addresses) -> str | None:
+async def _rewritten(context: Context, bench: ResultSandbox, head: str, refs: Refs, addresses: Addresses) -> str | None:
     old = addresses.own if addresses.complete else addresses.own | _signed_with(context)
     exchange = Exchange(old=old - {addresses.noreply.lower()}, new=addresses.noreply)
     upstream = await asyncio.to_thread(lambda: [oid for _, oid in refs])

@@ -7,9 +7,9 @@ import logging
 from gitward.errors import Reason, RunFailure
 from gitward.github.branches import head_of
 from gitward.github.push_refusals import find_refusal
-from gitward.grants import closing
+from gitward.grants import closing_keywords
 from gitward.grants.inspection import BadPack
-from gitward.repositories.closings import closes_elsewhere
+from gitward.repositories.closing_commits import closes_elsewhere
 from gitward.repositories.git import Ended
 from gitward.repositories.work import Work
 from gitward.repositories.workflows import changed_workflows, may_change_workflows
@@ -19,7 +19,7 @@ from gitward.runs.commands.retrying import LIMITED, fault_in, run_with_retries, 
 from gitward.runs.context import Context
 from gitward.runs.publishing import lfs_upload
 from gitward.runs.publishing.commit_message import commit_message
-from gitward.runs.publishing.result_sandbox import Bench, narrow_to
+from gitward.runs.publishing.result_sandbox import ResultSandbox, narrow_to
 from gitward.sessions.model import EventType, StepName
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class PrivateAddress(RunFailure):
     """GitHub refused the push for the e-mail address of a commit; with another one it would take it."""
 
 
-async def push(context: Context, bench: Bench, work: Work) -> None:
+async def push(context: Context, bench: ResultSandbox, work: Work) -> None:
     """Pushes the work's head, unless somebody else moved the branch meanwhile.
 
     After a fault only if the first push did not arrive.
@@ -75,7 +75,7 @@ async def push(context: Context, bench: Bench, work: Work) -> None:
     await _record(attempt, head)
 
 
-async def _git_push(bench: Bench, context: Context, head: str, *, expected: str) -> Ended:
+async def _git_push(bench: ResultSandbox, context: Context, head: str, *, expected: str) -> Ended:
     ref = f"refs/heads/{context.attempt.claim.session.branch}"
     lease = f"--force-with-lease={ref}:{'' if set(expected) == {'0'} else expected}"
     argv = ("push", "--quiet", "--no-verify", "--no-follow-tags", lease, "--", context.url, f"{head}:{ref}")
@@ -83,7 +83,7 @@ async def _git_push(bench: Bench, context: Context, head: str, *, expected: str)
     return await bench.commands.run(StepName.PUBLISH, git.argv(*argv), cwd="/", env=git.environment())
 
 
-async def _check_workflows(context: Context, bench: Bench, work: Work) -> None:
+async def _check_workflows(context: Context, bench: ResultSandbox, work: Work) -> None:
     """What is upstream already, on the target or on the session's branch, may be pushed."""
     if context.attempt.parts.settings.may_change_workflows(context.attempt.claim.session):
         return
@@ -100,7 +100,7 @@ async def _check_workflows(context: Context, bench: Bench, work: Work) -> None:
         await _refuse_workflows(context.attempt, files, head)
 
 
-async def _check_closings(context: Context, bench: Bench, work: Work) -> None:
+async def _check_closings(context: Context, bench: ResultSandbox, work: Work) -> None:
     """What the broker asks of a command's push: the messages close no issue of another repository."""
     if not context.attempt.parts.settings.own_writes:
         return
@@ -113,10 +113,10 @@ async def _check_closings(context: Context, bench: Bench, work: Work) -> None:
         raise await _refused(context.attempt, "git.push.closing", why, work.head)
 
 
-async def _closing(context: Context, bench: Bench, work: Work) -> str | None:
+async def _closing(context: Context, bench: ResultSandbox, work: Work) -> str | None:
     repository, claim, start = context.facts["repository"], context.attempt.claim, bench.start
     if work.paths is not None:  # one commit, with a message of ours
-        return closing.closes_elsewhere(commit_message(claim.session, claim.run), repository)
+        return closing_keywords.closes_elsewhere(commit_message(claim.session, claim.run), repository)
     upstream = [oid for oid in (start.target_sha, context.opened.pushes.last, start.branch_sha) if oid is not None]
     return await closes_elsewhere(bench.result, work.head, upstream, repository=repository)
 

@@ -12,7 +12,7 @@ from gitward.repositories.work import Work
 from gitward.runs.attempt import Attempt
 from gitward.runs.context import Context
 from gitward.runs.publishing import after_merge, artifacts, lfs_upload, private_addresses, push
-from gitward.runs.publishing.result_sandbox import Bench
+from gitward.runs.publishing.result_sandbox import ResultSandbox
 from gitward.sessions.model import ArtifactKind
 
 
@@ -26,7 +26,7 @@ class Published:
     pushed: bool = False
 
 
-async def deliver(context: Context, bench: Bench, work: Work, refs: Refs) -> str:
+async def deliver(context: Context, bench: ResultSandbox, work: Work, refs: Refs) -> str:
     """The head that is upstream now.
 
     :raises RunFailure: as `push.push`; its message says whether the work is kept.
@@ -41,7 +41,7 @@ async def deliver(context: Context, bench: Bench, work: Work, refs: Refs) -> str
     return work.head
 
 
-async def _with_public_addresses(context: Context, bench: Bench, work: Work, refs: Refs) -> Work:
+async def _with_public_addresses(context: Context, bench: ResultSandbox, work: Work, refs: Refs) -> Work:
     try:
         await _all(push.push(context, bench, work), store(context, bench, work))
     except push.PrivateAddress as refused:
@@ -53,12 +53,12 @@ async def _with_public_addresses(context: Context, bench: Bench, work: Work, ref
     return work
 
 
-async def store(context: Context, bench: Bench, work: Work) -> None:
+async def store(context: Context, bench: ResultSandbox, work: Work) -> None:
     attempt = context.attempt
     attempt.kept = await artifacts.store(attempt, bench, work, attempt.origin)
 
 
-async def store_unpushed(context: Context, bench: Bench, work: Work) -> None:
+async def store_unpushed(context: Context, bench: ResultSandbox, work: Work) -> None:
     """With the content of its LFS files, which no bundle has."""
     await store(context, bench, work)
     await lfs_upload.keep_unpushed(context, bench, [work.head, *(each.oid for each in work.left)])

@@ -11,28 +11,28 @@ from pathlib import Path
 
 from gitward.grants.endpoint import Nowhere
 from gitward.grants.grant import ExactPush
-from gitward.repositories import baseline, pipes, result
+from gitward.repositories import baseline, named_pipes, result
 from gitward.repositories.result import RESULT_DIR, Result
-from gitward.repositories.start import Start
-from gitward.runs.commands.runner import Commands
+from gitward.repositories.start_point import StartPoint
+from gitward.runs.commands.runner import CommandRunner
 from gitward.runs.context import Context
 from gitward.runs.workspace.object_folders import shown_objects
-from gitward.sandboxes import WORK_DIR, Shown, User, trees
+from gitward.sandboxes import WORK_DIR, Shown, User, foreign_folders
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class ResultSandbox:
     """Where a run's work is taken, shown and pushed."""
 
     result: Result
-    commands: Commands
-    start: Start
+    commands: CommandRunner
+    start: StartPoint
 
 
 @contextlib.asynccontextmanager
-async def opened_result(
-    context: Context, start: Start, user: User | None, *, seconds: float | None = None, offline: bool = False
-) -> AsyncIterator[Bench]:
+async def open_result_sandbox(
+    context: Context, start: StartPoint, user: User | None, *, seconds: float | None = None, offline: bool = False
+) -> AsyncIterator[ResultSandbox]:
     """The result over the run's tree. The grant is narrowed before: not even a push is possible until it is named.
 
     :param user: of the run's sandbox; None: there was none, and no tree of a run is shown.
@@ -64,15 +64,15 @@ async def opened_result(
         preparing = asyncio.create_task(asyncio.to_thread(prepare))
         try:
             if user is not None:
-                await pipes.remove(commands, attempt.workspace)
+                await named_pipes.remove(commands, attempt.workspace)
         finally:
             await preparing
-        yield Bench(result=Result(commands, place, start), commands=commands, start=start)
+        yield ResultSandbox(result=Result(commands, place, start), commands=commands, start=start)
     finally:
         await sandbox.close()
 
 
-async def narrow_to(context: Context, start: Start, *, head: str, lfs_oids: tuple[str, ...] = ()) -> ExactPush:
+async def narrow_to(context: Context, start: StartPoint, *, head: str, lfs_oids: tuple[str, ...] = ()) -> ExactPush:
     """Has the broker allow one push of the session's branch, and nothing else."""
     old = context.opened.pushes.last or start.branch_sha or "0" * len(start.sha)
     ref = f"refs/heads/{context.attempt.claim.session.branch}"
@@ -85,4 +85,4 @@ def _clear(workspace: Path) -> None:
     """An earlier result goes."""
     work = workspace / "work"
     with contextlib.suppress(FileNotFoundError):
-        trees.clear(work)
+        foreign_folders.clear(work)

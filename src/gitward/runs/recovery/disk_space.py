@@ -13,7 +13,7 @@ from gitward.repositories.checkout import REPO
 from gitward.repositories.git import LISTING_BYTES, GitFailed
 from gitward.runs.access import gh_login
 from gitward.runs.context import Context
-from gitward.runs.publishing.result_sandbox import Bench
+from gitward.runs.publishing.result_sandbox import ResultSandbox
 from gitward.runs.storage import removable_files
 from gitward.sessions import artifacts
 from gitward.store import disk
@@ -53,7 +53,7 @@ async def clear(context: Context) -> None:
         await context.attempt.notice(message)
 
 
-async def clear_ignored(context: Context, bench: Bench) -> None:
+async def clear_ignored(context: Context, bench: ResultSandbox) -> None:
     """Removes what git ignores."""
     arguments = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
     try:

@@ -9,13 +9,13 @@ from gitward.errors import Reason, RunFailure
 from gitward.repositories import baseline
 from gitward.repositories.git import GitFailed
 from gitward.repositories.result import RESULT_DIR, Result
-from gitward.repositories.start import Start
+from gitward.repositories.start_point import StartPoint
 from gitward.repositories.work import Work
 from gitward.runs.context import Context
 from gitward.runs.publishing import after_merge
 from gitward.runs.publishing.branch_start import branch_start
 from gitward.runs.publishing.push_and_store import Published, deliver
-from gitward.runs.publishing.result_sandbox import Bench, opened_result
+from gitward.runs.publishing.result_sandbox import ResultSandbox, open_result_sandbox
 from gitward.runs.workspace.object_folders import objects_folder
 from gitward.runs.workspace.snapshot import take_snapshot
 from gitward.sessions import artifacts
@@ -43,7 +43,7 @@ async def publish_kept(context: Context) -> Published:
     refs = await take_snapshot(context)
     start = branch_start(context, refs)
     await asyncio.to_thread(baseline.drop, context.workspace)
-    async with attempt.step(StepName.PUBLISH), opened_result(context, start, None) as bench:
+    async with attempt.step(StepName.PUBLISH), open_result_sandbox(context, start, None) as bench:
         head = await _head_of(context, bench, content)
         done = await _done(context, bench.result, head, start)
         if done is not None:
@@ -53,7 +53,7 @@ async def publish_kept(context: Context) -> Published:
     return Published(message=f"Pushed {head[:12]} to {start.branch}.", changed=True, head_sha=head, pushed=True)
 
 
-async def _done(context: Context, result: Result, head: str, start: Start) -> Published | None:
+async def _done(context: Context, result: Result, head: str, start: StartPoint) -> Published | None:
     """When the work is upstream already."""
     if await result.is_ancestor(head, start.target_sha):
         return Published(message=f"{start.target_branch} has {head[:12]} already.", changed=False, head_sha=head)
@@ -69,7 +69,7 @@ async def _done(context: Context, result: Result, head: str, start: Start) -> Pu
     return None
 
 
-async def _head_of(context: Context, bench: Bench, content: bytes) -> str:
+async def _head_of(context: Context, bench: ResultSandbox, content: bytes) -> str:
     """Takes the bundle's commits into the result; git hashes each object again."""
     place = context.workspace / "result" / "work" / _BUNDLE
     await asyncio.to_thread(place.write_bytes, content)

@@ -15,7 +15,7 @@ from gitward.runs.commands.runner import LimitReached
 from gitward.runs.context import Context
 from gitward.runs.publishing import artifacts, lfs_upload, push
 from gitward.runs.publishing.collected_work import collect_work
-from gitward.runs.publishing.result_sandbox import opened_result
+from gitward.runs.publishing.result_sandbox import open_result_sandbox
 from gitward.runs.recovery import disk_space
 from gitward.sandboxes import SandboxError, User
 from gitward.sessions.artifacts import Origin
@@ -97,7 +97,7 @@ async def _keep(context: Context, user: User, noted: Baseline, *, clear: bool) -
     attempt = context.attempt
     origin = Origin(run_id=noted.run_id, attempt=noted.attempt)
     refs = await asyncio.to_thread(baseline.refs, context.workspace)
-    async with opened_result(context, noted.start, user, seconds=SALVAGE_SECONDS, offline=True) as bench:
+    async with open_result_sandbox(context, noted.start, user, seconds=SALVAGE_SECONDS, offline=True) as bench:
         if clear:
             await disk_space.clear_ignored(context, bench)
         work = await collect_work(context, bench, noted, refs)

@@ -13,12 +13,12 @@ from gitward.runs.access.gh_login import QUIET
 from gitward.runs.attempt import Attempt
 from gitward.runs.commands import disk_full
 from gitward.runs.commands.retrying import run_with_retries
-from gitward.runs.commands.runner import HOME, Commands
+from gitward.runs.commands.runner import HOME, CommandRunner
 from gitward.secrets import Secret
 from gitward.sessions.model import StepName
 
 
-async def authenticate(attempt: Attempt, commands: Commands, facts: dict[str, Any], credential: Secret) -> None:
+async def authenticate(attempt: Attempt, commands: CommandRunner, facts: dict[str, Any], credential: Secret) -> None:
     """After it, gh and git work inside, on the session's repository.
 
     :param credential: what `gh auth login` stores: the run credential, or in `login` mode the token.

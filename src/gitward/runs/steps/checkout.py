@@ -11,9 +11,9 @@ from gitward.repositories.baseline import Baseline
 from gitward.repositories.checkout import REPO, Origin
 from gitward.repositories.git import Ended
 from gitward.repositories.refs import Refs
-from gitward.repositories.start import Start
+from gitward.repositories.start_point import StartPoint
 from gitward.runs.commands import disk_full
-from gitward.runs.commands.runner import Commands
+from gitward.runs.commands.runner import CommandRunner
 from gitward.runs.context import Context
 from gitward.runs.publishing import after_merge
 from gitward.runs.publishing.branch_start import branch_start
@@ -24,7 +24,7 @@ from gitward.sessions.model import StepName
 _MOST_ERRORS = 5  # of git's that are told
 
 
-async def check_out(context: Context, commands: Commands, refs: Refs) -> Baseline:
+async def check_out(context: Context, commands: CommandRunner, refs: Refs) -> Baseline:
     """Makes the checkout, and notes what it looks like before the instruction.
 
     :raises RunFailure: `clone_failed`, `branch_not_found`, `sandbox_failed`: no room.
@@ -52,7 +52,7 @@ async def check_out(context: Context, commands: Commands, refs: Refs) -> Baselin
     return noted
 
 
-def _make(workspace: Path, origin: Origin, start: Start) -> Path | None:
+def _make(workspace: Path, origin: Origin, start: StartPoint) -> Path | None:
     aside = checkout.empty(workspace)
     checkout.make_git_folder(workspace, origin, start)
     return aside

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gitward.errors import Reason, RunFailure
 from gitward.repositories.checkout import CACHE_DIR
-from gitward.runs.commands.runner import Commands
+from gitward.runs.commands.runner import CommandRunner
 from gitward.sessions.model import Instruction, StepName
 
 # Where tools keep what they downloaded, for the session's next run: single caches, and no tool's whole home.
@@ -16,7 +16,7 @@ CACHES = {
 }
 
 
-async def execute(commands: Commands, instruction: Instruction) -> int:
+async def execute(commands: CommandRunner, instruction: Instruction) -> int:
     """The command's exit code, which is 0.
 
     :raises RunFailure: `task_failed` with the exit code, `timed_out`.

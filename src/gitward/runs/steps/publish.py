@@ -10,12 +10,12 @@ from gitward.runs.context import Context
 from gitward.runs.publishing import after_merge, lfs_upload
 from gitward.runs.publishing.collected_work import collect_work
 from gitward.runs.publishing.push_and_store import Published, deliver, kept_sentence, store, store_unpushed
-from gitward.runs.publishing.result_sandbox import Bench
+from gitward.runs.publishing.result_sandbox import ResultSandbox
 from gitward.sessions.model import ArtifactKind, PublishMode
 from gitward.sessions.progress import Begun
 
 
-async def publish(context: Context, bench: Bench, noted: Baseline, refs: Refs, begun: Begun) -> Published:
+async def publish(context: Context, bench: ResultSandbox, noted: Baseline, refs: Refs, begun: Begun) -> Published:
     """:raises RunFailure: `push_rejected`, `branch_protected`, `task_failed`, `work_not_on_branch`."""
     attempt, start = context.attempt, noted.start
     work = await collect_work(context, bench, noted, refs)
@@ -43,13 +43,13 @@ async def publish(context: Context, bench: Bench, noted: Baseline, refs: Refs, b
     return Published(message=_told(context, head), changed=True, head_sha=head, pushed=True)
 
 
-async def finish(context: Context, bench: Bench, head: str) -> Published:
+async def finish(context: Context, bench: ResultSandbox, head: str) -> Published:
     """What was left to do when an earlier attempt was lost after its push."""
     await store(context, bench, Work(head=head, changed=True))
     return await _pushed(context, head)
 
 
-async def _unchanged(context: Context, bench: Bench, work: Work, begun: Begun) -> Published:
+async def _unchanged(context: Context, bench: ResultSandbox, work: Work, begun: Begun) -> Published:
     start = bench.start
     if _is_unproposed(context, work.head, bench, begun):
         if context.attempt.claim.session.pushed_sha != work.head:
@@ -61,7 +61,7 @@ async def _unchanged(context: Context, bench: Bench, work: Work, begun: Begun) -
     return Published(message=f"The command changed nothing.{moved}", changed=False, head_sha=work.head)
 
 
-def _is_unproposed(context: Context, head: str, bench: Bench, begun: Begun) -> bool:
+def _is_unproposed(context: Context, head: str, bench: ResultSandbox, begun: Begun) -> bool:
     """Whether a run is retried that had pushed its change, and failed before its pull request.
 
     That the branch is the session's was looked at by preflight. A lost worker may not have noted its push.

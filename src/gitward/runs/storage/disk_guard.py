@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from gitward.errors import Reason, RunFailure
 from gitward.repositories.mirrors import Mirrors
 from gitward.runs.storage import removable_files
-from gitward.sandboxes import trees
+from gitward.sandboxes import foreign_folders
 from gitward.store import disk
 from gitward.store.disk_watch import DiskWatch
 
@@ -108,7 +108,7 @@ def _size(workspace: Path) -> int:
     total, until = 0, time.monotonic() + MEASURE_SECONDS
     for name in ("work", "home"):
         with contextlib.suppress(OSError):
-            for size in trees.usage(workspace / name):
+            for size in foreign_folders.usage(workspace / name):
                 total += size
                 if time.monotonic() > until:
                     return total

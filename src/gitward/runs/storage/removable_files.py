@@ -15,8 +15,8 @@ from typing import Any
 
 from gitward.repositories import baseline, checkout, git_folder
 from gitward.repositories.checkout import REPO
-from gitward.repositories.mirrors.shelf import Shelf
-from gitward.sandboxes import claims, removal, trees
+from gitward.repositories.mirrors.collection import MirrorCollection
+from gitward.sandboxes import foreign_folders, workspace_lock, workspace_removal
 from gitward.sessions import artifacts
 from gitward.store import disk
 
@@ -43,14 +43,14 @@ def make_room(data: Path) -> None:
 
 def _clear_leftovers(data: Path) -> None:
     for workspace in _workspaces(data / "workspaces"):
-        for place in [workspace] if removal.is_aside(workspace) else checkout.leftovers(workspace):
-            _try(trees.clear, place)
+        for place in [workspace] if workspace_removal.is_aside(workspace) else checkout.leftovers(workspace):
+            _try(foreign_folders.clear, place)
 
 
 def _clear_unfinished(data: Path) -> None:
     for name in ("making", "pushes"):
         if (data / name).is_dir():
-            _try(trees.clear, data / name)
+            _try(foreign_folders.clear, data / name)
             _try(os.chmod, data / name, 0o711)
 
 
@@ -58,17 +58,17 @@ def _clear_workspaces(data: Path) -> None:
     """In what a lost worker left behind, the work that is not kept yet stays."""
     for workspace in _workspaces(data / "workspaces"):
         with contextlib.suppress(OSError):  # else there is no room for a claim: whoever was there ended with its worker
-            os.close(claims.take(workspace))
+            os.close(workspace_lock.take(workspace))
         if baseline.find(workspace) is not None:
             _try(clear_workspace, workspace)
         else:
             for name in ("work", "home", "objects", "result", "lfs"):
                 if (workspace / name).is_dir():
-                    _try(trees.clear, workspace / name)
+                    _try(foreign_folders.clear, workspace / name)
 
 
 def _drop_mirrors(data: Path) -> None:
-    Shelf(data / "mirrors").evict(0, ())
+    MirrorCollection(data / "mirrors").evict(0, ())
 
 
 def clear_idle(workspaces: Path, busy: Collection[Path]) -> bool:
@@ -79,7 +79,7 @@ def clear_idle(workspaces: Path, busy: Collection[Path]) -> bool:
         if workspace in busy or baseline.find(workspace) is not None or not cache.is_dir() or cache.is_symlink():
             continue
         if any(cache.iterdir()):
-            _try(trees.clear, cache)
+            _try(foreign_folders.clear, cache)
             found = True
     return found
 
@@ -131,7 +131,7 @@ def remove_below(root: int, names: Iterable[bytes]) -> None:
             continue
         with contextlib.suppress(OSError), tree.parent(path) as (folder, last):
             if stat.S_ISDIR(status.st_mode):
-                trees.clear(Path(f"/proc/self/fd/{folder}/{last}"))
+                foreign_folders.clear(Path(f"/proc/self/fd/{folder}/{last}"))
                 os.rmdir(last, dir_fd=folder)
             else:
                 os.unlink(last, dir_fd=folder)
@@ -146,5 +146,5 @@ def _try(measure: Callable[..., Any], *arguments: Any) -> None:
     """What cannot be removed keeps nobody from removing the rest."""
     try:
         measure(*arguments)
-    except (OSError, claims.StillAlive) as error:
+    except (OSError, workspace_lock.StillAlive) as error:
         log.warning("%s cannot be removed: %s", arguments[0], error)

@@ -14,8 +14,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from gitward.runs.storage.workspace_names import session_of
-from gitward.sandboxes import removal
-from gitward.sandboxes.claims import StillAlive
+from gitward.sandboxes import workspace_removal
+from gitward.sandboxes.workspace_lock import StillAlive
 from gitward.sessions.model import FINAL_STATES, now
 from gitward.store import schema
 from gitward.store.database import Database, Transaction
@@ -31,7 +31,7 @@ async def remove_idle(database: Database, workspaces: Path, *, hours: int, at: d
     before = (at or now()) - timedelta(hours=hours)
     removed = 0
     for workspace in await _idle(database, workspaces, before):
-        aside = workspace if removal.is_aside(workspace) else await _set_aside(database, workspace, before)
+        aside = workspace if workspace_removal.is_aside(workspace) else await _set_aside(database, workspace, before)
         if aside is not None and await _remove(aside):
             removed += 1
     if removed:
@@ -58,7 +58,7 @@ def _folders(workspaces: Path, before: datetime) -> list[Path]:
         for entry in entries:
             status = entry.stat(follow_symlinks=False)
             changed = datetime.fromtimestamp(status.st_mtime, UTC)
-            if stat.S_ISDIR(status.st_mode) and (changed < before or removal.is_aside(Path(entry.path))):
+            if stat.S_ISDIR(status.st_mode) and (changed < before or workspace_removal.is_aside(Path(entry.path))):
                 found.append(Path(entry.path))
     return sorted(found)
 
@@ -79,14 +79,14 @@ async def _set_aside(database: Database, workspace: Path, before: datetime) -> P
 
     def set_aside(tx: Transaction) -> Path | None:
         tx.execute(sa.select(_sessions.c.id).where(_sessions.c.id == session).with_for_update())
-        return None if _needed([session], before, tx) else removal.set_aside(workspace)
+        return None if _needed([session], before, tx) else workspace_removal.set_aside(workspace)
 
     return await database.write(set_aside)
 
 
 async def _remove(aside: Path) -> bool:
     try:
-        await asyncio.to_thread(removal.remove, aside)
+        await asyncio.to_thread(workspace_removal.remove, aside)
     except (OSError, StillAlive) as error:
         log.warning("The workspace %s cannot be removed yet (%s)", aside.name, error)
         return False

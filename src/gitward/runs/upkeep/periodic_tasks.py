@@ -10,9 +10,9 @@ from functools import partial
 
 from gitward.runs.services import JobServices
 from gitward.runs.upkeep.idle_workspaces import remove_idle
-from gitward.sessions.firing import Firing
 from gitward.sessions.places import AT_ONCE
 from gitward.sessions.retention import Retention
+from gitward.sessions.schedule_runner import ScheduleRunner
 from gitward.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ async def fill_places(parts: JobServices) -> None:
             return
 
 
-async def fire_schedules(database: Database, firing: Firing) -> None:
+async def fire_schedules(database: Database, firing: ScheduleRunner) -> None:
     """Makes the sessions of every schedule whose time has come; one that fails does not keep the others."""
     if database.is_low:  # they stay due
         return
@@ -83,7 +83,7 @@ async def fire_schedules(database: Database, firing: Firing) -> None:
             log.exception("Schedule %s could not be followed", schedule_id)
 
 
-def worker_tasks(parts: JobServices, firing: Firing, retention: Retention) -> PeriodicTasks:
+def worker_tasks(parts: JobServices, firing: ScheduleRunner, retention: Retention) -> PeriodicTasks:
     """Those of a worker."""
     settings = parts.settings
     idle = partial(remove_idle, parts.database, settings.workspaces, hours=settings.workspace_hours)

@@ -8,17 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gitward.errors import Reason, RunFailure
-from gitward.repositories.entries import shown
 from gitward.repositories.git import Ended, GitFailed
 from gitward.repositories.lfs import detection, objects, transfer, tree
 from gitward.repositories.lfs.pointers import Pointer
 from gitward.repositories.remote import Remote
+from gitward.repositories.tree_entries import shown
 from gitward.runs.commands.retrying import may_pass, run_with_retries
-from gitward.runs.commands.runner import Commands
+from gitward.runs.commands.runner import CommandRunner
 from gitward.runs.context import Context
 from gitward.runs.workspace.object_folders import lfs_folder
 from gitward.runs.workspace.snapshot import fetching, source_of
-from gitward.sandboxes import WORK_DIR, trees
+from gitward.sandboxes import WORK_DIR, foreign_folders
 from gitward.sessions.model import StepName
 
 _TRANSFER = "transfer"  # below the fetching sandbox's `work`
@@ -28,7 +28,7 @@ _MIB = 1024 * 1024
 Wanted = Mapping[Pointer, Sequence[bytes]]  # objects, with the paths of their files
 
 
-async def bring(context: Context, commands: Commands) -> None:
+async def bring(context: Context, commands: CommandRunner) -> None:
     """Content takes the place of pointers. Those whose object nobody has stay, and are named in a notice.
 
     No command of the run may have begun. A repository without LFS costs a look at the names in its index.
@@ -61,7 +61,7 @@ async def _fits(context: Context, wanted: Wanted) -> bool:
     return False
 
 
-async def _lent_or_fetched(context: Context, commands: Commands, wanted: Wanted) -> set[Pointer]:
+async def _lent_or_fetched(context: Context, commands: CommandRunner, wanted: Wanted) -> set[Pointer]:
     """The objects that lie in the run's storage afterwards."""
     mirrors, source = context.attempt.parts.mirrors, source_of(context)
     storage = await asyncio.to_thread(lfs_folder, context.workspace)
@@ -119,7 +119,7 @@ class _Fetching:
     def _clear(self) -> None:
         """What a lost worker left goes."""
         with contextlib.suppress(FileNotFoundError):
-            trees.clear(self._workspace / "work")
+            foreign_folders.clear(self._workspace / "work")
 
     def _take_over(self) -> set[Pointer]:
         arrived = objects.take_over(

@@ -23,7 +23,7 @@ from gitward.runs.commands.github_calls import access_of
 from gitward.runs.commands.retrying import retry_command
 from gitward.runs.context import Context
 from gitward.runs.workspace.object_folders import lfs_folder, objects_folder
-from gitward.sandboxes import trees
+from gitward.sandboxes import foreign_folders
 from gitward.sessions.model import StepName
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def _emptied(workspace: Path) -> Path:
     objects.prepare(lfs_folder(workspace))
     folder = objects_folder(workspace)
     for each in folder.iterdir():
-        trees.clear(each) if each.is_dir() else each.unlink()
+        foreign_folders.clear(each) if each.is_dir() else each.unlink()
     return folder
 
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Coroutine
 
 from gitward.broker.policy.push import Update
 from gitward.broker.policy.writes import SETTING
-from gitward.broker.server.forward import UpstreamFailed
+from gitward.broker.server.forwarder import UpstreamFailed
 from gitward.broker.server.inspection import workflow_rule
 from gitward.broker.server.inspection.pack_file import PackFile
 from gitward.broker.server.inspection.requests import InspectionRequests

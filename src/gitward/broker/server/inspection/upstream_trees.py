@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from gitward.broker.server.forward import UpstreamFailed
+from gitward.broker.server.forwarder import UpstreamFailed
 from gitward.broker.wire.target import encode_path
 from gitward.grants.inspection import FOLDER, MAX_NAMED, WORKFLOWS, BadPack, Entries, Entry
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gitward.broker.policy.verdict import Verdict, allow, deny
-from gitward.broker.server.forward import UpstreamFailed
+from gitward.broker.server.forwarder import UpstreamFailed
 from gitward.broker.server.inspection.upstream_trees import UpstreamTrees
 from gitward.grants.grant import Grant
 from gitward.grants.inspection import FOLDER, WORKFLOWS, BadPack, Entries, Entry, Findings
