@@ -25,7 +25,7 @@ _ABOVE_ALL = 64  # a number above those that are placed
 
 @dataclass(frozen=True)
 class Descriptors:
-    """What comes beside a `Start`, in the order in which the worker sends it."""
+    """What comes beside a `StartRequest`, in the order in which the worker sends it."""
 
     stdin: int
     stdout: int

@@ -7,7 +7,7 @@ the launcher ends, the kernel kills it, and with it everything inside.
 
 To the worker, on their own channel: `listening` (with a pidfd of the supervisor and the listening sockets), then
 `started` (with one of process 1 inside), then `ended`; or `error`; and `alive` once a second while it supervises.
-From the worker: a `Start`, `go`, `kill`. A closed channel means `kill`.
+From the worker: a `StartRequest`, `go`, `kill`. A closed channel means `kill`.
 """
 
 from __future__ import annotations

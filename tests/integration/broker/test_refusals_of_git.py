@@ -29,7 +29,7 @@ HOST = "https://github.com"
 OTHER, LIBRARY, OWN = (f"{HOST}/octo/{name}" for name in ("other", "library", "demo"))
 SOURCES = (
     *("policy/push", "policy/git", "policy/lfs"),
-    *("server/push_stream", "server/inspection/push_check", "server/inspection/workflow_rule", "server/lfs_door"),
+    *("server/push_stream", "server/inspection/push_check", "server/inspection/workflow_rule", "server/lfs_handler"),
     "server/lfs_actions",
 )
 ONLY = f"(this session may only push to {BRANCH})"

@@ -66,7 +66,7 @@ async def run_with_retries(
     *,
     failed: Callable[[Ended], RunFailure],
 ) -> Ended:
-    """As `reach_by`, within the time that the commands have left."""
+    """As `retry_command`, within the time that the commands have left."""
     return await retry_command(attempt, step, call, failed=failed, seconds_left=commands.seconds_left)
 
 
