@@ -145,6 +145,7 @@ def _unended(runner: asyncio.Runner, known: set[asyncio.Task[Any]]) -> list[str]
         for _ in range(3):  # closed transports tell their protocols
             await asyncio.sleep(0)
         left = {task for task in asyncio.all_tasks() - known - {asyncio.current_task()} if not _is_connection(task)}
+        left = _without_successors(left, known)
         if left:
             _, left = await asyncio.wait(left, timeout=SETTLE_SECONDS)
         names = [f"task {task.get_name()}: {_coroutine(task)}" for task in left]
@@ -155,6 +156,18 @@ def _unended(runner: asyncio.Runner, known: set[asyncio.Task[Any]]) -> list[str]
         return names
 
     return runner.run(settle())
+
+
+def _without_successors(tasks: set[asyncio.Task[Any]], known: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
+    """Without those that do what a shared task did that has ended, as for a broker in place of one that crashed."""
+    ended = Counter(_coroutine(task) for task in known if task.done())
+    left = set()
+    for task in tasks:
+        if ended[_coroutine(task)] > 0:
+            ended[_coroutine(task)] -= 1
+        else:
+            left.add(task)
+    return left
 
 
 def _coroutine(task: asyncio.Task[Any]) -> str:
