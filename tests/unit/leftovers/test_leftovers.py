@@ -81,6 +81,7 @@ UNTIDY = {
     ),
     "file": ("def test_untidy(): Path('work.bundle').write_bytes(b'x')", "file work/work.bundle"),
     "temporary folder": ("def test_untidy(): tempfile.mkdtemp(prefix='left-')", "file tmp/left-"),
+    "umask": ("def test_untidy(): os.umask(0o077)", "umask 0077"),
     "mount": (
         "def test_untidy():\n"
         "    Path('here').mkdir()\n"
