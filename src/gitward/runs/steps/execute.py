@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from gitward.errors import Reason, RunFailure
-from gitward.repositories.checkout import CACHE_DIR
+from gitward.runs.commands.caches import CACHES
 from gitward.runs.commands.runner import CommandRunner
 from gitward.sessions.model import Instruction, StepName
-
-# Where tools keep what they downloaded, for the session's next run: single caches, and no tool's whole home.
-CACHES = {
-    "XDG_CACHE_HOME": f"{CACHE_DIR}/xdg",
-    "PIP_CACHE_DIR": f"{CACHE_DIR}/pip",
-    "npm_config_cache": f"{CACHE_DIR}/npm",
-    "GOCACHE": f"{CACHE_DIR}/go-build",
-}
 
 
 async def execute(commands: CommandRunner, instruction: Instruction) -> int:
