@@ -10,7 +10,7 @@ from gitward.grants.closing import closes_elsewhere
 from gitward.sessions.model import Instruction
 from gitward.sessions.service import NewSession
 
-NO_WORKFLOWS = "must be false: this server lets no session change .github/workflows/ (GITWARD_ALLOW_WORKFLOWS=never)"
+NO_WORKFLOWS = "must be false: on this server no session may change .github/workflows/ (GITWARD_ALLOW_WORKFLOWS=never)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Reach:
         return [
             FieldError(
                 field=name,
-                message=f"must close issues of {repo} only, no other's (GITWARD_WRITES=repository allows it)",
+                message=f"must close issues of {repo} only (GITWARD_WRITES=repository allows others)",
             )
             for name, reference in found.items()
             if reference is not None
@@ -61,4 +61,4 @@ class Reach:
 
 def _require_none(errors: list[FieldError]) -> None:
     if errors:
-        raise InvalidRequest("The session would reach further than this server allows.", errors=errors)
+        raise InvalidRequest("The session asks for more than this server allows.", errors=errors)

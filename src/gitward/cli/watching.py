@@ -54,7 +54,7 @@ class Watch:
         if self.sandboxes is not None:
             checks.append(_launches(self.sandboxes))
         if self.stopping is not None and self.stopping.is_set():
-            checks.append(Check(name="service", ok=False, detail="The service is being stopped."))
+            checks.append(Check(name="service", ok=False, detail="The service is stopping."))
         limits = [Check(name=f"limit {each.name}", ok=True, detail=f"{each.holds}: {each.how}") for each in self.guards]
         return [*checks, *limits]
 
@@ -97,7 +97,7 @@ def _takes_runs(worker: Worker) -> Check:
 
 
 def _answers(brokers: Brokers) -> Check:
-    detail = "Brokers can be had." if brokers.runs else "The brokers' parent ended, and is being replaced."
+    detail = "Brokers are available." if brokers.runs else "The brokers' parent ended, and is being replaced."
     return Check(name="broker", ok=brokers.runs, detail=detail)
 
 

@@ -55,7 +55,7 @@ async def _request(github: Connection, repository: str, number: int, reviewers: 
         return _refusal(await github.post(path, asked, repeatable=True))
 
     refused = await _one_by_one(list(dict.fromkeys(reviewers)), request)
-    return [f"{', '.join(names)} could not be asked for a review: {reason}." for reason, names in refused.items()]
+    return [f"{', '.join(names)} could not be requested as reviewers: {reason}." for reason, names in refused.items()]
 
 
 async def _one_by_one(names: Sequence[str], ask: Ask) -> dict[str, list[str]]:

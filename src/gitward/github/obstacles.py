@@ -23,7 +23,7 @@ async def find_obstacle(github: Connection, repository: str, branch: str) -> str
 
 def told(repository: str, branch: str, obstacle: str) -> str:
     return (
-        f"{repository} has a branch {obstacle}, and beside it git can make no branch {branch}: rename or delete "
+        f"{repository} has a branch {obstacle}, so git cannot create a branch {branch}: rename or delete "
         f"{obstacle}, or post a session with another branch."
     )
 

@@ -78,7 +78,7 @@ async def commit_staged(res: Result, head: str, staged: Sequence[Change], author
     await git.do("read-tree", head)
     await entries.put(git, [entries.entry(each.new_mode, each.new, each.path) for each in staged])
     tree = (await git.do("write-tree")).decode().strip()
-    return await commit(git, tree, head, author, "What was staged, and is not in the files")
+    return await commit(git, tree, head, author, "Staged content that is not in the files")
 
 
 async def commit(git: Git, tree: str, parent: str, author: Author, message: str) -> str:

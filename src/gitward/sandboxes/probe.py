@@ -101,7 +101,7 @@ def _memory(controller: Controller | None) -> Guard:
         "`DelegateSubgroup=worker`."
     )
     if not memory.is_told():
-        how = "there is no memory cgroup, and this kernel does not tell how much memory processes share"
+        how = "there is no memory cgroup, and this kernel does not say how much memory processes share"
         return Guard(name="memory", holds="none", how=how, remedy=remedy)
     how = "each command's supervisor adds up what its processes use, ten times a second"
     return Guard(name="memory", holds="watchdog", how=how, remedy=remedy)

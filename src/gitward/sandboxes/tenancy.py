@@ -64,7 +64,7 @@ class Tenancy:
         try:
             self._occupy(occupation, terms)
         except claims.StillAlive as error:
-            raise SandboxError(f"{workspace} is still in use: {error}. Look at the machine's processes") from error
+            raise SandboxError(f"{workspace} is still in use: {error}. Check the machine's processes") from error
         except OSError as error:
             raise SandboxError(f"the workspace {workspace} could not be made ready: {error}") from error
 

@@ -22,7 +22,7 @@ from gitward.store.database import Transaction
 from gitward.workers.queue import GENERATION, Taken
 
 VERSION = 1  # of what checkpoints hold; raise it when a step's result changes in a way that others cannot follow
-ABANDONED = "Gitward's worker ended the job before the run was settled; its log may tell why. Retry the run."
+ABANDONED = "Gitward's worker ended the job before the run was settled; its log may say why. Retry the run."
 _TRIES = 5  # for a run that another worker took in the same moment
 _runs, _tickets, _sessions, _workers = schema.runs, schema.tickets, schema.sessions, schema.workers
 

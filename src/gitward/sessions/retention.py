@@ -58,7 +58,7 @@ class Retention:
         )
         await self._forget_turns()
         if removed != Removed():
-            log.info("Removed what is old: %d sessions, %d keys", removed.sessions, removed.keys)
+            log.info("Removed old data: %d sessions, %d keys", removed.sessions, removed.keys)
         return removed
 
     async def _sessions(self, before: datetime) -> int:

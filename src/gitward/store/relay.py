@@ -73,7 +73,7 @@ class Relay:
                 try:
                     await use(connection)
                 except (psycopg.Error, OSError) as error:
-                    log.warning("Notifications stop for a moment (%s)", type(error).__name__)
+                    log.warning("Notifications are interrupted (%s)", type(error).__name__)
 
     async def _listen(self, connection: Connection) -> None:
         await connection.execute(_LISTEN)

@@ -143,7 +143,7 @@ class LoopLog:
         now = self._clock()
         if now - self._since >= TOLD_SECONDS:
             if self._left_out:
-                log.warning("The event loop was held %d more times, which were left out", self._left_out)
+                log.warning("The event loop was held %d more times, which are not listed", self._left_out)
             self._since, self._told, self._left_out = now, 0, 0
         if self._told == MOST_TOLD:
             self._left_out += 1

@@ -116,7 +116,7 @@ class Membership:
             else:
                 continue
             if await self._ask(_STRIKE, (worker, beats)):
-                log.warning("Worker %s is struck off: %s", worker, why)
+                log.warning("Worker %s is removed from the list: %s", worker, why)
                 struck = True
         return struck
 

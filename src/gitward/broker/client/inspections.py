@@ -52,13 +52,13 @@ class Inspections:
         except (ChannelClosed, BrokerError) as error:  # the process that asked is gone, and the push with it
             log.info("Nobody waits for the answer about a push any more: %s", error)
         except Exception:  # the edge of a task that nobody awaits; the process refuses the push when its time is up
-            log.exception("a question about a push failed")
+            log.exception("an inspection of a push failed")
         finally:
             channel.close_all([*fds, *given])
 
     async def _found(self, question: Message, fds: list[int], given: list[int]) -> Message:
         if self._inspector is None:
-            return {"failed": "this worker cannot look at pushes, and the session may not change workflows"}
+            return {"failed": "this worker cannot inspect pushes, and the session may not change workflows"}
         try:
             if question["ask"] == "spool":
                 given.append(await _opened(self._inspector))

@@ -140,7 +140,7 @@ class Process:
         except ChannelClosed:
             pass
         except (ValueError, TypeError, KeyError):
-            log.exception("%s %d sent nonsense and is ended", self.name, self.pid)
+            log.exception("%s %d sent an invalid message, and is ended", self.name, self.pid)
             self.kill()
         finally:
             self._lost = True

@@ -30,7 +30,7 @@ RULES = {
     workflows.RULE: workflows.MESSAGE.format(files=" (the files)"),
     CLOSING: CLOSING_MESSAGE.format(reference="(the issue)"),
     PACK: "what is wrong with the pack: it is not whole (`git push --no-thin`), not readable, or too large",
-    UNSEEN: "why nobody could look at it, on the worker or on GitHub; then try again",
+    UNSEEN: "why the inspection failed, on the worker or on GitHub; then try again",
 }  # and what git prints
 _TURN_SECONDS = 300.0  # that a push waits for another one of its run
 

@@ -72,7 +72,7 @@ async def _running(*arguments: str, **variables: str) -> AsyncIterator[asyncio.s
             yield process
             status = await process.wait()
     except (TimeoutError, asyncio.IncompleteReadError):
-        raise GitwardError("git could not show all objects in time: take a smaller repository") from None
+        raise GitwardError("git could not show all objects in time: use a smaller repository") from None
     finally:
         if process.returncode is None:
             process.kill()

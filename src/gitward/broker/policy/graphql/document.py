@@ -170,7 +170,7 @@ class _Walk:
         given: dict[str, Any] = {}
         for argument in node.arguments or ():
             if argument.name.value in given:
-                raise PolicyDenied("graphql.malformed", f"an argument of {node.name.value} stands twice")
+                raise PolicyDenied("graphql.malformed", f"{node.name.value} has an argument twice")
             given[argument.name.value] = self._values.of(argument.value)
         self._members(given, field.arguments, f"{view.type}.{node.name.value}")
         for argument in node.arguments or ():
