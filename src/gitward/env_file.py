@@ -1,7 +1,7 @@
 """The file `.env` of the working folder: for secrets that are not exported, and for nothing else.
 
-Whoever can write it would otherwise say where tokens are sent: so it is read only where nobody else can, and anything
-in it that is no secret is refused.
+A person who can write this file could otherwise redirect tokens. So Gitward reads it only where nobody else can write
+it, and refuses anything in it that is not a secret.
 """
 
 from __future__ import annotations

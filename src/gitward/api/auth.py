@@ -1,4 +1,4 @@
-"""Who calls: a bearer JWT becomes an owner, or a refusal that says why."""
+"""Authentication: a bearer JWT becomes an owner, or a refusal that says why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which repositories a caller may name: GITWARD_REPOS, and by the token's claims the rules of GITWARD_AUTHORIZE."""
+"""Authorization: GITWARD_REPOS and the rules of GITWARD_AUTHORIZE decide which repositories a caller may name."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What each type of event tells: the description of a session's log, one shape for each type.
+"""The shape of each type of event, for the description of the API.
 
-Events go out as they are stored; a test compares what the service writes with these shapes.
+The API sends events as they are stored; a test compares what the service writes with these shapes.
 """
 
 from __future__ import annotations

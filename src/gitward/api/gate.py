@@ -1,7 +1,7 @@
-"""The gate before every route: who calls, and is the body a sane JSON document.
+"""The gate before every route: authenticates the caller and checks that the body is a sane JSON document.
 
 Deny by default: a path that is not open needs a token, whether a route exists for it or not. With a bearer token the
-body is taken as JSON whatever its content type says, because `curl -d` says it is a form.
+body is read as JSON whatever its content type says, because `curl -d` says that it is a form.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The local signing key: made at the first start in the data folder, for machines without an OpenID issuer."""
+"""The local signing key, created in the data folder at the first start, for machines without an OpenID issuer."""
 
 from __future__ import annotations
 

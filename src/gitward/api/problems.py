@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457). Nothing of the request's values is echoed."""
+"""Errors as problem documents (RFC 9457). They never echo the request's values."""
 
 from __future__ import annotations
 

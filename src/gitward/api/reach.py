@@ -1,4 +1,4 @@
-"""What no POST may ask for, because the operator's settings do not let it reach so far at GitHub."""
+"""Refuses POSTs that ask for more on GitHub than the operator's settings allow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes of schedules."""
+"""The routes of schedules."""
 
 from __future__ import annotations
 

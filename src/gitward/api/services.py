@@ -1,4 +1,4 @@
-"""What the routes work with, put together by the command line's wiring."""
+"""The services that routes use, assembled by the command line's wiring."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes of sessions and runs."""
+"""The routes of sessions and runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gitward backup FILE`: one state of a SQLite database as a file of its own, taken while others use it."""
+"""`gitward backup FILE`: copies one state of a SQLite database to a file, while others use the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data folder: whose it is, and who may pass through it."""
+"""The data folder: its owner, and who may pass through it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the demo needs around it: a stand-in GitHub in this process, and the real service as a child process."""
+"""The demo's surroundings: a stand-in GitHub in this process, and the real service as a child process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gitward doctor`: can this machine do the work, and which limits does it hold."""
+"""`gitward doctor`: whether this machine can do the work, and which limits it enforces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What those who watch the service are shown: metrics, and whether it can do its work."""
+"""Monitoring: metrics, and whether the service can do its work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what must be written can be: a small write to the database, and one to the disk of the work."""
+"""Tests whether the service can write: a small write to the database, and one to the disk of the work."""
 
 from __future__ import annotations
 

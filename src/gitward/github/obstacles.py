@@ -1,4 +1,4 @@
-"""What makes a branch impossible before anything is pushed: a branch in its way, or a rule of the repository.
+"""Obstacles that make a branch impossible before anything is pushed: a branch in its way, or a rule of the repository.
 
 git keeps a branch as a file and its parts as folders: beside `fix` there can be no `fix/x`, nor the other way round.
 """

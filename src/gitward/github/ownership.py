@@ -1,4 +1,4 @@
-"""Whose branch it is: the session's own, or one that somebody else has made."""
+"""Whose branch it is: the session's own, or somebody else's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules of a repository that refuse a push to the session's branch, as far as GitHub tells them beforehand.
+"""Rules of a repository that refuse a push to the session's branch, as far as GitHub reports them beforehand.
 
 Source: GitHub's documentation, "REST API endpoints for rules", "Available rules for rulesets".
 """

@@ -1,4 +1,4 @@
-"""Pushed packs are looked at by git in a sandbox of their own, without credential and without network."""
+"""Inspects pushed packs with git, in a sandbox of its own, without credential and without network."""
 
 from __future__ import annotations
 

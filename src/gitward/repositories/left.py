@@ -1,4 +1,4 @@
-"""Commits of the result: of the tree, and of what lies beside the change."""
+"""Commits of the result: for the tree, and for work beside the change."""
 
 from __future__ import annotations
 

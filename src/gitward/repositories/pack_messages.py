@@ -1,4 +1,4 @@
-"""What the commits of a pack say: which repositories' issues their messages close."""
+"""Reads from the messages of a pack's commits which repositories' issues they close."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Work inside submodules: commits that no upstream of theirs has, and edits that are not committed.
 
 Git is never run with a submodule's configuration: a `.git` of ours borrows its objects, and its refs are read as files.
-What is found goes into a bundle of its own. Whether the change may be pushed hangs on it: upstream nobody could check
-out a submodule at a commit that is here alone.
+The work that it finds goes into a bundle of its own. It also decides whether the change may be pushed: nobody could
+check out a submodule at a commit that only this machine has.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Takes the work of a run out of its checkout: what it changed, where it left it, and why it may not be proposed.
+"""Collects the work of a run from its checkout: what it changed, where it left it, and why it may not be proposed.
 
 docs/work.md has the table of the ways to leave work; `tests/integration/repositories` tries each.
 """

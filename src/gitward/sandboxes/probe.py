@@ -1,4 +1,4 @@
-"""Whether this machine can hold a sandbox, and which of its limits the kernel holds."""
+"""Tests whether this machine can run a sandbox, and which of its limits the kernel enforces."""
 
 from __future__ import annotations
 

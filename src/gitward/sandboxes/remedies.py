@@ -1,4 +1,4 @@
-"""From what went wrong while a sandbox was made to a sentence that says how to mend it."""
+"""Turns a failure to create a sandbox into a sentence that says how to fix it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an open sandbox holds on this machine: a claim on its workspace, a user id, a memory cgroup."""
+"""The resources of an open sandbox on this machine: a claim on its workspace, a user id, a memory cgroup."""
 
 from __future__ import annotations
 

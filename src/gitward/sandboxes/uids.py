@@ -1,4 +1,4 @@
-"""One unprivileged user id for each slot of a root worker, never two sandboxes on one machine with the same."""
+"""One unprivileged user id for each slot of a root worker; no two sandboxes on one machine share an id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the sessions of schedules whose time has come: each time once, whichever worker looks first."""
+"""Creates the sessions of due schedules: one for each time, whichever worker looks first."""
 
 from __future__ import annotations
 

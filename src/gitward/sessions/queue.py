@@ -1,7 +1,7 @@
-"""The queue's SQL: which run a worker gets next, what it has, and what is kept of the steps that are done.
+"""The queue's SQL: the run that a worker gets next, the runs that it has, and the stored results of completed steps.
 
-A run's state stands once, in its row. It waits for a worker when it has a place and its worker, if it has one, is not
-among those that live. So a takeover needs nothing but that the lost worker is struck off.
+A run's state is stored once, in its row. The run waits for a worker if it has a place and its worker, if any, is not
+among the living. So a takeover needs only the removal of the lost worker from the list.
 """
 
 from __future__ import annotations

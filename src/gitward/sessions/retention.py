@@ -1,6 +1,6 @@
-"""Removes what is old: in small transactions with pauses between them, so that nobody waits for it.
+"""Removes old sessions: in small transactions with pauses between them, so that nothing waits for it.
 
-One process at a time does it on a database. A session that has not ended is never touched, nor is a schedule.
+One process at a time does it on a database. It never removes an unfinished session or a schedule.
 """
 
 from __future__ import annotations

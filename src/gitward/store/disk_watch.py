@@ -1,4 +1,4 @@
-"""Looks at the room of a disk once a second, and knows in between what it was."""
+"""Checks the room of a disk once a second, and remembers it in between."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Notices what holds an event loop: everybody else in the process waits for it.
+"""Detects callbacks that hold an event loop, for which everything else in the process waits. asyncio itself detects
+them only in its debug mode, which costs far more.
 
-asyncio itself looks only in its debug mode, which costs far more. Here one clock is read twice and another once for
-each callback.
+This module reads one clock twice and another once for each callback.
 """
 
 from __future__ import annotations

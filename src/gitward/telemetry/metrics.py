@@ -1,4 +1,4 @@
-"""What Prometheus is told. No label says anything of one user's work: no repository, owner, session or run."""
+"""The metrics. No label reveals anything about a user's work: no repository, owner, session or run."""
 
 from __future__ import annotations
 

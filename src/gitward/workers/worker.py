@@ -1,4 +1,4 @@
-"""A worker: takes runs from the queue, takes over those of workers that are gone, and stops when it is cut off."""
+"""A worker: takes runs from the queue, takes over runs of lost workers, and stops when it is cut off."""
 
 from __future__ import annotations
 

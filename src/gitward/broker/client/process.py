@@ -1,4 +1,4 @@
-"""One process of the broker's as the worker sees it: spoken to by its channel, held by its pidfd, ended."""
+"""One broker process as the worker sees it: a channel for messages, and a pidfd to end it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which form an answer of GitHub's API may be asked for, and in which form it may come."""
+"""The forms in which a request may ask for an answer of GitHub's API, and in which the answer may come."""
 
 from __future__ import annotations
 

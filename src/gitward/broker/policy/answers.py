@@ -1,4 +1,4 @@
-"""What is taken out of an answer before the sandbox sees it: the token, should upstream echo it, and its like."""
+"""Removes credentials from an answer before the sandbox sees it: the token, if upstream echoes it, and GitHub's own."""
 
 from __future__ import annotations
 

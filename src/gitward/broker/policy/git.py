@@ -1,4 +1,4 @@
-"""The rules for git's smart HTTP protocol: who may be fetched, who may be pushed to."""
+"""The rules for git's smart HTTP protocol: which repositories a run may fetch, and push to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules for Git LFS: which of its calls are allowed, for which repository, and what a batch may ask.
+"""The rules for Git LFS: the allowed calls, for each repository, and what a batch may request.
 
 Source: the Git LFS API specification (batch, basic transfer, locking).
 """

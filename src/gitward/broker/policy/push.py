@@ -1,4 +1,4 @@
-"""What a push wants, read from its first bytes, and how it is refused so that git prints the reason.
+"""Reads what a push asks for from its first bytes, and refuses it in a form whose reason git prints.
 
 The body of git-receive-pack (gitprotocol-pack, "Reference Update Request"): optional `shallow` lines, one line
 `old new ref` per update with the capabilities behind a NUL in the first, a flush, push options and a flush when

@@ -1,4 +1,4 @@
-"""The rules for GitHub's REST API: a list of what is allowed. Whatever is not in it is refused."""
+"""The rules for GitHub's REST API: a list of the allowed calls. Every other call is refused."""
 
 from __future__ import annotations
 

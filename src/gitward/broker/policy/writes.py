@@ -1,4 +1,4 @@
-"""What a command may write beside its branch: the values that GITWARD_WRITES=own allows, and the sentences."""
+"""What a command may write beside its branch: the values that GITWARD_WRITES=own allows, with their sentences."""
 
 from __future__ import annotations
 

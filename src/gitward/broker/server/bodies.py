@@ -1,4 +1,4 @@
-"""Request bodies: read in pieces, decoded where the policy looks at them, bounded where they are kept."""
+"""Request bodies: read in pieces, decoded where the policy checks them, bounded where they are stored."""
 
 from __future__ import annotations
 

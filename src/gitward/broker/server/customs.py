@@ -1,6 +1,6 @@
-"""Pushes that must be looked at before they go on: spooled, seen by git in a sandbox, judged, then sent.
+"""Pushes that must be inspected: spooled, read by git in a sandbox, judged, then forwarded.
 
-Everything that goes wrong on the way refuses the push.
+Every fault on the way refuses the push.
 """
 
 from __future__ import annotations

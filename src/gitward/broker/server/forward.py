@@ -1,4 +1,4 @@
-"""The upstream side: sends an allowed request on with the token, and streams the answer back."""
+"""The upstream side: forwards an allowed request with the token, and streams the answer back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request must look like before anybody asks what it is for."""
+"""Checks the framing of a request before its meaning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GitHub, behind the front door: each request is understood, checked, and forwarded or refused."""
+"""GitHub, behind the front door: parses and checks each request, and forwards or refuses it."""
 
 from __future__ import annotations
 

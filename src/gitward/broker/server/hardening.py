@@ -1,4 +1,4 @@
-"""What the parent of the brokers gives up, and every broker with it, before one is handed a token."""
+"""The rights that the brokers' parent gives up, and every broker with it, before any broker gets a token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One listening socket of a sandbox: accepts, speaks TLS and HTTP/1.1, and ends what hangs."""
+"""One listening socket of a sandbox: accepts connections, speaks TLS and HTTP/1.1, and ends connections that hang."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The push itself: its head is read and checked before a byte goes upstream; then it streams."""
+"""The push itself: the broker reads and checks its head before it forwards a byte; then the push streams."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the broker process asks its worker, about a push that must be looked at: the child's half.
+"""The requests of the broker process to its worker, about a push that must be inspected: the child's half.
 
-A question has a number and the run's id; the answer comes back with both. `answers` is the worker's half.
+A request has a number and the run's id; the answer comes back with both. `answers` is the worker's half.
 """
 
 from __future__ import annotations

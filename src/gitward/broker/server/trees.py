@@ -1,4 +1,4 @@
-"""The repository's folders as git's objects: from a pushed pack, else from GitHub, asked with the token."""
+"""The repository's folders as git's objects: from a pushed pack, else from GitHub, with the token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The places where a token could come to light: how the plant gets there, and what is allowed to be in it."""
+"""The places where a token could appear: who plants a value there, and what login mode allows in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service that runs on this machine already, as its operator sees it: its settings, its files and its processes."""
+"""A service that already runs on this machine, as its operator sees it: its settings, files and processes."""
 
 from __future__ import annotations
 

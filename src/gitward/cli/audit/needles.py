@@ -1,4 +1,4 @@
-"""What is looked for: a secret in every spelling, whole or half; and a planted value, to show that it is seen."""
+"""The values to search for: a secret in every spelling, whole or half; and a planted value, to prove the search."""
 
 from __future__ import annotations
 

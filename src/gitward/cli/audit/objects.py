@@ -1,6 +1,6 @@
 """What git keeps compressed: the objects of repositories and bundles that foreign code has written.
 
-git reads objects only, into or from a repository of our own: nothing that foreign code has configured is in force.
+Git only reads objects, into or from a repository of our own, so nothing that foreign code configured has an effect.
 """
 
 from __future__ import annotations

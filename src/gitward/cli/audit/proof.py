@@ -1,4 +1,4 @@
-"""The audit in its order: plant, let a hostile command run, look at everything meanwhile and afterwards."""
+"""The audit in its order: plant values, run a hostile command, search everything meanwhile and afterwards."""
 
 from __future__ import annotations
 

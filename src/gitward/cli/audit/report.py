@@ -1,4 +1,4 @@
-"""The verdict, and how a person or a program reads it."""
+"""The verdict, for people and for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetches repositories: git in a sandbox of its own, in a folder that is gone afterwards."""
+"""Fetches repositories: git in a sandbox of its own, in a folder that is removed afterwards."""
 
 from __future__ import annotations
 

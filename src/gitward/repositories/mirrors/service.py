@@ -1,4 +1,4 @@
-"""The worker's mirrors: brought up to date for whoever asks, once for all who ask at the same time."""
+"""The worker's mirrors: it refreshes a mirror once for all runs that ask at the same time."""
 
 from __future__ import annotations
 

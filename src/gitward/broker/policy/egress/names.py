@@ -1,4 +1,4 @@
-"""Names of hosts in one spelling, so that a rule and a look-up cannot mean different hosts."""
+"""Host names in one spelling, so that a rule and a look-up cannot mean different hosts."""
 
 from __future__ import annotations
 

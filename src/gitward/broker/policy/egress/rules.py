@@ -1,4 +1,4 @@
-"""GITWARD_EGRESS as values: which hosts are open, at which port, by TLS or plainly."""
+"""GITWARD_EGRESS as values: the open hosts, each with its port, by TLS or plain HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The value of an argument: literals and variables as the JSON that upstream will see."""
+"""The values of arguments: literals and variables as the JSON that upstream will see."""
 
 from __future__ import annotations
 

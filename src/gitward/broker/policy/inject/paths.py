@@ -1,7 +1,7 @@
-"""Which paths of a host may be asked for, when the operator lists some.
+"""The paths of a host that a command may request, if the operator lists some.
 
-What two readers could take for two paths is refused: a server behind the host may decode twice, cut at a semicolon, or
-fold what is not ASCII.
+A path that two readers could read differently is refused: a server behind the host may decode twice, cut at a
+semicolon, or fold characters that are not ASCII.
 """
 
 from __future__ import annotations

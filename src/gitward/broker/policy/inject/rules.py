@@ -1,4 +1,4 @@
-"""GITWARD_INJECT as values: which header of which host carries which secret. The secrets themselves are only named."""
+"""GITWARD_INJECT as values: which header of which host carries which secret. It only names the secrets."""
 
 from __future__ import annotations
 

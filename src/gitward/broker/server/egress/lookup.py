@@ -1,4 +1,4 @@
-"""From an admitted name to addresses that may be connected to."""
+"""Looks up the addresses of an admitted name that the proxy may connect to."""
 
 from __future__ import annotations
 

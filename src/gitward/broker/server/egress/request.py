@@ -1,4 +1,4 @@
-"""What a client asks a proxy for, read strictly: one request line, plain headers, no body."""
+"""Reads a client's request to the proxy strictly: one request line, plain headers, no body."""
 
 from __future__ import annotations
 

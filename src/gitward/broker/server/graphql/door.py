@@ -1,4 +1,4 @@
-"""GraphQL requests of one run: read, checked, looked up, and sent on as they were understood."""
+"""GraphQL requests of one run: parses, checks and looks them up, and forwards what it parsed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which repository a node id belongs to, asked of GitHub with the token and remembered for the run."""
+"""Asks GitHub, with the token, which repository a node id belongs to, and remembers the answer for the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run's way to hosts whose secret the broker puts in."""
+"""One run's requests to hosts for which the broker injects a secret."""
 
 from __future__ import annotations
 
