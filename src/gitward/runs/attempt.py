@@ -73,7 +73,7 @@ class Attempt:
         if claim.losses >= MAX_LOSSES:
             raise RunFailure(
                 Reason.WORKER_LOST,
-                f"The worker was lost {claim.losses} times while it ran this; look what the command does to its "
+                f"The worker was lost {claim.losses} times while it ran this; check what the command does to the "
                 "machine, then retry.",
             )
         if claim.run.state is RunState.CANCELLING:
@@ -144,7 +144,7 @@ class Attempt:
                     if await self.parts.database.read(guard) is RunState.CANCELLING:
                         return
                 except PASSING_ERRORS as error:
-                    log.warning("Run %s: no look for a cancel (%s)", self.claim.run.id, type(error).__name__)
+                    log.warning("Run %s: could not look for a cancel (%s)", self.claim.run.id, type(error).__name__)
                 await news.wait(CANCEL_POLL_SECONDS)
 
 

@@ -70,8 +70,8 @@ def _learned(attempt: Attempt, facts: questions.Facts, tx: Transaction) -> None:
     if not is_same and not progress.moved(tx, claim, facts.repository):
         raise RunFailure(
             Reason.PUSH_REJECTED,
-            f"{claim.session.repo} is {facts.repository} by now, and its branch {claim.session.branch} "
-            "is taken; post a session with another branch.",
+            f"{claim.session.repo} is {facts.repository} now, and its branch {claim.session.branch} is taken; post "
+            "a session with another branch.",
         )
     progress.learned(tx, claim, **learned)
 
