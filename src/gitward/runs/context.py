@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gitward.broker import OpenGrant
+from gitward.grants.model_calls import ModelCalls
 from gitward.repositories.left import Author
 from gitward.repositories.remote import Remote
 from gitward.runs.attempt import Attempt
@@ -29,6 +30,7 @@ class Opened:
     credential: Secret  # what `gh auth login` is given
     redactor: Redactor  # knows every token of the run
     pushes: Pushes
+    model_calls: ModelCalls = field(default_factory=ModelCalls)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,4 +80,7 @@ class Context:
 
 def trailers(context: Context) -> Sequence[str]:
     """Those of every commit that the job makes."""
-    return (f"Gitward-Session: {context.attempt.claim.session.id}",)
+    agent = context.attempt.claim.run.agent
+    told = [] if agent is None else [f"Gitward-Agent: {agent.name}"]
+    told += [f"Gitward-Model: {agent.model}"] if agent is not None and agent.model is not None else []
+    return (f"Gitward-Session: {context.attempt.claim.session.id}", *told)

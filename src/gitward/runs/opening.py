@@ -17,6 +17,7 @@ from gitward.grants.grant import Grant
 from gitward.repositories import OBJECTS_DIR
 from gitward.repositories.lfs import LFS_DIR
 from gitward.runs import login
+from gitward.runs.agents import programs
 from gitward.runs.asking import access_of
 from gitward.runs.attempt import Attempt
 from gitward.runs.context import Context, Opened
@@ -179,7 +180,7 @@ async def inside(context: Context) -> AsyncIterator[Inside]:
         workspace=attempt.workspace,
         endpoint=context.opened.grant,
         limits=attempt.parts.settings.limits,
-        shown=await asyncio.to_thread(shown_objects, attempt.workspace),
+        shown=await asyncio.to_thread(_shown, context),
     )
     here = Inside(attempt, await supervise(attempt, opening, seconds=OPENING_SECONDS, late=_late()))
     try:
@@ -189,6 +190,11 @@ async def inside(context: Context) -> AsyncIterator[Inside]:
             await here.close()
         finally:
             here.user.release()
+
+
+def _shown(context: Context) -> list[Shown]:
+    """What the run's commands see of the host beside the system. Blocks."""
+    return [*shown_objects(context.workspace), *programs.shown(context)]
 
 
 def shown_objects(workspace: Path) -> list[Shown]:
