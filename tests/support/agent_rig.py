@@ -37,7 +37,7 @@ argv = ["/usr/bin/python3", "-c", "import sys; sys.exit('no such module: left-pa
 program = "{folder}"
 argv = ["{program}/no-such-program"]
 
-[agents.unknown-host]
+[agents.keyed]
 program = "{folder}"
 argv = ["/usr/bin/python3", "{program}/acp_program.py"]
 hosts = ["api.openai.com"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-UNITS_A_SECOND = 1_000.0
-BURST = 2_000.0
+UNITS_A_SECOND = 2_000.0
+BURST = 4_000.0
 BYTES_A_UNIT = 8 * 1024  # a line is one unit and its length in these
 NAP_SECONDS = 0.05  # the shortest wait, so that a flood does not wake the worker for each line
 STRETCH = 200  # units in a row, then others have their turn
