@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gitward.broker import OpenGrant
+from gitward.grants.model_calls import ModelCalls
 from gitward.repositories.left import Author
 from gitward.repositories.remote import Remote
 from gitward.runs.attempt import Attempt
@@ -29,6 +30,7 @@ class Opened:
     credential: Secret  # what `gh auth login` is given
     redactor: Redactor  # knows every token of the run
     pushes: Pushes
+    models: ModelCalls  # what the broker saw of calls of models
 
 
 @dataclass(frozen=True, kw_only=True)
