@@ -1,4 +1,4 @@
-"""A prompt becomes a pull request: over HTTP, with a small agent that speaks the Agent Client Protocol in the sandbox."""
+"""A prompt becomes a pull request, over HTTP: a small agent speaks the Agent Client Protocol in the sandbox."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from processes import processes_of
 from rig import RUN_SECONDS, Client, Json, Rig
 
 IDLE_SECONDS = 5
+MODEL_KEY = "sk-CANARY-of-a-model-0123456789"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def house() -> AsyncIterator[Rig]:
-    async with agent_rig(GITWARD_AGENT_IDLE_SECONDS=str(IDLE_SECONDS)) as made:
+    async with agent_rig(GITWARD_AGENT_IDLE_SECONDS=str(IDLE_SECONDS), OPENAI_API_KEY=MODEL_KEY) as made:
         yield made
 
 
@@ -223,12 +224,39 @@ async def test_how_a_turn_ended_is_told_and_its_work_is_kept(
 
 
 async def test_an_agent_whose_model_was_never_asked_has_done_nothing(house: Rig, caller: Client) -> None:
-    """It says `end_turn`, and its change is there: no model answered, so it is not the model's work."""
-    answer = await caller.http.post(
-        "/sessions", json={"repo": (await house.repository()).full_name, "prompt": "x", "agent": "keyed"}
-    )
-    assert answer.status_code == 422
-    assert "has no key" in answer.text
+    """It says `end_turn`, and there is a change: no model answered, so it is nobody's work."""
+    repository = await house.repository()
+    _, run, events = await caller.run(repository, prompt="edit('a.txt', 'a'); say('All done!')", agent="keyed")
+    assert (run["state"], run["reason"]) == ("failed", "model_failed"), run
+    assert run["message"] == "The model was never asked, so the agent can have done nothing."
+    assert data_of(events, "work.kept")
+    assert repository.pulls == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "said"),
+    [
+        ({"agent": "nobody"}, "agent", "must be one of absent, broken, claude, codex, gone"),
+        ({"agent": "keyless"}, "agent", "keyless has no key: set ANTHROPIC_API_KEY and start Gitward again."),
+        ({"agent": "gone"}, "agent", "where GITWARD_AGENTS_FILE has it."),
+        ({"agent": "codex"}, "agent", "Codex is not installed; run: gitward agents install codex"),
+        ({"agent": "broken", "model": "m"}, "model", "must be left out: broken offers no choice"),
+        ({"model": "no model"}, "model", "must be a model's name"),
+        ({"command": "true"}, "prompt", "must not be beside a command; send one of the two"),
+        ({"prompt": None, "agent": "small"}, "agent", "must be beside a prompt"),
+        ({"prompt": None, "model": "m"}, "model", "must be beside a prompt"),
+    ],
+)
+async def test_a_prompt_without_a_usable_agent_is_refused_with_what_to_do(
+    house: Rig, caller: Client, body: Json, field: str, said: str
+) -> None:
+    repository = await house.repository()
+    whole = {"repo": repository.full_name, "prompt": "Tidy up.", **body}
+    problem = await caller.post("/sessions", whole, status=422)
+    [error] = [each for each in problem["errors"] if each["field"].endswith(field)]
+    assert said in error["message"]
+    schedule = await caller.post("/schedules", {**whole, "schedule": "0 6 * * MON"}, status=422)
+    assert schedule["errors"] == problem["errors"]
 
 
 async def test_cancel_asks_the_agent_and_ends_every_process(house: Rig, caller: Client) -> None:

@@ -42,6 +42,11 @@ program = "{folder}"
 argv = ["/usr/bin/python3", "{program}/acp_program.py"]
 hosts = ["api.openai.com"]
 
+[agents.keyless]
+program = "{folder}"
+argv = ["/usr/bin/python3", "{program}/acp_program.py"]
+hosts = ["api.anthropic.com"]
+
 [agents.gone]
 program = "{folder}/no-such-folder"
 argv = ["{program}/x"]
@@ -55,7 +60,7 @@ async def agent_rig(**settings: str) -> AsyncIterator[Rig]:
         folder.chmod(0o755)
         shutil.copy(acp_program.__file__, folder)
         (folder / "agents.toml").write_text(AGENTS.replace("{folder}", str(folder)))
-        async with rig(GITWARD_AGENTS_FILE=str(folder / "agents.toml"), **settings) as made:
+        async with rig(None, None, GITWARD_AGENTS_FILE=str(folder / "agents.toml"), **settings) as made:
             yield made
     finally:
         shutil.rmtree(folder)

@@ -9,7 +9,6 @@ from pathlib import Path
 from gitward.agents.agents_file import Catalogue
 from gitward.agents.catalogue import NODE, NODE_DIR, Agent, Start
 
-PROGRAMS = "agents"  # below the data folder
 CURRENT = "current"  # a link to the version that is complete; it is put in place last
 
 
@@ -36,10 +35,12 @@ class Offer:
 class Agents:
     """The agents of this server. What is installed later is seen without a restart."""
 
-    def __init__(self, catalogue: Catalogue, data_dir: Path, keys: Collection[tuple[str, int]] = ()) -> None:
-        """:param keys: host and port of each place for which the broker has a key."""
+    def __init__(self, catalogue: Catalogue, programs: Path, keys: Collection[tuple[str, int]] = ()) -> None:
+        """:param programs: where they are installed.
+        :param keys: host and port of each place for which the broker has a key.
+        """
         self._catalogue = catalogue
-        self._programs = data_dir / PROGRAMS
+        self._programs = programs
         self._keys = frozenset(keys)
 
     @property

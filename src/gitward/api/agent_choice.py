@@ -7,35 +7,39 @@ from dataclasses import replace
 
 from gitward.agents.catalogue import Agent, ModelSetting, NotAModel, check_model
 from gitward.agents.installed import Agents
+from gitward.api.services import Services
 from gitward.errors import FieldError, InvalidRequest
 from gitward.sessions.model import Instruction
 
 NONE_HERE = "this server has no agents; send a command"
 
 
-async def with_agent(agents: Agents | None, instruction: Instruction) -> Instruction:
+async def with_agent(served: Services, instruction: Instruction) -> Instruction:
     """The instruction with its agent named; one without a prompt as it is.
 
     :raises InvalidRequest: there is no usable agent for it; it says what to do.
     """
     if instruction.prompt is None:
         return instruction
-    if agents is None:
+    if served.agents is None:
         raise _refusal("prompt", NONE_HERE)
-    agent = await asyncio.to_thread(_usable, agents, instruction.agent)
+    agent = await asyncio.to_thread(_usable, served.agents, instruction.agent, here=not served.agents_elsewhere)
     _check_model(agent, instruction.model)
     return replace(instruction, agent=agent.name, model=instruction.model or agent.model)
 
 
-def _usable(agents: Agents, name: str | None) -> Agent:
-    """Blocks shortly: it looks at folders."""
+def _usable(agents: Agents, name: str | None, *, here: bool) -> Agent:
+    """Blocks shortly: it looks at folders.
+
+    :param here: whether this machine's folders and keys tell something about it.
+    """
     name = name or agents.default()
     if name is None:
-        raise _refusal("agent", _which(agents))
+        raise _refusal("agent", _which(agents) if here else f"must be named: {', '.join(sorted(agents.names))}")
     agent = agents.get(name)
     if agent is None:
         raise _refusal("agent", f"must be one of {', '.join(sorted(agents.names))}")
-    problem = agents.problem(agent)
+    problem = agents.problem(agent) if here else None
     if problem is not None:
         raise _refusal("agent", problem)
     return agent

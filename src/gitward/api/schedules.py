@@ -43,7 +43,7 @@ async def create_schedule(
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
     template = body.new_session()
     served.reach.check(template)
-    template = replace(template, instruction=await with_agent(served.agents, template.instruction))
+    template = replace(template, instruction=await with_agent(served, template.instruction))
     timetable = _valid(body.timetable)
     kept = looked_at(served.rules, claims)
     made = await served.database.write(

@@ -42,6 +42,7 @@ class Services:
     is_proxied: bool = False  # people reach it at another address than its own: no caller is taken for a local one
     reach: Reach = field(default_factory=Reach)  # how far sessions may reach at GitHub
     agents: Agents | None = None  # None: this server has none
+    agents_elsewhere: bool = False  # only workers on other machines know which of them are ready
     rules: tuple[Rule, ...] = ()  # who may use which; empty: everybody all that is served
 
 

@@ -72,7 +72,7 @@ async def create_session(
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
     raw = await request.body()
     served.reach.check(body.new_session())
-    instruction = await with_agent(served.agents, body.instruction())
+    instruction = await with_agent(served, body.instruction())
     new = replace(body.new_session(), instruction=instruction, claims=looked_at(served.rules, claims))
 
     def create(tx: Transaction) -> Json:
@@ -179,7 +179,7 @@ async def add_run(
     session_id: SessionId, body: InstructionIn, caller: Caller, claims: Claims, served: ServedWithRoom
 ) -> RunOut:
     """A follow-up on the same branch, after the session's other runs."""
-    instruction = await with_agent(served.agents, body.instruction())
+    instruction = await with_agent(served, body.instruction())
 
     def add(tx: Transaction) -> Run:
         def admit(session: Session) -> None:

@@ -39,6 +39,8 @@ def _options(
 
 mirrors = typer.Typer(no_args_is_help=True, help="The copies of repositories that runs on this machine share.")
 app.add_typer(mirrors, name="mirrors")
+agents = typer.Typer(no_args_is_help=True, help="The coding agents that prompts can be given to.")
+app.add_typer(agents, name="agents")
 
 
 @app.command()
@@ -193,6 +195,28 @@ def drop_mirrors(
     from gitward.settings import load_settings
 
     raise typer.Exit(drop(load_settings(), name, everything=everything, as_json=as_json))
+
+
+@agents.command(name="list")
+def list_agents(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+) -> None:
+    """Show every agent, whether it is ready, and what to do where it is not."""
+    from gitward.cli.agents import show
+    from gitward.settings import load_settings
+
+    show(load_settings(), as_json=as_json)
+
+
+@agents.command(name="install")
+def install_agents(
+    names: Annotated[list[str], typer.Argument(help="claude, codex, opencode; or node alone.", metavar="NAME...")],
+) -> None:
+    """Install agents, each in the version that is locked by hash, with a Node.js beside them. Safe to run again."""
+    from gitward.cli.agents import install
+    from gitward.settings import load_settings
+
+    install(load_settings(), names)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from gitward.cli.data_folder import check_way_to, prepare_data_dir
+from gitward.cli.egress import seal_model_keys
 from gitward.cli.hands import know_proxy, running_hands
 from gitward.cli.loading import loaded
 from gitward.cli.signals import Signals, drain
@@ -86,6 +87,8 @@ async def _service(
         hands = None
         if with_worker:
             hands, _ = await enter_both(stack, running_hands(settings), loaded("gitward.cli.wiring"))
+        else:
+            seal_model_keys()
         from gitward.cli.wiring import running_service
 
         yield await stack.enter_async_context(running_service(settings, tokens, hands, base_url=base_url))

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from gitward.agents.agents_file import read_catalogue
+from gitward.agents.agents_file import WrongAgentsFile, read_catalogue
 from gitward.agents.installed import Agents
 from gitward.api import events
 from gitward.api.app import create_app
@@ -105,7 +105,8 @@ async def running_service(
             rules=_rules(settings),
             is_proxied=settings.is_proxied,
             reach=_reach(settings),
-            agents=_agents(settings),
+            agents=_agents(settings, hands),
+            agents_elsewhere=hands is None,
         )
         await stack.enter_async_context(listener(watch, settings.metrics_port, with_figures=True))
         stack.enter_context(logging_what_holds_the_loop())
@@ -219,7 +220,7 @@ async def _worker(
             mirrors=mirrors,
             settings=job_settings(settings, base_url),
             disk=disk,
-            agents=_agents(settings),
+            agents=_agents(settings, hands),
             admission=partial(_refusal_of_move, settings.repo_globs, _rules(settings)),
         )
 
@@ -303,8 +304,13 @@ def _reach(settings: Settings) -> Reach:
     )
 
 
-def _agents(settings: Settings) -> Agents:
-    return Agents(read_catalogue(settings.agents_file), settings.data_dir)
+def _agents(settings: Settings, hands: Hands | None) -> Agents:
+    """:raises SettingsError: GITWARD_AGENTS_FILE cannot be understood."""
+    keys = [] if hands is None else [(each.host, each.port) for each in hands.injected.targets]
+    try:
+        return Agents(read_catalogue(settings.agents_file), settings.agents_dir, keys)
+    except WrongAgentsFile as error:
+        raise SettingsError([f"GITWARD_AGENTS_FILE: {each}" for each in error.problems]) from None
 
 
 def _refusal(

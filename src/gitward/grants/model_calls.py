@@ -34,13 +34,14 @@ class Outcome(StrEnum):
     REFUSED = "refused"  # the provider answered with an error, as status or within a stream that had begun
     CUT = "cut"  # the answer ended before it was whole
     UNREACHABLE = "unreachable"  # the provider could not be asked
+    ABANDONED = "abandoned"  # the agent hung up: that is neither an answer nor a failure
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCall:
     """One request for a model's answer, as far as it has come."""
 
-    id: str  # of this call, in this run
+    id: str  # "<process>-<number>": of this call, at this broker
     host: str
     api: Api
     model: str = ""  # that was asked for, if it could be read
@@ -125,9 +126,12 @@ class ModelCalls:
         self._sign = self._clock()
 
     def saw(self, call: ModelCall) -> None:
-        """A call began or ended."""
+        """A call began or ended; one that goes on is told again as a sign of life."""
         self.heard()
+        self._forget_others(call)
         if call.outcome is None:
+            if call.id in self._open:
+                return
             if len(self._open) < _MOST_OPEN:
                 self._open[call.id] = call
             self._tally = replace(self._tally, begun=self._tally.begun + 1)
@@ -136,10 +140,10 @@ class ModelCalls:
             self._tally = _ended(self._tally, call)
         self._changed.set()
 
-    def lost(self) -> None:
-        """The broker was replaced: what was under way at it ended."""
-        self._open.clear()
-        self._changed.set()
+    def _forget_others(self, call: ModelCall) -> None:
+        """When the broker was replaced, what was under way at the old one ended with it."""
+        process = call.id.partition("-")[0]
+        self._open = {each: known for each, known in self._open.items() if each.partition("-")[0] == process}
 
     async def settled(self, *, seconds: float) -> None:
         """Waits until no call is under way, for so long at most: an agent may say that it ended before the broker
@@ -154,6 +158,8 @@ class ModelCalls:
 
 
 def _ended(tally: Tally, call: ModelCall) -> Tally:
+    if call.outcome is Outcome.ABANDONED:
+        return tally
     if call.outcome is Outcome.ANSWERED:
         return replace(tally, answered=tally.answered + 1, failing=0)
     return replace(tally, failed=tally.failed + 1, failing=tally.failing + 1, last_failure=call)

@@ -30,7 +30,7 @@ class Opened:
     credential: Secret  # what `gh auth login` is given
     redactor: Redactor  # knows every token of the run
     pushes: Pushes
-    model_calls: ModelCalls = field(default_factory=ModelCalls)
+    models: ModelCalls  # what the broker saw of calls of models
 
 
 @dataclass(frozen=True, kw_only=True)

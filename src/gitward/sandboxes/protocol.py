@@ -42,6 +42,7 @@ class Shown:
 
     host: Path
     inside: str  # an absolute path that nothing else of the sandbox has
+    is_shared: bool = False  # other sandboxes see it at the same time: everybody may read it, and it is left as it is
 
 
 class User(Protocol):

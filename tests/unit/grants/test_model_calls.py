@@ -51,8 +51,25 @@ async def test_whoever_asks_may_wait_for_calls_that_are_under_way() -> None:
     calls.saw(ended("1", Outcome.ANSWERED))
     await waiting
     calls.saw(BEGUN)
-    calls.lost()
+    calls.saw(replace(BEGUN, id="2-1", outcome=Outcome.ANSWERED))  # of a broker that took the first one's place
     await calls.settled(seconds=30)
+
+
+def test_an_agent_that_hangs_up_proves_nothing() -> None:
+    calls = ModelCalls()
+    calls.saw(ended("1", Outcome.ANSWERED))
+    calls.saw(ended("2", Outcome.ABANDONED))
+    assert calls.tally.is_answered
+
+
+def test_a_call_that_goes_on_is_one_call_and_a_sign_of_life() -> None:
+    moments = iter(range(100))
+    calls = ModelCalls(clock=lambda: float(next(moments)))
+    calls.saw(BEGUN)
+    before = calls.last_sign
+    calls.saw(BEGUN)
+    assert (calls.tally.begun, calls.open) == (1, 1)
+    assert calls.last_sign > before
 
 
 async def test_a_wait_for_a_call_that_never_ends_is_bounded() -> None:

@@ -221,6 +221,7 @@ class Service:
             reporter=reporter,
             closed=lambda: gate.closed,
             route=route,
+            is_agent=grant.is_agent,
         )
         door = FrontDoor(
             run_id=grant.run_id,

@@ -35,6 +35,7 @@ class InjectConfig:
     header: str  # in lower case
     prefix: str = ""  # of its value: "Bearer "
     paths: tuple[str, ...] = ()  # that may be asked for there; without any: all of them
+    agents_only: bool = False  # a model's: open to the runs of agents, closed to commands
     upstream: str = ""  # where the host really is; empty: at its name. For tests: no setting leads here
 
     def __post_init__(self) -> None:
@@ -116,9 +117,18 @@ class BrokerEvent:
     """One thing worth telling the people who watch a run."""
 
     run_id: str
-    type: Literal["policy.denied", "branch.pushed", "push.refused", "token.rejected", "egress.opened", "issue.opened"]
+    type: Literal[
+        "policy.denied",
+        "branch.pushed",
+        "push.refused",
+        "token.rejected",
+        "egress.opened",
+        "issue.opened",
+        "model.call",
+    ]
     # policy.denied: {rule, message}; branch.pushed: {ref, old, new}; token.rejected: {}; egress.opened: {host, port};
     # issue.opened: {number}, by a command;
+    # model.call: a `grants.model_calls.ModelCall`, for the job alone;
     # push.refused: {ref, new, reason}, when GitHub refused the push: for the job alone
     data: dict[str, str]
 

@@ -97,7 +97,7 @@ class AgentTurn:
             del self._complaint[:-_COMPLAINT]
             await errors(stream, piece)
 
-        calls = self._context.opened.model_calls
+        calls = self._context.opened.models
         return Turn(
             order,
             self._events,
@@ -117,7 +117,7 @@ class AgentTurn:
                 return await talking
 
     async def _started(self, agent: Agent, started: Started) -> None:
-        self._context.opened.model_calls.begin()
+        self._context.opened.models.begin()
         text = self._context.opened.redactor.text
         data = {
             "agent": agent.name,
@@ -150,7 +150,7 @@ class AgentTurn:
         }
 
     async def _judge(self, agent: Agent, end: TurnEnd) -> Done:
-        calls = self._context.opened.model_calls
+        calls = self._context.opened.models
         await calls.settled(seconds=SETTLE_SECONDS)
         events = self._events
         said = events.last_message
