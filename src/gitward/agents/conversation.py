@@ -13,7 +13,9 @@ from gitward.agents.verdict import Trouble, TurnEnd
 
 START_SECONDS = 90.0  # from the program's start to its answer to `session/new`, mode and model included
 ANSWER_SECONDS = 1.0  # for the answer to a prompt that was cancelled
-_STOP_REASON = 64  # characters
+STOP_REASON = 64  # characters
+VERSION = 64
+CONVERSATION = 256
 _CLIENT = {"name": "gitward", "title": "Gitward", "version": "1"}
 
 
@@ -89,17 +91,17 @@ class Conversation:
             raise PeerError("it speaks another version of the Agent Client Protocol than 1")
         opened = await self._peer.request("session/new", {"cwd": self._order.cwd, "mcpServers": []})
         conversation = opened.get("sessionId")
-        if not isinstance(conversation, str) or not 0 < len(conversation) <= 256:
+        if not isinstance(conversation, str) or not 0 < len(conversation) <= CONVERSATION:
             raise PeerError("its answer to session/new has no usable sessionId")
         self._peer.session = conversation
         await self._set_mode()
         model = await self._set_model(opened)
         info = initialized.get("agentInfo")
         return Started(
-            version=line_of(info.get("version"), 64) if isinstance(info, dict) else "",
+            version=line_of(info.get("version"), VERSION) if isinstance(info, dict) else "",
             model=model,
             mode=self._order.mode or "",
-            conversation=line_of(conversation, 256),
+            conversation=line_of(conversation, CONVERSATION),
         )
 
     async def _set_mode(self) -> None:
@@ -133,7 +135,7 @@ class Conversation:
                 await self.cancel()
                 return TurnEnd(trouble=Trouble.SILENT, said=f"{self._order.idle_seconds:g} s passed")
             await asyncio.wait({self._prompting}, timeout=left)
-        return TurnEnd(stop_reason=line_of(self._prompting.result().get("stopReason"), _STOP_REASON) or "none")
+        return TurnEnd(stop_reason=line_of(self._prompting.result().get("stopReason"), STOP_REASON) or "none")
 
 
 def _trouble(error: PeerError, else_: Trouble) -> Trouble:

@@ -13,7 +13,21 @@ from typing import Any
 
 from gitward.agents.speech import Message
 from gitward.agents.texts import masked
-from gitward.agents.updates import DIFF_TEXT, INPUT, OUTPUT, Asked, Plan, Said, ToolCall, Update, Usage
+from gitward.agents.updates import (
+    DIFF_TEXT,
+    ENTRY,
+    ID,
+    INPUT,
+    OUTPUT,
+    PATH,
+    TITLE,
+    Asked,
+    Plan,
+    Said,
+    ToolCall,
+    Update,
+    Usage,
+)
 from gitward.telemetry.redaction import Redactor
 
 Json = dict[str, Any]
@@ -140,29 +154,30 @@ class Events:
                 case Message():
                     kind = "agent.thought" if what.thought else "agent.message"
                     for text in what.pieces(self._clock()):
-                        yield kind, {"message": what.id, "text": text}
+                        yield kind, {"message": self._line(what.id, ID), "text": text}
                     if not what.is_told and what is self._message:
                         self._pending[what] = what  # its unfinished word
                 case ToolCall():
                     yield "agent.tool", self._tool(what)
                 case Plan():
-                    yield "agent.plan", {"entries": [self._masked(asdict(each)) for each in what.entries]}
+                    yield "agent.plan", {"entries": [self._lines(asdict(each), ENTRY) for each in what.entries]}
                 case Usage():
                     yield "agent.usage", {"used": what.used, "size": what.size}
                 case Asked():
-                    yield "agent.asked", self._masked(asdict(what))
+                    yield "agent.asked", self._lines(asdict(what), TITLE)
 
     def _tool(self, call: ToolCall) -> Json:
         return {
-            **self._masked({"id": call.id, "title": call.title or ""}),
+            "id": self._line(call.id, ID),
+            "title": self._line(call.title or "", TITLE),
             "kind": call.kind or "other",
             "status": call.status or "pending",
-            "paths": [self._redactor.text(path) for path in call.paths or ()],
+            "paths": [self._line(path, PATH) for path in call.paths or ()],
             "input": None if call.input is None else masked(call.input, INPUT, self._redactor),
             "output": None if call.output is None else masked(call.output, OUTPUT, self._redactor),
             "diff": [
                 {
-                    "path": self._redactor.text(each.path),
+                    "path": self._line(each.path, PATH),
                     "old": masked(each.old, DIFF_TEXT, self._redactor),
                     "new": masked(each.new, DIFF_TEXT, self._redactor),
                 }
@@ -170,5 +185,8 @@ class Events:
             ],
         }
 
-    def _masked(self, texts: Json) -> Json:
-        return {name: self._redactor.text(text) for name, text in texts.items()}
+    def _lines(self, texts: Json, limit: int) -> Json:
+        return {name: self._line(text, limit) for name, text in texts.items()}
+
+    def _line(self, text: str, limit: int) -> str:
+        return masked(text, limit, self._redactor)

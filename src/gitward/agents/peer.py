@@ -14,7 +14,7 @@ from typing import Any
 from gitward.agents.lines import Json, Lines, Skipped, parse
 from gitward.agents.pace import Pace
 from gitward.agents.texts import line_of, text_of
-from gitward.agents.updates import Asked, Dropped, Update, update_of
+from gitward.agents.updates import TITLE, Asked, Dropped, Update, update_of
 
 PROTOCOL_VERSION = 1
 MOST_UNITS = 2_000_000.0  # of one turn: see `pace`
@@ -174,7 +174,7 @@ class Peer:
     async def _permit(self, params: Json) -> Json:
         """What is asked for is allowed once: the sandbox is the wall."""
         call = params.get("toolCall")
-        what = line_of(call.get("title") or call.get("toolCallId"), 256) if isinstance(call, dict) else ""
+        what = line_of(call.get("title") or call.get("toolCallId"), TITLE) if isinstance(call, dict) else ""
         option = _allowing(params.get("options"))
         await self._hears(Asked(what=what, answer="cancelled" if option is None else "allow_once"))
         return {"outcome": "cancelled"} if option is None else {"outcome": "selected", "optionId": option}

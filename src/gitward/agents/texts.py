@@ -11,7 +11,7 @@ CUT = "…"
 
 
 def text_of(value: object, limit: int) -> str:
-    """The value if it is a text, at most `limit` characters of it; else an empty one."""
+    """The value if it is a text, at most `limit` characters of it; else an empty one. It may cut a secret."""
     return clean(value[:limit]) if isinstance(value, str) else ""
 
 
@@ -29,8 +29,8 @@ def masked(text: str, limit: int, redactor: Redactor) -> str:
 
 
 def line_of(value: object, limit: int) -> str:
-    """A text on one line of printable characters."""
-    return "".join(each if each.isprintable() else " " for each in text_of(value, limit)).strip()
+    """A text on one line of printable characters; one character more than the limit tells `masked` that it was cut."""
+    return "".join(each if each.isprintable() else " " for each in text_of(value, limit + 1)).strip()
 
 
 def shown(value: object, limit: int) -> str:

@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any
 
 from gitward.agents.catalogue import Agent, ModelSetting, Start
-from gitward.agents.conversation import Order, Started
+from gitward.agents.conversation import CONVERSATION, STOP_REASON, VERSION, Order, Started
 from gitward.agents.events import Events
+from gitward.agents.texts import masked
 from gitward.agents.turn import Turn
 from gitward.agents.verdict import Seen, Trouble, TurnEnd, verdict
 from gitward.errors import RunFailure
@@ -28,6 +29,7 @@ Json = dict[str, Any]
 
 STOP_SECONDS = 3.0  # before the run's time is over: for the agent to be asked to stop
 SETTLE_SECONDS = 2.0  # for the broker to tell of the last model call
+SAID = 1_000  # characters of an agent's own words about its trouble
 _NOT_FOUND = 127  # exit code of a program that cannot be started
 _COMPLAINT = 16 * 1024  # bytes of standard error, from its end
 
@@ -118,13 +120,12 @@ class AgentTurn:
 
     async def _started(self, agent: Agent, started: Started) -> None:
         self._context.opened.models.begin()
-        text = self._context.opened.redactor.text
         data = {
             "agent": agent.name,
-            "version": text(started.version) or agent.version,
+            "version": self._masked(started.version, VERSION) or agent.version,
             "model": self._context.instruction.model,
             "mode": agent.mode,
-            "conversation": text(started.conversation),
+            "conversation": self._masked(started.conversation, CONVERSATION),
             "resumed": False,
         }
         await self._context.attempt.tell((EventType.AGENT_STARTED, data))
@@ -142,7 +143,7 @@ class AgentTurn:
     def _ending(self, turn: Turn) -> Json:
         events, stop_reason = self._events, self._end.stop_reason
         return {
-            "stop_reason": None if stop_reason is None else self._context.opened.redactor.text(stop_reason),
+            "stop_reason": None if stop_reason is None else self._masked(stop_reason, STOP_REASON),
             "text": events.last_message,
             "tools": events.tools,
             "failed_tools": events.failed_tools,
@@ -155,7 +156,11 @@ class AgentTurn:
         events = self._events
         said = events.last_message
         seen = Seen(
-            end=replace(end, said=self._context.opened.redactor.text(end.said)),
+            end=replace(
+                end,
+                said=self._masked(end.said, SAID),
+                stop_reason=None if end.stop_reason is None else self._masked(end.stop_reason, STOP_REASON),
+            ),
             calls=calls.tally if agent.hosts else None,
             last_message=said,
             tools=events.tools,
@@ -165,6 +170,9 @@ class AgentTurn:
         if notice is not None:
             await self._context.attempt.notice(notice)
         return Done(said=said)
+
+    def _masked(self, text: str, limit: int) -> str:
+        return masked(text, limit, self._context.opened.redactor)
 
     @staticmethod
     def _raise(seen: Seen) -> str | None:
