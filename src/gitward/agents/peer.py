@@ -121,6 +121,7 @@ class Peer:
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(self._ended)
+                answer.exception()  # who asked may be gone by now: then nobody looks at it
         self._waiting.clear()
 
     async def _take_line(self, line: bytes) -> None:
