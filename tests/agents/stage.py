@@ -92,7 +92,13 @@ class Stage:
 def injected(agent: Agent) -> tuple[InjectConfig, ...]:
     return tuple(
         InjectConfig(
-            host=host.host, port=host.port, header=host.header, prefix=host.prefix, paths=host.paths, agents_only=True
+            host=host.host,
+            port=host.port,
+            header=host.header,
+            prefix=host.prefix,
+            paths=host.paths,
+            absent=host.absent,
+            agents_only=True,
         )
         for host in agent.hosts
     )

@@ -72,12 +72,17 @@ def _of_messages(body: Json) -> tuple[str, int]:
         if message["role"] != "user":
             continue
         results = [block for block in _blocks(message["content"]) if block.get("type") == "tool_result"]
-        text = _text(message["content"])
+        text = _text([block for block in _blocks(message["content"]) if not _is_reminder(block)])
         if results:
             done += len(results)
-        elif not text.startswith("<system-reminder>"):
+        elif text:
             prompt, done = text, 0
     return prompt, done
+
+
+def _is_reminder(block: Json) -> bool:
+    """Claude Code's own words to the model, which stand beside a person's."""
+    return str(block.get("text", "")).lstrip().startswith("<system-reminder>")
 
 
 def _of_responses(body: Json) -> tuple[str, int]:
