@@ -367,6 +367,14 @@ class Settings(BaseSettings):
         alias="GITWARD_AGENTS_FILE",
         description="A TOML file with agents beside the built-in ones. See docs/agents.md.",
     )
+    agent_idle_seconds: int = Field(
+        900,
+        ge=1,
+        le=7 * 24 * 3600,
+        alias="GITWARD_AGENT_IDLE_SECONDS",
+        description="How long an agent's turn may last without a sign of life: neither the agent nor its model said "
+        "anything. Then it is ended, and its work is kept.",
+    )
     agents_folder: Path | None = Field(
         None,
         alias="GITWARD_AGENTS_DIR",

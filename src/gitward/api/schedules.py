@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Response, status
 
+from gitward.api.agent_choice import with_agent
 from gitward.api.answers import as_json, rendered_page
 from gitward.api.auth import Caller, Claims
 from gitward.api.authorization import check_repositories, looked_at
@@ -39,11 +41,13 @@ async def create_schedule(
 ) -> ScheduleOut:
     """Stores what a session is made of, and when. The first session is made when the time comes, not now."""
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
-    served.reach.check(body.new_session())
+    template = body.new_session()
+    served.reach.check(template)
+    template = replace(template, instruction=await with_agent(served, template.instruction))
     timetable = _valid(body.timetable)
     kept = looked_at(served.rules, claims)
     made = await served.database.write(
-        lambda tx: _schedules.create(tx, caller, timetable, body.new_session(), kept),
+        lambda tx: _schedules.create(tx, caller, timetable, template, kept),
     )
     response.headers["Location"] = f"/schedules/{made.id}"
     return ScheduleOut.of(made)

@@ -18,6 +18,7 @@ from gitward.grants.model_calls import ModelCall, ModelCalls
 from gitward.repositories import OBJECTS_DIR
 from gitward.repositories.lfs import LFS_DIR
 from gitward.runs import login
+from gitward.runs.agents import programs
 from gitward.runs.asking import access_of
 from gitward.runs.attempt import Attempt
 from gitward.runs.context import Context, Opened
@@ -71,6 +72,7 @@ def _grant(attempt: Attempt, facts: dict[str, Any], seconds: float) -> Grant:
         push_ref=f"refs/heads/{session.branch}",
         readable=session.submodules,
         public_read=settings.public_read,
+        is_agent=attempt.claim.run.instruction.prompt is not None,
         allow_workflows=settings.may_change_workflows(session),
         own_writes=settings.own_writes,
         issues=session.opened_issues,
@@ -183,7 +185,7 @@ async def inside(context: Context) -> AsyncIterator[Inside]:
         workspace=attempt.workspace,
         endpoint=context.opened.grant,
         limits=attempt.parts.settings.limits,
-        shown=await asyncio.to_thread(shown_objects, attempt.workspace),
+        shown=await asyncio.to_thread(_shown, context),
     )
     here = Inside(attempt, await supervise(attempt, opening, seconds=OPENING_SECONDS, late=_late()))
     try:
@@ -193,6 +195,11 @@ async def inside(context: Context) -> AsyncIterator[Inside]:
             await here.close()
         finally:
             here.user.release()
+
+
+def _shown(context: Context) -> list[Shown]:
+    """What the run's commands see of the host beside the system. Blocks."""
+    return [*shown_objects(context.workspace), *programs.shown(context)]
 
 
 def shown_objects(workspace: Path) -> list[Shown]:

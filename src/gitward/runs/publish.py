@@ -91,10 +91,11 @@ async def _unchanged(context: Context, bench: Bench, work: Work, begun: Begun) -
         if context.attempt.claim.session.pushed_sha != work.head:
             await context.attempt.record_push(work.head)
         branch = context.attempt.claim.session.branch
-        message = f"The command changed nothing more; {work.head[:12]} is on {branch} already."
+        message = f"Nothing more was changed; {work.head[:12]} is on {branch} already."
         return Published(message=message, changed=True, head_sha=work.head, pushed=True)
     moved = f" {start.target_branch} has {work.head[:12]} already." if work.head != start.sha else ""
-    return Published(message=f"The command changed nothing.{moved}", changed=False, head_sha=work.head)
+    who = "command" if context.instruction.prompt is None else "agent"
+    return Published(message=f"The {who} changed nothing.{moved}", changed=False, head_sha=work.head)
 
 
 def _is_unproposed(context: Context, head: str, bench: Bench, begun: Begun) -> bool:
