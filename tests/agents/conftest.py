@@ -1,4 +1,4 @@
-"""Agents that scripts/agents has installed, and a stand-in model for each test."""
+"""A theatre for each test: a folder, an engine, and a stand-in model of its own."""
 
 from __future__ import annotations
 
@@ -10,24 +10,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from gitward.agents.agents_file import Catalogue
 from gitward.sandboxes.bubblewrap import BubblewrapEngine
 from gitward.standin.model import StandInModel
 
-from .stage import CHECKOUT, KEY
-
-PROGRAMS = Path(__file__).parents[2] / ".tools" / "agents"
-
-
-@pytest.fixture(scope="session")
-def programs() -> Path:
-    """A missing one fails its test: run scripts/agents."""
-    return PROGRAMS
-
-
-@pytest.fixture
-def catalogue() -> Catalogue:
-    return Catalogue()
+from .stage import CHECKOUT, KEY, Theatre
 
 
 @pytest.fixture
@@ -42,17 +28,12 @@ def folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine() -> AsyncIterator[BubblewrapEngine]:
+@pytest_asyncio.fixture
+async def theatre(folder: Path) -> AsyncIterator[Theatre]:
     engine = BubblewrapEngine(slots=2)
     await engine.start()
-    yield engine
-    await engine.stop()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def model(folder: Path) -> AsyncIterator[StandInModel]:
     model = StandInModel.demo(folder, checkout=CHECKOUT, key=KEY)
     await model.start()
-    yield model
+    yield Theatre(folder=folder, engine=engine, model=model)
     await model.stop()
+    await engine.stop()

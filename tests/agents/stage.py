@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gitward.agents.agents_file import Catalogue
+from gitward.agents.agents_file import Catalogue, parse_catalogue
 from gitward.agents.catalogue import Agent
 from gitward.agents.installed import Agents
-from gitward.broker import BrokerConfig, BrokerEvent, Brokers, InjectConfig, ProxyConfig
+from gitward.broker import BrokerConfig, BrokerEvent, Brokers, InjectConfig, OpenGrant, ProxyConfig
 from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.grants.model_calls import EVENT, ModelCall, ModelCalls
@@ -26,8 +25,29 @@ from gitward.standin.model import StandInModel
 KEY = "sk-ant-api03-CANARYcanaryCANARYcanary0123456789"
 TOKEN = "ghp_" + "T0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT"
 CHECKOUT = "/workspace/repo"
+PROGRAMS = Path(__file__).parents[2] / ".tools" / "agents"  # by scripts/agents; what is missing fails its test
 DRIVER = Path(__file__).with_name("driver.py")
-TURN_SECONDS = 300.0  # bounds a hang
+TURN_SECONDS = 400.0  # bounds a hang
+# An agent as an operator brings it.
+QWEN = {
+    "title": "Qwen Code",
+    "program": str(PROGRAMS / "qwen"),
+    "needs_node": True,
+    "argv": ["{node}", "{program}/node_modules/@qwen-code/qwen-code/cli.js", "--acp", "--auth-type", "openai"],
+    "env": {
+        "QWEN_HOME": "{folder}",
+        "OPENAI_BASE_URL": "https://api.openai.com/v1",
+        "OPENAI_MODEL": "{model}",
+    },
+    "hosts": ["api.openai.com"],
+    "mode": "yolo",
+    "model": "qwen3-coder",
+    "model_setting": "start",
+}
+
+
+def catalogue() -> Catalogue:
+    return parse_catalogue({"agents": {"qwen": QWEN}})
 
 
 @dataclass(kw_only=True)
@@ -39,42 +59,63 @@ class Turn:
     stderr: str
 
     def answer(self, method: str) -> dict[str, Any]:
-        found: dict[str, Any] = next(each for each in self.lines if each.get("method") == method)
+        found: dict[str, Any] = next((each for each in self.lines if each.get("method") == method), {})
         return found
 
     @property
     def stop_reason(self) -> str | None:
-        result = self.answer("session/prompt").get("result") or {}
-        return result.get("stopReason")
+        return (self.answer("session/prompt").get("result") or {}).get("stopReason")
+
+    def __str__(self) -> str:
+        return "\n".join([*(str(line)[:600] for line in self.lines[-20:]), self.stderr[-2000:]])
+
+
+@dataclass(kw_only=True)
+class Heard:
+    """What the broker told."""
+
+    calls: ModelCalls = field(default_factory=ModelCalls)
+    events: list[BrokerEvent] = field(default_factory=list)
+
+    def __call__(self, event: BrokerEvent) -> None:
+        self.events.append(event)
+        if event.type == EVENT:
+            self.calls.saw(ModelCall.of(event.data))
+
+    @property
+    def refusals(self) -> list[str]:
+        return [event.data["message"] for event in self.events if event.type == "policy.denied"]
 
 
 @dataclass(kw_only=True)
 class Stage:
     """One open sandbox."""
 
-    sandbox: Sandbox
+    agent: Agent
     agents: Agents
+    sandbox: Sandbox
     model: StandInModel
-    calls: ModelCalls
-    events: list[BrokerEvent] = field(default_factory=list)
+    heard: Heard
+
+    @property
+    def calls(self) -> ModelCalls:
+        return self.heard.calls
 
     async def sh(self, script: str) -> str:
         return (await self._run(("/bin/bash", "-c", script), {}))[1]
 
-    async def prepare(self, agent: Agent, *, model: str | None = None) -> tuple[tuple[str, ...], dict[str, str]]:
-        """Its folders and files, as a run makes them; its argv and its variables."""
-        start = self.agents.start(agent, model=model)
+    async def turn(self, prompt: str, *, model: str | None = None) -> Turn:
+        """Its folders and files as a run makes them, and one prompt."""
+        start = self.agents.start(self.agent, model=model)
         await self.sh(f"mkdir -p {' '.join(start.folders)}")
         for path, text in start.files.items():
             await self.sandbox.write(path, text.encode())
-        return start.argv, dict(start.env)
-
-    async def turn(self, agent: Agent, prompt: str, *, model: str | None = None) -> Turn:
-        argv, env = await self.prepare(agent, model=model)
         self.calls.begin()
-        wish = {"argv": argv, "cwd": CHECKOUT, "mode": agent.mode, "prompt": prompt}
+        wish = {"argv": start.argv, "cwd": CHECKOUT, "mode": self.agent.mode, "prompt": prompt}
         await self.sandbox.write("/workspace/driver.py", DRIVER.read_bytes())
-        code, out, err = await self._run(("python3", "/workspace/driver.py", json.dumps(wish)), env, cwd=CHECKOUT)
+        argv = ("python3", "/workspace/driver.py", json.dumps(wish))
+        code, out, err = await self._run(argv, dict(start.env), cwd=CHECKOUT)
+        await self.calls.settled(seconds=20)
         return Turn(lines=[json.loads(line) for line in out.splitlines()], exit_code=code, stderr=err)
 
     async def _run(self, argv: tuple[str, ...], env: dict[str, str], cwd: str = "/workspace") -> tuple[int, str, str]:
@@ -89,7 +130,66 @@ class Stage:
         return ended.exit_code, out, err
 
 
-def injected(agent: Agent) -> tuple[InjectConfig, ...]:
+@dataclass(frozen=True, kw_only=True)
+class Theatre:
+    """Where stages are made."""
+
+    folder: Path
+    engine: BubblewrapEngine
+    model: StandInModel
+
+    @contextlib.asynccontextmanager
+    async def stage(self, name: str, **grant: Any) -> AsyncIterator[Stage]:
+        agent = catalogue().agents[name]
+        targets = _injected(agent)
+        agents = Agents(catalogue(), PROGRAMS, [(each.host, each.port) for each in targets])
+        heard = Heard()
+        brokers = Brokers(self._config(targets))
+        await brokers.start()
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(brokers.stop)
+            opened = await brokers.open(
+                replace(_grant(), **grant), Secret(TOKEN), heard, injected=[Secret(KEY) for _ in targets]
+            )
+            stack.push_async_callback(opened.close)
+            sandbox = await self._open(agents, agent, opened)
+            stack.push_async_callback(sandbox.close)
+            stage = Stage(agent=agent, agents=agents, sandbox=sandbox, model=self.model, heard=heard)
+            await stage.sh(f"git init -q {CHECKOUT} && cd {CHECKOUT} && echo hello > README.md && git add -A")
+            yield stage
+
+    def _config(self, targets: tuple[InjectConfig, ...]) -> BrokerConfig:
+        proxy = urlsplit(self.model.proxy_url)
+        assert proxy.hostname is not None
+        assert proxy.port is not None
+        return BrokerConfig(
+            server_url="https://github.com",
+            api_url="https://api.github.com",
+            upstream_url="http://127.0.0.1:9",
+            upstream_api_url="http://127.0.0.1:9",
+            ca_file=str(self.model.ca_file),
+            inject=targets,
+            proxy=ProxyConfig(host=proxy.hostname, port=proxy.port, exceptions="127.0.0.1"),
+        )
+
+    async def _open(self, agents: Agents, agent: Agent, opened: OpenGrant) -> Sandbox:
+        shown = [Shown(host=each.host, inside=each.inside, is_shared=True) for each in agents.folders(agent)]
+        return await self.engine.open(
+            name="run-1", workspace=self.folder / "workspace", endpoint=opened, limits=Limits(), shown=shown
+        )
+
+
+def _grant() -> Grant:
+    return Grant(
+        run_id="run-1",
+        repository="octo/demo",
+        push_ref="refs/heads/gitward/abc",
+        expires_at=clock.seconds() + 900,
+        is_agent=True,
+    )
+
+
+def _injected(agent: Agent) -> tuple[InjectConfig, ...]:
     return tuple(
         InjectConfig(
             host=host.host,
@@ -102,65 +202,3 @@ def injected(agent: Agent) -> tuple[InjectConfig, ...]:
         )
         for host in agent.hosts
     )
-
-
-@contextlib.asynccontextmanager
-async def staged(
-    folder: Path,
-    engine: BubblewrapEngine,
-    programs: Path,
-    model: StandInModel,
-    catalogue: Catalogue,
-    agent: Agent,
-    on_event: Callable[[BrokerEvent], None] = lambda _: None,
-) -> AsyncIterator[Stage]:
-    targets = injected(agent)
-    proxy = urlsplit(model.proxy_url)
-    assert proxy.hostname is not None
-    assert proxy.port is not None
-    config = BrokerConfig(
-        server_url="https://github.com",
-        api_url="https://api.github.com",
-        upstream_url="http://127.0.0.1:9",
-        upstream_api_url="http://127.0.0.1:9",
-        ca_file=str(model.ca_file),
-        inject=targets,
-        proxy=ProxyConfig(host=proxy.hostname, port=proxy.port, exceptions="127.0.0.1"),
-    )
-    calls = ModelCalls()
-    events: list[BrokerEvent] = []
-
-    def hear(event: BrokerEvent) -> None:
-        events.append(event)
-        if event.type == EVENT:
-            calls.saw(ModelCall.of(event.data))
-        on_event(event)
-
-    agents = Agents(catalogue, programs, [(each.host, each.port) for each in targets])
-    brokers = Brokers(config)
-    await brokers.start()
-    try:
-        grant = Grant(
-            run_id="run-1",
-            repository="octo/demo",
-            push_ref="refs/heads/gitward/abc",
-            expires_at=clock.seconds() + 900,
-            is_agent=True,
-        )
-        opened = await brokers.open(grant, Secret(TOKEN), hear, injected=[Secret(KEY) for _ in targets])
-        try:
-            shown = [Shown(host=each.host, inside=each.inside, is_shared=True) for each in agents.folders(agent)]
-            sandbox = await engine.open(
-                name="run-1", workspace=folder / "workspace", endpoint=opened, limits=Limits(), shown=shown
-            )
-            try:
-                stage = Stage(sandbox=sandbox, agents=agents, model=model, calls=calls, events=events)
-                await stage.sh(f"git init -q {CHECKOUT} && cd {CHECKOUT} && echo hello > README.md && git add -A")
-                yield stage
-            finally:
-                await sandbox.close()
-        finally:
-            await opened.close()
-    finally:
-        await brokers.stop()
-        await asyncio.sleep(0)

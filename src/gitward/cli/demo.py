@@ -188,8 +188,8 @@ class _Screen:
             self(f"  {data['agent']} {data['version']} has started")
         elif kind == "agent.tool" and data["status"] in {"completed", "failed"}:
             self(f"    | {printable(data['kind'] or 'tool')}: {printable(data['title'] or '')} ({data['status']})")
-        elif kind == "agent.message":
-            for line in data["text"].splitlines():
+        elif kind == "agent.ended":
+            for line in (data["text"] or "").splitlines():
                 self(f"    > {printable(line)}")
         elif kind in {"policy.denied", "notice"}:
             self(f"  {kind}: {printable(data['message'])}")

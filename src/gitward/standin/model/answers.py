@@ -162,6 +162,8 @@ def _item(answer: Answer) -> dict[str, Any]:
             "content": [kind],
         }
     named = {"id": f"item_{answer.id}", "call_id": f"call_{answer.id}", "name": call.name, "status": "completed"}
+    if call.namespace is not None:
+        named["namespace"] = call.namespace
     if isinstance(call.arguments, str):
         return {**named, "type": "custom_tool_call", "input": call.arguments}
     return {**named, "type": "function_call", "arguments": call.text}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -47,7 +47,7 @@ class Question:
 def read(api: Api, body: Json) -> Question:
     """Wrong bodies raise what Python raises; the server answers 400."""
     prompt, done = _READERS[api](body)
-    tools = [each for each in body.get("tools") or [] if isinstance(each, dict)]
+    tools = list(_tools(body))
     named = [(_name(each), each.get("type") == "custom") for each in tools]
     return Question(
         api=api,
@@ -59,6 +59,16 @@ def read(api: Api, body: Json) -> Question:
         prompt=prompt,
         done=done,
     )
+
+
+def _tools(body: Json) -> Iterator[Json]:
+    """Those of the request, and those that Codex offers beside it."""
+    beside = body.get("input")
+    entries = beside if isinstance(beside, list) else []
+    lists = [body.get("tools"), *(each.get("tools") for each in entries if each.get("type") == "additional_tools")]
+    for tools in lists:
+        for tool in tools or []:
+            yield from tool.get("tools") or [] if tool.get("type") == "namespace" else [tool]
 
 
 def _name(tool: Json) -> str:

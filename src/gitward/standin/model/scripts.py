@@ -46,6 +46,7 @@ class Call:
 
     name: str
     arguments: Mapping[str, Any] | str  # a text for a tool that takes one
+    namespace: str | None = None  # of the tool, where an agent has such
 
     @property
     def text(self) -> str:
@@ -85,7 +86,7 @@ _WRITERS: Mapping[str, Callable[[Write], Mapping[str, Any]]] = {
     "write": lambda write: {"filePath": write.path, "content": write.text},
     "write_file": lambda write: {"file_path": write.path, "content": write.text},
 }
-_PATCH = "apply_patch"
+_PATCH, _PROGRAM = "apply_patch", "exec"
 
 
 class NoSuchTool(LookupError):
@@ -94,6 +95,8 @@ class NoSuchTool(LookupError):
 
 def call_of(step: Shell | Write, question: Question) -> Call:
     """Raises NoSuchTool."""
+    if _PROGRAM in question.freeform:
+        return _program(step)
     if isinstance(step, Shell):
         return _shell(step.command, question)
     for name, arguments in _WRITERS.items():
@@ -102,6 +105,15 @@ def call_of(step: Shell | Write, question: Question) -> Call:
     if _PATCH in question.freeform:
         return Call(name=_PATCH, arguments=_patch(step))
     return _shell(f"printf %s {shlex.quote(step.text)} > {shlex.quote(step.path)}", question)
+
+
+def _program(step: Shell | Write) -> Call:
+    """For an agent whose models call tools by a program in JavaScript: newer models of Codex."""
+    if isinstance(step, Shell):
+        text = f"text(await tools.exec_command({json.dumps({'cmd': step.command})}))"
+    else:
+        text = f"text(await tools.apply_patch({json.dumps(_patch(step))}))"
+    return Call(name=_PROGRAM, namespace="functions", arguments=text)
 
 
 def _shell(command: str, question: Question) -> Call:
