@@ -49,6 +49,7 @@ class Installation:
     folder: Path
     environment: Mapping[str, str]  # of pip and npm: registries, proxies, certificates
     tell: Tell  # progress, for a person
+    locks: Path = Path(str(files("gitward.agents") / "locks"))  # a folder for each program
 
     def install(self, agents: Sequence[Agent]) -> list[str]:
         """Installs what is missing; the names of what was installed. Blocks for minutes.
@@ -61,16 +62,26 @@ class Installation:
         with _alone(self.folder):
             done = []
             # npm is a part of Node.js: it comes first, also for an agent that runs without it.
-            if not self._is_current(NODE, _node_lock()):
-                self._put(NODE, _node_lock(), self._fetch_node)
+            node = _Lock(version=NODE_VERSION, place=self.locks / NODE)
+            if not self._is_current(NODE, node):
+                self._put(NODE, node, self._fetch_node)
                 done.append(NODE)
             for agent in agents:
-                lock = _agent_lock(agent)
+                lock = self._lock(agent)
                 if not self._is_current(agent.name, lock):
                     self._put(agent.name, lock, self._fetch_package)
                     done.append(agent.name)
             shutil.rmtree(self.folder / _CACHE, ignore_errors=True)
             return done
+
+    def _lock(self, agent: Agent) -> _Lock:
+        """:raises InstallationFailed: the operator's own agent, which is installed by hand."""
+        if agent.package is None:
+            raise InstallationFailed(
+                f"{agent.name} comes from GITWARD_AGENTS_FILE: install it yourself, and name its folder there as "
+                "`program`."
+            )
+        return _Lock(version=agent.package.version, place=self.locks / agent.name)
 
     def _is_current(self, name: str, lock: _Lock) -> bool:
         current = (self.folder / name / CURRENT).resolve()
@@ -172,23 +183,6 @@ class _Lock:
         for each in sorted(self.place.iterdir()):
             digest.update(each.read_bytes())
         return f"{self.version}-{digest.hexdigest()[:12]}"
-
-
-def _node_lock() -> _Lock:
-    return _Lock(version=NODE_VERSION, place=_locks() / NODE)
-
-
-def _agent_lock(agent: Agent) -> _Lock:
-    """:raises InstallationFailed: the operator's own agent, which is installed by hand."""
-    if agent.package is None:
-        raise InstallationFailed(
-            f"{agent.name} comes from GITWARD_AGENTS_FILE: install it yourself, and name its folder there as `program`."
-        )
-    return _Lock(version=agent.package.version, place=_locks() / agent.name)
-
-
-def _locks() -> Path:
-    return Path(str(files("gitward.agents") / "locks"))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitward.agents.agents_file import Catalogue
@@ -31,6 +31,10 @@ class Offer:
     ready: bool | None  # None: only a worker on another machine can say
     reason: str | None = None  # why it is not ready, and what to do
 
+    def elsewhere(self) -> Offer:
+        """As a machine sees it that has no worker."""
+        return replace(self, ready=None, reason=None)
+
 
 class Agents:
     """The agents of this server. What is installed later is seen without a restart."""
@@ -49,6 +53,11 @@ class Agents:
 
     def get(self, name: str) -> Agent | None:
         return self._catalogue.agents.get(name)
+
+    @property
+    def named_default(self) -> str | None:
+        """The agent that the operator's file names for prompts that name none."""
+        return self._catalogue.default
 
     def default(self) -> str | None:
         """The agent of a prompt that names none: the file's, else the only one that is ready. Blocks shortly."""

@@ -22,6 +22,7 @@ class ModelHost:
     header: str = ""
     prefix: str = ""  # of the header's value: "Bearer "
     paths: tuple[str, ...] = ()  # the only ones that agents may ask for
+    absent: tuple[str, ...] = ()  # that they ask for without need; answered with 404, without the key
 
     @property
     def place(self) -> tuple[str, int]:
@@ -33,6 +34,7 @@ ANTHROPIC = ModelHost(
     variable="ANTHROPIC_API_KEY",
     header="x-api-key",
     paths=("/v1/messages", "/v1/messages/count_tokens"),
+    absent=("/api/claude_code/settings", "/api/claude_code/policy_limits"),
 )
 OPENAI = ModelHost(
     host="api.openai.com",

@@ -20,6 +20,7 @@ Every answer but `/health` and `/ready` wants `Authorization: Bearer <jwt>`. Eve
 _TAGS = {
     "health": "Is the service alive, and can it do its work.",
     "sessions": "Sessions and their runs.",
+    "agents": "What prompts can be given to.",
     "schedules": "What makes sessions again and again.",
     "events": "What happened in a session, in order; as pages or as a live stream.",
     "artifacts": "What a session's branch changed.",

@@ -46,6 +46,7 @@ def model_injections(settings: Settings, named: Sequence[Injection]) -> list[Inj
             header=host.header,
             prefix=host.prefix,
             paths=host.paths,
+            absent=host.absent,
             agents_only=True,
         )
         found.append(Injection(target=target, source=source))

@@ -119,13 +119,17 @@ def token(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    with_agents: Annotated[
+        bool, typer.Option("--agents", help="Also start each agent in a sandbox, without a model.")
+    ] = False,
+) -> None:
     """Look whether this machine can do the work, and which limits of the sandbox hold."""
     from gitward.cli.doctor import run
     from gitward.settings import TokenReader, load_settings
 
     settings = load_settings()
-    raise typer.Exit(run(settings, TokenReader(settings.github_token_file)))
+    raise typer.Exit(run(settings, TokenReader(settings.github_token_file), with_agents=with_agents))
 
 
 @app.command()
@@ -133,12 +137,16 @@ def demo(
     command: Annotated[
         str | None, typer.Option("--command", help="What runs in the demo repository, instead of a small change.")
     ] = None,
+    agent: Annotated[
+        str | None, typer.Option(help="Give an installed agent a prompt instead: claude, codex or opencode.")
+    ] = None,
+    prompt: Annotated[str | None, typer.Option(help="With --agent: what it is told; a stand-in answers.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> None:
     """Run the main job end to end on this machine, against a stand-in GitHub, up to its pull request."""
-    from gitward.cli.demo import run
+    from gitward.cli.demo import run, wish_of
 
-    raise typer.Exit(run(command, as_json=as_json))
+    raise typer.Exit(run(wish_of(command, agent, prompt), as_json=as_json))
 
 
 @app.command(name="audit-token")

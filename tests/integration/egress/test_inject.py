@@ -303,7 +303,7 @@ async def test_no_other_path_is_reached(world: World) -> None:
 
 async def test_a_refused_path_is_told_with_those_that_are_open(world: World) -> None:
     answer = await world.curl(path="/v1/keys", host=LISTED)
-    sentence = f"of {LISTED} only these paths are open: /v1/messages, /v1/models/* (GITWARD_INJECT)"
+    sentence = f"of {LISTED} only these paths are open: /v1/messages, /v1/models/*"
     assert json.loads(answer) == {"message": f"Gitward: {sentence}"}
     assert world.inside.told.rules[-1] == "inject.path"
 

@@ -16,7 +16,8 @@ def shown(context: Context) -> list[Shown]:
     agent = None if agents is None or name is None else agents.get(name)
     if agents is None or agent is None:
         return []
-    return [Shown(host=each.host, inside=each.inside) for each in agents.folders(agent) if each.host.is_dir()]
+    found = [each for each in agents.folders(agent) if each.host.is_dir()]
+    return [Shown(host=each.host, inside=each.inside, is_shared=True) for each in found]
 
 
 def usable(agents: Agents | None, name: str) -> Agent:

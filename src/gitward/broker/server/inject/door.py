@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from aiohttp.web_request import BaseRequest
-from aiohttp.web_response import StreamResponse
+from aiohttp.web_response import Response, StreamResponse
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -129,6 +129,8 @@ class InjectDoor:
             if (config.host, config.port) == (host, port)
         ]
         self._require_agent(host, [config for config, _ in chosen])
+        if any(request.path in config.absent for config, _ in chosen):
+            return await _not_found(request)
         target = self._target(request, host, port)
         headers = request_headers(request.headers.items(), injected=[config.header for config, _ in chosen])
         for config, secret in chosen:
@@ -261,6 +263,14 @@ async def _answered(response: ClientResponse, touch: Touch, watch: ModelWatch | 
         if watch is not None:
             await watch.end(ended=False)
         raise
+
+
+async def _not_found(request: BaseRequest) -> StreamResponse:
+    """A refusal would be an event at each start of an agent, and be asked for again and again by it."""
+    answer = Response(status=404, text="{}", content_type="application/json", headers={"Server": SERVER})
+    await answer.prepare(request)
+    await answer.write_eof()
+    return answer
 
 
 def _head(response: ClientResponse, mask: StreamMask) -> StreamResponse:
