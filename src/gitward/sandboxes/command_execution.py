@@ -43,6 +43,7 @@ class CommandExecution:
         self._on_output = on_output
         self._held = contextlib.AsyncExitStack()  # released in the end, whatever happened
         self._stdin: int | None = None
+        self._started = asyncio.Event()  # the command was let go
         self._outputs: dict[Stream, int] = {}
         self._cancelled = False
         self._tail = b""
@@ -73,7 +74,7 @@ class CommandExecution:
             await self._link.start(self._job.start, (stdin, out, err, options, argv))
 
     def _input(self, given: contextlib.ExitStack) -> int:
-        if not self._job.command.stdin:
+        if not self._job.command.stdin and self._job.command.source is None:
             return _held(given, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
         reader, self._stdin = self._pipe()
         os.set_blocking(self._stdin, False)
@@ -106,7 +107,8 @@ class CommandExecution:
                 for stream in self._outputs:
                     tasks.create_task(self._pump(stream))
                 if self._stdin is not None:
-                    tasks.create_task(self._feed(self._stdin))
+                    feeding = tasks.create_task(self._feed(self._stdin))
+                    report.add_done_callback(lambda _: feeding.cancel())
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return report.result()
@@ -137,6 +139,8 @@ class CommandExecution:
                 if self._cancelled:
                     return {}
                 raise
+            if "started" in message:
+                self._started.set()
             if "started" in message and self._job.start.timeout_seconds is not None:
                 deadline = loop.time() + self._job.start.timeout_seconds + GRACE_SECONDS + END_SECONDS
             elif "started" in message:
@@ -167,7 +171,14 @@ class CommandExecution:
         return self._tail
 
     async def _feed(self, stdin: int) -> None:
-        await descriptor_waits.write_all(stdin, self._job.command.stdin)
+        """Writes the input until its end, or until the command's. Who no longer reads does not hold the source."""
+        command = self._job.command
+        if command.source is None:
+            await descriptor_waits.write_all(stdin, command.stdin)
+        else:
+            await self._started.wait()  # else a supervisor that dies before takes the first of it along
+            async for piece in command.source:
+                await descriptor_waits.write_all(stdin, piece)
         self._close_stdin()
 
     def _close_stdin(self) -> None:

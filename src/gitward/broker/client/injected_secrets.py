@@ -1,4 +1,4 @@
-"""The worker's half: reads the secrets of GITWARD_INJECT for each run, and hands them to the broker."""
+"""The worker's half: reads secrets of GITWARD_INJECT and models' keys for each run, for its broker."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SecretSources:
             try:
                 self._reader.read(injection.source)
             except SecretUnreadable as error:
-                found.append(f"entry {number} names a secret that {error}")
+                found.append(f"{_name(number, injection)} {error}")
         return found
 
     async def take(self) -> tuple[Secret | None, ...]:
@@ -48,3 +48,10 @@ class SecretSources:
         except SecretUnreadable as error:
             log.warning("GITWARD_INJECT: the secret for %s %s", injection.target.host, error)
             return None
+
+
+def _name(number: int, injection: Injection) -> str:
+    """A secret, by what the operator wrote; those of GITWARD_INJECT come first."""
+    if injection.target.agents_only:
+        return f"{injection.source}: the key for {injection.target.host}"
+    return f"GITWARD_INJECT: entry {number} names a secret that"
