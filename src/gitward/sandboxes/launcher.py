@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from gitward.grants import channel
 from gitward.grants.lease import Lease
+from gitward.sandboxes.bwrap import Descriptors
 from gitward.sandboxes.launch import Prepare
 from gitward.sandboxes.ledger import Entry, Ledger
 from gitward.sandboxes.supervisor import supervise
@@ -73,8 +74,15 @@ def _child(worker: socket.socket, launcher: int, message: dict[str, Any], fds: l
     """The forked half never returns to the launcher's loop, whatever happens."""
     try:
         worker.close()
-        control, claim = fds
-        supervise(Prepare.of(message), socket.socket(fileno=control), claim, launcher=launcher, entry=entry)
+        control, claim, *given = fds
+        supervise(
+            Prepare.of(message),
+            socket.socket(fileno=control),
+            claim,
+            given=Descriptors(*given),
+            launcher=launcher,
+            entry=entry,
+        )
     except BaseException:  # noqa: BLE001  # the edge of a process: report, then end
         traceback.print_exc()
     finally:

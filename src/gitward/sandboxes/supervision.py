@@ -11,7 +11,6 @@ import time
 from typing import Any
 
 from gitward.grants import channel
-from gitward.sandboxes import claims
 from gitward.sandboxes.bwrap import Bubblewrap
 from gitward.sandboxes.first_command import FirstCommand
 from gitward.sandboxes.launch import BEAT_SECONDS, GRACE_SECONDS, Start
@@ -31,17 +30,13 @@ class Supervision:
         bubblewrap: Bubblewrap,
         *,
         control: socket.socket,
-        claim: int,
         entry: Entry,
         follows: bool,
     ) -> None:
         self._start = start
         self._bwrap = bubblewrap
         self._control = control
-        self._claim = claim
         self._follows = follows
-        self._init: int | None = None  # pid of the sandbox's process 1, as seen here
-        self._init_handle: int | None = None
         self._go = False  # the worker has said go
         self._started: float | None = None  # when the command was let go
         self._kill_at: float | None = None  # the end of the grace time
@@ -55,7 +50,8 @@ class Supervision:
         """Waits until bubblewrap has ended, ends what is left, and tells how it went."""
         poll = select.poll()
         control = self._control.fileno()
-        for descriptor in (control, self._bwrap.handle, self._bwrap.status):
+        ended = set() if not self._bwrap.status_ended else {self._bwrap.status}
+        for descriptor in {control, self._bwrap.handle, self._bwrap.status} - ended:
             poll.register(descriptor, select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(self._wait_milliseconds())}
@@ -80,12 +76,7 @@ class Supervision:
 
     def _read_status(self) -> bool:
         """Takes what bubblewrap says about itself. False at the end of it."""
-        for document in self._bwrap.read_status():
-            if "child-pid" in document:
-                self._init = int(document["child-pid"])
-                with contextlib.suppress(ProcessLookupError):
-                    self._init_handle = os.pidfd_open(self._init)
-                claims.record(self._claim, self._init)
+        self._bwrap.read_status()
         return not self._bwrap.status_ended
 
     def _obey(self) -> bool:
@@ -94,20 +85,20 @@ class Supervision:
             message, fds = channel.receive(self._control)
         except channel.ChannelClosed:
             if self._follows:
-                self._kill()
+                self._bwrap.kill()
             return False
         channel.close_all(fds)
         if "kill" in message:
-            self._kill()
+            self._bwrap.kill()
         self._go = self._go or "go" in message
         return True
 
     def _let_go(self) -> None:
         """Lets the command start when the worker is ready and the sandbox's process 1 stands in the claim."""
-        if self._go and self._started is None and self._init is not None:
+        if self._go and self._started is None and self._bwrap.init is not None:
             self._started = time.monotonic()
-            self._watchdog.start(self._init)
-            handles = [] if self._init_handle is None else [self._init_handle]
+            self._watchdog.start(self._bwrap.init)
+            handles = [] if self._bwrap.init_handle is None else [self._bwrap.init_handle]
             with contextlib.suppress(channel.ChannelClosed):
                 # Before it is so: who never hears it may try again.
                 channel.send(self._control, {"started": True}, handles)
@@ -127,7 +118,7 @@ class Supervision:
         if now >= self._beat_at:
             self._beat()
             if self._is_held():
-                self._kill()
+                self._bwrap.kill()
         deadline = self._deadline()
         if deadline is not None and now >= deadline:
             self._timed_out = True
@@ -135,38 +126,31 @@ class Supervision:
             self._terminate()
         if self._kill_at is not None and now >= self._kill_at:
             self._kill_at = None
-            self._kill()
+            self._bwrap.kill()
         if self._watchdog.next_look is not None and now >= self._watchdog.next_look:
             self._limit = self._limit or self._watchdog.look()
             if self._limit is not None:
-                self._kill()
+                self._bwrap.kill()
 
     def _is_held(self) -> bool:
         """Whether the command ended and the sandbox's process 1 does not take notice: somebody has stopped it."""
-        if self._first is None and self._started is not None and self._init is not None:
-            self._first = FirstCommand.of(self._init)
+        if self._first is None and self._started is not None and self._bwrap.init is not None:
+            self._first = FirstCommand.of(self._bwrap.init)
         return self._first is not None and self._first.waits_for_long()
 
     def _terminate(self) -> None:
         """Asks every process inside to end."""
-        if self._init is not None:
-            for pid in descendants(self._init):
+        if self._bwrap.init is not None:
+            for pid in descendants(self._bwrap.init):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGTERM)
-
-    def _kill(self) -> None:
-        """Ends every process inside: the kernel kills a process namespace with its process 1."""
-        for handle in (self._init_handle, self._bwrap.handle):
-            if handle is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(handle, signal.SIGKILL)
 
     def _settle(self) -> dict[str, Any]:
         code = self._bwrap.wait()
         self._read_status()
-        self._kill()
+        self._bwrap.kill()
         if self._start.ends_all:
-            _end_children()
+            end_children()
         if self._bwrap.failure is not None:
             return {"error": self._bwrap.failure, "stage": "bubblewrap"}
         held = None if self._first is None else self._first.exit_code
@@ -182,7 +166,7 @@ class Supervision:
         }
 
 
-def _end_children() -> None:
+def end_children() -> None:
     """Kills and reaps until no descendant is left (orphans come to this process, the subreaper)."""
     while True:
         for pid in children(os.getpid()):
