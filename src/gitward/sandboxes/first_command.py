@@ -11,7 +11,9 @@ import os
 from dataclasses import dataclass
 
 from gitward.sandboxes.bwrap import NICENESS
-from gitward.sandboxes.processes_inside import children
+from gitward.sandboxes.processes_inside import children, descendants, gone_is_fine
+
+_MOST_LOOKED_AT = 500  # processes, so that a sandbox cannot keep its supervisor busy
 
 
 @dataclass
@@ -26,10 +28,7 @@ class FirstCommand:
     def of(cls, init: int) -> FirstCommand | None:
         """None when there is none yet, or no more."""
         found = children(init)
-        if not found:
-            return None
-        _give_way(found[0])
-        return cls(found[0])
+        return cls(found[0]) if found else None
 
     def waits_for_long(self) -> bool:
         """Whether it was dead at the last call already, and is still waiting."""
@@ -53,7 +52,14 @@ def _status_of_zombie(pid: int) -> int | None:
     return int(fields[-1]) if fields[0] == b"Z" else None
 
 
-def _give_way(pid: int) -> None:
-    """Its session has a niceness of its own where the kernel groups processes by session (sched(7), autogroup)."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/autogroup", "wb", buffering=0) as file:
-        file.write(b"%d" % NICENESS)
+def give_way(init: int) -> None:
+    """Has the sessions of all processes inside as nice as these were when they began.
+
+    Where the kernel shares time between sessions (sched(7), autogroup), each has a niceness of its own, and a new one
+    has none. The kernel takes ten changes a second: the rest is for the next call.
+    """
+    with contextlib.suppress(OSError):
+        for pid in descendants(init)[:_MOST_LOOKED_AT]:
+            with gone_is_fine(), open(f"/proc/{pid}/autogroup", "r+b", buffering=0) as file:
+                if not file.read().endswith(b" %d\n" % NICENESS):
+                    file.write(b"%d" % NICENESS)

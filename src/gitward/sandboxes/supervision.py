@@ -12,7 +12,7 @@ from typing import Any
 
 from gitward.grants import channel
 from gitward.sandboxes.bwrap import Bubblewrap
-from gitward.sandboxes.first_command import FirstCommand
+from gitward.sandboxes.first_command import FirstCommand, give_way
 from gitward.sandboxes.launch import BEAT_SECONDS, GRACE_SECONDS, Start
 from gitward.sandboxes.ledger import Entry
 from gitward.sandboxes.processes_inside import children, descendants
@@ -117,6 +117,8 @@ class Supervision:
         now = time.monotonic()
         if now >= self._beat_at:
             self._beat()
+            if self._bwrap.init is not None:
+                give_way(self._bwrap.init)
             if self._is_held():
                 self._bwrap.kill()
         deadline = self._deadline()
