@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from pathlib import Path
@@ -167,7 +168,7 @@ async def test_lfs_objects_that_are_lies_or_links_reach_nobody(there: Rig, clien
     _, run, _ = await client.run(repository, command)
     stored = [each.name for each in (repository.path / "lfs").rglob("*") if each.is_file()]
     assert not set(names) & set(stored), run
-    cached = [each for each in there.data.rglob("*") if each.name in names and each.is_file()]
+    cached = [each for each in (there.data / "mirrors").rglob("*") if each.name in names]
     assert not [each for each in cached if hashlib.sha256(each.read_bytes()).hexdigest() != each.name]
     assert run["reason"] not in {"internal", "timed_out"}, run
     await goes_on(client, repository)
@@ -211,7 +212,7 @@ async def test_nobody_is_left_to_use_the_grant_that_publishes(there: Rig, client
     assert await repository.head(session["branch"]) == run["head_sha"]
     assert await repository.head("main") == main
     last = (await repository.run_git("log", "-1", "--format=%s", session["branch"])).decode()
-    assert "late" not in last
+    assert last.strip() != "late"
     assert not [pid for pid in descendants(os.getpid()) if b"--allow-empty" in _arguments(pid)]
 
 
@@ -225,14 +226,15 @@ def _arguments(pid: int) -> bytes:
 async def test_many_sessions_of_processes_take_no_more_time_than_one(there: Rig, client: Client) -> None:
     """Where the kernel shares time between sessions of processes, each new one would begin as the service's equal."""
     repository = await there.repository()
-    command = "for n in $(seq 20); do setsid -f sleep 60; done; sleep 2.5; echo started; sleep 60"
+    command = "for n in $(seq 20); do setsid -f sleep 60; done; echo started; sleep 60"
     session = await started(client, repository, command)
     try:
         assert there.process is not None
         inside = [pid for pid in descendants(there.process.pid) if b"sleep\x0060" in _arguments(pid)]
-        groups = {Path(f"/proc/{pid}/autogroup").read_text().split()[-1] for pid in inside}
-        assert len(inside) > 20
-        assert groups == {str(NICENESS)}
+        assert len(inside) >= 20
+        async with asyncio.timeout(60):
+            while {Path(f"/proc/{pid}/autogroup").read_text().split()[-1] for pid in inside} != {str(NICENESS)}:
+                await asyncio.sleep(0.1)
     finally:
         await client.http.post(f"/sessions/{session['id']}/cancel")
         await client.finished(session)
@@ -241,7 +243,7 @@ async def test_many_sessions_of_processes_take_no_more_time_than_one(there: Rig,
 async def test_other_peoples_pull_requests_are_out_of_reach_in_every_spelling(there: Rig, client: Client) -> None:
     """Of a fork's branch with the session's name, by a number that another parser reads as the own one, by aliases."""
     repository = await there.repository()
-    await repository.commit("feature", {"f.txt": "f\n"})
+    await repository.commit("feature", {"f.txt": "f\n"}, start=await repository.head("main"))
     name = repository.full_name
     make = f"""
         echo x > x; git add x; git commit -qm x; git push -q origin HEAD

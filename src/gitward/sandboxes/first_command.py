@@ -6,7 +6,6 @@ wait until its time is over.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
 
@@ -52,14 +51,25 @@ def _status_of_zombie(pid: int) -> int | None:
     return int(fields[-1]) if fields[0] == b"Z" else None
 
 
-def give_way(init: int) -> None:
-    """Has the sessions of all processes inside as nice as these were when they began.
+def give_way(init: int) -> bool:
+    """Has one more session of processes inside as nice as these were when they began; whether there is another one.
 
     Where the kernel shares time between sessions (sched(7), autogroup), each has a niceness of its own, and a new one
-    has none. The kernel takes ten changes a second: the rest is for the next call.
+    has none. The kernel takes one change in a tenth of a second.
     """
-    with contextlib.suppress(OSError):
-        for pid in descendants(init)[:_MOST_LOOKED_AT]:
-            with gone_is_fine(), open(f"/proc/{pid}/autogroup", "r+b", buffering=0) as file:
-                if not file.read().endswith(b" %d\n" % NICENESS):
-                    file.write(b"%d" % NICENESS)
+    given: set[bytes] = set()
+    for pid in descendants(init)[:_MOST_LOOKED_AT]:
+        with gone_is_fine(), open(f"/proc/{pid}/autogroup", "r+b", buffering=0) as file:
+            group, _, niceness = file.read().rpartition(b" nice ")
+            if group in given or niceness.strip() == b"%d" % NICENESS:
+                continue
+            if given:
+                return True
+            try:
+                file.write(b"%d" % NICENESS)
+            except BlockingIOError:  # somebody else made a change just now
+                return True
+            except OSError:
+                return False
+            given.add(group)
+    return False

@@ -19,6 +19,7 @@ from gitward.sandboxes.processes_inside import children, descendants
 from gitward.sandboxes.watchdog import Watchdog
 
 _SECOND = 1000  # milliseconds, for poll
+_CHANGE_SECONDS = 0.11  # between two changes of the niceness of sessions
 
 
 class Supervision:
@@ -43,6 +44,7 @@ class Supervision:
         self._timed_out = False
         self._limit: str | None = None
         self._beat_at = time.monotonic() + BEAT_SECONDS  # when the worker is told again that this process lives
+        self._give_way_at = self._beat_at  # when sessions of processes are looked at again
         self._first: FirstCommand | None = None  # once it was found
         self._watchdog = Watchdog(start, entry)
 
@@ -66,7 +68,7 @@ class Supervision:
 
     def _wait_milliseconds(self) -> float:
         others = (self._deadline(), self._kill_at, self._watchdog.next_look)
-        moments = [self._beat_at, *(moment for moment in others if moment)]
+        moments = [self._beat_at, self._give_way_at, *(moment for moment in others if moment)]
         return max(0.0, min(moments) - time.monotonic()) * _SECOND + 1
 
     def _deadline(self) -> float | None:
@@ -115,10 +117,11 @@ class Supervision:
     def _look(self) -> None:
         """Ends the command when its time is over, a limit is passed, or it has ended and is not let go."""
         now = time.monotonic()
+        if now >= self._give_way_at:
+            more = self._bwrap.init is not None and give_way(self._bwrap.init)
+            self._give_way_at = now + (_CHANGE_SECONDS if more else BEAT_SECONDS)
         if now >= self._beat_at:
             self._beat()
-            if self._bwrap.init is not None:
-                give_way(self._bwrap.init)
             if self._is_held():
                 self._bwrap.kill()
         deadline = self._deadline()
