@@ -185,7 +185,7 @@ class SessionService:
         """
         session = self._own(tx, owner, session_id, lock=True)
         check(session)
-        found = queries.find_run_and_surroundings(tx, session, run_id)
+        found = queries.look_around_and_find(tx, session, run_id)
         if found is None:
             raise NotFound("This session has no such run.")
         run, unfinished, standing = found

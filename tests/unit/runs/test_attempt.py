@@ -186,12 +186,16 @@ async def test_notices_of_what_is_done_again_are_not_told(backend: Backend, alic
         told.set()
 
     beside = asyncio.create_task(other())
-    with pytest.raises(OSError, match="full"):
+
+    async def fail() -> None:
         async with attempt.notices_if_it_ends_well():
             await asyncio.gather(attempt.notice("first"))
             passing.set()
             await told.wait()
             raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        await fail()
     async with attempt.notices_if_it_ends_well():
         await asyncio.gather(attempt.notice("second"))
     await beside
