@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gitward.errors import RunFailure
+from gitward.errors import Reason, RunFailure
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.refs import Refs
+from gitward.repositories.start_point import StartPoint
 from gitward.repositories.work import Work
 from gitward.runs.context import Context
 from gitward.runs.publishing import after_merge, lfs_upload
@@ -30,6 +31,7 @@ async def publish(
     if not work.changed:
         if work.anything:
             await store_unpushed(context, bench, work)
+        _refuse_what_was_pushed_only(context, work, start)
         return await _unchanged(context, bench, work, begun)
     if attempt.claim.run.instruction.publish.mode is PublishMode.DRY_RUN:
         await store_unpushed(context, bench, work)
@@ -49,6 +51,18 @@ async def finish(context: Context, bench: ResultSandbox, head: str) -> Published
     """What was left to do when an earlier attempt was lost after its push."""
     await store(context, bench, Work(head=head, changed=True))
     return await _pushed(context, head)
+
+
+def _refuse_what_was_pushed_only(context: Context, work: Work, start: StartPoint) -> None:
+    """Of a run that ends without a change nothing may be upstream.
+
+    :raises RunFailure: `work_not_on_branch`: the command pushed something, and took it back in its checkout alone.
+    """
+    pushed = context.opened.pushes.last
+    if pushed is not None and pushed not in {work.head, start.branch_sha}:
+        branch = context.attempt.claim.session.branch
+        message = f"The command pushed {pushed[:12]} to {branch}, where it stands, but its checkout ended without it."
+        raise RunFailure(Reason.WORK_NOT_ON_BRANCH, message, exit_code=0, head_sha=pushed)
 
 
 async def _unchanged(context: Context, bench: ResultSandbox, work: Work, begun: EarlierAttempts) -> Published:
