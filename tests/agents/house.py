@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitward.repositories.checkout import CHECKOUT_DIR
-from gitward.standin.model import StandInModel, edit_and_answer
+from gitward_standin.language_model import StandInModel, edit_and_answer
 from rig import Client, Rig, rig
 
 from .stage import KEY, PROGRAMS

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from gitward.repositories.checkout import CHECKOUT_DIR
-from gitward.standin.model import Fault, Say, Shell, Write, endless
-from gitward.standin.model.questions import Question
+from gitward_standin.language_model import Fault, Say, Shell, Write, endless
+from gitward_standin.language_model.questions import Question
 from machine import slowness
 from processes import processes_of
 from rig import RUN_SECONDS, Json
@@ -149,8 +149,8 @@ async def test_a_cancel_in_a_tool_call_ends_every_process_and_keeps_the_work(at_
 
 async def test_endless_tool_calls_end_with_the_time_limit(at_home: House) -> None:
     at_home.model.script = endless
-    body = {"prompt": "Never end.", "agent": "claude", "timeout_seconds": 15}
-    _, ended, _ = await at_home.caller.run(await at_home.service.repository(), **body)
+    repository = await at_home.service.repository()
+    _, ended, _ = await at_home.caller.run(repository, prompt="Never end.", agent="claude", timeout_seconds=15)
     assert (ended["state"], ended["reason"]) == ("failed", "timed_out"), ended
     asked = len(at_home.model.asked)
     await asyncio.sleep(0.5)

@@ -55,10 +55,11 @@ async def test_a_command_is_spoken_to_while_it_runs(inside: Inside) -> None:
             heard.clear()
             source.queue.put_nowait(word)
             await heard.wait()
-        assert said == b"ONE\nTWO\n"
+        assert bytes(said) == b"ONE\nTWO\n"
         source.queue.put_nowait(None)
         completed = await running
-    assert (completed.exit_code, said) == (0, b"ONE\nTWO\nend\n")
+    assert completed.exit_code == 0
+    assert bytes(said) == b"ONE\nTWO\nend\n"
 
 
 @pytest.mark.parametrize("script", ["exit 3", "exec <&-; exit 3", "setsid sleep 1000 & exit 3"])

@@ -46,7 +46,14 @@ def test_chunks_of_one_message_are_one_event(events: Events) -> None:
 
 
 def test_messages_are_told_apart_by_id_by_thought_and_by_tool_calls_between(events: Events) -> None:
-    updates = [say("a", "1"), say("b", "2"), say("t", "2", thought=True), say("c"), ToolCall(id="x"), say("d")]
+    updates: list[Said | ToolCall] = [
+        say("a", "1"),
+        say("b", "2"),
+        say("t", "2", thought=True),
+        say("c"),
+        ToolCall(id="x"),
+    ]
+    updates.append(say("d"))
     for update in updates:
         events.take(update)
     told = events.entries(final=True)

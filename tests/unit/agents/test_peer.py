@@ -93,7 +93,8 @@ async def test_an_error_that_lies_is_an_error(agent: Agent, error: Json) -> None
 
 async def test_only_the_first_answer_to_what_was_asked_counts(agent: Agent) -> None:
     async with asking(agent) as (task, asked):
-        for other in (0, -1, asked + 1, str(asked), float(asked), True, None, [asked], {}, 2**80):
+        others: list[Any] = [0, -1, asked + 1, str(asked), float(asked), True, None, [asked], {}, 2**80]
+        for other in others:
             await agent.write({"id": other, "result": {"wrong": other}})
         assert not task.done()
         await agent.write({"id": asked, "result": {"right": 1}}, {"id": asked, "result": {"wrong": 2}})

@@ -19,10 +19,10 @@ from gitward.errors import RunFailure
 from gitward.repositories.checkout import CHECKOUT_DIR
 from gitward.runs.agents import programs
 from gitward.runs.agents.telling import told
-from gitward.runs.commands import Commands
+from gitward.runs.commands.caches import CACHES
+from gitward.runs.commands.output import StepOutput, last_lines
+from gitward.runs.commands.runner import CommandRunner
 from gitward.runs.context import Context
-from gitward.runs.execute import CACHES
-from gitward.runs.output import StepOutput, last_lines
 from gitward.sandboxes import Stream
 from gitward.sessions.model import EventType, StepName
 
@@ -44,7 +44,7 @@ class Done:
     said: str  # the agent's last message
 
 
-async def execute(context: Context, commands: Commands) -> Done:
+async def execute(context: Context, commands: CommandRunner) -> Done:
     """The whole turn of the agent, up to its verdict.
 
     :raises RunFailure: `agent_unavailable`, `agent_failed`, `model_failed`, `task_failed`, `timed_out`.
@@ -55,7 +55,7 @@ async def execute(context: Context, commands: Commands) -> Done:
 class AgentTurn:
     """One turn of one run."""
 
-    def __init__(self, context: Context, commands: Commands) -> None:
+    def __init__(self, context: Context, commands: CommandRunner) -> None:
         self._context, self._commands = context, commands
         self._events = Events(context.opened.redactor)
         self._complaint = bytearray()
