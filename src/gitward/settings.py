@@ -714,4 +714,4 @@ def installers_environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name in _ROOTS or _OF_INSTALLERS.fullmatch(name)}
     if _SYSTEM_ROOTS.exists():  # Node.js has a list of its own; a company's proxy is in the system's
         kept.setdefault("NODE_EXTRA_CA_CERTS", str(_SYSTEM_ROOTS))
-    return clean_environment(**kept)
+    return clean_environment(**kept, NODE_DISABLE_COMPILE_CACHE="1")  # else they leave one in the temporary folder

@@ -317,7 +317,7 @@ class InstructionOut(_Answer):
     publish: PublishOut
 
 
-class AgentOut(_Answer):
+class ChosenAgentOut(_Answer):
     """Who does what a run's prompt says."""
 
     name: str
@@ -334,7 +334,7 @@ class RunOut(_Answer):
     reason: str | None = Field(description="Why a run failed.")
     message: str | None
     instruction: InstructionOut
-    agent: AgentOut | None
+    agent: ChosenAgentOut | None
     changed: bool | None
     head_sha: str | None
     exit_code: int | None

@@ -174,13 +174,15 @@ def audit_token(
     """
     from gitward.audit.command import run_on, run_on_demo
     from gitward.audit.live import live
+    from gitward.cli.egress import secret_sources
     from gitward.settings import TokenReader, load_settings
 
     if repo is None:
         raise typer.Exit(run_on_demo(login_mode=login, as_json=as_json))
     settings = load_settings()
     tokens = TokenReader(settings.github_token_file)
-    stage = live(settings, tokens, repository=repo, log=log, jwt_file=jwt_file)
+    keys = secret_sources(settings).read()
+    stage = live(settings, tokens, repository=repo, log=log, jwt_file=jwt_file, keys=keys)
     raise typer.Exit(run_on(stage, asks=not yes, as_json=as_json))
 
 

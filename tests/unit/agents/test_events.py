@@ -9,7 +9,7 @@ import pytest
 
 from gitward.agents.events import A_SECOND, BURST, GATHER_SECONDS, HELD, SLOWER_SECONDS, Events
 from gitward.agents.speech import PIECE
-from gitward.agents.updates import Asked, Plan, PlanEntry, Said, ToolCall, Update, Usage
+from gitward.agents.updates import Asked, Plan, PlanEntry, Said, ToolCall, Usage
 from gitward.secrets import Secret
 from gitward.telemetry.redaction import Redactor
 
@@ -46,14 +46,14 @@ def test_chunks_of_one_message_are_one_event(events: Events) -> None:
 
 
 def test_messages_are_told_apart_by_id_by_thought_and_by_tool_calls_between(events: Events) -> None:
-    updates: list[Update] = [
+    updates: list[Said | ToolCall] = [
         say("a", "1"),
         say("b", "2"),
         say("t", "2", thought=True),
         say("c"),
         ToolCall(id="x"),
-        say("d"),
     ]
+    updates.append(say("d"))
     for update in updates:
         events.take(update)
     told = events.entries(final=True)

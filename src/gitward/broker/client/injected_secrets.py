@@ -36,6 +36,11 @@ class SecretSources:
                 found.append(f"{_name(number, injection)} {error}")
         return found
 
+    def read(self) -> dict[str, Secret]:
+        """Those that can be read now, by host. Blocks on small files."""
+        found = {each.target.host: self._read(each) for each in self._injections}
+        return {host: secret for host, secret in found.items() if secret is not None}
+
     async def take(self) -> tuple[Secret | None, ...]:
         """The secrets of this moment, in the order of `targets`; None for one that cannot be read, which is logged."""
         secrets = await asyncio.to_thread(lambda: [self._read(each) for each in self._injections])

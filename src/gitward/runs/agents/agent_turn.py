@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +25,8 @@ from gitward.runs.commands.runner import CommandRunner
 from gitward.runs.context import Context
 from gitward.sandboxes import Stream
 from gitward.sessions.model import EventType, StepName
+
+log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -69,6 +72,9 @@ class AgentTurn:
             turn = self._turn(agent, errors)
             async with told(self._events, context.output, partial(self._ending, turn)):
                 self._end = await self._within_time(self._talk(turn, start))
+        if turn.peer.dropped.updates:
+            dropped, run_id = turn.peer.dropped, context.attempt.claim.run.id
+            log.info("Run %s: %d of the agent's messages were dropped: %r", run_id, dropped.updates, dropped.kinds)
         return await self._judge(agent, self._explained(turn, self._end))
 
     async def _prepare(self, start: Start) -> None:
