@@ -40,6 +40,13 @@ class Hole:
         return (sys.executable, "-I", "-c", start)
 
 
+# A head that is not looked at would still go on with the right owner: the mistake is in both.
+_SPELLED_HEAD = """
+
+def _spelled_head(value: str, grant: Grant) -> str:
+    _, colon, branch = value.rpartition(":")
+    return f"{owner_of(grant)}:{branch}" if colon else branch
+"""
 HOLES = (
     Hole(
         name="a ref is compared by its beginning only",
@@ -66,8 +73,8 @@ HOLES = (
         name="the owner before a branch is not looked at",
         kind="rest",
         file="policy/argument.py",
-        right=" and (not colon or is_owner(owner, grant))",
-        wrong="",
+        right=" and (not colon or is_owner(owner, grant))\n" + _SPELLED_HEAD,
+        wrong="\n\n\ndef _spelled_head(value: str, grant: Grant) -> str:\n    return value\n",
     ),
     Hole(
         name="an encoded slash is let through",
