@@ -19,7 +19,7 @@ from gitward.runs.services import JobServices
 from gitward.runs.storage.workspace_names import workspace_of
 from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import ArtifactKind, EventType, RunState, StepName, StepState
-from gitward.sessions.progress import Claim
+from gitward.sessions.progress import Hold
 from gitward.store.database import PASSING_ERRORS, Transaction
 from gitward.workers.persistence import persist
 
@@ -44,7 +44,7 @@ class StoredWork:
 class Attempt:
     """A claimed run."""
 
-    def __init__(self, parts: JobServices, claim: Claim) -> None:
+    def __init__(self, parts: JobServices, claim: Hold) -> None:
         self.parts = parts
         self.claim = claim
         self.ending: StepState | None = None  # set when supervision ends the steps on purpose
@@ -72,7 +72,7 @@ class Attempt:
         :raises RunCancelled: the owner asked for its end already.
         """
         what = f"Run {run_id}: its claim"
-        claim = await persist(parts.database, partial(_claim, parts, run_id), lease=parts.lease, what=what)
+        claim = await persist(parts.database, partial(_take, parts, run_id), lease=parts.lease, what=what)
         if claim.losses >= MAX_LOSSES:
             raise RunFailure(
                 Reason.WORKER_LOST,
@@ -167,7 +167,7 @@ class Attempt:
                 await news.wait(CANCEL_POLL_SECONDS)
 
 
-def _claim(parts: JobServices, run_id: str, tx: Transaction) -> Claim:
+def _take(parts: JobServices, run_id: str, tx: Transaction) -> Hold:
     """Takes the run, unless this worker may not act any more: it would take it from whoever has taken it over."""
     claim = parts.progress.claim(tx, run_id)
     parts.lease.require()  # after the wait for the row's lock, and before the commit

@@ -51,7 +51,7 @@ def script(command: Command) -> bytes:
     variables = {"PWD": command.cwd} | dict(command.env)
     lines = [
         f"cd -P -- {shlex.quote(command.cwd)} || exit {_COULD_NOT_START}",
-        f"exec {f'<&{_INPUT}' if command.stdin else '</dev/null'} {_SCRIPT}<&- {_INPUT}<&-",
+        f"exec {f'<&{_INPUT}' if command.has_input else '</dev/null'} {_SCRIPT}<&- {_INPUT}<&-",
         f"unset {_OF_THE_SHELL}",
         *(f"export {name}={shlex.quote(value)}" for name, value in variables.items()),
         f"exec {shlex.join(command.argv)}",

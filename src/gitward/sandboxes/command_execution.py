@@ -41,6 +41,7 @@ class CommandExecution:
         self._link = link
         self._on_output = on_output
         self._held = contextlib.AsyncExitStack()  # released in the end, whatever happened
+        self._started = asyncio.Event()  # the command was let go
         self._outputs = link.streams.outputs
         self._cancelled = False
         self._tail = b""
@@ -63,7 +64,7 @@ class CommandExecution:
 
     async def _launch(self) -> None:
         """Hands the command to the supervisor."""
-        if not self._job.command.stdin:
+        if not self._job.command.has_input:
             self._link.streams.end_input()
         await self._link.start(self._job.start, script(self._job.command))
 
@@ -79,8 +80,9 @@ class CommandExecution:
                 report = tasks.create_task(self._report())
                 for stream in self._outputs:
                     tasks.create_task(self._pump(stream))
-                if self._job.command.stdin:
-                    tasks.create_task(self._feed())
+                if self._job.command.has_input:
+                    feeding = tasks.create_task(self._feed())
+                    report.add_done_callback(lambda _: feeding.cancel())
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return report.result()
@@ -111,6 +113,8 @@ class CommandExecution:
                 if self._cancelled:
                     return {}
                 raise
+            if "started" in message:
+                self._started.set()
             if "started" in message and self._job.start.timeout_seconds is not None:
                 deadline = loop.time() + self._job.start.timeout_seconds + GRACE_SECONDS + END_SECONDS
             elif "started" in message:
@@ -141,7 +145,14 @@ class CommandExecution:
         return self._tail
 
     async def _feed(self) -> None:
-        await descriptor_waits.write_all(self._link.streams.stdin, self._job.command.stdin)
+        """Writes the input until its end, or until the command's. Who no longer reads does not hold the source."""
+        command, stdin = self._job.command, self._link.streams.stdin
+        if command.source is None:
+            await descriptor_waits.write_all(stdin, command.stdin)
+        else:
+            await self._started.wait()  # else a supervisor that dies before takes the first of it along
+            async for piece in command.source:
+                await descriptor_waits.write_all(stdin, piece)
         self._link.streams.end_input()
 
     async def _clean_up(self) -> None:

@@ -61,10 +61,10 @@ def supervise(
         if not workspace_lock.is_current(claim, start.claim):
             raise PermissionError("another sandbox has taken the workspace over")
     except OSError as error:
-        _tell(control, {"error": str(error), "stage": stage})
+        _send(control, {"error": str(error), "stage": stage})
         os._exit(1)
     supervision = CommandWatch(start, bubblewrap, control=control, entry=entry, follows=prepare.follows)
-    _tell(control, supervision.to_the_end())
+    _send(control, supervision.to_the_end())
     os._exit(0)
 
 
@@ -100,6 +100,6 @@ def _await_start(control: socket.socket, bubblewrap: BwrapProcess) -> StartReque
     os._exit(0)
 
 
-def _tell(control: socket.socket, message: dict[str, Any]) -> None:
+def _send(control: socket.socket, message: dict[str, Any]) -> None:
     with contextlib.suppress(channel.ChannelClosed):
         channel.send(control, message)

@@ -23,7 +23,7 @@ from gitward.sessions.model import (
     is_id,
 )
 from gitward.sessions.places import STANDING_COLUMNS, Standing, standing_from_row, standing_of
-from gitward.sessions.rows import instruction_to_json, run_from_row, session_from_row, step_from_row
+from gitward.sessions.rows import WITH_PROMPT, instruction_to_json, run_from_row, session_from_row, step_from_row
 from gitward.store import schema, upsert
 from gitward.store.database import Transaction
 
@@ -164,6 +164,7 @@ def _insert_run(run: Run, number: int | sa.ScalarSelect[int]) -> sa.Insert:
         number=number,
         state=run.state,
         instruction=instruction_to_json(run.instruction),
+        checkpoints_version=WITH_PROMPT if run.instruction.prompt is not None else None,
         retry_of=run.retry_of,
         attempt=run.attempt,
         losses=0,
@@ -196,13 +197,13 @@ _AROUND_AND_RUN = sa.select(_runs, _UNFINISHED, *STANDING_COLUMNS).where(
 )
 
 
-def look_around(tx: Transaction, session: Session) -> tuple[int, Standing]:
+def find_surroundings(tx: Transaction, session: Session) -> tuple[int, Standing]:
     """How many runs of the session have not ended, and where its owner's runs stand."""
     row = tx.execute(_AROUND, {"of_session": session.id, **standing_of(session.owner)}).one()
     return row.earlier, standing_from_row(row)
 
 
-def look_around_and_find(tx: Transaction, session: Session, run_id: str) -> tuple[Run, int, Standing] | None:
+def find_run_and_surroundings(tx: Transaction, session: Session, run_id: str) -> tuple[Run, int, Standing] | None:
     """The same, with one of the session's runs; None: it has no such run."""
     parameters = {"of_session": session.id, "run_id": run_id, **standing_of(session.owner)}
     row = tx.execute(_AROUND_AND_RUN, parameters).first()

@@ -9,6 +9,7 @@ from typing import Any
 
 from gitward.errors import Conflict, NotFound
 from gitward.sessions import artifacts, publish_request, queries
+from gitward.sessions.harmless import harmless
 from gitward.sessions.journal import Entry, Journal
 from gitward.sessions.model import (
     ArtifactKind,
@@ -136,7 +137,7 @@ class SessionService:
         """
         at = now()
         session, seq = self._append_to(tx, owner, session_id, at, check)
-        earlier, standing = queries.look_around(tx, session)
+        earlier, standing = queries.find_surroundings(tx, session)
         return self._follow(tx, session, instruction, at=at, seq=seq, earlier=earlier, standing=standing)
 
     def retry(
@@ -155,7 +156,7 @@ class SessionService:
         """
         at = now()
         session, seq = self._append_to(tx, owner, session_id, at, check)
-        found = queries.look_around_and_find(tx, session, run_id)
+        found = queries.find_run_and_surroundings(tx, session, run_id)
         if found is None:
             raise NotFound("This session has no such run.")
         old, earlier, standing = found
@@ -185,7 +186,7 @@ class SessionService:
         """
         session = self._own(tx, owner, session_id, lock=True)
         check(session)
-        found = queries.look_around_and_find(tx, session, run_id)
+        found = queries.find_run_and_surroundings(tx, session, run_id)
         if found is None:
             raise NotFound("This session has no such run.")
         run, unfinished, standing = found
@@ -339,8 +340,10 @@ def _created(session: Session) -> dict[str, str]:
 
 def _title(instruction: Instruction) -> str:
     """Fit for a list, a commit and a pull request that others read: one line, and no token that was put into it."""
-    if instruction.command is None:
+    told = instruction.command or instruction.prompt
+    if told is None:
         return "Check out the repository"
-    first = (instruction.command.strip().splitlines() or [""])[0]
+    first = (told.strip().splitlines() or [""])[0]
     shown = "".join(c if c.isprintable() else " " for c in Redactor().text(first))
-    return "Run " + (shown if len(shown) <= 72 else shown[:71] + "…")
+    shown = shown if len(shown) <= 72 else shown[:71] + "…"
+    return f"Run {shown}" if instruction.command is not None else harmless(shown)

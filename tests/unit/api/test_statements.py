@@ -83,7 +83,7 @@ async def test_what_is_published_and_cancelled(backend: Backend, alice: Owner) -
     progress = backend.progress()
     claim = await backend.database.write(lambda tx: progress.claim(tx, session.runs[0].id))
     origin = Origin(run_id=claim.run.id, attempt=claim.attempt)
-    await backend.database.write(lambda tx: artifacts.keep(tx, origin, ArtifactKind.BUNDLE, b"bundle"))
+    await backend.database.write(lambda tx: artifacts.store(tx, origin, ArtifactKind.BUNDLE, b"bundle"))
     async with api.client(alice) as http:
         path = f"/sessions/{session.id}"
         with counted(backend.database) as running:
