@@ -197,7 +197,7 @@ async def test_a_request_that_two_readers_could_read_differently_is_refused(worl
         (["-H", f"Host: {HOST}."], "only github.com or api.github.com can be reached"),
         (
             ["-H", f"Host: {HOST}:8443"],
-            f"this port serves {HOST} or unread.test or stranger.test or listed.model.test only",
+            f"this port serves {HOST} or unread.test or stranger.test or listed.model.test or agents.model.test only",
         ),
         (["-X", "TRACE"], "this method is not allowed"),
         (["--http1.0"], "only HTTP/1.1 is spoken here"),
