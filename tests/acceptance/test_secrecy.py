@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 from command_line import gitward
-from gitward.cli.audit import report
-from gitward.cli.audit.channels import PLACES, Channel
-from gitward.cli.audit.proof import audit
-from gitward.cli.audit.report import State
-from gitward.cli.audit.stage import demo
+from gitward.audit import report
+from gitward.audit.channels import PLACES, Channel
+from gitward.audit.proof import audit
+from gitward.audit.report import State
+from gitward.audit.stage import demo
 
 
 async def test_in_broker_mode_the_token_is_nowhere(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ async def test_a_live_service_is_audited_from_outside(tmp_path: Path) -> None:
         code, _, err = await gitward(*arguments, cwd=tmp_path, **settings)
         assert (code, err.splitlines()[-1]) == (
             1,
-            "gitward: The service was started with another GITHUB_TOKEN than this command: set the same one.",
+            "gitward: The service has another GITHUB_TOKEN than this command: set the same one.",
         )
         own = Path(f"/proc/{stage.pid}/environ").read_bytes().split(b"\0")
         settings["GITHUB_TOKEN"] = next(each[13:].decode() for each in own if each.startswith(b"GITHUB_TOKEN="))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
-from gitward.standin.model import StandInModel
+from gitward.sandboxes.engine import BubblewrapEngine
+from gitward_standin.language_model import StandInModel
 
 from .stage import CHECKOUT, KEY, Theatre
 

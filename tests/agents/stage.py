@@ -18,9 +18,9 @@ from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.grants.model_calls import EVENT, ModelCall, ModelCalls
 from gitward.sandboxes import Command, Limits, Sandbox, Shown, Stream
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
-from gitward.standin.model import StandInModel
+from gitward_standin.language_model import StandInModel
 
 KEY = "sk-ant-api03-CANARYcanaryCANARYcanary0123456789"
 TOKEN = "ghp_" + "T0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitward.grants.model_calls import Outcome
-from gitward.standin.model import Fault
+from gitward_standin.language_model import Fault
 
 from .stage import Theatre
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitward.standin.model import Say
+from gitward_standin.language_model import Say
 
 from .stage import CHECKOUT, KEY, Stage, Theatre
 

@@ -128,14 +128,22 @@ class Conversation:
         prompt = [{"type": "text", "text": self._order.prompt}]
         asking = self._peer.request("session/prompt", {"sessionId": self._peer.session, "prompt": prompt})
         self._prompting = asyncio.create_task(asking)
+        try:
+            return await self._stopped(self._prompting)
+        finally:
+            self._prompting.cancel()
+            await asyncio.gather(self._prompting, return_exceptions=True)
+
+    async def _stopped(self, prompting: asyncio.Task[Json]) -> TurnEnd:
+        """Waits for the answer, for as long as there are signs of life."""
         began = asyncio.get_running_loop().time()
-        while not self._prompting.done():
+        while not prompting.done():
             left = max(began, self._life()) + self._order.idle_seconds - asyncio.get_running_loop().time()
             if left <= 0:
                 await self.cancel()
                 return TurnEnd(trouble=Trouble.SILENT, said=f"{self._order.idle_seconds:g} s passed")
-            await asyncio.wait({self._prompting}, timeout=left)
-        return TurnEnd(stop_reason=line_of(self._prompting.result().get("stopReason"), STOP_REASON) or "none")
+            await asyncio.wait({prompting}, timeout=left)
+        return TurnEnd(stop_reason=line_of(prompting.result().get("stopReason"), STOP_REASON) or "none")
 
 
 def _trouble(error: PeerError, else_: Trouble) -> Trouble:

@@ -36,7 +36,7 @@ Pending = Message | ToolCall | Plan | Usage | Asked
 
 GATHER_SECONDS = 0.05
 SLOWER_SECONDS = 0.2  # when half of the events that may be told at once were told
-BURST = 1_000  # events
+BURST = 900  # events
 A_SECOND = 1.0  # events, after that
 HELD = 64  # of what waits to be told
 KEPT_CALLS = 256  # whose state is known; of an older one only what is new is told
@@ -87,11 +87,15 @@ class Events:
         """What is to be told now. `final`: no more comes; calls that did not end are told as cancelled."""
         if final:
             self._end()
-        allowed = int(self._refilled()) + (4 * HELD if final else 0)
+        allowed = int(self._refilled()) + (HELD if final else 0)
         if allowed < 1:
             return []
-        told = [*self._unsent, *self._told()]
-        told, self._unsent = told[:allowed], told[allowed:][:HELD]
+        waiting = [*self._unsent, *self._told()]
+        if len(waiting) > allowed + HELD or final:  # the newest stay
+            newest = waiting[-(allowed if final else allowed + HELD) :]
+            self.dropped += len(waiting) - len(newest)
+            waiting = newest
+        told, self._unsent = waiting[:allowed], waiting[allowed:]
         self._allowed -= len(told)
         return told
 

@@ -121,6 +121,7 @@ class Peer:
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(self._ended)
+                answer.exception()  # who asked may be gone by now: then nobody looks at it
         self._waiting.clear()
 
     async def _take_line(self, line: bytes) -> None:
@@ -138,7 +139,7 @@ class Peer:
         asked = message.get("id")
         answer = self._waiting.pop(asked, None) if type(asked) is int else None
         if answer is None or answer.done():  # to nothing that was asked, or a second one
-            self.dropped.updates += 1
+            self.dropped.note("answer")
             return
         result, error = message.get("result"), message.get("error")
         if isinstance(error, dict):
@@ -148,8 +149,13 @@ class Peer:
 
     async def _told(self, message: Json) -> None:
         params = self._params(message)
-        if message["method"] != "session/update" or not self._is_mine(params):
-            self.dropped.updates += 1
+        method = message["method"]
+        if self.session is None and method == "session/update":
+            return  # of a conversation that goes on: our own log has told it
+        if isinstance(method, str) and method.startswith("_"):
+            return  # an agent's own extension
+        if method != "session/update" or not self._is_mine(params):
+            self.dropped.note(method)
             return
         update = update_of(params.get("update"), self.dropped)
         if update is not None:
@@ -158,13 +164,13 @@ class Peer:
     async def _asked(self, message: Json) -> None:
         id_ = message["id"]
         if not (type(id_) is int and abs(id_) < 2**63) and not (isinstance(id_, str) and len(id_) <= _ID):
-            self.dropped.updates += 1
+            self.dropped.note(message["method"])
             return
         params = self._params(message)
         if message["method"] == "session/request_permission" and self._is_mine(params):
             await self.outbox.put({"id": id_, "result": {"outcome": await self._permit(params)}})
             return
-        self.dropped.updates += 1
+        self.dropped.note(message["method"])
         refusal = {
             "code": METHOD_NOT_FOUND,
             "message": "Method not found: this client offers no files and no terminals.",

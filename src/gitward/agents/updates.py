@@ -21,6 +21,7 @@ DIFF_TEXT = 2 * 1024  # of the old and of the new text of one file
 DIFF_FILES = 4
 PATHS, PATH = 20, 400
 ENTRIES, ENTRY = 50, 300
+_KINDS_NOTED = 8
 LONGEST_CHUNK = 64 * 1024  # of one message
 
 QUIET = frozenset(  # known, and nothing that somebody who watches needs
@@ -101,9 +102,15 @@ Update = Said | ToolCall | Plan | Usage
 
 @dataclass(kw_only=True)
 class Dropped:
-    """Updates that were not understood."""
+    """Messages that were not understood."""
 
-    updates: int = field(default=0)
+    updates: int = 0
+    kinds: set[str] = field(default_factory=set)  # of some of them, for a log
+
+    def note(self, kind: object) -> None:
+        self.updates += 1
+        if len(self.kinds) < _KINDS_NOTED:
+            self.kinds.add(line_of(kind, 40) or "?")
 
 
 def update_of(value: object, dropped: Dropped) -> Update | None:
@@ -123,7 +130,7 @@ def update_of(value: object, dropped: Dropped) -> Update | None:
         case str() if kind in QUIET:
             return None
     if found is None:
-        dropped.updates += 1
+        dropped.note(kind)
     return found
 
 

@@ -14,15 +14,15 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from gitward.api import patterns
-from gitward.api.answers import as_json, rendered_page
 from gitward.api.auth import LEEWAY_SECONDS, Caller, Expiry
 from gitward.api.event_shapes import EventPage
+from gitward.api.json_answers import as_json, rendered_page
 from gitward.api.paths import SessionId
 from gitward.api.problems import documented
 from gitward.api.services import Served, Services
 from gitward.api.shapes import StoredEvent
 from gitward.errors import Code, FieldError, InvalidRequest, NotFound
-from gitward.sessions.feeds import PAGE
+from gitward.sessions.live_events import PAGE
 from gitward.sessions.model import Event, EventType, Owner
 from gitward.store.database import Transaction
 
@@ -37,13 +37,13 @@ _STREAM = {"description": "A page, or with `Accept: text/event-stream` a live st
 }}  # fmt: skip
 
 
-After = Annotated[int, Query(ge=0, le=2**31 - 1, description="Events with a greater seq only.")]
-OfRun = Annotated[str | None, Query(max_length=40, description="Of this run only; a stream ends with it.")]
+After = Annotated[int, Query(ge=0, le=2**31 - 1, description="Only events with a greater seq.")]
+OfRun = Annotated[str | None, Query(max_length=40, description="Only events of this run; a stream ends with it.")]
 LastEventId = Annotated[
     str | None,
     Header(
         alias="Last-Event-ID",
-        description="Where a stream goes on.",
+        description="The event after which a stream continues.",
         max_length=20,
         json_schema_extra={"pattern": patterns.DIGITS},
     ),
@@ -106,7 +106,7 @@ async def stream_events(
     run_id: OfRun = None,
     last_event_id: LastEventId = None,
 ) -> EventStream:
-    """The session's log as a live stream (server-sent events): the `data` of each is one event, its `id` the `seq`.
+    """The session's log as a live stream (server-sent events): each `data` is one event, its `id` is the `seq`.
 
     It ends when its token expires; a comment says so.
     """

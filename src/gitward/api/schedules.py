@@ -1,4 +1,4 @@
-"""Routes of schedules."""
+"""The routes of schedules."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Response, status
 
 from gitward.api.agent_choice import with_agent
-from gitward.api.answers import as_json, rendered_page
 from gitward.api.auth import Caller, Claims
 from gitward.api.authorization import check_repositories, looked_at
+from gitward.api.json_answers import as_json, rendered_page
 from gitward.api.paths import ScheduleId
 from gitward.api.problems import documented
 from gitward.api.schedule_shapes import ScheduleIn, ScheduleOut, SchedulePage, SchedulePatch
@@ -39,7 +39,7 @@ _CREATED: dict[int | str, dict[str, Any]] = {
 async def create_schedule(
     body: ScheduleIn, caller: Caller, claims: Claims, served: ServedWithRoom, response: Response
 ) -> ScheduleOut:
-    """Stores what a session is made of, and when. The first session is made when the time comes, not now."""
+    """Stores a session and its times. The first session is created at the next time, not now."""
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
     template = body.new_session()
     served.reach.check(template)
@@ -75,7 +75,7 @@ async def get_schedule(schedule_id: ScheduleId, caller: Caller, served: Served) 
 
 @router.patch("/{schedule_id}", responses=_WRITE)
 async def change_schedule(schedule_id: ScheduleId, body: SchedulePatch, caller: Caller, served: Served) -> ScheduleOut:
-    """Pauses it, lets it go on, or moves it; what is left out stays. Nothing is caught up after a pause."""
+    """Pauses, resumes or moves a schedule; omitted fields stay. After a pause, missed times are not made up for."""
 
     def change(tx: Transaction) -> Schedule:
         old = _schedules.get(tx, caller, schedule_id)

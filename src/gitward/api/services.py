@@ -1,4 +1,4 @@
-"""What the routes work with, put together by the command line's wiring."""
+"""The services that routes use, assembled by the command line's wiring."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from fastapi import Depends, Request
 from gitward.agents.installed import Agents
 from gitward.api.auth import Verifier
 from gitward.api.authorization import Holder, Rule
-from gitward.api.reach import Reach
+from gitward.api.operator_limits import OperatorLimits
 from gitward.errors import Unavailable
-from gitward.sessions.feeds import Feeds
+from gitward.sessions.live_events import LiveEvents
 from gitward.sessions.service import SessionService
 from gitward.store.database import Database
 
@@ -31,7 +31,7 @@ class Check:
 @dataclass(frozen=True, kw_only=True)
 class Services:
     database: Database
-    feeds: Feeds
+    feeds: LiveEvents
     sessions: SessionService
     verifier: Verifier
     checks: Callable[[], Awaitable[list[Check]]]
@@ -40,7 +40,7 @@ class Services:
     repo_globs: tuple[str, ...] = ()  # lower case; empty: every repository
     operators: tuple[Holder, ...] = ()  # who may read the metrics from another machine
     is_proxied: bool = False  # people reach it at another address than its own: no caller is taken for a local one
-    reach: Reach = field(default_factory=Reach)  # how far sessions may reach at GitHub
+    reach: OperatorLimits = field(default_factory=OperatorLimits)  # how far sessions may reach at GitHub
     agents: Agents | None = None  # None: this server has none
     agents_elsewhere: bool = False  # only workers on other machines know which of them are ready
     rules: tuple[Rule, ...] = ()  # who may use which; empty: everybody all that is served
@@ -57,7 +57,7 @@ Served = Annotated[Services, Depends(_services)]
 
 def _with_room(services: Served) -> Services:
     if services.database.is_low:
-        raise Unavailable("The disk of the database is full: nothing new is taken until there is room.")
+        raise Unavailable("The disk of the database is full: Gitward accepts nothing new until there is room.")
     return services
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import httpx
 
+from gitward.audit.local_service import REPOSITORY, World, made_up_token, world
 from gitward.cli.demo_model import check_agent, modelled_world
 from gitward.cli.demo_proof import Proof, prove
-from gitward.cli.demo_world import REPOSITORY, World, made_up_token, world
 from gitward.errors import EXIT_CODE, Exit, GitwardError, SettingsError
 from gitward.settings import exported_token
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from gitward.agents.built_in import BUILT_IN
 from gitward.agents.installed import Agents
 from gitward.agents.model_hosts import KNOWN
+from gitward.audit.local_service import World
 from gitward.cli.agents import catalogue_of
 from gitward.cli.demo_proof import Proof
-from gitward.cli.demo_world import World
 from gitward.errors import SettingsError
 from gitward.repositories.checkout import CHECKOUT_DIR
 from gitward.settings import load_settings
-from gitward.standin.model import StandInModel
+from gitward_standin.language_model import StandInModel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""`gitward doctor`: can this machine do the work, and which limits does it hold."""
+"""`gitward doctor`: whether this machine can do the work, and which limits it enforces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from gitward.agents.installed import Agents
-from gitward.broker.client.sources import SecretSources
+from gitward.broker.client.injected_secrets import SecretSources
 from gitward.cli.agent_trial import NotStarted, initialise
 from gitward.cli.agents import catalogue_of
 from gitward.cli.data_folder import check_way_to, prepare_data_dir
@@ -20,7 +20,7 @@ from gitward.github.apps import KeyUnreadable
 from gitward.github.credentials import kind_of
 from gitward.github.retries import Patience, Retries
 from gitward.sandboxes import SandboxError
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.settings import LimitsMode, Settings, TokenReader, TokenUnreadable
 from gitward.store.database import Database
 
@@ -95,7 +95,7 @@ async def _app(settings: Settings, tokens: TokenReader) -> Finding:
     finally:
         await github.stop()
     unused = "; GITHUB_TOKEN is not used" if tokens.is_exported else ""
-    return Finding(name="token", ok=True, detail=f"made by the GitHub App {slug}, whose key GitHub takes{unused}")
+    return Finding(name="token", ok=True, detail=f"made by the GitHub App {slug}, whose key GitHub accepts{unused}")
 
 
 async def _storage(settings: Settings) -> Finding:

@@ -1,4 +1,4 @@
-"""What the settings say of hosts beside GitHub's, checked."""
+"""Checks the settings for hosts beside GitHub's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gitward.agents.model_hosts import KNOWN
 from gitward.broker import EgressConfig, InjectConfig
-from gitward.broker.client.sources import SecretSources
+from gitward.broker.client.injected_secrets import SecretSources
 from gitward.broker.policy.egress.addresses import parse_networks
 from gitward.broker.policy.egress.rules import parse_rules
 from gitward.broker.policy.inject.rules import Injection, parse_injections

@@ -1,4 +1,4 @@
-"""`gitward serve`: the API, with a worker inside unless it is told not to have one."""
+"""`gitward serve`: the API, with a worker inside unless `--no-worker` is given."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from gitward.cli.child_processes import mask_proxy_login, running_child_processes
+from gitward.cli.concurrent_entry import enter_both
 from gitward.cli.data_folder import check_way_to, prepare_data_dir
 from gitward.cli.egress import seal_model_keys
-from gitward.cli.hands import know_proxy, running_hands
-from gitward.cli.loading import loaded
+from gitward.cli.preloading import loaded
 from gitward.cli.signals import Signals, drain
-from gitward.cli.together import enter_both
 from gitward.errors import SettingsError
 from gitward.settings import Settings, TokenReader
 
@@ -82,11 +82,11 @@ async def _service(
     prepare_data_dir(settings.data_dir)
     if with_worker:
         check_way_to(settings.data_dir)
-    know_proxy(settings)
+    mask_proxy_login(settings)
     async with contextlib.AsyncExitStack() as stack:
         hands = None
         if with_worker:
-            hands, _ = await enter_both(stack, running_hands(settings), loaded("gitward.cli.wiring"))
+            hands, _ = await enter_both(stack, running_child_processes(settings), loaded("gitward.cli.wiring"))
         else:
             seal_model_keys()
         from gitward.cli.wiring import running_service

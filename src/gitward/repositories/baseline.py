@@ -1,6 +1,7 @@
-"""What a checkout looked like right before the instruction: the measure of what the instruction did.
+"""The state of a checkout right before the instruction, with which its work is compared.
 
-It lies beside `work`, where no sandbox sees it, and outlives the attempt: what a lost attempt left is measured by it.
+It lies beside `work`, where no sandbox sees it, and outlives the attempt, so that a lost attempt's work can be compared
+too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from gitward.repositories import checkout
 from gitward.repositories.refs import Refs, parse
-from gitward.repositories.start import Start
+from gitward.repositories.start_point import StartPoint
 
 _FOLDER = "baseline"
 _FACTS = "facts.json"
@@ -26,7 +27,7 @@ class Baseline:
     run_id: str
     attempt: int
     repository: str
-    start: Start
+    start: StartPoint
     index: tuple[int, int, int] | None  # identity of the checkout's index; see `GitFolder.index`
 
 
@@ -57,7 +58,7 @@ def find(workspace: Path) -> Baseline | None:
     try:
         values = json.loads((workspace / _FOLDER / _FACTS).read_text())
         index = tuple(values["index"]) if values["index"] else None
-        return Baseline(**{**values, "start": Start(**values["start"]), "index": index})
+        return Baseline(**{**values, "start": StartPoint(**values["start"]), "index": index})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError):

@@ -1,4 +1,4 @@
-"""Whether this machine can hold a sandbox, and which of its limits the kernel holds."""
+"""Tests whether this machine can run a sandbox, and which of its limits the kernel enforces."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gitward.grants.cgroups import Controller
 from gitward.grants.endpoint import Address
-from gitward.sandboxes import memory
+from gitward.sandboxes import memory_usage
 from gitward.sandboxes.protocol import Command, Guard, Limits, SandboxEngine, SandboxError
 from gitward.sandboxes.uids import RUN_FOLDER
 
@@ -100,8 +100,8 @@ def _memory(controller: Controller | None) -> Guard:
         "Run the worker as root where the memory cgroup is writable, or under systemd with `Delegate=memory` and "
         "`DelegateSubgroup=worker`."
     )
-    if not memory.is_told():
-        how = "there is no memory cgroup, and this kernel does not tell how much memory processes share"
+    if not memory_usage.is_told():
+        how = "there is no memory cgroup, and this kernel does not say how much memory processes share"
         return Guard(name="memory", holds="none", how=how, remedy=remedy)
     how = "each command's supervisor adds up what its processes use, ten times a second"
     return Guard(name="memory", holds="watchdog", how=how, remedy=remedy)

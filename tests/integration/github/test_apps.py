@@ -18,8 +18,8 @@ from gitward.github.apps import AppTokens, GitHubApp, KeyUnreadable
 from gitward.github.client import GitHub
 from gitward.github.retries import Retries
 from gitward.github.tokens import Access, Identity
-from gitward.standin import App, Installation, Repository, StandIn
-from gitward.standin.apps import ALL
+from gitward_standin import App, Installation, Repository, StandIn
+from gitward_standin.apps import ALL
 
 WANTED = Access(repository="octo-org/demo")
 NEEDED = {name: level for name, level in ALL.items() if name in ("contents", "pull_requests", "metadata")}
@@ -218,7 +218,7 @@ class TestReasons:
         key_file.unlink()
         told = await failure(tokens)
         assert told.reason is Reason.TOKEN_MISSING
-        assert told.message == "GITHUB_APP_PRIVATE_KEY_FILE cannot be read (FileNotFoundError); mend it."
+        assert told.message == "GITHUB_APP_PRIVATE_KEY_FILE cannot be read (FileNotFoundError); fix it."
 
     async def test_what_github_refuses_is_told_in_its_words(
         self, tokens: AppTokens, standin: StandIn, installation: Installation

@@ -16,7 +16,7 @@ from gitward.github.ownership import Known
 from gitward.github.preflight import Wanted, check
 from gitward.github.pulls import Proposal, propose
 from gitward.github.retries import Patience, Retries, Retry
-from gitward.standin import Outage, Repository, StandIn, Token
+from gitward_standin import Outage, Repository, StandIn, Token
 
 TOKEN = "ghp_octocat0000000000000000000000000000"
 REPOSITORY = "octo-org/demo"
@@ -78,7 +78,7 @@ async def test_a_github_that_stays_away_fails_the_run_with_how_often_it_was_trie
     github: GitHub, standin: StandIn
 ) -> None:
     await standin.go_down(Outage.UNAVAILABLE)
-    with pytest.raises(RunFailure, match=r"GitHub answered 503; retry when it is well again \(tried 5 times in"):
+    with pytest.raises(RunFailure, match=r"GitHub answered 503; retry when GitHub works again \(tried 5 times in"):
         await github.connect(given(TOKEN), Retries(replace(PATIENT, tries=5))).get(PATH)
 
 

@@ -11,12 +11,12 @@ import pytest
 
 from gitward.broker.policy.models import AnswerReader, Verdict, api_of, model_of
 from gitward.grants.model_calls import MAX_ERROR, Api, Outcome
-from gitward.standin.model import answers, faults
-from gitward.standin.model.answers import Answer, Usage
-from gitward.standin.model.faults import SENTENCES, Fault
-from gitward.standin.model.questions import Api as Asked
-from gitward.standin.model.questions import Question
-from gitward.standin.model.scripts import Call, Say
+from gitward_standin.language_model import answers, faults
+from gitward_standin.language_model.answers import Answer, Usage
+from gitward_standin.language_model.faults import SENTENCES, Fault
+from gitward_standin.language_model.questions import Api as Asked
+from gitward_standin.language_model.questions import Question
+from gitward_standin.language_model.scripts import Call, Say
 
 CONTENTS: dict[str, Say | Call] = {
     "words": Say(text="All of it is done: error, response.failed, message_stop."),

@@ -10,6 +10,10 @@ from gitward.grants.model_calls import Api, ModelCall, ModelCalls, Outcome
 BEGUN = ModelCall(id="1", host="api.anthropic.com", api=Api.MESSAGES, model="m")
 
 
+def answered(calls: ModelCalls) -> bool:
+    return calls.tally.is_answered
+
+
 def ended(number: str, outcome: Outcome, status: int | None = 200, error: str = "") -> ModelCall:
     return replace(BEGUN, id=number, outcome=outcome, status=status, error=error)
 
@@ -17,16 +21,15 @@ def ended(number: str, outcome: Outcome, status: int | None = 200, error: str = 
 def test_a_whole_answer_counts_until_something_fails_after_it() -> None:
     calls = ModelCalls()
     calls.begin()
-    assert not calls.tally.is_answered
     calls.saw(BEGUN)
     calls.saw(ended("1", Outcome.ANSWERED))
-    assert calls.tally.is_answered
+    assert answered(calls)
     calls.saw(ended("2", Outcome.REFUSED, 429, "Slow down."))
-    assert not calls.tally.is_answered
+    assert not answered(calls)
     assert calls.tally.last_failure is not None
     assert (calls.tally.last_failure.status, calls.tally.last_failure.error) == (429, "Slow down.")
     calls.saw(ended("3", Outcome.ANSWERED))
-    assert calls.tally.is_answered
+    assert answered(calls)
 
 
 def test_what_was_before_a_prompt_does_not_count_for_it() -> None:
@@ -59,7 +62,7 @@ def test_an_agent_that_hangs_up_proves_nothing() -> None:
     calls = ModelCalls()
     calls.saw(ended("1", Outcome.ANSWERED))
     calls.saw(ended("2", Outcome.ABANDONED))
-    assert calls.tally.is_answered
+    assert answered(calls)
 
 
 def test_a_call_that_goes_on_is_one_call_and_a_sign_of_life() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,12 +19,14 @@ from gitward.errors import RunFailure
 from gitward.repositories.checkout import CHECKOUT_DIR
 from gitward.runs.agents import programs
 from gitward.runs.agents.telling import told
-from gitward.runs.commands import Commands
+from gitward.runs.commands.caches import CACHES
+from gitward.runs.commands.output import StepOutput, last_lines
+from gitward.runs.commands.runner import CommandRunner
 from gitward.runs.context import Context
-from gitward.runs.execute import CACHES
-from gitward.runs.output import StepOutput, last_lines
 from gitward.sandboxes import Stream
 from gitward.sessions.model import EventType, StepName
+
+log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -41,7 +44,7 @@ class Done:
     said: str  # the agent's last message
 
 
-async def execute(context: Context, commands: Commands) -> Done:
+async def execute(context: Context, commands: CommandRunner) -> Done:
     """The whole turn of the agent, up to its verdict.
 
     :raises RunFailure: `agent_unavailable`, `agent_failed`, `model_failed`, `task_failed`, `timed_out`.
@@ -52,7 +55,7 @@ async def execute(context: Context, commands: Commands) -> Done:
 class AgentTurn:
     """One turn of one run."""
 
-    def __init__(self, context: Context, commands: Commands) -> None:
+    def __init__(self, context: Context, commands: CommandRunner) -> None:
         self._context, self._commands = context, commands
         self._events = Events(context.opened.redactor)
         self._complaint = bytearray()
@@ -69,6 +72,9 @@ class AgentTurn:
             turn = self._turn(agent, errors)
             async with told(self._events, context.output, partial(self._ending, turn)):
                 self._end = await self._within_time(self._talk(turn, start))
+        if turn.peer.dropped.updates:
+            dropped, run_id = turn.peer.dropped, context.attempt.claim.run.id
+            log.info("Run %s: %d of the agent's messages were dropped: %r", run_id, dropped.updates, dropped.kinds)
         return await self._judge(agent, self._explained(turn, self._end))
 
     async def _prepare(self, start: Start) -> None:

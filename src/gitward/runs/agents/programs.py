@@ -11,7 +11,8 @@ from gitward.sandboxes import Shown
 
 def shown(context: Context) -> list[Shown]:
     """Folders of the host that the agent needs, those that there are. Blocks."""
-    agents, name = context.attempt.parts.agents, context.instruction.agent
+    name = context.instruction.agent
+    agents = None if name is None else context.attempt.parts.agents
     agent = None if agents is None or name is None else agents.get(name)
     if agents is None or agent is None:
         return []

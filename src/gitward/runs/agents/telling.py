@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from gitward.agents.events import Events
-from gitward.runs.output import OutputLog
+from gitward.runs.commands.output import OutputLog
 from gitward.sessions.model import EventType
 
 Json = dict[str, Any]

@@ -1,9 +1,9 @@
-"""The beginning of TLS in a tunnel: nothing goes on before the client has asked for the tunnel's host."""
+"""The beginning of TLS in a tunnel: the proxy forwards nothing before the client has asked for the tunnel's host."""
 
 from __future__ import annotations
 
 from gitward.broker.policy.egress.client_hello import HelloReader
-from gitward.broker.server.egress.ledger import Traffic
+from gitward.broker.server.egress.traffic import Traffic
 from gitward.broker.server.egress.tunnel import BUFFER, Peer
 from gitward.errors import PolicyDenied
 
