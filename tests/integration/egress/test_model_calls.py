@@ -14,11 +14,11 @@ import pytest_asyncio
 from gitward.broker import InjectConfig
 from gitward.grants import clock
 from gitward.grants.model_calls import EVENT, ModelCall, Outcome
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
-from gitward.standin.model import Fault, StandInModel, endless
-from gitward.standin.model.faults import SENTENCES
-from gitward.standin.model.scripts import SIDE_ANSWER
+from gitward_standin.language_model import Fault, StandInModel, endless
+from gitward_standin.language_model.faults import SENTENCES
+from gitward_standin.language_model.scripts import SIDE_ANSWER
 
 from .world import Inside, config, sandboxed
 
