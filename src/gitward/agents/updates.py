@@ -119,6 +119,8 @@ def update_of(value: object, dropped: Dropped) -> Update | None:
     kind = told.get("sessionUpdate")
     found: Update | None = None
     match kind:
+        case "agent_message_chunk" | "agent_thought_chunk" if _is_empty(told.get("content")):
+            return None
         case "agent_message_chunk" | "agent_thought_chunk":
             found = _said(told, thought=kind == "agent_thought_chunk")
         case "tool_call" | "tool_call_update":
@@ -132,6 +134,10 @@ def update_of(value: object, dropped: Dropped) -> Update | None:
     if found is None:
         dropped.note(kind)
     return found
+
+
+def _is_empty(content: object) -> bool:
+    return isinstance(content, dict) and content.get("type") == "text" and content.get("text") == ""
 
 
 def _said(told: Json, *, thought: bool) -> Said | None:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response, status
 
 from gitward.api.agent_choice import with_agent
 from gitward.api.auth import Caller, Claims
-from gitward.api.authorization import check_repositories, looked_at
+from gitward.api.authorization import check_repositories, relevant_claims
 from gitward.api.json_answers import as_json, rendered_page
 from gitward.api.paths import ScheduleId
 from gitward.api.problems import documented
@@ -45,7 +45,7 @@ async def create_schedule(
     served.reach.check(template)
     template = replace(template, instruction=await with_agent(served, template.instruction))
     timetable = _valid(body.timetable)
-    kept = looked_at(served.rules, claims)
+    kept = relevant_claims(served.rules, claims)
     made = await served.database.write(
         lambda tx: _schedules.create(tx, caller, timetable, template, kept),
     )

@@ -33,7 +33,7 @@ from gitward.runs.workspace.command_sandbox import CommandSandbox, open_command_
 from gitward.runs.workspace.snapshot import take_snapshot
 from gitward.sandboxes import SandboxError
 from gitward.sessions.model import Instruction, PublishMode, StepName
-from gitward.sessions.progress import Begun
+from gitward.sessions.progress import EarlierAttempts
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class Instructed:
 
     noted: Baseline
     refs: Refs
-    begun: Begun
+    begun: EarlierAttempts
     exit_code: int | None = 0  # of the command; None: there was none
     said: str = ""  # by the agent, at last
     arrived: str | None = None  # the head that an earlier attempt pushed
@@ -139,7 +139,7 @@ async def _tidy(context: Context) -> None:
 async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed | Result:
     """The steps before `publish`, in the words of the design."""
     attempt, commands = context.attempt, context.commands(sandboxed.sandbox)
-    await salvage.keep_lost(context, sandboxed.user)
+    await salvage.store_lost_work(context, sandboxed.user)
     refs_task = asyncio.create_task(take_snapshot(context))
     try:
         async with attempt.step(StepName.AUTHENTICATE):
@@ -179,7 +179,7 @@ def _ready(context: Context, noted: Baseline) -> Result:
     )
 
 
-async def _find_arrived(commands: CommandRunner, noted: Baseline, begun: Begun) -> str | None:
+async def _find_arrived(commands: CommandRunner, noted: Baseline, begun: EarlierAttempts) -> str | None:
     """The head that an earlier attempt pushed, when it is in the session's branch upstream."""
     head, start = begun.pushing_sha, noted.start
     if head is None or start.sha == begun.start_sha:

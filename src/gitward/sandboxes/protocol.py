@@ -64,13 +64,19 @@ class Command:
     source: AsyncIterable[bytes] | None = None  # in place of `stdin`: an input that stays open until this ends
     timeout_seconds: float  # then SIGTERM, and 2 s later SIGKILL
     makes_room: bool = False  # it only removes files: the disk limit, which may be passed already, does not end it
+    last: bool = False  # no other is expected soon: nothing is made ready for one, and so holds no memory meanwhile
+
+    @property
+    def has_input(self) -> bool:
+        """Else its standard input is empty from the start."""
+        return bool(self.stdin) or self.source is not None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
     """How a command ended. No process of it is left."""
 
-    exit_code: int  # 128 + n when signal n ended it; 127 when it could not be started
+    exit_code: int  # 128 + n when signal n ended it; 127 (126: it is no program) when it could not be started
     timed_out: bool
     cancelled: bool  # `close` ended it
     seconds: float

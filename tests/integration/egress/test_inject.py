@@ -301,6 +301,41 @@ async def test_no_other_path_is_reached(world: World) -> None:
         assert header.partition(":")[0] not in world.provider.requests[-1].headers
 
 
+PIPELINED = """
+import socket, ssl, sys
+host = sys.argv[1]
+def ask(*pieces):
+    plain = socket.create_connection((host, 443), timeout=20)
+    with ssl.create_default_context().wrap_socket(plain, server_hostname=host) as tls:
+        tls.sendall("".join(pieces).replace("@", host).encode())
+        answer = b""
+        while piece := tls.recv(65536):
+            answer += piece
+        return [int(each.split(b" ")[0]) for each in answer.split(b"HTTP/1.1 ")[1:] if each[:3].isdigit()]
+good = "GET /v1/messages HTTP/1.1\\r\\nHost: @\\r\\n\\r\\n"
+bad = "GET /v1/keys HTTP/1.1\\r\\nHost: @\\r\\nConnection: close\\r\\n\\r\\n"
+post = "POST /v1/messages HTTP/1.1\\r\\nHost: @\\r\\n"
+print(ask(good, bad))
+print(ask(post, "Content-Length: 5\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n0\\r\\n\\r\\n", bad))
+print(ask(post, "Content-Length: 0\\r\\nContent-Length: 80\\r\\n\\r\\n", bad))
+print(ask(post, "Transfer-Encoding: chunked\\r\\n\\r\\n0\\r\\nX-Trailer: y\\r\\n\\r\\n", bad))
+print(ask(post, "Connection: x-api-key, x-second\\r\\nContent-Length: 0\\r\\n\\r\\n", bad))
+"""
+
+
+async def test_what_follows_on_a_kept_connection_is_judged_for_itself(world: World) -> None:
+    """A listed request takes none along: not behind it, not hidden in its body; and none takes the secret away."""
+    before = len(world.provider.requests)
+    outcome = await world.inside.run("/usr/bin/python3", "-c", PIPELINED, LISTED)
+    assert outcome.status == 0, outcome
+    first, *others = [json.loads(line) for line in outcome.out.splitlines()]
+    assert first == [200, 403]
+    assert [statuses for statuses in others if statuses not in ([], [400], [200, 403])] == []
+    received = world.provider.requests[before:]
+    assert {(each.method, each.raw_path) for each in received} <= {("GET", "/v1/messages"), ("POST", "/v1/messages")}
+    assert {(each.headers.get("x-api-key"), each.headers.get("x-second")) for each in received} == {(KEY, OTHER_KEY)}
+
+
 async def test_a_refused_path_is_told_with_those_that_are_open(world: World) -> None:
     answer = await world.curl(path="/v1/keys", host=LISTED)
     sentence = f"on {LISTED} only these paths are open: /v1/messages, /v1/models/*"

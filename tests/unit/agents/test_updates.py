@@ -83,6 +83,10 @@ def test_known_kinds_that_nobody_needs_are_silent(kind: str) -> None:
     assert read({"sessionUpdate": kind, "anything": 1}) == (None, 0)
 
 
+def test_an_empty_piece_is_silent() -> None:
+    assert read({"sessionUpdate": "agent_message_chunk", "content": text("")}) == (None, 0)
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -99,7 +103,6 @@ def test_known_kinds_that_nobody_needs_are_silent(kind: str) -> None:
         {"sessionUpdate": "agent_message_chunk"},
         {"sessionUpdate": "agent_message_chunk", "content": "text"},
         {"sessionUpdate": "agent_message_chunk", "content": text(7)},
-        {"sessionUpdate": "agent_message_chunk", "content": text("")},
         {"sessionUpdate": "agent_message_chunk", "content": {"type": "image", "data": "x"}},
         {"sessionUpdate": "tool_call"},
         {"sessionUpdate": "tool_call", "toolCallId": 7},

@@ -19,7 +19,7 @@ from gitward.runs.access.observed_pushes import ObservedPushes
 from gitward.runs.access.token_renewal import TokenRenewal
 from gitward.runs.attempt import Attempt
 from gitward.runs.commands.deadline import within_deadline
-from gitward.runs.commands.github_calls import access_of
+from gitward.runs.commands.github_calls import token_access
 from gitward.secrets import Secret
 from gitward.sessions.model import EventType, PublishMode
 from gitward.telemetry.redaction import Redactor
@@ -59,7 +59,7 @@ def opening_took_too_long() -> RunFailure:
 
 
 async def _open(stack: contextlib.AsyncExitStack, attempt: Attempt, facts: dict[str, Any], seconds: float) -> RunAccess:
-    token = await attempt.parts.tokens.take(access_of(attempt))
+    token = await attempt.parts.tokens.take(token_access(attempt))
     injected = await attempt.parts.injected.take()
     redactor = Redactor([token.secret, *(secret for secret in injected if secret is not None)])
     pushes, models = ObservedPushes(), ModelCalls()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from gitward.errors import Reason, RunFailure
 from gitward.repositories.checkout import CHECKOUT_DIR
@@ -50,9 +51,11 @@ class CommandRunner:
         cwd: str = CHECKOUT_DIR,
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
+        last: bool = False,
     ) -> Ended:
         """Runs a command whose output belongs to the session's log.
 
+        :param last: of its sandbox.
         :raises RunFailure: `timed_out`, or `sandbox_failed` when it hit a limit of the sandbox.
         """
         complaint = bytearray()
@@ -64,7 +67,7 @@ class CommandRunner:
                     del complaint[:-_COMPLAINT_BYTES]
                 await sink(stream, piece)
 
-            command = self._command(argv, cwd=cwd, env=env, stdin=stdin)
+            command = replace(self._command(argv, cwd=cwd, env=env, stdin=stdin), last=last)
             completed = await self.sandbox.run(command, both)
         self._check(completed.timed_out, completed.limit)
         return self._ended(completed.exit_code, b"", complaint)

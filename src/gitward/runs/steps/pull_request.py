@@ -14,7 +14,7 @@ from gitward.github.retries import Retries
 from gitward.runs.attempt import Attempt
 from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.commands.deadline import within_deadline
-from gitward.runs.commands.github_calls import ask, patience_of
+from gitward.runs.commands.github_calls import request, step_patience
 from gitward.runs.services import JobServices
 from gitward.sessions.harmless import quoted
 from gitward.sessions.model import PublishMode, PullRequest, Run, Session, StepName
@@ -28,7 +28,7 @@ COMMAND_CHARACTERS = 16_000  # shown in the body, for which GitHub allows 65,536
 async def pull_request(parts: JobServices, run_id: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Returns `PullRequest` as JSON."""
     attempt = await Attempt.begin(parts, run_id)
-    retries, seconds = patience_of(attempt, StepName.PULL_REQUEST)
+    retries, seconds = step_patience(attempt, StepName.PULL_REQUEST)
     source = await attempt.write(lambda tx: parts.progress.published_run(tx, attempt.claim)) or attempt.claim.run
     said = await attempt.write(lambda tx: parts.progress.last_said(tx, source.id))
     proposal = _proposal(attempt, facts, source, said)
@@ -69,7 +69,7 @@ def _proposal(attempt: Attempt, facts: dict[str, Any], source: Run, said: str) -
 
 
 async def _open(attempt: Attempt, proposal: Proposal, retries: Retries) -> PullRequest:
-    proposed = await ask(attempt, retries, lambda github: propose(github, proposal), level=logging.DEBUG)
+    proposed = await request(attempt, retries, lambda github: propose(github, proposal), level=logging.DEBUG)
     opened = await _opened(attempt, proposed)
     for notice in proposed.notices:
         await attempt.notice(notice)
@@ -88,7 +88,7 @@ async def _find_opened(attempt: Attempt, proposal: Proposal, retries: Retries) -
     """After a cancel: GitHub may have opened it before its answer was given up; then it is told."""
     with contextlib.suppress(TimeoutError, RunFailure):
         async with asyncio.timeout(LOOK_SECONDS):
-            proposed = await ask(attempt, retries, lambda github: find(github, proposal), level=logging.DEBUG)
+            proposed = await request(attempt, retries, lambda github: find(github, proposal), level=logging.DEBUG)
             if proposed is not None:
                 await _opened(attempt, proposed)
 
