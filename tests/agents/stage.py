@@ -29,7 +29,7 @@ PROGRAMS = Path(__file__).parents[2] / ".tools" / "agents"  # by scripts/agents;
 DRIVER = Path(__file__).with_name("driver.py")
 TURN_SECONDS = 400.0  # bounds a hang
 # An agent as an operator brings it.
-QWEN = {
+QWEN: dict[str, object] = {
     "title": "Qwen Code",
     "program": str(PROGRAMS / "qwen"),
     "needs_node": True,
