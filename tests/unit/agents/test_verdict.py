@@ -43,6 +43,7 @@ ROWS: list[tuple[str, Seen, Reason | None, str]] = [
     ("missing", ended(Trouble.MISSING, "exit code 127"), UNAVAILABLE, "could not be started: exit code 127."),
     ("not ready", ended(Trouble.NOT_READY), UNAVAILABLE, "The agent did not get ready: so it says."),
     ("signed out", ended(Trouble.NOT_SIGNED_IN), UNAVAILABLE, "give the server a key for it: so it says."),
+    ("key refused", ended(Trouble.NOT_SIGNED_IN, calls=failing(401)), MODEL, "answered 401: Slow down."),
     ("… before the model", ended(Trouble.NOT_READY, calls=failing()), UNAVAILABLE, "did not get ready"),
     # budget
     ("budget", stopped(budget="3 requests were used."), Reason.BUDGET_EXHAUSTED, "3 requests were used."),
