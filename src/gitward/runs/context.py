@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from gitward.github.preflight import Facts
 from gitward.repositories.left_commits import Author
 from gitward.repositories.remote import Remote
 from gitward.runs.access.run_access import RunAccess
@@ -23,7 +23,7 @@ class Context:
     """One attempt, its facts and its clock."""
 
     attempt: Attempt
-    facts: dict[str, Any]
+    facts: Facts
     opened: RunAccess
     output: OutputLog
     seconds: float  # that the run may take
@@ -44,7 +44,7 @@ class Context:
     @property
     def url(self) -> str:
         """Of the repository, as the sandbox sees it."""
-        return f"{self.attempt.parts.settings.server_url}/{self.facts['repository']}.git"
+        return f"{self.attempt.parts.settings.server_url}/{self.facts.repository}.git"
 
     @property
     def remote(self) -> Remote:
@@ -54,8 +54,8 @@ class Context:
     @property
     def author(self) -> Author:
         """Who commits what the command left uncommitted."""
-        settings, identity = self.attempt.parts.settings, self.facts["identity"]
-        return Author(name=settings.commit_name or identity["name"], email=settings.commit_email or identity["email"])
+        settings, identity = self.attempt.parts.settings, self.facts.identity
+        return Author(name=settings.commit_name or identity.name, email=settings.commit_email or identity.email)
 
     def commands(self, sandbox: Sandbox, *, seconds: float | None = None) -> CommandRunner:
         """Commands in a sandbox, within the run's time or a time of their own."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gitward.errors import Reason, RunFailure
+from gitward.github.preflight import Facts
 from gitward.repositories import baseline, checkout
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.refs import Refs
@@ -19,6 +20,7 @@ from gitward.runs.commands.deadline import timed_out, within_deadline
 from gitward.runs.commands.output import OutputLog
 from gitward.runs.commands.runner import CommandRunner
 from gitward.runs.context import Context
+from gitward.runs.facts import WorkResult
 from gitward.runs.publishing.push_and_store import Published
 from gitward.runs.publishing.result_sandbox import open_result_sandbox
 from gitward.runs.recovery import disk_space, salvage
@@ -38,17 +40,6 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
-    """What the attempt came to."""
-
-    message: str
-    changed: bool = False
-    head_sha: str | None = None
-    exit_code: int | None = None
-    wants_pull_request: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class Instructed:
     """The instruction was carried out, or an earlier attempt had done it."""
 
@@ -59,8 +50,8 @@ class Instructed:
     arrived: str | None = None  # the head that an earlier attempt pushed
 
 
-async def work(parts: JobServices, run_id: str, facts: dict[str, Any]) -> dict[str, Any]:
-    """Authenticates, checks out, executes and publishes; returns `Result` as JSON."""
+async def work(parts: JobServices, run_id: str, facts: Facts) -> WorkResult:
+    """Authenticates, checks out, executes and publishes."""
     attempt = await Attempt.begin(parts, run_id)
     await asyncio.to_thread(workspace_names.prepare, parts.settings.workspaces, attempt.claim.session.id)
     seconds = float(parts.settings.time_limit(attempt.claim.run.instruction.timeout_seconds))
@@ -69,15 +60,15 @@ async def work(parts: JobServices, run_id: str, facts: dict[str, Any]) -> dict[s
         context = Context(attempt=attempt, facts=facts, opened=here, output=output, seconds=seconds)
         try:
             if context.instruction.publish_of is not None:
-                return asdict(await _publish_kept(context))
-            return asdict(await _work(context))
+                return await _publish_kept(context)
+            return await _work(context)
         except OSError as error:
             raise disk_space.failure_of(error) from error
         finally:
             await output.finish()
 
 
-async def _publish_kept(context: Context) -> Result:
+async def _publish_kept(context: Context) -> WorkResult:
     try:
         published = await _bounded(context, publish_kept(context))
     except (RunCancelled, RunFailure) as end:
@@ -86,12 +77,12 @@ async def _publish_kept(context: Context) -> Result:
     return _result(context.instruction, published, exit_code=None)
 
 
-async def _work(context: Context) -> Result:
+async def _work(context: Context) -> WorkResult:
     async with open_command_sandbox(context) as sandboxed, _tidied(context):
         try:
             done = await _bounded(context, _instruct(context, sandboxed))
             await sandboxed.close()
-            if isinstance(done, Result):
+            if isinstance(done, WorkResult):
                 return done
             return await _bounded(context, _publish(context, sandboxed, done))
         except (RunCancelled, RunFailure) as end:
@@ -134,7 +125,7 @@ async def _tidy(context: Context) -> None:
             context.attempt.parts.trash.take(aside)
 
 
-async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed | Result:
+async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed | WorkResult:
     """The steps before `publish`, in the words of the design."""
     attempt, commands = context.attempt, context.commands(sandboxed.sandbox)
     await salvage.keep_lost(context, sandboxed.user)
@@ -163,10 +154,10 @@ async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed |
     return Instructed(noted=noted, refs=refs, begun=begun, exit_code=exit_code)
 
 
-def _ready(context: Context, noted: Baseline) -> Result:
-    login_name, target = context.facts["identity"]["login"], context.facts["target_branch"]
+def _ready(context: Context, noted: Baseline) -> WorkResult:
+    login_name, target = context.facts.identity.login, context.facts.target_branch
     start = noted.start
-    return Result(
+    return WorkResult(
         message=f"authenticated as {login_name}; {target} at {start.target_sha[:12]}; branch ready", head_sha=start.sha
     )
 
@@ -182,7 +173,7 @@ async def _find_arrived(commands: CommandRunner, noted: Baseline, begun: Begun) 
     return head if (await commands.capture(asked, limit=4096)).exit_code == 0 else None
 
 
-async def _publish(context: Context, sandboxed: CommandSandbox, done: Instructed) -> Result:
+async def _publish(context: Context, sandboxed: CommandSandbox, done: Instructed) -> WorkResult:
     attempt = context.attempt
     async with attempt.step(StepName.PUBLISH):
         async with open_result_sandbox(context, done.noted.start, sandboxed.user) as bench:
@@ -195,9 +186,9 @@ async def _publish(context: Context, sandboxed: CommandSandbox, done: Instructed
     return _result(context.instruction, published, exit_code=done.exit_code)
 
 
-def _result(instruction: Instruction, published: Published, *, exit_code: int | None) -> Result:
+def _result(instruction: Instruction, published: Published, *, exit_code: int | None) -> WorkResult:
     proposed = instruction.publish.mode in {PublishMode.DRAFT, PublishMode.READY}
-    return Result(
+    return WorkResult(
         message=published.message,
         changed=published.changed,
         head_sha=published.head_sha,

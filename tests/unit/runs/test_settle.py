@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from gitward.grants.lease import Lease
 from gitward.runs.checkpoints import RunCancelled
+from gitward.runs.facts import WorkResult
 from gitward.runs.services import JobServices
 from gitward.runs.steps.settle import cancelled, settle, succeeded
 from gitward.sessions.model import EventType, Instruction, Owner, RunState
@@ -53,10 +54,10 @@ async def test_a_wish_that_comes_after_the_last_step_changes_nothing(backend: Ba
         backend.progress().claim(tx, run_id)
     with backend.database.transaction() as tx:
         backend.sessions.cancel(tx, alice, session.id)
-    result = {"message": "Pushed.", "changed": True, "head_sha": "a" * 40, "exit_code": 0}
+    result = WorkResult(message="Pushed.", changed=True, head_sha="a" * 40, exit_code=0)
     await settle(parts, run_id, succeeded(result, None))
     with pytest.raises(AttemptLost):
-        await settle(parts, run_id, cancelled(RunCancelled(), result | {"wants_pull_request": False}))
+        await settle(parts, run_id, cancelled(RunCancelled(), result))
     assert (await backend.get(alice, session.id)).runs[0].state is RunState.SUCCEEDED
     kinds = [event.type for event in await backend.events(session.id)]
     assert kinds.count(EventType.RUN_ENDED) == 1

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gitward.broker import BrokerEvent, OpenGrant
 from gitward.errors import GitwardError, Reason, RunFailure
+from gitward.github.preflight import Facts
 from gitward.github.tokens import Token
 from gitward.grants import clock
 from gitward.grants.grant import Grant
@@ -40,7 +41,7 @@ class RunAccess:
 
 
 @contextlib.asynccontextmanager
-async def open_access(attempt: Attempt, facts: dict[str, Any], *, seconds: float) -> AsyncIterator[RunAccess]:
+async def open_access(attempt: Attempt, facts: Facts, *, seconds: float) -> AsyncIterator[RunAccess]:
     """A grant that is open inside this block; for a run that may take so many seconds.
 
     :raises RunCancelled, RunFailure: as `within_deadline`; opening takes a while when machine or broker are in trouble.
@@ -56,7 +57,7 @@ def opening_took_too_long() -> RunFailure:
     return RunFailure(Reason.SANDBOX_FAILED, f"No sandbox could be opened within {OPENING_SECONDS:g} s; retry the run.")
 
 
-async def _open(stack: contextlib.AsyncExitStack, attempt: Attempt, facts: dict[str, Any], seconds: float) -> RunAccess:
+async def _open(stack: contextlib.AsyncExitStack, attempt: Attempt, facts: Facts, seconds: float) -> RunAccess:
     token = await attempt.parts.tokens.take(access_of(attempt))
     injected = await attempt.parts.injected.take()
     redactor = Redactor([token.secret, *(secret for secret in injected if secret is not None)])
@@ -68,13 +69,13 @@ async def _open(stack: contextlib.AsyncExitStack, attempt: Attempt, facts: dict[
     return RunAccess(grant=grant, credential=credential, redactor=redactor, pushes=pushes)
 
 
-def _grant(attempt: Attempt, facts: dict[str, Any], seconds: float) -> Grant:
+def _grant(attempt: Attempt, facts: Facts, seconds: float) -> Grant:
     session, settings = attempt.claim.session, attempt.parts.settings
     opened = session.pull_request
     return Grant(
         run_id=attempt.claim.run.id,
-        repository=facts["repository"],
-        repository_id=facts["repository_id"],
+        repository=facts.repository,
+        repository_id=facts.repository_id,
         push_ref=f"refs/heads/{session.branch}",
         readable=session.submodules,
         public_read=settings.public_read,
@@ -83,8 +84,8 @@ def _grant(attempt: Attempt, facts: dict[str, Any], seconds: float) -> Grant:
         issues=session.opened_issues,
         pull_request=opened.number if opened is not None else None,
         ready=attempt.claim.run.instruction.publish.mode is PublishMode.READY,
-        target_branch=facts["target_branch"],
-        target_sha=facts["target_sha"],
+        target_branch=facts.target_branch,
+        target_sha=facts.target_sha,
         expires_at=clock.seconds() + seconds + CLOSING_SECONDS,
     )
 
@@ -141,7 +142,7 @@ class _Witness:
         if new != self._attempt.pushing_sha:  # our own push: step `publish` records it
             self._write(self._attempt.record_push(new))
 
-    def _write(self, writing: Any) -> None:
+    def _write(self, writing: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(writing)
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)

@@ -17,7 +17,7 @@ _KIND = "closed"  # of what is kept: refs/gitward/left/1-closed
 
 def is_done(context: Context, tip: str) -> bool:
     """Whether the branch stands where its pull request ended: nobody pushed since, and what it proposed is decided."""
-    return _state(context) in _ENDED and tip == context.facts.get("pull_request_head_sha")
+    return _state(context) in _ENDED and tip == context.facts.pull_request_head_sha
 
 
 async def tell(context: Context, start: StartPoint) -> None:
@@ -67,8 +67,7 @@ async def tell_left_behind(context: Context, work: Work) -> None:
 
 
 def _state(context: Context) -> str | None:
-    state: str | None = context.facts.get("pull_request_state")
-    return state
+    return context.facts.pull_request_state
 
 
 def _number(context: Context) -> int:

@@ -114,7 +114,7 @@ async def _check_closings(context: Context, bench: ResultSandbox, work: Work) ->
 
 
 async def _closing(context: Context, bench: ResultSandbox, work: Work) -> str | None:
-    repository, claim, start = context.facts["repository"], context.attempt.claim, bench.start
+    repository, claim, start = context.facts.repository, context.attempt.claim, bench.start
     if work.paths is not None:  # one commit, with a message of ours
         return closing_keywords.closes_elsewhere(commit_message(claim.session, claim.run), repository)
     upstream = [oid for oid in (start.target_sha, context.opened.pushes.last, start.branch_sha) if oid is not None]

@@ -44,7 +44,7 @@ async def check_out(context: Context, commands: CommandRunner, refs: Refs) -> Ba
     noted = Baseline(
         run_id=attempt.claim.run.id,
         attempt=attempt.claim.attempt,
-        repository=context.facts["repository"],
+        repository=context.facts.repository,
         start=start,
         index=folder.index if folder is not None else None,
     )

@@ -6,7 +6,6 @@ import logging
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 from gitward.errors import Reason, RunFailure
 from gitward.github import preflight as questions
@@ -22,15 +21,15 @@ from gitward.sessions.model import PublishMode, StepName, now
 from gitward.store.database import Transaction
 
 
-async def preflight(parts: JobServices, run_id: str) -> dict[str, Any]:
-    """Takes the token, asks GitHub, and returns `questions.Facts` as JSON."""
+async def preflight(parts: JobServices, run_id: str) -> questions.Facts:
+    """Takes the token, asks GitHub, and returns what the run needs to know."""
     attempt = await Attempt.begin(parts, run_id)
     retries, seconds = patience_of(attempt, StepName.PREFLIGHT)
     async with attempt.step(StepName.PREFLIGHT):
         facts = await within_deadline(attempt, _ask(attempt, retries), seconds=seconds, late=_late(seconds))
         for notice in facts.notices:
             await attempt.notice(notice)
-    return asdict(facts)
+    return facts
 
 
 def _late(seconds: float) -> RunFailure:

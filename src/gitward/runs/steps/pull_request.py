@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import asdict
-from typing import Any
 
 from gitward.errors import Reason, RunFailure
+from gitward.github.preflight import Facts
 from gitward.github.pulls import Proposal, Proposed, find, propose
 from gitward.github.retries import Retries
 from gitward.runs.attempt import Attempt
@@ -24,8 +23,8 @@ TITLE_CHARACTERS = 256  # GitHub's limit
 COMMAND_CHARACTERS = 16_000  # shown in the body, for which GitHub allows 65,536
 
 
-async def pull_request(parts: JobServices, run_id: str, facts: dict[str, Any]) -> dict[str, Any]:
-    """Returns `PullRequest` as JSON."""
+async def pull_request(parts: JobServices, run_id: str, facts: Facts) -> PullRequest:
+    """The session's pull request."""
     attempt = await Attempt.begin(parts, run_id)
     retries, seconds = patience_of(attempt, StepName.PULL_REQUEST)
     source = await attempt.write(lambda tx: parts.progress.published_run(tx, attempt.claim))
@@ -38,7 +37,7 @@ async def pull_request(parts: JobServices, run_id: str, facts: dict[str, Any]) -
         except RunCancelled:
             await _find_opened(attempt, proposal, retries)
             raise
-    return asdict(opened)
+    return opened
 
 
 def _late(seconds: float) -> RunFailure:
@@ -48,14 +47,14 @@ def _late(seconds: float) -> RunFailure:
     )
 
 
-def _proposal(attempt: Attempt, facts: dict[str, Any], source: Run) -> Proposal:
+def _proposal(attempt: Attempt, facts: Facts, source: Run) -> Proposal:
     """:param source: the run whose work it is; not the one that publishes it again."""
     session, run = attempt.claim.session, attempt.claim.run
     wanted, link = run.instruction.publish, f"{attempt.parts.settings.session_url}/{session.id}"
     return Proposal(
-        repository=facts["repository"],
+        repository=facts.repository,
         branch=session.branch,
-        target_branch=facts["target_branch"],
+        target_branch=facts.target_branch,
         title=(wanted.title or session.title)[:TITLE_CHARACTERS],
         body=wanted.body or body(session, source, link),
         draft=wanted.mode is PublishMode.DRAFT,

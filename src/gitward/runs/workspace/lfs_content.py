@@ -100,7 +100,7 @@ class _Fetching:
         """With an access that may only fetch, as mirrors have it: in login mode too there is no token inside."""
         context, attempt = self._context, self._context.attempt
         await asyncio.to_thread(self._clear)
-        async with fetching(attempt, context.facts["repository"], context.facts["repository_id"]) as grant:
+        async with fetching(attempt, context.facts.repository, context.facts.repository_id) as grant:
             sandbox = await attempt.parts.sandboxes.open(
                 name=f"{attempt.claim.run.id}-lfs",
                 workspace=self._workspace,

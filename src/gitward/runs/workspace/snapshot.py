@@ -69,10 +69,9 @@ def source_of(context: Context) -> Source:
     facts = context.facts
     return Source(
         server_url=context.attempt.parts.settings.server_url,
-        repository_id=facts["repository_id"],
-        full_name=facts["repository"],
-        size_kib=facts.get("size_kib"),
-        open_grant=lambda: fetching(context.attempt, facts["repository"], facts["repository_id"]),
+        repository_id=facts.repository_id,
+        full_name=facts.repository,
+        open_grant=lambda: fetching(context.attempt, facts.repository, facts.repository_id),
     )
 
 
