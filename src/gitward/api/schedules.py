@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Response, status
 
 from gitward.api.auth import Caller, Claims
-from gitward.api.authorization import check_repositories, looked_at
+from gitward.api.authorization import check_repositories, relevant_claims
 from gitward.api.json_answers import as_json, rendered_page
 from gitward.api.paths import ScheduleId
 from gitward.api.problems import documented
@@ -41,7 +41,7 @@ async def create_schedule(
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
     served.reach.check(body.new_session())
     timetable = _valid(body.timetable)
-    kept = looked_at(served.rules, claims)
+    kept = relevant_claims(served.rules, claims)
     made = await served.database.write(
         lambda tx: _schedules.create(tx, caller, timetable, body.new_session(), kept),
     )

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 
 from gitward.api import idempotency
 from gitward.api.auth import Caller, Claims
-from gitward.api.authorization import check_repositories, looked_at
+from gitward.api.authorization import check_repositories, relevant_claims
 from gitward.api.json_answers import answer, as_json, rendered, rendered_page
 from gitward.api.paths import RunId, ScheduleQuery, SessionId
 from gitward.api.problems import documented
@@ -71,7 +71,7 @@ async def create_session(
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
     raw = await request.body()
     served.reach.check(body.new_session())
-    new = replace(body.new_session(), claims=looked_at(served.rules, claims))
+    new = replace(body.new_session(), claims=relevant_claims(served.rules, claims))
 
     def create(tx: Transaction) -> Json:
         return SessionOut.of(served.sessions.create_session(tx, caller, new)).model_dump(mode="json")
@@ -92,7 +92,7 @@ def _admit(tx: Transaction, served: Services, claims: Claims, session: Session) 
     :raises InvalidRequest: so that this caller's session is not allowed any more.
     """
     check_repositories(served.repo_globs, served.rules, claims, session.repo, session.submodules)
-    kept = looked_at(served.rules, claims)
+    kept = relevant_claims(served.rules, claims)
     if session.claims != kept:
         served.sessions.note_claims(tx, session.owner, session.id, kept)
 

@@ -17,23 +17,23 @@ _SECONDS = 3600.0
 _SYSTEM = ("information_schema", "pg_catalog", "pg_toast")
 
 
-async def look_at_tables(ledger: Ledger, url: str) -> None:
+async def search_tables(ledger: Ledger, url: str) -> None:
     """Reads only; a value is searched whole, wherever it lies in the database's files."""
     database = Database(url)
     try:
-        await database.read(lambda tx: _look(ledger, tx.connection), seconds=_SECONDS)
+        await database.read(lambda tx: _search(ledger, tx.connection), seconds=_SECONDS)
     finally:
         await database.stop()
 
 
-def _look(ledger: Ledger, connection: sa.Connection) -> None:
+def _search(ledger: Ledger, connection: sa.Connection) -> None:
     for schema, name in _tables(connection):
         place = f"{schema}.{name}" if schema else name
         quoted = connection.dialect.identifier_preparer.quote(name)
         qualified = f"{connection.dialect.identifier_preparer.quote(schema)}.{quoted}" if schema else quoted
         rows = connection.execute(sa.text(f"SELECT * FROM {qualified}"))  # noqa: S608  # names from the catalogue
         while batch := rows.fetchmany(_ROWS):
-            ledger.look(Channel.TABLES, place, b"\n".join(value for row in batch for value in _values(row)))
+            ledger.search(Channel.TABLES, place, b"\n".join(value for row in batch for value in _values(row)))
 
 
 def _tables(connection: sa.Connection) -> Iterator[tuple[str | None, str]]:

@@ -19,16 +19,16 @@ from gitward.settings import clean_environment
 GIT_SECONDS = 60.0
 
 
-async def look_at_objects(ledger: Ledger, objects: Path, *, loose: Channel, packed: Channel) -> None:
+async def search_objects(ledger: Ledger, objects: Path, *, loose: Channel, packed: Channel) -> None:
     """Every object below a folder `objects`."""
     names = {path.parent.name + path.name for path in objects.glob("[0-9a-f][0-9a-f]/*")}
     with tempfile.TemporaryDirectory(prefix="gitward-audit-") as folder:
         await _git("init", "--quiet", "--bare", folder)
         async for kind, name, content in _objects(folder, objects):
-            ledger.look(loose if name in names else packed, f"{kind} {name[:12]}", content)
+            ledger.search(loose if name in names else packed, f"{kind} {name[:12]}", content)
 
 
-async def look_at_bundle(ledger: Ledger, bundle: bytes, *, bases: Sequence[Path]) -> None:
+async def search_bundle(ledger: Ledger, bundle: bytes, *, bases: Sequence[Path]) -> None:
     """Every object that a bundle brings along. `bases`: folders `objects` with those that it builds on."""
     with tempfile.TemporaryDirectory(prefix="gitward-audit-") as folder:
         file = Path(folder, "bundle")
@@ -37,7 +37,7 @@ async def look_at_bundle(ledger: Ledger, bundle: bytes, *, bases: Sequence[Path]
         unbundle = ("--git-dir", folder, "bundle", "unbundle", str(file))
         await _git(*unbundle, GIT_ALTERNATE_OBJECT_DIRECTORIES=":".join(map(str, bases)))
         async for kind, name, content in _objects(folder, Path(folder, "objects")):
-            ledger.look(Channel.BUNDLE, f"{kind} {name[:12]}", content)
+            ledger.search(Channel.BUNDLE, f"{kind} {name[:12]}", content)
 
 
 async def _objects(folder: str, objects: Path) -> AsyncIterator[tuple[str, str, bytes]]:

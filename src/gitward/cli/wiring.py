@@ -168,7 +168,7 @@ async def _storage(settings: Settings) -> AsyncIterator[_Storage]:
         await relay.start()
         stack.push_async_callback(relay.stop)
         metrics = Metrics()
-        journal = Journal(notifier, metrics.told)
+        journal = Journal(notifier, metrics.count_events)
         limits = RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user)
         places = Places(notifier, limits)
         yield _Storage(

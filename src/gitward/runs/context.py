@@ -24,14 +24,14 @@ class Context:
 
     attempt: Attempt
     facts: Facts
-    opened: RunAccess
+    access: RunAccess
     output: OutputLog
     seconds: float  # that the run may take
     began: float = field(default_factory=time.monotonic)
 
     @property
     def instruction(self) -> Instruction:
-        return self.attempt.claim.run.instruction
+        return self.attempt.run.instruction
 
     @property
     def workspace(self) -> Path:
@@ -44,17 +44,17 @@ class Context:
     @property
     def url(self) -> str:
         """Of the repository, as the sandbox sees it."""
-        return f"{self.attempt.parts.settings.server_url}/{self.facts.repository}.git"
+        return f"{self.attempt.services.settings.server_url}/{self.facts.repository}.git"
 
     @property
     def remote(self) -> Remote:
         """The same, with the run credential: git of ours never has the token."""
-        return Remote(url=self.url, credential=self.opened.grant.credential)
+        return Remote(url=self.url, credential=self.access.grant.credential)
 
     @property
     def author(self) -> Author:
         """Who commits what the command left uncommitted."""
-        settings, identity = self.attempt.parts.settings, self.facts.identity
+        settings, identity = self.attempt.services.settings, self.facts.identity
         return Author(name=settings.commit_name or identity.name, email=settings.commit_email or identity.email)
 
     def commands(self, sandbox: Sandbox, *, seconds: float | None = None) -> CommandRunner:
@@ -65,4 +65,4 @@ class Context:
 
 def trailers(context: Context) -> Sequence[str]:
     """Those of every commit that the job makes."""
-    return (f"Gitward-Session: {context.attempt.claim.session.id}",)
+    return (f"Gitward-Session: {context.attempt.session.id}",)

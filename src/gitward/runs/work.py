@@ -34,7 +34,7 @@ from gitward.runs.workspace.command_sandbox import CommandSandbox, open_command_
 from gitward.runs.workspace.snapshot import take_snapshot
 from gitward.sandboxes import SandboxError
 from gitward.sessions.model import Instruction, PublishMode, StepName
-from gitward.sessions.progress import Begun
+from gitward.sessions.progress import EarlierAttempts
 
 T = TypeVar("T")
 
@@ -45,19 +45,19 @@ class Instructed:
 
     noted: Baseline
     refs: Refs
-    begun: Begun
+    begun: EarlierAttempts
     exit_code: int = 0
     arrived: str | None = None  # the head that an earlier attempt pushed
 
 
-async def work(parts: JobServices, run_id: str, facts: Facts) -> WorkResult:
+async def work(services: JobServices, run_id: str, facts: Facts) -> WorkResult:
     """Authenticates, checks out, executes and publishes."""
-    attempt = await Attempt.begin(parts, run_id)
-    await asyncio.to_thread(workspace_names.prepare, parts.settings.workspaces, attempt.claim.session.id)
-    seconds = float(parts.settings.time_limit(attempt.claim.run.instruction.timeout_seconds))
+    attempt = await Attempt.begin(services, run_id)
+    await asyncio.to_thread(workspace_names.prepare, services.settings.workspaces, attempt.session.id)
+    seconds = float(services.settings.time_limit(attempt.run.instruction.timeout_seconds))
     async with open_access(attempt, facts, seconds=seconds) as here:
         output = OutputLog(attempt, here.redactor)
-        context = Context(attempt=attempt, facts=facts, opened=here, output=output, seconds=seconds)
+        context = Context(attempt=attempt, facts=facts, access=here, output=output, seconds=seconds)
         try:
             if context.instruction.publish_of is not None:
                 return await _publish_kept(context)
@@ -90,7 +90,7 @@ async def _work(context: Context) -> WorkResult:
             await salvage.rescue(context, sandboxed.user, end)
             raise
         except SandboxError as error:  # it may quote what the command wrote
-            failure = RunFailure(Reason.SANDBOX_FAILED, context.opened.redactor.text(str(error)))
+            failure = RunFailure(Reason.SANDBOX_FAILED, context.access.redactor.text(str(error)))
             await sandboxed.close()
             await salvage.rescue(context, sandboxed.user, failure)
             raise failure from None
@@ -122,18 +122,18 @@ async def _tidy(context: Context) -> None:
     if await asyncio.to_thread(baseline.find, context.workspace) is None:
         aside = await asyncio.to_thread(checkout.retire, context.workspace)
         if aside is not None:
-            context.attempt.parts.trash.take(aside)
+            context.attempt.services.trash.add(aside)
 
 
 async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed | WorkResult:
     """The steps before `publish`, in the words of the design."""
     attempt, commands = context.attempt, context.commands(sandboxed.sandbox)
-    await salvage.keep_lost(context, sandboxed.user)
+    await salvage.store_lost_work(context, sandboxed.user)
     refs_task = asyncio.create_task(take_snapshot(context))
     try:
         async with attempt.step(StepName.AUTHENTICATE):
             with commands.within(StepName.AUTHENTICATE):
-                await authenticate(attempt, commands, context.facts, context.opened.credential)
+                await authenticate(attempt, commands, context.facts, context.access.credential)
         async with attempt.step(StepName.CHECKOUT):
             with commands.within(StepName.CHECKOUT):
                 refs = await refs_task
@@ -141,7 +141,7 @@ async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed |
     finally:
         refs_task.cancel()
         await asyncio.wait([refs_task])
-    begun = await attempt.write(lambda tx: attempt.parts.progress.begun(tx, attempt.claim, noted.start.sha))
+    begun = await attempt.write(lambda tx: attempt.services.progress.record_start(tx, attempt.hold, noted.start.sha))
     if context.instruction.command is None:
         await asyncio.to_thread(baseline.drop, context.workspace)
         return _ready(context, noted)
@@ -150,7 +150,7 @@ async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed |
         return Instructed(noted=noted, refs=refs, begun=begun, arrived=arrived)
     async with attempt.step(StepName.EXECUTE):
         executing = execute.execute(commands, context.instruction)
-        exit_code = await attempt.parts.disk.execute(context.workspace, executing)
+        exit_code = await attempt.services.disk.execute(context.workspace, executing)
     return Instructed(noted=noted, refs=refs, begun=begun, exit_code=exit_code)
 
 
@@ -162,7 +162,7 @@ def _ready(context: Context, noted: Baseline) -> WorkResult:
     )
 
 
-async def _find_arrived(commands: CommandRunner, noted: Baseline, begun: Begun) -> str | None:
+async def _find_arrived(commands: CommandRunner, noted: Baseline, begun: EarlierAttempts) -> str | None:
     """The head that an earlier attempt pushed, when it is in the session's branch upstream."""
     head, start = begun.pushing_sha, noted.start
     if head is None or start.sha == begun.start_sha:
@@ -176,12 +176,12 @@ async def _find_arrived(commands: CommandRunner, noted: Baseline, begun: Begun) 
 async def _publish(context: Context, sandboxed: CommandSandbox, done: Instructed) -> WorkResult:
     attempt = context.attempt
     async with attempt.step(StepName.PUBLISH):
-        async with open_result_sandbox(context, done.noted.start, sandboxed.user) as bench:
-            with bench.commands.within(StepName.PUBLISH):
+        async with open_result_sandbox(context, done.noted.start, sandboxed.user) as result_sandbox:
+            with result_sandbox.commands.within(StepName.PUBLISH):
                 if done.arrived is None:
-                    published = await publish.publish(context, bench, done.noted, done.refs, done.begun)
+                    published = await publish.publish(context, result_sandbox, done.noted, done.refs, done.begun)
                 else:
-                    published = await publish.finish(context, bench, done.arrived)
+                    published = await publish.finish(context, result_sandbox, done.arrived)
         await asyncio.to_thread(baseline.drop, context.workspace)
     return _result(context.instruction, published, exit_code=done.exit_code)
 

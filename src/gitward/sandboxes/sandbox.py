@@ -103,7 +103,7 @@ class BubblewrapSandbox:
             follows=Wall.FOLLOWS_PARENT in walls,
             forgets_keys=Wall.KEYS_FORGOTTEN in walls,
         )
-        return await SupervisorHandle.prepare(self._launcher.send, prepare, claim=tenancy.claim)
+        return await SupervisorHandle.prepare(self._launcher.send, prepare, claim=tenancy.lock)
 
     def _job(self, command: Command) -> Job:
         plan, tenancy = self._tenancy.plan, self._tenancy
@@ -111,7 +111,7 @@ class BubblewrapSandbox:
         watched = tenancy.group is None and has(Wall.MEMORY_LIMIT)
         start = StartRequest(
             bwrap=self._bwrap,
-            claim=tenancy.claim_path,
+            lock=tenancy.lock_path,
             rlimits=plan.rlimits(),
             timeout_seconds=command.timeout_seconds if has(Wall.TIME) else None,
             memory_bytes=plan.limits.memory_bytes if watched else None,

@@ -56,15 +56,15 @@ def supervise(prepare: PrepareRequest, control: socket.socket, claim: int, *, la
         _offer(control, listeners)
         start, fds = _await_start(control, bubblewrap)
         stage = "claim"
-        if not workspace_lock.is_current(claim, start.claim):
+        if not workspace_lock.is_current(claim, start.lock):
             raise PermissionError("another sandbox has taken the workspace over")
         stage = "bubblewrap"
         bubblewrap.start(start, fds)
     except OSError as error:
-        _tell(control, {"error": str(error), "stage": stage})
+        _send(control, {"error": str(error), "stage": stage})
         os._exit(1)
     supervision = CommandWatch(start, bubblewrap, control=control, claim=claim, entry=entry, follows=prepare.follows)
-    _tell(control, supervision.to_the_end())
+    _send(control, supervision.to_the_end())
     os._exit(0)
 
 
@@ -97,6 +97,6 @@ def _await_start(control: socket.socket, bubblewrap: BwrapProcess) -> tuple[Star
     return StartRequest.of(message), Descriptors(*fds)
 
 
-def _tell(control: socket.socket, message: dict[str, Any]) -> None:
+def _send(control: socket.socket, message: dict[str, Any]) -> None:
     with contextlib.suppress(channel.ChannelClosed):
         channel.send(control, message)

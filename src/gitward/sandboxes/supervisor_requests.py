@@ -35,7 +35,7 @@ class StartRequest:
     """To a supervisor: run this. Options, arguments and variables come beside it, in descriptors."""
 
     bwrap: str  # absolute path
-    claim: str  # path of the workspace's claim
+    lock: str  # path of the workspace's claim
     rlimits: tuple[tuple[str, int], ...]  # ("NPROC", 512)
     timeout_seconds: float | None
     memory_bytes: int | None  # watched; None: a cgroup does it, or nobody

@@ -32,22 +32,22 @@ class StillAlive(TimeoutError):
     """A process of an earlier sandbox could not be ended."""
 
 
-def record(claim: int, pid: int) -> None:
+def record(lock: int, pid: int) -> None:
     """Writes a process into a claim (opened for appending)."""
     if started := start_time(pid):
-        os.write(claim, f"{pid} {started}\n".encode())
+        os.write(lock, f"{pid} {started}\n".encode())
 
 
-def is_current(claim: int, path: str) -> bool:
+def is_current(lock: int, path: str) -> bool:
     """Whether the open claim is still the one that lies at `path`."""
     try:
-        there, here = os.stat(path, follow_symlinks=False), os.fstat(claim)
+        there, here = os.stat(path, follow_symlinks=False), os.fstat(lock)
     except FileNotFoundError:
         return False
     return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
 
 
-def take(workspace: Path) -> int:
+def acquire(workspace: Path) -> int:
     """Claims a workspace and ends every process of earlier sandboxes on it. Blocks for some seconds at most.
 
     Returns the new claim, open for appending. StillAlive when a process does not end.
@@ -55,7 +55,7 @@ def take(workspace: Path) -> int:
     with _locked(workspace):
         path = workspace / CLAIM
         temporary = workspace / f"{CLAIM}.{secrets.token_hex(8)}"
-        claim = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        lock = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             with contextlib.ExitStack() as stack:
                 old = None
@@ -65,25 +65,25 @@ def take(workspace: Path) -> int:
                 if old is not None:
                     _end_all(old.read())
         except BaseException:
-            os.close(claim)
+            os.close(lock)
             temporary.unlink(missing_ok=True)
             raise
-        return claim
+        return lock
 
 
-def end_recorded(claim: int) -> None:
+def end_recorded(lock: int) -> None:
     """Ends whoever is recorded in a claim and still lives. StillAlive when a process does not end."""
-    _end_all(os.pread(claim, os.fstat(claim).st_size, 0))
+    _end_all(os.pread(lock, os.fstat(lock).st_size, 0))
 
 
-def give_up(workspace: Path, claim: int) -> None:
+def release(workspace: Path, lock: int) -> None:
     """Removes a claim, if it is still the workspace's, and closes it."""
     try:
         with _locked(workspace):
-            if is_current(claim, str(workspace / CLAIM)):
+            if is_current(lock, str(workspace / CLAIM)):
                 (workspace / CLAIM).unlink()
     finally:
-        os.close(claim)
+        os.close(lock)
 
 
 @contextlib.contextmanager

@@ -196,13 +196,13 @@ _AROUND_AND_RUN = sa.select(_runs, _UNFINISHED, *STANDING_COLUMNS).where(
 )
 
 
-def look_around(tx: Transaction, session: Session) -> tuple[int, Standing]:
+def find_surroundings(tx: Transaction, session: Session) -> tuple[int, Standing]:
     """How many runs of the session have not ended, and where its owner's runs stand."""
     row = tx.execute(_AROUND, {"of_session": session.id, **standing_of(session.owner)}).one()
     return row.earlier, standing_from_row(row)
 
 
-def look_around_and_find(tx: Transaction, session: Session, run_id: str) -> tuple[Run, int, Standing] | None:
+def find_run_and_surroundings(tx: Transaction, session: Session, run_id: str) -> tuple[Run, int, Standing] | None:
     """The same, with one of the session's runs; None: it has no such run."""
     parameters = {"of_session": session.id, "run_id": run_id, **standing_of(session.owner)}
     row = tx.execute(_AROUND_AND_RUN, parameters).first()

@@ -136,7 +136,7 @@ class SessionService:
         """
         at = now()
         session, seq = self._append_to(tx, owner, session_id, at, check)
-        earlier, standing = queries.look_around(tx, session)
+        earlier, standing = queries.find_surroundings(tx, session)
         return self._follow(tx, session, instruction, at=at, seq=seq, earlier=earlier, standing=standing)
 
     def retry(
@@ -155,7 +155,7 @@ class SessionService:
         """
         at = now()
         session, seq = self._append_to(tx, owner, session_id, at, check)
-        found = queries.look_around_and_find(tx, session, run_id)
+        found = queries.find_run_and_surroundings(tx, session, run_id)
         if found is None:
             raise NotFound("This session has no such run.")
         old, earlier, standing = found

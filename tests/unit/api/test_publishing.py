@@ -22,7 +22,7 @@ async def kept(backend: Backend, http: httpx.AsyncClient, **body: Any) -> Json:
     session: Json = (await http.post("/sessions", json={"repo": "owner/repo", "command": "make", **body})).json()
     run_id = session["runs"][0]["id"]
     with backend.database.transaction() as tx:
-        artifacts.keep(tx, Origin(run_id=run_id, attempt=1), ArtifactKind.BUNDLE, b"work")
+        artifacts.store(tx, Origin(run_id=run_id, attempt=1), ArtifactKind.BUNDLE, b"work")
     await backend.end(run_id, RunState.FAILED)
     return session
 

@@ -74,10 +74,10 @@ async def test_a_post(backend: Backend, alice: Owner, places: int) -> None:
 async def test_an_event(backend: Backend, alice: Owner) -> None:
     session = await backend.create(alice)
     progress = backend.progress()
-    claim = await backend.database.write(lambda tx: progress.claim(tx, session.runs[0].id))
+    claim = await backend.database.write(lambda tx: progress.take(tx, session.runs[0].id))
     with counted(backend.database) as statements:
-        await backend.database.write(lambda tx: progress.tell(tx, claim, (EventType.OUTPUT, {"text": "x"})))
+        await backend.database.write(lambda tx: progress.record(tx, claim, (EventType.OUTPUT, {"text": "x"})))
     assert len(statements) <= MOST_OF_AN_EVENT, statements
     with counted(backend.database) as statements:
-        await backend.database.write(lambda tx: progress.tell(tx, claim, *[(EventType.OUTPUT, {"text": "x"})] * 50))
+        await backend.database.write(lambda tx: progress.record(tx, claim, *[(EventType.OUTPUT, {"text": "x"})] * 50))
     assert len(statements) <= MOST_OF_AN_EVENT, statements

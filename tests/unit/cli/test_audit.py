@@ -91,7 +91,7 @@ def planted(*, but: Channel | None = None) -> tuple[Ledger, Plant]:
     ledger = Ledger(Secret(TOKEN), plant)
     for channel in Channel:
         if channel is not but:
-            ledger.look(channel, "a place", plant.text.encode() + plant.binary)
+            ledger.search(channel, "a place", plant.text.encode() + plant.binary)
     return ledger, plant
 
 
@@ -99,7 +99,7 @@ def planted(*, but: Channel | None = None) -> tuple[Ledger, Plant]:
 def test_a_token_in_any_channel_fails_the_audit(channel: Channel) -> None:
     ledger, plant = planted()
     assert report.passes(outcome(ledger, plant), report.rows(outcome(ledger, plant)))
-    ledger.look(channel, f"in {TOKEN}", TOKEN.encode().hex().encode())
+    ledger.search(channel, f"in {TOKEN}", TOKEN.encode().hex().encode())
     table = report.rows(outcome(ledger, plant))
     assert not report.passes(outcome(ledger, plant), table)
     (row,) = (row for row in table if row.state is not State.CLEAN)
@@ -114,7 +114,7 @@ def test_a_token_in_any_channel_fails_the_audit(channel: Channel) -> None:
 @pytest.mark.parametrize("channel", list(Channel))
 def test_a_channel_that_the_search_cannot_see_fails_the_audit(channel: Channel) -> None:
     ledger, plant = planted(but=channel)
-    ledger.look(channel, "a place", b"nothing of ours")
+    ledger.search(channel, "a place", b"nothing of ours")
     seen = outcome(ledger, plant)
     table = report.rows(seen)
     assert not report.passes(seen, table)
@@ -148,7 +148,7 @@ async def test_objects_of_a_hostile_repository_are_read_and_its_configuration_is
     (tmp_path / "b").write_bytes(b"b" + TOKEN.encode())
     git("add", "b")
     (tmp_path / ".git" / "config").write_text(f"[core]\n\tfsmonitor = touch {tmp_path / 'ran'}\n\tbroken\n[")
-    await objects.look_at_objects(ledger, tmp_path / ".git" / "objects", loose=Channel.LOOSE, packed=Channel.PACKED)
+    await objects.search_objects(ledger, tmp_path / ".git" / "objects", loose=Channel.LOOSE, packed=Channel.PACKED)
     assert [hit.spelling for hit in ledger.findings(Channel.LOOSE).hits] == ["plain"]
     assert [hit.spelling for hit in ledger.findings(Channel.PACKED).hits] == ["plain"]
     assert ledger.findings(Channel.PACKED).looks == 3
@@ -162,5 +162,5 @@ def test_files_are_searched_across_pieces_and_their_names_too(tmp_path: Path) ->
     (tmp_path / "other").write_bytes(b"nothing")
     (tmp_path / "link").symlink_to(f"/nowhere/{TOKEN}")
     os.mkfifo(tmp_path / "fifo")
-    folders.look_at_folder(ledger, Channel.WORK, tmp_path)
+    folders.search_folder(ledger, Channel.WORK, tmp_path)
     assert {hit.place for hit in ledger.findings(Channel.WORK).hits} == {"long", "***", "link"}

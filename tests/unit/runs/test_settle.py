@@ -39,8 +39,8 @@ class RefusingDatabase:
 async def test_a_run_does_not_stay_running_because_the_database_refused(backend: Backend, alice: Owner) -> None:
     session = await backend.create(alice, instruction=Instruction(command="true"))
     database = RefusingDatabase(backend.database, refusals=1)
-    parts = cast(JobServices, SimpleNamespace(database=database, progress=backend.progress(), lease=Lease()))
-    await settle(parts, session.runs[0].id, cancelled(RunCancelled(), None))
+    services = cast(JobServices, SimpleNamespace(database=database, progress=backend.progress(), lease=Lease()))
+    await settle(services, session.runs[0].id, cancelled(RunCancelled(), None))
     assert database.refusals == 0
     assert (await backend.get(alice, session.id)).runs[0].state is RunState.CANCELLED
 
@@ -49,15 +49,15 @@ async def test_a_wish_that_comes_after_the_last_step_changes_nothing(backend: Ba
     """Cancel races with success: the run ends as it went, once."""
     session = await backend.create(alice, instruction=Instruction(command="true"))
     run_id = session.runs[0].id
-    parts = cast(JobServices, SimpleNamespace(database=backend.database, progress=backend.progress(), lease=Lease()))
+    services = cast(JobServices, SimpleNamespace(database=backend.database, progress=backend.progress(), lease=Lease()))
     with backend.database.transaction() as tx:
-        backend.progress().claim(tx, run_id)
+        backend.progress().take(tx, run_id)
     with backend.database.transaction() as tx:
         backend.sessions.cancel(tx, alice, session.id)
     result = WorkResult(message="Pushed.", changed=True, head_sha="a" * 40, exit_code=0)
-    await settle(parts, run_id, succeeded(result, None))
+    await settle(services, run_id, succeeded(result, None))
     with pytest.raises(AttemptLost):
-        await settle(parts, run_id, cancelled(RunCancelled(), result))
+        await settle(services, run_id, cancelled(RunCancelled(), result))
     assert (await backend.get(alice, session.id)).runs[0].state is RunState.SUCCEEDED
     kinds = [event.type for event in await backend.events(session.id)]
     assert kinds.count(EventType.RUN_ENDED) == 1

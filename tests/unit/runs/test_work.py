@@ -118,7 +118,7 @@ async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> Wo
     session = await backend.create(owner, instruction=Instruction(command="make"))
     (root / session.id / "home").mkdir(parents=True)
     (root / session.id / "home" / "hosts.yml").write_text("oauth_token: x\n")
-    parts = SimpleNamespace(
+    services = SimpleNamespace(
         database=backend.database,
         notifier=backend.notifier,
         progress=backend.progress(),
@@ -139,7 +139,7 @@ async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> Wo
             limits=Limits(),
         ),
     )
-    return await work(cast(JobServices, parts), session.runs[0].id, FACTS)
+    return await work(cast(JobServices, services), session.runs[0].id, FACTS)
 
 
 async def failure_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> RunFailure:

@@ -121,7 +121,7 @@ def test_requests_survive_the_channel() -> None:
     prepare = PrepareRequest(uid=61000, cgroup="/c", network=True, ports=(443, 80), follows=True)
     start = StartRequest(
         bwrap="/usr/bin/bwrap",
-        claim="/claim",
+        lock="/claim",
         rlimits=(("CORE", 0),),
         timeout_seconds=1.5,
         memory_bytes=None,

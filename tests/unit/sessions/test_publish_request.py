@@ -44,15 +44,15 @@ async def ended(backend: Backend, owner: Owner, *, publish: Publish = WANTED, **
 
 async def keep(backend: Backend, run: Run, *, attempt: int = 1) -> None:
     with backend.database.transaction() as tx:
-        artifacts.keep(tx, Origin(run_id=run.id, attempt=attempt), ArtifactKind.BUNDLE, b"# v2 git bundle")
+        artifacts.store(tx, Origin(run_id=run.id, attempt=attempt), ArtifactKind.BUNDLE, b"# v2 git bundle")
 
 
 async def settle(backend: Backend, run: Run, *, state: RunState = RunState.FAILED, **outcome: Any) -> None:
     with backend.database.transaction() as tx:
         progress = backend.progress()
-        claim = progress.claim(tx, run.id)
+        claim = progress.take(tx, run.id)
         if outcome.get("pull_request"):
-            progress.opened(tx, claim, outcome["pull_request"], created=True)
+            progress.record_pull_request(tx, claim, outcome["pull_request"], created=True)
         progress.settle(tx, claim, Outcome(state=state, message="It ended.", **outcome))
 
 
@@ -108,7 +108,7 @@ async def test_the_newest_attempt_that_kept_a_bundle_is_published(backend: Backe
     for attempt in (1, 3, 2):
         await keep(backend, run, attempt=attempt)
     with backend.database.transaction() as tx:
-        artifacts.keep(tx, Origin(run_id=run.id, attempt=4), ArtifactKind.DIFF, b"a bundle was too long")
+        artifacts.store(tx, Origin(run_id=run.id, attempt=4), ArtifactKind.DIFF, b"a bundle was too long")
     await settle(backend, run)
     assert (await publish(backend, alice, session, run)).run.instruction.publish_attempt == 3
 
@@ -121,12 +121,12 @@ async def test_asked_again_it_is_the_same_run(backend: Backend, alice: Owner) ->
         again = await publish(backend, alice, session, session.runs[0], mode=PublishMode.BRANCH)
         assert (again.run.id, again.created) == (first.id, False)
         with backend.database.transaction() as tx:
-            backend.progress().claim(tx, first.id)
+            backend.progress().take(tx, first.id)
     await settle(backend, first)
     second = await publish(backend, alice, session, session.runs[0])
     assert (second.run.number, second.created) == (3, True)
     with backend.database.transaction() as tx:
-        backend.progress().claim(tx, second.run.id)
+        backend.progress().take(tx, second.run.id)
         backend.sessions.cancel(tx, alice, session.id)
     third = await publish(backend, alice, session, session.runs[0])
     assert (third.run.number, third.created) == (4, True)

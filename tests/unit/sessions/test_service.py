@@ -68,7 +68,7 @@ async def change(backend: Backend, owner: Owner, session: Session, **values: obj
 
 async def claim(backend: Backend, run: Run, worker: str = "worker-1") -> None:
     with backend.database.transaction() as tx:
-        backend.progress(worker).claim(tx, run.id)
+        backend.progress(worker).take(tx, run.id)
 
 
 class TestCreate:

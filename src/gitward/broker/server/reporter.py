@@ -32,7 +32,7 @@ class Reporter:
         self._denied = 0
         self._sending = asyncio.Lock()
 
-    def know(self, secrets: Iterable[Secret]) -> None:
+    def mask(self, secrets: Iterable[Secret]) -> None:
         self._redactor = Redactor([*self._lasting, *secrets])
 
     async def denied(self, verdict: Verdict, asked: str) -> None:

@@ -44,7 +44,7 @@ class PackInspector:
         self._folder = folder
         self._limits = limits
 
-    def spool(self) -> int:
+    def open_file(self) -> int:
         try:
             return os.open(self._folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError:  # a file system without such files, which cannot be given a name later
@@ -52,12 +52,12 @@ class PackInspector:
             os.unlink(name)
             return descriptor
 
-    async def look(self, pack: int, tip: str, *, messages: bool = False) -> Findings:
+    async def inspect(self, pack: int, tip: str, *, messages: bool = False) -> Findings:
         workspace = self._folder / f"push-{secrets.token_hex(8)}"
         try:
             await uninterrupted(asyncio.to_thread(_prepare, workspace, pack, tip))
             async with asyncio.timeout(LOOK_SECONDS), self._opened(workspace) as sandbox:
-                findings = await _look(sandbox, tip)
+                findings = await _inspect(sandbox, tip)
                 return replace(findings, closes=await _closings(sandbox)) if messages else findings
         except TimeoutError:
             raise BadPack("git takes too long to unpack this push; push in several steps") from None
@@ -121,7 +121,7 @@ def _remove(workspace: Path) -> None:
         workspace.rmdir()
 
 
-async def _look(sandbox: Sandbox, tip: str) -> Findings:
+async def _inspect(sandbox: Sandbox, tip: str) -> Findings:
     """Raises BadPack and SandboxError."""
     status, _, complaint = await _git(sandbox, "index-pack", _PACK)
     if status != 0:

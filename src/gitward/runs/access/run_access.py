@@ -19,7 +19,7 @@ from gitward.runs.access.observed_pushes import ObservedPushes
 from gitward.runs.access.token_renewal import TokenRenewal
 from gitward.runs.attempt import Attempt
 from gitward.runs.commands.deadline import within_deadline
-from gitward.runs.commands.github_calls import access_of
+from gitward.runs.commands.github_calls import token_access
 from gitward.secrets import Secret
 from gitward.sessions.model import EventType, PublishMode
 from gitward.telemetry.redaction import Redactor
@@ -58,22 +58,22 @@ def opening_took_too_long() -> RunFailure:
 
 
 async def _open(stack: contextlib.AsyncExitStack, attempt: Attempt, facts: Facts, seconds: float) -> RunAccess:
-    token = await attempt.parts.tokens.take(access_of(attempt))
-    injected = await attempt.parts.injected.take()
+    token = await attempt.services.tokens.take(token_access(attempt))
+    injected = await attempt.services.injected.take()
     redactor = Redactor([token.secret, *(secret for secret in injected if secret is not None)])
     pushes = ObservedPushes()
     grant = await stack.enter_async_context(
         _granted(attempt, _grant(attempt, facts, seconds), token, pushes, redactor=redactor, injected=injected)
     )
-    credential = token.secret if attempt.parts.settings.login_mode else Secret(grant.credential)
+    credential = token.secret if attempt.services.settings.login_mode else Secret(grant.credential)
     return RunAccess(grant=grant, credential=credential, redactor=redactor, pushes=pushes)
 
 
 def _grant(attempt: Attempt, facts: Facts, seconds: float) -> Grant:
-    session, settings = attempt.claim.session, attempt.parts.settings
+    session, settings = attempt.session, attempt.services.settings
     opened = session.pull_request
     return Grant(
-        run_id=attempt.claim.run.id,
+        run_id=attempt.run.id,
         repository=facts.repository,
         repository_id=facts.repository_id,
         push_ref=f"refs/heads/{session.branch}",
@@ -83,7 +83,7 @@ def _grant(attempt: Attempt, facts: Facts, seconds: float) -> Grant:
         own_writes=settings.own_writes,
         issues=session.opened_issues,
         pull_request=opened.number if opened is not None else None,
-        ready=attempt.claim.run.instruction.publish.mode is PublishMode.READY,
+        ready=attempt.run.instruction.publish.mode is PublishMode.READY,
         target_branch=facts.target_branch,
         target_sha=facts.target_sha,
         expires_at=clock.seconds() + seconds + CLOSING_SECONDS,
@@ -103,11 +103,11 @@ async def _granted(
     """The token, and whatever takes its place, is with the broker inside this block, and nowhere afterwards."""
     freshness = TokenRenewal(attempt, token, redactor)
     witness = _Witness(attempt, pushes, freshness)
-    open_grant = await attempt.parts.brokers.open(
-        grant, token.secret, witness.saw, attempt.parts.inspector, injected=injected
+    open_grant = await attempt.services.brokers.open(
+        grant, token.secret, witness.observe, attempt.services.inspector, injected=injected
     )
     try:
-        async with freshness.kept(open_grant):
+        async with freshness.running(open_grant):
             yield open_grant
     finally:
         try:
@@ -124,7 +124,7 @@ class _Witness:
         self._attempt, self._pushes, self._freshness = attempt, pushes, freshness
         self._writing: set[asyncio.Task[None]] = set()
 
-    def saw(self, event: BrokerEvent) -> None:
+    def observe(self, event: BrokerEvent) -> None:
         match event.type:
             case "token.rejected":
                 self._freshness.rejected()
@@ -135,10 +135,10 @@ class _Witness:
             case "issue.opened":
                 self._write(self._attempt.record_issue(int(event.data["number"])))
             case _:
-                self._write(self._attempt.tell((EventType(event.type), event.data)))
+                self._write(self._attempt.record((EventType(event.type), event.data)))
 
     def _pushed(self, *, old: str, new: str) -> None:
-        self._pushes.saw(old=old, new=new)
+        self._pushes.record(old=old, new=new)
         if new != self._attempt.pushing_sha:  # our own push: step `publish` records it
             self._write(self._attempt.record_push(new))
 
@@ -151,5 +151,5 @@ class _Witness:
         """Waits for what is being written."""
         for problem in await asyncio.gather(*self._writing, return_exceptions=True):
             if isinstance(problem, Exception):
-                run_id = self._attempt.claim.run.id
+                run_id = self._attempt.run.id
                 log.warning("Run %s: an event of the broker was not written: %s", run_id, problem)

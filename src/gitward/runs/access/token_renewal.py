@@ -12,7 +12,7 @@ from gitward.broker import OpenGrant
 from gitward.errors import GitwardError
 from gitward.github.tokens import Token
 from gitward.runs.attempt import Attempt
-from gitward.runs.commands.github_calls import access_of, successor
+from gitward.runs.commands.github_calls import next_token, token_access
 from gitward.telemetry.redaction import Redactor
 
 log = logging.getLogger(__name__)
@@ -37,9 +37,9 @@ class TokenRenewal:
         self._rejected.set()
 
     @contextlib.asynccontextmanager
-    async def kept(self, grant: OpenGrant) -> AsyncIterator[None]:
+    async def running(self, grant: OpenGrant) -> AsyncIterator[None]:
         """Inside this block the broker is given every new token."""
-        watching = asyncio.create_task(self._watch(grant), name=f"token of {self._attempt.claim.run.id}")
+        watching = asyncio.create_task(self._watch(grant), name=f"token of {self._attempt.run.id}")
         try:
             yield
         finally:
@@ -52,10 +52,10 @@ class TokenRenewal:
             try:
                 await self.renew(grant)
             except GitwardError as error:  # the token of now may still be good; the next look may find another
-                log.warning("Run %s: no new token: %s", self._attempt.claim.run.id, error)
+                log.warning("Run %s: no new token: %s", self._attempt.run.id, error)
                 await asyncio.sleep(LOOK_SECONDS)
             except Exception:  # the edge of a task that nobody awaits: the next look may do better
-                log.exception("Run %s: the look for a new token failed", self._attempt.claim.run.id)
+                log.exception("Run %s: the look for a new token failed", self._attempt.run.id)
 
     async def _next(self) -> None:
         """Waits until it is time to look."""
@@ -75,15 +75,15 @@ class TokenRenewal:
         if self._rejected.is_set():
             self._rejected.clear()
             self._rest_until = time.monotonic() + _REST_SECONDS
-            fresh = await successor(self._attempt, self.token)
+            fresh = await next_token(self._attempt, self.token)
             if fresh is None and not self._told:
                 self._told = True
                 await self._attempt.notice(f"GitHub answered 401 to {self.token.kind}: {self.token.renew}.")
         else:
-            fresh = await self._attempt.parts.tokens.take(access_of(self._attempt))
+            fresh = await self._attempt.services.tokens.take(token_access(self._attempt))
         if fresh is None or fresh.secret == self.token.secret:
             return
         self._redactor.add(fresh.secret)
         await grant.refresh(fresh.secret)
         self.token, self._told = fresh, False
-        log.info("Run %s: the broker has %s anew", self._attempt.claim.run.id, fresh.kind)
+        log.info("Run %s: the broker has %s anew", self._attempt.run.id, fresh.kind)

@@ -12,7 +12,7 @@ from gitward.repositories.addresses import Exchange, replace_addresses
 from gitward.repositories.git import GitFailed
 from gitward.repositories.refs import Refs
 from gitward.repositories.work import Work
-from gitward.runs.commands.github_calls import ask, retries_of
+from gitward.runs.commands.github_calls import request, step_retries
 from gitward.runs.commands.runner import OutputTooLong
 from gitward.runs.context import Context
 from gitward.runs.publishing.result_sandbox import ResultSandbox
@@ -26,17 +26,19 @@ UNKNOWN = (
 )
 
 
-async def replaced(context: Context, bench: ResultSandbox, work: Work, refs: Refs, refused: RunFailure) -> Work | None:
+async def replaced(
+    context: Context, result_sandbox: ResultSandbox, work: Work, refs: Refs, refused: RunFailure
+) -> Work | None:
     """The work with the noreply address where its commits had one of the token's owner; None: there is none of these.
 
     Nobody else's address is touched.
     """
     attempt = context.attempt
-    retries = retries_of(attempt, StepName.PUBLISH, limited_seconds=bench.commands.seconds_left)
-    addresses = await ask(attempt, retries, own_addresses, level=logging.DEBUG)
+    retries = step_retries(attempt, StepName.PUBLISH, limited_seconds=result_sandbox.commands.seconds_left)
+    addresses = await request(attempt, retries, own_addresses, level=logging.DEBUG)
     if addresses is None:
         return None
-    head = await _rewritten(context, bench, work.head, refs, addresses)
+    head = await _rewritten(context, result_sandbox, work.head, refs, addresses)
     if head is None:
         refused.message += "" if addresses.complete else f" {UNKNOWN}"
         return None
@@ -47,15 +49,17 @@ async def replaced(context: Context, bench: ResultSandbox, work: Work, refs: Ref
     return replace(work, head=head)
 
 
-async def _rewritten(context: Context, bench: ResultSandbox, head: str, refs: Refs, addresses: Addresses) -> str | None:
+async def _rewritten(
+    context: Context, result_sandbox: ResultSandbox, head: str, refs: Refs, addresses: Addresses
+) -> str | None:
     old = addresses.own if addresses.complete else addresses.own | _signed_with(context)
     exchange = Exchange(old=old - {addresses.noreply.lower()}, new=addresses.noreply)
     upstream = await asyncio.to_thread(lambda: [oid for _, oid in refs])
     place = context.workspace / "result" / "work"
     try:
-        return await replace_addresses(bench.result, place, head, upstream=upstream, exchange=exchange)
+        return await replace_addresses(result_sandbox.result, place, head, upstream=upstream, exchange=exchange)
     except (GitFailed, OutputTooLong) as failure:
-        log.warning("Run %s: its commits keep their addresses: %s", context.attempt.claim.run.id, failure)
+        log.warning("Run %s: its commits keep their addresses: %s", context.attempt.run.id, failure)
         return None
 
 

@@ -24,7 +24,7 @@ async def authenticate(attempt: Attempt, commands: CommandRunner, facts: Facts, 
     :param credential: what `gh auth login` stores: the run credential, or in `login` mode the token.
     :raises RunFailure: `token_rejected`, although preflight could use the token; `sandbox_failed`: no room.
     """
-    host = urlsplit(attempt.parts.settings.server_url).netloc
+    host = urlsplit(attempt.services.settings.server_url).netloc
     config = git_config(name=_name(attempt, facts), email=_email(attempt, facts), host=host)
     login = ["gh", "auth", "login", "--with-token", "--hostname", host, "--git-protocol", "https"]
 
@@ -47,11 +47,11 @@ async def authenticate(attempt: Attempt, commands: CommandRunner, facts: Facts, 
 
 
 def _name(attempt: Attempt, facts: Facts) -> str:
-    return attempt.parts.settings.commit_name or facts.identity.name
+    return attempt.services.settings.commit_name or facts.identity.name
 
 
 def _email(attempt: Attempt, facts: Facts) -> str:
-    return attempt.parts.settings.commit_email or facts.identity.email
+    return attempt.services.settings.commit_email or facts.identity.email
 
 
 def git_config(*, name: str, email: str, host: str) -> str:

@@ -13,7 +13,7 @@ from gitward.github.retries import Retries
 from gitward.runs.attempt import Attempt
 from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.commands.deadline import within_deadline
-from gitward.runs.commands.github_calls import ask, patience_of
+from gitward.runs.commands.github_calls import request, step_patience
 from gitward.runs.services import JobServices
 from gitward.sessions.model import PublishMode, PullRequest, Run, Session, StepName
 from gitward.telemetry.redaction import Redactor
@@ -23,12 +23,12 @@ TITLE_CHARACTERS = 256  # GitHub's limit
 COMMAND_CHARACTERS = 16_000  # shown in the body, for which GitHub allows 65,536
 
 
-async def pull_request(parts: JobServices, run_id: str, facts: Facts) -> PullRequest:
+async def pull_request(services: JobServices, run_id: str, facts: Facts) -> PullRequest:
     """The session's pull request."""
-    attempt = await Attempt.begin(parts, run_id)
-    retries, seconds = patience_of(attempt, StepName.PULL_REQUEST)
-    source = await attempt.write(lambda tx: parts.progress.published_run(tx, attempt.claim))
-    proposal = _proposal(attempt, facts, source or attempt.claim.run)
+    attempt = await Attempt.begin(services, run_id)
+    retries, seconds = step_patience(attempt, StepName.PULL_REQUEST)
+    source = await attempt.write(lambda tx: services.progress.published_run(tx, attempt.hold))
+    proposal = _proposal(attempt, facts, source or attempt.run)
     async with attempt.step(StepName.PULL_REQUEST):
         try:
             opened = await within_deadline(
@@ -49,8 +49,8 @@ def _late(seconds: float) -> RunFailure:
 
 def _proposal(attempt: Attempt, facts: Facts, source: Run) -> Proposal:
     """:param source: the run whose work it is; not the one that publishes it again."""
-    session, run = attempt.claim.session, attempt.claim.run
-    wanted, link = run.instruction.publish, f"{attempt.parts.settings.session_url}/{session.id}"
+    session, run = attempt.session, attempt.run
+    wanted, link = run.instruction.publish, f"{attempt.services.settings.session_url}/{session.id}"
     return Proposal(
         repository=facts.repository,
         branch=session.branch,
@@ -64,7 +64,7 @@ def _proposal(attempt: Attempt, facts: Facts, source: Run) -> Proposal:
 
 
 async def _open(attempt: Attempt, proposal: Proposal, retries: Retries) -> PullRequest:
-    proposed = await ask(attempt, retries, lambda github: propose(github, proposal), level=logging.DEBUG)
+    proposed = await request(attempt, retries, lambda github: propose(github, proposal), level=logging.DEBUG)
     opened = await _opened(attempt, proposed)
     for notice in proposed.notices:
         await attempt.notice(notice)
@@ -74,8 +74,8 @@ async def _open(attempt: Attempt, proposal: Proposal, retries: Retries) -> PullR
 async def _opened(attempt: Attempt, proposed: Proposed) -> PullRequest:
     """Notes the pull request and tells it."""
     opened = PullRequest(number=proposed.number, url=proposed.url, state=proposed.state, draft=proposed.draft)
-    progress = attempt.parts.progress
-    await attempt.write(lambda tx: progress.opened(tx, attempt.claim, opened, created=proposed.created))
+    progress = attempt.services.progress
+    await attempt.write(lambda tx: progress.record_pull_request(tx, attempt.hold, opened, created=proposed.created))
     return opened
 
 
@@ -83,7 +83,7 @@ async def _find_opened(attempt: Attempt, proposal: Proposal, retries: Retries) -
     """After a cancel: GitHub may have opened it before its answer was given up; then it is told."""
     with contextlib.suppress(TimeoutError, RunFailure):
         async with asyncio.timeout(LOOK_SECONDS):
-            proposed = await ask(attempt, retries, lambda github: find(github, proposal), level=logging.DEBUG)
+            proposed = await request(attempt, retries, lambda github: find(github, proposal), level=logging.DEBUG)
             if proposed is not None:
                 await _opened(attempt, proposed)
 

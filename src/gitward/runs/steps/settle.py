@@ -53,20 +53,20 @@ def _known(result: WorkResult | None) -> Outcome:
     )
 
 
-async def settle(parts: JobServices, run_id: str, outcome: Outcome) -> None:
+async def settle(services: JobServices, run_id: str, outcome: Outcome) -> None:
     """Ends the run. Repeating it finds the run ended and changes nothing.
 
     While the database cannot be reached it is tried again, until the worker is stopped: a failure of this step would
     be its checkpointed result, and the run `running` for ever.
     """
     what = f"Run {run_id}: its end"
-    await persist(parts.database, partial(_settle, parts, run_id, outcome), lease=parts.lease, what=what)
+    await persist(services.database, partial(_settle, services, run_id, outcome), lease=services.lease, what=what)
 
 
-def _settle(parts: JobServices, run_id: str, outcome: Outcome, tx: Transaction) -> None:
+def _settle(services: JobServices, run_id: str, outcome: Outcome, tx: Transaction) -> None:
     began = time.monotonic()
-    claim = parts.progress.claim(tx, run_id)
-    parts.lease.require()  # else it would be taken from whoever has taken it over
-    parts.progress.start_step(tx, claim, StepName.SETTLE)
-    parts.progress.end_step(tx, claim, StepName.SETTLE, StepState.SUCCEEDED, time.monotonic() - began)
-    parts.progress.settle(tx, claim, outcome)
+    hold = services.progress.take(tx, run_id)
+    services.lease.require()  # else it would be taken from whoever has taken it over
+    services.progress.start_step(tx, hold, StepName.SETTLE)
+    services.progress.end_step(tx, hold, StepName.SETTLE, StepState.SUCCEEDED, time.monotonic() - began)
+    services.progress.settle(tx, hold, outcome)
