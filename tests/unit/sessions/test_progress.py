@@ -85,17 +85,17 @@ class TestClaim:
 Write = Callable[[Progress, Transaction, Hold], object]
 WRITES: dict[str, Write] = {
     "guard": lambda progress, tx, held: progress.guard(tx, held),
-    "tell": lambda progress, tx, held: progress.record(tx, held, (EventType.NOTICE, {"message": "x"})),
+    "record": lambda progress, tx, held: progress.record(tx, held, (EventType.NOTICE, {"message": "x"})),
     "start_step": lambda progress, tx, held: progress.start_step(tx, held, StepName.EXECUTE),
     "end_step": lambda progress, tx, held: progress.end_step(tx, held, StepName.EXECUTE, StepState.SUCCEEDED, 1.0),
-    "learned": lambda progress, tx, held: progress.update_session(tx, held, pushed_sha="b" * 40),
-    "moved": lambda progress, tx, held: progress.record_move(tx, held, "acme/gadgets"),
-    "begun": lambda progress, tx, held: progress.record_start(tx, held, "b" * 40),
-    "pushing": lambda progress, tx, held: progress.record_push_intent(tx, held, "b" * 40),
-    "pushed": lambda progress, tx, held: progress.record_push(tx, held, "b" * 40),
-    "output_was_truncated": lambda progress, tx, held: progress.record_truncated_output(tx, held),
-    "opened": lambda progress, tx, held: progress.record_pull_request(tx, held, PULL, created=True),
-    "opened_issue": lambda progress, tx, held: progress.record_issue(tx, held, 7),
+    "update_session": lambda progress, tx, held: progress.update_session(tx, held, pushed_sha="b" * 40),
+    "record_move": lambda progress, tx, held: progress.record_move(tx, held, "acme/gadgets"),
+    "record_start": lambda progress, tx, held: progress.record_start(tx, held, "b" * 40),
+    "record_push_intent": lambda progress, tx, held: progress.record_push_intent(tx, held, "b" * 40),
+    "record_push": lambda progress, tx, held: progress.record_push(tx, held, "b" * 40),
+    "record_truncated_output": lambda progress, tx, held: progress.record_truncated_output(tx, held),
+    "record_pull_request": lambda progress, tx, held: progress.record_pull_request(tx, held, PULL, created=True),
+    "record_issue": lambda progress, tx, held: progress.record_issue(tx, held, 7),
     "settle": lambda progress, tx, held: progress.settle(tx, held, DONE),
 }
 
@@ -105,7 +105,7 @@ class TestFence:
         """A new one must be added here."""
         public = {name for name in vars(Progress) if not name.startswith("_")}
         # The first two take and give the hold itself, the last ones only look.
-        assert public == {*WRITES, "claim", "release", "branch_heads", "published_run"}
+        assert public == {*WRITES, "take", "release", "branch_heads", "published_run"}
 
     @pytest.mark.parametrize("write", WRITES)
     async def test_an_old_attempt_writes_nothing(self, backend: Backend, alice: Owner, write: str) -> None:

@@ -24,7 +24,7 @@ class Reporter:
     """Tells the worker what happened. Keeps the order."""
 
     def __init__(self, run_id: str, send: Send, *, lasting: Iterable[Secret] = ()) -> None:
-        """`lasting` secrets are masked beside those of `know`, which change."""
+        """`lasting` secrets are masked beside those of `mask`, which change."""
         self._run_id = run_id
         self._send = send
         self._lasting = tuple(lasting)
