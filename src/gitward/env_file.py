@@ -1,7 +1,7 @@
 """The file `.env` of the working folder: for secrets that are not exported, and for nothing else.
 
-Whoever can write it would otherwise say where tokens are sent: so it is read only where nobody else can, and anything
-in it that is no secret is refused.
+A person who can write this file could otherwise redirect tokens. So Gitward reads it only where nobody else can write
+it, and refuses anything in it that is not a secret.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def problems(inject: str) -> list[str]:
     allowed = {*SECRETS, *_injected(inject)}
     wrong = [name for name in values() if name not in allowed]
     return [
-        f"{NAME}: {_shown(name)} may not stand there, export it: the file is for {', '.join(SECRETS)} and for "
-        "variables that the exported GITWARD_INJECT names"
+        f"{NAME}: {_shown(name)} is not allowed in this file, export it: the file is for {', '.join(SECRETS)} and "
+        "for variables that the exported GITWARD_INJECT names"
         for name in wrong[:_MOST_TOLD]
     ]
 
@@ -65,7 +65,7 @@ def _injected(inject: str) -> set[str]:
 
 
 def _shown(name: str) -> str:
-    return name[:60] if name.isascii() and name.isprintable() else "a name that is no variable's"
+    return name[:60] if name.isascii() and name.isprintable() else "an invalid name"
 
 
 def _text() -> str:
@@ -106,7 +106,7 @@ def _check(folder: os.stat_result, file: os.stat_result) -> None:
     """:raises NotTrusted: somebody else may write the file, or put another in its place."""
     mine = os.geteuid()
     if not stat.S_ISREG(file.st_mode):
-        raise NotTrusted("is no file; remove it")
+        raise NotTrusted("is not a file; remove it")
     if file.st_uid != mine:
         raise NotTrusted(
             "belongs to another user than the service's, so it is not read; remove it, or make it your own"

@@ -187,7 +187,7 @@ class Settings(BaseSettings):
     github_token_file: AbsolutePath | None = Field(
         None,
         alias="GITHUB_TOKEN_FILE",
-        description="A file with the token, read again for every run, so that it can be rotated without a restart.",
+        description="A file with the token, read for every run, so that you can rotate the token without a restart.",
     )
     github_app_id: AppId | None = Field(
         None,
@@ -197,12 +197,15 @@ class Settings(BaseSettings):
     github_app_private_key_file: AbsolutePath | None = Field(
         None,
         alias="GITHUB_APP_PRIVATE_KEY_FILE",
-        description="Its private key (PEM), read again for every token, so that it can be rotated.",
+        description="The App's private key (PEM), read for every token, so that you can rotate the key.",
     )
     upstream_url: Url | None = Field(
         None,
         alias="GITWARD_UPSTREAM_URL",
-        description="Where job and broker really connect for git: a company's gateway. Default: GITHUB_SERVER_URL.",
+        description=(
+            "The address that job and broker connect to for git, such as a company's gateway. Default: "
+            "GITHUB_SERVER_URL."
+        ),
     )
     upstream_api_url: Url | None = Field(
         None,
@@ -212,27 +215,32 @@ class Settings(BaseSettings):
     ssl_cert_file: ExistingFile | None = Field(
         None,
         alias="SSL_CERT_FILE",
-        description="Certificates (PEM) that are trusted for connections to GitHub. Default: the system's.",
+        description="Trusted certificates (PEM) for connections to GitHub. Default: the system's.",
     )
     https_proxy: Proxy | None = Field(
         None,
         alias="HTTPS_PROXY",
         validation_alias=AliasChoices("HTTPS_PROXY", "https_proxy"),
-        description="A proxy for all that Gitward sends to GitHub, to the storage of LFS objects, to hosts of "
-        "GITWARD_EGRESS and GITWARD_INJECT, and to OIDC issuers: `http://user:password@proxy.example:3128`. Also "
-        "`https_proxy`.",
+        description=(
+            "A proxy for all traffic to GitHub, to the storage of LFS objects, to hosts of GITWARD_EGRESS and "
+            "GITWARD_INJECT, and to OIDC issuers: `http://user:password@proxy.example:3128`. Also `https_proxy`."
+        ),
     )
     no_proxy: str = Field(
         "",
         alias="NO_PROXY",
         validation_alias=AliasChoices("NO_PROXY", "no_proxy"),
-        description="Hosts that are reached without it: names (with all below them), addresses, networks, `*`, "
-        "separated by commas. Also `no_proxy`.",
+        description=(
+            "Hosts that Gitward reaches without the proxy: names (with all names below them), addresses, networks, "
+            "`*`, separated by commas. Also `no_proxy`."
+        ),
     )
     data_dir: AbsolutePath = Field(
         default_factory=_default_data_dir,
         alias="GITWARD_DATA_DIR",
-        description="Database, key and workspaces. Default: /var/lib/gitward as root, else the XDG data folder.",
+        description=(
+            "The folder for database, key and workspaces. Default: /var/lib/gitward as root, else the XDG data folder."
+        ),
     )
     database_url: str | None = Field(
         None,
@@ -244,12 +252,12 @@ class Settings(BaseSettings):
     public_url: WebUrl | None = Field(
         None,
         alias="GITWARD_PUBLIC_URL",
-        description="The address that people reach the API at; pull requests link to it. Default: host and port.",
+        description="The API's public address; pull requests link to it. Default: host and port.",
     )
     oidc_issuers: str = Field(
         "",
         alias="GITWARD_OIDC_ISSUERS",
-        description="OpenID Connect issuers whose tokens are taken, separated by commas. Empty: the local key's.",
+        description="OpenID Connect issuers whose JWTs the API accepts, separated by commas. Empty: the local key's.",
     )
     authorize: str = Field(
         "",
@@ -258,12 +266,12 @@ class Settings(BaseSettings):
         "several issuers each rule names one: `iss=https://id.example & groups=platform -> acme/*`.",
     )
     oidc_audience: str = Field(
-        "gitward", min_length=1, alias="GITWARD_OIDC_AUDIENCE", description="The `aud` that a JWT must carry."
+        "gitward", min_length=1, alias="GITWARD_OIDC_AUDIENCE", description="The audience (`aud`) that a JWT must have."
     )
     credentials: Credentials = Field(
         Credentials.BROKER,
         alias="GITWARD_CREDENTIALS",
-        description="broker: a worthless stand-in is used inside the sandbox; login: the token itself.",
+        description="broker: gh gets a worthless run credential inside the sandbox; login: gh gets the token itself.",
     )
     sandbox: SandboxKind = Field(
         SandboxKind.BUBBLEWRAP, alias="GITWARD_SANDBOX", description="The engine that confines commands."
@@ -276,23 +284,24 @@ class Settings(BaseSettings):
     limits: LimitsMode = Field(
         LimitsMode.BEST_EFFORT,
         alias="GITWARD_LIMITS",
-        description="strict: refuse to start where a limit cannot hold; best-effort: hold what the host can.",
+        description=(
+            "strict: refuse to start where the machine cannot enforce a limit; best-effort: enforce what the "
+            "machine can."
+        ),
     )
     memory_mib: int = Field(4096, ge=64, alias="GITWARD_MEMORY", description="Memory of one sandbox, in MiB.")
     processes: int = Field(512, ge=16, alias="GITWARD_PROCESSES", description="Processes and threads of one sandbox.")
     disk_mib: int = Field(10240, ge=64, alias="GITWARD_DISK", description="Disk of one session's workspace, in MiB.")
-    max_runs: int = Field(
-        4, ge=1, le=1000, alias="GITWARD_MAX_RUNS", description="Runs at the same time, over all workers."
-    )
+    max_runs: int = Field(4, ge=1, le=1000, alias="GITWARD_MAX_RUNS", description="Concurrent runs, over all workers.")
     max_runs_per_user: int = Field(
-        4, ge=1, le=1000, alias="GITWARD_MAX_RUNS_PER_USER", description="Runs of one user at the same time."
+        4, ge=1, le=1000, alias="GITWARD_MAX_RUNS_PER_USER", description="Concurrent runs of one user."
     )
     max_runs_per_worker: int | None = Field(
         None,
         ge=1,
         le=1000,
         alias="GITWARD_MAX_RUNS_PER_WORKER",
-        description="Runs of one worker at the same time; the same for all workers. Default: GITWARD_MAX_RUNS.",
+        description="Concurrent runs of one worker; the same for all workers. Default: GITWARD_MAX_RUNS.",
     )
     lease_seconds: float = Field(
         6.0,
@@ -306,7 +315,7 @@ class Settings(BaseSettings):
         ge=0,
         le=24 * 3600,
         alias="GITWARD_GRACE_SECONDS",
-        description="How long running runs may go on after SIGTERM, before they are handed over.",
+        description="How long running runs may continue after SIGTERM, before the worker hands them over.",
     )
     run_timeout_seconds: int = Field(
         3600,
@@ -324,13 +333,15 @@ class Settings(BaseSettings):
     allow_workflows: AllowWorkflows = Field(
         AllowWorkflows.SESSIONS,
         alias="GITWARD_ALLOW_WORKFLOWS",
-        description="sessions: a session's POST may allow its pushes to change .github/workflows/; never: none may, "
-        "also of those that were posted before.",
+        description=(
+            "sessions: a session's POST may allow its pushes to change .github/workflows/; never: no session may, "
+            "not even one that was posted before."
+        ),
     )
     public_read: bool = Field(
         False,
         alias="GITWARD_PUBLIC_READ",
-        description="Whether git in a sandbox may fetch every public repository of GitHub; always without any token.",
+        description="Whether git in a sandbox may fetch every public repository of GitHub, always without a token.",
     )
     egress: str = Field(
         "",
@@ -341,16 +352,18 @@ class Settings(BaseSettings):
     egress_private: str = Field(
         "",
         alias="GITWARD_EGRESS_PRIVATE",
-        description="Private networks in which those hosts may lie, such as `10.20.0.0/16`, separated by commas.",
+        description="Private networks that may contain those hosts, such as `10.20.0.0/16`, separated by commas.",
     )
     inject: str = Field(
         "",
         alias="GITWARD_INJECT",
-        description="Secrets that the broker adds to requests, so that no sandbox holds them: "
-        "`api.example.com = x-api-key: MODEL_KEY; other.example = authorization: Bearer file:/path`. The secret is a "
-        "variable's or a file's, never written here. Paths behind a host are the only ones that commands may ask for "
-        "there, `/*` standing for all below: `api.example.com /v1/messages /v1/models/* = x-api-key: MODEL_KEY`. See "
-        "docs/egress.md.",
+        description=(
+            "Secrets that the broker adds to requests, so that no sandbox holds them: `api.example.com = "
+            "x-api-key: MODEL_KEY; other.example = authorization: Bearer file:/path`. The secret comes from a "
+            "variable or a file, never from this setting. Paths behind a host are the only ones that commands may "
+            "request there; `/*` stands for all paths below: `api.example.com /v1/messages /v1/models/* = "
+            "x-api-key: MODEL_KEY`. See docs/egress.md."
+        ),
     )
     operators: str = Field(
         "",
@@ -371,28 +384,35 @@ class Settings(BaseSettings):
         ge=0,
         le=36500,
         alias="GITWARD_RETENTION_DAYS",
-        description="Ended sessions go this long after their last change, with events and artifacts; 0 keeps them.",
+        description=(
+            "Days after their last change until ended sessions are removed, with events and artifacts; 0 keeps them."
+        ),
     )
     workspace_hours: int = Field(
         72,
         ge=1,
         le=876000,
         alias="GITWARD_WORKSPACE_HOURS",
-        description="A session's checkout goes after so many idle hours; its next run clones again.",
+        description="Idle hours until a session's workspace is removed; its next run begins without caches.",
     )
     mirror_mib: int = Field(
         20480,
         ge=0,
         alias="GITWARD_MIRROR_MB",
-        description="Disk of all mirrors of repositories together, in MiB; 0: none, every run clones. docs/mirrors.md.",
+        description=(
+            "Disk for all mirrors of repositories together, in MiB; 0: no mirrors, every run clones. See "
+            "docs/mirrors.md."
+        ),
     )
     reserve_mib: int = Field(
         32,
         ge=0,
         le=4096,
         alias="GITWARD_RESERVE_MB",
-        description="Disk that is kept for a SQLite database, in MiB, so that runs end truthfully when it is full; "
-        "of a small disk an eighth at most. 0: none. docs/operations.md.",
+        description=(
+            "Disk that is reserved for a SQLite database, in MiB, so that runs end truthfully when the disk is "
+            "full; of a small disk an eighth at most. 0: no reserve. See docs/operations.md."
+        ),
     )
     repos: str = Field(
         "",
@@ -563,7 +583,7 @@ class TokenReader:
         try:
             value = env_file.values().get("GITHUB_TOKEN", "") if self._file is None else self._file.read_text()
         except (OSError, UnicodeDecodeError) as error:
-            raise TokenUnreadable(f"{origin} cannot be read ({type(error).__name__}); mend it.") from None
+            raise TokenUnreadable(f"{origin} cannot be read ({type(error).__name__}); fix it.") from None
         except env_file.NotTrusted as error:
             raise TokenUnreadable(f"{origin} {error}.") from None
         value = value.strip()

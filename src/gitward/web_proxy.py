@@ -1,4 +1,4 @@
-"""The operator's web proxy, which leads out of a company's network by CONNECT, and the hosts that need none."""
+"""The operator's web proxy, which leads out of a company's network by CONNECT, and the hosts that do not need it."""
 
 from __future__ import annotations
 

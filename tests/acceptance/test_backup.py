@@ -82,7 +82,7 @@ async def test_a_copy_never_replaces_a_file(tmp_path: Path) -> None:
     environment = {"GITWARD_DATA_DIR": str(data)}
     assert (await gitward("migrate", cwd=tmp_path, **environment))[0] == 0
     code, _, err = await gitward("backup", str(there), cwd=tmp_path, **environment)
-    assert (code, err) == (2, f"gitward: {there} is there already; name a new file\n")
+    assert (code, err) == (2, f"gitward: {there} already exists; name a new file\n")
     assert there.read_text() == "mine"
     code, _, err = await gitward("backup", str(tmp_path / "no" / "file"), cwd=tmp_path, **environment)
     assert code == 2

@@ -143,8 +143,8 @@ async def test_the_doctor_looks_at_the_app(tmp_path: Path) -> None:
         code, refused, _ = await gitward("doctor", cwd=tmp_path, **settings)
     finally:
         await github.stop()
-    assert "made by the GitHub App widget-bot, whose key GitHub takes; GITHUB_TOKEN is not used" in found
-    assert (code, "GitHub does not take the GitHub App's proof (401" in refused) == (1, True)
+    assert "made by the GitHub App widget-bot, whose key GitHub accepts; GITHUB_TOKEN is not used" in found
+    assert (code, "GitHub does not accept the GitHub App's proof (401" in refused) == (1, True)
 
 
 async def test_the_doctor_goes_on_after_a_token_that_cannot_be_read(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ async def test_no_token_is_minted_that_the_service_would_not_take(tmp_path: Path
     )
     assert (code, out) == (2, "")
     assert err == (
-        "gitward: gitward token: GITWARD_OIDC_ISSUERS is set, so the service takes no token of the local key; "
+        "gitward: gitward token: GITWARD_OIDC_ISSUERS is set, so the service accepts no token of the local key; "
         "get one from https://id.example\n"
     )
     assert not (tmp_path / "data").exists()

@@ -34,7 +34,7 @@ async def test_hosts_are_opened_and_secrets_put_in_by_settings() -> None:
         _, run, events = await client.run(await service.repository(), COMMAND)
         assert run["state"] == "succeeded", run
         said = output(events)
-        assert "< HTTP/1.1 403 Gitward: denied.test is not open to this session; open are *.example.test" in said
+        assert "< HTTP/1.1 403 Gitward: denied.test is not open to this session; these are open: *.example.test" in said
         assert "CONNECT tunnel failed, response 502" in said
         assert "Gitward: api.model.test could not be reached from the worker; try again later" in said
         assert "ALL_PROXY=http://127.0.0.1:3128" in said

@@ -160,8 +160,8 @@ TABLE = (
 
 
 OWN_ONLY = (
-    "this session may write title, body and comments of its own pull request and of issues that it opened, and make "
-    "the pull request a draft; everything else of them comes from its POST (GITWARD_WRITES=repository allows more)"
+    "this session may write title, body and comments of its own pull request and of issues that it opened, and "
+    "turn the pull request into a draft; its POST sets everything else (GITWARD_WRITES=repository allows more)"
 )
 CANNOT = f"Mutation.{{}} cannot be used: {OWN_ONLY}"
 
@@ -177,7 +177,7 @@ OWN_TABLE = (
     refused("pr create --title Mine --body Text --draft --base topic", "graphql.argument",
             "Mutation.createPullRequest(input)(baseRefName) must be the session's target branch"),
     refused("pr create --title Mine --body 'Closes octo-org/secret#1' --draft", "graphql.argument",
-            "Mutation.createPullRequest(input)(body) must be a text that closes issues of the session's repository"),
+            "Mutation.createPullRequest(input)(body) must be a text that closes only issues of the session's"),
     Row("pr create --title Mine --body 'Closes #3' --draft", "/pull/"),
     Row("pr view", "Mine"),
     Row("pr status", "Mine"),
@@ -186,14 +186,14 @@ OWN_TABLE = (
     Row("pr ready $own --undo"),
     refused("pr ready $own", "writes.own", CANNOT.format("markPullRequestReadyForReview")),
     refused("pr edit $own --body 'Fixes octo-org/secret#1'", "graphql.argument",
-            "Mutation.updatePullRequest(input)(body) must be a text that closes issues of the session's repository"),
+            "Mutation.updatePullRequest(input)(body) must be a text that closes only issues of the session's"),
     refused("pr comment $own --body 'Fixes octo-org/secret#1'", "graphql.argument",
-            "Mutation.addComment(input)(body) must be a text that closes issues of the session's repository"),
+            "Mutation.addComment(input)(body) must be a text that closes only issues of the session's"),
     refused("pr edit $own --add-label help", "writes.own", CANNOT.format("addLabelsToLabelable")),
     refused("pr edit $own --milestone v1", "graphql.argument",
-            "Mutation.updatePullRequest(input)(milestoneId) must be left out: it comes from the session's POST"),
+            "Mutation.updatePullRequest(input)(milestoneId) must be absent: the session's POST sets it"),
     refused("pr edit $own --base topic", "graphql.argument",
-            "Mutation.updatePullRequest(input)(baseRefName) must be left out: it comes from the session's POST"),
+            "Mutation.updatePullRequest(input)(baseRefName) must be absent: the session's POST sets it"),
     others("pr comment 1 --body /deploy", "1"),
     others("pr edit 1 --title x", "1"),
     refused("pr review 1 --approve", "graphql.field", FIELD.format("Mutation.addPullRequestReview")),
@@ -204,9 +204,9 @@ OWN_TABLE = (
     Row("issue comment $issue --body Hello", "#issuecomment-"),
     Row("issue edit $issue --title Newer --body 'New text'", "/issues/"),
     refused("issue create --title x --body x --label bug", "graphql.argument",
-            "Mutation.createIssue(input)(labelIds) must be empty: it comes from the session's POST"),
+            "Mutation.createIssue(input)(labelIds) must be empty: the session's POST sets it"),
     refused("issue create --title x --body x --milestone v1", "graphql.argument",
-            "Mutation.createIssue(input)(milestoneId) must be left out: it comes from the session's POST"),
+            "Mutation.createIssue(input)(milestoneId) must be absent: the session's POST sets it"),
     refused("issue edit $issue --add-label help", "writes.own", CANNOT.format("addLabelsToLabelable")),
     others("issue comment 3 --body /deploy", "3"),
     others("issue edit 3 --title x", "3"),

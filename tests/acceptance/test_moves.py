@@ -61,7 +61,7 @@ async def test_a_name_that_the_rules_do_not_allow_is_not_followed() -> None:
             session = await client.post("/sessions", {"repo": before, "command": CHANGE})
             run, _ = await client.finished(session)
             assert (run["state"], run["reason"]) == ("failed", "repository_not_found"), run
-            assert f"moved to {repository.full_name}, which is not served here" in run["message"]
+            assert f"moved to {repository.full_name}, which this server does not serve" in run["message"]
             assert set(await repository.branches()) == {"main"}
             assert (await client.get(f"/sessions/{session['id']}"))["repo"] == before
         async with service.client("bob") as client:

@@ -18,7 +18,7 @@ async def test_public_repositories_are_fetched_without_the_token() -> None:
         assert run["state"] == "succeeded", run
         assert "public ended 0\n" in output(events)
         assert "private ended 128\n" in output(events)
-        message = f"this session may only fetch from {repository.full_name} and public repositories, which octo/private"
+        message = f"this session may only fetch from {repository.full_name} and public repositories; octo/private"
         assert f"remote: Gitward: {message} is not" in output(events)
         assert [event["data"]["rule"] for event in events if event["type"] == "policy.denied"] == ["git.fetch.public"]
         seen = [request for request in service.github.requests if request.path.startswith("/octo/")]

@@ -43,7 +43,7 @@ async def test_after_a_refused_push(service: Rig, alice_client: Client) -> None:
     refuse(service, repository)
     session, run, events = await alice_client.run(repository, COMMAND)
     assert (run["state"], run["reason"]) == ("failed", "push_rejected"), run
-    assert "The work is kept: publish the run again when that is mended, or fetch its bundle." in run["message"]
+    assert "The work is kept: publish the run again when that is fixed, or fetch its bundle." in run["message"]
     assert [event["data"]["head_sha"] for event in events if event["type"] == "work.kept"] == [run["head_sha"]]
     await check_published(repository, session, run, await again(alice_client, session, run))
 
@@ -118,7 +118,7 @@ async def test_a_branch_that_moved_meanwhile_loses_nothing(there: Rig, client: C
     moved = await repository.commit(session["branch"], {"fix-up.txt": "by a reviewer"})
     run, _ = await again(client, session, dry)
     assert (run["state"], run["reason"]) == ("failed", "push_rejected"), run
-    assert run["message"] == f"{session['branch']} went on since that run; a push of its work would drop commits."
+    assert run["message"] == f"{session['branch']} moved on since that run; a push of its work would drop commits."
     assert await repository.head(session["branch"]) == moved
 
 
@@ -166,5 +166,5 @@ async def test_the_allow_rules_are_asked_again() -> None:
         await service.start()
         async with service.client() as client:
             problem = await client.post(address(session, run), status=422)
-            assert problem["detail"] == "This repository is not served here.", problem
+            assert problem["detail"] == "This server does not serve this repository.", problem
         assert set(await repository.branches()) == {"main"}

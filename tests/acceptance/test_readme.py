@@ -1,4 +1,4 @@
-"""The README's plain way, word for word: only the port is another one, for 8000 may be taken here."""
+"""The README's quick start, word for word; only the port differs, because 8000 may be in use here."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ROOT = Path(__file__).parents[2]
 TOKEN = "ghp_" + "R3adm3" * 6
 
 
-def plain_way() -> str:
+def quick_start() -> str:
     """The first shell block under the heading."""
     text = (ROOT / "README.md").read_text()
-    found = re.search(r"^## The plain way$.*?^```sh$\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert found, "the README has no plain way"
+    found = re.search(r"^## Quick start$.*?^```sh$\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert found, "the README has no quick start"
     return found[1]
 
 
@@ -30,8 +30,8 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-async def test_the_plain_way_works_as_it_is_written() -> None:
-    script, port = plain_way(), free_port()
+async def test_the_quick_start_works_as_it_is_written() -> None:
+    script, port = quick_start(), free_port()
     assert (
         'curl -X POST http://localhost:8000/sessions -H "Authorization: Bearer $JWT" '
         """-d '{"repo":"owner/repo","target_branch":"main"}'"""
@@ -58,7 +58,7 @@ async def test_the_plain_way_works_as_it_is_written() -> None:
 
 
 def _clone(folder: Path) -> None:
-    """What stands for this clone: the plain way writes files, and they shall not lie in it."""
+    """A stand-in for this clone: the quick start writes files, and must not write them there."""
     (folder / "scripts").mkdir(parents=True)
     (folder / ".venv").symlink_to(ROOT / ".venv")
     (folder / "scripts" / "setup").write_text(f"#!/bin/sh\nexec '{ROOT}/scripts/setup'\n")

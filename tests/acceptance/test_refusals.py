@@ -40,7 +40,7 @@ async def test_a_session_branch_that_is_there_already(service: Rig, alice_client
     await repository.commit("taken", {"x": "x"})
     session, run, _ = await alice_client.run(repository, "true", branch="taken")
     assert (run["state"], run["reason"]) == ("failed", "push_rejected")
-    assert "is already in" in run["message"]
+    assert "already exists in" in run["message"]
     again = await alice_client.post(f"/sessions/{session['id']}/runs/{run['id']}/retry")
     run, _ = await alice_client.finished(session, again["id"])
     assert (run["state"], run["reason"]) == ("failed", "push_rejected"), "not by a retry either"
@@ -112,7 +112,7 @@ async def test_a_branch_in_the_way_is_told_before_the_command_runs(
     branch = {"branch": wished} if wished else {}
     session, run, _ = await alice_client.run(repository, "touch ran; echo x > y", **branch)
     assert (run["state"], run["reason"]) == ("failed", "push_rejected"), run
-    assert f"has a branch {there}, and beside it git can make no branch {session['branch']}" in run["message"]
+    assert f"has a branch {there}, so git cannot create a branch {session['branch']}" in run["message"]
     assert [step["name"] for step in run["steps"]] == ["preflight", "settle"]
 
 

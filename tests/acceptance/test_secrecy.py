@@ -58,7 +58,7 @@ async def test_a_live_service_is_audited_from_outside(tmp_path: Path) -> None:
         code, _, err = await gitward(*arguments, cwd=tmp_path, **settings)
         assert (code, err.splitlines()[-1]) == (
             1,
-            "gitward: The service was started with another GITHUB_TOKEN than this command: set the same one.",
+            "gitward: The service has another GITHUB_TOKEN than this command: set the same one.",
         )
         own = Path(f"/proc/{stage.pid}/environ").read_bytes().split(b"\0")
         settings["GITHUB_TOKEN"] = next(each[13:].decode() for each in own if each.startswith(b"GITHUB_TOKEN="))

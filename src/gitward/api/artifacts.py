@@ -53,15 +53,17 @@ class Wanted:
 
 def _wanted(
     run_id: Annotated[
-        str | None, Query(max_length=40, description="Of this run; otherwise of the newest that has one.")
+        str | None, Query(max_length=40, description="Of this run; by default of the newest run that has one.")
     ] = None,
     attempt: Annotated[
         int | None,
-        Query(ge=1, le=2**31 - 1, description="Of this attempt, for what a lost one had done; otherwise of the last."),
+        Query(ge=1, le=2**31 - 1, description="Of this attempt, such as a lost one; by default of the last."),
     ] = None,
     base: Annotated[
         Base,
-        Query(description="`target`: all that the branch has beyond its target. `run`: that run's own change alone."),
+        Query(
+            description="`target`: everything that the branch has beyond its target. `run`: only that run's own change."
+        ),
     ] = Base.TARGET,
 ) -> Wanted:
     return Wanted(run_id=run_id, attempt=attempt, base=base)
@@ -70,7 +72,7 @@ def _wanted(
 Asked = Annotated[Wanted, Depends(_wanted)]
 OfPart = Annotated[
     Part,
-    Query(description="`submodules`: the commits that were made inside submodules; `base` means nothing there."),
+    Query(description="`submodules`: commits made inside submodules; `base` does not apply."),
 ]
 
 
@@ -101,7 +103,7 @@ async def diff(session_id: SessionId, caller: Caller, served: Served, asked: Ask
     "/{session_id}/patch", response_class=MailboxResponse, responses={**_PROBLEMS, **_binary("application/mbox")}
 )
 async def patch(session_id: SessionId, caller: Caller, served: Served, asked: Asked) -> MailboxResponse:
-    """The commits as a mailbox for `git am`; kept also when the push failed or the run was cancelled."""
+    """The commits as a mailbox for `git am`; also kept when the push failed or the run was cancelled."""
     content = await _latest(served, caller, session_id, ArtifactKind.PATCH, asked)
     return MailboxResponse(content, headers=_file(f"{session_id}.mbox"))
 
@@ -114,7 +116,7 @@ async def patch(session_id: SessionId, caller: Caller, served: Served, asked: As
 async def bundle(
     session_id: SessionId, caller: Caller, served: Served, asked: Asked, of: OfPart = Part.BRANCH
 ) -> BundleResponse:
-    """The commits as they are, merges and all, for `git fetch`; kept whenever the patch is."""
+    """The unchanged commits, with merges, for `git fetch`; kept whenever the patch is."""
     kind = ArtifactKind.SUBMODULES if of is Part.SUBMODULES else ArtifactKind.BUNDLE
     content = await _latest(served, caller, session_id, kind, asked)
     return BundleResponse(content, headers=_file(f"{session_id}.bundle"))

@@ -1,4 +1,4 @@
-"""Who calls: a bearer JWT becomes an owner, or a refusal that says why."""
+"""Authentication: a bearer JWT becomes an owner, or a refusal that says why."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _SENTENCES: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
     (jwt.ExpiredSignatureError, "The token has expired."),
     (jwt.ImmatureSignatureError, "The token is not valid yet."),
     (jwt.InvalidAudienceError, "The token is for another audience."),
-    (jwt.InvalidIssuerError, "The token is from an issuer that is not trusted here."),
+    (jwt.InvalidIssuerError, "This server does not trust the token's issuer."),
     (jwt.InvalidIssuedAtError, "The token's `iat` must be a number of seconds."),
     (InvalidJTIError, "The token's `jti` must be a string."),
-    (jwt.InvalidAlgorithmError, "The token is unsigned or signed with an algorithm that is not allowed here."),
+    (jwt.InvalidAlgorithmError, "The token is unsigned, or its signature algorithm is not allowed here."),
     (jwt.InvalidSignatureError, "The token is signed by another key."),
 )
 
@@ -66,7 +66,7 @@ class Verifier:
         scheme, _, token = (authorization or "").partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated(f"A bearer token is needed: {self._hint}")
+            raise Unauthenticated(f"A bearer token is required: {self._hint}")
         try:
             key, algorithms, issuer = await self._key_for(token)
             claims = jwt.decode(
@@ -111,7 +111,7 @@ class Verifier:
         if isinstance(error, InvalidSubjectError):
             return f"The token's subject (`sub`) is {_kind(_unproved(token).get('sub'))}; {_SUBJECT}"
         known = next((sentence for kind, sentence in _SENTENCES if isinstance(error, kind)), None)
-        return known or _wrong_time(token) or f"The token is not a JWT that can be read: {self._hint}"
+        return known or _wrong_time(token) or f"The token is not a readable JWT: {self._hint}"
 
 
 def _unproved(token: str) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def _caller(request: Request, _: Annotated[object, Depends(_scheme)]) -> Owner:
     """The gate has authenticated the request before it came here; a route outside the gate fails closed."""
     owner = request.scope.get("gitward.owner")
     if not isinstance(owner, Owner):
-        raise Unauthenticated("A bearer token is needed: send `Authorization: Bearer <jwt>`.")
+        raise Unauthenticated("A bearer token is required: send `Authorization: Bearer <jwt>`.")
     return owner
 
 

@@ -1,4 +1,4 @@
-"""Which repositories a caller may name: GITWARD_REPOS, and by the token's claims the rules of GITWARD_AUTHORIZE."""
+"""Authorization: GITWARD_REPOS and the rules of GITWARD_AUTHORIZE decide which repositories a caller may name."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def refused(
             message = f"must be one of the repositories that this server serves: {', '.join(globs)}"
             errors.append(FieldError(field=field, message=message))
         elif not admitted(rules, claims, name):
-            message = "must be one that this server's rules allow to a caller with your token's claims"
+            message = "must be a repository that this server's rules allow for your token's claims"
             errors.append(FieldError(field=field, message=message))
     return errors
 
@@ -79,7 +79,7 @@ def check_repositories(
     """:raises InvalidRequest: one of the repositories is refused."""
     errors = refused(globs, rules, claims, repo, submodules)
     if errors:
-        raise InvalidRequest("This repository is not served here.", errors=errors)
+        raise InvalidRequest("This server does not serve this repository.", errors=errors)
 
 
 def parse_rules(text: str, issuers: Sequence[str] = ()) -> tuple[Rule, ...]:
@@ -135,14 +135,14 @@ def _with_issuer(conditions: tuple[Condition, ...], issuers: Sequence[str]) -> t
     named = [each.value for each in conditions if each.claim == _ISSUER]
     unknown = [issuer for issuer in named if issuer not in known]
     if unknown:
-        raise ValueError(f"iss={unknown[0]} is none of GITWARD_OIDC_ISSUERS, as they are written there")
+        raise ValueError(f"iss={unknown[0]} is not one of GITWARD_OIDC_ISSUERS, spelled as there")
     if named:
         return conditions
     if len(known) > 1:
         claim = conditions[0]
         raise ValueError(
-            "there are several issuers, so each rule must say whose claims it means: write "
-            f"`iss={known[0]} & {claim.claim}={claim.value}`"
+            f"with several issuers, each rule must name the issuer of its claims: write `iss={known[0]} & "
+            f"{claim.claim}={claim.value}`"
         )
     return (*conditions, Condition(claim=_ISSUER, value=known[0]))
 

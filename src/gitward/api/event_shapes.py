@@ -1,6 +1,6 @@
-"""What each type of event tells: the description of a session's log, one shape for each type.
+"""The shape of each type of event, for the description of the API.
 
-Events go out as they are stored; a test compares what the service writes with these shapes.
+The API sends events as they are stored; a test compares what the service writes with these shapes.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class PullRequestTold(BaseModel):
 class SessionCreatedData(BaseModel):
     repo: str
     branch: str
-    schedule_id: str | None = Field(None, description="The schedule that made it; left out when a caller did.")
+    schedule_id: str | None = Field(None, description="The schedule that created it; absent when a caller did.")
 
 
 class SessionUpdatedData(BaseModel):
-    """What was changed; the rest stays as it was."""
+    """The changed fields; the others stay."""
 
     title: str | None = None
     labels: list[str] | None = None
@@ -46,11 +46,11 @@ class AttemptData(BaseModel):
 
 
 class NoData(BaseModel):
-    """Nothing beside the type."""
+    """No fields beside the type."""
 
 
 class RunEndedData(BaseModel):
-    """The fields after `message` are left out for a run that was cancelled before it began."""
+    """The fields after `message` are absent for a run that was cancelled before it began."""
 
     state: RunState
     reason: Reason | None
@@ -107,7 +107,7 @@ class WorkKeptData(BaseModel):
     run_id: str
     attempt: int
     head_sha: str
-    artifacts: dict[str, str] = Field(description="The address of each kind that is kept.")
+    artifacts: dict[str, str] = Field(description="The address of each kept kind.")
 
 
 class NoticeData(BaseModel):
@@ -239,7 +239,7 @@ AnyEvent = Annotated[
 
 
 class EventOut(RootModel[AnyEvent]):
-    """One line of a session's log. `type` tells what `data` is."""
+    """One line of a session's log. `type` determines the shape of `data`."""
 
 
 class EventPage(BaseModel):

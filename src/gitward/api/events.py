@@ -37,13 +37,13 @@ _STREAM = {"description": "A page, or with `Accept: text/event-stream` a live st
 }}  # fmt: skip
 
 
-After = Annotated[int, Query(ge=0, le=2**31 - 1, description="Events with a greater seq only.")]
-OfRun = Annotated[str | None, Query(max_length=40, description="Of this run only; a stream ends with it.")]
+After = Annotated[int, Query(ge=0, le=2**31 - 1, description="Only events with a greater seq.")]
+OfRun = Annotated[str | None, Query(max_length=40, description="Only events of this run; a stream ends with it.")]
 LastEventId = Annotated[
     str | None,
     Header(
         alias="Last-Event-ID",
-        description="Where a stream goes on.",
+        description="The event after which a stream continues.",
         max_length=20,
         json_schema_extra={"pattern": patterns.DIGITS},
     ),
@@ -106,7 +106,7 @@ async def stream_events(
     run_id: OfRun = None,
     last_event_id: LastEventId = None,
 ) -> EventStream:
-    """The session's log as a live stream (server-sent events): the `data` of each is one event, its `id` the `seq`.
+    """The session's log as a live stream (server-sent events): each `data` is one event, its `id` is the `seq`.
 
     It ends when its token expires; a comment says so.
     """

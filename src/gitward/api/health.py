@@ -1,4 +1,4 @@
-"""Is the process alive, and can it do its work."""
+"""Whether the process is alive, and can do its work."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ async def health() -> Health:
     return Health()
 
 
-@router.get("/ready", responses={503: {"model": Ready, "description": "Something that is needed does not work."}})
+@router.get("/ready", responses={503: {"model": Ready, "description": "A required part does not work."}})
 async def ready(served: Served, response: Response) -> Ready:
-    """Whether the service can take work, and what it found when it looked."""
+    """Whether the service can take work, and the result of each check."""
     checks = [CheckOut(name=check.name, ok=check.ok, detail=check.detail) for check in await served.checks()]
     answer = Ready(ready=all(check.ok for check in checks), checks=checks)
     response.status_code = 200 if answer.ready else 503

@@ -1,4 +1,4 @@
-"""Answers that may be long, made as JSON in a thread and piece by piece: the event loop and other threads go on."""
+"""Long answers, rendered as JSON in a thread and piece by piece, so that the event loop and other threads go on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The local signing key: made at the first start in the data folder, for machines without an OpenID issuer."""
+"""The local signing key, created in the data folder at the first start, for machines without an OpenID issuer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def load_or_make_key(data_dir: Path) -> Ed25519PrivateKey:
         mode = stat.S_IMODE(path.stat().st_mode)
         content = path.read_bytes()
     except OSError as error:
-        raise SettingsError([f"{path}: cannot be read or made: {error.strerror}"]) from None
+        raise SettingsError([f"{path}: cannot be read or created: {error.strerror}"]) from None
     if mode & 0o077:
         raise SettingsError([f"{path}: others may read this key (mode {mode:04o}); run: chmod 600 {path}"])
     try:
@@ -41,7 +41,7 @@ def load_or_make_key(data_dir: Path) -> Ed25519PrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it has a passphrase
         key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise SettingsError([f"{path}: is not an Ed25519 key; remove it, and a new one is made at the next start"])
+        raise SettingsError([f"{path}: is not an Ed25519 key; remove it, and the next start creates a new one"])
     return key
 
 

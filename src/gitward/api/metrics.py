@@ -1,4 +1,4 @@
-"""What Prometheus reads. `api.gate` lets in who asks from this machine, and operators."""
+"""The metrics for Prometheus. `api.gate` admits callers from this machine, and operators."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class Issuer:
         if self._answered > before:
             raise Unauthenticated("The token is signed by a key that its issuer does not publish.")
         raise Unavailable(
-            "The issuer of this token cannot be asked for the key that signed it; try again in a moment.",
+            "Gitward cannot get the signing key from the issuer of this token; try again in a moment.",
             retry_after=max(1, round(self._ask_again_seconds)),
         )
 
@@ -142,7 +142,7 @@ class Issuer:
         # In a thread: what it publishes may be long.
         keys = await asyncio.to_thread(_signing_keys, published if isinstance(published, list) else [])
         if not keys:
-            raise ValueError("it publishes no signing key that can be used")
+            raise ValueError("it publishes no usable signing key")
         return keys
 
     async def _discover(self) -> str:

@@ -14,13 +14,13 @@ _DESCRIPTION = """\
 Post a *session* (a repository, a target branch, and what to do). A background *run* checks the repository out in a
 sandbox, runs the command, pushes a branch and opens a pull request; follow it by the session's *events*.
 
-Every answer but `/health` and `/ready` wants `Authorization: Bearer <jwt>`. Every refusal is a problem document
-(RFC 9457), whose `code` is stable. What belongs to another owner is 404.
+Every call except `/health` and `/ready` needs `Authorization: Bearer <jwt>`. Every refusal is a problem document
+(RFC 9457) with a stable `code`. Another owner's objects are 404.
 """
 _TAGS = {
-    "health": "Is the service alive, and can it do its work.",
+    "health": "Whether the service is alive, and can work.",
     "sessions": "Sessions and their runs.",
-    "schedules": "What makes sessions again and again.",
+    "schedules": "Schedules create sessions repeatedly.",
     "events": "What happened in a session, in order; as pages or as a live stream.",
     "artifacts": "What a session's branch changed.",
 }
@@ -68,7 +68,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
 def _describe_stream(paths: dict[str, dict[str, Any]]) -> None:
     """OpenAPI 3.1 has no word for the items of a stream; generators take the schema for what each `data` is."""
     answer = paths["/sessions/{session_id}/events/stream"]["get"]["responses"]["200"]
-    answer["description"] = "A stream of server-sent events. It goes on until the run that was asked for has ended."
+    answer["description"] = "A stream of server-sent events. With `run_id` it ends with that run."
     answer["content"] = {"text/event-stream": {"schema": {"$ref": "#/components/schemas/EventOut"}}}
 
 

@@ -1,4 +1,4 @@
-"""What no POST may ask for, because the operator's settings do not let it reach so far at GitHub."""
+"""Refuses POSTs that ask for more on GitHub than the operator's settings allow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gitward.grants.closing_keywords import closes_elsewhere
 from gitward.sessions.model import Instruction
 from gitward.sessions.service import NewSession
 
-NO_WORKFLOWS = "must be false: this server lets no session change .github/workflows/ (GITWARD_ALLOW_WORKFLOWS=never)"
+NO_WORKFLOWS = "must be false: on this server no session may change .github/workflows/ (GITWARD_ALLOW_WORKFLOWS=never)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class OperatorLimits:
         return [
             FieldError(
                 field=name,
-                message=f"must close issues of {repo} only, no other's (GITWARD_WRITES=repository allows it)",
+                message=f"must close issues of {repo} only (GITWARD_WRITES=repository allows others)",
             )
             for name, reference in found.items()
             if reference is not None
@@ -61,4 +61,4 @@ class OperatorLimits:
 
 def _require_none(errors: list[FieldError]) -> None:
     if errors:
-        raise InvalidRequest("The session would reach further than this server allows.", errors=errors)
+        raise InvalidRequest("The session asks for more than this server allows.", errors=errors)

@@ -10,5 +10,5 @@ from gitward.api import patterns
 
 SessionId = Annotated[str, Path(description="The session's id.", json_schema_extra={"pattern": patterns.SESSION_ID})]
 ScheduleId = Annotated[str, Path(description="The schedule's id.", json_schema_extra={"pattern": patterns.SCHEDULE_ID})]
-ScheduleQuery = Annotated[str | None, Query(max_length=40, description="Only sessions that this schedule made.")]
+ScheduleQuery = Annotated[str | None, Query(max_length=40, description="Only sessions that this schedule created.")]
 RunId = Annotated[str, Path(description="The run's id.", json_schema_extra={"pattern": patterns.RUN_ID})]

@@ -1,8 +1,7 @@
 """The forms of texts as regular expressions (ECMA-262), for the description of the API.
 
-The validators in `shapes` decide, and have the sentences; a client's own check by these spares it a request. Where a
-rule is not regular (characters that do not show, bytes, tokens) they let pass what the validators refuse, never the
-other way round.
+The validators in `shapes` decide, and have the sentences; a client that checks these first saves a request. Where a
+rule is not regular (invisible characters, bytes, tokens), they accept what the validators refuse, never the reverse.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457). Nothing of the request's values is echoed."""
+"""Errors as problem documents (RFC 9457). They never echo the request's values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class FieldProblem(BaseModel):
 class Problem(BaseModel):
     """A problem document."""
 
-    type: str = Field(description="Always about:blank; `code` tells the kind.")
+    type: str = Field(description="Always about:blank; `code` identifies the kind.")
     title: str
     status: int
     detail: str
@@ -94,7 +94,7 @@ def install(app: FastAPI) -> None:
         fault = disk.fault_of(error)
         if fault is not None:
             log.warning("%s %s: the disk of the database %s", request.method, request.url.path, fault)
-            return problem(Unavailable(f"The disk of the database {fault}; try again when that is mended."))
+            return problem(Unavailable(f"The disk of the database {fault}; try again when that is fixed."))
         log.warning("%s %s: the database does not answer", request.method, request.url.path, exc_info=error)
         return problem(Unavailable("The database does not answer in time; try again."))
 
@@ -150,7 +150,7 @@ def _field(location: tuple[int | str, ...]) -> str:
 
 def _message(error: dict[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
-        elsewhere = " here; POST /schedules makes sessions again and again" if error["loc"][-1] == "schedule" else ""
+        elsewhere = " here; POST /schedules creates sessions repeatedly" if error["loc"][-1] == "schedule" else ""
         return f"there is no such field{elsewhere}"
     text = str(error["msg"]).removeprefix("Value error, ")
     return text[:1].lower() + text[1:]

@@ -1,6 +1,6 @@
 """The API's description for people (`/docs`) and for programs (`/openapi.json`).
 
-The page is one document without a script, and loads nothing from anywhere: what shows it has the callers' tokens near.
+The page is one document without a script and loads nothing, because the browser that shows it may hold callers' tokens.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The gate before every route: who calls, and is the body a sane JSON document.
+"""The gate before every route: authenticates the caller and checks that the body is a sane JSON document.
 
 Deny by default: a path that is not open needs a token, whether a route exists for it or not. With a bearer token the
-body is taken as JSON whatever its content type says, because `curl -d` says it is a form.
+body is read as JSON whatever its content type says, because `curl -d` says that it is a form.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ class RequestGate:
         identity = await self._verifier.identify(_header(scope, b"authorization"))
         if metrics and not any(operator.is_one(identity.claims) for operator in self._operators):
             raise Forbidden(
-                "Metrics are for callers that GITWARD_OPERATORS names; without a token they are at this machine's own "
-                "address, where no proxy leads, and at GITWARD_METRICS_PORT."
+                "Only callers that GITWARD_OPERATORS names may read the metrics. Without a token, read them from "
+                "this machine: at its own address, not through a proxy, or at GITWARD_METRICS_PORT."
             )
         scope["gitward.owner"], scope["gitward.claims"] = identity.owner, identity.claims
         scope["gitward.expires_at"] = identity.expires_at
@@ -148,7 +148,7 @@ async def _read(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Unavailable("The client went away.")
+            raise Unavailable("The client disconnected.")
         body += message.get("body", b"")
         if len(body) > MAX_BODY:
             raise TooLarge(f"The body is longer than {MAX_BODY} bytes.")

@@ -14,7 +14,7 @@ from gitward.sessions.model import Environment
 from gitward.sessions.schedules import Schedule, ScheduleChange
 
 _CRON_RULE = "A cron expression with five fields: minute, hour, day of month, month, day of week."
-_ZONE_RULE = "In whose time the expression is meant; changes of the clocks are heeded."
+_ZONE_RULE = "The time zone of the expression, with its daylight saving time."
 Cron = Annotated[
     str,
     Field(
@@ -33,7 +33,7 @@ Zone = Annotated[
 
 
 class ScheduleIn(TemplateIn):
-    """When, and what each session is made of."""
+    """The times, and the session that each creates."""
 
     schedule: Cron
     timezone: Zone = "UTC"
@@ -55,7 +55,7 @@ class SchedulePatch(_Request):
 
 
 class ScheduleOut(BaseModel):
-    """Makes a session of its own each time it comes."""
+    """Creates a session each time it comes."""
 
     id: str
     schedule: str
@@ -70,10 +70,12 @@ class ScheduleOut(BaseModel):
     instruction: InstructionOut
     owner: OwnerOut
     paused: bool
-    next_at: datetime | None = Field(description="When it comes next; null while it is paused.")
-    last_at: datetime | None = Field(description="When it last came.")
-    last_session_id: str | None = Field(description="The session that was last made.")
-    skipped_because: str | None = Field(description="Why no session was made when it last came, or why it is paused.")
+    next_at: datetime | None = Field(description="The next time; null while it is paused.")
+    last_at: datetime | None = Field(description="The last time.")
+    last_session_id: str | None = Field(description="The session that it created last.")
+    skipped_because: str | None = Field(
+        description="Why the last time created no session, or why the schedule is paused."
+    )
     created_at: datetime
     updated_at: datetime
 

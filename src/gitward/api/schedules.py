@@ -1,4 +1,4 @@
-"""Routes of schedules."""
+"""The routes of schedules."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _CREATED: dict[int | str, dict[str, Any]] = {
 async def create_schedule(
     body: ScheduleIn, caller: Caller, claims: Claims, served: ServedWithRoom, response: Response
 ) -> ScheduleOut:
-    """Stores what a session is made of, and when. The first session is made when the time comes, not now."""
+    """Stores a session and its times. The first session is created at the next time, not now."""
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
     served.reach.check(body.new_session())
     timetable = _valid(body.timetable)
@@ -71,7 +71,7 @@ async def get_schedule(schedule_id: ScheduleId, caller: Caller, served: Served) 
 
 @router.patch("/{schedule_id}", responses=_WRITE)
 async def change_schedule(schedule_id: ScheduleId, body: SchedulePatch, caller: Caller, served: Served) -> ScheduleOut:
-    """Pauses it, lets it go on, or moves it; what is left out stays. Nothing is caught up after a pause."""
+    """Pauses, resumes or moves a schedule; omitted fields stay. After a pause, missed times are not made up for."""
 
     def change(tx: Transaction) -> Schedule:
         old = _schedules.get(tx, caller, schedule_id)

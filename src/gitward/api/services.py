@@ -1,4 +1,4 @@
-"""What the routes work with, put together by the command line's wiring."""
+"""The services that routes use, assembled by the command line's wiring."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ Served = Annotated[Services, Depends(_services)]
 
 def _with_room(services: Served) -> Services:
     if services.database.is_low:
-        raise Unavailable("The disk of the database is full: nothing new is taken until there is room.")
+        raise Unavailable("The disk of the database is full: Gitward accepts nothing new until there is room.")
     return services
 
 

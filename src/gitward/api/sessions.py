@@ -1,4 +1,4 @@
-"""Routes of sessions and runs."""
+"""The routes of sessions and runs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Key = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="A repeat within 24 hours gets the first answer.",
+        description="A repeated request within 24 hours gets the first answer.",
     ),
 ]
 
@@ -87,7 +87,7 @@ def _created(session: Json) -> Response:
 
 
 def _admit(tx: Transaction, served: Services, claims: Claims, session: Session) -> None:
-    """The operator may have narrowed the settings since the session was made.
+    """The operator may have narrowed the settings since the session was created.
 
     :raises InvalidRequest: so that this caller's session is not allowed any more.
     """
@@ -109,7 +109,9 @@ async def list_sessions(
     repo: Annotated[Repository | None, Query()] = None,
     label: Annotated[Label | None, Query()] = None,
     archived: bool | None = None,
-    reason: Annotated[Reason | None, Query(description="The latest run failed for it; `worker_lost`: dead.")] = None,
+    reason: Annotated[
+        Reason | None, Query(description="The reason of the latest run; `worker_lost` lists the dead letters.")
+    ] = None,
     schedule: ScheduleQuery = None,
     cursor: Annotated[str | None, Query(max_length=300)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -145,7 +147,7 @@ async def get_session(session_id: SessionId, caller: Caller, served: Served) -> 
 
 @router.patch("/{session_id}", response_model=SessionOut, responses=_WRITE)
 async def change_session(session_id: SessionId, body: SessionPatch, caller: Caller, served: Served) -> Response:
-    """Sets title, labels or the archived flag; what is left out stays."""
+    """Sets title, labels or the archived flag; omitted fields stay."""
     change = body.change()
 
     def apply(tx: Transaction) -> Session:
@@ -167,7 +169,7 @@ async def archive_session(session_id: SessionId, caller: Caller, served: Served)
 
 @router.post("/{session_id}/cancel", response_model=SessionOut, responses=_WRITE)
 async def cancel_session(session_id: SessionId, caller: Caller, served: Served) -> Response:
-    """Ends what is queued and asks what is running to end. Ended runs stay as they are."""
+    """Ends queued runs and asks the running one to end. Ended runs stay as they are."""
     session = await served.database.write(lambda tx: served.sessions.cancel(tx, caller, session_id))
     return await answer(session, SessionOut.of)
 
@@ -194,10 +196,10 @@ async def list_runs(
     session_id: SessionId,
     caller: Caller,
     served: Served,
-    before: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Runs with a smaller number only.")] = None,
+    before: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Only runs with a smaller number.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
-    """The session's runs, newest first; of those that the session itself is not shown with, too."""
+    """All of the session's runs, newest first, also those that `GET /sessions/{id}` leaves out."""
 
     def look(tx: Transaction) -> bytes:
         runs = served.sessions.list_runs(tx, caller, session_id, before=before, limit=limit)
@@ -229,7 +231,7 @@ async def retry_run(
 @router.post(
     "/{session_id}/runs/{run_id}/publish",
     status_code=201,
-    responses={200: {"model": RunOut, "description": "It was asked for before: the run that does it."}, **_WRITE},
+    responses={200: {"model": RunOut, "description": "An earlier call already created this run."}, **_WRITE},
 )
 async def publish_run(
     session_id: SessionId,
@@ -240,7 +242,7 @@ async def publish_run(
     response: Response,
     body: PublishAgainIn | None = None,
 ) -> RunOut:
-    """A new run that pushes what an ended one kept and opens its pull request; nothing is run again."""
+    """A new run that pushes what an ended one kept and opens its pull request; no command runs."""
     change = (body or PublishAgainIn()).change()
 
     def publish(tx: Transaction) -> Published:

@@ -123,7 +123,7 @@ class _Request(BaseModel):
 
 
 class PublishIn(_Request):
-    """What becomes of the change."""
+    """How the change is published."""
 
     mode: Annotated[PublishMode, Field(strict=False)] = Field(
         PublishMode.DRAFT, description="A draft or ready pull request, only the pushed branch, or only a kept patch."
@@ -145,7 +145,7 @@ class Proposing(StrEnum):
 
 
 class PublishChangeIn(_Request):
-    """How kept work is published. What is left out is as the run had it."""
+    """How kept work is published. Omitted fields keep the run's values."""
 
     mode: Annotated[Proposing, Field(strict=False)] | None = Field(
         None, description="A draft or ready pull request, or only the pushed branch. Default after a dry run: draft."
@@ -205,7 +205,7 @@ class InstructionIn(_Request):
 
 
 class TemplateIn(InstructionIn):
-    """What a session is made of, but for its branch."""
+    """A session without its branch."""
 
     repo: Repository
     target_branch: Branch | None = Field(
@@ -214,10 +214,10 @@ class TemplateIn(InstructionIn):
     title: Title | None = None
     labels: Annotated[list[Label], Field(max_length=20)] = []
     environment: Annotated[Environment, Field(strict=False)] = Field(
-        Environment.HOST, description="Which tools the commands find: those of the worker's machine."
+        Environment.HOST, description="The tools that commands find: those of the worker's machine."
     )
     submodules: Annotated[list[Repository], Field(max_length=50)] = Field(
-        [], description="Further repositories that may be read."
+        [], description="Further repositories that the run may fetch."
     )
     allow_workflows: bool = Field(False, description="Whether a push may change .github/workflows/.")
 
@@ -350,12 +350,12 @@ class SessionOut(_Answer):
     owner: OwnerOut
     state: RunState
     archived: bool
-    schedule_id: str | None = Field(description="The schedule that made it.")
+    schedule_id: str | None = Field(description="The schedule that created it.")
     scheduled_for: datetime | None
     created_at: datetime
     updated_at: datetime
     runs: list[RunOut] = Field(description="The latest, 100 at most (20 in a list of sessions).")
-    earlier_runs: int = Field(description="How many runs are before those; `/sessions/{id}/runs` has them.")
+    earlier_runs: int = Field(description="How many earlier runs there are; `/sessions/{id}/runs` has them.")
     pull_request: PullRequestOut | None
 
     @classmethod
@@ -374,7 +374,7 @@ class RunPage(BaseModel):
 
 
 class StoredEvent(_Answer):
-    """One line of a session's log as it was stored; `event_shapes` describes what there is."""
+    """One line of a session's log as it was stored; `event_shapes` describes the types."""
 
     seq: int
     at: datetime

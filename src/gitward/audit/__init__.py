@@ -1,7 +1,6 @@
-"""The canary proof: while a hostile command runs inside, the token is looked for in every place that can be seen.
+"""The canary proof: while a hostile command runs inside, the audit searches every visible place for the token.
 
-`needles` says what is looked for, `ledger` keeps what was found, `channels` names the places. `processes`, `folders`,
-`objects` and `database` look; `plants` and the hostile command, `inside.sh`, put something there to be found. `stage`
-is the service that is audited, the demo's or, by `live`, one that runs already. `proof` does it all in its order, and
-`report` prints the table.
+`needles` has the values to search for, `ledger` the findings, `channels` the places. `processes`, `folders`, `objects`
+and `database` search; `plants` and the hostile command, `inside.sh`, plant values to be found. `stage` is the audited
+service: the demo's or, by `live`, one that already runs. `proof` runs the audit, and `report` prints the table.
 """

@@ -1,4 +1,4 @@
-"""A caller of the API whose every answer is searched."""
+"""A caller of the API that searches every answer."""
 
 from __future__ import annotations
 

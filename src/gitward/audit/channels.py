@@ -1,4 +1,4 @@
-"""The places where a token could come to light: how the plant gets there, and what is allowed to be in it."""
+"""The places where a token could appear: who plants a value there, and what login mode allows in them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Channel(StrEnum):
     PROCESSES = "inside: /proc of every process"
     FILES = "inside: files that can be read"
     GIT_CONFIG = "inside: git's configuration"
-    CREDENTIALS = "inside: what gh and git give out"
+    CREDENTIALS = "inside: what gh and git print"
     TRACES = "inside: traces of git, gh and curl"
     REST = "inside: answers to REST"
     GRAPHQL = "inside: answers to GraphQL"
@@ -30,11 +30,11 @@ class Channel(StrEnum):
     REDIRECTS = "inside: redirects"
     HOME = "sandbox's home, seen from outside"
     WORK = "checkout's files"
-    GIT_FOLDER = "checkout's .git but for objects"
+    GIT_FOLDER = "checkout's .git without objects"
     LOOSE = "git objects, loose"
     PACKED = "git objects, packed"
     TABLES = "database, every table"
-    DATABASE_FILES = "database, its files as they are"
+    DATABASE_FILES = "database, its raw files"
     DATA_FOLDER = "data folder: keys, locks, the rest"
     LOG = "log of service, brokers, launcher"
     STREAM = "events, live"
@@ -45,7 +45,7 @@ class Channel(StrEnum):
     PATCH = "patch"
     BUNDLE = "bundle, its objects"
     TEMPORARY = "temporary folders of the host"
-    RECEIVED = "upstream: requests but for Authorization"
+    RECEIVED = "upstream: requests without Authorization"
     PUSHED = "upstream: what was pushed"
 
 
@@ -78,7 +78,7 @@ PLACES: Mapping[Channel, Place] = {
     Channel.REST: Place(planted_by=_COMMAND),
     Channel.GRAPHQL: Place(planted_by=_COMMAND),
     Channel.REFUSALS: Place(planted_by=_COMMAND),
-    Channel.LFS: Place(planted_by=_COMMAND, in_login="git-lfs is given back the credential that it sent"),
+    Channel.LFS: Place(planted_by=_COMMAND, in_login="git-lfs gets back the credential that it sent"),
     Channel.REFLECTIONS: Place(planted_by=_UPSTREAM, live=False, in_login="upstream's answers are not searched for it"),
     Channel.REDIRECTS: Place(planted_by=_UPSTREAM, live=False, in_login="upstream's answers are not searched for it"),
     Channel.HOME: Place(planted_by=_COMMAND, binary=True, in_login="gh keeps it in ~/.config/gh/hosts.yml"),

@@ -1,4 +1,4 @@
-"""What was looked at and what was found, channel by channel. It holds names of places and spellings, never a value."""
+"""What the audit searched and found, channel by channel. It holds names of places and spellings, never a value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service that runs on this machine already, as its operator sees it: its settings, its files and its processes."""
+"""A service that already runs on this machine, as its operator sees it: its settings, files and processes."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def live(settings: Settings, tokens: TokenReader, *, repository: str, log: Path 
     """The service that these settings describe. Raises GitwardError when it cannot be audited from here."""
     if settings.github_app_id is not None:
         raise SettingsError(
-            ["GITHUB_APP_ID: the tokens of an App are made inside the service, so nobody else can look for them"]
+            ["GITHUB_APP_ID: the service itself makes an App's tokens, so the audit cannot search for them"]
         )
     found = tokens.read()
     if found is None:
-        raise SettingsError(["GITHUB_TOKEN: set what the service has, or GITHUB_TOKEN_FILE; it is what is looked for"])
+        raise SettingsError(["GITHUB_TOKEN: set the service's token, or GITHUB_TOKEN_FILE; the audit searches for it"])
     pid = _listener(settings.port)
     if pid is None:
         raise GitwardError(
-            f"No process of this machine that you may look at listens on port {settings.port}. "
-            "Run this where the service runs, as its user or as root, with its settings."
+            f"No process that you may inspect listens on this machine's port {settings.port}. Run this where the "
+            "service runs, as its user or as root, with its settings."
         )
     _same_token(pid, found[0])
     return Stage(
@@ -66,7 +66,9 @@ def _jwt(settings: Settings, jwt_file: Path | None) -> str:
         except (OSError, UnicodeDecodeError) as error:
             raise GitwardError(f"{jwt_file} cannot be read ({type(error).__name__})") from None
     if settings.issuers:
-        raise SettingsError(["GITWARD_OIDC_ISSUERS: the service takes its issuers' JWTs only; name one by --jwt-file"])
+        raise SettingsError(
+            ["GITWARD_OIDC_ISSUERS: the service accepts only its issuers' JWTs; name one by --jwt-file"]
+        )
     return mint(load_or_make_key(settings.data_dir), subject="audit", audience=settings.oidc_audience)
 
 
@@ -75,11 +77,11 @@ def _same_token(pid: int, token: Secret) -> None:
     try:
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
-        raise GitwardError(f"Process {pid} may not be looked at: run this as the service's user, or as root.") from None
+        raise GitwardError(f"Process {pid} may not be inspected: run this as the service's user, or as root.") from None
     for variable in variables:
         name, _, value = variable.partition(b"=")
         if name == b"GITHUB_TOKEN" and value.strip() and Secret(value.decode("utf-8", "surrogateescape")) != token:
-            raise GitwardError("The service was started with another GITHUB_TOKEN than this command: set the same one.")
+            raise GitwardError("The service has another GITHUB_TOKEN than this command: set the same one.")
 
 
 def _listener(port: int) -> int | None:

@@ -1,4 +1,4 @@
-"""What is looked for: a secret in every spelling, whole or half; and a planted value, to show that it is seen."""
+"""The values to search for: a secret in every spelling, whole or half; and a planted value, to prove the search."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class Needles:
         """:raises TokenTooShort: half of it would be found by chance."""
         forms = spellings(secret)
         if len(forms["plain"]) < 2 * SHORTEST_HALF:
-            raise TokenTooShort(f"The token has fewer than {2 * SHORTEST_HALF} characters: halves of it mean nothing.")
+            raise TokenTooShort(
+                f"The token has fewer than {2 * SHORTEST_HALF} characters: its halves are too short to search for."
+            )
         self._halves = {name: (form[: len(form) // 2], form[len(form) // 2 :]) for name, form in forms.items()}
         self._forms = forms
         self.longest = max(map(len, forms.values()))

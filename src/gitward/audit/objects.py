@@ -1,6 +1,6 @@
 """What git keeps compressed: the objects of repositories and bundles that foreign code has written.
 
-git reads objects only, into or from a repository of our own: nothing that foreign code has configured is in force.
+Git only reads objects, into or from a repository of our own, so nothing that foreign code configured has an effect.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ async def _running(*arguments: str, **variables: str) -> AsyncIterator[asyncio.s
             yield process
             status = await process.wait()
     except (TimeoutError, asyncio.IncompleteReadError):
-        raise GitwardError("git could not show all objects in time: take a smaller repository") from None
+        raise GitwardError("git could not show all objects in time: use a smaller repository") from None
     finally:
         if process.returncode is None:
             process.kill()

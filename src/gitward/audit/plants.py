@@ -1,4 +1,6 @@
-"""Plants where no command of a run can: processes and files outside, the service's log, an answer to /metrics."""
+"""Plants values where no command of a run can: in processes and files outside, the service's log, an answer to
+/metrics.
+"""
 
 from __future__ import annotations
 

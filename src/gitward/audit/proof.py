@@ -1,4 +1,4 @@
-"""The audit in its order: plant, let a hostile command run, look at everything meanwhile and afterwards."""
+"""The audit in its order: plant values, run a hostile command, search everything meanwhile and afterwards."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def audit(stage: Stage, say: Say) -> Outcome:
         try:
             async with Caller(stage.url, stage.jwt, ledger) as caller:
                 session = await _run(stage, caller, ledger, plant, say)
-                say("Looking at what the run has left behind ...")
+                say("Searching what the run left behind ...")
                 await _afterwards(stage, caller, ledger, session, began)
                 await caller.get(metrics, Channel.METRICS)
                 await caller.archive(f"/sessions/{session['id']}")
@@ -97,7 +97,7 @@ async def _run(stage: Stage, caller: Caller, ledger: Ledger, plant: Plant, say: 
             waited = True
             if not workspace.is_dir():
                 raise GitwardError("The run went to a worker of another machine: run this audit there.")
-            say("It waits; looking at processes, files and what it has collected ...")
+            say("It waits; searching processes, files and what it collected ...")
             await asyncio.to_thread(_meanwhile, stage, ledger, workspace)
             stored = workspace / "work" / "repo" / ".git" / "objects"
             await objects.search_objects(ledger, stored, loose=Channel.LOOSE, packed=Channel.PACKED)

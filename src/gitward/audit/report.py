@@ -1,4 +1,4 @@
-"""The verdict, and how a person or a program reads it."""
+"""The verdict, for people and for programs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _row(outcome: Outcome, channel: Channel, *, strict: bool) -> Row:
     documented = place.in_login if outcome.stage.login_mode and not strict else ""
     state = _state(outcome, channel, findings, expected, documented=bool(documented))
     missing = ", ".join(sorted(expected - findings.planted))
-    note = {State.DOCUMENTED: documented, State.BLIND: f"not found of what was planted: {missing}"}.get(state, "")
+    note = {State.DOCUMENTED: documented, State.BLIND: f"planted values that were not found: {missing}"}.get(state, "")
     return Row(
         channel=channel,
         state=state,
@@ -90,10 +90,10 @@ def text(outcome: Outcome, table: list[Row]) -> Iterator[str]:
         if row.note:
             yield f"    {row.note}"
     yield ""
-    yield f"{outcome.samples} looks at all processes, {outcome.processes} different ones, in {outcome.seconds:.1f} s."
+    yield f"{outcome.samples} samples of all processes, {outcome.processes} different ones, in {outcome.seconds:.1f} s."
     for each in outcome.exempt:
         yield f"Not searched: the environment of process {each.pid} ({each.name}): {each.why}."
-    yield "Not looked at: the memory of the service and its broker, which hold the token while a run is open."
+    yield "Not searched: the memory of the service and its broker, which hold the token while a run is open."
     if not outcome.stage.live:
         yield f"Upstream saw the token {outcome.uses} times, in the header Authorization, where it belongs."
 

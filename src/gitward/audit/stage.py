@@ -1,4 +1,4 @@
-"""The service that is audited."""
+"""The audited service."""
 
 from __future__ import annotations
 

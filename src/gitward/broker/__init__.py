@@ -1,7 +1,7 @@
 """The process that holds a run's token while the run is open, and forwards what its grant allows: one for each run.
 
-`client` is the worker's side, `server` the process; `policy` decides, `wire` is what both read and write. The names are
-loaded when they are asked for, so that the process does not carry the worker's side in memory.
+`client` is the worker's side, `server` the process; `policy` decides, `wire` has what both read and write. Names are
+loaded on first use, so that the process does not load the worker's side.
 """
 
 from __future__ import annotations

@@ -19,9 +19,10 @@ from gitward.broker.server.inspection import pack_file, push_check
 _HEAD = """\
 # What a session may do with GitHub
 
-This page is generated from the broker's own tables. What is not on it is refused, with a sentence in the output of
-`git` or `gh` and an event `policy.denied` that names the rule. `{own}` is the session's repository, `{branch}` the
-session's branch; *listed* are the repositories that the session names as its submodules.
+This page is generated from the broker's own tables. The broker refuses everything else, with a sentence in the output
+of `git` or `gh` and an event `policy.denied` that names the rule. [permissions.md](permissions.md) has the summary.
+`{own}` is the session's repository, `{branch}` the session's branch; *listed* are the repositories that the session
+names as its submodules.
 """
 
 _GIT = """\
@@ -30,7 +31,7 @@ _GIT = """\
 | what | where | rule |
 |---|---|---|
 | fetch and clone, every protocol version, shallow and partial | `{own}`, listed | `git.fetch` |
-| the same with `GITWARD_PUBLIC_READ`, without any token | every public repository | `git.fetch.public` |
+| the same with `GITWARD_PUBLIC_READ`, without a token | every public repository | `git.fetch.public` |
 | push, also forced | `{own}`, `{branch}` only | `git.push` |
 """
 
@@ -59,26 +60,28 @@ def _pushes() -> str:
     rows = [(f"`{rule.name}`", rule.message) for rule in push.RULES]
     looked_at = [(f"`{name}`", message) for name, message in push_check.RULES.items()]
     return (
-        "A push is refused as a whole, with git's own report:\n\n"
+        "The broker refuses a push as a whole, with git's own report:\n\n"
         + _table(("rule", "what git prints"), rows)
-        + "\nGit looks at each pack in a sandbox of its own before it goes on, unless the session has "
-        "`allow_workflows` and the server `GITWARD_WRITES=repository`. With `own` the messages of its commits may "
-        "close issues of `{own}` only. Without `allow_workflows`, `.github/workflows/` must be as it is on the "
-        "target branch, now or when the run began, or on the "
-        "session's branch:\n\n" + _table(("rule", "what git prints"), looked_at)
+        + (
+            "\nGit inspects each pack in a sandbox of its own before the broker forwards it, unless the session "
+            "has `allow_workflows` and the server has `GITWARD_WRITES=repository`. With `own`, the messages of its "
+            "commits may close issues of `{own}` only. Without `allow_workflows`, `.github/workflows/` must be the "
+            "same as on the target branch, now or when the run began, or as on the session's branch:\n\n"
+        )
+        + _table(("rule", "what git prints"), looked_at)
     )
 
 
 def _lfs() -> str:
     rows = (
         ("download of objects", "`{own}`, listed"),
-        ("the same with `GITWARD_PUBLIC_READ`, without any token", "every public repository"),
+        ("the same with `GITWARD_PUBLIC_READ`, without a token", "every public repository"),
         ("upload of objects", "`{own}`"),
-        ("looking at locks, not making or breaking them", "`{own}`, listed"),
+        ("reading locks, not making or breaking them", "`{own}`, listed"),
     )
     text = (
-        "The addresses and headers of the storage, which are credentials, stay in the broker: `git-lfs` gets addresses "
-        f"on GitHub's host that are good once. A batch has at most {lfs.MAX_OBJECTS} objects.\n"
+        "The addresses and headers of the storage, which are credentials, stay in the broker: `git-lfs` gets "
+        f"addresses on GitHub's host, each valid once. A batch has at most {lfs.MAX_OBJECTS} objects.\n"
     )
     return "## Git LFS\n\n" + _table(("what", "where"), rows) + "\n" + text
 
@@ -87,18 +90,18 @@ def _rest() -> str:
     rows = ((_call(rule), rule.sentence, f"`{rule.name}`") for rule in rest.RULES if not rule.body)
     return (
         "## REST: reading\n\n`{number}`, `{sha}` and `{one}` stand for one part of the path, `{path}` and "
-        "`{range}` for the rest of it.\n\n" + _table(("call", "what for", "rule"), rows)
+        "`{range}` for the rest of it.\n\n" + _table(("call", "reads", "rule"), rows)
     )
 
 
 _WRITING = """\
 ## Writing
 
-`GITWARD_WRITES` decides. With `own` (the default) each number and id of what is changed must be of the session's own
-pull request (open, and from `{branch}`; or recorded for the session), or of an issue that the session's commands
-opened, as GitHub answered them: else rule `writes.own`. Texts may close issues of `{own}` only. With `repository` they
-may be of any issue and pull request of `{own}`; logins must then be people's, else rule `writes.people`.
-[reach.md](reach.md) says what this sets going.
+`GITWARD_WRITES` decides. With `own` (the default) each number and id must be that of the session's own pull request
+(open, and from `{branch}`; or recorded for the session), or of an issue that GitHub's answers show the session's
+commands opened (rule `writes.own`). Texts may close issues of `{own}` only. With `repository` they may be of any issue
+and pull request of `{own}`; logins must then be people's (rule `writes.people`). [reach.md](reach.md) describes what
+these writes can set off.
 """
 
 
@@ -108,7 +111,7 @@ def _writes_by_rest() -> str:
             if rule.body:
                 yield _call(rule), rule.sentence, _names(rule.body), f"`{rule.name}`"
 
-    head = ("call", "what for", "members of the body", "rule")
+    head = ("call", "writes", "members of the body", "rule")
     return (
         "### REST, with `GITWARD_WRITES=own`\n\n"
         + _table(head, rows(rest.OWN_RULES))
@@ -136,9 +139,10 @@ def _condition(argument: Argument) -> str:
 def _queries() -> str:
     rows = [row for name in sorted(VIEWS) if not _writes(name) for row in _view(name, VIEWS[name])]
     return (
-        "## GraphQL: reading\n\nEvery line is what may be asked of a type at one place; `__typename` always may. A "
-        "type with several lines shows less where another repository than `{own}` can stand behind it.\n\n"
-        + _table(("place", "type", "fields", "fields with arguments, and where they lead"), rows)
+        "## GraphQL: reading\n\nEvery line lists the fields of a type that a query may read at one place; "
+        "`__typename` is always allowed. A type with several lines shows less where it can belong to another "
+        "repository than `{own}`.\n\n"
+        + _table(("place", "type", "fields", "fields with arguments, and the places that they lead to"), rows)
     )
 
 
@@ -180,11 +184,14 @@ def _answers(payload: View) -> str:
 
 def _forms() -> str:
     return (
-        "## The form of an answer\n\nREST answers with JSON, or where the header `Accept` asks for it with "
+        "## The form of an answer\n\nREST answers with JSON or, if the header `Accept` asks for it, with "
         + ", ".join(f"`application/vnd.github.{form}`" for form in accept.PLAIN)
-        + ". Other forms are refused by `rest.accept`, previews are left out. JSON is rewritten in one thing: GitHub's "
-        "own credentials in it (`temp_clone_token`,\n`download_url`) are empty. What comes in a form that was not "
-        "asked for, or cannot be read, is an error 502 with a sentence; a status that says no is kept.\n"
+        + (
+            ". Rule `rest.accept` refuses other forms; previews are dropped. The broker changes one thing in JSON: "
+            "it empties GitHub's own credentials (`temp_clone_token`,\n`download_url`). An answer in another form "
+            "than requested, or that cannot be read, becomes an error 502 with a sentence; the status of a refusal "
+            "stays.\n"
+        )
     )
 
 
@@ -192,25 +199,25 @@ def _restricted() -> str:
     fetching = restriction.MESSAGES[restriction.FETCH_ONLY].format(repository="{own}")
     publishing = restriction.MESSAGES[restriction.PUBLISH_ONLY].format(branch="{branch}")
     allowed = _table(
-        ("while", "what is allowed, on `{own}` alone", "rule, and what everything else is answered with"),
+        ("while", "what is allowed, on `{own}` alone", "rule, and the answer to everything else"),
         (
             (
-                "a mirror is made or refreshed",
+                "a mirror is created or refreshed",
                 "fetch, download of LFS objects",
                 f"`{restriction.FETCH_ONLY}`: {fetching}",
             ),
             (
                 "the work is published",
                 "listing refs; the push of the one update that the worker named; upload of the LFS objects that it "
-                "named, and the question about locks that goes before",
+                "named, and the request for locks before it",
                 f"`{restriction.PUBLISH_ONLY}`: {publishing}",
             ),
         ),
     )
     return (
-        "## While Gitward itself works\n\nThen REST, GraphQL, other repositories, other hosts and hosts of "
-        "`GITWARD_INJECT` are closed, and the token itself opens nothing, in `login` mode either. What was under way "
-        "when publishing began is ended.\n\n" + allowed
+        "## While Gitward itself works\n\nMeanwhile REST, GraphQL, other repositories, other hosts and hosts of "
+        "`GITWARD_INJECT` are closed, and the token itself opens nothing, not even in `login` mode. Requests that "
+        "are under way when publishing begins are ended.\n\n" + allowed
     )
 
 
@@ -223,7 +230,7 @@ def _limits() -> str:
         ("node ids in a request", str(document.MAX_IDS)),
         ("a text, or list, that a rule reads (a search, a name, ids)", f"{LONGEST} characters, {MOST} entries"),
         ("commands of a push, before the pack", f"{push.MAX_HEAD} bytes"),
-        ("a pack that is looked at", f"{pack_file.MAX_PACK} bytes"),
+        ("a pack that is inspected", f"{pack_file.MAX_PACK} bytes"),
     )
     return "## Sizes\n\n" + _table(("what", "at most"), rows)
 
@@ -232,8 +239,8 @@ def _other_hosts() -> str:
     rows = ((f"`{preset}`", ", ".join(f"`{entry}`" for entry in entries)) for preset, entries in PRESETS.items())
     never = ", ".join(f"`{host}`" for host in GITHUB)
     return (
-        "## Other hosts\n\nNone, unless the operator opens them by `GITWARD_EGRESS` ([how](egress.md)). Never by the "
-        f"proxy: GitHub's as the settings\nname them, {never}, and everything below these.\n\n"
+        "## Other hosts\n\nNone, unless the operator opens them with `GITWARD_EGRESS` ([egress.md](egress.md)). "
+        f"The proxy never serves GitHub's hosts as the\nsettings name them, {never}, and everything below these.\n\n"
         + _table(("word in GITWARD_EGRESS", "what it stands for"), rows)
     )
 

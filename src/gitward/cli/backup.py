@@ -1,4 +1,4 @@
-"""`gitward backup FILE`: one state of a SQLite database as a file of its own, taken while others use it."""
+"""`gitward backup FILE`: copies one state of a SQLite database to a file, while others use the database."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gitward.settings import Settings
 from gitward.store import sqlite_files
 from gitward.store.database import Database
 
-_POSTGRES = "GITWARD_DATABASE_URL: this is a Postgres; back it up with pg_dump --format=custom --file=FILE"
+_POSTGRES = "GITWARD_DATABASE_URL: this is Postgres; back it up with pg_dump --format=custom --file=FILE"
 
 
 async def _backup(settings: Settings, file: Path) -> None:
@@ -32,7 +32,7 @@ async def _backup(settings: Settings, file: Path) -> None:
 def run(settings: Settings, file: Path) -> None:
     """:raises SettingsError: it cannot be written; a file that is there already is left as it is."""
     if file.exists():
-        raise SettingsError([f"{file} is there already; name a new file"])
+        raise SettingsError([f"{file} already exists; name a new file"])
     os.umask(0o077)  # what the database holds is for its owner only
     asyncio.run(_backup(settings, file))
     print(f"The database is copied to {file}")

@@ -106,7 +106,10 @@ def _check_limits(settings: Settings, guards: Sequence[Guard]) -> None:
     missing = [guard for guard in guards if guard.holds == "none"]
     if settings.limits is LimitsMode.STRICT and missing:
         raise SettingsError(
-            [f"GITWARD_LIMITS: strict, but the limit {each.name} cannot hold here: {each.remedy}" for each in missing]
+            [
+                f"GITWARD_LIMITS: strict, but this machine cannot enforce the limit {each.name}: {each.remedy}"
+                for each in missing
+            ]
         )
     for guard in missing:
-        log.warning("The limit %s cannot hold on this machine: %s", guard.name, guard.remedy)
+        log.warning("This machine cannot enforce the limit %s: %s", guard.name, guard.remedy)

@@ -1,4 +1,4 @@
-"""The data folder: whose it is, and who may pass through it."""
+"""The data folder: its owner, and who may pass through it."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def check_way_to(data_dir: Path) -> None:
         if not mode & stat.S_IXOTH:
             raise SettingsError(
                 [
-                    f"GITWARD_DATA_DIR: sandboxes, which run as users of their own, cannot get through {folder} "
-                    f"(mode {mode:04o}) to {data_dir}; choose another folder, such as /var/lib/gitward, "
-                    f"or run: chmod o+x {folder}"
+                    f"GITWARD_DATA_DIR: sandboxes run as users of their own, who cannot pass through {folder} (mode "
+                    f"{mode:04o}) to {data_dir}; choose another folder, such as /var/lib/gitward, or run: chmod o+x "
+                    f"{folder}"
                 ]
             )

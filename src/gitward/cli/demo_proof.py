@@ -1,4 +1,4 @@
-"""Looks into the stand-in's repository: what the service reports must be what happened."""
+"""Compares what the service reports with what happened in the stand-in's repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gitward doctor`: can this machine do the work, and which limits does it hold."""
+"""`gitward doctor`: whether this machine can do the work, and which limits it enforces."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ async def _app(settings: Settings, tokens: TokenReader) -> Finding:
     finally:
         await github.stop()
     unused = "; GITHUB_TOKEN is not used" if tokens.is_exported else ""
-    return Finding(name="token", ok=True, detail=f"made by the GitHub App {slug}, whose key GitHub takes{unused}")
+    return Finding(name="token", ok=True, detail=f"made by the GitHub App {slug}, whose key GitHub accepts{unused}")
 
 
 async def _storage(settings: Settings) -> Finding:

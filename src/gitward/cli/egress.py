@@ -1,4 +1,4 @@
-"""What the settings say of hosts beside GitHub's, checked."""
+"""Checks the settings for hosts beside GitHub's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What those who watch the service are shown: metrics, and whether it can do its work."""
+"""Monitoring: metrics, and whether the service can do its work."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ServiceHealth:
         if self.sandboxes is not None:
             checks.append(_launches(self.sandboxes))
         if self.stopping is not None and self.stopping.is_set():
-            checks.append(Check(name="service", ok=False, detail="The service is being stopped."))
+            checks.append(Check(name="service", ok=False, detail="The service is stopping."))
         limits = [Check(name=f"limit {each.name}", ok=True, detail=f"{each.holds}: {each.how}") for each in self.guards]
         return [*checks, *limits]
 
@@ -96,7 +96,7 @@ def _takes_runs(worker: Worker) -> Check:
 
 
 def _answers(brokers: Brokers) -> Check:
-    detail = "Brokers can be had." if brokers.runs else "The brokers' parent ended, and is being replaced."
+    detail = "Brokers are available." if brokers.runs else "The brokers' parent ended, and is being replaced."
     return Check(name="broker", ok=brokers.runs, detail=detail)
 
 

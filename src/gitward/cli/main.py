@@ -45,10 +45,10 @@ app.add_typer(mirrors, name="mirrors")
 def serve(
     with_worker: Annotated[
         bool,
-        typer.Option("--worker/--no-worker", help="Have a worker inside, or leave it to `gitward worker`."),
+        typer.Option("--worker/--no-worker", help="Run a worker inside, or leave that to `gitward worker`."),
     ] = True,
 ) -> None:
-    """Serve the API, with a worker inside, until SIGTERM. Settings come from the environment; .env is for secrets."""
+    """Serve the API, with a worker inside, until SIGTERM. Settings come from the environment; .env may hold secrets."""
     from gitward.cli import serve as command
     from gitward.settings import TokenReader, load_settings
     from gitward.telemetry.logs import setup_logging
@@ -60,7 +60,7 @@ def serve(
 
 @app.command()
 def worker() -> None:
-    """Execute runs, without an API, until SIGTERM; any number of workers may share one Postgres."""
+    """Execute runs, without an API, until SIGTERM. Any number of workers may share one Postgres."""
     from gitward.cli import worker as command
     from gitward.settings import TokenReader, load_settings
     from gitward.telemetry.logs import setup_logging
@@ -72,9 +72,9 @@ def worker() -> None:
 
 @app.command()
 def backup(
-    file: Annotated[Path, typer.Argument(help="A new file; its folder must be there.", metavar="FILE")],
+    file: Annotated[Path, typer.Argument(help="A new file; its folder must exist.", metavar="FILE")],
 ) -> None:
-    """Copy the database (SQLite) to a file, while the service goes on. For Postgres use pg_dump."""
+    """Copy the database (SQLite) to a file, while the service runs. For Postgres use pg_dump."""
     from gitward.cli.backup import run
     from gitward.settings import load_settings
 
@@ -92,12 +92,12 @@ def migrate() -> None:
 
 @app.command()
 def token(
-    subject: Annotated[str, typer.Option(help="Who the token stands for.")],
-    hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="How long it is valid.")] = 12,
+    subject: Annotated[str, typer.Option(help="The subject (`sub`) of the token.")],
+    hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="How many hours it is valid.")] = 12,
 ) -> None:
     """Mint a JWT for the API with the local key of the data folder, and print it.
 
-    With GITWARD_OIDC_ISSUERS it is refused: only their tokens are taken then.
+    Refused with GITWARD_OIDC_ISSUERS: the API then accepts only their tokens.
     """
     from gitward.api.keys import load_or_make_key, mint
     from gitward.cli.data_folder import prepare_data_dir
@@ -107,8 +107,8 @@ def token(
     if settings.issuers:
         raise SettingsError(
             [
-                "gitward token: GITWARD_OIDC_ISSUERS is set, so the service takes no token of the local key; "
-                f"get one from {' or '.join(settings.issuers)}"
+                "gitward token: GITWARD_OIDC_ISSUERS is set, so the service accepts no token of the local key; get "
+                f"one from {' or '.join(settings.issuers)}"
             ]
         )
     prepare_data_dir(settings.data_dir)
@@ -118,7 +118,7 @@ def token(
 
 @app.command()
 def doctor() -> None:
-    """Look whether this machine can do the work, and which limits of the sandbox hold."""
+    """Check whether this machine can do the work, and which limits of the sandbox it enforces."""
     from gitward.cli.doctor import run
     from gitward.settings import TokenReader, load_settings
 
@@ -129,7 +129,8 @@ def doctor() -> None:
 @app.command()
 def demo(
     command: Annotated[
-        str | None, typer.Option("--command", help="What runs in the demo repository, instead of a small change.")
+        str | None,
+        typer.Option("--command", help="The command to run in the demo repository, instead of a small change."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> None:
@@ -143,21 +144,23 @@ def demo(
 def audit_token(
     repo: Annotated[
         str | None,
-        typer.Option(help="Audit the service that runs here, by one session on this small repository; else the demo."),
+        typer.Option(
+            help="Audit the service on this machine, with one session on this small repository. Default: the demo."
+        ),
     ] = None,
     log: Annotated[Path | None, typer.Option(help="With --repo: the file that has the service's log.")] = None,
     jwt_file: Annotated[
         Path | None, typer.Option(help="With --repo: a JWT of an issuer; needed with GITWARD_OIDC_ISSUERS.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="With --repo: do not ask before it begins.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --repo: do not ask before the audit begins.")] = False,
     login: Annotated[
-        bool, typer.Option("--login", help="In the demo: run it in login mode, and allow what the docs name.")
+        bool, typer.Option("--login", help="In the demo: use login mode, and allow what the docs name.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> None:
-    """Look for the token wherever it could come to light, while a hostile command runs in a sandbox.
+    """Search for the token in every channel, while a hostile command runs in a sandbox.
 
-    Exit code 0: it is nowhere that it must not be, and planted values show that the search sees every channel.
+    Exit code 0: the token is in no forbidden place, and planted values show that the search sees every channel.
     """
     from gitward.audit.command import run_on, run_on_demo
     from gitward.audit.live import live
@@ -188,7 +191,7 @@ def drop_mirrors(
     everything: Annotated[bool, typer.Option("--all", help="Every mirror.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> None:
-    """Remove mirrors; the next run makes them anew. A worker may be running, and its runs are not disturbed."""
+    """Remove mirrors; the next run creates them afresh. A worker may be running; its runs continue."""
     from gitward.cli.mirrors import drop
     from gitward.settings import load_settings
 

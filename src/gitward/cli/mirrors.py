@@ -64,7 +64,7 @@ def _mirrors(settings: Settings) -> list[StoredMirror]:
     try:
         return MirrorCollection(folder).all()
     except PermissionError:
-        raise SettingsError([f"GITWARD_DATA_DIR: only the service's own user may look into {folder}"]) from None
+        raise SettingsError([f"GITWARD_DATA_DIR: only the service's own user may read {folder}"]) from None
 
 
 def print_table(mirrors: Sequence[StoredMirror]) -> None:

@@ -1,4 +1,4 @@
-"""Loads a part of the program in a thread, while something else is waited for."""
+"""Loads a part of the program in a thread, while the process waits for something else."""
 
 from __future__ import annotations
 

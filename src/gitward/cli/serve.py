@@ -1,4 +1,4 @@
-"""`gitward serve`: the API, with a worker inside unless it is told not to have one."""
+"""`gitward serve`: the API, with a worker inside unless `--no-worker` is given."""
 
 from __future__ import annotations
 

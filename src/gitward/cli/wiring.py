@@ -1,4 +1,4 @@
-"""Puts the service together: what is made, in which order it starts, and the reverse in which it stops."""
+"""Assembles the service: its parts, the order in which they start, and the reverse in which they stop."""
 
 from __future__ import annotations
 

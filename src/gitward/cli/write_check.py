@@ -1,4 +1,4 @@
-"""Whether what must be written can be: a small write to the database, and one to the disk of the work."""
+"""Tests whether the service can write: a small write to the database, and one to the disk of the work."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class WriteCheck:
         try:
             await self._database.write(statistics.check_writes, seconds=TRIAL_SECONDS)
         except (SQLAlchemyError, OSError) as error:
-            log.warning("The database takes no write: %s", type(error).__name__)
+            log.warning("The database accepts no writes: %s", type(error).__name__)
             fault = disk.fault_of(error)
             why = f": its disk {fault}" if fault else ""
-            return Check(name="database writes", ok=False, detail=f"The database takes no write{why}.")
+            return Check(name="database writes", ok=False, detail=f"The database accepts no writes{why}.")
         if self._database.is_low:
-            detail = "The disk of the database is full; what its reserve has is for the ends of runs."
+            detail = "The disk of the database is full; its reserve is for the ends of runs."
             return Check(name="database writes", ok=False, detail=detail)
-        return Check(name="database writes", ok=True, detail="The database took a write.")
+        return Check(name="database writes", ok=True, detail="The database accepted a write.")
 
     async def _try_disk(self, folder: Path) -> Check:
         try:
@@ -59,7 +59,7 @@ class WriteCheck:
                 fault = await asyncio.to_thread(_fault, folder)
         except TimeoutError:
             fault = "does not answer"
-        return Check(name="disk", ok=fault is None, detail=f"The disk of the work {fault or 'took a write'}.")
+        return Check(name="disk", ok=fault is None, detail=f"The disk of the work {fault or 'accepted a write'}.")
 
 
 def _fault(folder: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""The e-mail addresses of the token's owner, and the one that tells none of them."""
+"""The e-mail addresses of the token's owner, and GitHub's noreply address."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class GitHubApp:
         if answer.status == 401 or (answer.status == 404 and "integration not found" in answer.message.lower()):
             raise RunFailure(
                 Reason.TOKEN_REJECTED,
-                f"GitHub does not take the GitHub App's proof ({answer.status} {answer.message}): {_RENEW}.",
+                f"GitHub does not accept the GitHub App's proof ({answer.status} {answer.message}): {_RENEW}.",
             )
         return answer
 
@@ -119,7 +119,7 @@ class GitHubApp:
         if answer.status != 200 or not isinstance(answer.body, dict):
             raise RunFailure(
                 Reason.TOKEN_LACKS_PERMISSION,
-                f"GitHub does not tell the App where it is installed ({answer.status} {answer.message}).",
+                f"GitHub does not say where the App is installed ({answer.status} {answer.message}).",
             )
         account = str((answer.body.get("account") or {}).get("login", repository.partition("/")[0]))
         if answer.body.get("suspended_at") is not None:
@@ -139,7 +139,7 @@ class GitHubApp:
         try:
             return self._jwt(await asyncio.to_thread(self.read_key))
         except KeyUnreadable as error:
-            raise RunFailure(Reason.TOKEN_MISSING, f"{error}; mend it.") from None
+            raise RunFailure(Reason.TOKEN_MISSING, f"{error}; fix it.") from None
 
     def _jwt(self, key: Secret) -> Secret:
         now = int(self._clock() + self._ahead)

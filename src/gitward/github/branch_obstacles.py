@@ -1,4 +1,4 @@
-"""What makes a branch impossible before anything is pushed: a branch in its way, or a rule of the repository.
+"""Obstacles that make a branch impossible before anything is pushed: a branch in its way, or a rule of the repository.
 
 git keeps a branch as a file and its parts as folders: beside `fix` there can be no `fix/x`, nor the other way round.
 """
@@ -23,7 +23,7 @@ async def find_obstacle(github: Connection, repository: str, branch: str) -> str
 
 def sentence(repository: str, branch: str, obstacle: str) -> str:
     return (
-        f"{repository} has a branch {obstacle}, and beside it git can make no branch {branch}: rename or delete "
+        f"{repository} has a branch {obstacle}, so git cannot create a branch {branch}: rename or delete "
         f"{obstacle}, or post a session with another branch."
     )
 

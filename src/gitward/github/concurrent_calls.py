@@ -1,4 +1,4 @@
-"""Questions that are asked at the same time."""
+"""Requests that run concurrently."""
 
 from __future__ import annotations
 

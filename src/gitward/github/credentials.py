@@ -1,4 +1,4 @@
-"""The few forms in which a token, or the private key of a GitHub App, leaves its seal."""
+"""The few forms in which a token, or the private key of a GitHub App, is unsealed."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def passing(status: int, headers: Mapping[str, str], message: str) -> PassingFau
         )
     if status >= 500:
         cause = f"GitHub answered {status}"
-        return PassingFault(Reason.INTERNAL, f"{cause}; retry when it is well again.", cause=cause)
+        return PassingFault(Reason.INTERNAL, f"{cause}; retry when GitHub works again.", cause=cause)
     return None
 
 
@@ -50,7 +50,7 @@ def refusal(status: int, headers: Mapping[str, str], message: str, *, renew: str
         where = sso.partition("url=")[2]
         url = f" at {where}" if where.startswith("https://") else ""
         return RunFailure(
-            Reason.SSO_REQUIRED, f"The organization wants single sign-on for this token: authorize it{url}."
+            Reason.SSO_REQUIRED, f"The organization requires single sign-on for this token: authorize it{url}."
         )
     return None
 

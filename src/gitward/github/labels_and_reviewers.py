@@ -1,7 +1,7 @@
-"""Labels and reviewers of a pull request: what GitHub refuses of them is told and costs nothing of the rest.
+"""Labels and reviewers of a pull request: a notice names those that GitHub refuses, and the others are added.
 
 GitHub refuses a whole call for one bad reviewer (the author, somebody who is no collaborator, a team without access)
-or one bad label. So reviewers are asked one by one, and labels too when GitHub does not take them together.
+or one bad label. So reviewers are requested one by one, and labels too when GitHub refuses them together.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ async def _request(github: Connection, repository: str, number: int, reviewers: 
         return _refusal(await github.post(path, asked, repeatable=True))
 
     refused = await _one_by_one(list(dict.fromkeys(reviewers)), request)
-    return [f"{', '.join(names)} could not be asked for a review: {reason}." for reason, names in refused.items()]
+    return [f"{', '.join(names)} could not be requested as reviewers: {reason}." for reason, names in refused.items()]
 
 
 async def _one_by_one(names: Sequence[str], ask: Ask) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""GitHub's rate limits: what it told of them, kept for all runs of this worker.
+"""GitHub's rate limits, as its answers report them, for all runs of this worker.
 
 Source: GitHub's documentation, "Rate limits for the REST API".
 """

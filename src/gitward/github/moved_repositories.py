@@ -51,9 +51,9 @@ def check_move(repo: str, found: str, admit: Admission) -> tuple[str, ...]:
     if refusal is not None:
         raise RunFailure(
             Reason.REPOSITORY_NOT_FOUND,
-            f"{repo} was renamed or moved to {found}, which is not served here: a repository {refusal}.",
+            f"{repo} was renamed or moved to {found}, which this server does not serve: a repository {refusal}.",
         )
-    return (f"{repo} was renamed or moved to {found}; this session goes on there, new ones should name it so.",)
+    return (f"{repo} was renamed or moved to {found}; this session continues there. Use the new name in new sessions.",)
 
 
 def moved_id(answer: Answer, *, below: str) -> int | None:

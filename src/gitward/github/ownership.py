@@ -1,4 +1,4 @@
-"""Whose branch it is: the session's own, or one that somebody else has made."""
+"""Whose branch it is: the session's own, or somebody else's."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ async def check_ours(
         return
     raise RunFailure(
         Reason.PUSH_REJECTED,
-        f"The branch {branch} is already in {repository}, and this session did not push what it has; "
-        "post a session with another branch.",
+        f"The branch {branch} already exists in {repository}, and this session did not push its commits; post a "
+        "session with another branch.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What is asked of GitHub before a sandbox opens: does the token work, may it push, is the branch there."""
+"""Asks GitHub before a sandbox opens: does the token work, may it push, does the branch exist."""
 
 from __future__ import annotations
 

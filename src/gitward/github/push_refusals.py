@@ -40,21 +40,23 @@ _EMPTY_REASONS = re.compile(
 _PRIVATE_EMAIL = "email privacy restrictions"
 
 # git's own reasons, in words that say what happened and what to do.
-_MOVED = "{branch} moved on GitHub meanwhile, so nothing was pushed; retry, which starts from what is there now"
+_MOVED = "{branch} moved on GitHub meanwhile, so nothing was pushed; retry to start from what is there now"
 _PLAIN: dict[str, str] = {
     "stale info": _MOVED,
-    "fetch first": "{branch} has commits on GitHub that this push does not contain, so nothing was pushed; "
-    "retry, which starts from what is there now",
+    "fetch first": (
+        "{branch} has commits on GitHub that this push does not contain, so nothing was pushed; retry to start "
+        "from what is there now"
+    ),
     "non-fast-forward": "the push would remove commits from {branch} on GitHub, so nothing was pushed; "
     "build on what is there, or use another branch",
-    "needs force": "{branch} on GitHub is something else than a branch with commits, so nothing was pushed; "
-    "use another branch",
+    "needs force": "{branch} on GitHub is not a branch with commits, so nothing was pushed; use another branch",
     "already exists": "{branch} exists on GitHub already, so nothing was pushed; use another name",
-    "failed to update ref": "GitHub could not create or update {branch}; is a branch in the way whose name begins the "
-    "same? If not, retry",
+    "failed to update ref": (
+        "GitHub could not create or update {branch}; does a branch whose name begins the same block it? If not, retry"
+    ),
     "shallow update not allowed": "the history that was pushed is incomplete (shallow); fetch all of it first",
 }
-_LOCKED = "GitHub could not create or update {branch}: {reason}; is a branch in the way whose name begins the same?"
+_LOCKED = "GitHub could not create or update {branch}: {reason}; does a branch whose name begins the same block it?"
 
 
 @dataclass(frozen=True, kw_only=True)

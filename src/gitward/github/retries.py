@@ -1,4 +1,4 @@
-"""Faults that pass: how long they are borne, and what is told meanwhile."""
+"""Passing faults: how long Gitward retries, and what it reports meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GH013: which rules of a repository a push violates, where, and at which address to go on."""
+"""GH013: which rules of a repository a push violates, where, and the address that helps."""
 
 from __future__ import annotations
 

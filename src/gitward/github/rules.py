@@ -1,4 +1,4 @@
-"""Rules of a repository that refuse a push to the session's branch, as far as GitHub tells them beforehand.
+"""Rules of a repository that refuse a push to the session's branch, as far as GitHub reports them beforehand.
 
 Source: GitHub's documentation, "REST API endpoints for rules", "Available rules for rulesets".
 """
@@ -19,7 +19,7 @@ _NEVER, _ALWAYS = frozenset({"never", "pull_requests_only"}), frozenset({"always
 
 # What a push must be like, though the job or its command may make it so.
 _DEMANDS = {
-    "required_signatures": "commits must be signed, and those that Gitward makes are not",
+    "required_signatures": "commits must be signed, and Gitward does not sign its commits",
     "pull_request": "changes must come by a pull request from another branch",
     "required_status_checks": "commits must have passed status checks before they are pushed",
     "required_deployments": "commits must be deployed before they are pushed",
@@ -115,9 +115,9 @@ def _read(entry: Entry, branch: str, *, exists: bool) -> _Rule | None:
 
 def _meaning(kind: str, parameters: Mapping[str, object], branch: str, *, exists: bool) -> tuple[str, bool] | None:
     if kind == "creation":
-        return None if exists else ("nobody may create it but those whom the rule exempts", True)
+        return None if exists else ("only those whom the rule exempts may create it", True)
     if kind == "update":
-        return ("nobody may push to it but those whom the rule exempts", exists)
+        return ("only those whom the rule exempts may push to it", exists)
     if kind in _DEMANDS:
         return None if not exists and parameters.get("do_not_enforce_on_create") else (_DEMANDS[kind], False)
     return _pattern(kind, parameters, branch, exists=exists) if kind in _PATTERNS else None

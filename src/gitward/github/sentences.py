@@ -1,4 +1,4 @@
-"""Sentences of bounded length, made of what others wrote."""
+"""Sentences of bounded length from foreign text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run needs a token for, what it is given, and where tokens come from."""
+"""Tokens of runs: what a run needs, what it gets, and where tokens come from."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class RoutedTransport(httpx.AsyncBaseTransport):
             return await self._proxied.handle_async_request(request)
         except httpx.ProxyError as error:  # its text is the proxy's own
             status = str(error).partition(" ")[0]
-            told = status if status.isdecimal() else "no answer that it may give"
+            told = status if status.isdecimal() else "an invalid answer"
             raise ProxyFailed(f"the proxy {proxy} refused it ({told})", request=request) from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise ProxyFailed(f"by the proxy {proxy}: {type(error).__name__}", request=request) from None

@@ -1,7 +1,7 @@
-"""Memory limits that the kernel holds: a cgroup for each sandbox and broker, version 1 (as root) or 2 (delegated).
+"""Memory limits that the kernel enforces: a cgroup for each sandbox and broker, version 1 (as root) or 2 (delegated).
 
-A folder under /sys/fs/cgroup proves nothing: it can be a plain tmpfs, on which every write "works". So the filesystem
-is asked what it is, and a limit is read back.
+A folder under /sys/fs/cgroup proves nothing: it can be a plain tmpfs, on which every write "works". So this module
+checks the type of the file system, and reads a limit back.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Messages with file descriptors between the worker and its own child processes (launcher, broker).
 
 One message is one JSON object in one SOCK_SEQPACKET datagram, with up to MAX_FDS descriptors beside it
-(SCM_RIGHTS). Both ends are processes of ours; what is inside a sandbox never holds a channel.
+(SCM_RIGHTS). Both ends are processes of ours; nothing inside a sandbox ever holds a channel.
 """
 
 from __future__ import annotations

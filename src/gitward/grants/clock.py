@@ -1,6 +1,7 @@
 """The clock of grants: nobody can set it, and the worker and its broker see the same.
 
-The machine's date may jump by hours, when it is set or synchronized; a grant must not end early by that, nor stay open.
+The machine's date may jump by hours when it is set or synchronized; that must neither end a grant early nor keep it
+open.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which repositories' issues a text closes: GitHub acts on "Fixes owner/name#1" when a pull request is merged.
 
-The search takes more for such a reference than GitHub does, never less: markdown, HTML and entities are looked through.
+The search finds more such references than GitHub does, never fewer: it reads through markdown, HTML and entities.
 Its time is linear in the text.
 """
 

@@ -1,4 +1,4 @@
-"""How a sandbox reaches its broker, without either knowing what the other is made of."""
+"""How a sandbox reaches its broker, without either knowing the other's implementation."""
 
 from __future__ import annotations
 

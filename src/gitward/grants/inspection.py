@@ -1,6 +1,6 @@
-"""What a pushed pack says about the repository's top folders: what the broker asks, and an inspector answers.
+"""What a pushed pack says about the repository's top folders: the broker's request, and an inspector's answer.
 
-The broker holds the token, so it never reads a pack. It hands the pack to an inspector, which holds nothing.
+The broker holds the token, so it never reads a pack. It hands the pack to an inspector, which holds no secret.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The time for which a worker may act. Worker, broker and launcher each look at the clock and stop by themselves.
+"""The time for which a worker may act. Worker, broker and launcher each check the clock and stop by themselves.
 
-It is a moment of a clock that all processes of the machine share, that nobody can set, and that goes on while a
-process or the whole machine is stopped.
+A lease ends at a time of a clock that all processes of the machine share, that nobody can set, and that continues while
+a process or the whole machine is stopped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Telling a process from a later one with the same number."""
+"""Distinguishes a process from a later one with the same number."""
 
 from __future__ import annotations
 

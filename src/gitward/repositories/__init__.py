@@ -1,6 +1,6 @@
-"""The repository's files: mirror, snapshot, checkout, and the result into which a run's work is taken.
+"""The repository's files: mirror, snapshot, checkout, and the result that collects a run's work.
 
-Git of ours is the host's, in a sandbox, with a configuration of our own; what a command configured decides nothing.
+Gitward runs the host's git, in a sandbox, with its own configuration; what a command configured has no effect.
 """
 
 OBJECTS_DIR = "/gitward/objects"  # where a sandbox sees the snapshot's objects, read-only

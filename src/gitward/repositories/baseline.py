@@ -1,6 +1,7 @@
-"""What a checkout looked like right before the instruction: the measure of what the instruction did.
+"""The state of a checkout right before the instruction, with which its work is compared.
 
-It lies beside `work`, where no sandbox sees it, and outlives the attempt: what a lost attempt left is measured by it.
+It lies beside `work`, where no sandbox sees it, and outlives the attempt, so that a lost attempt's work can be compared
+too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a run changed, in three forms that any machine gives back: a diff, a mailbox for `git am`, a bundle."""
+"""What a run changed, in three forms that any machine can serve: a diff, a mailbox for `git am`, a bundle."""
 
 from __future__ import annotations
 

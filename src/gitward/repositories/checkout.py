@@ -1,4 +1,4 @@
-"""A checkout of our own making: a `.git` that borrows from the snapshot, and nothing of an earlier run.
+"""Makes a checkout: a `.git` that borrows from the snapshot, and nothing of an earlier run.
 
 The worker writes the few files of `.git` itself, before any command of the run can be in the workspace; git inside
 the sandbox then writes the tree.

@@ -1,4 +1,4 @@
-"""Which commits of the command's repository are its own; they are taken into the result on the way."""
+"""Finds the commits of the command's repository that are its own, and takes them into the result."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def _unread(tips: Sequence[Tip], missing: dict[str, str]) -> tuple[str, ...]:
     if not names:
         return ()
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return (f"Left out, for git could not read it: {', '.join(names[:10])}{more}.",)
+    return (f"Left out, because git could not read it: {', '.join(names[:10])}{more}.",)
 
 
 def _known(scene: Scene, folder: GitFolder) -> frozenset[str]:
@@ -178,7 +178,7 @@ def _unrelated(scene: Scene, folder: GitFolder, seen: Seen) -> Seen:
     start = scene.baseline.start
     ours = folder.refs.get(f"{TRACKING}origin/{start.target_branch}") is not None
     if not ours:
-        notice = "The checkout's .git was made anew; its files are compared with the start."
+        notice = "The checkout's .git was replaced; its files are compared with the start."
         return replace(seen, head=None, notices=(*seen.notices, notice))
     problem = Problem(
         reason=Reason.WORK_NOT_ON_BRANCH,

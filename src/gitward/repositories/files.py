@@ -1,7 +1,7 @@
-"""The files of a run's tree, taken into the result's index: what the instruction changed, and nothing else.
+"""Takes the files of a run's tree into the result's index: what the instruction changed, and nothing else.
 
-Git calls files modified that nobody touched: those whose line endings, encoding or filter do not fit what is
-committed. They are part of the work only when their content on disk is another than the checkout wrote.
+Git calls some untouched files modified: those whose line endings, encoding or filter do not fit the committed content.
+They are part of the work only if their content on disk differs from what the checkout wrote.
 """
 
 from __future__ import annotations

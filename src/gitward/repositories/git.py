@@ -1,4 +1,6 @@
-"""Git of ours inside a sandbox: it reads no configuration, attributes, grafts or replacements but its own."""
+"""Gitward's own git commands inside a sandbox: they read no configuration, attributes, grafts or replacements but our
+own.
+"""
 
 from __future__ import annotations
 

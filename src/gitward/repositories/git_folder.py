@@ -1,6 +1,6 @@
-"""What a command left in its `.git`, read outside of any sandbox as plain files: bounded, and no link is followed.
+"""Reads what a command left in its `.git`, outside of any sandbox, as plain files: bounded, without following links.
 
-Git itself is not asked: it would obey the configuration that lies there.
+Git itself is not used: it would obey the configuration there.
 """
 
 from __future__ import annotations

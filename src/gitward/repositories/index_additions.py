@@ -1,4 +1,4 @@
-"""Takes the files of a work tree into an index: all that git can take, and the names of all that it cannot."""
+"""Adds the files of a work tree to an index: all that git can take, and the names of all that it cannot."""
 
 from __future__ import annotations
 

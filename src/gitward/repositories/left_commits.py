@@ -1,4 +1,4 @@
-"""Commits of the result: of the tree, and of what lies beside the change."""
+"""Commits of the result: for the tree, and for work beside the change."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def commit_staged(res: Result, head: str, staged: Sequence[Change], author
     await git.do("read-tree", head)
     await tree_entries.put(git, [tree_entries.entry(each.new_mode, each.new, each.path) for each in staged])
     tree = (await git.do("write-tree")).decode().strip()
-    return await commit(git, tree, head, author, "What was staged, and is not in the files")
+    return await commit(git, tree, head, author, "Staged content that is not in the files")
 
 
 async def commit(git: Git, tree: str, parent: str, author: Author, message: str) -> str:

@@ -1,4 +1,4 @@
-"""A mailbox that a plain `git am` takes as it is, also when lines end with a carriage return."""
+"""A mailbox that a plain `git am` applies unchanged, even if lines end with a carriage return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removes pipes that a command left: git would wait for somebody to write into one that has a name that it reads."""
+"""Removes named pipes that a command left: git would read one and wait for a writer."""
 
 from __future__ import annotations
 

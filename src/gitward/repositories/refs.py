@@ -1,4 +1,4 @@
-"""The heads and tags of a repository, as git's own file `packed-refs` has them."""
+"""The heads and tags of a repository, in the format of git's file `packed-refs`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GitHub, as git of ours reaches it: the address, and the run credential."""
+"""GitHub as our own git reaches it: the address, and the run credential."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A repository of our own into which a run's commits and files are taken; what is shown and pushed comes from it.
+"""A repository of our own that collects a run's commits and files; everything shown and pushed comes from it.
 
-Objects enter by fetch alone: git's index-pack hashes each of them again. It borrows from the snapshot and from nothing
-that a command could write. (It once borrowed from the command's store, as a trial: a loose object forged under a real
-id showed a harmless diff, and upstream got a changed workflow.)
+Objects enter by fetch only: git's index-pack hashes each of them again. It borrows from the snapshot and from nothing
+that a command could write. (As a trial it once borrowed from the command's store: a loose object forged under a real id
+showed a harmless diff, and upstream got a changed workflow.)
 """
 
 from __future__ import annotations

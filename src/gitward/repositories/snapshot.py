@@ -1,4 +1,4 @@
-"""Packs as files: taken over from a sandbox, looked at, and linked into the snapshot of a run."""
+"""Packs as files: takes them over from a sandbox, checks them, and links them into the snapshot of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run starts: the commits that it is measured against."""
+"""Where a run starts: the commits that its work is compared with."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Work inside submodules: commits that no upstream of theirs has, and edits that are not committed.
 
 Git is never run with a submodule's configuration: a `.git` of ours borrows its objects, and its refs are read as files.
-What is found goes into a bundle of its own. Whether the change may be pushed hangs on it: upstream nobody could check
-out a submodule at a commit that is here alone.
+The work that it finds goes into a bundle of its own. It also decides whether the change may be pushed: nobody could
+check out a submodule at a commit that only this machine has.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Submodules:
     @property
     def refusal(self) -> str:
         return (
-            f"The change moves {', '.join(self.unpublished[:10])} to a commit that is not upstream of it, so nobody "
-            "could check it out. Have the commit pushed to the submodule's own repository first, then move the "
+            f"The change moves {', '.join(self.unpublished[:10])} to a commit that its upstream does not have, so "
+            "nobody could check it out. Push the commit to the submodule's own repository first, then move the "
             "submodule to it."
         )
 
@@ -98,7 +98,7 @@ async def take(res: Result, scene: Scene, head: str, changes: Sequence[Change] |
     unpublished = [path for path, oid in moved.items() if path in new and oid in new[path]]
     unknown = [path for path in moved if path not in new]
     if unknown:
-        told = "Whether the commits are upstream could not be looked at, for they are not cloned"
+        told = "Gitward could not check whether these commits are upstream, because the submodules are not cloned"
         gathering.notices.append(f"{told}: {', '.join(sorted(unknown)[:10])}.")
     return Submodules(
         kept=tuple(gathering.kept),
@@ -123,12 +123,12 @@ async def _cloned(res: Result, scene: Scene) -> tuple[list[_Submodule], list[str
             continue  # the ordinary case costs no command
         for path in await _declared(res, tree):
             if len(trees) > _MOST:
-                notices.append(f"There are more than {_MOST} submodules; the rest was not looked into.")
+                notices.append(f"There are more than {_MOST} submodules; the rest was not searched.")
                 return found, notices
             try:
                 each = await asyncio.to_thread(_read, scene, path)
             except Damaged as damage:
-                notices.append(f"Left out, for its .git cannot be looked at: submodule {path}: {damage}.")
+                notices.append(f"Left out, because its .git cannot be read: submodule {path}: {damage}.")
                 continue
             if each is not None and each.path not in {known.path for known in found}:
                 found.append(each)
@@ -186,7 +186,7 @@ async def _read_submodule(
     try:
         new = await _new(git, frozenset(tips.values()) - known, known)
     except GitFailed as failure:
-        gathering.notices.append(f"Left out, for its commits cannot be read: submodule {each.path}: {failure}")
+        gathering.notices.append(f"Left out, because its commits cannot be read: submodule {each.path}: {failure}")
         return frozenset()
     commits = [oid for oid in dict.fromkeys(tips.values()) if oid in new]
     _add_commits(gathering, each, number, await _independent(git, commits[:_MOST]))
@@ -247,7 +247,7 @@ async def _add_edits(res: Result, scene: Scene, each: _Submodule, number: int, g
         made = (await git.do("write-tree")).decode().strip()
         oid = await left_commits.commit(git, made, head, scene.author, f"Uncommitted files of submodule {each.path}")
     except GitFailed as failure:
-        gathering.notices.append(f"Left out, for git cannot take it: files of submodule {each.path}: {failure}")
+        gathering.notices.append(f"Left out, because git cannot take it: files of submodule {each.path}: {failure}")
         return
     ref = f"refs/heads/submodule-{number + 1}/edits"
     gathering.kept.append(Kept(name=f"uncommitted files of submodule {each.path}", ref=ref, oid=oid))

@@ -1,4 +1,4 @@
-"""Paths of a tree as git's plumbing tells them, and as it wants to be told."""
+"""Paths of a tree in the formats of git's plumbing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Files that git calls modified, and nobody touched: their content on disk is what the checkout wrote.
+"""Untouched files that git calls modified: their content on disk is what the checkout wrote.
 
-Their line endings, encoding or filter do not fit what is committed.
+Their line endings, encoding or filter do not fit the committed content.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Takes the work of a run out of its checkout: what it changed, where it left it, and why it may not be proposed.
+"""Collects the work of a run from its checkout: what it changed, where it left it, and why it may not be proposed.
 
 docs/work.md has the table of the ways to leave work; `tests/integration/repositories` tries each.
 """
@@ -94,7 +94,7 @@ def _has_files(workspace: Path) -> bool:
 def _gone(scene: Scene) -> Work:
     problem = Problem(
         reason=Reason.TASK_FAILED,
-        message=f"The command removed its checkout: {CHECKOUT_DIR} is no folder with files any more.",
+        message=f"The command removed its checkout: {CHECKOUT_DIR} is no longer a folder with files.",
     )
     return Work(head=scene.baseline.start.sha, changed=False, problem=problem)
 
@@ -107,7 +107,7 @@ def _repository(workspace: Path) -> tuple[_Repository, Problem | None]:
         git_folder.show_shared_indexes(workspace / "work", place, workspace / "result/work/git")
         git_folder.check_alternates(workspace / "work", place)
     except Damaged as damage:
-        message = f"The command's .git cannot be looked at, so only its files are kept: {damage}."
+        message = f"The command's .git cannot be read, so only its files are kept: {damage}."
         return _Repository(folder=None, git=inside), Problem(reason=Reason.TASK_FAILED, message=message)
     return _Repository(folder=folder, git=inside), None
 
@@ -173,16 +173,16 @@ async def _staged(
     if not there:
         return None, notice
     oid = await left_commits.commit_staged(res, head, there, scene.author)
-    return LeftCommit(kind="staged", name=f"what is staged and in no file: {names}", oid=oid), notice
+    return LeftCommit(kind="staged", name=f"staged content that is in no file: {names}", oid=oid), notice
 
 
 async def _worktree(res: Result, scene: Scene, tree: Worktree) -> tuple[LeftCommit | None, str | None]:
     """Uncommitted files of a further work tree."""
     name = f"uncommitted files of worktree {tree.name}"
     if tree.head is None or not await res.has(tree.head):
-        return None, f"Left out, for its commit cannot be read: worktree {tree.name}."
+        return None, f"Left out, because its commit cannot be read: worktree {tree.name}."
     if not await asyncio.to_thread(_is_inside, scene.workspace, tree):
-        return None, f"Not looked for, as it is no folder of {WORK_DIR}: {name}."
+        return None, f"Not searched, because it is not a folder of {WORK_DIR}: {name}."
     git = res.bare.on(tree=str(tree.path), index=OTHER_INDEX)
     try:
         await git.do("read-tree", tree.head)
@@ -192,7 +192,7 @@ async def _worktree(res: Result, scene: Scene, tree: Worktree) -> tuple[LeftComm
         made = (await git.do("write-tree")).decode().strip()
         oid = await left_commits.commit(git, made, tree.head, scene.author, "Uncommitted files of a work tree")
     except GitFailed as failure:
-        return None, f"Left out, for git cannot take it: {name}: {failure}"
+        return None, f"Left out, because git cannot take it: {name}: {failure}"
     return LeftCommit(kind="worktree", name=name, oid=oid), None
 
 
@@ -236,7 +236,7 @@ def _elsewhere(work: Work, taken: Files) -> Work:
         message = f"The command changed nothing on its branch, but left work elsewhere: {_listed(where)}."
         return replace(work, problem=Problem(reason=Reason.WORK_NOT_ON_BRANCH, message=message))
     if taken.refused:
-        message = f"git cannot take what the command changed: {_listed(taken.refused)}."
+        message = f"git cannot take the command's changes: {_listed(taken.refused)}."
         return replace(work, problem=Problem(reason=Reason.TASK_FAILED, message=message))
     return work
 
@@ -245,16 +245,16 @@ def _told(work: Work, taken: Files, seen: Seen) -> Work:
     """With a sentence for all that a person must know."""
     told = [*work.notices]
     if taken.nested:
-        told.append(f"Left out, for they are repositories of their own: {_listed(taken.nested)}.")
+        told.append(f"Left out, because they are repositories of their own: {_listed(taken.nested)}.")
     if taken.refused:
-        told.append(f"Left out, for git cannot take them: {_listed(taken.refused)}.")
+        told.append(f"Left out, because git cannot take them: {_listed(taken.refused)}.")
     told += [f"git says: {line}" for line in taken.errors[:5]]
     if work.left and work.problem is None:
         told.append(f"Kept in the bundle, and not proposed: {_listed([each.name for each in work.left])}.")
     if work.submodules is not None and work.problem is None:
         told.append(f"Kept in bundle?of=submodules, and not proposed: {_listed(work.submodules.names)}.")
     if seen.moved is not None and not work.changed:
-        told.append(f"HEAD stands on {seen.moved[:12]}, which is upstream already.")
+        told.append(f"HEAD is at {seen.moved[:12]}, which is already upstream.")
     return replace(work, notices=tuple(told))
 
 

@@ -1,4 +1,4 @@
-"""Whether a commit changes .github/workflows: decided by object ids in the result, never by content."""
+"""Decides whether a commit changes .github/workflows, by object ids in the result, never by content."""
 
 from __future__ import annotations
 

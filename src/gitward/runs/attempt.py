@@ -82,7 +82,7 @@ class Attempt:
         if hold.losses >= MAX_LOSSES:
             raise RunFailure(
                 Reason.WORKER_LOST,
-                f"The worker was lost {hold.losses} times while it ran this; look what the command does to its "
+                f"The worker was lost {hold.losses} times while it ran this; check what the command does to the "
                 "machine, then retry.",
             )
         if hold.run.state is RunState.CANCELLING:
@@ -153,7 +153,7 @@ class Attempt:
                     if await self.services.database.read(guard) is RunState.CANCELLING:
                         return
                 except PASSING_ERRORS as error:
-                    log.warning("Run %s: no look for a cancel (%s)", self.run.id, type(error).__name__)
+                    log.warning("Run %s: could not look for a cancel (%s)", self.run.id, type(error).__name__)
                 await news.wait(CANCEL_POLL_SECONDS)
 
 

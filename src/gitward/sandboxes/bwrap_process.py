@@ -1,4 +1,4 @@
-"""Becoming bubblewrap, and reading what it says about itself."""
+"""Starts bubblewrap, and reads its status."""
 
 from __future__ import annotations
 

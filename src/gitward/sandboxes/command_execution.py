@@ -144,7 +144,7 @@ class CommandExecution:
             elif "alive" not in message:
                 return message
             elif loop.time() > deadline:
-                raise SandboxError("a sandbox does not come to its end; is the machine overloaded?")
+                raise SandboxError("a sandbox does not end; is the machine overloaded?")
 
     async def _pump(self, stream: Stream) -> None:
         """Hands output on until every writer has ended."""

@@ -1,4 +1,4 @@
-"""Waiting, on the event loop, for descriptors; and for work that must not be left half done."""
+"""Waits on the event loop for descriptors, and for work that must not be interrupted."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the sandboxes of one launcher added to the disk, told by their supervisors to one another.
+"""What the sandboxes of one launcher added to the disk, shared by their supervisors.
 
 A file system loses space to all of them together; with the ledger each supervisor knows what the others account for.
-The launcher makes it before it forks, so that all have the same memory.
+The launcher creates it before it forks, so that all share the same memory.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How much disk a sandbox uses: what has a name, what is open without one, and what can be found by neither.
+"""How much disk a sandbox uses: named files, open files without a name, and files that neither search finds.
 
-A file that is only mapped, or on its way through a socket, is in no folder and in no table of open files, and its
-size cannot be asked. So the file system is asked what it lost: when that is more than the limit, less what other
-sandboxes account for, and this sandbox does hold files that cannot be counted, it has passed its limit. Somebody else's
-writing ends no sandbox that holds none.
+A file that is only mapped, or on its way through a socket, is in no folder and in no table of open files, and its size
+cannot be asked. So this module asks the file system how much space it lost: if that exceeds the limit, less what other
+sandboxes account for, and this sandbox holds files that cannot be counted, it has exceeded its limit. A sandbox that
+holds none is never ended for what others write.
 """
 
 from __future__ import annotations

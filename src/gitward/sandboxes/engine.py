@@ -72,7 +72,7 @@ class BubblewrapEngine:
         except SandboxError as error:
             if self._cgroups is None:
                 raise
-            log.warning("Memory cgroups cannot be used, the watchdog takes their place: %s", error)
+            log.warning("Memory cgroups are not available, the watchdog replaces them: %s", error)
             self._cgroups = None
             await probe.try_out(self)
 

@@ -1,4 +1,4 @@
-"""The sandbox's /etc: a folder of the host, made when a sandbox is opened and bound read-only for each command."""
+"""The sandbox's /etc: a folder of the host, created when a sandbox opens and bound read-only for each command."""
 
 from __future__ import annotations
 

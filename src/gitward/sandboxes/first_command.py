@@ -1,6 +1,6 @@
-"""The command itself, the first child of a sandbox's process 1: has it ended without being let go?
+"""Detects that the command itself, the first child of a sandbox's process 1, has ended although process 1 hangs.
 
-Process 1 reaps it and tells its exit code. When something has stopped process 1, nobody does either, and the run would
+Process 1 reaps the command and reports its exit code. If something stopped process 1, nobody does, and the run would
 wait until its time is over.
 """
 

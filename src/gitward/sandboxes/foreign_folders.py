@@ -1,7 +1,7 @@
-"""Walks of folders that foreign code has written: no link is followed, no depth is too much.
+"""Walks folders that foreign code has written, at any depth and without following links.
 
-One descriptor is open at a time: a walk goes down by `openat(O_NOFOLLOW)` and up by `..`, and looks whether
-it is back where it came from.
+One descriptor is open at a time: a walk goes down by `openat(O_NOFOLLOW)` and up by `..`, and checks that it is back
+where it came from.
 """
 
 from __future__ import annotations

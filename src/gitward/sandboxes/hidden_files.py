@@ -1,4 +1,4 @@
-"""Whether a sandbox holds files of the disk that nobody can count: see `gitward.sandboxes.disk_usage`."""
+"""Detects files on disk that a sandbox holds and that cannot be counted: see `gitward.sandboxes.disk_usage`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The launcher: a small process of one thread, started early with an empty environment, that forks supervisors.
 
 Run as `python -I -m gitward.sandboxes.launcher FD`, with its end of a channel to the worker as FD. It ends when the
-channel closes, and every sandbox with it; also when the worker's lease is over, because the worker may be stopped or
-cut off, and say nothing.
+channel closes, and every sandbox with it. It also ends when the worker's lease ends, because the worker may hang or be
+cut off without a word.
 """
 
 from __future__ import annotations

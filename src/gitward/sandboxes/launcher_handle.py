@@ -92,7 +92,7 @@ class LauncherHandle:
                 ) from None
             except channel.ChannelClosed:
                 if attempt:
-                    raise SandboxError("the launcher of sandboxes dies again and again; see the log") from None
+                    raise SandboxError("the launcher of sandboxes keeps dying; see the log") from None
                 await self._replace(sock)
             else:
                 return

@@ -1,4 +1,4 @@
-"""A sandbox engine whose openings are counted and timed."""
+"""A sandbox engine that counts and times its openings."""
 
 from __future__ import annotations
 

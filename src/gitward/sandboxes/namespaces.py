@@ -1,4 +1,4 @@
-"""The Linux calls that Python 3.11 has no name for, ready before the fork.
+"""Linux system calls that Python 3.11 does not offer, ready before the fork.
 
 Sources: unshare(2), prctl(2), user_namespaces(7), netdevice(7).
 """

@@ -1,4 +1,4 @@
-"""What bubblewrap is asked for, as data: from a sandbox's folders, limits and walls to a list of options."""
+"""Bubblewrap's options as data, built from a sandbox's folders, limits and walls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether this machine can hold a sandbox, and which of its limits the kernel holds."""
+"""Tests whether this machine can run a sandbox, and which of its limits the kernel enforces."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _memory(controller: Controller | None) -> Guard:
         "`DelegateSubgroup=worker`."
     )
     if not memory_usage.is_told():
-        how = "there is no memory cgroup, and this kernel does not tell how much memory processes share"
+        how = "there is no memory cgroup, and this kernel does not say how much memory processes share"
         return Guard(name="memory", holds="none", how=how, remedy=remedy)
     how = "each command's supervisor adds up what its processes use, ten times a second"
     return Guard(name="memory", holds="watchdog", how=how, remedy=remedy)

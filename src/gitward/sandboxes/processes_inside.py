@@ -1,6 +1,6 @@
-"""The processes of a sandbox, as its supervisor sees them: who they are, and what each holds.
+"""The processes of a sandbox as its supervisor sees them, with the files that each holds.
 
-Any of them may end while it is looked at.
+Any of them may end while it is read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a sandbox is, for those who use one: values, the two protocols, and the one error."""
+"""What a sandbox is, for its users: values, two protocols, and one error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what went wrong while a sandbox was made to a sentence that says how to mend it."""
+"""Turns a failure to create a sandbox into a sentence that says how to fix it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _REMEDY = {
     "ports": "The sandbox's own loopback has no room for the listener.",
     "bubblewrap": "Bubblewrap could not be executed. On Debian: apt-get install bubblewrap.",
     "setup": (
-        "Bubblewrap could not make the sandbox. In a container it must be allowed to mount /proc: run it with "
+        "Bubblewrap could not create the sandbox. In a container it must be allowed to mount /proc: run it with "
         "--security-opt systempaths=unconfined. The kernel needs CONFIG_SECCOMP_FILTER for the system call filter. "
-        "Elsewhere, look whether user namespaces are allowed."
+        "Elsewhere, check whether user namespaces are allowed."
     ),
 }
 
 
 def explain(stage: str, text: str) -> str:
     """What happened, and the remedy."""
-    return f"a sandbox could not be made ({stage}): {text}. {_REMEDY.get(stage, '')}".rstrip()
+    return f"a sandbox could not be created ({stage}): {text}. {_REMEDY.get(stage, '')}".rstrip()

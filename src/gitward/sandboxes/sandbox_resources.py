@@ -1,4 +1,4 @@
-"""What an open sandbox holds on this machine: a claim on its workspace, a user id, a memory cgroup."""
+"""The resources of an open sandbox on this machine: a claim on its workspace, a user id, a memory cgroup."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class SandboxResources:
         try:
             self._occupy(occupation, terms)
         except workspace_lock.StillAlive as error:
-            raise SandboxError(f"{workspace} is still in use: {error}. Look at the machine's processes") from error
+            raise SandboxError(f"{workspace} is still in use: {error}. Check the machine's processes") from error
         except OSError as error:
             raise SandboxError(f"the workspace {workspace} could not be made ready: {error}") from error
 

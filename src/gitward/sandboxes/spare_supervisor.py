@@ -1,4 +1,4 @@
-"""One supervisor made ready beforehand, so that a command need not wait for namespaces and cgroups."""
+"""One spare supervisor, so that a command need not wait for namespaces and cgroups."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The supervisor: forked by the launcher for one command, alive until no process of that command is left.
 
-It gives up every right, makes the namespaces and listens; waits for its command (one supervisor of each
-sandbox is ready beforehand); starts bubblewrap, holds the command back until the worker says go; and ends it when
-time, a limit or the worker says so. For none of that does it depend on the worker, which may be stopped or dead. When
-the launcher ends, the kernel kills it, and with it everything inside.
+It gives up every right, creates the namespaces and listens; waits for its command (one supervisor of each sandbox is
+ready beforehand); starts bubblewrap, holds the command back until the worker says go; and ends it when time, a limit or
+the worker says so. It depends on the worker for none of that, because the worker may hang or be dead. When the launcher
+ends, the kernel kills the supervisor, and with it everything inside.
 
 To the worker, on their own channel: `listening` (with a pidfd of the supervisor and the listening sockets), then
 `started` (with one of process 1 inside), then `ended`; or `error`; and `alive` once a second while it supervises.

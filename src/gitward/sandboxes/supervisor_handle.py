@@ -151,7 +151,7 @@ class SupervisorHandle:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._init, signal.SIGKILL)
             if not await _ends(self._init):
-                raise SandboxError("the processes of a sandbox cannot be ended; look at the machine's processes")
+                raise SandboxError("the processes of a sandbox cannot be ended; check the machine's processes")
 
     def close(self) -> None:
         """Closes everything; after `end`."""
@@ -170,7 +170,7 @@ class SupervisorHandle:
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
             if await _ends(handle):
                 return
-        raise SandboxError("a sandbox's supervisor cannot be ended; look at the machine's processes")
+        raise SandboxError("a sandbox's supervisor cannot be ended; check the machine's processes")
 
 
 async def _ends(handle: int) -> bool:

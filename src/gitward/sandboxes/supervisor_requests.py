@@ -1,4 +1,4 @@
-"""What the worker asks for: values that both ends of a channel know."""
+"""The worker's requests to the launcher: values that both ends of a channel know."""
 
 from __future__ import annotations
 

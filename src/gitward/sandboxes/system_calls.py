@@ -1,11 +1,11 @@
 """The system call filter of a sandbox: a seccomp program as bytes, for bubblewrap's `--seccomp`.
 
-What is refused is what no ordinary program needs and what leads round another wall. A refusal has the error that a
-kernel without the feature gives, so that programs fall back. Calls newer than this list do not exist inside. Another
-ABI than the machine's own ends the process, as its numbers mean other calls.
+It refuses calls that no ordinary program needs and calls that bypass another wall. A refusal returns the error of a
+kernel without the feature, so that programs fall back. Calls newer than this list do not exist inside. Another ABI than
+the machine's own ends the process, because its numbers mean other calls.
 
-The kernel compares the lower half of an argument that it takes as an `int`, and so does the filter: what stands in the
-upper half changes nothing. Sources: seccomp(2), bpf(4) of BSD, linux/{filter,seccomp,audit}.h, asm/unistd.h.
+The kernel compares the lower half of an argument that it reads as an `int`, and so does the filter: the upper half
+changes nothing. Sources: seccomp(2), bpf(4) of BSD, linux/{filter,seccomp,audit}.h, asm/unistd.h.
 """
 
 from __future__ import annotations

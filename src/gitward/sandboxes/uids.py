@@ -1,4 +1,4 @@
-"""One unprivileged user id for each slot of a root worker, never two sandboxes on one machine with the same."""
+"""One unprivileged user id for each slot of a root worker; no two sandboxes on one machine share an id."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def end_processes(uid: int) -> None:
     deadline = time.monotonic() + _END_SECONDS
     while found := [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if _belongs(pid, uid)]:
         if time.monotonic() > deadline:
-            raise SandboxError(f"processes {found} of user {uid} do not end; look at the machine's processes")
+            raise SandboxError(f"processes {found} of user {uid} do not end; check the machine's processes")
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -1,6 +1,6 @@
 """The named protections of a sandbox. Every sandbox has all of them.
 
-The conformance suite takes each away to see an attack succeed; nothing else does, and no setting can.
+Only the conformance suite removes one, to see an attack succeed; no setting can.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The watchdog of one command: it compares what a sandbox uses with its limits, now and then.
+"""The watchdog of one command: it samples what a sandbox uses, and compares it with the limits.
 
-It is what remains where the kernel cannot be asked to hold a limit: between two looks a command may pass it.
+It is for limits that the kernel cannot enforce: between two samples a command may exceed one.
 """
 
 from __future__ import annotations

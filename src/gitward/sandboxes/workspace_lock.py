@@ -1,12 +1,12 @@
 """Who may run commands on a workspace: the sandbox whose claim is the file that lies there.
 
-A command's supervisor first writes its identity into the claim that it was started under, and then looks
-whether that file is still the workspace's claim; if not, it runs nothing. Whoever takes the workspace over first
-puts a new file in place, and then ends everybody who stands in the old one. So, whatever the order, no process of an
-earlier sandbox is left, not even of a worker that was stopped and wakes up later.
+A command's supervisor first writes its identity into the claim that it was started under, and then looks whether that
+file is still the workspace's claim; if not, it runs nothing. A sandbox that takes the workspace over first puts a new
+file in place, and then ends every process recorded in the old one. So, in any order, no process of an earlier sandbox
+is left, not even of a worker that was stopped and continues later.
 
-A record is a line "<pid> <start time>": the start time, in clock ticks since boot, tells a process from a
-later one with the same number.
+A record is a line "<pid> <start time>": the start time, in clock ticks since boot, distinguishes a process from a later
+one with the same number.
 """
 
 from __future__ import annotations

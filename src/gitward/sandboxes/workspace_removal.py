@@ -1,4 +1,4 @@
-"""Removes workspaces. What foreign code has put into them leads nowhere else, and ends with them."""
+"""Removes workspaces. Links and mounts of foreign code in them lead nowhere else, and end with them."""
 
 from __future__ import annotations
 

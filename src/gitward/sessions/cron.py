@@ -1,4 +1,4 @@
-"""When a cron expression comes, in a time zone. Days with a change of the clocks go as Debian's cron has them."""
+"""The times of a cron expression in a time zone. Days with a clock change follow Debian's cron."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Live events for many readers: what is new in a session is read once in this process, whoever watches it.
+"""Live events for many readers: this process reads new events of a session once for all its watchers.
 
-A reader that is far behind reads rows of its own until it has come up.
+A reader that is far behind reads rows of its own until it has caught up.
 """
 
 from __future__ import annotations

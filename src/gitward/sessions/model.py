@@ -1,4 +1,4 @@
-"""What the service is about: sessions, runs, steps, events. Frozen values; a change makes a new one."""
+"""The domain: sessions, runs, steps, events. Values are frozen; a change makes a new one."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Who may begin: the limits in total and per user, and turns between users.
+"""Which run may begin: limits in total and per user, and turns between users.
 
-A session's first unfinished run has a ticket. It waits until it gets one of the places, and only then for a worker; it
-keeps its place until it has ended, also while it is taken over. Tickets change under one lock, so
-the limits are never passed. The lock is taken after every other: nothing else is locked behind it in a transaction.
+A session's first unfinished run has a ticket. The run waits for a place, and only then for a worker; it keeps its place
+until it ends, even through a takeover. Tickets change under one lock, so the limits are never exceeded. That lock comes
+last: a transaction locks nothing else after it.
 """
 
 from __future__ import annotations

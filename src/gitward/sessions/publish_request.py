@@ -1,4 +1,4 @@
-"""Publishing again what an ended run kept: what is asked for, and what stands against it."""
+"""Publishes again what an ended run kept: what is requested, and what prevents it."""
 
 from __future__ import annotations
 

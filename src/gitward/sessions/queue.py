@@ -1,7 +1,7 @@
-"""The queue's SQL: which run a worker gets next, what it has, and what is kept of the steps that are done.
+"""The queue's SQL: the run that a worker gets next, the runs that it has, and the stored results of completed steps.
 
-A run's state stands once, in its row. It waits for a worker when it has a place and its worker, if it has one, is not
-among those that live. So a takeover needs nothing but that the lost worker is struck off.
+A run's state is stored once, in its row. The run waits for a worker if it has a place and its worker, if any, is not
+among the living. So a takeover needs only the removal of the lost worker from the list.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gitward.store.database import Transaction
 from gitward.workers.queue import GENERATION, Taken
 
 VERSION = 1  # of what checkpoints hold; raise it when a step's result changes in a way that others cannot follow
-ABANDONED = "Gitward's worker ended the job before the run was settled; its log may tell why. Retry the run."
+ABANDONED = "Gitward's worker ended the job before the run was settled; its log may say why. Retry the run."
 _TRIES = 5  # for a run that another worker took in the same moment
 _runs, _tickets, _sessions, _workers = schema.runs, schema.tickets, schema.sessions, schema.workers
 

@@ -1,7 +1,7 @@
-"""Why a queued run waits, and at which place: its session's order, its owner's limit, the limit of all, or a moment.
+"""Why a queued run waits, and at which place: its session's order, its owner's limit, the total limit, or a moment.
 
-Places are counted among the owner's own runs. Users get their turns one after the other, so how many runs others have
-waiting says little about when this one begins, and is nobody's business.
+Places are counted among the owner's own runs. Users get their turns one after the other, so the number of others'
+waiting runs says little about when this one begins, and stays private.
 """
 
 from __future__ import annotations

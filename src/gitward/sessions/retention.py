@@ -1,6 +1,6 @@
-"""Removes what is old: in small transactions with pauses between them, so that nobody waits for it.
+"""Removes old sessions: in small transactions with pauses between them, so that nothing waits for it.
 
-One process at a time does it on a database. A session that has not ended is never touched, nor is a schedule.
+One process at a time does it on a database. It never removes an unfinished session or a schedule.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Retention:
         )
         await self._forget_turns()
         if removed != Removed():
-            log.info("Removed what is old: %d sessions, %d keys", removed.sessions, removed.keys)
+            log.info("Removed old data: %d sessions, %d keys", removed.sessions, removed.keys)
         return removed
 
     async def _sessions(self, before: datetime) -> int:

@@ -1,4 +1,4 @@
-"""Between rows and domain values: the only place that knows both shapes."""
+"""Converts between rows and domain values: the only module that knows both shapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the sessions of schedules whose time has come: each time once, whichever worker looks first."""
+"""Creates the sessions of due schedules: one for each time, whichever worker looks first."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 _schedules, _sessions = schema.schedules, schema.sessions
 AT_ONCE = 50  # schedules that one look takes
-STILL_ACTIVE = "The session of the time before had not ended."
-LATE = "The service was down when earlier times came; they were left out."
+STILL_ACTIVE = "The previous session had not ended."
+LATE = "The service was down at earlier times; they were skipped."
 
 Refusal = Callable[[NewSession, Mapping[str, Any]], str | None]  # why the operator's settings do not allow it any more
 Clock = Callable[[Transaction], datetime]
@@ -69,14 +69,14 @@ class ScheduleRunner:
             update(tx, moved)
             return None
         if _is_active(tx, schedule):
-            log.info("Schedule %s: left out, because its last session has not ended", schedule.id)
+            log.info("Schedule %s: skipped, because its last session has not ended", schedule.id)
             update(tx, replace(moved, skipped_because=STILL_ACTIVE))
             return None
         new = replace(schedule.template, schedule_id=schedule.id, scheduled_for=fire_at, claims=schedule.claims)
         session = self._sessions.create_session(tx, schedule.owner, new)
         late = LATE if fire_at > schedule.next_at else None
         update(tx, replace(moved, last_session_id=session.id, skipped_because=late))
-        log.info("Schedule %s made session %s", schedule.id, session.id)
+        log.info("Schedule %s created session %s", schedule.id, session.id)
         return session
 
 

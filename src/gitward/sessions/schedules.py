@@ -1,4 +1,4 @@
-"""Schedules: what makes a new session, again and again, from what its owner stored."""
+"""Schedules: each creates new sessions, repeatedly, from what its owner stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller can do with sessions. Every method works in the caller's transaction and checks the owner."""
+"""What a caller can do with sessions. Every method uses the caller's transaction and checks the owner."""
 
 from __future__ import annotations
 

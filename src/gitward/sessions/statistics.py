@@ -1,4 +1,4 @@
-"""The figures that the database knows, for those who watch the service."""
+"""Figures from the database, for monitoring."""
 
 from __future__ import annotations
 

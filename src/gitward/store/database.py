@@ -1,7 +1,7 @@
 """The database and its transactions: SQLite on one machine, Postgres for many, by the same code.
 
 A transaction is plain code that runs in one thread from its first statement to its commit: no statement crosses the
-event loop, so nothing can be cut off half-way. Only the edge commits: an API route or a step of the job.
+event loop, so nothing can interrupt it half-way. Only the edge commits: an API route or a step of the job.
 """
 
 from __future__ import annotations

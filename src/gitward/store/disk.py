@@ -1,4 +1,4 @@
-"""How much room a disk has, and what an error tells of a disk that takes no more."""
+"""How much room a disk has, and what an error says about a full disk."""
 
 from __future__ import annotations
 

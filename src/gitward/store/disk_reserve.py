@@ -1,9 +1,9 @@
 """Room on the disk of a SQLite database that nobody else can use, for the ends of runs when the disk is full.
 
 Half of it are blocks that the write-ahead log owns beyond its end (`fallocate`): no process can take them, and SQLite
-writes into them as it appends. Checkpoints fail on a full disk, and do no harm by it: the log goes on growing. The
-other half is a file, which is given up when a database has to be opened on a full disk, and where the file system
-cannot keep blocks so.
+writes into them as it appends. Checkpoints fail on a full disk, which does no harm: the log goes on growing. The other
+half is a file. Gitward gives it up when it has to open a database on a full disk, and where the file system cannot keep
+such blocks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Looks at the room of a disk once a second, and knows in between what it was."""
+"""Checks the room of a disk once a second, and remembers it in between."""
 
 from __future__ import annotations
 
@@ -71,4 +71,4 @@ class DiskWatch:
                 if self.is_low and self._relieve is not None:
                     await self._relieve()
             except Exception:  # the edge of a task that must go on
-                log.exception("The disk of %s could not be looked at; it is tried again", self._of)
+                log.exception("The disk of %s could not be checked; trying again", self._of)

@@ -1,4 +1,4 @@
-"""Tells waiting readers that a session has new events: those of this process, and by `relay` those of others."""
+"""Notifies waiting readers of new events of a session: in this process, and through `relay` in others."""
 
 from __future__ import annotations
 

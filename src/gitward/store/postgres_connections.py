@@ -1,4 +1,4 @@
-"""Every Postgres connection that a pool of this process has open, so that all can be broken at once."""
+"""Every open Postgres connection of this process's pools, so that all can be cut at once."""
 
 from __future__ import annotations
 

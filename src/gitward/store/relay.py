@@ -1,7 +1,7 @@
 """Carries notifications between the processes that share a Postgres, so that readers anywhere are woken at once.
 
-They go out after the commit that they tell of, gathered: a NOTIFY in the transaction itself would make all commits of
-the database wait for each other. One that gets lost costs a reader no more than its next look.
+They are sent after their commit, several together: a NOTIFY in the transaction itself would make all commits of the
+database wait for each other. A lost one delays a reader only until its next look.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Relay:
                 try:
                     await use(connection)
                 except (psycopg.Error, OSError) as error:
-                    log.warning("Notifications stop for a moment (%s)", type(error).__name__)
+                    log.warning("Notifications are interrupted (%s)", type(error).__name__)
 
     async def _listen(self, connection: Connection) -> None:
         await connection.execute(_LISTEN)

@@ -1,4 +1,4 @@
-"""Which migrations there are, and which a database has had. Alembic is not needed for that, and slow to load."""
+"""The migrations that exist, and those that a database has had. This needs no Alembic, which is slow to load."""
 
 from __future__ import annotations
 

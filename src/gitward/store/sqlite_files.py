@@ -1,4 +1,4 @@
-"""The files of a SQLite database: whether they are whole, what waits in the journal, and a copy of them."""
+"""The files of a SQLite database: whether they are intact, what waits in the journal, and a copy of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""INSERT … ON CONFLICT, which both databases have and SQLAlchemy spells for each by itself."""
+"""INSERT … ON CONFLICT, which both databases have and SQLAlchemy spells differently for each."""
 
 from __future__ import annotations
 

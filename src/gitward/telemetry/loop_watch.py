@@ -1,7 +1,7 @@
-"""Notices what holds an event loop: everybody else in the process waits for it.
+"""Detects callbacks that hold an event loop, for which everything else in the process waits. asyncio itself detects
+them only in its debug mode, which costs far more.
 
-asyncio itself looks only in its debug mode, which costs far more. Here one clock is read twice and another once for
-each callback.
+This module reads one clock twice and another once for each callback.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class LoopLog:
         now = self._clock()
         if now - self._since >= TOLD_SECONDS:
             if self._left_out:
-                log.warning("The event loop was held %d more times, which were left out", self._left_out)
+                log.warning("The event loop was held %d more times, which are not listed", self._left_out)
             self._since, self._told, self._left_out = now, 0, 0
         if self._told == MOST_TOLD:
             self._left_out += 1

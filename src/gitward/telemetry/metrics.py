@@ -1,4 +1,4 @@
-"""What Prometheus is told. No label says anything of one user's work: no repository, owner, session or run."""
+"""The metrics. No label reveals anything about a user's work: no repository, owner, session or run."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Metrics:
         self._not_opened = Counter("gitward_sandbox_failures", "Sandboxes that did not open.", registry=registry)
         self._mirror_takes = Counter(
             "gitward_mirror_takes",
-            "Repositories that runs took, from a mirror or directly.",
+            "Repositories that runs used, from a mirror or directly.",
             ["how"],
             registry=registry,
         )
@@ -92,7 +92,7 @@ class Metrics:
         self._fetches = Histogram(
             "gitward_mirror_fetch_seconds", "How long fetches took.", ["kind"], registry=registry, buckets=STEP_BUCKETS
         )
-        info = Gauge("gitward_build_info", "The version that runs.", ["version"], registry=registry)
+        info = Gauge("gitward_build_info", "The running version.", ["version"], registry=registry)
         info.labels(version=__version__).set(1)
         ProcessCollector(registry=registry)
 
@@ -151,8 +151,8 @@ def _gauges(moment: Moment) -> CollectorRegistry:
 
     if moment.figures is not None:
         _add_figures(gauge, moment.figures)
-    left = gauge("gitward_github_rate_limit_remaining", "Requests that GitHub still takes.", "holder", "resource")
-    limit = gauge("gitward_github_rate_limit", "Requests that GitHub takes in an hour.", "holder", "resource")
+    left = gauge("gitward_github_rate_limit_remaining", "Requests that GitHub still accepts.", "holder", "resource")
+    limit = gauge("gitward_github_rate_limit", "Requests that GitHub accepts in an hour.", "holder", "resource")
     for each in moment.budgets:
         left.labels(each.holder, each.resource).set(each.remaining)
         limit.labels(each.holder, each.resource).set(each.limit)

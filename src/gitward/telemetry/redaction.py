@@ -1,4 +1,4 @@
-"""Masking of secrets in logs and in output that is stored, also where a secret falls across two pieces."""
+"""Masks secrets in logs and in stored output, even where two pieces split a secret."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Steps of a job that are done once, across restarts: what they return is kept beside the run, as JSON.
+"""Steps of a job that run once, across restarts: their results are stored with the run, as JSON.
 
-A pickled value would be code for whoever reads the row, and an exception's text may quote what a run dealt with: so
-a step that raises is not kept.
+A pickled value would be code for its reader, and an exception's text may quote a run's data: so a step that raises is
+not stored.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""One process at a time: who has the lock of a file. The kernel frees it when that process ends, however it ends."""
+"""One process at a time: the one that has the lock of a file. The kernel frees the lock when that process ends, in any
+way.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Which workers live, on Postgres: each counts up in its row, and whoever stands still for too long is struck off.
+"""The living workers, on Postgres: each counts up in its row, and one that stands still for too long is removed from
+the list.
 
-Nobody compares clocks of two machines. A worker renews its lease from the moment *before* it asked for its next
-beat; the others measure with their own clock how long they have seen no new one, and wait longer than the lease runs.
-So when a worker is struck off, it has stopped by itself.
+No clocks of two machines are compared. A worker renews its lease from the moment *before* it asked for its next beat;
+the others measure with their own clock how long they have seen no new one, and wait longer than the lease runs. So a
+worker has stopped by itself before it is removed.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class Membership:
             else:
                 continue
             if await self._query(_STRIKE, (worker, beats)):
-                log.warning("Worker %s is struck off: %s", worker, why)
+                log.warning("Worker %s is removed from the list: %s", worker, why)
                 struck = True
         return struck
 

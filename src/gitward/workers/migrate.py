@@ -1,4 +1,4 @@
-"""Brings a database up to date at the start, when nobody works on it in the way of an older version."""
+"""Migrates a database at the start, when no worker of an older version uses it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes of the job wait for the database: one that is locked, restarted or out of room does not fail a run."""
+"""Writes of the job wait for the database: a locked, restarted or full database fails no run."""
 
 from __future__ import annotations
 

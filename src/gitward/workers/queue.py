@@ -1,4 +1,4 @@
-"""What a worker asks of the queue. The SQL is handed to it, for it is about sessions, and this layer knows none."""
+"""A worker's requests to the queue. Its SQL is passed in, because this layer does not know sessions."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Shift:
                 except LeaseLost:
                     log.warning("No run is taken: the lease is over")
                 except Exception:  # the edge of a task that must go on
-                    log.exception("No run could be taken; it is tried again")
+                    log.exception("No run could be taken; trying again")
                 told = await news.wait(self._look_seconds)
 
     async def _check(self, job: Job, *, told: bool) -> None:

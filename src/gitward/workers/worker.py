@@ -1,4 +1,4 @@
-"""A worker: takes runs from the queue, takes over those of workers that are gone, and stops when it is cut off."""
+"""A worker: takes runs from the queue, takes over runs of lost workers, and stops when it is cut off."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Worker:
             try:
                 await self._end_shift(hand_over=False)
             except TimeoutError:
-                log.critical("A run does not end; this process ends, so that nothing of it goes on")
+                log.critical("A run does not end; this process ends, to stop everything of it")
                 os._exit(1)
             if self.state is State.DRAINING:
                 return
@@ -180,7 +180,7 @@ class Worker:
                 if not await membership.beat(shift.lease):
                     return
             except (psycopg.Error, OSError) as error:
-                log.warning("No sign of life reached the database (%s); %.1f s left", _kind(error), shift.lease.left)
+                log.warning("No heartbeat reached the database (%s); %.1f s left", _kind(error), shift.lease.left)
             else:
                 self._on_lease(shift.lease.until)
 
@@ -191,9 +191,9 @@ class Worker:
                 if await membership.check():
                     self._notifier.notify(WAKE)
             except (psycopg.Error, OSError) as error:
-                log.warning("The other workers cannot be looked at (%s)", _kind(error))
+                log.warning("The other workers cannot be checked (%s)", _kind(error))
             except Exception:  # the edge of a task that must go on
-                log.exception("The other workers could not be looked at; it is tried again")
+                log.exception("The other workers could not be checked; trying again")
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _begin_again(self, make_job: MakeJob) -> Shift:
@@ -256,7 +256,7 @@ class Worker:
             if self._database.is_sqlite:
                 await self._database.write(lambda tx: self._queue.leave(tx, shift.id))
         except Exception:  # the edge: whatever the driver raises, others find the runs by themselves
-            log.exception("The runs could not be handed over; others find them when the lease has run out")
+            log.exception("The runs could not be handed over; others take them when the lease ends")
 
     def _let_go(self) -> None:
         if self._file is not None:

@@ -111,7 +111,7 @@ async def test_an_error_of_another_form_keeps_its_status(wire: Wire, github: Sta
     github.fault(path="*/user", status=503, headers=headers, body=b"<html><p>Unicorn!")
     answer = await wire.ask("GET /user")
     assert (answer.status, answer.headers["retry-after"]) == (503, "7")
-    assert json.loads(answer.body) == {"message": "Gitward: GitHub's answer is no JSON: it says that it is text/html"}
+    assert json.loads(answer.body) == {"message": "Gitward: GitHub's answer is not JSON: its type is text/html"}
 
 
 async def test_a_folder_where_a_file_was_asked_for(wire: Wire, github: StandIn) -> None:

@@ -105,7 +105,7 @@ async def test_packs_that_are_none_are_refused(inspector: PackInspector, folder:
         "garbage": (b"\0" * 5000, TIP, "git cannot read this pack"),
         "cut": (whole[:-5], TIP, "git cannot read this pack"),
         "more behind it": (whole + b"x", TIP, "git cannot read this pack"),
-        "delta without base": (_delta(), TIP, "a push must bring whole objects; repeat it with `git push --no-thin`"),
+        "delta without base": (_delta(), TIP, "a push must contain whole objects; repeat it with `git push --no-thin`"),
     }
     twice, first, second = commit_of(b"40000 .github\0" + b"\1" * 20 + b"40000 .github\0" + b"\2" * 20)
     name = "a folder of the pushed commit has the name '.github' twice"
@@ -113,7 +113,7 @@ async def test_packs_that_are_none_are_refused(inspector: PackInspector, folder:
     broken, first, second = commit_of(b"40000 .github\0short")
     cases["tree cut short"] = (pack_of(first, second), broken, "git cannot read this pack")
     large, first, second = commit_of(b"".join(b"100644 %0200d\0" % n + b"\1" * 20 for n in range(40_000)))
-    too_large = "the top folders or the messages of the pushed commits are too large to be looked at"
+    too_large = "the top folders or the messages of the pushed commits are too large to inspect"
     cases["large folder"] = (pack_of(first, second), large, too_large)
     for pack, tip, message in cases.values():
         with pytest.raises(BadPack) as refusal:
@@ -189,14 +189,14 @@ async def test_whatever_goes_wrong_refuses_the_push(
     """The inspector fails; it names a folder that is nowhere; GitHub does not answer, or nonsense."""
     unknown = Findings(tree="2" * 40, trees={})
     scripted.looks = [raising(InspectionFailed("no")), raising(BadPack("bad")), lambda: unknown, *[Findings] * 3]
-    nowhere = "a push must bring what GitHub does not have yet; its pack lacks a folder"
+    nowhere = "a push must contain everything that GitHub does not have yet; its pack lacks a folder"
     unreadable = "GitHub's answer about the repository's folders could not be read"
     faults: list[tuple[int, bytes] | None] = [None, None, None, (502, b"{}"), (200, b"[]"), (200, b'{"tree":[1]}')]
     expected = [
         ("git.push.unseen", "no"),
         ("git.push.pack", "bad"),
         ("git.push.pack", nowhere),
-        ("git.push.unseen", "GitHub answered 502 to a question of the broker's"),
+        ("git.push.unseen", "GitHub answered 502 to a request of the broker"),
         ("git.push.unseen", unreadable),
         ("git.push.unseen", unreadable),
     ]
@@ -222,7 +222,7 @@ async def test_without_an_inspector_nothing_is_pushed(
     body = _push(TIP, pack_of((3, b"x")))
     async with wired(github.url, github.api_url, grant, TOKEN) as wire:
         answer = await wire.ask("POST /octo/demo.git/git-receive-pack", host=GIT_HOST, body=body)
-        reason = b"this worker cannot look at pushes, and the session may not change workflows"
+        reason = b"this worker cannot inspect pushes, and the session may not change workflows"
         assert b"ng refs/heads/gitward/abc123 " + reason in answer.body
         assert wire.rules == ["git.push.unseen"]
     assert not any(request.path.endswith("/git-receive-pack") for request in github.requests)

@@ -150,10 +150,12 @@ TABLE = (
     api("http.malformed", "-X", "BREW", "user", says="this is no HTTP/1.1 request", status=400),
     api("http.method", "-X", "PURGE", "user", says="this method is not allowed", status=400),
     api("http.upgrade", "-H", "Upgrade: websocket", "user", status=426,
-        says="no WebSockets and no HTTP/2 here: only requests of HTTP/1.1 are passed on"),
+        says="WebSockets and HTTP/2 are not supported: the broker forwards HTTP/1.1 requests only"),
     api("rest.accept", "-H", "Accept: application/vnd.github.html", f"repos/{REPOSITORY}/readme",
-        says="an answer can be had as JSON, or as raw, diff, patch or sha (Accept: application/vnd.github.raw), "
-        "not as application/vnd.github.html"),
+        says=(
+            "answers are available as JSON, or as raw, diff, patch or sha (Accept: application/vnd.github.raw), "
+            "not as application/vnd.github.html"
+        )),
     curl("http.headers", "-H", "Content-Encoding: a", "-H", "Content-Encoding: b", USER,
          says='{"message": "Gitward: the header Content-Encoding must not be repeated"}'),
     curl("http.malformed", "-X", "POST", "-H", "Transfer-Encoding: gzip", "-H", "Content-Length: 0", USER,
@@ -162,7 +164,7 @@ TABLE = (
          says="Gitward: only github.com or api.github.com can be reached, without a trailing dot\n"),
     curl("http.target", "--request-target", "https://api.github.com/user", USER,
          says='{"message": "Gitward: the request target must be a path; no proxy requests"}'),
-    curl("http.version", "--http1.0", USER, says='{"message": "Gitward: only HTTP/1.1 is spoken here"}'),
+    curl("http.version", "--http1.0", USER, says='{"message": "Gitward: only HTTP/1.1 is supported"}'),
     curl("http.malformed", "-H", "X: a\x01b", USER, says='{"message": "Gitward: this is no HTTP/1.1 request"}'),
     Refused("credential", ("api", "user"),
             "gh: Gitward: this is not the credential of this session (HTTP 401)\n",

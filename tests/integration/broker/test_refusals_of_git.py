@@ -99,7 +99,7 @@ CASES = (
     ),
     pushing(
         "git.push.option",
-        rejected("of push options only ci.skip is allowed in this session"),
+        rejected("the only push option that this session allows is ci.skip"),
         *("push", "-o", "repo.private=false", "origin", BRANCH),
     ),
     curl(
@@ -175,13 +175,13 @@ CASES = (
 PUBLIC_CASES = (
     asking(
         "git.fetch.public",
-        "this session may only fetch from octo/demo, octo/library and public repositories, which octo/other is not",
+        "this session may only fetch from octo/demo, octo/library and public repositories; octo/other is not",
         *("fetch", OTHER),
     ),
     lfs(
         "lfs.public",
         "batch response: Gitward: this session may only download LFS objects of octo/demo, octo/library and public "
-        "repositories, which octo/other is not",
+        "repositories; octo/other is not",
         *("-c", f"lfs.url={OTHER}.git/info/lfs", "lfs", "fetch", "origin", BRANCH),
     ),
 )

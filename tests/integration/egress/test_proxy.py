@@ -290,7 +290,7 @@ async def test_a_name_that_changes_after_the_check_is_not_asked_again(rig: Rig) 
 async def test_another_name_for_githubs_address_is_refused(rig: Rig) -> None:
     await rig.start(own="127.0.0.1")
     answer = await rig.send(rig.connect())
-    assert answer.startswith(b"HTTP/1.1 403 Gitward: index.test has the same address as GitHub's hosts have")
+    assert answer.startswith(b"HTTP/1.1 403 Gitward: index.test has the same address as a host of GitHub")
     assert (rig.rules, rig.upstream.connections) == (["egress.github"], 0)
 
 
@@ -625,7 +625,7 @@ async def test_a_second_plain_request_on_a_connection_does_not_go_on(rig: Rig) -
 async def test_plain_http_only_reads(rig: Rig, method: str) -> None:
     await rig.start()
     answer = await rig.send(plain(rig, method))
-    assert answer.startswith(b"HTTP/1.1 403 Gitward: over plain HTTP only GET and HEAD go out; use https\r\n")
+    assert answer.startswith(b"HTTP/1.1 403 Gitward: over plain HTTP only GET and HEAD are allowed; use https\r\n")
     assert (rig.rules, rig.upstream.connections) == (["egress.http"], 0)
 
 

@@ -103,23 +103,28 @@ async def test_curl_is_told_why_not(world: World) -> None:
     before = len(world.inside.told.rules)
     outcome = await world.inside.run("curl", "-sSv", "https://other.test/")
     assert outcome.status == 56
-    assert f"< HTTP/1.1 403 Gitward: other.test is not open to this session; open are {world.url[8:]}" in outcome.err
+    assert (
+        f"< HTTP/1.1 403 Gitward: other.test is not open to this session; these are open: {world.url[8:]}"
+        in outcome.err
+    )
     assert "CONNECT tunnel failed, response 403" in outcome.err
     plain = await world.inside.run("curl", "-sS", "http://other.test/")
-    assert plain.out.startswith("Gitward: other.test is not open to this session; open are index.test:")
+    assert plain.out.startswith("Gitward: other.test is not open to this session; these are open: index.test:")
     assert (await world.inside.told.denied(before + 2))[before:] == ["egress.host"] * 2
 
 
 async def test_pip_is_told_why_not(world: World) -> None:
     outcome = await world.pip("download", "--index-url=https://other.test/simple", NAME)
     assert outcome.status == 1
-    assert "Tunnel connection failed: 403 Gitward: other.test is not open to this session; open are" in outcome.err
+    assert (
+        "Tunnel connection failed: 403 Gitward: other.test is not open to this session; these are open:" in outcome.err
+    )
 
 
 async def test_npm_is_told_why_not(world: World) -> None:
     outcome = await world.npm("install", "--prefix=/workspace/refused", "--registry=https://other.test/", NAME)
     assert outcome.status == 1
-    assert "403 Gitward: other.test is not open to this session; open are" in outcome.err, outcome
+    assert "403 Gitward: other.test is not open to this session; these are open:" in outcome.err, outcome
 
 
 async def test_what_is_told_when_a_client_asks_for_another_host_in_the_tunnel(world: World) -> None:
@@ -148,7 +153,7 @@ async def test_github_stays_direct(world: World) -> None:
     outcome = await world.inside.run("curl", "-sS", "https://api.github.com/user")
     assert outcome.out == '{"message": "Gitward: requires authentication with the session\'s credential"}', outcome
     outcome = await world.inside.run("curl", "-sSv", "https://api.github.com/user", no_proxy="", NO_PROXY="")
-    assert "< HTTP/1.1 403 Gitward: api.github.com is not reached by the proxy: use git, gh" in outcome.err
+    assert "< HTTP/1.1 403 Gitward: the proxy does not serve api.github.com: use git, gh" in outcome.err
 
 
 async def test_a_large_answer_leaves_the_broker_small(world: World) -> None:

@@ -218,7 +218,7 @@ class TestReasons:
         key_file.unlink()
         told = await failure(tokens)
         assert told.reason is Reason.TOKEN_MISSING
-        assert told.message == "GITHUB_APP_PRIVATE_KEY_FILE cannot be read (FileNotFoundError); mend it."
+        assert told.message == "GITHUB_APP_PRIVATE_KEY_FILE cannot be read (FileNotFoundError); fix it."
 
     async def test_what_github_refuses_is_told_in_its_words(
         self, tokens: AppTokens, standin: StandIn, installation: Installation

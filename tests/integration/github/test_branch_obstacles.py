@@ -48,7 +48,7 @@ class TestBranchInTheWay:
         told = await failure(connection, wished)
         assert told.reason is Reason.PUSH_REJECTED
         assert told.message == (
-            f"{REPOSITORY} has a branch {there}, and beside it git can make no branch {wished}: rename or delete "
+            f"{REPOSITORY} has a branch {there}, so git cannot create a branch {wished}: rename or delete "
             f"{there}, or post a session with another branch."
         )
         assert (await ask(connection, wished, pushes=False)).notices == (told.message,)
@@ -80,7 +80,7 @@ class TestRules:
     @pytest.mark.parametrize(
         ("rule", "sentence"),
         [
-            ({"type": "creation"}, "nobody may create it but those whom the rule exempts"),
+            ({"type": "creation"}, "only those whom the rule exempts may create it"),
             ({"type": "branch_name_pattern", "parameters": STARTS}, "the name of a branch must begin with 'users/'"),
             (
                 {
@@ -139,7 +139,7 @@ class TestRules:
         head = await repository.commit(BRANCH, {"a": "1"})
         await self.rules(standin, {"type": "update"}, {"type": "creation"})
         told = await failure(connection, known=Known(pushed_sha=head))
-        assert (told.reason, "nobody may push to it" in told.message) == (Reason.BRANCH_PROTECTED, True)
+        assert (told.reason, "may push to it" in told.message) == (Reason.BRANCH_PROTECTED, True)
 
     @pytest.mark.parametrize("body", [b'{"message":"Upgrade to GitHub Pro"}', b"[1, null]", b"{}", b"<html>"])
     @pytest.mark.parametrize("status", [200, 403, 404])

@@ -91,8 +91,8 @@ async def test_the_new_name_must_be_allowed(standin: StandIn, connection: Connec
         standin.fault(path=path, status=200, body=described(repository))
         told = await failure(connection, admit)
         assert told == (
-            f"{OLD} was renamed or moved to {NEW}, which is not served here: a repository must be one of the "
-            "repositories that this server serves: acme/*."
+            f"{OLD} was renamed or moved to {NEW}, which this server does not serve: a repository must be one of "
+            "the repositories that this server serves: acme/*."
         )
     assert asked == [NEW, NEW]
     assert not [request for request in standin.requests if f"repos/{NEW}" in request.path]

@@ -48,11 +48,11 @@ class TestBranch:
         self, connection: Connection, pushed: str, repository: Repository
     ) -> None:
         """Also after a dry run took the name, and when it has what the session was about to push and more."""
-        assert "is already in octo-org/demo" in await refused(connection)
+        assert "already exists in octo-org/demo" in await refused(connection)
         assert "post a session with another branch" in await refused(connection, heads=("a" * 40,))
-        assert "is already in" in await refused(connection, pushed_sha="a" * 40)
+        assert "already exists in" in await refused(connection, pushed_sha="a" * 40)
         await repository.commit(BRANCH, {"b.txt": "2"})
-        assert "is already in" in await refused(connection, heads=(pushed,))
+        assert "already exists in" in await refused(connection, heads=(pushed,))
 
     async def test_where_the_session_pushed_it_or_was_about_to(self, connection: Connection, pushed: str) -> None:
         """A lost worker may not have noted that its push arrived."""
@@ -68,13 +68,13 @@ class TestBranch:
         start = await repository.head("main")
         pushed = await repository.commit("elsewhere", {"a.txt": "1"}, start=start)
         await repository.commit(BRANCH, {"b.txt": "2"}, start=start)
-        assert "did not push what it has" in await refused(connection, pushed_sha=pushed)
+        assert "did not push its commits" in await refused(connection, pushed_sha=pushed)
 
     async def test_somebody_took_commits_away(self, connection: Connection, repository: Repository) -> None:
         first = await repository.commit(BRANCH, {"a.txt": "1"})
         second = await repository.commit(BRANCH, {"b.txt": "2"})
         await repository.run_git("update-ref", f"refs/heads/{BRANCH}", first)
-        assert "is already in" in await refused(connection, pushed_sha=second)
+        assert "already exists in" in await refused(connection, pushed_sha=second)
 
 
 class TestPullRequest:
@@ -89,7 +89,7 @@ class TestPullRequest:
         facts = await ask(connection, pushed_sha=pushed, pull_request=pull.number)
         assert (facts.branch_sha, facts.pull_request_state, facts.merge_commit_sha) == (tip, "open", None)
         pull.close()
-        assert "is already in" in await refused(connection, pushed_sha=pushed, pull_request=pull.number)
+        assert "already exists in" in await refused(connection, pushed_sha=pushed, pull_request=pull.number)
 
     async def test_where_a_merged_one_ended_it_is_its_own(
         self, standin: StandIn, connection: Connection, repository: Repository, pushed: str
@@ -103,14 +103,14 @@ class TestPullRequest:
         facts = await ask(connection, pushed_sha=pushed, pull_request=pull.number)
         assert (facts.branch_sha, facts.pull_request_head_sha, facts.pull_request_state) == (tip, tip, "merged")
         await repository.commit(BRANCH, {"more.txt": "1"})
-        assert "is already in" in await refused(connection, pushed_sha=pushed, pull_request=pull.number)
+        assert "already exists in" in await refused(connection, pushed_sha=pushed, pull_request=pull.number)
 
     async def test_that_of_another_branch_says_nothing(
         self, standin: StandIn, connection: Connection, repository: Repository, pushed: str
     ) -> None:
         await repository.commit("other", {"c.txt": "3"}, start=await repository.head("main"))
         pull = await propose(standin, repository, "other")
-        assert "is already in" in await refused(connection, pull_request=pull.number)
+        assert "already exists in" in await refused(connection, pull_request=pull.number)
 
     async def test_what_became_of_it_is_told(
         self, standin: StandIn, connection: Connection, repository: Repository, pushed: str

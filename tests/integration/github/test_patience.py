@@ -78,7 +78,7 @@ async def test_a_github_that_stays_away_fails_the_run_with_how_often_it_was_trie
     github: GitHub, standin: StandIn
 ) -> None:
     await standin.go_down(Outage.UNAVAILABLE)
-    with pytest.raises(RunFailure, match=r"GitHub answered 503; retry when it is well again \(tried 5 times in"):
+    with pytest.raises(RunFailure, match=r"GitHub answered 503; retry when GitHub works again \(tried 5 times in"):
         await github.connect(given(TOKEN), Retries(replace(PATIENT, tries=5))).get(PATH)
 
 

@@ -140,8 +140,8 @@ async def test_what_github_does_not_do_is_told_and_undoes_nothing(
     labels, reviewers = proposed.notices
     assert labels == "GitHub did not add the labels bug, chore: 403 Resource not accessible by integration."
     assert reviewers == (
-        "nobody could not be asked for a review: 422 Reviews may only be requested from collaborators. One or more of "
-        "the users or teams you specified is not a collaborator of the octo-org/demo repository."
+        "nobody could not be requested as reviewers: 422 Reviews may only be requested from collaborators. One or "
+        "more of the users or teams you specified is not a collaborator of the octo-org/demo repository."
     )
     assert len(repository.pulls) == 1
 
@@ -171,7 +171,7 @@ async def test_one_bad_reviewer_loses_none_of_the_others(
 ) -> None:
     wanted = replace(WANTED, reviewers=("ann", bad, "OCTO-org/platform", "bob"))
     (notice,) = (await propose(connection, wanted)).notices
-    assert notice.startswith(f"{bad} could not be asked for a review: {reason}")
+    assert notice.startswith(f"{bad} could not be requested as reviewers: {reason}")
     [pull] = repository.pulls
     assert [account.login for account in pull.reviewers] == ["ann", "bob"]
     assert [(team.organization.login, team.slug) for team in pull.teams] == [("octo-org", "platform")]
@@ -180,7 +180,7 @@ async def test_one_bad_reviewer_loses_none_of_the_others(
 @pytest.mark.usefixtures("colleagues")
 async def test_who_is_refused_for_the_same_reason_is_told_in_one_sentence(connection: Connection) -> None:
     (notice,) = (await propose(connection, replace(WANTED, reviewers=("gone", "ann", "lost", "gone")))).notices
-    assert notice.startswith("gone, lost could not be asked for a review: 422 Reviews may only be requested")
+    assert notice.startswith("gone, lost could not be requested as reviewers: 422 Reviews may only be requested")
 
 
 async def test_one_bad_label_loses_none_of_the_others(connection: Connection, repository: Repository) -> None:
@@ -200,7 +200,7 @@ async def test_another_success_than_the_usual_one_is_no_refusal(connection: Conn
 async def test_an_answer_without_words_is_told_by_its_number(connection: Connection, standin: StandIn) -> None:
     standin.fault(path="*/requested_reviewers", status=404, body=b"")
     (notice,) = (await propose(connection, replace(WANTED, reviewers=("ann",)))).notices
-    assert notice == "ann could not be asked for a review: 404."
+    assert notice == "ann could not be requested as reviewers: 404."
 
 
 @pytest.mark.parametrize(

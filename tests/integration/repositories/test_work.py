@@ -276,7 +276,7 @@ UPSTREAM_ALREADY = {
     "somebody else's branch": ("git switch -q other", ""),
     "fetched since": ("git fetch -q /gitward/fork two:review; git fetch -q /gitward/fork one", ""),
     "detached at a tag": ("git checkout -q --detach origin/other", ""),
-    "reset to an older commit": ("git reset -q --hard HEAD~1", "which is upstream already"),
+    "reset to an older commit": ("git reset -q --hard HEAD~1", "which is already upstream"),
 }
 
 

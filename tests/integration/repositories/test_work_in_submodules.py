@@ -116,7 +116,7 @@ async def test_a_commit_that_is_nowhere_upstream_is_not_proposed(
     async with bench.run(f"{CLONED}; {command}", upstream=there, shown=shown) as taken:
         assert taken.reason == "work_not_on_branch", taken.told
         name = "made" if "made" in command else "lib"
-        assert f"moves {name} to a commit that is not upstream of it" in taken.told
+        assert f"moves {name} to a commit that its upstream does not have" in taken.told
         assert (
             taken.work.submodules is not None
         )  # where they are is told with what was stored: runs/publishing/push_and_store.py

@@ -323,7 +323,7 @@ class TestTheReasonIsFound:
         assert "main moved on GitHub meanwhile" in (await self.told(git, folder, lease, "HEAD:main")).message
         await repository.run_git("update-ref", "refs/heads/way/in", "refs/heads/main")
         told = await self.told(git, folder, "HEAD:refs/heads/way")
-        assert "could not create or update way; is a branch in the way whose name begins the same?" in told.message
+        assert "could not create or update way; does a branch whose name begins the same block it?" in told.message
 
     async def test_an_accepted_push_with_a_warning_is_none(
         self, git: Client, repository: Repository, folder: Path

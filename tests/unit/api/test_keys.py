@@ -65,7 +65,7 @@ def test_a_file_that_holds_no_key_of_ours_is_told(tmp_path: Path, content: bytes
 
 
 def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="cannot be read or made"):
+    with pytest.raises(SettingsError, match="cannot be read or created"):
         load_or_make_key(tmp_path / "nowhere")
 
 

@@ -80,7 +80,11 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("publish.reviewers", {"publish": {"reviewers": ["x"] * 16}}, "at most 15 items"),
     ("publish.labels", {"publish": {"labels": ["x"] * 21}}, "at most 20 items"),
-    ("schedule", {"schedule": "0 6 * * MON"}, "there is no such field here; POST /schedules makes sessions again"),
+    (
+        "schedule",
+        {"schedule": "0 6 * * MON"},
+        "there is no such field here; POST /schedules creates sessions repeatedly",
+    ),
     ("publish.unknown", {"publish": {"unknown": ECHO}}, "there is no such field"),
     ("labls", {"labls": ECHO}, "there is no such field"),
     ("owner", {"owner": {"subject": "bob"}}, "there is no such field"),

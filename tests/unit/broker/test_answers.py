@@ -61,8 +61,8 @@ def test_other_forms_are_refused_with_those_that_are_allowed(sent: str) -> None:
         accepted([sent])
     assert denied.value.rule == "rest.accept"
     assert denied.value.message == (
-        "an answer can be had as JSON, or as raw, diff, patch or sha (Accept: application/vnd.github.raw), "
-        f"not as {sent}"
+        "answers are available as JSON, or as raw, diff, patch or sha (Accept: application/vnd.github.raw), not as "
+        f"{sent}"
     )
 
 

@@ -151,8 +151,8 @@ def test_rules_are_spelled_as_they_are_read() -> None:
         ("10.0.0.1", ["entry 1 must name a host: "]),
         ("[::1]:443", ["entry 1 must be a host"]),
         ("pypi.org.", ["entry 1 must name a host: "]),
-        ("api.github.com", ["entry 1 must not be a host of GitHub's"]),
-        ("*.githubusercontent.com", ["entry 1 must not be a host of GitHub's"]),
+        ("api.github.com", ["entry 1 must not be a host of GitHub"]),
+        ("*.githubusercontent.com", ["entry 1 must not be a host of GitHub"]),
         ("a b.org, packges", ["entry 1 must be a host", "entry 2 must name a host: "]),
     ],
 )
@@ -169,8 +169,8 @@ def test_wrong_entries_are_told_one_by_one(text: str, problems: list[str]) -> No
 def test_a_refusal_says_what_is_open() -> None:
     with pytest.raises(PolicyDenied) as raised:
         Policy(parse_rules("packages")).admit("evil.example", 443, Way.TLS)
-    assert raised.value.message.startswith("evil.example is not open to this session; open are pypi.org, files.")
+    assert raised.value.message.startswith("evil.example is not open to this session; these are open: pypi.org, files.")
     assert raised.value.message.endswith(" more (GITWARD_EGRESS)")
     with pytest.raises(PolicyDenied) as raised:
         Policy(parse_rules("a.example:8443,http://a.example")).admit("a.example", 443, Way.TLS)
-    assert raised.value.message == "of a.example, only this is open: a.example:8443, http://a.example"
+    assert raised.value.message == "on a.example, only this is open: a.example:8443, http://a.example"

@@ -43,7 +43,7 @@ def test_a_closed_folder_above_is_named_with_its_remedy(folder: Path, monkeypatc
     with pytest.raises(SettingsError) as refused:
         check_way_to(closed / "data")
     assert str(refused.value) == (
-        f"GITWARD_DATA_DIR: sandboxes, which run as users of their own, cannot get through {closed} (mode 0700) to "
+        f"GITWARD_DATA_DIR: sandboxes run as users of their own, who cannot pass through {closed} (mode 0700) to "
         f"{closed / 'data'}; choose another folder, such as /var/lib/gitward, or run: chmod o+x {closed}"
     )
 

@@ -1,4 +1,4 @@
-"""docs/api.md tells the limits that the code has."""
+"""docs/api.md states the limits that the code has."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ PUBLISH = PublishIn.model_json_schema()["properties"]
 
 def told(row: str) -> str:
     """The second cell of the table's row, without the commas of long numbers."""
-    cells = next(line for line in PAGE.read_text().splitlines() if line.startswith(f"| {row}")).split(" | ")
+    section = PAGE.read_text().partition("\n## Limits\n")[2]
+    cells = next(line for line in section.splitlines() if line.startswith(f"| {row}")).split(" | ")
     return re.sub(r"(\d),(\d)", r"\1\2", cells[1])
 
 

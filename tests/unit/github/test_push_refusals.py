@@ -271,7 +271,7 @@ class TestWithoutNumber:
 
     def test_a_branch_in_the_way(self) -> None:
         reason = "cannot lock ref 'refs/heads/topic': 'refs/heads/topic/x' exists; cannot create 'refs/heads/topic'"
-        assert "is a branch in the way whose name begins the same?" in refused(by=reason).message
+        assert "does a branch whose name begins the same block it?" in refused(by=reason).message
 
     def test_a_refusal_of_the_whole_connection(self) -> None:
         told = find_refusal(

@@ -12,7 +12,7 @@ from gitward.github.retries import PassingFault, Patience, Retries, Retry
 
 
 def fault(*, wait: float | None = None, carried_out: bool = True, cause: str = "GitHub answered 503") -> PassingFault:
-    message = f"{cause}; retry when it is well again."
+    message = f"{cause}; retry when GitHub works again."
     return PassingFault(Reason.INTERNAL, message, cause=cause, wait_seconds=wait, carried_out=carried_out)
 
 
@@ -51,7 +51,7 @@ async def test_another_failure_is_raised_at_once() -> None:
 
 async def test_patience_ends_with_the_last_failure_and_how_often_it_was_tried() -> None:
     calls = Calls(*(fault() for _ in range(1000)))
-    with pytest.raises(RunFailure, match=r"well again \(tried \d+ times in \d+ s\)\.$") as raised:
+    with pytest.raises(RunFailure, match=r"GitHub works again \(tried \d+ times in \d+ s\)\.$") as raised:
         await Retries(Patience(first_seconds=0.01, longest_seconds=0.02, total_seconds=0.2)).run(calls)
     assert not isinstance(raised.value, PassingFault)
     assert 2 < calls.made < 50

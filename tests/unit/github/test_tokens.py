@@ -49,7 +49,7 @@ async def test_what_cannot_be_read_is_told_by_its_setting(tmp_path: Path) -> Non
     with pytest.raises(RunFailure) as raised:
         await OperatorToken(TokenReader(tmp_path)).take(WANTED)
     assert raised.value.reason is Reason.TOKEN_MISSING
-    assert raised.value.message == "GITHUB_TOKEN_FILE cannot be read (IsADirectoryError); mend it."
+    assert raised.value.message == "GITHUB_TOKEN_FILE cannot be read (IsADirectoryError); fix it."
 
 
 async def test_a_rotated_token_stays_masked(tmp_path: Path) -> None:

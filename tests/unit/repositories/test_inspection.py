@@ -96,7 +96,7 @@ async def test_it_gets_a_pack_and_reaches_nothing(tmp_path: Path) -> None:
 async def test_an_engine_that_fails_is_not_the_packs_fault(tmp_path: Path) -> None:
     engine = Recorder()
     engine.failure = SandboxError("every sandbox slot is in use")
-    with pytest.raises(InspectionFailed, match="could not be looked at on the worker; try again"):
+    with pytest.raises(InspectionFailed, match="the worker could not inspect the push; try again"):
         await look(engine, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -17,7 +17,7 @@ BUNDLE, PATCH, INNER = ArtifactKind.BUNDLE, ArtifactKind.PATCH, ArtifactKind.SUB
 @pytest.mark.parametrize(
     ("kinds", "told"),
     [
-        ((BUNDLE, PATCH), " The work is kept: publish the run again when that is mended, or fetch its bundle."),
+        ((BUNDLE, PATCH), " The work is kept: publish the run again when that is fixed, or fetch its bundle."),
         ((PATCH,), " The work is kept as a patch."),
         ((INNER,), " Commits of submodules are in bundle?of=submodules."),
         ((), ""),

@@ -38,7 +38,9 @@ def test_anything_but_a_secret_stops_the_start(environment: Environment, folder:
     """Also what would be a good setting: upstream, egress and mode above all."""
     (folder / ".env").write_text(f"GITHUB_TOKEN={TOKEN}\n{name}=secret-value\n")
     (sentence,) = refusals()
-    assert sentence.startswith(f".env: {name} may not stand there, export it: the file is for GITHUB_TOKEN, ANTHROPIC_")
+    assert sentence.startswith(
+        f".env: {name} is not allowed in this file, export it: the file is for GITHUB_TOKEN, ANTHROPIC_"
+    )
     assert "secret-value" not in sentence
 
 
@@ -123,10 +125,10 @@ def test_what_belongs_to_another_user_is_not_read(environment: Environment, fold
 
 def test_what_is_no_file_holds_nobody(environment: Environment, folder: Path) -> None:
     os.mkfifo(folder / ".env")
-    untrusted("is no file; remove it")
+    untrusted("is not a file; remove it")
     (folder / ".env").unlink()
     (folder / ".env").mkdir()
-    untrusted("is no file; remove it")
+    untrusted("is not a file; remove it")
 
 
 def test_a_long_file_is_not_read(environment: Environment, folder: Path) -> None:

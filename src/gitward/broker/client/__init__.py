@@ -1,4 +1,4 @@
-"""The worker's side: starts the brokers' parent, opens grants, keeps the broker of each, answers its questions."""
+"""The worker's side: starts the brokers' parent, opens grants, keeps the broker of each alive, answers its requests."""
 
 from __future__ import annotations
 

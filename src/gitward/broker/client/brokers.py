@@ -1,4 +1,4 @@
-"""The worker's brokers: one process for each grant that is open, all of them forks of one warm parent."""
+"""The worker's brokers: one process for each open grant, all forked from one warm parent."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from gitward.grants.inspection import BadPack, InspectionFailed, Inspector
 
 log = logging.getLogger(__name__)
 
-_NO_INSPECTOR = "this worker cannot look at pushes, and the session may not change workflows"
+_NO_INSPECTOR = "this worker cannot inspect pushes, and the session may not change workflows"
 _NO_ROOM = "the worker has no room for this push; try again later"
 
 Tell = Callable[[Message, Sequence[int]], Awaitable[object]]
@@ -56,7 +56,7 @@ class Inspections:
         except (ChannelClosed, BrokerError) as error:  # the process that asked is gone, and the push with it
             log.info("Nobody waits for the answer about a push any more: %s", error)
         except Exception:  # the edge of a task that nobody awaits; the process refuses the push when its time is up
-            log.exception("a question about a push failed")
+            log.exception("an inspection of a push failed")
         finally:
             channel.close_all([*fds, *given])
 

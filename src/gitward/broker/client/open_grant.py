@@ -1,4 +1,4 @@
-"""A grant that is open: one broker process, kept alive, which knows this grant and nothing of any other."""
+"""An open grant: one broker process, kept alive, which knows this grant and no other."""
 
 from __future__ import annotations
 

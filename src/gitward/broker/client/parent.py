@@ -1,4 +1,4 @@
-"""The warm parent as the worker sees it: every broker is a fork of it. It is never told a secret."""
+"""The warm parent as the worker sees it. Every broker is forked from it; it never gets a secret."""
 
 from __future__ import annotations
 

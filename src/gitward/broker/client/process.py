@@ -1,4 +1,4 @@
-"""One process of the broker's as the worker sees it: spoken to by its channel, held by its pidfd, ended."""
+"""One broker process as the worker sees it: a channel for messages, and a pidfd to end it."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Process:
         except ChannelClosed:
             pass
         except (ValueError, TypeError, KeyError):
-            log.exception("%s %d sent nonsense and is ended", self.name, self.pid)
+            log.exception("%s %d sent an invalid message, and is ended", self.name, self.pid)
             self.kill()
         finally:
             self._lost = True

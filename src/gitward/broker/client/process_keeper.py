@@ -1,4 +1,4 @@
-"""Keeps one process alive: one that ends or hangs is replaced by another that knows the same."""
+"""Keeps one process alive: replaces it when it ends or hangs, with another one in the same state."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Values and decisions: what is allowed, and the sentence when it is not. No input, no output."""
+"""Values and decisions: what is allowed, and the sentence of a refusal. No input, no output."""

@@ -1,4 +1,4 @@
-"""In which form an answer of GitHub's API may be asked for, and in which form it may come."""
+"""The forms in which a request may ask for an answer of GitHub's API, and in which the answer may come."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def accepted(values: Iterable[str]) -> Accepted:
     if named and not known:
         raise PolicyDenied(
             RULE,
-            f"an answer can be had as JSON, or as {', '.join(PLAIN[:-1])} or {PLAIN[-1]} "
-            f"(Accept: application/vnd.github.{PLAIN[0]}), not as {named[0][:60]}",
+            f"answers are available as JSON, or as {', '.join(PLAIN[:-1])} or {PLAIN[-1]} (Accept: "
+            f"application/vnd.github.{PLAIN[0]}), not as {named[0][:60]}",
         )
     return Accepted(header=", ".join(known) or JSON, plain=any(_FORMS[form] for form in known))
 

@@ -1,4 +1,4 @@
-"""What is taken out of an answer before the sandbox sees it: the token, should upstream echo it, and its like."""
+"""Removes credentials from an answer before the sandbox sees it: the token, if upstream echoes it, and GitHub's own."""
 
 from __future__ import annotations
 
@@ -85,24 +85,24 @@ def decoded_answer(data: bytes, encoding: str) -> bytes:
     except zlib.error as error:
         raise ValueError("broken gzip") from error
     if not inflater.eof or inflater.unused_data:
-        raise ValueError("gzip that is cut short, too large, or followed by more")
+        raise ValueError("gzip that is cut short, too large, or followed by other data")
     return plain
 
 
 def _without_credentials(data: bytes, form: Form) -> bytes:
     """JSON whose credentials are empty; else it is byte by byte as it was."""
     if not data:
-        raise UnfitAnswer("GitHub's answer should be JSON, and is empty")
+        raise UnfitAnswer("GitHub's answer should be JSON, but is empty")
     if form.charset not in _UTF_8 or b"\0" in data:
         raise UnfitAnswer("GitHub's answer is JSON in another encoding than UTF-8")
     if b"\\u00" in data and _SPELLED_OUT.search(data.replace(rb"\\", b"")):  # two of them are one that is a letter
-        raise UnfitAnswer("GitHub's answer is JSON with letters spelled by their numbers, which nobody could check")
+        raise UnfitAnswer("GitHub's answer is JSON with escaped letters, which the broker cannot check")
     if not _names_a_credential(data):
         return data
     if len(data) > MAX_REWRITTEN:
         raise UnfitAnswer(f"GitHub's answer holds credentials, and is larger than {MAX_REWRITTEN} bytes")
     if not _is_one_value(data):
-        raise UnfitAnswer("GitHub's answer should be JSON, and cannot be read as it")
+        raise UnfitAnswer("GitHub's answer should be JSON, but cannot be read as JSON")
     return _MEMBER.sub(rb'\1""', data)
 
 

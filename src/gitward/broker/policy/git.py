@@ -1,4 +1,4 @@
-"""The rules for git's smart HTTP protocol: who may be fetched, who may be pushed to."""
+"""The rules for git's smart HTTP protocol: which repositories a run may fetch, and push to."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def hidden(repository: str, grant: Grant, status: int) -> PolicyDenied:
     """The refusal when GitHub does not show the repository to anybody: a redirect's status, or another."""
     if 300 <= status < 400:  # after it has authenticated, git does not follow
         return PolicyDenied(PUBLIC, f"{repository} has moved on GitHub; use its new name")
-    message = f"this session may only fetch from {_readable(grant)} and public repositories, which {repository} is not"
+    message = f"this session may only fetch from {_readable(grant)} and public repositories; {repository} is not public"
     return PolicyDenied(PUBLIC, message)
 
 

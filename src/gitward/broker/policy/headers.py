@@ -1,4 +1,4 @@
-"""Which headers cross the broker. Requests: a list of what may; answers: a list of what must not."""
+"""The headers that cross the broker: for requests a list of allowed ones, for answers a list of forbidden ones."""
 
 from __future__ import annotations
 

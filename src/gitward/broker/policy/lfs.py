@@ -1,4 +1,4 @@
-"""The rules for Git LFS: which of its calls are allowed, for which repository, and what a batch may ask.
+"""The rules for Git LFS: the allowed calls, for each repository, and what a batch may request.
 
 Source: the Git LFS API specification (batch, basic transfer, locking).
 """
@@ -98,8 +98,8 @@ def upstream_path(call: LfsCall, grant: Grant) -> str:
 def hidden(repository: str, grant: Grant, status: int) -> PolicyDenied:
     """The refusal when GitHub does not give the repository's objects to anybody."""
     del status
-    message = f"this session may only download LFS objects of {_readable(grant)} and public repositories, which "
-    return PolicyDenied(PUBLIC, f"{message}{repository} is not")
+    message = f"this session may only download LFS objects of {_readable(grant)} and public repositories; "
+    return PolicyDenied(PUBLIC, f"{message}{repository} is not public")
 
 
 def read_batch(body: bytes) -> Batch | Verdict:

@@ -1,4 +1,4 @@
-"""What a push wants, read from its first bytes, and how it is refused so that git prints the reason.
+"""Reads what a push asks for from its first bytes, and refuses it in a form whose reason git prints.
 
 The body of git-receive-pack (gitprotocol-pack, "Reference Update Request"): optional `shallow` lines, one line
 `old new ref` per update with the capabilities behind a NUL in the first, a flush, push options and a flush when
@@ -95,7 +95,7 @@ RULES: tuple[PushRule, ...] = (
     PushRule(
         # Hooks of an Enterprise Server read them, and some change a repository's settings: repo.private, repo.template.
         name="git.push.option",
-        message=f"of push options only {' and '.join(sorted(OPTIONS))} is allowed in this session",
+        message=f"the only push option that this session allows is {' or '.join(sorted(OPTIONS))}",
         broken=lambda head, _: not OPTIONS.issuperset(head.options),
     ),
 )
@@ -173,7 +173,7 @@ class PushReader:
         if nul:
             # git itself reads capabilities from any line; so nobody else's reading may differ, only the first has them.
             if self._capabilities is not None or self._updates or line.startswith(b"shallow"):
-                raise MalformedPktLine("capabilities must stand in the first command only")
+                raise MalformedPktLine("only the first command may have capabilities")
             self._capabilities = frozenset(capabilities.decode("utf-8", "replace").split())
         if line == b"push-cert":
             self._certificate = self._in_certificate = True

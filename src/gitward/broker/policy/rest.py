@@ -1,4 +1,4 @@
-"""The rules for GitHub's REST API: a list of what is allowed. Whatever is not in it is refused."""
+"""The rules for GitHub's REST API: a list of the allowed calls. Every other call is refused."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ ABBREVIATED = (
 
 _READS: tuple[RestRule, ...] = (
     RestRule(name="rest.root", method="GET", path="", own=False, sentence="gh tries the credential"),
-    RestRule(name="rest.user", method="GET", path="user", own=False, sentence="who the credential belongs to"),
-    RestRule(name="rest.rate_limit", method="GET", path="rate_limit", own=False, sentence="requests that are left"),
+    RestRule(name="rest.user", method="GET", path="user", own=False, sentence="the owner of the credential"),
+    RestRule(name="rest.rate_limit", method="GET", path="rate_limit", own=False, sentence="remaining requests"),
     *_read("rest.repository", "the session's repository", "", "languages", "topics", "contributors", "assignees"),
     *_read("rest.files", "files of any commit", "readme", "contents", "contents/{path}",
            "git/blobs/{sha}", "git/trees/{sha}"),
@@ -110,7 +110,7 @@ _WRITES: tuple[RestRule, ...] = (
            head=HEAD, base=ANY, draft=ANY, maintainer_can_modify=ANY),
     _write("rest.pulls.edit", "PATCH", "pulls/{number}", "texts and base of a pull request", title=ANY, body=ANY,
            base=ANY, maintainer_can_modify=ANY),
-    _write("rest.pulls.reviewers", "POST", "pulls/{number}/requested_reviewers", "asking for a review",
+    _write("rest.pulls.reviewers", "POST", "pulls/{number}/requested_reviewers", "requests for a review",
            reviewers=PEOPLE, team_reviewers=ANY),
     _write(OPENING, "POST", "issues", "an issue", title=ANY, body=ANY, labels=ANY, assignees=PEOPLE,
            milestone=ANY),
@@ -129,7 +129,7 @@ _OWN_WRITES: tuple[RestRule, ...] = (
            title=TEXT, body=TEXT),
     _write(OPENING, "POST", "issues", "an issue", title=TEXT, body=TEXT, labels=NONE, assignees=NONE,
            milestone=UNSET),
-    _write("rest.issues.edit", "PATCH", "issues/{number}", "texts of an own issue or of the session's pull request",
+    _write("rest.issues.edit", "PATCH", "issues/{number}", "texts of the session's own issues and pull request",
            "PullRequest", "Issue", title=TEXT, body=TEXT),
     _write("rest.issues.comment", "POST", "issues/{number}/comments", "a comment on these", "PullRequest", "Issue",
            body=TEXT),

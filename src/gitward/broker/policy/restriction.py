@@ -1,6 +1,6 @@
-"""What is left of a grant that serves one purpose: making a mirror, or publishing a run's work.
+"""Restricts a grant to one purpose: fetching a mirror, or publishing a run's work.
 
-A restriction is asked after the grant's own rules said yes, so it can only take away.
+A restriction applies after the grant's own rules have allowed a request, so it can only take away.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which part of GitHub a request is for, by host and path."""
+"""Selects the part of GitHub that a request is for, by host and path."""
 
 from __future__ import annotations
 

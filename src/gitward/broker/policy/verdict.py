@@ -1,4 +1,4 @@
-"""What a rule says to a request: yes, or no with a reason."""
+"""The verdict of a rule on a request: yes, or no with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command may write beside its branch: the values that GITWARD_WRITES=own allows, and the sentences."""
+"""What a command may write beside its branch: the values that GITWARD_WRITES=own allows, with their sentences."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ LONGEST_TEXT = 65_536  # characters: GitHub's own bound
 PEOPLE_RULE = "writes.people"
 SETTING = "GITWARD_WRITES=repository allows more"
 OWN_ONLY = (
-    "this session may write title, body and comments of its own pull request and of issues that it opened, and make "
-    f"the pull request a draft; everything else of them comes from its POST ({SETTING})"
+    "this session may write title, body and comments of its own pull request and of issues that it opened, and "
+    f"turn the pull request into a draft; its POST sets everything else ({SETTING})"
 )
 NOT_OWN = f"{{what}} is neither this session's pull request nor an issue that it opened; {OWN_ONLY}"
 NOT_PEOPLE = "{login} is not a person; only people can be assigned or asked for a review, no bots or coding agents"
@@ -41,7 +41,7 @@ def _is_logins(value: Any, _: Grant) -> bool:
 
 
 TEXT = Argument(
-    allows=f"a text that closes issues of the session's repository only, no other's ({SETTING})",
+    allows=f"a text that closes only issues of the session's repository ({SETTING})",
     accepts=_is_text,
     bounded=False,  # by itself: a text may be as long as GitHub takes it
 )
@@ -51,12 +51,8 @@ DRAFT = Argument(
     accepts=_is_draft,
     implied=True,
 )
-UNSET = Argument(
-    allows=f"left out: it comes from the session's POST ({SETTING})", accepts=lambda value, _: value is None
-)
-NONE = Argument(
-    allows=f"empty: it comes from the session's POST ({SETTING})", accepts=lambda value, _: value in (None, [])
-)
+UNSET = Argument(allows=f"absent: the session's POST sets it ({SETTING})", accepts=lambda value, _: value is None)
+NONE = Argument(allows=f"empty: the session's POST sets it ({SETTING})", accepts=lambda value, _: value in (None, []))
 PEOPLE = Argument(allows="a list of logins, of people only", accepts=_is_logins, people=True)
 NO_BOTS = Argument(allows="empty: no bots or coding agents", accepts=lambda value, _: value in (None, []))
 

@@ -1,7 +1,7 @@
-"""The one door of a run: every request of its sandboxes comes here, is checked, and is served by the part behind it.
+"""The front door of a run: it checks every request of the run's sandboxes, and passes it to the part behind it.
 
-What holds for every request stands here, once: framing, host, deadline, authentication, errors, refusals. Behind it
-are GitHub (git, REST, GraphQL, LFS) and the hosts of GITWARD_INJECT.
+Rules for every request are here, once: framing, host, deadline, authentication, errors, refusals. Behind the door are
+GitHub (git, REST, GraphQL, LFS) and the hosts of GITWARD_INJECT.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The upstream side: sends an allowed request on with the token, and streams the answer back."""
+"""The upstream side: forwards an allowed request with the token, and streams the answer back."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class Forwarder:
             if response.status in absent:
                 return None
             if response.status != 200:
-                raise UpstreamFailed(f"GitHub answered {response.status} to a question of the broker's")
+                raise UpstreamFailed(f"GitHub answered {response.status} to a request of the broker")
             return body
 
     async def _request(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> ClientResponse:
@@ -212,7 +212,7 @@ class Forwarder:
         try:
             body = onward.screen.body(plain, _form(upstream, onward))
         except UnfitAnswer as error:
-            log.warning("an answer is not passed on: %s %s: %s", onward.method, onward.url.partition("?")[0], error)
+            log.warning("an answer is not forwarded: %s %s: %s", onward.method, onward.url.partition("?")[0], error)
             if upstream.status < 300:
                 raise UpstreamFailed(str(error)) from error
             return _without_body(upstream.status, headers, error)
@@ -270,7 +270,7 @@ def _form(upstream: ClientResponse, onward: Onward) -> Form:
     form = Form.of(upstream.headers.getall("Content-Type", []))
     if onward.accepted.fits(form.content_type):
         return form
-    raise UnfitAnswer(f"GitHub's answer is no JSON: it says that it is {form.content_type[:60] or 'nothing'}")
+    raise UnfitAnswer(f"GitHub's answer is not JSON: its type is {form.content_type[:60] or 'missing'}")
 
 
 def _without_body(status: int, headers: Sequence[tuple[str, str]], error: UnfitAnswer) -> Response:

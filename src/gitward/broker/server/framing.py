@@ -1,4 +1,4 @@
-"""What a request must look like before anybody asks what it is for."""
+"""Checks the framing of a request before its meaning."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SINGLE = (
 )  # headers of which two readers may take two different ones when they are repeated
 # git-lfs sends the header of `http.extraHeader` beside the same one of a batch's answer. Two readers take the same.
 _SAID_TWICE = "Authorization"
-_NO_UPGRADE = "no WebSockets and no HTTP/2 here: only requests of HTTP/1.1 are passed on"
+_NO_UPGRADE = "WebSockets and HTTP/2 are not supported: the broker forwards HTTP/1.1 requests only"
 _UPGRADES = frozenset({"upgrade", "http2-settings"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -30,7 +30,7 @@ def check_framing(request: BaseRequest) -> None:
     if _wants_another_protocol(request):
         raise Refused("http.upgrade", _NO_UPGRADE, status=426)
     if request.version != HttpVersion11:
-        raise PolicyDenied("http.version", "only HTTP/1.1 is spoken here")
+        raise PolicyDenied("http.version", "only HTTP/1.1 is supported")
     if request.method not in _METHODS:
         raise PolicyDenied("http.method", "this method is not allowed")
     for name in _SINGLE:
@@ -38,7 +38,7 @@ def check_framing(request: BaseRequest) -> None:
         if len(set(values) if name == _SAID_TWICE else values) > 1:
             raise PolicyDenied("http.headers", f"the header {name} must not be repeated")
     if "Transfer-Encoding" in headers and ("Content-Length" in headers or headers["Transfer-Encoding"] != "chunked"):
-        raise PolicyDenied("http.headers", "a body is either chunked or has a Content-Length")
+        raise PolicyDenied("http.headers", "a body must either be chunked or have a Content-Length")
 
 
 def _wants_another_protocol(request: BaseRequest) -> bool:

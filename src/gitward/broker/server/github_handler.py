@@ -1,4 +1,4 @@
-"""GitHub, behind the front door: each request is understood, checked, and forwarded or refused."""
+"""GitHub, behind the front door: parses and checks each request, and forwards or refuses it."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class GitHubHandler:
         segments, query = parse_path(request.raw_path)
         found = find(self._routes, Target(host=at.host, segments=segments, query=query))
         if found is None:
-            raise PolicyDenied("http.path", "nothing of this host can be reached under this path")
+            raise PolicyDenied("http.path", "this path is not available on this host")
         kind, rest = found
         answer = await self._serve(request, kind, rest, query, touch)
         if answer.status == 401:

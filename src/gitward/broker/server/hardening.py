@@ -1,4 +1,4 @@
-"""What the parent of the brokers gives up, and every broker with it, before one is handed a token."""
+"""The rights that the brokers' parent gives up, and every broker with it, before any broker gets a token."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def harden() -> None:
 def _drop_root() -> None:
     unreadable = first_unreadable(_needed())
     if unreadable is not None:
-        log.warning("the broker stays root: %s is not readable to other users", unreadable)
+        log.warning("the broker stays root: other users cannot read %s", unreadable)
         return
     os.setgroups([])
     os.setresgid(UNPRIVILEGED_ID, UNPRIVILEGED_ID, UNPRIVILEGED_ID)

@@ -1,6 +1,6 @@
-"""Addresses of the broker's own in place of the signed ones that a batch answer holds.
+"""Replaces the signed addresses in a batch answer with addresses of the broker.
 
-The signed address and its headers stay here; the sandbox gets a random address on GitHub's host, good once.
+The signed address and its headers stay here; the sandbox gets a random address on GitHub's host, valid once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One listening socket of a sandbox: accepts, speaks TLS and HTTP/1.1, and ends what hangs."""
+"""One listening socket of a sandbox: accepts connections, speaks TLS and HTTP/1.1, and ends connections that hang."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Listener:
                 connection, _ = await loop.sock_accept(self._sock)
             except OSError as error:  # out of descriptors, or the peer is gone already
                 self._slots.release()
-                log.warning("no connection accepted: %s", error)
+                log.warning("could not accept a connection: %s", error)
                 await asyncio.sleep(0.1)
                 continue
             task = asyncio.create_task(self._serve(connection))

@@ -1,4 +1,4 @@
-"""Whether what a command writes is its session's own, and whom it names a person: asked of GitHub, kept for the run."""
+"""Asks GitHub whether a command writes to its session's own objects, and names only people; remembers it for a run."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The warm parent of the brokers: `python -I -m gitward.broker.server.parent`, its channel as standard input.
 
-It has imported all that a broker needs, and given up every right, so that a fork of it is a broker within
-milliseconds and shares its memory with the others. It is told where GitHub is, and no secret: those come to each
-broker by a channel of its own, whose end the parent hands on unread. It ends when its channel closes; its brokers
+It has imported everything that a broker needs, and given up every right, so that a fork of it is a broker within
+milliseconds and shares its memory with the others. It knows where GitHub is, and no secret: each broker gets its
+secrets over a channel of its own, whose end the parent passes on unread. It ends when its channel closes; its brokers
 do not end with it.
 """
 

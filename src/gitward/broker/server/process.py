@@ -1,7 +1,6 @@
-"""One broker: a fork of the warm parent, which serves one grant.
+"""One broker: a fork of the warm parent that serves one grant.
 
-It ends when its channel closes, or when its worker's lease is over; it holds no token before its worker opens the
-grant.
+It ends when its channel closes, or when its worker's lease ends; it holds no token before its worker opens the grant.
 """
 
 from __future__ import annotations

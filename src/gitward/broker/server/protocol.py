@@ -1,4 +1,4 @@
-"""aiohttp's HTTP server as the broker uses it: tells when a connection ends, and what its parser refused."""
+"""aiohttp's HTTP server for the broker: it reports when a connection ends, and what its parser refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The push itself: its head is read and checked before a byte goes upstream; then it streams."""
+"""The push itself: the broker reads and checks its head before it forwards a byte; then the push streams."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ async def _read_head(body: AsyncIterator[bytes]) -> tuple[PushHead, Begun]:
                     raise BadBody("a push without updates must have no pack")
                 return reader.head, Begun(head=bytes(read[: len(read) - len(rest)]), rest=rest)
     except MalformedPktLine as error:
-        raise BadBody(f"this is no push: {error}") from error
+        raise BadBody(f"this is not a valid push: {error}") from error
     raise BadBody("the push ends before its commands do")
 
 

@@ -1,4 +1,4 @@
-"""Refusals in the form that lands: gh prints the message of GitHub's JSON, git prints text/plain."""
+"""Refusals in a form that users see: gh prints the message of GitHub's JSON, git prints text/plain."""
 
 from __future__ import annotations
 

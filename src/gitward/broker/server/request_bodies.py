@@ -1,4 +1,4 @@
-"""Request bodies: read in pieces, decoded where the policy looks at them, bounded where they are kept."""
+"""Request bodies: read in pieces, decoded where the policy checks them, bounded where they are stored."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def grant_continue(request: BaseRequest) -> None:
     if expected is None:
         return
     if expected.lower() != "100-continue":
-        raise BadBody("the only expectation that can be met is 100-continue")
+        raise BadBody("the only supported expectation is 100-continue")
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     request.writer.output_size = 0  # else aiohttp believes that the answer has begun
 
@@ -91,7 +91,7 @@ async def _collected(source: AsyncIterator[bytes], what: str) -> bytes:
                 if len(body) > MAX_INSPECTED:
                     raise BadBody(f"the body of {what} must be at most {MAX_INSPECTED} bytes")
     except TimeoutError as error:
-        raise BadBody("the body of the request did not come in time") from error
+        raise BadBody("the body of the request did not arrive in time") from error
     return bytes(body)
 
 

@@ -1,4 +1,4 @@
-"""What upstream says it can do before a push, with `no-thin` added: packs that are to be looked at must be whole."""
+"""What upstream advertises before a push, with `no-thin` added: inspected packs must be whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the worker tells its broker process, and what the broker tells back: plain values that fit in JSON."""
+"""The messages between the worker and its broker process: plain values that fit in JSON."""
 
 from __future__ import annotations
 

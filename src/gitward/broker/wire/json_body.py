@@ -24,9 +24,9 @@ def read_object(body: bytes) -> dict[str, Any]:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = dict(pairs)
     if len(names) != len(pairs):
-        raise Malformed("a name stands twice")
+        raise Malformed("a name occurs twice")
     return names
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise Malformed(f"{name} is no JSON")
+    raise Malformed(f"{name} is not JSON")

@@ -1,4 +1,4 @@
-"""Tells git's question for refs from a fetch (gitprotocol-v2, "Command Request")."""
+"""Distinguishes git's request for refs from a fetch (gitprotocol-v2, "Command Request")."""
 
 from __future__ import annotations
 

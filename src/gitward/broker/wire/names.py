@@ -1,4 +1,4 @@
-"""What the processes are called, as `ps -o comm` and /proc/PID/comm show it: at most 15 characters."""
+"""The names of the processes, as `ps -o comm` and /proc/PID/comm show them: at most 15 characters."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How the worker tells the process which one push is left of a grant.
+"""How the worker narrows a grant of the process to one push.
 
-The LFS objects of a push can be more than one message holds: they travel in a file in memory, one a line.
+A push can have more LFS objects than one message holds: they travel in a file in memory, one a line.
 """
 
 from __future__ import annotations

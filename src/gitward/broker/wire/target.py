@@ -1,7 +1,7 @@
-"""From the bytes of a request line and its Host header to one spelling, or a refusal.
+"""Reduces a request line and its Host header to one spelling, or refuses them.
 
-Everything that two HTTP implementations could read in two ways is refused here, so that the policy and GitHub
-cannot disagree about what was asked.
+Everything that two HTTP implementations could read in two ways is refused here, so that the policy and GitHub cannot
+disagree about the request.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The only place of the broker that opens the sealed token: to hand it to the child, and to authenticate upstream."""
+"""The only module of the broker that opens the sealed token: to send it to the child, and to authenticate upstream."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Git LFS: what a tree's pointers stand for, fetched, cached and uploaded by git-lfs with our configuration alone.
+"""Git LFS: git-lfs, with our configuration only, fetches, caches and uploads the objects of a tree's pointers.
 
-A repository that has no LFS file costs nothing here: `detection` looks at files that lie there anyway.
+A repository without LFS files costs nothing: `detection` reads files that exist anyway.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether a fresh checkout has LFS files, found without git: by the attributes that its index lists."""
+"""Detects LFS files in a fresh checkout without git, by the attributes files in its index."""
 
 from __future__ import annotations
 

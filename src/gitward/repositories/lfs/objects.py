@@ -1,4 +1,4 @@
-"""Files of LFS objects: taken over from a sandbox, hashed, and linked. Everything here blocks."""
+"""Files of LFS objects: takes them over from a sandbox, hashes and links them. Everything here blocks."""
 
 from __future__ import annotations
 

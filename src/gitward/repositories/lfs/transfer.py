@@ -1,6 +1,6 @@
-"""A repository of our own, by which git-lfs fetches and uploads objects that we name, and nothing else.
+"""A repository of our own in which git-lfs fetches and uploads the objects that we name, and nothing else.
 
-It has no `.lfsconfig` and no remote but ours: what a tree says about LFS decides nothing.
+It has no `.lfsconfig` and only our remote: what a tree says about LFS has no effect.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The LFS files of a checkout that is just made: which there are, and how they get their content."""
+"""The LFS files of a new checkout, and how they get their content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose fault it is that git could not fetch, by its words; all in English, for a sandbox has no other language."""
+"""Decides by git's words whose fault a failed fetch is; a sandbox has English only."""
 
 from __future__ import annotations
 

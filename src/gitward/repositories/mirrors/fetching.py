@@ -1,4 +1,4 @@
-"""Fetches repositories: git in a sandbox of its own, in a folder that is gone afterwards."""
+"""Fetches repositories: git in a sandbox of its own, in a folder that is removed afterwards."""
 
 from __future__ import annotations
 
@@ -245,7 +245,7 @@ def _read_refs(repository: int) -> bytes:
         return b""
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise BadPacks("what should be a list of refs is no file")
+            raise BadPacks("the list of refs is not a file")
         return file.read(MAX_BYTES + 1)
 
 

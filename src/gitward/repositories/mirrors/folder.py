@@ -5,8 +5,8 @@
     <key>/packed-refs     heads and tags
     <key>/objects/pack/   packs and indexes, 0444, of the worker's user
 
-A change writes packs first, then `meta.json`, then `packed-refs`, each by a rename. So whoever is killed leaves
-packs that nobody knows, at worst, and those go with the next change.
+A change writes packs first, then `meta.json`, then `packed-refs`, each by a rename. So a killed process leaves unknown
+packs at worst, which the next change removes.
 """
 
 from __future__ import annotations

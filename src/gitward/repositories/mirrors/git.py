@@ -1,4 +1,4 @@
-"""How git of ours is run in a sandbox: the host's own, with no configuration but what we wrote."""
+"""How Gitward runs git in a sandbox: the host's own, with only our configuration."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The LFS objects of one mirror: fetched from its repository before, and lent to runs that may read it.
+"""The LFS objects of one mirror: fetched earlier from its repository, and lent to runs that may read it.
 
-They lie in the mirror's folder, as `lfs/<oid>`, and go with it. So they are one repository's: a pointer to an object of
-another one brings nothing. Everything here blocks.
+They lie in the mirror's folder, as `lfs/<oid>`, and go with it. So they belong to one repository: a pointer to an
+object of another one brings nothing. Everything here blocks.
 """
 
 from __future__ import annotations

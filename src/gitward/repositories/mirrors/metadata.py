@@ -1,4 +1,4 @@
-"""What is known of a mirror: the file `meta.json` in its folder."""
+"""The description of a mirror: the file `meta.json` in its folder."""
 
 from __future__ import annotations
 

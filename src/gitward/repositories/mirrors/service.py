@@ -1,4 +1,4 @@
-"""The worker's mirrors: brought up to date for whoever asks, once for all who ask at the same time."""
+"""The worker's mirrors: it refreshes a mirror once for all runs that ask at the same time."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Mirrors:
                     return fetched.refs
         except (OSError, snapshot.BadPacks) as error:
             limit = "disk" if isinstance(error, OSError) and error.errno == errno.ENOSPC else None
-            raise FetchFailed(f"what was fetched could not be kept: {error}", limit=limit) from error
+            raise FetchFailed(f"the fetched objects could not be kept: {error}", limit=limit) from error
 
     async def forget(self, server_url: str, full_name: str) -> None:
         """Drops the mirrors of a name that is gone, or that the token may not read any more."""
@@ -298,7 +298,7 @@ class Mirrors:
                 try:
                     await self._make(source, mirror, Turn(), instead_of=meta.generation)
                 except (GitwardError, OSError, snapshot.BadPacks) as error:
-                    log.warning("The mirror of %s could not be made anew: %s", source.full_name, error)
+                    log.warning("The mirror of %s could not be created afresh: %s", source.full_name, error)
 
     async def _merge(self, source: Source, meta: Metadata) -> None:
         mirror = self.shelf.mirror(source.key)
@@ -331,7 +331,7 @@ class Mirrors:
 def _result(turn: Turn[str]) -> str:
     """What a turn came to; any number of callers may ask."""
     if turn.task.cancelled():
-        raise MirrorUnusable("the worker is being stopped")
+        raise MirrorUnusable("the worker is stopping")
     try:
         return turn.task.result()
     except FetchFailed as error:

@@ -1,4 +1,4 @@
-"""One piece of work at a time for each key, shared by all who asked before it began."""
+"""One piece of work at a time for each key, shared by all callers that asked before it began."""
 
 from __future__ import annotations
 

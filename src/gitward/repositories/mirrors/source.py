@@ -1,4 +1,4 @@
-"""What a mirror is made from, and how fetching it fails."""
+"""The source of a mirror, and the ways in which fetching it fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commits of a pack say: which repositories' issues their messages close."""
+"""Reads from the messages of a pack's commits which repositories' issues they close."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CommitIds:
         *lines, self._rest = (self._rest + piece).split(b"\n")
         self.found += [line[7:].decode("ascii", "replace") for line in lines if line.startswith(b"commit ")]
         if len(self.found) > MAX_COMMITS or len(self._rest) > 200:
-            raise BadPack(f"a push must bring at most {MAX_COMMITS} commits; push in several steps")
+            raise BadPack(f"a push must contain at most {MAX_COMMITS} commits; push in several steps")
 
 
 def closings(oids: Sequence[str], output: bytes) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Pushed packs are looked at by git in a sandbox of their own, without credential and without network."""
+"""Inspects pushed packs with git, in a sandbox of its own, without credential and without network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOOK_SECONDS = 240.0  # for all of one look: git unpacks some 200 MB a second
 _MAX_OUTPUT = 8 * 1024 * 1024  # bytes of the four objects that are read
 _TAIL = 4096  # bytes of what git complains about
 _PACK = "objects/pack/pack-push.pack"
-_FAILED = "the push could not be looked at on the worker; try again, the service's log says why"
+_FAILED = "the worker could not inspect the push; try again, the service's log says why"
 
 # A file that is larger than this is hashed as it is unpacked, and not held in memory.
 _GIT = ("git", "-c", "core.bigFileThreshold=1m", "-c", "gc.auto=0")
@@ -62,7 +62,7 @@ class PackInspector:
         except TimeoutError:
             raise BadPack("git takes too long to unpack this push; push in several steps") from None
         except (SandboxError, OSError) as error:
-            log.warning("A push could not be looked at: %s", error)
+            log.warning("A push could not be inspected: %s", error)
             raise InspectionFailed(_FAILED) from error
         finally:
             await uninterrupted(asyncio.to_thread(_remove, workspace))
@@ -97,7 +97,7 @@ def _prepare(workspace: Path, pack: int, tip: str) -> None:
 def name_file(descriptor: int, path: Path) -> None:
     """Gives a nameless file a name; on a file system that cannot, its content is copied."""
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise OSError("what should be a pack is no file")
+        raise OSError("the pack is not a file")
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         # Only with a `dir_fd` Python asks the kernel to follow the link.
@@ -126,7 +126,7 @@ async def _inspect(sandbox: Sandbox, tip: str) -> Findings:
     status, _, complaint = await _git(sandbox, "index-pack", _PACK)
     if status != 0:
         if b"unresolved delta" in complaint:
-            raise BadPack("a push must bring whole objects; repeat it with `git push --no-thin`")
+            raise BadPack("a push must contain whole objects; repeat it with `git push --no-thin`")
         raise BadPack("git cannot read this pack")
     asked = "".join(f"{question}\n" for question in objects.questions(tip))
     status, output, _ = await _git(sandbox, "cat-file", "--batch", stdin=asked.encode())
@@ -171,7 +171,7 @@ async def _git(
             return
         output.extend(piece)
         if len(output) > _MAX_OUTPUT:
-            raise BadPack("the top folders or the messages of the pushed commits are too large to be looked at")
+            raise BadPack("the top folders or the messages of the pushed commits are too large to inspect")
 
     env = {"GIT_DIR": WORK_DIR, "GIT_CONFIG_NOSYSTEM": "1", "GIT_NO_REPLACE_OBJECTS": "1"}
     command = Command(argv=(*_GIT, *arguments), env=env, stdin=stdin, timeout_seconds=LOOK_SECONDS)

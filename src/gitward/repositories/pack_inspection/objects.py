@@ -1,7 +1,8 @@
-"""From what `git cat-file` printed inside a sandbox to `Findings`: strictly, for foreign code may have written it.
+"""Parses the output of `git cat-file` from a sandbox into `Findings`: strictly, because foreign code may have written
+it.
 
-Every object is hashed here again. So a git that the pack took over can hide objects, which are then looked for
-upstream, but cannot invent one.
+Every object is hashed here again. So a git that the pack took over can hide objects, which are then searched upstream,
+but cannot invent one.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ async def _granted(
         try:
             await open_grant.close()
         except GitwardError as error:  # its process is gone, and the token with it; what the run came to stands
-            log.warning("Run %s: the broker could not be told that the run is over: %s", grant.run_id, error)
+            log.warning("Run %s: could not tell the broker that the run is over: %s", grant.run_id, error)
         await witness.finish()
 
 

@@ -55,7 +55,7 @@ class TokenRenewal:
                 log.warning("Run %s: no new token: %s", self._attempt.run.id, error)
                 await asyncio.sleep(LOOK_SECONDS)
             except Exception:  # the edge of a task that nobody awaits: the next look may do better
-                log.exception("Run %s: the look for a new token failed", self._attempt.run.id)
+                log.exception("Run %s: could not look for a new token", self._attempt.run.id)
 
     async def _next(self) -> None:
         """Waits until it is time to look."""
@@ -86,4 +86,4 @@ class TokenRenewal:
         self._redactor.add(fresh.secret)
         await grant.refresh(fresh.secret)
         self.token, self._told = fresh, False
-        log.info("Run %s: the broker has %s anew", self._attempt.run.id, fresh.kind)
+        log.info("Run %s: the broker has a new token (%s)", self._attempt.run.id, fresh.kind)

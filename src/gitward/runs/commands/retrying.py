@@ -32,7 +32,7 @@ _UNKNOWN_TOKEN = re.compile(
     re.IGNORECASE,
 )
 _KNOCKS = 3  # how often a command is made again with a new token
-REPLACED = "GitHub did not take the token; there is a new one"
+REPLACED = "GitHub rejected the token; there is a new one"
 LIMITED = "GitHub answered 429"
 
 

@@ -22,7 +22,7 @@ from gitward.runs.publishing.result_sandbox import ResultSandbox
 from gitward.sessions.model import StepName
 
 _KEPT_FOLDER = "lfs-kept"  # below the workspace; no sandbox sees it
-_KEPT_HERE = "A bundle of it has the pointers alone."
+_KEPT_HERE = "Its bundle has only the pointers."
 
 
 async def find(context: Context, result_sandbox: ResultSandbox, heads: Sequence[str]) -> tuple[Pointer, ...]:
@@ -92,8 +92,8 @@ async def store_unpushed(context: Context, result_sandbox: ResultSandbox, heads:
         await store(context, found)
         files = "1 LFS object" if len(found) == 1 else f"{len(found)} LFS objects"
         await context.attempt.notice(
-            f"The content of {files} is kept on this machine alone, where `publish` finds it; "
-            "patch and bundle have the pointers."
+            f"The content of {files} is kept on this machine only, where `publish` finds it; patch and bundle have "
+            "the pointers."
         )
 
 

@@ -141,7 +141,7 @@ def _failed(ended: Ended, head: str) -> RunFailure:
         reason, message = Reason.PUSH_REJECTED, f"GitHub refused the push: {ended.tail}"
     elif (cause := fault_in(ended.tail)) is not None:
         reason = Reason.RATE_LIMITED if cause == LIMITED else Reason.INTERNAL
-        message = f"The push did not arrive: {cause} ({ended.tail}); retry when it is well again."
+        message = f"The push did not arrive: {cause} ({ended.tail}); retry when GitHub works again."
     else:
         reason, message = Reason.INTERNAL, f"git could not push: {ended.tail}"
     return RunFailure(reason, message if message.endswith(".") else f"{message}.", exit_code=0, head_sha=head)

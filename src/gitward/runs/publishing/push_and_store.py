@@ -72,7 +72,7 @@ def stored_work_sentence(attempt: Attempt, *, fit: bool = True) -> str:
     kinds = attempt.stored_work.kinds if attempt.stored_work is not None else ()
     inner = " Commits of submodules are in bundle?of=submodules." if ArtifactKind.SUBMODULES in kinds else ""
     if ArtifactKind.BUNDLE in kinds:
-        again = "publish the run again when that is mended, or " if fit else ""
+        again = "publish the run again when that is fixed, or " if fit else ""
         return f" The work is kept: {again}fetch its bundle.{inner}"
     whole = [kind for kind in kinds if kind is not ArtifactKind.SUBMODULES]
     return (f" The work is kept as a {whole[0]}." if whole else "") + inner

@@ -49,7 +49,7 @@ async def clear(context: Context) -> None:
     large = await asyncio.to_thread(removable_files.clear_workspace, context.workspace)
     if large:
         megabytes = artifacts.MAX_BYTES // 2**20
-        message = f"The disk was full: {large} new files of more than {megabytes} MiB are not in what is kept."
+        message = f"The disk was full: {large} new files of more than {megabytes} MiB are not kept."
         await context.attempt.notice(message)
 
 

@@ -64,7 +64,7 @@ async def _done(context: Context, result: Result, head: str, start: StartPoint) 
     if tip is not None and is_there:
         return Published(message=f"{start.branch} has {head[:12]} already.", changed=True, head_sha=tip, pushed=True)
     if tip is not None and not after_merge.is_done(context, tip) and not await result.is_ancestor(tip, head):
-        message = f"{start.branch} went on since that run; a push of its work would drop commits."
+        message = f"{start.branch} moved on since that run; a push of its work would drop commits."
         raise RunFailure(Reason.PUSH_REJECTED, message, head_sha=head)
     return None
 

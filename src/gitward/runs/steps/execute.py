@@ -20,7 +20,7 @@ async def execute(commands: CommandRunner, instruction: Instruction) -> int:
         signal = f" (signal {ended.exit_code - 128})" if ended.exit_code > 128 else ""
         raise RunFailure(
             Reason.TASK_FAILED,
-            f"The command ended with exit code {ended.exit_code}{signal}; its output tells why.",
+            f"The command ended with exit code {ended.exit_code}{signal}; its output says why.",
             exit_code=ended.exit_code,
         )
     return ended.exit_code

@@ -69,8 +69,8 @@ def _store_findings(attempt: Attempt, facts: questions.Facts, tx: Transaction) -
     if not is_same and not progress.record_move(tx, hold, facts.repository):
         raise RunFailure(
             Reason.PUSH_REJECTED,
-            f"{hold.session.repo} is {facts.repository} by now, and its branch {hold.session.branch} "
-            "is taken; post a session with another branch.",
+            f"{hold.session.repo} is {facts.repository} now, and its branch {hold.session.branch} is taken; post "
+            "a session with another branch.",
         )
     progress.update_session(tx, hold, **learned)
 

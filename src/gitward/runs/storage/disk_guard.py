@@ -92,7 +92,7 @@ class DiskGuard:
             return False
         order = self._executing.get(workspace)
         if order is not None and not order.done():
-            log.error("The disk is full: the command in %s is ended, its files take most of it", workspace.name)
+            log.error("The disk is full: ending the command in %s, whose files take most of it", workspace.name)
             order.set_result(sizes[workspace])
         return True
 

@@ -32,7 +32,7 @@ def make_room(data: Path) -> None:
     """
     if not disk.is_low(data):
         return
-    log.error("The disk of %s is full: what can be fetched again is removed", data)
+    log.error("The disk of %s is full: removing what can be fetched again", data)
     for measure in (_clear_leftovers, _clear_unfinished, _clear_workspaces, _drop_mirrors):
         measure(data)
         if not disk.is_low(data):

@@ -54,7 +54,7 @@ async def _repeat(chore: PeriodicTask) -> None:
             failed = False
         except Exception as error:  # the edge of a chore: the next time may find the database back
             if not failed:
-                log.exception("Could not %s (%s); it is tried again", chore.name, type(error).__name__)
+                log.exception("Could not %s (%s); trying again", chore.name, type(error).__name__)
             failed = True
         await asyncio.sleep(chore.every)
 
@@ -67,7 +67,7 @@ async def fill_places(services: JobServices) -> None:
             return
         given = await services.database.write(places.fill)
         if given:
-            log.info("%d place(s) for runs were free, and are given away", given)
+            log.info("%d free place(s) were given to runs", given)
         if given < AT_ONCE:
             return
 
@@ -80,7 +80,7 @@ async def fire_schedules(database: Database, firing: ScheduleRunner) -> None:
         try:
             await database.write(partial(firing.fire, schedule_id=schedule_id))
         except Exception:  # the edge of one schedule: it is due still, and looked at again
-            log.exception("Schedule %s could not be followed", schedule_id)
+            log.exception("Schedule %s could not create its session", schedule_id)
 
 
 def worker_tasks(services: JobServices, firing: ScheduleRunner, retention: Retention) -> PeriodicTasks:
@@ -92,6 +92,6 @@ def worker_tasks(services: JobServices, firing: ScheduleRunner, retention: Reten
         PeriodicTask(
             name="follow schedules", every=SCHEDULE_SECONDS, do=lambda: fire_schedules(services.database, firing)
         ),
-        PeriodicTask(name="remove what is old", every=RETENTION_SECONDS, do=retention.sweep),
+        PeriodicTask(name="remove old sessions", every=RETENTION_SECONDS, do=retention.sweep),
         PeriodicTask(name="remove idle workspaces", every=RETENTION_SECONDS, do=idle),
     )

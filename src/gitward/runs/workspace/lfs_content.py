@@ -136,7 +136,7 @@ def _failed(ended: Ended) -> RunFailure:
 def _told(fetch: _Fetching, wanted: Wanted) -> str:
     names = _listed(sorted({shown(path) for pointer in fetch.missing for path in wanted[pointer]}))
     why = _reason(fetch.refusal)
-    return f"These LFS files are pointers, for the server did not give their content{why}: {names}."
+    return f"These LFS files are pointers, because the server did not give their content{why}: {names}."
 
 
 def _reason(complaint: str) -> str:

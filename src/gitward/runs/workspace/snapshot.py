@@ -95,4 +95,4 @@ async def fetching(attempt: Attempt, repository: str, repository_id: int) -> Asy
         try:
             await open_grant.close()
         except GitwardError as error:
-            log.warning("The broker could not be told that a fetch is over: %s", error)
+            log.warning("Could not tell the broker that a fetch is over: %s", error)

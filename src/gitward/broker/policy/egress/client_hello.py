@@ -1,4 +1,4 @@
-"""The first message of a TLS client, read as far as the name of the server that it asks for (RFC 8446, RFC 6066)."""
+"""Reads the server name from the first message of a TLS client (RFC 8446, RFC 6066)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of hosts in one spelling, so that a rule and a look-up cannot mean different hosts."""
+"""Host names in one spelling, so that a rule and a look-up cannot mean different hosts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def host_name(text: str) -> str:
     name = text.lower() if text.isascii() else ""
     labels = name.split(".")
     if len(labels) < 2 or len(name) > _MAX_NAME or not all(_LABEL.fullmatch(label) for label in labels):
-        raise ValueError("a host is named in full and in ASCII, such as pypi.org, without a trailing dot")
+        raise ValueError("a host must be a full name in ASCII, such as pypi.org, without a trailing dot")
     if _NUMBER.fullmatch(labels[-1]):
-        raise ValueError("a host is named, not numbered: addresses are not taken")
+        raise ValueError("a host must be a name: addresses are not accepted")
     return name
 
 

@@ -1,4 +1,4 @@
-"""What the word `packages` stands for in GITWARD_EGRESS: registries that usual package managers read from."""
+"""The hosts of the word `packages` in GITWARD_EGRESS: the registries of the usual package managers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GITWARD_EGRESS as values: which hosts are open, at which port, by TLS or plainly."""
+"""GITWARD_EGRESS as values: the open hosts, each with its port, by TLS or plain HTTP."""
 
 from __future__ import annotations
 
@@ -76,18 +76,18 @@ class Policy:
         except ValueError as error:
             raise PolicyDenied("egress.name", f"{error}; {self._open()}") from None
         if any(is_below(name, own) for own in self._own):
-            raise PolicyDenied("egress.github", f"{name} is not reached by the proxy: use git, gh or https directly")
+            raise PolicyDenied("egress.github", f"the proxy does not serve {name}: use git, gh or https directly")
         if name in self._injected:
-            raise PolicyDenied("egress.injected", f"{name} is not reached by the proxy: use https directly")
+            raise PolicyDenied("egress.injected", f"the proxy does not serve {name}: use https directly")
         matching = [rule for rule in self._rules if rule.matches(name)]
         if any((rule.port, rule.way) == (port, way) for rule in matching):
             return name
         if matching:
-            raise PolicyDenied("egress.port", f"of {name}, only this is open: {_listed(matching)}")
+            raise PolicyDenied("egress.port", f"on {name}, only this is open: {_listed(matching)}")
         raise PolicyDenied("egress.host", f"{name} is not open to this session; {self._open()}")
 
     def _open(self) -> str:
-        return f"open are {_listed(self._rules)} (GITWARD_EGRESS)"
+        return f"these are open: {_listed(self._rules)} (GITWARD_EGRESS)"
 
 
 def _entries(text: str) -> Iterator[str]:
@@ -106,7 +106,7 @@ def _rule(entry: str, never: Iterable[str]) -> Rule:
     if host != "*":
         _check_pattern(host)
     if any(is_below(host, github) for github in never):
-        raise ValueError("must not be a host of GitHub's, which is reached through the broker's own policy")
+        raise ValueError("must not be a host of GitHub: sessions reach GitHub under the broker's own policy")
     return Rule(host=host, port=port, way=way)
 
 

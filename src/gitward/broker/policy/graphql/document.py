@@ -1,7 +1,7 @@
-"""Reads a document by the views: every field, fragment and argument must stand in them.
+"""Checks a document against the views: every field, fragment and argument must be in them.
 
-What goes upstream is the document printed again from what was understood, so that no other parser can see more in
-it. graphql-core is imported by the first request: a process that serves git only does without its memory.
+The broker forwards a document printed from what it parsed, so that no other parser can see more in it. The first
+request imports graphql-core: a process that serves only git saves its memory.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class _Walk:
         given: dict[str, Any] = {}
         for argument in node.arguments or ():
             if argument.name.value in given:
-                raise PolicyDenied("graphql.malformed", f"an argument of {node.name.value} stands twice")
+                raise PolicyDenied("graphql.malformed", f"{node.name.value} has an argument twice")
             given[argument.name.value] = self._values.of(argument.value)
         self._members(given, field.arguments, f"{view.type}.{node.name.value}")
         for argument in node.arguments or ():

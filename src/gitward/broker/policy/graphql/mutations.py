@@ -1,7 +1,7 @@
-"""What may be changed by GraphQL. Nothing here writes a ref or a file, merges, closes, deletes or approves.
+"""The mutations that a run may use. None writes a ref or a file, merges, closes, deletes or approves.
 
-With GITWARD_WRITES=own the texts of the session's own pull request and issues; with `repository` the texts, labels,
-people and draft state of all of this repository's.
+With GITWARD_WRITES=own they write the texts of the session's own pull request and issues; with `repository` the texts,
+labels, people and draft state of all in this repository.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which issues a mutation opened: asked beside what the sandbox asks, and taken out of GitHub's answer again."""
+"""The issues that a mutation opened: the broker adds a field to the mutation, and removes it from GitHub's answer."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What may be read by GraphQL: what gh asks of one repository, its issues and pull requests.
+"""The fields that a run may read by GraphQL: what gh asks of one repository, its issues and pull requests.
 
-What another repository than the session's can stand behind (a fork, the repository of a linked issue) shows its
-name and little more. Of a linked issue gh shows the title; the links are people's, for commands may close their own
-repository's issues only. Users show what their public profile says.
+A place that may belong to another repository than the session's (a fork, the repository of a linked issue) shows its
+name and little more. gh shows the title of a linked issue; people made those links, because commands may close only
+their own repository's issues. Users show their public profile.
 """
 
 from __future__ import annotations

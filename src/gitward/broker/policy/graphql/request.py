@@ -1,4 +1,4 @@
-"""One GraphQL request as it stands in a body, before its document is read."""
+"""One GraphQL request as its body has it, before its document is parsed."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Lets gh work with a token of the documented scopes.
+"""Lets gh work with a token that has only the documented scopes.
 
-`gh pr view` and `gh pr edit` ask for the organization of every team that is asked for a review. To a classic token
-without `read:org` GitHub answers that with an error (type INSUFFICIENT_SCOPES), whether there is such a team or not,
-and gh shows nothing at all. So the question is then asked again without it; gh shows a team without its name.
+`gh pr view` and `gh pr edit` ask for the organization of every requested team. GitHub answers a classic token without
+`read:org` with an error (type INSUFFICIENT_SCOPES), whether there is such a team or not, and gh shows nothing at all.
+So the broker repeats the query without that field; gh shows a team without its name.
 
-`gh pr edit --add-reviewer` and `gh pr create --reviewer` of gh 2.23 first ask for all teams of the organization, also
-when a person is meant. To such a token there are none.
+`gh pr edit --add-reviewer` and `gh pr create --reviewer` of gh 2.23 first ask for all teams of the organization, even
+for a person. For such a token the broker answers with none.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The value of an argument: literals and variables as the JSON that upstream will see."""
+"""The values of arguments: literals and variables as the JSON that upstream will see."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Values:
             case ast.ObjectValueNode():
                 members = {field.name.value: self.of(field.value) for field in node.fields}
                 if len(members) != len(node.fields):
-                    raise PolicyDenied("graphql.malformed", "a name of an input object stands twice")
+                    raise PolicyDenied("graphql.malformed", "an input object has a name twice")
                 return members
             case ast.NullValueNode():
                 return None
@@ -87,4 +87,4 @@ class Values:
                 return int(node.value) if len(node.value) <= 20 else node.value
             case ast.FloatValueNode() | ast.StringValueNode() | ast.BooleanValueNode() | ast.EnumValueNode():
                 return node.value
-        raise PolicyDenied("graphql.malformed", "an argument has a value that is none")
+        raise PolicyDenied("graphql.malformed", "an argument has an invalid value")

@@ -1,4 +1,4 @@
-"""The words of the policy: a view is a type with the fields that may be asked of it, and who checks arguments."""
+"""The words of the policy: a view is a type with the fields that a query may read, and checks of their arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which headers cross the broker to and from a host that gets a secret put in."""
+"""The headers that cross the broker to and from a host with an injected secret."""
 
 from __future__ import annotations
 

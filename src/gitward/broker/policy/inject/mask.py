@@ -1,4 +1,4 @@
-"""Takes secrets out of a stream without holding it up, and without changing its length."""
+"""Masks secrets in a stream without delaying it or changing its length."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Which paths of a host may be asked for, when the operator lists some.
+"""The paths of a host that a command may request, if the operator lists some.
 
-What two readers could take for two paths is refused: a server behind the host may decode twice, cut at a semicolon, or
-fold what is not ASCII.
+A path that two readers could read differently is refused: a server behind the host may decode twice, cut at a
+semicolon, or fold characters that are not ASCII.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def read_pattern(text: str) -> str:
     if "?" in text or not all(map(_PLAIN.fullmatch, segments)) or any(_BELOW in segment for segment in segments[:-1]):
         raise ValueError("must list paths such as /v1/messages or /v1/models/*, in plain letters")
     if _BELOW in "".join(segments[-1:]) and segments[-1] != _BELOW:
-        raise ValueError("must have * in a path as the whole of its last part, or not at all")
+        raise ValueError("must have * in a path only as its whole last part")
     return encode_path(segments)
 
 
@@ -35,7 +35,7 @@ def admitted(target: str, patterns: Sequence[str], host: str) -> str:
     path, mark, query = target.partition("?")
     segments, _ = parse_path(path)
     if not all(map(_PLAIN.fullmatch, segments)) or not any(_matches(pattern, segments) for pattern in patterns):
-        raise PolicyDenied(RULE, f"of {host} only these paths are open: {', '.join(patterns)} (GITWARD_INJECT)"[:400])
+        raise PolicyDenied(RULE, f"on {host} only these paths are open: {', '.join(patterns)} (GITWARD_INJECT)"[:400])
     return encode_path(segments) + mark + query
 
 

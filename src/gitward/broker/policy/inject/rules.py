@@ -1,4 +1,4 @@
-"""GITWARD_INJECT as values: which header of which host carries which secret. The secrets themselves are only named."""
+"""GITWARD_INJECT as values: which header of which host carries which secret. It only names the secrets."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def parse_injections(text: str, *, own: Iterable[str] = ()) -> tuple[Injection, 
             problems.append(f"entry {number} {error}")
             continue
         if any(_place(injection) == _place(other) for other in found):
-            problems.append(f"entry {number} names a host and a header that an entry before it has")
+            problems.append(f"entry {number} repeats the host and the header of an earlier entry")
         found.append(injection)
     if problems:
         raise ValueError("\n".join(problems))
@@ -98,7 +98,7 @@ def _host(text: str, never: Iterable[str]) -> str:
     except ValueError:
         raise ValueError("must name one host in full, such as api.example.com") from None
     if any(is_below(host, github) for github in never):
-        raise ValueError("must not name a host of GitHub's: its token is GITHUB_TOKEN's matter")
+        raise ValueError("must not name a host of GitHub: its token comes from GITHUB_TOKEN")
     return host
 
 
@@ -116,7 +116,7 @@ def _source(text: str) -> str:
     if not _VARIABLE.fullmatch(text):
         raise ValueError("must name the secret, not hold it: by a variable such as MODEL_KEY, or by file:/path")
     if text.startswith(_OURS):
-        raise ValueError("must name a variable of its own: those of GitHub and Gitward go to no other host")
+        raise ValueError("must name another variable: those of GitHub and Gitward are sent to no other host")
     return text
 
 

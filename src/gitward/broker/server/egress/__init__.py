@@ -1,1 +1,1 @@
-"""Other hosts than GitHub's, by an HTTP proxy."""
+"""Other hosts than GitHub's, through an HTTP proxy."""

@@ -1,4 +1,4 @@
-"""The beginning of TLS in a tunnel: nothing goes on before the client has asked for the tunnel's host."""
+"""The beginning of TLS in a tunnel: the proxy forwards nothing before the client has asked for the tunnel's host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an admitted name to addresses that may be connected to."""
+"""Looks up the addresses of an admitted name that the proxy may connect to."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Lookup:
         public = self._reach.allowed(found)
         if not public:
             raise PolicyDenied(
-                "egress.address", f"{host} has no public address; private ones are opened by GITWARD_EGRESS_PRIVATE"
+                "egress.address", f"{host} has no public address; GITWARD_EGRESS_PRIVATE opens private ones"
             )
         foreign = [address for address in public if (address, port) not in own]
         if not foreign:
-            raise PolicyDenied("egress.github", f"{host} has the same address as GitHub's hosts have")
+            raise PolicyDenied("egress.github", f"{host} has the same address as a host of GitHub")
         return foreign
 
     async def _resolve(self, host: str) -> list[Address]:

@@ -1,4 +1,4 @@
-"""From our proxy to the operator's: one CONNECT."""
+"""Connects our proxy to the operator's: one CONNECT."""
 
 from __future__ import annotations
 

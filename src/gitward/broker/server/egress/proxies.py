@@ -1,4 +1,4 @@
-"""From the configuration to the proxies of the run."""
+"""Builds the proxies of a run from its configuration."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class Proxy:
                 connection, _ = await loop.sock_accept(self._sock)
             except OSError as error:  # out of descriptors, or the peer is gone already
                 self._slots.release()
-                log.warning("no connection accepted: %s", error)
+                log.warning("could not accept a connection: %s", error)
                 await asyncio.sleep(0.1)
                 continue
             task = asyncio.create_task(self._serve(connection))

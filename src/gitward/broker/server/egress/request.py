@@ -1,4 +1,4 @@
-"""What a client asks a proxy for, read strictly: one request line, plain headers, no body."""
+"""Reads a client's request to the proxy strictly: one request line, plain headers, no body."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ async def read_request(reader: asyncio.StreamReader) -> ProxyRequest | None:
     except asyncio.IncompleteReadError:
         return None
     except asyncio.LimitOverrunError:
-        raise _malformed(f"the head of a request has at most {MAX_HEAD} bytes") from None
+        raise _malformed(f"the head of a request must have at most {MAX_HEAD} bytes") from None
     if len(head) > MAX_HEAD:
-        raise _malformed(f"the head of a request has at most {MAX_HEAD} bytes")
+        raise _malformed(f"the head of a request must have at most {MAX_HEAD} bytes")
     first, *rest = head[:-4].split(b"\r\n")
     line = _LINE.fullmatch(first)
     if line is None:
@@ -91,9 +91,9 @@ def _parse(method: str, target: str, modern: bool, headers: list[tuple[str, str]
 def _plain(method: str, target: str, headers: list[tuple[str, str]]) -> ProxyRequest:
     found = _URL.fullmatch(target)
     if found is None:
-        raise _malformed("this is a proxy: ask for http://host/path, or by CONNECT for host:port")
+        raise _malformed("this is a proxy: request http://host/path, or CONNECT host:port")
     if method not in {"GET", "HEAD"}:
-        raise PolicyDenied("egress.http", "over plain HTTP only GET and HEAD go out; use https")
+        raise PolicyDenied("egress.http", "over plain HTTP only GET and HEAD are allowed; use https")
     kept = tuple((name, value) for name, value in headers if name.lower() in _PASSED)
     return ProxyRequest(
         method=method,
@@ -107,7 +107,7 @@ def _plain(method: str, target: str, headers: list[tuple[str, str]]) -> ProxyReq
 
 def _headers(lines: list[bytes]) -> list[tuple[str, str]]:
     if len(lines) > _MAX_HEADERS:
-        raise _malformed(f"a request has at most {_MAX_HEADERS} headers")
+        raise _malformed(f"a request must have at most {_MAX_HEADERS} headers")
     headers: list[tuple[str, str]] = []
     seen: set[str] = set()
     for line in lines:
@@ -134,7 +134,7 @@ def _check_host(request: ProxyRequest, value: str | None, *, needed: bool) -> No
 def _port(text: str) -> int:
     port = int(text)
     if not 0 < port < 65536:
-        raise _malformed("a port lies between 1 and 65535")
+        raise _malformed("a port must be between 1 and 65535")
     return port
 
 

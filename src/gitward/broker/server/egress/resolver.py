@@ -1,4 +1,4 @@
-"""Names to addresses: one look-up, whose result is both judged and connected to."""
+"""Resolves names: one look-up, whose result is both checked and connected to."""
 
 from __future__ import annotations
 

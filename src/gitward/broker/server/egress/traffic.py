@@ -1,4 +1,4 @@
-"""Which hosts a run reached, and how many bytes went there and came back."""
+"""Counts the hosts that a run reached, and the bytes sent and received."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GraphQL requests of one run: read, checked, looked up, and sent on as they were understood."""
+"""GraphQL requests of one run: parses, checks and looks them up, and forwards what it parsed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class GraphqlHandler:
         """`onward` has the credential and the screen. Raises PolicyDenied and UpstreamFailed."""
         json = asked.content_type == "application/json" and (asked.charset or "utf-8").lower() == "utf-8"
         if asked.method != "POST" or query or not json:
-            raise PolicyDenied("graphql.malformed", "GraphQL takes a POST of application/json in UTF-8")
+            raise PolicyDenied("graphql.malformed", "GraphQL needs a POST with application/json in UTF-8")
         await grant_continue(asked)
         parsed = request.read(await whole(asked, touch))
         reading = document.read(parsed, self._grant)

@@ -1,4 +1,4 @@
-"""Which repository a node id belongs to, asked of GitHub with the token and remembered for the run."""
+"""Asks GitHub, with the token, which repository a node id belongs to, and remembers the answer for the run."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _nodes(answer: bytes, count: int) -> list[dict[str, Any] | None]:
     try:
         nodes: list[dict[str, Any] | None] = json.loads(answer)["data"]["nodes"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UpstreamFailed("GitHub could not say to which repository an id belongs") from error
+        raise UpstreamFailed("GitHub did not say which repository an id belongs to") from error
     if not isinstance(nodes, list) or len(nodes) != count:
-        raise UpstreamFailed("GitHub could not say to which repository an id belongs")
+        raise UpstreamFailed("GitHub did not say which repository an id belongs to")
     return nodes

@@ -1,1 +1,1 @@
-"""Hosts whose secret the broker puts in."""
+"""Hosts for which the broker injects a secret."""

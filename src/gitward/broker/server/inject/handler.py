@@ -1,4 +1,4 @@
-"""One run's way to hosts whose secret the broker puts in."""
+"""One run's requests to hosts for which the broker injects a secret."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class InjectHandler:
             )
         except (ClientError, TimeoutError, OSError) as error:
             blame = hop.failure(error)
-            log.warning("%s could not be asked: %s", config.host, blame or type(error).__name__)
+            log.warning("%s could not be reached: %s", config.host, blame or type(error).__name__)
             reason = f": {blame}" if blame else "; try again later"
             raise InjectFailed(f"{config.host} could not be reached from the worker{reason}") from error
 
@@ -175,7 +175,7 @@ class InjectHandler:
     ) -> StreamResponse:
         """The answer as it comes, in its own length; a secret in it is masked, a header that holds one left out."""
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise InjectFailed("the host answered compressed although it was asked not to")
+            raise InjectFailed("the host compressed its answer, which the broker had not accepted")
         headers = [pair for pair in answer_headers(response.headers.items()) if not mask.found_in(pair[1])]
         if "Server" not in response.headers:
             headers.append(("Server", SERVER))

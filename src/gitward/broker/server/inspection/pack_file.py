@@ -1,4 +1,4 @@
-"""A pack on disk: written as it comes, read again as it goes on, never in memory as a whole."""
+"""A pack on disk: written as it arrives, read again when it is forwarded, never in memory as a whole."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Pushes that must be looked at before they go on: spooled, seen by git in a sandbox, judged, then sent.
+"""Pushes that must be inspected: spooled, read by git in a sandbox, judged, then forwarded.
 
-Everything that goes wrong on the way refuses the push.
+Every fault on the way refuses the push.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RULES = {
     workflow_rule.RULE: workflow_rule.MESSAGE.format(files=" (the files)"),
     CLOSING: CLOSING_MESSAGE.format(reference="(the issue)"),
     PACK: "what is wrong with the pack: it is not whole (`git push --no-thin`), not readable, or too large",
-    UNSEEN: "why nobody could look at it, on the worker or on GitHub; then try again",
+    UNSEEN: "why the inspection failed, on the worker or on GitHub; then try again",
 }  # and what git prints
 _TURN_SECONDS = 300.0  # that a push waits for another one of its run
 

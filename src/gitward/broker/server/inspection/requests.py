@@ -65,7 +65,7 @@ class InspectionRequests:
                 taken = True
                 return _checked(*found)
         except TimeoutError as error:
-            raise InspectionFailed("the worker did not look at this push in time; try again later") from error
+            raise InspectionFailed("the worker did not inspect this push in time; try again later") from error
         finally:
             self._waiting.pop(number, None)
             if not answer.cancel() and not taken:  # it came, and whoever waited was cancelled in that moment

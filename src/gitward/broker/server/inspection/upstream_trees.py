@@ -1,4 +1,4 @@
-"""The repository's folders as git's objects: from a pushed pack, else from GitHub, asked with the token."""
+"""The repository's folders as git's objects: from a pushed pack, else from GitHub, with the token."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class UpstreamTrees:
         if oid not in self._known:
             answer = await self._look_up(f"/git/trees/{oid}")
             if answer is None:
-                raise BadPack("a push must bring what GitHub does not have yet; its pack lacks a folder")
+                raise BadPack("a push must contain everything that GitHub does not have yet; its pack lacks a folder")
             if len(self._known) >= _MAX_KNOWN:
                 self._known.clear()
             self._known[oid] = _entries(answer)
@@ -55,7 +55,7 @@ def _entries(answer: bytes) -> Entries:
     if not isinstance(listed, list):
         raise UpstreamFailed(_UNREADABLE)
     if told.get("truncated"):  # whatever it shows: what matters may be what it leaves out
-        raise BadPack("the top folders of the pushed commit are too large to be looked at")
+        raise BadPack("the top folders of the pushed commit are too large to inspect")
     found = dict(_entry(each) for each in listed)
     if any("/" in name for name in found):
         raise BadPack("the pushed commit has malformed folders")

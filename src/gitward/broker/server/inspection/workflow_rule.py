@@ -1,6 +1,6 @@
-"""The rule that a push leaves .github/workflows/ as it is: decided by object ids, never by content.
+"""The rule that a push leaves .github/workflows/ unchanged: decided by object ids, never by content.
 
-Allowed is what stands upstream already: on the target branch, now or when the run began, or on the session's branch.
+The folder must be as upstream has it: on the target branch, now or when the run began, or on the session's branch.
 """
 
 from __future__ import annotations
