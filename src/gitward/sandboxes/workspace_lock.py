@@ -12,7 +12,6 @@ one with the same number.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import select
@@ -21,6 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from gitward.grants.file_locks import lock_until
 from gitward.grants.processes import start_time
 
 CLAIM = "claim"
@@ -90,22 +90,11 @@ def release(workspace: Path, lock: int) -> None:
 def _locked(workspace: Path) -> Iterator[None]:
     lock = os.open(workspace / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        _flock(lock, time.monotonic() + 2 * _END_SECONDS)
+        if not lock_until(lock, time.monotonic() + 2 * _END_SECONDS, pause=0.01):
+            raise StillAlive("another process holds the workspace's lock")
         yield
     finally:
         os.close(lock)
-
-
-def _flock(lock: int, deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise StillAlive("another process holds the workspace's lock") from None
-            time.sleep(0.01)
-        else:
-            return
 
 
 def _end_all(records: bytes) -> None:

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import ClientError, ClientResponse, ClientTimeout
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 from yarl import URL
@@ -21,6 +21,7 @@ from gitward.broker.server.lfs_actions import Action
 from gitward.broker.server.listener import STALL_SECONDS, Touch
 from gitward.broker.server.outgoing_route import Hop
 from gitward.broker.server.refusals import SERVER, refusal
+from gitward.broker.server.upstream_session import open_session
 from gitward.broker.wire.advertisement import NoThin
 from gitward.broker.wire.config import BrokerConfig
 from gitward.errors import GitwardError, PolicyDenied
@@ -85,16 +86,7 @@ class Forwarder:
         self._config = config
         self._route = route
         self._whole = asyncio.Semaphore(_WHOLE)
-        self._session = ClientSession(
-            connector=TCPConnector(ssl=tls if tls is not None else True, limit=0),
-            cookie_jar=DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-            timeout=_TIMEOUT,
-            max_line_size=_MAX_HEADER,
-            max_field_size=_MAX_HEADER,
-            skip_auto_headers=_AUTOMATIC,
-        )
+        self._session = open_session(tls, timeout=_TIMEOUT, longest_header=_MAX_HEADER, left_out=_AUTOMATIC)
 
     async def close(self) -> None:
         await self._session.close()
