@@ -12,7 +12,9 @@ from gitward.audit.channels import Channel
 from gitward.audit.stage import Stage
 from gitward.errors import GitwardError, SettingsError
 from gitward.secrets import Secret
-from gitward.settings import Credentials, Settings, TokenReader
+from gitward.settings.fields import Settings
+from gitward.settings.token_reader import TokenReader
+from gitward.settings.values import Credentials
 
 _LISTENING = "0A"  # a state, as /proc/net/tcp spells it
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from gitward.audit.channels import Channel
 from gitward.audit.ledger import Ledger
 from gitward.errors import GitwardError
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 
 GIT_SECONDS = 60.0
 

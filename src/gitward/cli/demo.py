@@ -16,7 +16,7 @@ import httpx
 from gitward.audit.local_service import REPOSITORY, World, made_up_token, world
 from gitward.cli.demo_proof import Proof, prove
 from gitward.errors import EXIT_CODE, Exit, GitwardError
-from gitward.settings import exported_token
+from gitward.settings.environment import exported_token
 
 DEFAULT_COMMAND = """\
 echo "Working on $(git remote get-url origin) as $(git config user.name)"

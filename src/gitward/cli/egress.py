@@ -9,7 +9,7 @@ from gitward.broker.policy.egress.rules import parse_rules
 from gitward.broker.policy.inject.rules import parse_injections
 from gitward.broker.wire.config import address_of
 from gitward.errors import SettingsError
-from gitward.settings import Settings
+from gitward.settings.fields import Settings
 
 
 def secret_sources(settings: Settings) -> SecretSources:

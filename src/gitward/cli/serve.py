@@ -16,7 +16,8 @@ from gitward.cli.data_folder import check_way_to, prepare_data_dir
 from gitward.cli.preloading import loaded
 from gitward.cli.signals import Signals, drain
 from gitward.errors import SettingsError
-from gitward.settings import Settings, TokenReader
+from gitward.settings.fields import Settings
+from gitward.settings.token_reader import TokenReader
 
 if TYPE_CHECKING:
     from gitward.cli.wiring import Service

@@ -48,7 +48,9 @@ from gitward.sessions.queue import RunQueue
 from gitward.sessions.retention import Retention
 from gitward.sessions.schedule_runner import ScheduleRunner
 from gitward.sessions.service import NewSession, SessionService
-from gitward.settings import AllowWorkflows, Credentials, MiB, Settings, TokenReader, Writes
+from gitward.settings.fields import Settings
+from gitward.settings.token_reader import TokenReader
+from gitward.settings.values import AllowWorkflows, Credentials, MiB, Writes
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
 from gitward.store.relay import Relay

@@ -21,7 +21,7 @@ MODULES = {
 }
 MAY_REVEAL = {"gitward.github.credentials", "gitward.broker.wire.upstream"}
 # git's hook in the stand-in: a program of its own, whose whole input is the environment that git gives it.
-MAY_READ_ENVIRONMENT = {"gitward.settings", "gitward_standin.push_hook.proc_receive"}
+MAY_READ_ENVIRONMENT = {"gitward.settings.environment", "gitward_standin.push_hook.proc_receive"}
 SHELLS = {"system", "popen", "create_subprocess_shell", "getoutput", "getstatusoutput", "subprocess_shell"}
 
 
