@@ -46,7 +46,7 @@ async def audit(stage: Stage, say: Say) -> Outcome:
     """Runs one session with the hostile command. Raises GitwardError when it could not be carried out."""
     began = time.time()
     plant = Plant()
-    ledger = Ledger(stage.token, plant)
+    ledger = Ledger(stage.token, plant, stage.keys)
     sampler = Sampler(ledger, stage.pid, shared=stage.live)
     async with planted_outside(stage, plant) as metrics:
         sampler.start()

@@ -68,8 +68,8 @@ async def _propose(github: Connection, proposal: Proposal) -> Proposed:
     if answer.status != 201:
         raise RunFailure(
             Reason.PULL_REQUEST_FAILED,
-            f"GitHub refused the pull request ({refusal_sentence(answer)}); the branch {proposal.branch} is pushed, "
-            "so you can open one by hand.",
+            f"GitHub refused the pull request ({refusal_sentence(answer)}); the branch {proposal.branch} is pushed, so "
+            "you can open one by hand.",
         )
     return await _decorated(github, proposal, answer.body, created=True, notices=notices)
 

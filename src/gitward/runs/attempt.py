@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,8 @@ from gitward.workers.persistence import persist
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_held_notices: ContextVar[list[str] | None] = ContextVar("held notices", default=None)
 
 MAX_LOSSES = 5  # of a worker in the middle of one run; then the run is given up
 CANCEL_POLL_SECONDS = 1.0  # when the wish comes from another process and no notification arrives
@@ -139,7 +142,23 @@ class Attempt:
 
     async def notice(self, message: str) -> None:
         """A sentence for whoever watches."""
-        await self.record((EventType.NOTICE, {"message": message}))
+        held = _held_notices.get()
+        if held is not None:
+            held.append(message)
+        else:
+            await self.record((EventType.NOTICE, {"message": message}))
+
+    @contextlib.asynccontextmanager
+    async def notices_if_it_ends_well(self) -> AsyncIterator[None]:
+        """What this block, and the tasks that it starts, have to tell is told at its end; not when it raises."""
+        held: list[str] = []
+        before = _held_notices.set(held)
+        try:
+            yield
+        finally:
+            _held_notices.reset(before)
+        for message in held:
+            await self.notice(message)
 
     async def wait_for_cancel(self) -> None:
         """Returns when the owner asked for the end; raises AttemptLost when another worker has the run.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from gitward.errors import Reason, RunFailure
@@ -14,6 +14,7 @@ from gitward.repositories import baseline, checkout
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.refs import Refs
 from gitward.runs.access.run_access import open_access
+from gitward.runs.agents import agent_turn
 from gitward.runs.attempt import Attempt
 from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.commands.deadline import timed_out, within_deadline
@@ -46,7 +47,8 @@ class Instructed:
     noted: Baseline
     refs: Refs
     begun: EarlierAttempts
-    exit_code: int = 0
+    exit_code: int | None = 0  # of the command; None: there was none
+    said: str = ""  # by the agent, at last
     arrived: str | None = None  # the head that an earlier attempt pushed
 
 
@@ -142,16 +144,22 @@ async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed |
         refs_task.cancel()
         await asyncio.wait([refs_task])
     begun = await attempt.write(lambda tx: attempt.services.progress.record_start(tx, attempt.hold, noted.start.sha))
-    if context.instruction.command is None:
+    if not context.instruction.works:
         await asyncio.to_thread(baseline.drop, context.workspace)
         return _ready(context, noted)
     arrived = await _find_arrived(commands, noted, begun)
     if arrived is not None:  # an earlier attempt was lost after its push: its command is not run again
         return Instructed(noted=noted, refs=refs, begun=begun, arrived=arrived)
     async with attempt.step(StepName.EXECUTE):
-        executing = execute.execute(commands, context.instruction)
-        exit_code = await attempt.services.disk.execute(context.workspace, executing)
-    return Instructed(noted=noted, refs=refs, begun=begun, exit_code=exit_code)
+        exit_code, said = await attempt.services.disk.execute(context.workspace, _execute(context, commands))
+    return Instructed(noted=noted, refs=refs, begun=begun, exit_code=exit_code, said=said)
+
+
+async def _execute(context: Context, commands: CommandRunner) -> tuple[int | None, str]:
+    """The command's exit code, or the agent's last message."""
+    if context.instruction.prompt is not None:
+        return None, (await agent_turn.execute(context, commands)).said
+    return await execute.execute(commands, context.instruction), ""
 
 
 def _ready(context: Context, noted: Baseline) -> WorkResult:
@@ -183,7 +191,8 @@ async def _publish(context: Context, sandboxed: CommandSandbox, done: Instructed
                 else:
                     published = await publish.finish(context, result_sandbox, done.arrived)
         await asyncio.to_thread(baseline.drop, context.workspace)
-    return _result(context.instruction, published, exit_code=done.exit_code)
+    result = _result(context.instruction, published, exit_code=done.exit_code)
+    return result if published.changed or not done.said else replace(result, message=done.said)
 
 
 def _result(instruction: Instruction, published: Published, *, exit_code: int | None) -> WorkResult:

@@ -85,7 +85,10 @@ class SandboxResources:
             self._take_uid(terms.uid_base, work, home, occupation.user)
             check_way_in(workspace, self.uid)
             for each in occupation.shown:
-                self._let_in(each.host)
+                if not each.is_shared:
+                    self._let_in(each.host)
+                else:
+                    check_way_in(each.host, self.uid)
         self._end_with_all()
         self.plan = Plan(
             work=work,

@@ -199,6 +199,17 @@ class Progress:
         row = tx.execute(sa.select(_runs).where(_runs.c.id == hold.run.publish_of)).first()
         return None if row is None else run_from_row(row)
 
+    def last_said(self, tx: Transaction, run_id: str) -> str:
+        """The last message of a run's agent; empty when it has none."""
+        events = schema.events
+        query = sa.select(events.c.data).where(
+            events.c.session_id == sa.select(_runs.c.session_id).where(_runs.c.id == run_id).scalar_subquery(),
+            events.c.run_id == run_id,
+            events.c.type == EventType.AGENT_ENDED,
+        )
+        data = tx.execute(query.order_by(events.c.seq.desc()).limit(1)).scalar()
+        return str(data["text"]) if data else ""
+
     def record_push(self, tx: Transaction, hold: Hold, head_sha: str) -> None:
         """Notes and tells where the session's branch stands upstream, whether the job or its command pushed it.
 

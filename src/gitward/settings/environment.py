@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,3 +35,23 @@ def clean_environment(**extra: str) -> dict[str, str]:
     """What a child process of ours may inherit: the search path and the locale, never a credential."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ", "HOME") if name in os.environ}
     return {**kept, **extra}
+
+
+def is_exported(variable: str) -> bool:
+    """Whether it is there and not empty."""
+    return bool(os.environ.get(variable, "").strip())
+
+
+_OF_INSTALLERS = re.compile(
+    r"(?i:https?_proxy|no_proxy|all_proxy)|(?:PIP|NPM_CONFIG|npm_config)_\w+|TMPDIR|XDG_CACHE_HOME"
+)
+_ROOTS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+_SYSTEM_ROOTS = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def installers_environment() -> dict[str, str]:
+    """What pip and npm may inherit: how they reach their registries, never a key of ours."""
+    kept = {name: value for name, value in os.environ.items() if name in _ROOTS or _OF_INSTALLERS.fullmatch(name)}
+    if _SYSTEM_ROOTS.exists():  # Node.js has a list of its own; a company's proxy is in the system's
+        kept.setdefault("NODE_EXTRA_CA_CERTS", str(_SYSTEM_ROOTS))
+    return clean_environment(**kept, NODE_DISABLE_COMPILE_CACHE="1")  # else they leave one in the temporary folder

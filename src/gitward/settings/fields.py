@@ -232,6 +232,34 @@ class Settings(BaseSettings):
             "x-api-key: MODEL_KEY`. See docs/egress.md."
         ),
     )
+    anthropic_api_key_file: Path | None = Field(
+        None,
+        alias="ANTHROPIC_API_KEY_FILE",
+        description="A file with agents' key for api.anthropic.com, read for each run. Or export ANTHROPIC_API_KEY.",
+    )
+    openai_api_key_file: Path | None = Field(
+        None,
+        alias="OPENAI_API_KEY_FILE",
+        description="The same for api.openai.com. Or export OPENAI_API_KEY.",
+    )
+    agents_file: Path | None = Field(
+        None,
+        alias="GITWARD_AGENTS_FILE",
+        description="A TOML file with agents beside the built-in ones. See docs/agents.md.",
+    )
+    agent_idle_seconds: int = Field(
+        900,
+        ge=1,
+        le=7 * 24 * 3600,
+        alias="GITWARD_AGENT_IDLE_SECONDS",
+        description="How long an agent's turn may last without a sign of life: neither the agent nor its model said "
+        "anything. Then it is ended, and its work is kept.",
+    )
+    agents_folder: Path | None = Field(
+        None,
+        alias="GITWARD_AGENTS_DIR",
+        description="Where `gitward agents install` puts programs. Default: `agents` in the data folder.",
+    )
     operators: str = Field(
         "",
         alias="GITWARD_OPERATORS",
@@ -309,6 +337,16 @@ class Settings(BaseSettings):
     @property
     def effective_database_url(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir / 'gitward.db'}"
+
+    @property
+    def model_key_files(self) -> dict[str, Path]:
+        """Files with the keys of known models' providers, by the variable in whose place they stand."""
+        found = {"ANTHROPIC_API_KEY": self.anthropic_api_key_file, "OPENAI_API_KEY": self.openai_api_key_file}
+        return {variable: path.absolute() for variable, path in found.items() if path is not None}
+
+    @property
+    def agents_dir(self) -> Path:
+        return self.agents_folder or self.data_dir / "agents"
 
     @property
     def effective_upstream_url(self) -> str:

@@ -51,3 +51,13 @@ def _named_value(source: str) -> str:
 def is_sound(value: str) -> bool:
     """Whether it can stand in a header. It need not look like a token of today."""
     return value.isascii() and value.isprintable() and " " not in value
+
+
+def is_set(variable: str) -> bool:
+    """Whether it is exported or stands in `.env`, whatever it holds. Blocks on a small file."""
+    if environment.is_exported(variable):
+        return True
+    try:
+        return bool(env_file.values().get(variable, "").strip())
+    except (OSError, UnicodeDecodeError, env_file.NotTrusted):
+        return False

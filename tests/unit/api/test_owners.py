@@ -59,6 +59,7 @@ async def test_the_routes_are_those_of_the_contract(api: Api) -> None:
     assert calls(api) == [
         ("DELETE", "/schedules/{schedule_id}"),
         ("DELETE", "/sessions/{session_id}"),
+        ("GET", "/agents"),
         ("GET", "/health"),
         METRICS,
         ("GET", "/ready"),

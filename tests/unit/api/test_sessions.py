@@ -24,6 +24,7 @@ RUN = {
     *(
         "retry_of",
         "publish_of",
+        "agent",
         "attempt",
         "queued_because",
         "queue_place",
@@ -61,6 +62,7 @@ async def test_the_shortest_request_makes_a_session_with_its_first_run(http: htt
     assert run["queued_because"]
     assert run["instruction"] == {
         "command": None,
+        "prompt": None,
         "env": {},
         "timeout_seconds": None,
         "commit_message": None,
@@ -88,7 +90,7 @@ async def test_everything_that_can_be_asked_for_comes_back(http: httpx.AsyncClie
     }
     session = await post(http, **asked, **instruction)
     assert {name: session[name] for name in asked} == asked
-    assert session["runs"][0]["instruction"] == instruction
+    assert session["runs"][0]["instruction"] == {**instruction, "prompt": None}
     assert (await http.get(f"/sessions/{session['id']}")).json() == session
 
 

@@ -221,6 +221,7 @@ class GrantService:
             reporter=reporter,
             closed=lambda: gate.closed,
             route=route,
+            is_agent=grant.is_agent,
         )
         door = Dispatcher(
             run_id=grant.run_id,

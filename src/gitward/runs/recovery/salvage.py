@@ -75,7 +75,8 @@ async def store_work(context: Context, user: User, noted: Baseline) -> None:
     First as the checkout is; then, on a disk that is full, after what is no part of the work was removed.
     """
     try:
-        await _store(context, user, noted, clear=False)
+        async with context.attempt.notices_if_it_ends_well():  # of the last pass alone are they true
+            await _store(context, user, noted, clear=False)
     except _FAULTS as failure:
         log.warning("Run %s: not all of its work could be kept: %s", noted.run_id, failure)
         await _store_after_making_room(context, user, noted, limited=isinstance(failure, LimitReached | OSError))

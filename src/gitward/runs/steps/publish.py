@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gitward.errors import RunFailure
+from gitward.errors import Reason, RunFailure
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.refs import Refs
+from gitward.repositories.start_point import StartPoint
 from gitward.repositories.work import Work
 from gitward.runs.context import Context
 from gitward.runs.publishing import after_merge, lfs_upload
@@ -30,6 +31,7 @@ async def publish(
     if not work.changed:
         if work.anything:
             await store_unpushed(context, result_sandbox, work)
+        _refuse_what_was_pushed_only(context, work, start)
         return await _unchanged(context, result_sandbox, work, begun)
     if attempt.run.instruction.publish.mode is PublishMode.DRY_RUN:
         await store_unpushed(context, result_sandbox, work)
@@ -51,16 +53,29 @@ async def finish(context: Context, result_sandbox: ResultSandbox, head: str) -> 
     return await _pushed(context, head)
 
 
+def _refuse_what_was_pushed_only(context: Context, work: Work, start: StartPoint) -> None:
+    """Of a run that ends without a change nothing may be upstream.
+
+    :raises RunFailure: `work_not_on_branch`: the command pushed something, and took it back in its checkout alone.
+    """
+    pushed = context.access.pushes.last
+    if pushed is not None and pushed not in {work.head, start.branch_sha}:
+        branch = context.attempt.session.branch
+        message = f"The command pushed {pushed[:12]} to {branch}, where it stands, but its checkout ended without it."
+        raise RunFailure(Reason.WORK_NOT_ON_BRANCH, message, exit_code=0, head_sha=pushed)
+
+
 async def _unchanged(context: Context, result_sandbox: ResultSandbox, work: Work, begun: EarlierAttempts) -> Published:
     start = result_sandbox.start
     if _is_unproposed(context, work.head, result_sandbox, begun):
         if context.attempt.session.pushed_sha != work.head:
             await context.attempt.record_push(work.head)
         branch = context.attempt.session.branch
-        message = f"The command changed nothing more; {work.head[:12]} is on {branch} already."
+        message = f"Nothing more was changed; {work.head[:12]} is on {branch} already."
         return Published(message=message, changed=True, head_sha=work.head, pushed=True)
     moved = f" {start.target_branch} has {work.head[:12]} already." if work.head != start.sha else ""
-    return Published(message=f"The command changed nothing.{moved}", changed=False, head_sha=work.head)
+    who = "command" if context.instruction.prompt is None else "agent"
+    return Published(message=f"The {who} changed nothing.{moved}", changed=False, head_sha=work.head)
 
 
 def _is_unproposed(context: Context, head: str, result_sandbox: ResultSandbox, begun: EarlierAttempts) -> bool:

@@ -15,6 +15,7 @@ from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.commands.deadline import within_deadline
 from gitward.runs.commands.github_calls import request, step_patience
 from gitward.runs.services import JobServices
+from gitward.sessions.harmless import quoted
 from gitward.sessions.model import PublishMode, PullRequest, Run, Session, StepName
 from gitward.telemetry.redaction import Redactor
 
@@ -27,8 +28,9 @@ async def pull_request(services: JobServices, run_id: str, facts: Facts) -> Pull
     """The session's pull request."""
     attempt = await Attempt.begin(services, run_id)
     retries, seconds = step_patience(attempt, StepName.PULL_REQUEST)
-    source = await attempt.write(lambda tx: services.progress.published_run(tx, attempt.hold))
-    proposal = _proposal(attempt, facts, source or attempt.run)
+    source = await attempt.write(lambda tx: services.progress.published_run(tx, attempt.hold)) or attempt.run
+    said = await attempt.write(lambda tx: services.progress.last_said(tx, source.id))
+    proposal = _proposal(attempt, facts, source, said)
     async with attempt.step(StepName.PULL_REQUEST):
         try:
             opened = await within_deadline(
@@ -47,8 +49,10 @@ def _late(seconds: float) -> RunFailure:
     )
 
 
-def _proposal(attempt: Attempt, facts: Facts, source: Run) -> Proposal:
-    """:param source: the run whose work it is; not the one that publishes it again."""
+def _proposal(attempt: Attempt, facts: Facts, source: Run, said: str) -> Proposal:
+    """:param source: the run whose work it is; not the one that publishes it again.
+    :param said: its agent's last message.
+    """
     session, run = attempt.session, attempt.run
     wanted, link = run.instruction.publish, f"{attempt.services.settings.session_url}/{session.id}"
     return Proposal(
@@ -56,7 +60,7 @@ def _proposal(attempt: Attempt, facts: Facts, source: Run) -> Proposal:
         branch=session.branch,
         target_branch=facts.target_branch,
         title=(wanted.title or session.title)[:TITLE_CHARACTERS],
-        body=wanted.body or body(session, source, link),
+        body=wanted.body or body(session, source, link, said),
         draft=wanted.mode is PublishMode.DRAFT,
         labels=wanted.labels,
         reviewers=wanted.reviewers,
@@ -88,16 +92,24 @@ async def _find_opened(attempt: Attempt, proposal: Proposal, retries: Retries) -
                 await _opened(attempt, proposed)
 
 
-def body(session: Session, run: Run, link: str) -> str:
-    """Tells what ran. The command stands in a fence that it cannot close."""
-    command = Redactor().text(run.instruction.command or "")  # whoever pasted a token into it, others shall not see it
-    if len(command) > COMMAND_CHARACTERS:
-        command = f"{command[:COMMAND_CHARACTERS]}\n… (cut; the whole is in the session)"
-    fence = "`" * max(3, 1 + max((len(tick) for tick in _runs_of_backticks(command)), default=0))
-    return (
-        f"Gitward ran this on `{session.target_branch}`:\n\n{fence}sh\n{command}\n{fence}\n\n"
-        f"Session {session.id}, run {run.number}: {link}\n"
-    )
+def body(session: Session, run: Run, link: str, said: str = "") -> str:
+    """Tells what ran, or what an agent was asked and said at last."""
+    where = f"Session {session.id}, run {run.number}: {link}\n"
+    if run.agent is None:
+        return f"Gitward ran this on `{session.target_branch}`:\n\n{_fenced(run.instruction.command, 'sh')}\n\n{where}"
+    told = f"{quoted(said)}\n\n" if said else ""
+    model = "" if run.agent.model is None else f", model `{run.agent.model}`"
+    asked = f"Gitward asked the agent `{run.agent.name}`{model}, on `{session.target_branch}`:"
+    return f"{told}{asked}\n\n{_fenced(run.instruction.prompt, 'text')}\n\n{where}"
+
+
+def _fenced(text: str | None, language: str) -> str:
+    """In a fence that it cannot close."""
+    text = Redactor().text(text or "")  # whoever pasted a token into it, others shall not see it
+    if len(text) > COMMAND_CHARACTERS:
+        text = f"{text[:COMMAND_CHARACTERS]}\n… (cut; the whole is in the session)"
+    fence = "`" * max(3, 1 + max((len(tick) for tick in _runs_of_backticks(text)), default=0))
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def _runs_of_backticks(text: str) -> list[str]:
