@@ -105,7 +105,7 @@ class TestFence:
         """A new one must be added here."""
         public = {name for name in vars(Progress) if not name.startswith("_")}
         # The first two take and give the hold itself, the last ones only look.
-        assert public == {*WRITES, "claim", "release", "branch_heads", "published_run", "last_said"}
+        assert public == {*WRITES, "take", "release", "branch_heads", "published_run", "last_said"}
 
     @pytest.mark.parametrize("write", WRITES)
     async def test_an_old_attempt_writes_nothing(self, backend: Backend, alice: Owner, write: str) -> None:
