@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from benchmarks.world import REPOSITORY, TOKEN, World
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 
 
 async def bare_commands(world: World, number: int) -> float:

@@ -17,7 +17,7 @@ from gitward.repositories.pack_inspection.inspector import PackInspector
 from gitward.sandboxes import Limits
 from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ from gitward.broker import BrokerConfig, Brokers, EgressConfig
 from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 
 HOST = "packages.test"
 MEGABYTES, SMALL, ROUNDS = 500, 40, 5

@@ -16,7 +16,7 @@ import httpx
 
 from benchmarks.figure import Figure, median
 from benchmarks.world import LOGIN, TOKEN, World
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 
 FILES, FOLDERS = 5_000, 100
 OBJECTS = 850_000

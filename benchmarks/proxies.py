@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from benchmarks.transfers import Way
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 
 TOOLS = Path(__file__).parents[1] / ".tools" / "bench"
 _START_SECONDS = 30.0

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figure import Figure, median
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 
 ROUNDS = 5
 LOOPS = 4

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 
 MEGABYTE = 1_000_000
 BIG, SMALL, PUSHED = "bench/big", "bench/small", "bench/pushed"

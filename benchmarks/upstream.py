@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 
 _PIECE = 256 * 1024
 _ROUTE = re.compile(r"/([\w-]+/[\w-]+)\.git/(?:info/refs\?service=)?(git-(?:upload|receive)-pack)")

@@ -114,7 +114,7 @@ async def database(migrated_url: str) -> AsyncIterator[Database]:
 async def backend(database: Database) -> Backend:
     notifier = Notifier()
     metrics = Metrics()
-    journal = Journal(notifier, metrics.told)
+    journal = Journal(notifier, metrics.count_events)
     places = Places(notifier, RunLimits(total=100, per_user=50))
     return Backend(
         database=database,

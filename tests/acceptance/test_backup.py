@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from command_line import gitward
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 from outside import look_at
 from postgres import Postgres
 from rig import rig

@@ -12,7 +12,7 @@ import pytest
 
 from app_keys import app_key
 from command_line import gitward
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 from gitward_standin import StandIn
 from rig import rig
 

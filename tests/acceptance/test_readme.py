@@ -9,7 +9,7 @@ import socket
 import tempfile
 from pathlib import Path
 
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 from gitward_standin import StandIn, Token
 from rig import LOGIN, RUN_SECONDS
 

@@ -41,7 +41,7 @@ async def test_in_login_mode_it_is_where_the_docs_say_and_without_the_broker_the
     assert {row.channel for row in judged if row.state is State.LEAK} == documented
     shown = "\n".join(report.text(outcome, judged))
     assert ".config/gh/hosts.yml: plain" in shown
-    assert outcome.ledger.look(Channel.ANSWERS, "this report", shown.encode()) == set()
+    assert outcome.ledger.search(Channel.ANSWERS, "this report", shown.encode()) == set()
 
 
 async def test_a_live_service_is_audited_from_outside(tmp_path: Path) -> None:

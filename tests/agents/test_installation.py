@@ -12,7 +12,7 @@ import pytest
 from gitward.agents.built_in import BUILT_IN
 from gitward.agents.catalogue import NODE, Agent, Package
 from gitward.agents.installation import Installation, InstallationFailed
-from gitward.settings import installers_environment
+from gitward.settings.environment import installers_environment
 
 from .stage import PROGRAMS
 

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 
 SECONDS = 300.0  # on a busy machine; the longest command is the audit
 

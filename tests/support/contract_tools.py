@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 
 HOME = Path(__file__).parents[2] / ".tools" / "contract"
 PYTHON = str(HOME / "bin" / "python")

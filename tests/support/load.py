@@ -46,12 +46,12 @@ class Load:
 
     async def _work(self, run_id: str) -> None:
         with self.database.transaction() as tx:
-            self.progress.claim(tx, run_id)
+            self.progress.take(tx, run_id)
         await asyncio.sleep(random.uniform(0, 2 * self.seconds))
 
     async def _settle(self, run_id: str) -> None:
         with self.database.transaction() as tx:
-            claim = self.progress.claim(tx, run_id)
+            claim = self.progress.take(tx, run_id)
             self.progress.settle(tx, claim, DONE)
 
 

@@ -49,7 +49,7 @@ class Backend:
         """Takes the run and settles it at once."""
         progress = self.progress()
         with self.database.transaction() as tx:
-            claim = progress.claim(tx, run_id)
+            claim = progress.take(tx, run_id)
             progress.settle(tx, claim, Outcome(state=state, reason=reason, message="It ended."))
 
     async def events(self, session_id: str) -> list[Event]:

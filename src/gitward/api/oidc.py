@@ -63,7 +63,7 @@ class Issuer:
 
     def start(self) -> None:
         """Asks for the keys, so that the first caller need not wait for them."""
-        self._ask()
+        self._start_refresh()
 
     async def stop(self) -> None:
         if self._question is not None:
@@ -84,7 +84,7 @@ class Issuer:
         if not self._has(kid):
             await self._learn(kid)
         elif self._clock() - self._fetched_at > FRESH_SECONDS:
-            self._ask()
+            self._start_refresh()
         return self._keys[kid]
 
     def _has(self, kid: str) -> bool:
@@ -96,7 +96,7 @@ class Issuer:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._wait_seconds):
                 while not self._has(kid) and self._began == before:
-                    await asyncio.wait([self._ask()])
+                    await asyncio.wait([self._start_refresh()])
         if self._has(kid):
             return
         if self._answered > before:
@@ -106,7 +106,7 @@ class Issuer:
             retry_after=max(1, round(self._ask_again_seconds)),
         )
 
-    def _ask(self) -> asyncio.Task[None]:
+    def _start_refresh(self) -> asyncio.Task[None]:
         """The question that is under way, or else a new one."""
         if self._question is None or self._question.done():  # not `is_asking`: what it narrows is returned
             self._question = asyncio.create_task(self._refresh(), name=f"keys of {self.url}")
@@ -121,12 +121,12 @@ class Issuer:
                 self._keys = await self._fetch()
         except (httpx.HTTPError, ValueError, TimeoutError) as error:
             self._keys_url = None
-            self._tell(_fault_of(error))
+            self._record_fault(_fault_of(error))
             return
         self._fetched_at, self._answered = self._asked_at, self._began
-        self._tell(None)
+        self._record_fault(None)
 
-    def _tell(self, fault: str | None) -> None:
+    def _record_fault(self, fault: str | None) -> None:
         """Logs a fault when it is new, and again after a while: how often it is asked is up to strangers."""
         pause = SAY_AGAIN_SECONDS if fault == self._fault else SAY_NEWS_SECONDS
         self._fault = fault

@@ -63,12 +63,12 @@ class Caller:
                 raise GitwardError(f"The service answered {answer.status_code} instead of events.")
             async for line in answer.aiter_lines():
                 if line.startswith("data: "):
-                    self._ledger.look_at_json(Channel.STREAM, path, line.removeprefix("data: ").encode())
+                    self._ledger.search_json(Channel.STREAM, path, line.removeprefix("data: ").encode())
                     yield json.loads(line.removeprefix("data: "))
 
     def _searched(self, channel: Channel, answer: httpx.Response) -> httpx.Response:
         place = f"{answer.request.method} {answer.request.url.path}"
         headers = b"\n".join(name + b": " + value for name, value in answer.headers.raw)
-        self._ledger.look(channel, f"{place} (headers)", headers)
-        self._ledger.look_at_json(channel, place, answer.content)
+        self._ledger.search(channel, f"{place} (headers)", headers)
+        self._ledger.search_json(channel, place, answer.content)
         return answer

@@ -33,7 +33,7 @@ def _search(ledger: Ledger, connection: sa.Connection) -> None:
         qualified = f"{connection.dialect.identifier_preparer.quote(schema)}.{quoted}" if schema else quoted
         rows = connection.execute(sa.text(f"SELECT * FROM {qualified}"))  # noqa: S608  # names from the catalogue
         while batch := rows.fetchmany(_ROWS):
-            ledger.look(Channel.TABLES, place, b"\n".join(value for row in batch for value in _values(row)))
+            ledger.search(Channel.TABLES, place, b"\n".join(value for row in batch for value in _values(row)))
 
 
 def _tables(connection: sa.Connection) -> Iterator[tuple[str | None, str]]:

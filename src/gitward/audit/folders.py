@@ -19,7 +19,7 @@ _MOST_TEMPORARY = 256 * 1024 * 1024  # bytes of temporary files in all
 
 def search_file(ledger: Ledger, channel: Channel, path: Path, *, place: str) -> None:
     """A file of any size, and its name; of what is no file, the name, and where a link leads."""
-    ledger.look(channel, place, _target(path))
+    ledger.search(channel, place, _target(path))
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -29,7 +29,7 @@ def search_file(ledger: Ledger, channel: Channel, path: Path, *, place: str) -> 
             return
         tail = b""
         while piece := file.read(PIECE):
-            ledger.look(channel, place, tail + piece)
+            ledger.search(channel, place, tail + piece)
             tail = piece[-_OVERLAP:]
 
 

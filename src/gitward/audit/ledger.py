@@ -47,7 +47,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._channels: dict[str, Findings] = {}
 
-    def look(self, channel: str, place: str, data: bytes) -> set[str]:
+    def search(self, channel: str, place: str, data: bytes) -> set[str]:
         """Searches `data` and the place's own name; the spellings of secrets that were found."""
         whole = place.encode("utf-8", "surrogateescape") + b"\n" + data
         each = {name: needles.found_in(whole) for name, needles in self._needles.items()}
@@ -63,14 +63,14 @@ class Ledger:
                     findings.hits[Hit(place=shown, spelling=spelling, of=name)] = None
         return set().union(*each.values())
 
-    def look_at_json(self, channel: str, place: str, text: bytes) -> None:
+    def search_json(self, channel: str, place: str, text: bytes) -> None:
         """The text as it is, and each string in it as it is meant: JSON can be spelled in many ways."""
-        self.look(channel, place, text)
+        self.search(channel, place, text)
         try:
             strings = "\n".join(_strings(json.loads(text)))
         except (ValueError, RecursionError):
             return
-        self.look(channel, f"{place} (decoded)", strings.encode("utf-8", "surrogatepass"))
+        self.search(channel, f"{place} (decoded)", strings.encode("utf-8", "surrogatepass"))
 
     def findings(self, channel: str) -> Findings:
         with self._lock:

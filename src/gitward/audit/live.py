@@ -13,7 +13,9 @@ from gitward.audit.needles import SHORTEST_HALF
 from gitward.audit.stage import Stage
 from gitward.errors import GitwardError, SettingsError
 from gitward.secrets import Secret, spellings
-from gitward.settings import Credentials, Settings, TokenReader
+from gitward.settings.fields import Settings
+from gitward.settings.token_reader import TokenReader
+from gitward.settings.values import Credentials
 
 _LONG = 2 * SHORTEST_HALF  # bytes
 _LISTENING = "0A"  # a state, as /proc/net/tcp spells it

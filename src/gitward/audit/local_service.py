@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gitward.api.keys import load_or_make_key, mint
 from gitward.errors import GitwardError
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 from gitward_standin import StandIn, Token
 
 OWNER, REPOSITORY = "octocat", "octocat/hello-world"

@@ -14,7 +14,7 @@ from pathlib import Path
 from gitward.audit.channels import Channel
 from gitward.audit.ledger import Ledger
 from gitward.errors import GitwardError
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 
 GIT_SECONDS = 60.0
 
@@ -25,7 +25,7 @@ async def search_objects(ledger: Ledger, objects: Path, *, loose: Channel, packe
     with tempfile.TemporaryDirectory(prefix="gitward-audit-") as folder:
         await _git("init", "--quiet", "--bare", folder)
         async for kind, name, content in _objects(folder, objects):
-            ledger.look(loose if name in names else packed, f"{kind} {name[:12]}", content)
+            ledger.search(loose if name in names else packed, f"{kind} {name[:12]}", content)
 
 
 async def search_bundle(ledger: Ledger, bundle: bytes, *, bases: Sequence[Path]) -> None:
@@ -37,7 +37,7 @@ async def search_bundle(ledger: Ledger, bundle: bytes, *, bases: Sequence[Path])
         unbundle = ("--git-dir", folder, "bundle", "unbundle", str(file))
         await _git(*unbundle, GIT_ALTERNATE_OBJECT_DIRECTORIES=":".join(map(str, bases)))
         async for kind, name, content in _objects(folder, Path(folder, "objects")):
-            ledger.look(Channel.BUNDLE, f"{kind} {name[:12]}", content)
+            ledger.search(Channel.BUNDLE, f"{kind} {name[:12]}", content)
 
 
 async def _objects(folder: str, objects: Path) -> AsyncIterator[tuple[str, str, bytes]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gitward.audit.needles import Plant
 from gitward.audit.stage import Stage
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 
 
 @contextlib.asynccontextmanager

@@ -89,16 +89,16 @@ class Sampler:
         if cmdline and cmdline != known.cmdline:
             known.cmdline = cmdline
             channel = Channel.ARGUMENTS_INSIDE if known.inside else Channel.ARGUMENTS_OUTSIDE
-            self._ledger.look(channel, named(pid), cmdline.replace(b"\0", b"\n"))
+            self._ledger.search(channel, named(pid), cmdline.replace(b"\0", b"\n"))
         if variables and variables != known.variables:
             known.variables = variables
             self._environment(pid, known)
 
     def _environment(self, pid: int, known: _Known) -> None:
         if known.inside:
-            self._ledger.look(Channel.ENVIRONMENTS_INSIDE, named(pid), known.variables)
+            self._ledger.search(Channel.ENVIRONMENTS_INSIDE, named(pid), known.variables)
         elif (why := self._exempt(pid)) is None:
-            self._ledger.look(Channel.ENVIRONMENTS_OUTSIDE, named(pid), known.variables)
+            self._ledger.search(Channel.ENVIRONMENTS_OUTSIDE, named(pid), known.variables)
         else:
             self.exempt.setdefault(pid, Exempt(pid=pid, name=_name(pid), why=why))
 

@@ -117,11 +117,11 @@ def _meanwhile(stage: Stage, ledger: Ledger, workspace: Path) -> None:
     folders.search_folder(ledger, Channel.HOME, home, but=frozenset({".audit"}))
     for pid in processes.of_service(stage.pid):
         for place, content in processes.open_files(pid):
-            ledger.look(Channel.OPEN_FILES, f"{processes.named(pid)}, {place}", content)
+            ledger.search(Channel.OPEN_FILES, f"{processes.named(pid)}, {place}", content)
         if processes.is_broker(pid):
             continue
         for place, content in processes.memory(pid):
-            ledger.look(Channel.MEMORY, f"{processes.named(pid)}, {place}", content)
+            ledger.search(Channel.MEMORY, f"{processes.named(pid)}, {place}", content)
 
 
 async def _afterwards(stage: Stage, caller: Caller, ledger: Ledger, session: dict[str, Any], began: float) -> None:
@@ -158,7 +158,7 @@ def _received(stage: Stage, ledger: Ledger) -> int:
     if stage.github is None:
         return 0
     for request in stage.github.requests:
-        ledger.look(Channel.RECEIVED, f"{request.method} {request.path}", _all_but_authorization(request))
+        ledger.search(Channel.RECEIVED, f"{request.method} {request.path}", _all_but_authorization(request))
     return sum(request.login is not None for request in stage.github.requests)
 
 

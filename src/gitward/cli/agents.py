@@ -16,7 +16,8 @@ from gitward.agents.installed import Agents, Offer
 from gitward.cli.data_folder import prepare_data_dir
 from gitward.cli.egress import secret_sources
 from gitward.errors import SettingsError
-from gitward.settings import Settings, installers_environment
+from gitward.settings.environment import installers_environment
+from gitward.settings.fields import Settings
 
 _WIDTH = 120  # of a table that is no terminal's
 

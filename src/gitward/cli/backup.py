@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 
 from gitward.errors import SettingsError
-from gitward.settings import Settings
+from gitward.settings.fields import Settings
 from gitward.store import sqlite_files
 from gitward.store.database import Database
 

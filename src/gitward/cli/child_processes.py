@@ -14,7 +14,8 @@ from gitward.cli.egress import egress_config, secret_sources
 from gitward.errors import SettingsError
 from gitward.sandboxes import Guard
 from gitward.sandboxes.engine import BubblewrapEngine
-from gitward.settings import Credentials, LimitsMode, Settings
+from gitward.settings.fields import Settings
+from gitward.settings.values import Credentials, LimitsMode
 from gitward.telemetry.logs import mask_secrets
 
 log = logging.getLogger(__name__)

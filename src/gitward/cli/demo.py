@@ -18,7 +18,7 @@ from gitward.audit.local_service import REPOSITORY, World, made_up_token, world
 from gitward.cli.demo_model import check_agent, modelled_world
 from gitward.cli.demo_proof import Proof, prove
 from gitward.errors import EXIT_CODE, Exit, GitwardError, SettingsError
-from gitward.settings import exported_token
+from gitward.settings.environment import exported_token
 
 DEFAULT_COMMAND = """\
 echo "Working on $(git remote get-url origin) as $(git config user.name)"

@@ -20,7 +20,7 @@ from gitward.cli.agents import catalogue_of
 from gitward.cli.demo_proof import Proof
 from gitward.errors import SettingsError
 from gitward.repositories.checkout import CHECKOUT_DIR
-from gitward.settings import load_settings
+from gitward.settings.loading import load_settings
 from gitward_standin.language_model import StandInModel
 
 

@@ -21,7 +21,9 @@ from gitward.github.credentials import kind_of
 from gitward.github.retries import Patience, Retries
 from gitward.sandboxes import SandboxError
 from gitward.sandboxes.engine import BubblewrapEngine
-from gitward.settings import LimitsMode, Settings, TokenReader, TokenUnreadable
+from gitward.settings.fields import Settings
+from gitward.settings.token_reader import TokenReader, TokenUnreadable
+from gitward.settings.values import LimitsMode
 from gitward.store.database import Database
 
 _TOOLS = {"git": "git", "gh": "gh", "git-lfs": "git-lfs", "bwrap": "bubblewrap"}  # program: Debian package

@@ -12,7 +12,9 @@ from gitward.broker.policy.egress.rules import parse_rules
 from gitward.broker.policy.inject.rules import Injection, parse_injections
 from gitward.broker.wire.config import address_of
 from gitward.errors import SettingsError
-from gitward.settings import SecretReader, Settings, is_exported, is_set
+from gitward.settings.environment import is_exported
+from gitward.settings.fields import Settings
+from gitward.settings.secret_reader import SecretReader, is_set
 
 
 def secret_sources(settings: Settings) -> SecretSources:

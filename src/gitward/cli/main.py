@@ -52,7 +52,8 @@ def serve(
 ) -> None:
     """Serve the API, with a worker inside, until SIGTERM. Settings come from the environment; .env may hold secrets."""
     from gitward.cli import serve as command
-    from gitward.settings import TokenReader, load_settings
+    from gitward.settings.loading import load_settings
+    from gitward.settings.token_reader import TokenReader
     from gitward.telemetry.logs import setup_logging
 
     setup_logging()
@@ -64,7 +65,8 @@ def serve(
 def worker() -> None:
     """Execute runs, without an API, until SIGTERM. Any number of workers may share one Postgres."""
     from gitward.cli import worker as command
-    from gitward.settings import TokenReader, load_settings
+    from gitward.settings.loading import load_settings
+    from gitward.settings.token_reader import TokenReader
     from gitward.telemetry.logs import setup_logging
 
     setup_logging()
@@ -78,7 +80,7 @@ def backup(
 ) -> None:
     """Copy the database (SQLite) to a file, while the service runs. For Postgres use pg_dump."""
     from gitward.cli.backup import run
-    from gitward.settings import load_settings
+    from gitward.settings.loading import load_settings
 
     run(load_settings(), file)
 
@@ -87,7 +89,7 @@ def backup(
 def migrate() -> None:
     """Bring the database's tables up to date. Safe to run twice, and from two machines at once."""
     from gitward.cli.migrate import run
-    from gitward.settings import load_settings
+    from gitward.settings.loading import load_settings
 
     run(load_settings())
 
@@ -103,7 +105,7 @@ def token(
     """
     from gitward.api.keys import load_or_make_key, mint
     from gitward.cli.data_folder import prepare_data_dir
-    from gitward.settings import load_settings
+    from gitward.settings.loading import load_settings
 
     settings = load_settings()
     if settings.issuers:
@@ -126,7 +128,8 @@ def doctor(
 ) -> None:
     """Check whether this machine can do the work, and which limits of the sandbox it enforces."""
     from gitward.cli.doctor import run
-    from gitward.settings import TokenReader, load_settings
+    from gitward.settings.loading import load_settings
+    from gitward.settings.token_reader import TokenReader
 
     settings = load_settings()
     raise typer.Exit(run(settings, TokenReader(settings.github_token_file), with_agents=with_agents))
@@ -175,7 +178,8 @@ def audit_token(
     from gitward.audit.command import run_on, run_on_demo
     from gitward.audit.live import live
     from gitward.cli.egress import secret_sources
-    from gitward.settings import TokenReader, load_settings
+    from gitward.settings.loading import load_settings
+    from gitward.settings.token_reader import TokenReader
 
     if repo is None:
         raise typer.Exit(run_on_demo(login_mode=login, as_json=as_json))
@@ -192,7 +196,7 @@ def list_mirrors(
 ) -> None:
     """Show every mirror with its size, the least recently used first. A worker may be running."""
     from gitward.cli.mirrors import show
-    from gitward.settings import load_settings
+    from gitward.settings.loading import load_settings
 
     show(load_settings(), as_json=as_json)
 
@@ -205,7 +209,7 @@ def drop_mirrors(
 ) -> None:
     """Remove mirrors; the next run creates them afresh. A worker may be running; its runs continue."""
     from gitward.cli.mirrors import drop
-    from gitward.settings import load_settings
+    from gitward.settings.loading import load_settings
 
     raise typer.Exit(drop(load_settings(), name, everything=everything, as_json=as_json))
 
@@ -216,7 +220,7 @@ def list_agents(
 ) -> None:
     """Show every agent, whether it is ready, and what to do where it is not."""
     from gitward.cli.agents import show
-    from gitward.settings import load_settings
+    from gitward.settings.loading import load_settings
 
     show(load_settings(), as_json=as_json)
 
@@ -227,7 +231,7 @@ def install_agents(
 ) -> None:
     """Install agents, each in the version that is locked by hash, with a Node.js beside them. Safe to run again."""
     from gitward.cli.agents import install
-    from gitward.settings import load_settings
+    from gitward.settings.loading import load_settings
 
     install(load_settings(), names)
 

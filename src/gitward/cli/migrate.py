@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gitward.cli.data_folder import prepare_data_dir
-from gitward.settings import Settings
+from gitward.settings.fields import Settings
 from gitward.store.database import Database
 from gitward.workers.migrate import migrate_all
 

@@ -12,7 +12,8 @@ from rich.table import Table
 from gitward.errors import EXIT_CODE, Exit, SettingsError
 from gitward.repositories.mirrors.collection import MirrorCollection, StoredMirror
 from gitward.repositories.mirrors.source import MirrorUnusable
-from gitward.settings import MiB, Settings
+from gitward.settings.fields import Settings
+from gitward.settings.values import MiB
 
 _WIDTH = 120  # of a table that is no terminal's
 

@@ -17,7 +17,8 @@ from gitward.cli.egress import seal_model_keys
 from gitward.cli.preloading import loaded
 from gitward.cli.signals import Signals, drain
 from gitward.errors import SettingsError
-from gitward.settings import Settings, TokenReader
+from gitward.settings.fields import Settings
+from gitward.settings.token_reader import TokenReader
 
 if TYPE_CHECKING:
     from gitward.cli.wiring import Service

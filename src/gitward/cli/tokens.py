@@ -9,7 +9,8 @@ from gitward.errors import SettingsError
 from gitward.github.apps import AppTokens, GitHubApp, KeyUnreadable
 from gitward.github.client import GitHub
 from gitward.github.tokens import OperatorToken, TokenSource
-from gitward.settings import Settings, TokenReader
+from gitward.settings.fields import Settings
+from gitward.settings.token_reader import TokenReader
 
 log = logging.getLogger(__name__)
 

@@ -50,7 +50,9 @@ from gitward.sessions.queue import RunQueue
 from gitward.sessions.retention import Retention
 from gitward.sessions.schedule_runner import ScheduleRunner
 from gitward.sessions.service import NewSession, SessionService
-from gitward.settings import AllowWorkflows, Credentials, MiB, Settings, TokenReader, Writes
+from gitward.settings.fields import Settings
+from gitward.settings.token_reader import TokenReader
+from gitward.settings.values import AllowWorkflows, Credentials, MiB, Writes
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
 from gitward.store.relay import Relay
@@ -172,7 +174,7 @@ async def _storage(settings: Settings) -> AsyncIterator[_Storage]:
         await relay.start()
         stack.push_async_callback(relay.stop)
         metrics = Metrics()
-        journal = Journal(notifier, metrics.told)
+        journal = Journal(notifier, metrics.count_events)
         limits = RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user)
         places = Places(notifier, limits)
         yield _Storage(

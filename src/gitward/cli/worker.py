@@ -10,7 +10,8 @@ from gitward.cli.concurrent_entry import enter_both
 from gitward.cli.data_folder import check_way_to, prepare_data_dir
 from gitward.cli.preloading import loaded
 from gitward.cli.signals import Signals, drain
-from gitward.settings import Settings, TokenReader
+from gitward.settings.fields import Settings
+from gitward.settings.token_reader import TokenReader
 
 
 async def _work(settings: Settings, tokens: TokenReader) -> None:

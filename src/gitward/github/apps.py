@@ -74,7 +74,7 @@ class GitHubApp:
             raise KeyUnreadable(f"GITHUB_APP_PRIVATE_KEY_FILE holds {error}") from None
         return key
 
-    async def ask(
+    async def request(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, retries: Retries | None = None
     ) -> Answer:
         """What GitHub answers to the App.
@@ -98,7 +98,7 @@ class GitHubApp:
 
         :raises RunFailure: as `ask`.
         """
-        answer = await self.ask("GET", "/app", retries=retries)
+        answer = await self.request("GET", "/app", retries=retries)
         if answer.status != 200 or not isinstance(answer.body, dict):
             raise RunFailure(Reason.INTERNAL, f"GitHub does not describe the App ({answer.status} {answer.message}).")
         return str(answer.body["slug"])
@@ -108,10 +108,10 @@ class GitHubApp:
 
         :raises RunFailure: as `ask`; also when it is suspended there.
         """
-        answer = await self.ask("GET", path_of(repository, "installation"), retries=retries)
+        answer = await self.request("GET", path_of(repository, "installation"), retries=retries)
         moved = moved_id(answer, below="installation")
         if moved is not None:
-            answer = await self.ask("GET", f"/repositories/{moved}/installation", retries=retries)
+            answer = await self.request("GET", f"/repositories/{moved}/installation", retries=retries)
         if answer.status in REDIRECTS:
             raise RunFailure(Reason.REPOSITORY_NOT_FOUND, f"{repository} was renamed or moved; use its new name.")
         if answer.status == 404:
@@ -211,7 +211,7 @@ class AppTokens:
             "permissions": wanted(installation.permissions, workflows=access.workflows),
         }
         path = f"/app/installations/{installation.id}/access_tokens"
-        token = _minted(await self._app.ask("POST", path, asked, retries=retries), installation)
+        token = _minted(await self._app.request("POST", path, asked, retries=retries), installation)
         return replace(token, bot=await self._identity(token, retries), notices=tuple(map(_not_reached, apart)))
 
     async def _submodules(

@@ -14,7 +14,7 @@ from gitward.github.credentials import kind_of
 from gitward.github.failures import RENEW
 from gitward.github.retries import Retries
 from gitward.secrets import Secret
-from gitward.settings import TokenOrigin, TokenReader, TokenUnreadable
+from gitward.settings.token_reader import TokenOrigin, TokenReader, TokenUnreadable
 from gitward.telemetry.logs import mask_secrets
 
 log = logging.getLogger(__name__)

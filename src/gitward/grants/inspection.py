@@ -51,11 +51,11 @@ class InspectionFailed(GitwardError):
 class Inspector(Protocol):
     """Looks into packs, in a place without credential and without network."""
 
-    def spool(self) -> int:
+    def open_file(self) -> int:
         """The descriptor of an empty file without a name, on disk: it is gone once nobody has it open. Blocks."""
         ...
 
-    async def look(self, pack: int, tip: str, *, messages: bool = False) -> Findings:
+    async def inspect(self, pack: int, tip: str, *, messages: bool = False) -> Findings:
         """What the pack in this file says about the commit `tip`. The caller keeps the descriptor.
 
         With `messages` those of all its commits are read too.

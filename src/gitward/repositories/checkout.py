@@ -153,7 +153,7 @@ async def write_tree(runner: Runner) -> Ended:
     So LFS files are pointers; `lfs.tree` fills them.
     """
     git = Git(runner=runner, folder=f"{CHECKOUT_DIR}/.git", tree=CHECKOUT_DIR)
-    return await git.ask("read-tree", "--reset", "-u", "HEAD")
+    return await git.run("read-tree", "--reset", "-u", "HEAD")
 
 
 def copy_index(workspace: Path, to: Path) -> None:

@@ -137,7 +137,7 @@ async def _without_out_of_cone(git: Git, changes: Changes, scope: Scope, *, read
     if not gone:
         return changes
     if readable and scope.their_index is not None:
-        ended = await git.on(index=scope.their_index).ask("ls-files", "-t", "-z", limit=LISTING_BYTES)
+        ended = await git.on(index=scope.their_index).run("ls-files", "-t", "-z", limit=LISTING_BYTES)
         if ended.exit_code == 0:
             gone &= {line[2:] for line in ended.output.split(b"\0") if line.startswith(b"S ")}
     return await _put_back(git, changes, gone)
@@ -177,7 +177,7 @@ def _removed(change: Change) -> Change:
 
 async def _declared(git: Git) -> set[bytes]:
     """The paths that .gitmodules names."""
-    ended = await git.ask(
+    ended = await git.run(
         *("config", "--file", f"{git.tree}/.gitmodules", "-z", "--get-regexp", r"^submodule\..*\.path$"),
         limit=LISTING_BYTES,
     )

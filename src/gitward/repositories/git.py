@@ -99,7 +99,7 @@ class Git:
             env["GIT_INDEX_FILE"] = self.index
         return env
 
-    async def ask(self, *arguments: str, stdin: bytes = b"", limit: int = ANSWER_BYTES) -> Ended:
+    async def run(self, *arguments: str, stdin: bytes = b"", limit: int = ANSWER_BYTES) -> Ended:
         """However it ends."""
         return await self.runner.capture(
             self.argv(*arguments), limit=limit, cwd=self.tree or "/", env=self.environment(), stdin=stdin
@@ -111,14 +111,14 @@ class Git:
 
     async def hear(self, *arguments: str, stdin: bytes = b"", limit: int = ANSWER_BYTES) -> tuple[bytes, str]:
         """Its output, and what it complained about all the same. Raises GitFailed when it does not end with 0."""
-        ended = await self.ask(*arguments, stdin=stdin, limit=limit)
+        ended = await self.run(*arguments, stdin=stdin, limit=limit)
         if ended.exit_code != 0:
             raise GitFailed(ended)
         return ended.output, ended.complaint
 
-    async def says(self, *arguments: str) -> bool:
+    async def succeeds(self, *arguments: str) -> bool:
         """Whether the answer of a question is yes: exit code 0, not 1. Raises GitFailed for any other."""
-        ended = await self.ask(*arguments)
+        ended = await self.run(*arguments)
         if ended.exit_code not in (0, 1):
             raise GitFailed(ended)
         return ended.exit_code == 0

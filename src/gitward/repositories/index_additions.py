@@ -115,7 +115,7 @@ async def _piece(git: Git, names: Sequence[bytes], added: Added) -> None:
 
 async def _once(git: Git, names: Sequence[bytes], added: Added, bad: list[bytes] | None = None) -> bool:
     """Whether git took all of them, or passed over some; `bad` gets the name at which it gave up."""
-    ended = await git.ask(
+    ended = await git.run(
         "update-index", "--add", "--remove", "--replace", "-z", "--stdin", stdin=tree_entries.joined(names)
     )
     if ended.exit_code == 0:

@@ -84,15 +84,15 @@ class Result:
 
     async def has(self, oid: str) -> bool:
         """Whether the object is in the result or upstream."""
-        return (await self.bare.ask("cat-file", "-e", oid)).exit_code == 0
+        return (await self.bare.run("cat-file", "-e", oid)).exit_code == 0
 
     async def is_ancestor(self, old: str, new: str) -> bool:
         """Whether `new` is `old` or goes on from it."""
-        return await self.bare.says("merge-base", "--is-ancestor", old, new)
+        return await self.bare.succeeds("merge-base", "--is-ancestor", old, new)
 
     async def related(self, one: str, other: str) -> bool:
         """Whether two commits have history in common."""
-        return await self.bare.says("merge-base", one, other)
+        return await self.bare.succeeds("merge-base", one, other)
 
     async def commits_beyond(self, tip: str, known: Sequence[str]) -> bool:
         """Whether the tip brings a commit that none of the known ones reaches. Missing ones do not count."""

@@ -149,7 +149,7 @@ async def _declared(res: Result, tree: str) -> list[str]:
     """Paths from the top of the checkout, none of which leaves it."""
     file = posixpath.join(CHECKOUT_DIR, tree, ".gitmodules")
     asked = ("config", "--file", file, "-z", "--get-regexp", r"^submodule\..*\.path$")
-    ended = await res.bare.ask(*asked, limit=LISTING_BYTES)
+    ended = await res.bare.run(*asked, limit=LISTING_BYTES)
     if ended.exit_code != 0:
         return []
     text = ended.output.decode("utf-8", "surrogateescape")

@@ -46,7 +46,7 @@ class Written:
         await self._attributes(before)
         await tree_entries.put(before, [tree_entries.entry(each.old_mode, each.old, each.path) for each in wanted])
         paths = [each.path for each in wanted]
-        await before.ask("checkout-index", "--force", "-z", "--stdin", stdin=tree_entries.joined(paths))
+        await before.run("checkout-index", "--force", "-z", "--stdin", stdin=tree_entries.joined(paths))
         return await hashes(before, paths)
 
     async def _attributes(self, before: Git) -> None:
@@ -64,7 +64,7 @@ async def hashes(git: Git, paths: Sequence[bytes]) -> dict[bytes, str]:
     if not paths:
         return {}
     stdin = b"".join(map(tree_entries.line, paths))
-    ended = await git.ask("hash-object", "--no-filters", "--stdin-paths", stdin=stdin, limit=LISTING_BYTES)
+    ended = await git.run("hash-object", "--no-filters", "--stdin-paths", stdin=stdin, limit=LISTING_BYTES)
     if ended.exit_code == 0:
         return dict(zip(paths, ended.output.decode().split(), strict=True))
     if len(paths) == 1:

@@ -18,7 +18,7 @@ from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.services import JobServices
 from gitward.runs.storage.workspace_names import workspace_of
 from gitward.sessions.artifacts import Origin
-from gitward.sessions.model import ArtifactKind, EventType, RunState, StepName, StepState
+from gitward.sessions.model import ArtifactKind, EventType, Run, RunState, Session, StepName, StepState
 from gitward.sessions.progress import Hold
 from gitward.store.database import PASSING_ERRORS, Transaction
 from gitward.workers.persistence import persist
@@ -44,26 +44,35 @@ class StoredWork:
 class Attempt:
     """A claimed run."""
 
-    def __init__(self, parts: JobServices, claim: Hold) -> None:
-        self.parts = parts
-        self.claim = claim
+    def __init__(self, services: JobServices, hold: Hold) -> None:
+        self.services = services
+        self.hold = hold
         self.ending: StepState | None = None  # set when supervision ends the steps on purpose
         self.pushing_sha: str | None = None  # the head of our own push, once it has begun
         self.pushed_sha: str | None = None  # the head that is recorded as pushed by us
-        self.kept: StoredWork | None = None  # of this attempt's work
+        self.stored_work: StoredWork | None = None  # of this attempt's work
+
+    @property
+    def session(self) -> Session:
+        """As the hold has it: read when the attempt began."""
+        return self.hold.session
+
+    @property
+    def run(self) -> Run:
+        return self.hold.run
 
     @property
     def origin(self) -> Origin:
         """As whose work it is kept."""
-        return Origin(run_id=self.claim.run.id, attempt=self.claim.attempt)
+        return Origin(run_id=self.run.id, attempt=self.hold.attempt)
 
     @property
     def workspace(self) -> Path:
         """The session's folder on this machine."""
-        return workspace_of(self.parts.settings.workspaces, self.claim.session.id)
+        return workspace_of(self.services.settings.workspaces, self.session.id)
 
     @classmethod
-    async def begin(cls, parts: JobServices, run_id: str) -> Attempt:
+    async def begin(cls, services: JobServices, run_id: str) -> Attempt:
         """Claims the run for this worker.
 
         :raises AttemptLost: it has ended.
@@ -72,22 +81,22 @@ class Attempt:
         :raises RunCancelled: the owner asked for its end already.
         """
         what = f"Run {run_id}: its claim"
-        claim = await persist(parts.database, partial(_take, parts, run_id), lease=parts.lease, what=what)
-        if claim.losses >= MAX_LOSSES:
+        hold = await persist(services.database, partial(_take, services, run_id), lease=services.lease, what=what)
+        if hold.losses >= MAX_LOSSES:
             raise RunFailure(
                 Reason.WORKER_LOST,
-                f"The worker was lost {claim.losses} times while it ran this; check what the command does to the "
+                f"The worker was lost {hold.losses} times while it ran this; check what the command does to the "
                 "machine, then retry.",
             )
-        if claim.run.state is RunState.CANCELLING:
+        if hold.run.state is RunState.CANCELLING:
             raise RunCancelled
-        return cls(parts, claim)
+        return cls(services, hold)
 
     @contextlib.asynccontextmanager
     async def step(self, name: StepName) -> AsyncIterator[None]:
         """Tells the beginning and the end of a step, with its time."""
-        progress = self.parts.progress
-        await self.write(lambda tx: progress.start_step(tx, self.claim, name))
+        progress = self.services.progress
+        await self.write(lambda tx: progress.start_step(tx, self.hold, name))
         began = time.monotonic()
         state = StepState.FAILED
         try:
@@ -104,32 +113,32 @@ class Attempt:
         finally:
             if self.ending is not None or not being_stopped():
                 seconds = time.monotonic() - began
-                await self.write(lambda tx: progress.end_step(tx, self.claim, name, state, seconds))
-                log.info("Run %s: %s %s in %.2f s", self.claim.run.id, name, state, seconds)
+                await self.write(lambda tx: progress.end_step(tx, self.hold, name, state, seconds))
+                log.info("Run %s: %s %s in %.2f s", self.run.id, name, state, seconds)
 
     async def write(self, change: Callable[[Transaction], T]) -> T:
         """Makes a change to what is kept of the run, as soon as the database takes it."""
-        parts = self.parts
-        return await persist(parts.database, change, lease=parts.lease, what=f"Run {self.claim.run.id}")
+        services = self.services
+        return await persist(services.database, change, lease=services.lease, what=f"Run {self.run.id}")
 
-    async def tell(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+    async def record(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
         """Tells the session's log, as soon as the database takes it."""
-        await self.write(lambda tx: self.parts.progress.tell(tx, self.claim, *entries))
+        await self.write(lambda tx: self.services.progress.record(tx, self.hold, *entries))
 
-    async def tell_now(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+    async def record_now(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
         """One try, for a caller who keeps what could not be told.
 
         :raises PASSING_ERRORS: the database cannot take it now.
         """
-        await self.parts.database.write(lambda tx: self.parts.progress.tell(tx, self.claim, *entries))
+        await self.services.database.write(lambda tx: self.services.progress.record(tx, self.hold, *entries))
 
     async def record_push(self, head: str) -> None:
         """Records that GitHub accepted a push of the session's branch."""
-        await self.write(lambda tx: self.parts.progress.pushed(tx, self.claim, head))
+        await self.write(lambda tx: self.services.progress.record_push(tx, self.hold, head))
 
     async def record_issue(self, number: int) -> None:
         """Records that GitHub opened an issue for the command."""
-        await self.write(lambda tx: self.parts.progress.opened_issue(tx, self.claim, number))
+        await self.write(lambda tx: self.services.progress.record_issue(tx, self.hold, number))
 
     async def notice(self, message: str) -> None:
         """A sentence for whoever watches."""
@@ -137,7 +146,7 @@ class Attempt:
         if held is not None:
             held.append(message)
         else:
-            await self.tell((EventType.NOTICE, {"message": message}))
+            await self.record((EventType.NOTICE, {"message": message}))
 
     @contextlib.asynccontextmanager
     async def notices_if_it_ends_well(self) -> AsyncIterator[None]:
@@ -151,27 +160,27 @@ class Attempt:
         for message in held:
             await self.notice(message)
 
-    async def cancel_requested(self) -> None:
+    async def wait_for_cancel(self) -> None:
         """Returns when the owner asked for the end; raises AttemptLost when another worker has the run.
 
         A database that does not answer for a while ends nothing: the next look may find it again.
         """
-        guard = partial(self.parts.progress.guard, claim=self.claim)
-        with self.parts.notifier.subscribe(self.claim.session.id) as news:
+        guard = partial(self.services.progress.guard, hold=self.hold)
+        with self.services.notifier.subscribe(self.session.id) as news:
             while True:
                 try:
-                    if await self.parts.database.read(guard) is RunState.CANCELLING:
+                    if await self.services.database.read(guard) is RunState.CANCELLING:
                         return
                 except PASSING_ERRORS as error:
-                    log.warning("Run %s: could not look for a cancel (%s)", self.claim.run.id, type(error).__name__)
+                    log.warning("Run %s: could not look for a cancel (%s)", self.run.id, type(error).__name__)
                 await news.wait(CANCEL_POLL_SECONDS)
 
 
-def _take(parts: JobServices, run_id: str, tx: Transaction) -> Hold:
+def _take(services: JobServices, run_id: str, tx: Transaction) -> Hold:
     """Takes the run, unless this worker may not act any more: it would take it from whoever has taken it over."""
-    claim = parts.progress.claim(tx, run_id)
-    parts.lease.require()  # after the wait for the row's lock, and before the commit
-    return claim
+    hold = services.progress.take(tx, run_id)
+    services.lease.require()  # after the wait for the row's lock, and before the commit
+    return hold
 
 
 def being_stopped() -> bool:

@@ -1,26 +1,29 @@
-"""A checkpointed step returns its result, its failure or its cancellation as a value.
+"""A checkpoint of the job: what it comes to (a result, a failure or a cancellation) is a value stored beside the run.
 
-What a step returns is kept beside the run. An exception's text may quote anything; a value of ours is known to hold
-no secret and means the same after a takeover.
+An exception's text may quote anything; a value of ours is known to hold no secret and means the same after a takeover.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from gitward.errors import GitwardError, Reason, RunFailure
 from gitward.grants.lease import LeaseLost
 from gitward.runs.services import JobServices
 from gitward.sandboxes import SandboxError
 from gitward.sessions.progress import AttemptLost
-from gitward.workers.worker import checkpoint
+from gitward.workers.checkpoints import checkpoint
 
 log = logging.getLogger(__name__)
 
-Step = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
+T = TypeVar("T")
+P = ParamSpec("P")
+
+Stored = Mapping[str, Any]  # JSON, as it stands in the run's row
 
 
 class RunCancelled(GitwardError):
@@ -31,26 +34,42 @@ class RunCancelled(GitwardError):
         self.pushed_sha = pushed_sha  # where the branch stands upstream, when the push was done all the same
 
 
-async def step(
-    name: str, function: Step, parts: JobServices, run_id: str, *arguments: dict[str, Any]
-) -> dict[str, Any]:
-    """Runs `function(parts, run_id, *arguments)` once, across restarts, and returns its JSON value.
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Generic[T]):
+    """One of the four, and how its result is stored; `gitward.runs.facts` has them."""
 
-    :raises RunFailure: also for an unexpected error, which is logged in full and told as `internal`.
-    :raises RunCancelled: the owner asked for the end.
-    :raises AttemptLost: another worker has the run.
-    :raises CancelledError: the worker's lease is over; nothing is stored, and whoever has the run next does it again.
-    """
+    name: str
+    encode: Callable[[T], Stored]
+    decode: Callable[[Stored], T]  # also what an older worker stored
 
-    async def attempt(*values: dict[str, Any]) -> dict[str, Any]:
-        value = await outcome(*values)
-        if not parts.lease.held:  # whatever happened, it may be because everything was stopped: it decides nothing
-            raise asyncio.CancelledError
-        return value
+    async def once(
+        self,
+        services: JobServices,
+        run_id: str,
+        function: Callable[Concatenate[JobServices, str, P], Awaitable[T]],
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        """What `function(services, run_id, …)` comes to, which is done once across restarts.
 
-    async def outcome(*values: dict[str, Any]) -> dict[str, Any]:
+        :raises RunFailure: also for an unexpected error, which is logged in full and told as `internal`.
+        :raises RunCancelled: the owner asked for the end.
+        :raises AttemptLost: another worker has the run.
+        :raises CancelledError: the worker's lease is over; nothing is stored, and whoever has the run next does it
+            again.
+        """
+
+        async def attempt() -> Stored:
+            ended = await self._ended(run_id, function(services, run_id, *arguments, **named))
+            if not services.lease.held:  # whatever happened, it may be because everything was stopped
+                raise asyncio.CancelledError
+            return ended
+
+        return self._result(await checkpoint(self.name, attempt))
+
+    async def _ended(self, run_id: str, result: Awaitable[T]) -> Stored:
         try:
-            return {"result": await function(parts, run_id, *values)}
+            return {"result": self.encode(await result)}
         except RunFailure as failure:
             return _failure(failure)
         except SandboxError as error:
@@ -62,23 +81,22 @@ async def step(
         except LeaseLost as lost:
             raise asyncio.CancelledError from lost
         except Exception:  # the edge of the job: logged in full, told in one sentence
-            log.exception("Step %s of run %s failed unexpectedly", name, run_id)
-            message = f"Gitward failed in step {name}; its log has the details."
+            log.exception("Checkpoint %s of run %s failed unexpectedly", self.name, run_id)
+            message = f"Gitward failed in step {self.name}; its log has the details."
             return _failure(RunFailure(Reason.INTERNAL, message))
 
-    value = await checkpoint(name, attempt, *arguments)
-    if "failure" in value:
-        known = value["failure"]
-        reason, message = Reason(known["reason"]), known["message"]
-        raise RunFailure(reason, message, exit_code=known["exit_code"], head_sha=known["head_sha"])
-    if "cancelled" in value:
-        raise RunCancelled(pushed_sha=value["cancelled"]["pushed_sha"])
-    if "lost" in value:
-        raise AttemptLost(value["lost"])
-    result: dict[str, Any] = value["result"]
-    return result
+    def _result(self, ended: Stored) -> T:
+        if "failure" in ended:
+            known = ended["failure"]
+            reason, message = Reason(known["reason"]), known["message"]
+            raise RunFailure(reason, message, exit_code=known["exit_code"], head_sha=known["head_sha"])
+        if "cancelled" in ended:
+            raise RunCancelled(pushed_sha=ended["cancelled"]["pushed_sha"])
+        if "lost" in ended:
+            raise AttemptLost(ended["lost"])
+        return self.decode(ended["result"])
 
 
-def _failure(failure: RunFailure) -> dict[str, Any]:
+def _failure(failure: RunFailure) -> Stored:
     names = ("reason", "message", "exit_code", "head_sha")
     return {"failure": {name: getattr(failure, name) for name in names}}

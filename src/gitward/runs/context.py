@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from gitward.github.preflight import Facts
 from gitward.repositories.left_commits import Author
 from gitward.repositories.remote import Remote
 from gitward.runs.access.run_access import RunAccess
@@ -23,15 +23,15 @@ class Context:
     """One attempt, its facts and its clock."""
 
     attempt: Attempt
-    facts: dict[str, Any]
-    opened: RunAccess
+    facts: Facts
+    access: RunAccess
     output: OutputLog
     seconds: float  # that the run may take
     began: float = field(default_factory=time.monotonic)
 
     @property
     def instruction(self) -> Instruction:
-        return self.attempt.claim.run.instruction
+        return self.attempt.run.instruction
 
     @property
     def workspace(self) -> Path:
@@ -44,18 +44,18 @@ class Context:
     @property
     def url(self) -> str:
         """Of the repository, as the sandbox sees it."""
-        return f"{self.attempt.parts.settings.server_url}/{self.facts['repository']}.git"
+        return f"{self.attempt.services.settings.server_url}/{self.facts.repository}.git"
 
     @property
     def remote(self) -> Remote:
         """The same, with the run credential: git of ours never has the token."""
-        return Remote(url=self.url, credential=self.opened.grant.credential)
+        return Remote(url=self.url, credential=self.access.grant.credential)
 
     @property
     def author(self) -> Author:
         """Who commits what the command left uncommitted."""
-        settings, identity = self.attempt.parts.settings, self.facts["identity"]
-        return Author(name=settings.commit_name or identity["name"], email=settings.commit_email or identity["email"])
+        settings, identity = self.attempt.services.settings, self.facts.identity
+        return Author(name=settings.commit_name or identity.name, email=settings.commit_email or identity.email)
 
     def commands(self, sandbox: Sandbox, *, seconds: float | None = None) -> CommandRunner:
         """Commands in a sandbox, within the run's time or a time of their own."""
@@ -65,7 +65,7 @@ class Context:
 
 def trailers(context: Context) -> Sequence[str]:
     """Those of every commit that the job makes."""
-    agent = context.attempt.claim.run.agent
+    agent = context.attempt.run.agent
     told = [] if agent is None else [f"Gitward-Agent: {agent.name}"]
     told += [f"Gitward-Model: {agent.model}"] if agent is not None and agent.model is not None else []
-    return (f"Gitward-Session: {context.attempt.claim.session.id}", *told)
+    return (f"Gitward-Session: {context.attempt.session.id}", *told)

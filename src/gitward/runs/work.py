@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from gitward.errors import Reason, RunFailure
+from gitward.github.preflight import Facts
 from gitward.repositories import baseline, checkout
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.refs import Refs
@@ -20,6 +21,7 @@ from gitward.runs.commands.deadline import timed_out, within_deadline
 from gitward.runs.commands.output import OutputLog
 from gitward.runs.commands.runner import CommandRunner
 from gitward.runs.context import Context
+from gitward.runs.facts import WorkResult
 from gitward.runs.publishing.push_and_store import Published
 from gitward.runs.publishing.result_sandbox import open_result_sandbox
 from gitward.runs.recovery import disk_space, salvage
@@ -39,17 +41,6 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
-    """What the attempt came to."""
-
-    message: str
-    changed: bool = False
-    head_sha: str | None = None
-    exit_code: int | None = None
-    wants_pull_request: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class Instructed:
     """The instruction was carried out, or an earlier attempt had done it."""
 
@@ -61,25 +52,25 @@ class Instructed:
     arrived: str | None = None  # the head that an earlier attempt pushed
 
 
-async def work(parts: JobServices, run_id: str, facts: dict[str, Any]) -> dict[str, Any]:
-    """Authenticates, checks out, executes and publishes; returns `Result` as JSON."""
-    attempt = await Attempt.begin(parts, run_id)
-    await asyncio.to_thread(workspace_names.prepare, parts.settings.workspaces, attempt.claim.session.id)
-    seconds = float(parts.settings.time_limit(attempt.claim.run.instruction.timeout_seconds))
+async def work(services: JobServices, run_id: str, facts: Facts) -> WorkResult:
+    """Authenticates, checks out, executes and publishes."""
+    attempt = await Attempt.begin(services, run_id)
+    await asyncio.to_thread(workspace_names.prepare, services.settings.workspaces, attempt.session.id)
+    seconds = float(services.settings.time_limit(attempt.run.instruction.timeout_seconds))
     async with open_access(attempt, facts, seconds=seconds) as here:
         output = OutputLog(attempt, here.redactor)
-        context = Context(attempt=attempt, facts=facts, opened=here, output=output, seconds=seconds)
+        context = Context(attempt=attempt, facts=facts, access=here, output=output, seconds=seconds)
         try:
             if context.instruction.publish_of is not None:
-                return asdict(await _publish_kept(context))
-            return asdict(await _work(context))
+                return await _publish_kept(context)
+            return await _work(context)
         except OSError as error:
             raise disk_space.failure_of(error) from error
         finally:
             await output.finish()
 
 
-async def _publish_kept(context: Context) -> Result:
+async def _publish_kept(context: Context) -> WorkResult:
     try:
         published = await _bounded(context, publish_kept(context))
     except (RunCancelled, RunFailure) as end:
@@ -88,12 +79,12 @@ async def _publish_kept(context: Context) -> Result:
     return _result(context.instruction, published, exit_code=None)
 
 
-async def _work(context: Context) -> Result:
+async def _work(context: Context) -> WorkResult:
     async with open_command_sandbox(context) as sandboxed, _tidied(context):
         try:
             done = await _bounded(context, _instruct(context, sandboxed))
             await sandboxed.close()
-            if isinstance(done, Result):
+            if isinstance(done, WorkResult):
                 return done
             return await _bounded(context, _publish(context, sandboxed, done))
         except (RunCancelled, RunFailure) as end:
@@ -101,7 +92,7 @@ async def _work(context: Context) -> Result:
             await salvage.rescue(context, sandboxed.user, end)
             raise
         except SandboxError as error:  # it may quote what the command wrote
-            failure = RunFailure(Reason.SANDBOX_FAILED, context.opened.redactor.text(str(error)))
+            failure = RunFailure(Reason.SANDBOX_FAILED, context.access.redactor.text(str(error)))
             await sandboxed.close()
             await salvage.rescue(context, sandboxed.user, failure)
             raise failure from None
@@ -133,10 +124,10 @@ async def _tidy(context: Context) -> None:
     if await asyncio.to_thread(baseline.find, context.workspace) is None:
         aside = await asyncio.to_thread(checkout.retire, context.workspace)
         if aside is not None:
-            context.attempt.parts.trash.take(aside)
+            context.attempt.services.trash.add(aside)
 
 
-async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed | Result:
+async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed | WorkResult:
     """The steps before `publish`, in the words of the design."""
     attempt, commands = context.attempt, context.commands(sandboxed.sandbox)
     await salvage.store_lost_work(context, sandboxed.user)
@@ -144,7 +135,7 @@ async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed |
     try:
         async with attempt.step(StepName.AUTHENTICATE):
             with commands.within(StepName.AUTHENTICATE):
-                await authenticate(attempt, commands, context.facts, context.opened.credential)
+                await authenticate(attempt, commands, context.facts, context.access.credential)
         async with attempt.step(StepName.CHECKOUT):
             with commands.within(StepName.CHECKOUT):
                 refs = await refs_task
@@ -152,7 +143,7 @@ async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed |
     finally:
         refs_task.cancel()
         await asyncio.wait([refs_task])
-    begun = await attempt.write(lambda tx: attempt.parts.progress.begun(tx, attempt.claim, noted.start.sha))
+    begun = await attempt.write(lambda tx: attempt.services.progress.record_start(tx, attempt.hold, noted.start.sha))
     if not context.instruction.works:
         await asyncio.to_thread(baseline.drop, context.workspace)
         return _ready(context, noted)
@@ -160,7 +151,7 @@ async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed |
     if arrived is not None:  # an earlier attempt was lost after its push: its command is not run again
         return Instructed(noted=noted, refs=refs, begun=begun, arrived=arrived)
     async with attempt.step(StepName.EXECUTE):
-        exit_code, said = await attempt.parts.disk.execute(context.workspace, _execute(context, commands))
+        exit_code, said = await attempt.services.disk.execute(context.workspace, _execute(context, commands))
     return Instructed(noted=noted, refs=refs, begun=begun, exit_code=exit_code, said=said)
 
 
@@ -171,10 +162,10 @@ async def _execute(context: Context, commands: CommandRunner) -> tuple[int | Non
     return await execute.execute(commands, context.instruction), ""
 
 
-def _ready(context: Context, noted: Baseline) -> Result:
-    login_name, target = context.facts["identity"]["login"], context.facts["target_branch"]
+def _ready(context: Context, noted: Baseline) -> WorkResult:
+    login_name, target = context.facts.identity.login, context.facts.target_branch
     start = noted.start
-    return Result(
+    return WorkResult(
         message=f"authenticated as {login_name}; {target} at {start.target_sha[:12]}; branch ready", head_sha=start.sha
     )
 
@@ -190,23 +181,23 @@ async def _find_arrived(commands: CommandRunner, noted: Baseline, begun: Earlier
     return head if (await commands.capture(asked, limit=4096)).exit_code == 0 else None
 
 
-async def _publish(context: Context, sandboxed: CommandSandbox, done: Instructed) -> Result:
+async def _publish(context: Context, sandboxed: CommandSandbox, done: Instructed) -> WorkResult:
     attempt = context.attempt
     async with attempt.step(StepName.PUBLISH):
-        async with open_result_sandbox(context, done.noted.start, sandboxed.user) as bench:
-            with bench.commands.within(StepName.PUBLISH):
+        async with open_result_sandbox(context, done.noted.start, sandboxed.user) as result_sandbox:
+            with result_sandbox.commands.within(StepName.PUBLISH):
                 if done.arrived is None:
-                    published = await publish.publish(context, bench, done.noted, done.refs, done.begun)
+                    published = await publish.publish(context, result_sandbox, done.noted, done.refs, done.begun)
                 else:
-                    published = await publish.finish(context, bench, done.arrived)
+                    published = await publish.finish(context, result_sandbox, done.arrived)
         await asyncio.to_thread(baseline.drop, context.workspace)
     result = _result(context.instruction, published, exit_code=done.exit_code)
     return result if published.changed or not done.said else replace(result, message=done.said)
 
 
-def _result(instruction: Instruction, published: Published, *, exit_code: int | None) -> Result:
+def _result(instruction: Instruction, published: Published, *, exit_code: int | None) -> WorkResult:
     proposed = instruction.publish.mode in {PublishMode.DRAFT, PublishMode.READY}
-    return Result(
+    return WorkResult(
         message=published.message,
         changed=published.changed,
         head_sha=published.head_sha,

@@ -133,7 +133,7 @@ class CommandWatch:
             self._kill_at = None
             self._bwrap.kill()
         if self._watchdog.next_look is not None and now >= self._watchdog.next_look:
-            self._limit = self._limit or self._watchdog.look()
+            self._limit = self._limit or self._watchdog.check()
             if self._limit is not None:
                 self._bwrap.kill()
 

@@ -107,7 +107,7 @@ class BubblewrapSandbox:
             forgets_keys=Wall.KEYS_FORGOTTEN in walls,
         )
         return await SupervisorHandle.prepare(
-            self._launcher.send, prepare, claim=tenancy.claim, options=tenancy.plan.options(), owner=tenancy.uid
+            self._launcher.send, prepare, claim=tenancy.lock, options=tenancy.plan.options(), owner=tenancy.uid
         )
 
     def _build(self) -> Build:
@@ -126,7 +126,7 @@ class BubblewrapSandbox:
         has = plan.walls.__contains__
         watched = tenancy.group is None and has(Wall.MEMORY_LIMIT)
         start = StartRequest(
-            claim=tenancy.claim_path,
+            lock=tenancy.lock_path,
             timeout_seconds=command.timeout_seconds if has(Wall.TIME) else None,
             memory_bytes=plan.limits.memory_bytes if watched else None,
             disk_bytes=plan.limits.disk_bytes if has(Wall.DISK_LIMIT) and not command.makes_room else None,

@@ -52,8 +52,8 @@ class SandboxResources:
     def __init__(self) -> None:
         self._held = contextlib.ExitStack()
         self.uid: int | None = None  # to become before anything else; None: stay
-        self.claim = -1  # descriptor
-        self.claim_path = ""
+        self.lock = -1  # descriptor
+        self.lock_path = ""
         self.group: cgroups.Group | None = None
         self._lease: uids.Lease | None = None
         self.plan: Plan
@@ -72,7 +72,7 @@ class SandboxResources:
         workspace, endpoint = occupation.workspace, occupation.endpoint
         workspace.mkdir(parents=True, exist_ok=True)
         workspace.chmod(0o700 if terms.uid_base is None else 0o711)
-        self._take_claim(workspace)
+        self._acquire_lock(workspace)
         work, home, own_etc = (workspace / name for name in ("work", "home", "etc"))
         for folder in (work, home, own_etc):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -103,14 +103,14 @@ class SandboxResources:
             walls=terms.walls,
         )
 
-    def _take_claim(self, workspace: Path) -> None:
-        self.claim = workspace_lock.acquire(workspace)
-        self.claim_path = str(workspace / workspace_lock.CLAIM)
-        self._held.callback(workspace_lock.release, workspace, self.claim)
+    def _acquire_lock(self, workspace: Path) -> None:
+        self.lock = workspace_lock.acquire(workspace)
+        self.lock_path = str(workspace / workspace_lock.CLAIM)
+        self._held.callback(workspace_lock.release, workspace, self.lock)
 
     def _end_with_all(self) -> None:
         """To be released first: a group or a user id that still has processes cannot be given back."""
-        self._held.callback(workspace_lock.end_recorded, self.claim)
+        self._held.callback(workspace_lock.end_recorded, self.lock)
 
     def _take_uid(self, base: int, work: Path, home: Path, user: User | None) -> None:
         shared = user.share() if isinstance(user, uids.Lease) else None

@@ -58,7 +58,7 @@ def supervise(
         _offer(control, listeners)
         start = _await_start(control, bubblewrap)
         stage = "claim"
-        if not workspace_lock.is_current(claim, start.claim):
+        if not workspace_lock.is_current(claim, start.lock):
             raise PermissionError("another sandbox has taken the workspace over")
     except OSError as error:
         _send(control, {"error": str(error), "stage": stage})

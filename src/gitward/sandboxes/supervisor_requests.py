@@ -53,7 +53,7 @@ class PrepareRequest:
 class StartRequest:
     """To a supervisor: run the command. What the command is stands in a file that its sandbox has."""
 
-    claim: str  # path of the workspace's claim
+    lock: str  # path of the workspace's claim
     timeout_seconds: float | None
     memory_bytes: int | None  # watched; None: a cgroup does it, or nobody
     disk_bytes: int | None  # watched; None: nobody does

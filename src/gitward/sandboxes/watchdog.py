@@ -40,7 +40,7 @@ class Watchdog:
         if self._memory is not None or self._disk is not None:
             self.next_look = time.monotonic() + _LOOK_SECONDS
 
-    def look(self) -> str | None:
+    def check(self) -> str | None:
         """The name of the limit that is passed, if one is."""
         if time.monotonic() >= self._unnamed_again:
             self._unnamed = unnamed_files(self._init)

@@ -12,7 +12,6 @@ one with the same number.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import select
@@ -21,6 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from gitward.grants.file_locks import lock_until
 from gitward.grants.processes import start_time
 
 CLAIM = "claim"
@@ -32,16 +32,16 @@ class StillAlive(TimeoutError):
     """A process of an earlier sandbox could not be ended."""
 
 
-def record(claim: int, pid: int) -> None:
+def record(lock: int, pid: int) -> None:
     """Writes a process into a claim (opened for appending)."""
     if started := start_time(pid):
-        os.write(claim, f"{pid} {started}\n".encode())
+        os.write(lock, f"{pid} {started}\n".encode())
 
 
-def is_current(claim: int, path: str) -> bool:
+def is_current(lock: int, path: str) -> bool:
     """Whether the open claim is still the one that lies at `path`."""
     try:
-        there, here = os.stat(path, follow_symlinks=False), os.fstat(claim)
+        there, here = os.stat(path, follow_symlinks=False), os.fstat(lock)
     except FileNotFoundError:
         return False
     return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
@@ -55,7 +55,7 @@ def acquire(workspace: Path) -> int:
     with _locked(workspace):
         path = workspace / CLAIM
         temporary = workspace / f"{CLAIM}.{secrets.token_hex(8)}"
-        claim = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        lock = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             with contextlib.ExitStack() as stack:
                 old = None
@@ -65,47 +65,36 @@ def acquire(workspace: Path) -> int:
                 if old is not None:
                     _end_all(old.read())
         except BaseException:
-            os.close(claim)
+            os.close(lock)
             temporary.unlink(missing_ok=True)
             raise
-        return claim
+        return lock
 
 
-def end_recorded(claim: int) -> None:
+def end_recorded(lock: int) -> None:
     """Ends whoever is recorded in a claim and still lives. StillAlive when a process does not end."""
-    _end_all(os.pread(claim, os.fstat(claim).st_size, 0))
+    _end_all(os.pread(lock, os.fstat(lock).st_size, 0))
 
 
-def release(workspace: Path, claim: int) -> None:
+def release(workspace: Path, lock: int) -> None:
     """Removes a claim, if it is still the workspace's, and closes it."""
     try:
         with _locked(workspace):
-            if is_current(claim, str(workspace / CLAIM)):
+            if is_current(lock, str(workspace / CLAIM)):
                 (workspace / CLAIM).unlink()
     finally:
-        os.close(claim)
+        os.close(lock)
 
 
 @contextlib.contextmanager
 def _locked(workspace: Path) -> Iterator[None]:
     lock = os.open(workspace / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        _flock(lock, time.monotonic() + 2 * _END_SECONDS)
+        if not lock_until(lock, time.monotonic() + 2 * _END_SECONDS, pause=0.01):
+            raise StillAlive("another process holds the workspace's lock")
         yield
     finally:
         os.close(lock)
-
-
-def _flock(lock: int, deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise StillAlive("another process holds the workspace's lock") from None
-            time.sleep(0.01)
-        else:
-            return
 
 
 def _end_all(records: bytes) -> None:

@@ -78,7 +78,7 @@ class Places:
         if not entered.has_place:
             return seems_free and run_id in self._give(tx, 1)
         _take_turn(tx, whose, entered.place)
-        tx.after_commit(self.tell_workers)
+        tx.after_commit(self.notify_workers)
         return True
 
     def leave(self, tx: Transaction, *run_ids: str) -> None:
@@ -111,7 +111,7 @@ class Places:
         row = tx.execute(self._standing_locked, standing_of(owner)).one()
         return replace(standing_from_row(row), locked=row.locked is not None)
 
-    def tell_workers(self) -> None:
+    def notify_workers(self) -> None:
         """Wakes those that may take a run now; to be called after the commit."""
         self._notifier.notify(WAKE)
 
@@ -125,7 +125,7 @@ class Places:
             _take_turn(tx, row.owner, row.place)
             given.append(row.run_id)
         if given:
-            tx.after_commit(self.tell_workers)
+            tx.after_commit(self.notify_workers)
         return given
 
 

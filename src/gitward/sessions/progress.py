@@ -76,7 +76,7 @@ class Progress:
         self._journal = journal
         self._worker = worker
 
-    def claim(self, tx: Transaction, run_id: str) -> Hold:
+    def take(self, tx: Transaction, run_id: str) -> Hold:
         """Takes the run for this worker, or renews its hold.
 
         :raises AttemptLost: the run has ended already, or is gone with its session.
@@ -120,83 +120,83 @@ class Progress:
         mine = sa.update(_runs).where(_runs.c.worker == self._worker, _runs.c.state.in_(ACTIVE_STATES))
         tx.execute(mine.values(worker=None))
 
-    def guard(self, tx: Transaction, claim: Hold) -> RunState:
+    def guard(self, tx: Transaction, hold: Hold) -> RunState:
         """The run's state, locked until the transaction ends (in a snapshot: only looked at).
 
         :raises AttemptLost: this attempt is an old one, or the run has ended.
         """
-        row = locked_run(tx, claim.run.id)
-        if row is None or (row.attempt, row.worker) != (claim.attempt, self._worker) or row.state not in ACTIVE_STATES:
-            raise AttemptLost(f"attempt {claim.attempt} of run {claim.run.id} is no longer the current one")
+        row = locked_run(tx, hold.run.id)
+        if row is None or (row.attempt, row.worker) != (hold.attempt, self._worker) or row.state not in ACTIVE_STATES:
+            raise AttemptLost(f"attempt {hold.attempt} of run {hold.run.id} is no longer the current one")
         return RunState(row.state)
 
-    def tell(self, tx: Transaction, claim: Hold, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+    def record(self, tx: Transaction, hold: Hold, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
         """Appends events of this run."""
-        self._tell(tx, claim, now(), *((kind, claim.run.id, dict(data)) for kind, data in entries))
+        self._record(tx, hold, now(), *((kind, hold.run.id, dict(data)) for kind, data in entries))
 
-    def _tell(self, tx: Transaction, claim: Hold, at: datetime, *entries: Entry) -> None:
+    def _record(self, tx: Transaction, hold: Hold, at: datetime, *entries: Entry) -> None:
         """Three statements: the guard, which locks the session's row, and two of the journal."""
-        self.guard(tx, claim)
-        self._journal.append(tx, claim.session.id, at, *entries)
+        self.guard(tx, hold)
+        self._journal.append(tx, hold.session.id, at, *entries)
 
-    def start_step(self, tx: Transaction, claim: Hold, name: StepName) -> datetime:
+    def start_step(self, tx: Transaction, hold: Hold, name: StepName) -> datetime:
         """A step of a new attempt replaces the old attempt's."""
         at = now()
-        self._tell(tx, claim, at, (EventType.STEP_STARTED, claim.run.id, {"step": name}))
+        self._record(tx, hold, at, (EventType.STEP_STARTED, hold.run.id, {"step": name}))
         begun = {"position": _POSITION[name], "state": StepState.RUNNING, "started_at": at, "seconds": None}
-        insert = upsert.insert(tx, _steps).values(run_id=claim.run.id, name=name, **begun)
+        insert = upsert.insert(tx, _steps).values(run_id=hold.run.id, name=name, **begun)
         tx.execute(insert.on_conflict_do_update(index_elements=[_steps.c.run_id, _steps.c.name], set_=begun))
         return at
 
-    def end_step(self, tx: Transaction, claim: Hold, name: StepName, state: StepState, seconds: float) -> None:
+    def end_step(self, tx: Transaction, hold: Hold, name: StepName, state: StepState, seconds: float) -> None:
         seconds = round(seconds, 3)
         data = {"step": name, "state": state, "seconds": seconds}
-        self._tell(tx, claim, now(), (EventType.STEP_ENDED, claim.run.id, data))
-        step = sa.update(_steps).where(_steps.c.run_id == claim.run.id, _steps.c.name == name)
+        self._record(tx, hold, now(), (EventType.STEP_ENDED, hold.run.id, data))
+        step = sa.update(_steps).where(_steps.c.run_id == hold.run.id, _steps.c.name == name)
         tx.execute(step.values(state=state, seconds=seconds))
 
-    def learned(self, tx: Transaction, claim: Hold, **values: Any) -> None:
+    def update_session(self, tx: Transaction, hold: Hold, **values: Any) -> None:
         """Sets columns of the session that the job found out (`target_branch`, `pushed_sha`, `repo`)."""
-        self.guard(tx, claim)
-        queries.update_session(tx, claim.session.id, values)
+        self.guard(tx, hold)
+        queries.update_session(tx, hold.session.id, values)
 
-    def moved(self, tx: Transaction, claim: Hold, repo: str) -> bool:
+    def record_move(self, tx: Transaction, hold: Hold, repo: str) -> bool:
         """The session's repository has another name by now. False: there its branch is taken."""
-        self.guard(tx, claim)
-        if queries.branch_is_taken(tx, repo, claim.session.branch, session_id=claim.session.id):
+        self.guard(tx, hold)
+        if queries.branch_is_taken(tx, repo, hold.session.branch, session_id=hold.session.id):
             return False
-        queries.update_session(tx, claim.session.id, {"repo": repo, "repo_key": repo.lower()})
+        queries.update_session(tx, hold.session.id, {"repo": repo, "repo_key": repo.lower()})
         return True
 
-    def begun(self, tx: Transaction, claim: Hold, start_sha: str) -> EarlierAttempts:
+    def record_start(self, tx: Transaction, hold: Hold, start_sha: str) -> EarlierAttempts:
         """Notes where the branch stands, unless an earlier attempt did; what was noted first counts."""
-        self.guard(tx, claim)
-        this = _runs.c.id == claim.run.id
+        self.guard(tx, hold)
+        this = _runs.c.id == hold.run.id
         tx.execute(sa.update(_runs).where(this, _runs.c.start_sha.is_(None)).values(start_sha=start_sha))
         row = tx.execute(sa.select(_runs.c.start_sha, _runs.c.pushing_sha).where(this)).one()
         return EarlierAttempts(start_sha=row.start_sha, pushing_sha=row.pushing_sha)
 
-    def pushing(self, tx: Transaction, claim: Hold, head_sha: str) -> None:
+    def record_push_intent(self, tx: Transaction, hold: Hold, head_sha: str) -> None:
         """Notes what will be pushed, so that a later attempt knows its own work when it finds it upstream."""
-        self.guard(tx, claim)
-        tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(pushing_sha=head_sha))
+        self.guard(tx, hold)
+        tx.execute(sa.update(_runs).where(_runs.c.id == hold.run.id).values(pushing_sha=head_sha))
 
-    def branch_heads(self, tx: Transaction, claim: Hold) -> tuple[str, ...]:
+    def branch_heads(self, tx: Transaction, hold: Hold) -> tuple[str, ...]:
         """Where the session's branch may stand upstream by our doing: first `pushed_sha`, whose push GitHub accepted.
 
         Then what each run, the newest first, was about to push. Of these only GitHub can say whether they arrived.
         """
-        pushed = sa.select(_sessions.c.pushed_sha).where(_sessions.c.id == claim.session.id)
+        pushed = sa.select(_sessions.c.pushed_sha).where(_sessions.c.id == hold.session.id)
         pushing = sa.select(_runs.c.pushing_sha).where(
-            _runs.c.session_id == claim.session.id, _runs.c.pushing_sha.is_not(None)
+            _runs.c.session_id == hold.session.id, _runs.c.pushing_sha.is_not(None)
         )
         newest = tx.execute(pushing.order_by(_runs.c.number.desc())).scalars()
         heads = (tx.execute(pushed).scalar_one(), *newest)
         return tuple(dict.fromkeys(head for head in heads if head is not None))
 
-    def published_run(self, tx: Transaction, claim: Hold) -> Run | None:
+    def published_run(self, tx: Transaction, hold: Hold) -> Run | None:
         """The run whose kept work this one publishes; None when this one does work of its own."""
-        row = tx.execute(sa.select(_runs).where(_runs.c.id == claim.run.publish_of)).first()
+        row = tx.execute(sa.select(_runs).where(_runs.c.id == hold.run.publish_of)).first()
         return None if row is None else run_from_row(row)
 
     def last_said(self, tx: Transaction, run_id: str) -> str:
@@ -210,50 +210,50 @@ class Progress:
         data = tx.execute(query.order_by(events.c.seq.desc()).limit(1)).scalar()
         return str(data["text"]) if data else ""
 
-    def pushed(self, tx: Transaction, claim: Hold, head_sha: str) -> None:
+    def record_push(self, tx: Transaction, hold: Hold, head_sha: str) -> None:
         """Notes and tells where the session's branch stands upstream, whether the job or its command pushed it.
 
         A head that was told is told no second time.
         """
-        self.guard(tx, claim)
-        stands = sa.select(_sessions.c.pushed_sha).where(_sessions.c.id == claim.session.id)
+        self.guard(tx, hold)
+        stands = sa.select(_sessions.c.pushed_sha).where(_sessions.c.id == hold.session.id)
         if tx.execute(stands).scalar_one() == head_sha:
             return
-        queries.update_session(tx, claim.session.id, {"pushed_sha": head_sha})
-        data = {"branch": claim.session.branch, "head_sha": head_sha}
-        self._journal.append(tx, claim.session.id, now(), (EventType.BRANCH_PUSHED, claim.run.id, data))
+        queries.update_session(tx, hold.session.id, {"pushed_sha": head_sha})
+        data = {"branch": hold.session.branch, "head_sha": head_sha}
+        self._journal.append(tx, hold.session.id, now(), (EventType.BRANCH_PUSHED, hold.run.id, data))
 
-    def opened_issue(self, tx: Transaction, claim: Hold, number: int) -> None:
+    def record_issue(self, tx: Transaction, hold: Hold, number: int) -> None:
         """Notes and tells that GitHub opened an issue for the session's command."""
-        self.guard(tx, claim)
-        this = sa.select(_sessions.c.opened_issues).where(_sessions.c.id == claim.session.id)
+        self.guard(tx, hold)
+        this = sa.select(_sessions.c.opened_issues).where(_sessions.c.id == hold.session.id)
         known = tx.execute(this).scalar_one() or []
         if number in known:
             return
-        queries.update_session(tx, claim.session.id, {"opened_issues": [*known, number]})
-        entry: Entry = (EventType.ISSUE_OPENED, claim.run.id, {"number": number})
-        self._journal.append(tx, claim.session.id, now(), entry)
+        queries.update_session(tx, hold.session.id, {"opened_issues": [*known, number]})
+        entry: Entry = (EventType.ISSUE_OPENED, hold.run.id, {"number": number})
+        self._journal.append(tx, hold.session.id, now(), entry)
 
-    def output_was_truncated(self, tx: Transaction, claim: Hold) -> None:
-        self.guard(tx, claim)
-        tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(output_truncated=True))
+    def record_truncated_output(self, tx: Transaction, hold: Hold) -> None:
+        self.guard(tx, hold)
+        tx.execute(sa.update(_runs).where(_runs.c.id == hold.run.id).values(output_truncated=True))
 
-    def opened(self, tx: Transaction, claim: Hold, pull_request: PullRequest, *, created: bool) -> None:
+    def record_pull_request(self, tx: Transaction, hold: Hold, pull_request: PullRequest, *, created: bool) -> None:
         """Notes the pull request on run and session; tells it when it is new, or was never told."""
-        self.guard(tx, claim)
+        self.guard(tx, hold)
         value = asdict(pull_request)
-        tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(pull_request=value))
-        queries.update_session(tx, claim.session.id, {"pull_request": value})
-        known = claim.session.pull_request
+        tx.execute(sa.update(_runs).where(_runs.c.id == hold.run.id).values(pull_request=value))
+        queries.update_session(tx, hold.session.id, {"pull_request": value})
+        known = hold.session.pull_request
         if created or known is None or known.number != pull_request.number:
-            entry: Entry = (EventType.PULL_REQUEST_OPENED, claim.run.id, value)
-            self._journal.append(tx, claim.session.id, now(), entry)
+            entry: Entry = (EventType.PULL_REQUEST_OPENED, hold.run.id, value)
+            self._journal.append(tx, hold.session.id, now(), entry)
 
-    def settle(self, tx: Transaction, claim: Hold, outcome: Outcome) -> None:
+    def settle(self, tx: Transaction, hold: Hold, outcome: Outcome) -> None:
         """The final state and its event; in the same transaction the run's place goes to the next one in turn."""
-        self.guard(tx, claim)
+        self.guard(tx, hold)
         at = now()
-        opened = outcome.pull_request or claim.run.pull_request
+        opened = outcome.pull_request or hold.run.pull_request
         values = {
             "state": outcome.state,
             "reason": outcome.reason,
@@ -263,14 +263,14 @@ class Progress:
             "exit_code": outcome.exit_code,
             "pull_request": asdict(opened) if opened else None,
         }
-        update = sa.update(_runs).where(_runs.c.id == claim.run.id)
+        update = sa.update(_runs).where(_runs.c.id == hold.run.id)
         tx.execute(update.values(**values, ended_at=at, worker=None, checkpoints=sa.null()))
-        queries.refresh_session_state(tx, claim.session.id)
-        self._journal.append(tx, claim.session.id, at, (EventType.RUN_ENDED, claim.run.id, values))
-        following = queries.next_run(tx, claim.session.id)
-        self.places.leave(tx, claim.run.id)
+        queries.refresh_session_state(tx, hold.session.id)
+        self._journal.append(tx, hold.session.id, at, (EventType.RUN_ENDED, hold.run.id, values))
+        following = queries.next_run(tx, hold.session.id)
+        self.places.leave(tx, hold.run.id)
         if following is not None:
-            self.places.enter(tx, following, claim.session.owner)
+            self.places.enter(tx, following, hold.session.owner)
 
 
 def locked_run(tx: Transaction, run_id: str) -> sa.Row[Any] | None:

@@ -73,11 +73,11 @@ class RunQueue:
             still = sa.select(_runs.c.checkpoints).where(_runs.c.id == found.id, _FREE)
             row = tx.execute(still).first()
             if row is not None:
-                claim = self._progress(worker).claim(tx, found.id)
-                return Taken(run_id=found.id, attempt=claim.attempt, checkpoints=row.checkpoints or {})
+                hold = self._progress(worker).take(tx, found.id)
+                return Taken(run_id=found.id, attempt=hold.attempt, checkpoints=row.checkpoints or {})
         return None
 
-    def keep(self, tx: Transaction, worker: str, taken: Taken, checkpoints: Mapping[str, Any]) -> bool:
+    def store(self, tx: Transaction, worker: str, taken: Taken, checkpoints: Mapping[str, Any]) -> bool:
         """:raises AttemptLost: another worker has the run."""
         mine = sa.and_(_runs.c.id == taken.run_id, _runs.c.worker == worker, _runs.c.attempt == taken.attempt)
         keep = sa.update(_runs).where(mine, _runs.c.state.in_(ACTIVE_STATES))
@@ -98,12 +98,12 @@ class RunQueue:
         if row is None or row.worker != worker or row.state not in ACTIVE_STATES:
             return False
         progress = self._progress(worker)
-        progress.settle(tx, progress.claim(tx, run_id), outcome)
+        progress.settle(tx, progress.take(tx, run_id), outcome)
         return True
 
     def release(self, tx: Transaction, worker: str) -> None:
         self._progress(worker).release(tx)
-        tx.after_commit(self._places.tell_workers)
+        tx.after_commit(self._places.notify_workers)
 
     def join_alone(self, tx: Transaction, worker: str) -> None:
         at = datetime.now(UTC)

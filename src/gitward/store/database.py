@@ -243,10 +243,10 @@ class Database:
         """Whether its disk is full: what can be written now comes from the reserve, and is for the ends of runs."""
         return self._disk is not None and self._disk.is_low
 
-    async def look_at_disk(self) -> None:
+    async def check_disk(self) -> None:
         """For a caller who has just made room."""
         if self._disk is not None:
-            await self._disk.look()
+            await self._disk.check()
 
     async def stop(self) -> None:
         """Waits for the transactions that have begun."""

@@ -40,7 +40,7 @@ class DiskWatch:
 
     async def start(self) -> None:
         """Knows at once whether the disk is low."""
-        await self.look()
+        await self.check()
         self._task = asyncio.create_task(self._watch(), name=f"watching the disk of {self._of}")
 
     async def stop(self) -> None:
@@ -50,15 +50,15 @@ class DiskWatch:
             await asyncio.wait([self._task])
             self._task = None
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Looks now."""
-        was, self.is_low = self.is_low, await asyncio.to_thread(self._look)
+        was, self.is_low = self.is_low, await asyncio.to_thread(self._check_now)
         if self.is_low and not was:
             log.error("The disk of %s is full (%s): make room on it", self._of, self._folder)
         elif was and not self.is_low:
             log.warning("The disk of %s has room again", self._of)
 
-    def _look(self) -> bool:
+    def _check_now(self) -> bool:
         with contextlib.suppress(OSError):
             self._renew()
         return disk.is_low(self._folder)
@@ -67,7 +67,7 @@ class DiskWatch:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
-                await self.look()
+                await self.check()
                 if self.is_low and self._relieve is not None:
                     await self._relieve()
             except Exception:  # the edge of a task that must go on

@@ -75,7 +75,7 @@ def watching(tell: Tell, *, wall: float, cpu: float) -> Iterator[None]:
         yield
     finally:
         gc.callbacks.remove(collecting)
-        asyncio.Handle._run = original  # type: ignore[method-assign]
+        asyncio.Handle._run = original  # type: ignore[method-assign]  # puts back what was there
 
 
 class _Collecting:

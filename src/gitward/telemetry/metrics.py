@@ -96,7 +96,7 @@ class Metrics:
         info.labels(version=__version__).set(1)
         ProcessCollector(registry=registry)
 
-    def told(self, entries: Iterable[tuple[str, str | None, Mapping[str, Any]]]) -> None:
+    def count_events(self, entries: Iterable[tuple[str, str | None, Mapping[str, Any]]]) -> None:
         """Counts events (type, run id, data) that were committed."""
         for kind, _, data in entries:
             self._events.labels(type=kind).inc()

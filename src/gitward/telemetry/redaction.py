@@ -27,13 +27,13 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         self._secrets: list[Secret] = []
-        self._know(secrets)
+        self._add_all(secrets)
 
     def add(self, secret: Secret) -> None:
         """One more secret, from now on; in streams that have begun, too."""
-        self._know([secret])
+        self._add_all([secret])
 
-    def _know(self, secrets: Iterable[Secret]) -> None:
+    def _add_all(self, secrets: Iterable[Secret]) -> None:
         self._secrets += secrets
         forms = sorted({form for secret in self._secrets for form in masked_forms(secret)}, key=len, reverse=True)
         self._pattern = re.compile(b"|".join([re.escape(form) for form in forms] + [_TOKEN_SHAPE]))

@@ -79,7 +79,7 @@ class Membership:
         """Enters the list. Raises psycopg.Error when the database cannot be used."""
         asked = clock.seconds()
         row = (self._worker, self._machine, self._processes(), self._lease_seconds, GENERATION)
-        await self._ask(_JOIN, row)
+        await self._query(_JOIN, row)
         return Lease(asked + self._lease_seconds * OWN_SHARE)
 
     async def beat(self, lease: Lease) -> bool:
@@ -88,16 +88,16 @@ class Membership:
         :raises psycopg.Error: the database did not answer; the lease goes on until it runs out.
         """
         asked = clock.seconds()
-        if not await self._ask(_BEAT, (self._processes(), self._worker)):
+        if not await self._query(_BEAT, (self._processes(), self._worker)):
             return False
         return lease.renew(asked + self._lease_seconds * OWN_SHARE)
 
-    async def look(self) -> bool:
+    async def check(self) -> bool:
         """Strikes off those who ended or are silent for too long; whether there was one.
 
         :raises psycopg.Error: the database did not answer.
         """
-        rows = await self._ask(_LOOK, (self._worker,))
+        rows = await self._query(_LOOK, (self._worker,))
         now = self._seconds()
         if now - self._looked > _GAP_SECONDS:
             self._seen.clear()
@@ -116,14 +116,14 @@ class Membership:
                 why = f"it was silent for {silent:.1f} s"
             else:
                 continue
-            if await self._ask(_STRIKE, (worker, beats)):
+            if await self._query(_STRIKE, (worker, beats)):
                 log.warning("Worker %s is removed from the list: %s", worker, why)
                 struck = True
         return struck
 
     async def remove(self, worker: str) -> None:
         """Takes a worker off the list that is known to have ended."""
-        await self._ask(_LEAVE, (worker,))
+        await self._query(_LEAVE, (worker,))
 
     async def leave(self) -> None:
         """Leaves the list, as far as the database can be reached."""
@@ -143,7 +143,7 @@ class Membership:
         """A proof of death that needs no patience: on this machine, none of its processes is left."""
         return machine == self._machine and not any(processes.is_alive(each) for each in their_processes)
 
-    async def _ask(self, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    async def _query(self, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         connection = await self._connected()
         try:
             return await _in_time(connection, _rows(connection, query, parameters))

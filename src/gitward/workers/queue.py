@@ -32,7 +32,7 @@ class Queue(Protocol):
         """The next run that has a place and no living worker is this worker's from now on; None: there is none."""
         ...
 
-    def keep(self, tx: Transaction, worker: str, taken: Taken, checkpoints: Mapping[str, Any]) -> bool:
+    def store(self, tx: Transaction, worker: str, taken: Taken, checkpoints: Mapping[str, Any]) -> bool:
         """Keeps what the steps have returned; False when the run has ended, so that nobody will ask for it.
 
         :raises Exception: another worker has the run.

@@ -74,7 +74,7 @@ class Shift:
             told = True
             while True:
                 try:
-                    await self._look(job, told=told)
+                    await self._check(job, told=told)
                 except PASSING_ERRORS as error:
                     log.warning("No run can be taken (%s)", type(error).__name__)
                 except LeaseLost:
@@ -83,7 +83,7 @@ class Shift:
                     log.exception("No run could be taken; trying again")
                 told = await news.wait(self._look_seconds)
 
-    async def _look(self, job: Job, *, told: bool) -> None:
+    async def _check(self, job: Job, *, told: bool) -> None:
         work = told
         if not told or self._suspicious:
             held, work = await self._database.read(self._compare)
@@ -115,17 +115,17 @@ class Shift:
     def _start(self, job: Job, taken: Taken) -> None:
         if taken.attempt > 1:
             log.warning("Run %s is taken over: attempt %d", taken.run_id, taken.attempt)
-        checkpoints = Checkpoints(dict(taken.checkpoints), partial(self._keep, taken))
+        checkpoints = Checkpoints(dict(taken.checkpoints), partial(self._store, taken))
         task = as_task(checkpoints, job(taken.run_id), f"run {taken.run_id}")
         self._jobs[taken.run_id] = task
         self._idle.clear()
         task.add_done_callback(partial(self._ended, taken.run_id))
 
-    async def _keep(self, taken: Taken, checkpoints: Mapping[str, Any]) -> None:
+    async def _store(self, taken: Taken, checkpoints: Mapping[str, Any]) -> None:
         try:
             await persist(
                 self._database,
-                lambda tx: self._queue.keep(tx, self.id, taken, checkpoints),
+                lambda tx: self._queue.store(tx, self.id, taken, checkpoints),
                 lease=self.lease,
                 what=f"Run {taken.run_id}: its checkpoints",
             )

@@ -162,7 +162,7 @@ class Worker:
             return
         tasks = [
             asyncio.create_task(each)
-            for each in (self._beat(shift, self._membership), self._look(self._membership), shift.lease.over())
+            for each in (self._beat(shift, self._membership), self._check(self._membership), shift.lease.over())
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -184,11 +184,11 @@ class Worker:
             else:
                 self._on_lease(shift.lease.until)
 
-    async def _look(self, membership: Membership) -> None:
+    async def _check(self, membership: Membership) -> None:
         """Strikes off whoever is gone: its runs belong to nobody from then on, and whoever has room takes them."""
         while True:
             try:
-                if await membership.look():
+                if await membership.check():
                     self._notifier.notify(WAKE)
             except (psycopg.Error, OSError) as error:
                 log.warning("The other workers cannot be checked (%s)", _kind(error))

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
@@ -22,7 +21,6 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from hypothesis.errors import HypothesisWarning
 
 from .conftest import BRANCH
 from .fuzz_target import Counts, Try, fuzzed
@@ -64,9 +62,7 @@ def search(
             if why := attempt(request):
                 raise Beyond(f"{request}: {why}")
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", HypothesisWarning)  # of how long the request is that got through
-            check()
+        check()
 
 
 def found_in(

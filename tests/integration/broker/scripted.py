@@ -29,10 +29,10 @@ class Scripted:
         self.hold = False
         self.cancelled = 0
 
-    def spool(self) -> int:
+    def open_file(self) -> int:
         return os.open(self._folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
-    async def look(self, pack: int, tip: str, *, messages: bool = False) -> Findings:  # the protocol's names
+    async def inspect(self, pack: int, tip: str, *, messages: bool = False) -> Findings:  # the protocol's names
         self.looking.set()
         if self.hold:
             self.hold = False

@@ -51,10 +51,10 @@ def pack_of(*objects: tuple[int, bytes]) -> bytes:
 
 
 async def look(inspector: PackInspector, pack: bytes, tip: str) -> Findings:
-    descriptor = inspector.spool()
+    descriptor = inspector.open_file()
     try:
         os.write(descriptor, pack)
-        return await inspector.look(descriptor, tip)
+        return await inspector.inspect(descriptor, tip)
     finally:
         os.close(descriptor)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitward.settings import clean_environment
+from gitward.settings.environment import clean_environment
 from gitward.store.database import Database
 from outside import look
 

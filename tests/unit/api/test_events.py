@@ -42,7 +42,7 @@ class Log:
     async def note(self, *texts: str) -> None:
         with self.api.backend.database.transaction() as tx:
             entries = [(EventType.NOTICE, {"message": text}) for text in texts]
-            self.api.backend.progress().tell(tx, self.claim, *entries)
+            self.api.backend.progress().record(tx, self.claim, *entries)
 
     async def note_of_the_session(self) -> None:
         with self.api.backend.database.transaction() as tx:
@@ -58,7 +58,7 @@ class Log:
 async def log(api: Api, http: httpx.AsyncClient) -> AsyncIterator[Log]:
     session = (await http.post("/sessions", json={"repo": "owner/repo"})).json()
     with api.backend.database.transaction() as tx:
-        claim = api.backend.progress().claim(tx, session["runs"][0]["id"])
+        claim = api.backend.progress().take(tx, session["runs"][0]["id"])
     async with asyncio.timeout(60):
         yield Log(api=api, session=session, claim=claim)
 

@@ -126,12 +126,12 @@ async def test_a_session_with_a_hundred_runs(api: Api, alice: Owner, call: Watch
 async def claimed(api: Api, http: httpx.AsyncClient) -> Hold:
     session = (await http.post("/sessions", json={"repo": "owner/repo"})).json()
     with api.backend.database.transaction() as tx:
-        return api.backend.progress().claim(tx, session["runs"][0]["id"])
+        return api.backend.progress().take(tx, session["runs"][0]["id"])
 
 
 def tell(api: Api, claim: Hold, texts: Sequence[str]) -> None:
     with api.backend.database.transaction() as tx:
-        api.backend.progress().tell(tx, claim, *((EventType.OUTPUT, {"text": text}) for text in texts))
+        api.backend.progress().record(tx, claim, *((EventType.OUTPUT, {"text": text}) for text in texts))
 
 
 async def test_a_session_with_thousands_of_events(api: Api, http: httpx.AsyncClient, call: Watched) -> None:

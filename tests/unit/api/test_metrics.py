@@ -118,7 +118,7 @@ async def test_they_tell_what_is_queued_and_running(backend: Backend, alice: Own
     other = await backend.create(alice)
     with backend.database.transaction() as tx:
         backend.sessions.add_run(tx, alice, session.id, session.runs[0].instruction)
-        backend.progress().claim(tx, session.runs[0].id)
+        backend.progress().take(tx, session.runs[0].id)
     text = (await ask(backend)).text
     for line in (
         'gitward_runs{state="queued"} 2.0',

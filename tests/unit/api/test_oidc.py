@@ -24,7 +24,8 @@ from gitward.api.authorization import admitted, parse_operators, parse_rules, re
 from gitward.api.oidc import FRESH_SECONDS, MAX_DOCUMENT, STALE_SECONDS, Issuer, is_safe_url
 from gitward.cli.wiring import running_service
 from gitward.errors import SettingsError, Unauthenticated, Unavailable
-from gitward.settings import TokenReader, load_settings
+from gitward.settings.loading import load_settings
+from gitward.settings.token_reader import TokenReader
 from tests_support import Backend
 
 URL = "https://id.example/realms/acme"

@@ -188,7 +188,7 @@ async def test_cancelling_ends_what_is_queued_and_asks_what_runs(api: Api, http:
     session = await post(http)
     await http.post(f"/sessions/{session['id']}/runs", json={})
     with api.backend.database.transaction() as tx:
-        api.backend.progress().claim(tx, session["runs"][0]["id"])
+        api.backend.progress().take(tx, session["runs"][0]["id"])
     for _ in range(2):
         cancelled = (await http.post(f"/sessions/{session['id']}/cancel")).json()
         assert [run["state"] for run in cancelled["runs"]] == ["cancelling", "cancelled"]

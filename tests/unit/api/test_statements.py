@@ -81,7 +81,7 @@ async def test_what_is_published_and_cancelled(backend: Backend, alice: Owner) -
     api: Api = make_api(backend)
     session = await backend.create(alice)
     progress = backend.progress()
-    claim = await backend.database.write(lambda tx: progress.claim(tx, session.runs[0].id))
+    claim = await backend.database.write(lambda tx: progress.take(tx, session.runs[0].id))
     origin = Origin(run_id=claim.run.id, attempt=claim.attempt)
     await backend.database.write(lambda tx: artifacts.store(tx, origin, ArtifactKind.BUNDLE, b"bundle"))
     async with api.client(alice) as http:
@@ -101,10 +101,10 @@ async def test_what_is_published_and_cancelled(backend: Backend, alice: Owner) -
 async def test_an_event(backend: Backend, alice: Owner) -> None:
     session = await backend.create(alice)
     progress = backend.progress()
-    claim = await backend.database.write(lambda tx: progress.claim(tx, session.runs[0].id))
+    claim = await backend.database.write(lambda tx: progress.take(tx, session.runs[0].id))
     with counted(backend.database) as statements:
-        await backend.database.write(lambda tx: progress.tell(tx, claim, (EventType.OUTPUT, {"text": "x"})))
+        await backend.database.write(lambda tx: progress.record(tx, claim, (EventType.OUTPUT, {"text": "x"})))
     assert len(statements) <= MOST_OF_AN_EVENT, statements
     with counted(backend.database) as statements:
-        await backend.database.write(lambda tx: progress.tell(tx, claim, *[(EventType.OUTPUT, {"text": "x"})] * 50))
+        await backend.database.write(lambda tx: progress.record(tx, claim, *[(EventType.OUTPUT, {"text": "x"})] * 50))
     assert len(statements) <= MOST_OF_AN_EVENT, statements

@@ -20,10 +20,10 @@ class Slow:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def spool(self) -> int:
+    def open_file(self) -> int:
         return os.open(self._folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
-    async def look(self, pack: int, tip: str, *, messages: bool = False) -> Findings:
+    async def inspect(self, pack: int, tip: str, *, messages: bool = False) -> Findings:
         raise NotImplementedError
 
 
@@ -39,9 +39,9 @@ def opened_in(folder: Path) -> list[str]:
 async def test_an_answer_to_nobody_is_closed(tmp_path: Path) -> None:
     """The push is broken off in the moment in which its file comes."""
     questions = InspectionRequests(nowhere)
-    asking = asyncio.create_task(questions.spool("run-1"))
+    asking = asyncio.create_task(questions.open_file("run-1"))
     await asyncio.sleep(0)
-    questions.answered({"number": 1}, [Slow(tmp_path).spool()])
+    questions.answered({"number": 1}, [Slow(tmp_path).open_file()])
     asking.cancel()
     await asyncio.wait([asking])
     assert asking.cancelled()
@@ -52,7 +52,7 @@ async def test_a_file_that_nobody_waits_for_is_closed(tmp_path: Path) -> None:
     """The next push asks while the file of the one before is made."""
     inspections = Inspections(Slow(tmp_path))
     for number in range(100):
-        inspections.take(FileRequest(run_id="run-1").to_message(number), [], nowhere)
+        inspections.answer(FileRequest(run_id="run-1").to_message(number), [], nowhere)
         await asyncio.sleep(number / 250_000)
     await inspections.close()
     async with asyncio.timeout(10):

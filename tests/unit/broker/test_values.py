@@ -164,7 +164,7 @@ async def test_refusals_are_masked_and_bounded() -> None:
         sent.append(message)
 
     reporter = Reporter("run-1", send)
-    reporter.know([Secret("a-secret-of-some-length")])
+    reporter.mask([Secret("a-secret-of-some-length")])
     for _ in range(MAX_DENIED + 7):
         await reporter.denied(deny("rule", "no"), "GET /a-secret-of-some-length/\x1b[31m" + "x" * 1000)
     assert len(sent) == MAX_DENIED

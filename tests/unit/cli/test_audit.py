@@ -92,7 +92,7 @@ def planted(*, but: Channel | None = None) -> tuple[Ledger, Plant]:
     ledger = Ledger(Secret(TOKEN), plant)
     for channel in Channel:
         if channel is not but:
-            ledger.look(channel, "a place", plant.text.encode() + plant.binary)
+            ledger.search(channel, "a place", plant.text.encode() + plant.binary)
     return ledger, plant
 
 
@@ -100,7 +100,7 @@ def planted(*, but: Channel | None = None) -> tuple[Ledger, Plant]:
 def test_a_token_in_any_channel_fails_the_audit(channel: Channel) -> None:
     ledger, plant = planted()
     assert report.passes(outcome(ledger, plant), report.rows(outcome(ledger, plant)))
-    ledger.look(channel, f"in {TOKEN}", TOKEN.encode().hex().encode())
+    ledger.search(channel, f"in {TOKEN}", TOKEN.encode().hex().encode())
     table = report.rows(outcome(ledger, plant))
     assert not report.passes(outcome(ledger, plant), table)
     (row,) = (row for row in table if row.state is not State.CLEAN)
@@ -135,7 +135,7 @@ def test_a_model_s_key_in_any_channel_fails_the_audit_in_every_mode(channel: Cha
 @pytest.mark.parametrize("channel", list(Channel))
 def test_a_channel_that_the_search_cannot_see_fails_the_audit(channel: Channel) -> None:
     ledger, plant = planted(but=channel)
-    ledger.look(channel, "a place", b"nothing of ours")
+    ledger.search(channel, "a place", b"nothing of ours")
     seen = outcome(ledger, plant)
     table = report.rows(seen)
     assert not report.passes(seen, table)

@@ -11,7 +11,8 @@ from gitward.broker import EgressConfig
 from gitward.cli.egress import egress_config, secret_sources
 from gitward.errors import SettingsError
 from gitward.secrets import Secret
-from gitward.settings import Settings, load_settings
+from gitward.settings.fields import Settings
+from gitward.settings.loading import load_settings
 
 
 def settings(**values: str) -> Settings:

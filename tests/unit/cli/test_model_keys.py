@@ -10,7 +10,7 @@ import pytest
 from gitward.cli.egress import seal_model_keys, secret_sources
 from gitward.errors import SettingsError
 from gitward.secrets import Secret
-from gitward.settings import load_settings
+from gitward.settings.loading import load_settings
 
 KEY, OTHER = "sk-ant-0123456789", "sk-oai-0123456789"
 

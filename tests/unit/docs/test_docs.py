@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gitward.settings import Settings
+from gitward.settings.fields import Settings
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

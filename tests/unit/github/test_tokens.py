@@ -10,7 +10,7 @@ import pytest
 from gitward.errors import Reason, RunFailure
 from gitward.github.tokens import MISSING, Access, OperatorToken
 from gitward.secrets import Secret
-from gitward.settings import TokenReader
+from gitward.settings.token_reader import TokenReader
 from gitward.telemetry.logs import _filter as log_filter
 
 TOKEN = "ghp_0123456789abcdefghijABCDEFGHIJ012345"

@@ -20,7 +20,7 @@ def test_a_grant_is_frozen_and_can_be_sent_as_json() -> None:
     assert Grant(**json.loads(json.dumps(dataclasses.asdict(GRANT)))) == dataclasses.replace(
         GRANT,
         readable=[],  # type: ignore[arg-type]  # JSON has lists only
-        issues=[],  # type: ignore[arg-type]
+        issues=[],  # type: ignore[arg-type]  # on purpose: a list
     )
 
 

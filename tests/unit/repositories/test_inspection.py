@@ -70,10 +70,10 @@ class Recorder:
 
 async def look(engine: Recorder, folder: Path) -> Findings:
     inspector = PackInspector(engine, folder, LIMITS)
-    pack = inspector.spool()
+    pack = inspector.open_file()
     try:
         os.write(pack, PACK)
-        return await inspector.look(pack, TIP)
+        return await inspector.inspect(pack, TIP)
     finally:
         os.close(pack)
 
@@ -104,9 +104,9 @@ async def test_an_engine_that_fails_is_not_the_packs_fault(tmp_path: Path) -> No
 async def test_a_look_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
     """Whenever it is: also while the folder is made, which is done in a thread."""
     inspector = PackInspector(Recorder(), tmp_path, LIMITS)
-    pack = inspector.spool()
+    pack = inspector.open_file()
     for number in range(100):
-        looking = asyncio.create_task(inspector.look(pack, TIP))
+        looking = asyncio.create_task(inspector.inspect(pack, TIP))
         await asyncio.sleep(number / 50_000)
         looking.cancel()
         await asyncio.wait([looking])

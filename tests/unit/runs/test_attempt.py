@@ -48,8 +48,8 @@ class RefusingDatabase:
 def parts_of(backend: Backend, worker: str, lease: Lease | None = None) -> JobServices:
     """As much of the parts as an attempt needs to begin."""
     progress = Progress(places=backend.places, journal=backend.journal, worker=worker)
-    parts = {"database": backend.database, "notifier": backend.notifier, "progress": progress}
-    return cast(JobServices, SimpleNamespace(**parts, lease=lease or Lease()))
+    services = {"database": backend.database, "notifier": backend.notifier, "progress": progress}
+    return cast(JobServices, SimpleNamespace(**services, lease=lease or Lease()))
 
 
 async def queued_run(backend: Backend, owner: Owner) -> str:
@@ -62,7 +62,7 @@ async def test_a_run_that_cost_too_many_workers_is_given_up_with_a_reason(backen
     run_id = await queued_run(backend, alice)
     for number in range(MAX_LOSSES):
         attempt = await Attempt.begin(parts_of(backend, f"worker-{number}"), run_id)
-        assert (attempt.claim.attempt, attempt.claim.losses) == (number + 1, number)
+        assert (attempt.hold.attempt, attempt.hold.losses) == (number + 1, number)
     with pytest.raises(RunFailure) as failure:
         await Attempt.begin(parts_of(backend, "worker-last"), run_id)
     assert failure.value.reason is Reason.WORKER_LOST
@@ -71,11 +71,11 @@ async def test_a_run_that_cost_too_many_workers_is_given_up_with_a_reason(backen
 async def test_an_orderly_stop_is_no_loss(backend: Backend, alice: Owner) -> None:
     run_id = await queued_run(backend, alice)
     for number in range(MAX_LOSSES + 3):
-        parts = parts_of(backend, f"worker-{number}")
-        attempt = await Attempt.begin(parts, run_id)
-        assert (attempt.claim.attempt, attempt.claim.losses) == (number + 1, 0)
+        services = parts_of(backend, f"worker-{number}")
+        attempt = await Attempt.begin(services, run_id)
+        assert (attempt.hold.attempt, attempt.hold.losses) == (number + 1, 0)
         with backend.database.transaction() as tx:
-            parts.progress.release(tx)
+            services.progress.release(tx)
 
 
 async def test_an_old_attempt_may_write_nothing_more(backend: Backend, alice: Owner) -> None:
@@ -98,17 +98,17 @@ async def test_a_step_that_fails_is_in_the_log(
 
 async def refused_attempt(backend: Backend, owner: Owner, *, refusals: int) -> tuple[Attempt, RefusingDatabase, str]:
     session = await backend.create(owner, instruction=Instruction(command="true"))
-    parts = parts_of(backend, "worker-1")
+    services = parts_of(backend, "worker-1")
     database = RefusingDatabase(backend.database)
-    parts.database = cast(Database, database)  # type: ignore[misc]  # a namespace, not the frozen value
-    attempt = await Attempt.begin(parts, session.runs[0].id)
+    services.database = cast(Database, database)  # type: ignore[misc]  # a namespace, not the frozen value
+    attempt = await Attempt.begin(services, session.runs[0].id)
     database.refusals = refusals
     return attempt, database, session.id
 
 
 async def test_a_look_for_a_cancel_that_fails_does_not_end_the_run(backend: Backend, alice: Owner) -> None:
     attempt, database, session_id = await refused_attempt(backend, alice, refusals=1)
-    watch = asyncio.create_task(attempt.cancel_requested())
+    watch = asyncio.create_task(attempt.wait_for_cancel())
     async with asyncio.timeout(10):
         while database.refusals:
             await asyncio.sleep(0)
@@ -144,18 +144,18 @@ async def test_a_run_that_is_cancelled_while_a_worker_takes_it_either_never_star
 ) -> None:
     for _ in range(10):
         session = await backend.create(alice, instruction=Instruction(command="true"))
-        parts = parts_of(backend, "worker-1")
+        services = parts_of(backend, "worker-1")
 
         async def cancel(session_id: str = session.id) -> None:
             with backend.database.transaction() as tx:
                 backend.sessions.cancel(tx, alice, session_id)
 
-        begun, _ = await asyncio.gather(Attempt.begin(parts, session.runs[0].id), cancel(), return_exceptions=True)
+        begun, _ = await asyncio.gather(Attempt.begin(services, session.runs[0].id), cancel(), return_exceptions=True)
         [run] = (await backend.get(alice, session.id)).runs
         if isinstance(begun, Attempt):
             assert run.state is RunState.CANCELLING
             async with asyncio.timeout(10):
-                await begun.cancel_requested()
+                await begun.wait_for_cancel()
         else:
             assert isinstance(begun, AttemptLost | RunCancelled)
             assert run.state in {RunState.CANCELLED, RunState.CANCELLING}
@@ -172,7 +172,7 @@ async def test_a_worker_whose_lease_is_over_takes_a_run_from_nobody(backend: Bac
     with pytest.raises(LeaseLost):
         await Attempt.begin(parts_of(backend, "old", lease), run_id)
     with backend.database.transaction() as tx:
-        assert new.progress.guard(tx, attempt.claim) is RunState.RUNNING
+        assert new.progress.guard(tx, attempt.hold) is RunState.RUNNING
 
 
 async def test_notices_of_what_is_done_again_are_not_told(backend: Backend, alice: Owner) -> None:
@@ -199,8 +199,6 @@ async def test_notices_of_what_is_done_again_are_not_told(backend: Backend, alic
     async with attempt.notices_if_it_ends_well():
         await asyncio.gather(attempt.notice("second"))
     await beside
-    events = await backend.database.read(
-        lambda tx: backend.journal.read(tx, attempt.claim.session.id, after=0, limit=100)
-    )
+    events = await backend.database.read(lambda tx: backend.journal.read(tx, attempt.session.id, after=0, limit=100))
     notices = [event.data["message"] for event in events if event.type is EventType.NOTICE]
     assert notices == ["other", "second"]

@@ -18,7 +18,7 @@ async def for_ever() -> None:
 
 
 async def test_work_that_is_late_fails_in_its_own_words() -> None:
-    attempt = cast(Attempt, SimpleNamespace(cancel_requested=for_ever, ending=None))
+    attempt = cast(Attempt, SimpleNamespace(wait_for_cancel=for_ever, ending=None))
     late = RunFailure(Reason.TIMED_OUT, "GitHub did not answer.")
     with pytest.raises(RunFailure) as failure:
         await within_deadline(attempt, for_ever(), seconds=0.01 - GRACE_SECONDS, late=late)

@@ -76,7 +76,7 @@ async def test_a_folder_that_is_named_as_once_is_taken_over(backend: Backend, al
 async def test_it_stays_while_a_run_has_not_ended(backend: Backend, alice: Owner, workspaces: Path) -> None:
     queued, running = await backend.create(alice), await backend.create(alice)
     with backend.database.transaction() as tx:
-        backend.progress().claim(tx, running.runs[0].id)
+        backend.progress().take(tx, running.runs[0].id)
     for session in (queued, running):
         make(workspaces, session.id)
     assert await remove_idle(backend.database, workspaces, hours=HOURS, at=later(HOURS * 100)) == 0
@@ -128,9 +128,9 @@ async def test_a_link_in_place_of_a_workspace_is_left_alone(backend: Backend, wo
 async def test_processes_of_a_lost_worker_end_with_it(backend: Backend, alice: Owner, workspaces: Path) -> None:
     folder = make(workspaces, (await ended(backend, alice)).id)
     process = await asyncio.create_subprocess_exec("sleep", "300")
-    claim = workspace_lock.acquire(folder)
-    workspace_lock.record(claim, process.pid)
-    os.close(claim)
+    lock = workspace_lock.acquire(folder)
+    workspace_lock.record(lock, process.pid)
+    os.close(lock)
     assert await remove_idle(backend.database, workspaces, hours=HOURS, at=later(HOURS + 1)) == 1
     async with asyncio.timeout(10):
         assert await process.wait() == -9
@@ -150,7 +150,7 @@ async def test_a_follow_up_that_comes_at_the_same_moment_keeps_it_or_gets_a_new_
                 await asyncio.sleep(0)
         instruction = session.runs[0].instruction
         run = await backend.database.write(lambda tx: backend.sessions.add_run(tx, alice, session.id, instruction))
-        await backend.database.write(lambda tx: backend.progress().claim(tx, run.id))
+        await backend.database.write(lambda tx: backend.progress().take(tx, run.id))
         folder = workspaces / session.id
         folder.mkdir(exist_ok=True)  # as a sandbox does
         os.close(workspace_lock.acquire(folder))

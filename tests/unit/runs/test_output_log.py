@@ -23,14 +23,14 @@ class Listener:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self.parts = SimpleNamespace(lease=Lease(), database=SimpleNamespace(is_low=False))
+        self.services = SimpleNamespace(lease=Lease(), database=SimpleNamespace(is_low=False))
         self.refusals = 0
         self.refused = asyncio.Event()
         self.asked = asyncio.Event()
         self.open = asyncio.Event()
         self.open.set()
 
-    async def tell_now(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+    async def record_now(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
         self.asked.set()
         await self.open.wait()
         if self.refusals:
@@ -76,7 +76,7 @@ async def test_what_the_database_refuses_is_not_waited_with_when_the_lease_is_ov
     listener.refusals = 1_000
     output = output_of(listener)
     await output.add(StepName.EXECUTE, Stream.STDOUT, "first\n")
-    listener.parts.lease.give_up()
+    listener.services.lease.give_up()
     async with asyncio.timeout(10):
         with pytest.raises(LeaseLost):
             await output.finish()

@@ -25,4 +25,4 @@ BUNDLE, PATCH, INNER = ArtifactKind.BUNDLE, ArtifactKind.PATCH, ArtifactKind.SUB
 )
 def test_only_what_is_kept_is_called_kept(kinds: tuple[ArtifactKind, ...], told: str) -> None:
     kept = StoredWork(head="1" * 40, kinds=kinds) if kinds else None
-    assert stored_work_sentence(cast(Attempt, SimpleNamespace(kept=kept))) == told
+    assert stored_work_sentence(cast(Attempt, SimpleNamespace(stored_work=kept))) == told

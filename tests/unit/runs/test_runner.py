@@ -29,7 +29,7 @@ class Clockwork:
 
 def commands_of(sandbox: Clockwork, *, seconds: float) -> CommandRunner:
     class Silent:
-        claim = None
+        hold = None
 
     output = OutputLog(cast("object", Silent()), Redactor())  # type: ignore[arg-type]  # nothing is written
     return CommandRunner(cast(Sandbox, sandbox), output, deadline=time.monotonic() + seconds, seconds=seconds)

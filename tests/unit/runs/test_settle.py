@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from gitward.grants.lease import Lease
 from gitward.runs.checkpoints import RunCancelled
+from gitward.runs.facts import WorkResult
 from gitward.runs.services import JobServices
 from gitward.runs.steps.settle import cancelled, settle, succeeded
 from gitward.sessions.model import EventType, Instruction, Owner, RunState
@@ -38,8 +39,8 @@ class RefusingDatabase:
 async def test_a_run_does_not_stay_running_because_the_database_refused(backend: Backend, alice: Owner) -> None:
     session = await backend.create(alice, instruction=Instruction(command="true"))
     database = RefusingDatabase(backend.database, refusals=1)
-    parts = cast(JobServices, SimpleNamespace(database=database, progress=backend.progress(), lease=Lease()))
-    await settle(parts, session.runs[0].id, cancelled(RunCancelled(), None))
+    services = cast(JobServices, SimpleNamespace(database=database, progress=backend.progress(), lease=Lease()))
+    await settle(services, session.runs[0].id, cancelled(RunCancelled(), None))
     assert database.refusals == 0
     assert (await backend.get(alice, session.id)).runs[0].state is RunState.CANCELLED
 
@@ -48,15 +49,15 @@ async def test_a_wish_that_comes_after_the_last_step_changes_nothing(backend: Ba
     """Cancel races with success: the run ends as it went, once."""
     session = await backend.create(alice, instruction=Instruction(command="true"))
     run_id = session.runs[0].id
-    parts = cast(JobServices, SimpleNamespace(database=backend.database, progress=backend.progress(), lease=Lease()))
+    services = cast(JobServices, SimpleNamespace(database=backend.database, progress=backend.progress(), lease=Lease()))
     with backend.database.transaction() as tx:
-        backend.progress().claim(tx, run_id)
+        backend.progress().take(tx, run_id)
     with backend.database.transaction() as tx:
         backend.sessions.cancel(tx, alice, session.id)
-    result = {"message": "Pushed.", "changed": True, "head_sha": "a" * 40, "exit_code": 0}
-    await settle(parts, run_id, succeeded(result, None))
+    result = WorkResult(message="Pushed.", changed=True, head_sha="a" * 40, exit_code=0)
+    await settle(services, run_id, succeeded(result, None))
     with pytest.raises(AttemptLost):
-        await settle(parts, run_id, cancelled(RunCancelled(), result | {"wants_pull_request": False}))
+        await settle(services, run_id, cancelled(RunCancelled(), result))
     assert (await backend.get(alice, session.id)).runs[0].state is RunState.SUCCEEDED
     kinds = [event.type for event in await backend.events(session.id)]
     assert kinds.count(EventType.RUN_ENDED) == 1

@@ -11,11 +11,13 @@ import pytest
 
 from connections import given
 from gitward.errors import GitwardError, Reason, RunFailure
-from gitward.github.tokens import Access, Token
+from gitward.github.preflight import Facts
+from gitward.github.tokens import Access, Identity, Token
 from gitward.grants.grant import ExactPush
 from gitward.grants.lease import Lease
 from gitward.repositories.mirrors import Source, Tell
 from gitward.repositories.refs import Refs, parse
+from gitward.runs.facts import WorkResult
 from gitward.runs.services import JobServices, JobSettings
 from gitward.runs.storage.disk_guard import DiskGuard
 from gitward.runs.storage.trash import Trash
@@ -27,13 +29,15 @@ from tests_support import Backend
 
 SHA = "a" * 40
 TOKEN = "ghp_" + "0123456789" * 4
-FACTS = {
-    "repository": "acme/widgets",
-    "repository_id": 1,
-    "target_branch": "main",
-    "target_sha": "1" * 40,
-    "identity": {"login": "octocat", "name": "The Octocat", "email": "octocat@example.com"},
-}
+FACTS = Facts(
+    repository="acme/widgets",
+    repository_id=1,
+    default_branch="main",
+    target_branch="main",
+    target_sha="1" * 40,
+    branch_sha=None,
+    identity=Identity(login="octocat", name="The Octocat", email="octocat@example.com"),
+)
 
 
 class Scene:
@@ -97,7 +101,7 @@ class SceneGrant:
             raise self._scene.grant_closing
 
 
-async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> dict[str, Any]:
+async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> WorkResult:
     async def take(_access: Access) -> Token:
         return given(TOKEN)
 
@@ -114,7 +118,7 @@ async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> di
     session = await backend.create(owner, instruction=Instruction(command="make"))
     (root / session.id / "home").mkdir(parents=True)
     (root / session.id / "home" / "hosts.yml").write_text("oauth_token: x\n")
-    parts = SimpleNamespace(
+    services = SimpleNamespace(
         database=backend.database,
         notifier=backend.notifier,
         progress=backend.progress(),
@@ -135,7 +139,7 @@ async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> di
             limits=Limits(),
         ),
     )
-    return await work(cast(JobServices, parts), session.runs[0].id, FACTS)
+    return await work(cast(JobServices, services), session.runs[0].id, FACTS)
 
 
 async def failure_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> RunFailure:
@@ -156,7 +160,7 @@ async def test_a_grant_that_cannot_be_closed_does_not_replace_the_result(
 ) -> None:
     scene = Scene()
     scene.grant_closing = GitwardError("the broker process crashed and could not be replaced in time")
-    assert (await run_in(scene, backend, alice, tmp_path))["exit_code"] == 0
+    assert (await run_in(scene, backend, alice, tmp_path)).exit_code == 0
 
 
 async def test_the_home_is_wiped_also_when_the_sandbox_cannot_be_closed(

@@ -121,7 +121,7 @@ def test_requests_survive_the_channel() -> None:
     build = Build(bwrap="/usr/bin/bwrap", rlimits=(("CORE", 0),))
     prepare = PrepareRequest(uid=61000, cgroup="/c", network=True, ports=(443, 80), build=build, follows=True)
     start = StartRequest(
-        claim="/claim",
+        lock="/claim",
         timeout_seconds=1.5,
         memory_bytes=None,
         disk_bytes=7,

@@ -23,10 +23,10 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_taken_workspace_has_a_current_claim(tmp_path: Path) -> None:
-    claim = workspace_lock.acquire(tmp_path)
+    lock = workspace_lock.acquire(tmp_path)
     path = str(tmp_path / workspace_lock.CLAIM)
-    assert workspace_lock.is_current(claim, path)
-    workspace_lock.release(tmp_path, claim)
+    assert workspace_lock.is_current(lock, path)
+    workspace_lock.release(tmp_path, lock)
     assert not (tmp_path / workspace_lock.CLAIM).exists()
 
 
@@ -53,12 +53,12 @@ def test_taking_ends_those_who_stand_in_the_old_claim(tmp_path: Path, sleeper: s
 
 
 def test_who_is_recorded_can_be_ended_while_the_claim_is_held(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
-    claim = workspace_lock.acquire(tmp_path)
-    workspace_lock.record(claim, sleeper.pid)
-    workspace_lock.end_recorded(claim)
+    lock = workspace_lock.acquire(tmp_path)
+    workspace_lock.record(lock, sleeper.pid)
+    workspace_lock.end_recorded(lock)
     assert sleeper.wait(timeout=5) == -9
-    workspace_lock.end_recorded(claim)
-    workspace_lock.release(tmp_path, claim)
+    workspace_lock.end_recorded(lock)
+    workspace_lock.release(tmp_path, lock)
 
 
 def test_a_stopped_process_ends_too(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
@@ -98,6 +98,6 @@ def test_of_many_takers_at_once_one_has_it(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     path = str(tmp_path / workspace_lock.CLAIM)
-    assert [workspace_lock.is_current(claim, path) for claim in taken].count(True) == 1
-    for claim in taken:
-        workspace_lock.release(tmp_path, claim)
+    assert [workspace_lock.is_current(lock, path) for lock in taken].count(True) == 1
+    for lock in taken:
+        workspace_lock.release(tmp_path, lock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,7 @@ MODULES = {
 }
 MAY_REVEAL = {"gitward.github.credentials", "gitward.broker.wire.upstream"}
 # git's hook in the stand-in: a program of its own, whose whole input is the environment that git gives it.
-MAY_READ_ENVIRONMENT = {"gitward.settings", "gitward_standin.push_hook.proc_receive"}
+MAY_READ_ENVIRONMENT = {"gitward.settings.environment", "gitward_standin.push_hook.proc_receive"}
 SHELLS = {"system", "popen", "create_subprocess_shell", "getoutput", "getstatusoutput", "subprocess_shell"}
 
 
@@ -68,3 +69,17 @@ def test_no_module_unpickles_or_evaluates() -> None:
     """What comes from a database, a pipe or a sandbox is data."""
     for module in MODULES:
         assert not {"pickle", "marshal", "shelve", "dill", "eval", "exec"} & set(names(module)), module
+
+
+def test_every_exception_from_a_rule_has_its_reason() -> None:
+    """Behind `noqa` and `type: ignore`, in the same line."""
+    exception = re.compile(r"# (?:noqa|type: ignore)(?:: ?[A-Z0-9, ]+|\[[a-z, -]+\])?(?P<reason>.*)")
+    repository = Path(__file__).parents[3]
+    bare = []
+    for folder in ("src", "tests", "benchmarks", "docs"):
+        for path in sorted((repository / folder).rglob("*.py")):
+            for number, line in enumerate(path.read_text().splitlines(), start=1):
+                found = exception.search(line)
+                if found and path != Path(__file__) and len(found["reason"].strip(" -#")) < 4:
+                    bare.append(f"{path.relative_to(repository)}:{number}")
+    assert bare == []

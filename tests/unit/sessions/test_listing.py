@@ -18,7 +18,7 @@ from tests_support import Backend
 
 async def page(backend: Backend, owner: Owner, **wanted: object) -> Page:
     with backend.database.snapshot() as tx:
-        return backend.sessions.list_sessions(tx, owner, SessionFilter(**wanted))  # type: ignore[arg-type]
+        return backend.sessions.list_sessions(tx, owner, SessionFilter(**wanted))  # type: ignore[arg-type]  # any filter
 
 
 async def ids(backend: Backend, owner: Owner, **wanted: object) -> list[str]:

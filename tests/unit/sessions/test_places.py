@@ -64,7 +64,7 @@ async def test_a_run_keeps_its_place_while_it_is_taken_over(backend: Backend, al
     one, other = await backend.create(alice), await backend.create(alice)
     for worker in ("worker-1", "worker-2"):
         with backend.database.transaction() as tx:
-            backend.progress(worker).claim(tx, run_of(one))
+            backend.progress(worker).take(tx, run_of(one))
         with backend.database.transaction() as tx:
             assert backend.places.fill(tx) == 0
     assert run_of(other) not in await backend.jobs()
@@ -170,7 +170,7 @@ class TestWhatAWaitingRunIsTold:
             "place 3 among your waiting runs."
         )
         with backend.database.transaction() as tx:
-            backend.progress().claim(tx, run_of(sessions[0]))
+            backend.progress().take(tx, run_of(sessions[0]))
         assert (await head(backend, alice, sessions[2])).queue_place == 2
 
     async def test_the_limit_of_all(self, backend: Backend, alice: Owner, bob: Owner) -> None:

@@ -28,7 +28,7 @@ DONE = Outcome(state=RunState.SUCCEEDED, message="Done.", changed=True, head_sha
 
 async def claim(backend: Backend, run: Run, worker: str = "worker-1") -> Hold:
     with backend.database.transaction() as tx:
-        return backend.progress(worker).claim(tx, run.id)
+        return backend.progress(worker).take(tx, run.id)
 
 
 async def types(backend: Backend, session: Session) -> list[EventType]:
@@ -77,25 +77,25 @@ class TestClaim:
             backend.sessions.cancel(tx, alice, session.id)
         with backend.database.transaction() as tx:
             with pytest.raises(AttemptLost, match="has ended"):
-                backend.progress().claim(tx, session.runs[0].id)
+                backend.progress().take(tx, session.runs[0].id)
             with pytest.raises(AttemptLost, match="is gone"):
-                backend.progress().claim(tx, "run_0000000000000000")
+                backend.progress().take(tx, "run_0000000000000000")
 
 
 Write = Callable[[Progress, Transaction, Hold], object]
 WRITES: dict[str, Write] = {
     "guard": lambda progress, tx, held: progress.guard(tx, held),
-    "tell": lambda progress, tx, held: progress.tell(tx, held, (EventType.NOTICE, {"message": "x"})),
+    "record": lambda progress, tx, held: progress.record(tx, held, (EventType.NOTICE, {"message": "x"})),
     "start_step": lambda progress, tx, held: progress.start_step(tx, held, StepName.EXECUTE),
     "end_step": lambda progress, tx, held: progress.end_step(tx, held, StepName.EXECUTE, StepState.SUCCEEDED, 1.0),
-    "learned": lambda progress, tx, held: progress.learned(tx, held, pushed_sha="b" * 40),
-    "moved": lambda progress, tx, held: progress.moved(tx, held, "acme/gadgets"),
-    "begun": lambda progress, tx, held: progress.begun(tx, held, "b" * 40),
-    "pushing": lambda progress, tx, held: progress.pushing(tx, held, "b" * 40),
-    "pushed": lambda progress, tx, held: progress.pushed(tx, held, "b" * 40),
-    "output_was_truncated": lambda progress, tx, held: progress.output_was_truncated(tx, held),
-    "opened": lambda progress, tx, held: progress.opened(tx, held, PULL, created=True),
-    "opened_issue": lambda progress, tx, held: progress.opened_issue(tx, held, 7),
+    "update_session": lambda progress, tx, held: progress.update_session(tx, held, pushed_sha="b" * 40),
+    "record_move": lambda progress, tx, held: progress.record_move(tx, held, "acme/gadgets"),
+    "record_start": lambda progress, tx, held: progress.record_start(tx, held, "b" * 40),
+    "record_push_intent": lambda progress, tx, held: progress.record_push_intent(tx, held, "b" * 40),
+    "record_push": lambda progress, tx, held: progress.record_push(tx, held, "b" * 40),
+    "record_truncated_output": lambda progress, tx, held: progress.record_truncated_output(tx, held),
+    "record_pull_request": lambda progress, tx, held: progress.record_pull_request(tx, held, PULL, created=True),
+    "record_issue": lambda progress, tx, held: progress.record_issue(tx, held, 7),
     "settle": lambda progress, tx, held: progress.settle(tx, held, DONE),
 }
 
@@ -105,7 +105,7 @@ class TestFence:
         """A new one must be added here."""
         public = {name for name in vars(Progress) if not name.startswith("_")}
         # The first two take and give the hold itself, the last ones only look.
-        assert public == {*WRITES, "claim", "release", "branch_heads", "published_run", "last_said"}
+        assert public == {*WRITES, "take", "release", "branch_heads", "published_run", "last_said"}
 
     @pytest.mark.parametrize("write", WRITES)
     async def test_an_old_attempt_writes_nothing(self, backend: Backend, alice: Owner, write: str) -> None:
@@ -225,7 +225,7 @@ class TestOutcome:
         for _ in range(2):
             held = await claim(backend, session.runs[0])
             with backend.database.transaction() as tx:
-                backend.progress().opened(tx, held, PULL, created=False)
+                backend.progress().record_pull_request(tx, held, PULL, created=False)
         held = await claim(backend, session.runs[0])
         with backend.database.transaction() as tx:
             failed = Outcome(state=RunState.FAILED, reason=Reason.INTERNAL, message="It failed.")
@@ -238,8 +238,8 @@ class TestOutcome:
         session = await backend.create(alice)
         held = await claim(backend, session.runs[0])
         with backend.database.transaction() as tx:
-            backend.progress().learned(tx, held, target_branch="trunk", repo="Acme/Widgets")
-            backend.progress().output_was_truncated(tx, held)
+            backend.progress().update_session(tx, held, target_branch="trunk", repo="Acme/Widgets")
+            backend.progress().record_truncated_output(tx, held)
         learned = await backend.get(alice, session.id)
         assert (learned.target_branch, learned.repo) == ("trunk", "Acme/Widgets")
         assert learned.runs[0].output_truncated
@@ -266,12 +266,12 @@ class TestEarlierAttempts:
         session = await backend.create(alice)
         first = await claim(backend, session.runs[0])
         with backend.database.transaction() as tx:
-            begun = backend.progress().begun(tx, first, "a" * 40)
+            begun = backend.progress().record_start(tx, first, "a" * 40)
             assert (begun.start_sha, begun.pushing_sha) == ("a" * 40, None)
-            backend.progress().pushing(tx, first, "b" * 40)
+            backend.progress().record_push_intent(tx, first, "b" * 40)
         second = await claim(backend, session.runs[0], "worker-2")
         with backend.database.transaction() as tx:
-            begun = backend.progress("worker-2").begun(tx, second, "b" * 40)
+            begun = backend.progress("worker-2").record_start(tx, second, "b" * 40)
             assert (begun.start_sha, begun.pushing_sha) == ("a" * 40, "b" * 40)
 
     async def test_an_old_attempt_cannot_note_a_push(self, backend: Backend, alice: Owner) -> None:
@@ -279,7 +279,7 @@ class TestEarlierAttempts:
         first = await claim(backend, session.runs[0])
         await claim(backend, session.runs[0], "worker-2")
         with backend.database.transaction() as tx, pytest.raises(AttemptLost):
-            backend.progress().pushing(tx, first, "b" * 40)
+            backend.progress().record_push_intent(tx, first, "b" * 40)
 
     async def test_what_was_pushed_comes_before_what_may_have_been(self, backend: Backend, alice: Owner) -> None:
         """Of all runs of the session, the newest first; of no other session; each head once."""
@@ -291,16 +291,16 @@ class TestEarlierAttempts:
         with backend.database.transaction() as tx:
             progress = backend.progress()
             assert progress.branch_heads(tx, first) == ()
-            progress.pushing(tx, elsewhere, "9" * 40)
-            progress.pushing(tx, first, "a" * 40)
+            progress.record_push_intent(tx, elsewhere, "9" * 40)
+            progress.record_push_intent(tx, first, "a" * 40)
             assert progress.branch_heads(tx, first) == ("a" * 40,)
-            progress.pushed(tx, first, "a" * 40)
+            progress.record_push(tx, first, "a" * 40)
             progress.settle(tx, first, DONE)
         follow_up = await claim(backend, second)
         with backend.database.transaction() as tx:
-            progress.pushing(tx, follow_up, "b" * 40)
+            progress.record_push_intent(tx, follow_up, "b" * 40)
             assert progress.branch_heads(tx, follow_up) == ("a" * 40, "b" * 40)
-            progress.pushed(tx, follow_up, "c" * 40)
+            progress.record_push(tx, follow_up, "c" * 40)
             assert progress.branch_heads(tx, follow_up) == ("c" * 40, "b" * 40, "a" * 40)
 
     async def test_a_session_moves_where_nobody_has_its_branch(self, backend: Backend, alice: Owner) -> None:
@@ -308,9 +308,9 @@ class TestEarlierAttempts:
         await backend.create(alice, repo="Acme/Gadgets", branch="fix")
         held = await claim(backend, session.runs[0])
         with backend.database.transaction() as tx:
-            assert not backend.progress().moved(tx, held, "acme/gadgets")
+            assert not backend.progress().record_move(tx, held, "acme/gadgets")
             for _ in range(2):  # also when the first commit was not known to have arrived
-                assert backend.progress().moved(tx, held, "Acme/Things")
+                assert backend.progress().record_move(tx, held, "Acme/Things")
         assert (await backend.get(alice, session.id)).repo == "Acme/Things"
         with pytest.raises(Conflict):  # the branch is taken there by now
             await backend.create(alice, repo="acme/things", branch="fix")
@@ -322,7 +322,7 @@ class TestEarlierAttempts:
         held = await claim(backend, session.runs[0])
         for head in ("a" * 40, "b" * 40, "b" * 40, "a" * 40):
             with backend.database.transaction() as tx:
-                backend.progress().pushed(tx, held, head)
+                backend.progress().record_push(tx, held, head)
         told = [event.data for event in await backend.events(session.id) if event.type is EventType.BRANCH_PUSHED]
         assert told == [{"branch": session.branch, "head_sha": letter * 40} for letter in "aba"]
         assert (await backend.get(alice, session.id)).pushed_sha == "a" * 40

@@ -50,9 +50,9 @@ async def keep(backend: Backend, run: Run, *, attempt: int = 1) -> None:
 async def settle(backend: Backend, run: Run, *, state: RunState = RunState.FAILED, **outcome: Any) -> None:
     with backend.database.transaction() as tx:
         progress = backend.progress()
-        claim = progress.claim(tx, run.id)
+        claim = progress.take(tx, run.id)
         if outcome.get("pull_request"):
-            progress.opened(tx, claim, outcome["pull_request"], created=True)
+            progress.record_pull_request(tx, claim, outcome["pull_request"], created=True)
         progress.settle(tx, claim, Outcome(state=state, message="It ended.", **outcome))
 
 
@@ -121,12 +121,12 @@ async def test_asked_again_it_is_the_same_run(backend: Backend, alice: Owner) ->
         again = await publish(backend, alice, session, session.runs[0], mode=PublishMode.BRANCH)
         assert (again.run.id, again.created) == (first.id, False)
         with backend.database.transaction() as tx:
-            backend.progress().claim(tx, first.id)
+            backend.progress().take(tx, first.id)
     await settle(backend, first)
     second = await publish(backend, alice, session, session.runs[0])
     assert (second.run.number, second.created) == (3, True)
     with backend.database.transaction() as tx:
-        backend.progress().claim(tx, second.run.id)
+        backend.progress().take(tx, second.run.id)
         backend.sessions.cancel(tx, alice, session.id)
     third = await publish(backend, alice, session, session.runs[0])
     assert (third.run.number, third.created) == (4, True)

@@ -82,15 +82,15 @@ async def test_what_an_old_attempt_would_keep_is_refused(backend: Backend, alice
     old = take(backend, "worker-1")
     assert old is not None
     with backend.database.transaction() as tx:
-        assert backend.queue.keep(tx, "worker-1", old, {"preflight": {"n": 1}})
+        assert backend.queue.store(tx, "worker-1", old, {"preflight": {"n": 1}})
     live(backend, "worker-2")
     new = take(backend, "worker-2")
     assert new is not None
     assert new.checkpoints == {"preflight": {"n": 1}}
     with backend.database.transaction() as tx, pytest.raises(AttemptLost):
-        backend.queue.keep(tx, "worker-1", old, {"work": {}})
+        backend.queue.store(tx, "worker-1", old, {"work": {}})
     with backend.database.transaction() as tx:
-        assert backend.queue.keep(tx, "worker-2", new, {**new.checkpoints, "work": {"n": 2}})
+        assert backend.queue.store(tx, "worker-2", new, {**new.checkpoints, "work": {"n": 2}})
         kept = tx.execute(sa.select(schema.runs.c.checkpoints)).scalar_one()
     assert kept == {"preflight": {"n": 1}, "work": {"n": 2}}
 
@@ -102,7 +102,7 @@ async def test_of_a_run_that_has_ended_nothing_need_be_kept(backend: Backend, al
     assert taken is not None
     await backend.end(taken.run_id)
     with backend.database.transaction() as tx:
-        assert not backend.queue.keep(tx, "worker-1", taken, {"settle": {}})
+        assert not backend.queue.store(tx, "worker-1", taken, {"settle": {}})
 
 
 async def test_workers_of_before_there_were_agents_leave_prompts_alone(backend: Backend, alice: Owner) -> None:
@@ -115,7 +115,7 @@ async def test_workers_of_before_there_were_agents_leave_prompts_alone(backend: 
         taken = take(backend, "worker-1")
         assert taken is not None
         with backend.database.transaction() as tx:
-            assert backend.queue.keep(tx, "worker-1", taken, {"preflight": {}})
+            assert backend.queue.store(tx, "worker-1", taken, {"preflight": {}})
     assert await versions(backend) == [1, 2]
     live(backend, "worker-2")
     assert take(backend, "worker-2") is not None

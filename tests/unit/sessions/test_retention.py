@@ -64,7 +64,7 @@ async def test_what_has_not_ended_stays_however_old_and_so_does_a_schedule(
     followed = await backend.create(alice)
     await backend.end(followed.runs[0].id)
     with backend.database.transaction() as tx:
-        backend.progress().claim(tx, running.runs[0].id)
+        backend.progress().take(tx, running.runs[0].id)
         backend.sessions.add_run(tx, alice, followed.id, followed.runs[0].instruction)
         timetable = CronTimes(schedule="0 0 1 1 *", timezone="UTC")
         ScheduleService().create(tx, alice, timetable, NewSession(repo="acme/widgets"), {})

@@ -63,12 +63,12 @@ async def cancel(backend: Backend, owner: Owner, session: Session) -> Session:
 
 async def change(backend: Backend, owner: Owner, session: Session, **values: object) -> Session:
     with backend.database.transaction() as tx:
-        return backend.sessions.change(tx, owner, session.id, SessionChange(**values))  # type: ignore[arg-type]
+        return backend.sessions.change(tx, owner, session.id, SessionChange(**values))  # type: ignore[arg-type]  # any change
 
 
 async def claim(backend: Backend, run: Run, worker: str = "worker-1") -> None:
     with backend.database.transaction() as tx:
-        backend.progress(worker).claim(tx, run.id)
+        backend.progress(worker).take(tx, run.id)
 
 
 class TestCreate:

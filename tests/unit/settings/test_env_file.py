@@ -12,15 +12,10 @@ import pytest
 from gitward import env_file
 from gitward.errors import SettingsError
 from gitward.secrets import Secret
-from gitward.settings import (
-    SecretReader,
-    SecretUnreadable,
-    Settings,
-    TokenOrigin,
-    TokenReader,
-    TokenUnreadable,
-    load_settings,
-)
+from gitward.settings.fields import Settings
+from gitward.settings.loading import load_settings
+from gitward.settings.secret_reader import SecretReader, SecretUnreadable
+from gitward.settings.token_reader import TokenOrigin, TokenReader, TokenUnreadable
 
 Environment = MutableMapping[str, str]
 TOKEN = "ghp_0123456789abcdefghij"

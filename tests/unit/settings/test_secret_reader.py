@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gitward.secrets import Secret
-from gitward.settings import SecretReader, SecretUnreadable
+from gitward.settings.secret_reader import SecretReader, SecretUnreadable
 
 Environment = MutableMapping[str, str]
 KEY, NEXT = "sk-0123456789", "sk-9876543210"

@@ -9,14 +9,10 @@ from pathlib import Path
 import pytest
 
 from gitward.errors import SettingsError
-from gitward.settings import (
-    Credentials,
-    LimitsMode,
-    Settings,
-    clean_environment,
-    exported_token,
-    load_settings,
-)
+from gitward.settings.environment import clean_environment, exported_token
+from gitward.settings.fields import Settings
+from gitward.settings.loading import load_settings
+from gitward.settings.values import Credentials, LimitsMode
 
 Environment = MutableMapping[str, str]
 PORT = (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gitward.secrets import Secret
-from gitward.settings import TokenOrigin, TokenReader, TokenUnreadable
+from gitward.settings.token_reader import TokenOrigin, TokenReader, TokenUnreadable
 
 Environment = MutableMapping[str, str]
 TOKEN, NEXT = "ghp_0123456789abcdefghij", "ghp_jihgfedcba9876543210"

@@ -41,7 +41,7 @@ def samples(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 def used(metrics: Metrics) -> Metrics:
     """One that has seen everything."""
-    metrics.told(
+    metrics.count_events(
         [
             ("run.ended", "run_1", {"state": "failed", "reason": "task_failed"}),
             ("run.ended", "run_2", {"state": "succeeded", "reason": None}),

@@ -70,7 +70,7 @@ async def test_whoever_beats_stays_and_whoever_is_silent_is_struck_off(database:
         began = seconds.now
         while "two" in names(database):
             assert await one.beat(lease)
-            await watcher.look()
+            await watcher.check()
             assert seconds.now <= began + LEASE_SECONDS + 1
             seconds.now += 1.0
         assert silent.until - joined < LEASE_SECONDS <= seconds.now - began, "it stops by itself before"
@@ -94,9 +94,9 @@ async def test_a_gap_in_the_looks_proves_nothing(database: Database) -> None:
         await one.join()
         seconds = Watch()
         watcher = watcher_of(database, seconds)
-        await watcher.look()
+        await watcher.check()
         seconds.now += 2.6
-        await watcher.look()
+        await watcher.check()
         assert names(database) == ["one"]
         await watcher.disconnect()
 
@@ -117,7 +117,7 @@ async def test_processes_that_have_ended_prove_it_on_their_own_machine_alone(dat
     await insert(database, processes.machine() if where == "here" else "another machine", identity)
     watcher = Membership(database, worker="one", lease_seconds=600.0, children=lambda: ())
     assert ended.wait(20) == 0
-    await watcher.look()
+    await watcher.check()
     assert names(database) == ([] if where == "here" else ["dead"])
     await watcher.disconnect()
 
@@ -129,10 +129,10 @@ async def test_one_process_that_is_left_is_enough_to_wait(database: Database) ->
         assert identity is not None
         await insert(database, processes.machine(), "999999999 1", identity)
         watcher = Membership(database, worker="one", lease_seconds=600.0, children=lambda: ())
-        await watcher.look()
+        await watcher.check()
         assert names(database) == ["dead"]
         left.kill()
         left.wait(20)
-        await watcher.look()
+        await watcher.check()
         assert names(database) == []
         await watcher.disconnect()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from gitward.broker.policy.inject.rules import Injection
 from gitward.broker.wire.config import InjectConfig
 from gitward.secrets import Secret
-from gitward.settings import SecretReader, SecretUnreadable
+from gitward.settings.secret_reader import SecretReader, SecretUnreadable
 from gitward.telemetry.logs import mask_secrets
 
 log = logging.getLogger(__name__)

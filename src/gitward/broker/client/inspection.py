@@ -30,7 +30,7 @@ class Inspections:
         self._answering: asyncio.Task[None] | None = None
         self._closed = False
 
-    def take(self, question: Message, fds: list[int], tell: Tell) -> None:
+    def answer(self, question: Message, fds: list[int], tell: Tell) -> None:
         """Begins to answer, by `tell`. Takes `fds` over; an earlier question that is still open is given up."""
         if self._closed:
             channel.close_all(fds)
@@ -51,7 +51,7 @@ class Inspections:
             if before is not None:
                 before.cancel()
                 await asyncio.wait([before])
-            answer = await self._found(question, fds, given)
+            answer = await self._answer_to(question, fds, given)
             await tell({"op": "answer", "number": question["number"], **answer}, given)
         except (ChannelClosed, BrokerError) as error:  # the process that asked is gone, and the push with it
             log.info("Nobody waits for the answer about a push any more: %s", error)
@@ -60,7 +60,7 @@ class Inspections:
         finally:
             channel.close_all([*fds, *given])
 
-    async def _found(self, question: Message, fds: list[int], given: list[int]) -> Message:
+    async def _answer_to(self, question: Message, fds: list[int], given: list[int]) -> Message:
         if self._inspector is None:
             return refusal(InspectionFailed(_NO_INSPECTOR))
         try:
@@ -69,7 +69,7 @@ class Inspections:
                 given.append(await _opened(self._inspector))
                 return {}
             (pack,) = fds
-            findings = await self._inspector.look(pack, request.tip, messages=request.messages)
+            findings = await self._inspector.inspect(pack, request.tip, messages=request.messages)
             return answer_with(findings)
         except (BadPack, InspectionFailed) as error:
             return refusal(error)
@@ -80,7 +80,7 @@ class Inspections:
 
 async def _opened(inspector: Inspector) -> int:
     """A spool, for the caller to close; one that comes when the caller was cancelled is closed."""
-    opening = asyncio.create_task(asyncio.to_thread(inspector.spool))
+    opening = asyncio.create_task(asyncio.to_thread(inspector.open_file))
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:

@@ -301,7 +301,7 @@ class OpenGrant:
     def _hear(self, message: Message, fds: list[int], broker: Process) -> None:
         """A question, or an event."""
         if is_request(message):
-            self._inspections.take(message, fds, functools.partial(broker.call, seconds=self._house.answer_seconds))
+            self._inspections.answer(message, fds, functools.partial(broker.call, seconds=self._house.answer_seconds))
             return
         channel.close_all(fds)  # only a question has some
         event = BrokerEvent(**{**message["event"], "run_id": self.grant.run_id})

@@ -23,7 +23,7 @@ _REQUEST = frozenset(
     }
 )
 
-_HOP_BY_HOP = frozenset(
+HOP_BY_HOP = frozenset(
     {
         "connection",
         "keep-alive",
@@ -38,7 +38,7 @@ _HOP_BY_HOP = frozenset(
 )
 # gh refuses a token whose X-OAuth-Scopes lack read:org; without the header it takes any token. Alt-Svc and
 # Strict-Transport-Security speak of the real host, not of the broker.
-_RESPONSE = _HOP_BY_HOP | {
+_RESPONSE = HOP_BY_HOP | {
     "alt-svc",
     "content-length",
     "set-cookie",

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import ClientError, ClientResponse, ClientTimeout
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 from yarl import URL
@@ -21,6 +21,7 @@ from gitward.broker.server.lfs_actions import Action
 from gitward.broker.server.listener import STALL_SECONDS, Touch
 from gitward.broker.server.outgoing_route import Hop
 from gitward.broker.server.refusals import SERVER, refusal
+from gitward.broker.server.upstream_session import open_session
 from gitward.broker.wire.advertisement import NoThin
 from gitward.broker.wire.config import BrokerConfig
 from gitward.errors import GitwardError, PolicyDenied
@@ -85,23 +86,14 @@ class Forwarder:
         self._config = config
         self._route = route
         self._whole = asyncio.Semaphore(_WHOLE)
-        self._session = ClientSession(
-            connector=TCPConnector(ssl=tls if tls is not None else True, limit=0),
-            cookie_jar=DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-            timeout=_TIMEOUT,
-            max_line_size=_MAX_HEADER,
-            max_field_size=_MAX_HEADER,
-            skip_auto_headers=_AUTOMATIC,
-        )
+        self._session = open_session(tls, timeout=_TIMEOUT, longest_header=_MAX_HEADER, left_out=_AUTOMATIC)
 
     async def close(self) -> None:
         await self._session.close()
 
     async def forward(self, request: BaseRequest, onward: Onward, touch: Touch) -> StreamResponse:
         """Answers the sandbox with what upstream says. Raises UpstreamFailed, and `hidden`, before that has begun."""
-        response = await self._ask(onward.method, onward.url, self._headers(request, onward), onward.body)
+        response = await self._request(onward.method, onward.url, self._headers(request, onward), onward.body)
         touch()
         async with response:
             if onward.hidden is not None and (300 <= response.status < 400 or response.status in _HIDDEN):
@@ -133,7 +125,7 @@ class Forwarder:
     ) -> StreamResponse:
         """Streams one LFS object to or from its storage, which never sees a token of ours, nor the sandbox its answer
         to a refusal: that may repeat the signature."""
-        response = await self._ask(request.method, action.href, _storage_headers(request, action), body)
+        response = await self._request(request.method, action.href, _storage_headers(request, action), body)
         touch()
         async with response:
             if response.status not in {200, 201, 202, 204, 206}:
@@ -143,7 +135,7 @@ class Forwarder:
             headers = [(name, value) for name, value in pairs if name.lower() in _STORAGE_ANSWER]
             return await self._streamed(request, response, [*headers, ("Server", SERVER)], touch)
 
-    async def ask(self, onward: Onward) -> bytes:
+    async def fetch(self, onward: Onward) -> bytes:
         """A question of our own: the body of its answer. Raises UpstreamFailed, also for another status than 200."""
         body = await self.look_up(onward, absent=frozenset())
         assert body is not None
@@ -153,7 +145,7 @@ class Forwarder:
         """The same; None when the answer says that there is no such thing."""
         assert onward.authorization is not None
         headers = {**_OWN_QUESTION, "authorization": onward.authorization}
-        response = await self._ask(onward.method, onward.url, headers, onward.body)
+        response = await self._request(onward.method, onward.url, headers, onward.body)
         async with response:
             body = await self._read(response, onward)
             if response.status in absent:
@@ -162,7 +154,7 @@ class Forwarder:
                 raise UpstreamFailed(f"GitHub answered {response.status} to a request of the broker")
             return body
 
-    async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> ClientResponse:
+    async def _request(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> ClientResponse:
         hop = Hop.to(url, self._route)
         try:
             return await self._session.request(

@@ -82,7 +82,7 @@ class GitHubHandler:
         if token not in self._tokens:
             self._tokens.append(token)
         self._current = self._tokens.index(token)  # not always the last one: the operator may go back to one before
-        self._reporter.know(self.secrets)
+        self._reporter.mask(self.secrets)
         self._screen = self._new_screen()
 
     def narrow(self, push: ExactPush) -> bool:
@@ -128,7 +128,7 @@ class GitHubHandler:
         self._tokens.clear()
         self._lfs_door.forget()
         self._screen = Screen([])
-        self._reporter.know([])
+        self._reporter.mask([])
 
     def name(self, host: str) -> str:
         del host
@@ -227,7 +227,7 @@ class GitHubHandler:
     async def _ask_graphql(self, body: bytes) -> bytes:
         """The same by GraphQL."""
         url, authorization = self._config.upstream_graphql_url, api_authorization(self._token)
-        return await self._forwarder.ask(
+        return await self._forwarder.fetch(
             Onward(method="POST", url=url, authorization=authorization, body=body, screen=self._screen)
         )
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import StreamResponse
 
+from gitward.broker.server.acceptor import Acceptor, end
 from gitward.broker.server.protocol import HttpServer
 
 log = logging.getLogger(__name__)
@@ -56,56 +57,28 @@ class Listener:
         self._limits = limits or Limits()
         self._malformed = malformed
         self._server = HttpServer(self._handle, malformed=self._note_malformed, idle_seconds=self._limits.idle_seconds)
-        self._slots = asyncio.Semaphore(self._limits.connections)
-        self._connections: set[asyncio.Task[None]] = set()
+        self._acceptor = Acceptor(sock, slots=self._limits.connections, serve=self._serve)
         self._requests: set[asyncio.Task[object]] = set()
         self._sockets: dict[object, socket.socket] = {}  # by protocol
         self._busy: set[object] = set()  # protocols with a request under way
         self._moved: dict[object, float] = {}  # protocol → loop time of its last sign of life
-        self._accepting: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
         return int(self._sock.getsockname()[1])
 
     def start(self) -> None:
-        self._accepting = asyncio.create_task(self._accept())
+        self._acceptor.start()
 
     async def stop(self) -> None:
         """After it returned no request is under way and every connection is closed."""
-        tasks = [*self._connections, *self._requests]
-        if self._accepting:
-            tasks.append(self._accepting)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await asyncio.gather(self._acceptor.stop(), end(*self._requests))
         await self._server.shutdown(_STOP_SECONDS)
         self._sock.close()
 
     async def disconnect(self) -> None:
         """Ends the requests and connections that there are. Those that come later are served."""
-        tasks = [*self._connections, *self._requests]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._slots.acquire()
-            try:
-                connection, _ = await loop.sock_accept(self._sock)
-            except OSError as error:  # out of descriptors, or the peer is gone already
-                self._slots.release()
-                log.warning("could not accept a connection: %s", error)
-                await asyncio.sleep(0.1)
-                continue
-            task = asyncio.create_task(self._serve(connection))
-            self._connections.add(task)
-            task.add_done_callback(self._connections.discard)
-            task.add_done_callback(lambda _: self._slots.release())
+        await asyncio.gather(self._acceptor.disconnect(), end(*self._requests))
 
     async def _serve(self, connection: socket.socket) -> None:
         protocol = self._server()

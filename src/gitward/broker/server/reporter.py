@@ -25,7 +25,7 @@ class Reporter:
     """Tells the worker what happened. Keeps the order."""
 
     def __init__(self, run_id: str, send: Send, *, lasting: Iterable[Secret] = ()) -> None:
-        """`lasting` secrets are masked beside those of `know`, which change."""
+        """`lasting` secrets are masked beside those of `mask`, which change."""
         self._run_id = run_id
         self._send = send
         self._lasting = tuple(lasting)
@@ -33,7 +33,7 @@ class Reporter:
         self._denied = 0
         self._sending = asyncio.Lock()
 
-    def know(self, secrets: Iterable[Secret]) -> None:
+    def mask(self, secrets: Iterable[Secret]) -> None:
         self._redactor = Redactor([*self._lasting, *secrets])
 
     async def denied(self, verdict: Verdict, asked: str) -> None:

@@ -87,10 +87,10 @@ def _hand_over(folder: Path) -> None:
 
 async def fetch(runner: Runner, folder: str) -> Ended:
     """Fetches what was wanted; ends with another code than 0 also when single objects are missing."""
-    return await Git(runner=runner, folder=folder).ask("lfs", "fetch", "origin", "HEAD")
+    return await Git(runner=runner, folder=folder).run("lfs", "fetch", "origin", "HEAD")
 
 
 async def push(runner: Runner, folder: str, wanted: Iterable[Pointer]) -> Ended:
     """Uploads those of the objects that the server does not have."""
     oids = "".join(f"{each.oid}\n" for each in wanted).encode()
-    return await Git(runner=runner, folder=folder).ask("lfs", "push", "--object-id", "--stdin", "origin", stdin=oids)
+    return await Git(runner=runner, folder=folder).run("lfs", "push", "--object-id", "--stdin", "origin", stdin=oids)

@@ -12,7 +12,6 @@ packs at worst, which the next change removes.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import time
@@ -20,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from gitward.grants.file_locks import lock_until
 from gitward.repositories import snapshot
 from gitward.repositories.mirrors.metadata import META, BadMetadata, Metadata
 from gitward.repositories.mirrors.source import MirrorChanged, MirrorDamaged, MirrorUnusable
@@ -183,24 +183,13 @@ class MirrorFolder:
         while True:
             lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
-                _flock(lock, deadline)
+                if not lock_until(lock, deadline, pause=_LOOK_SECONDS):
+                    raise MirrorUnusable("another process has it locked")
                 if _is_at(lock, self._lock):  # else it was removed while we waited, and somebody may have a new one
                     yield
                     return
             finally:
                 os.close(lock)
-
-
-def _flock(lock: int, deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise MirrorUnusable("another process has it locked") from None
-            time.sleep(_LOOK_SECONDS)
-        else:
-            return
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -147,7 +147,7 @@ class Mirrors:
             log.warning("The LFS objects of %s's mirror cannot be used: %s", source.full_name, error)
             return set()
 
-    async def keep_lfs(self, source: Source, found: Collection[Pointer], storage: Path) -> None:
+    async def store_lfs(self, source: Source, found: Collection[Pointer], storage: Path) -> None:
         """Keeps LFS objects with the mirror, if there is one; they were hashed, and came from this repository."""
         if self._limit <= 0 or not found:
             return

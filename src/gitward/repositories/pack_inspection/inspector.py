@@ -44,7 +44,7 @@ class PackInspector:
         self._folder = folder
         self._limits = limits
 
-    def spool(self) -> int:
+    def open_file(self) -> int:
         try:
             return os.open(self._folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError:  # a file system without such files, which cannot be given a name later
@@ -52,7 +52,7 @@ class PackInspector:
             os.unlink(name)
             return descriptor
 
-    async def look(self, pack: int, tip: str, *, messages: bool = False) -> Findings:
+    async def inspect(self, pack: int, tip: str, *, messages: bool = False) -> Findings:
         workspace = self._folder / f"push-{secrets.token_hex(8)}"
         try:
             await uninterrupted(asyncio.to_thread(_prepare, workspace, pack, tip))

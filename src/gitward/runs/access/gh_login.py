@@ -19,15 +19,15 @@ QUIET = {"GH_PROMPT_DISABLED": "1", "GH_NO_UPDATE_NOTIFIER": "1"}  # gh asks not
 
 async def log_out(attempt: Attempt, sandbox: Sandbox) -> None:
     """In `login` mode: gh forgets the token. Wiping the home afterwards is what counts, so a failure is only logged."""
-    host = urlsplit(attempt.parts.settings.server_url).netloc
+    host = urlsplit(attempt.services.settings.server_url).netloc
     argv = ("gh", "auth", "logout", "--hostname", host)
     try:
         ended = await sandbox.run(Command(argv=argv, env=QUIET, cwd=HOME, timeout_seconds=LOGOUT_SECONDS))
     except SandboxError as error:
-        log.warning("Run %s: gh auth logout could not run: %s", attempt.claim.run.id, error)
+        log.warning("Run %s: gh auth logout could not run: %s", attempt.run.id, error)
         return
     if ended.exit_code != 0:
-        log.warning("Run %s: gh auth logout ended with exit code %d", attempt.claim.run.id, ended.exit_code)
+        log.warning("Run %s: gh auth logout ended with exit code %d", attempt.run.id, ended.exit_code)
 
 
 async def wipe(workspace: Path) -> None:

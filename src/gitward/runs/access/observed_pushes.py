@@ -12,7 +12,7 @@ class ObservedPushes:
         self._accepted: dict[str, str] = {}  # new head → the one before it, in the order of their arrival
         self._news = asyncio.Event()
 
-    def saw(self, *, old: str, new: str) -> None:
+    def record(self, *, old: str, new: str) -> None:
         """GitHub accepted a push of the session's branch."""
         self._accepted.pop(new, None)
         self._accepted[new] = old

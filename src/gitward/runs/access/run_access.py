@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gitward.broker import BrokerEvent, OpenGrant
 from gitward.errors import GitwardError, Reason, RunFailure
+from gitward.github.preflight import Facts
 from gitward.github.tokens import Token
 from gitward.grants import clock
 from gitward.grants.grant import Grant
@@ -42,7 +43,7 @@ class RunAccess:
 
 
 @contextlib.asynccontextmanager
-async def open_access(attempt: Attempt, facts: dict[str, Any], *, seconds: float) -> AsyncIterator[RunAccess]:
+async def open_access(attempt: Attempt, facts: Facts, *, seconds: float) -> AsyncIterator[RunAccess]:
     """A grant that is open inside this block; for a run that may take so many seconds.
 
     :raises RunCancelled, RunFailure: as `within_deadline`; opening takes a while when machine or broker are in trouble.
@@ -58,36 +59,36 @@ def opening_took_too_long() -> RunFailure:
     return RunFailure(Reason.SANDBOX_FAILED, f"No sandbox could be opened within {OPENING_SECONDS:g} s; retry the run.")
 
 
-async def _open(stack: contextlib.AsyncExitStack, attempt: Attempt, facts: dict[str, Any], seconds: float) -> RunAccess:
-    token = await attempt.parts.tokens.take(token_access(attempt))
-    injected = await attempt.parts.injected.take()
+async def _open(stack: contextlib.AsyncExitStack, attempt: Attempt, facts: Facts, seconds: float) -> RunAccess:
+    token = await attempt.services.tokens.take(token_access(attempt))
+    injected = await attempt.services.injected.take()
     redactor = Redactor([token.secret, *(secret for secret in injected if secret is not None)])
     pushes, models = ObservedPushes(), ModelCalls()
     grant = await stack.enter_async_context(
         _granted(attempt, _grant(attempt, facts, seconds), token, pushes, models, redactor=redactor, injected=injected)
     )
-    credential = token.secret if attempt.parts.settings.login_mode else Secret(grant.credential)
+    credential = token.secret if attempt.services.settings.login_mode else Secret(grant.credential)
     return RunAccess(grant=grant, credential=credential, redactor=redactor, pushes=pushes, models=models)
 
 
-def _grant(attempt: Attempt, facts: dict[str, Any], seconds: float) -> Grant:
-    session, settings = attempt.claim.session, attempt.parts.settings
+def _grant(attempt: Attempt, facts: Facts, seconds: float) -> Grant:
+    session, settings = attempt.session, attempt.services.settings
     opened = session.pull_request
     return Grant(
-        run_id=attempt.claim.run.id,
-        repository=facts["repository"],
-        repository_id=facts["repository_id"],
+        run_id=attempt.run.id,
+        repository=facts.repository,
+        repository_id=facts.repository_id,
         push_ref=f"refs/heads/{session.branch}",
         readable=session.submodules,
         public_read=settings.public_read,
-        is_agent=attempt.claim.run.instruction.prompt is not None,
+        is_agent=attempt.run.instruction.prompt is not None,
         allow_workflows=settings.may_change_workflows(session),
         own_writes=settings.own_writes,
         issues=session.opened_issues,
         pull_request=opened.number if opened is not None else None,
-        ready=attempt.claim.run.instruction.publish.mode is PublishMode.READY,
-        target_branch=facts["target_branch"],
-        target_sha=facts["target_sha"],
+        ready=attempt.run.instruction.publish.mode is PublishMode.READY,
+        target_branch=facts.target_branch,
+        target_sha=facts.target_sha,
         expires_at=clock.seconds() + seconds + CLOSING_SECONDS,
     )
 
@@ -106,11 +107,11 @@ async def _granted(
     """The token, and whatever takes its place, is with the broker inside this block, and nowhere afterwards."""
     freshness = TokenRenewal(attempt, token, redactor)
     witness = _Witness(attempt, pushes, models, freshness)
-    open_grant = await attempt.parts.brokers.open(
-        grant, token.secret, witness.saw, attempt.parts.inspector, injected=injected
+    open_grant = await attempt.services.brokers.open(
+        grant, token.secret, witness.observe, attempt.services.inspector, injected=injected
     )
     try:
-        async with freshness.kept(open_grant):
+        async with freshness.running(open_grant):
             yield open_grant
     finally:
         try:
@@ -127,7 +128,7 @@ class _Witness:
         self._attempt, self._pushes, self._models, self._freshness = attempt, pushes, models, freshness
         self._writing: set[asyncio.Task[None]] = set()
 
-    def saw(self, event: BrokerEvent) -> None:
+    def observe(self, event: BrokerEvent) -> None:
         match event.type:
             case "token.rejected":
                 self._freshness.rejected()
@@ -140,14 +141,14 @@ class _Witness:
             case "issue.opened":
                 self._write(self._attempt.record_issue(int(event.data["number"])))
             case _:
-                self._write(self._attempt.tell((EventType(event.type), event.data)))
+                self._write(self._attempt.record((EventType(event.type), event.data)))
 
     def _pushed(self, *, old: str, new: str) -> None:
-        self._pushes.saw(old=old, new=new)
+        self._pushes.record(old=old, new=new)
         if new != self._attempt.pushing_sha:  # our own push: step `publish` records it
             self._write(self._attempt.record_push(new))
 
-    def _write(self, writing: Any) -> None:
+    def _write(self, writing: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(writing)
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
@@ -156,5 +157,5 @@ class _Witness:
         """Waits for what is being written."""
         for problem in await asyncio.gather(*self._writing, return_exceptions=True):
             if isinstance(problem, Exception):
-                run_id = self._attempt.claim.run.id
+                run_id = self._attempt.run.id
                 log.warning("Run %s: an event of the broker was not written: %s", run_id, problem)

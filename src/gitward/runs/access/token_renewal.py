@@ -37,9 +37,9 @@ class TokenRenewal:
         self._rejected.set()
 
     @contextlib.asynccontextmanager
-    async def kept(self, grant: OpenGrant) -> AsyncIterator[None]:
+    async def running(self, grant: OpenGrant) -> AsyncIterator[None]:
         """Inside this block the broker is given every new token."""
-        watching = asyncio.create_task(self._watch(grant), name=f"token of {self._attempt.claim.run.id}")
+        watching = asyncio.create_task(self._watch(grant), name=f"token of {self._attempt.run.id}")
         try:
             yield
         finally:
@@ -52,10 +52,10 @@ class TokenRenewal:
             try:
                 await self.renew(grant)
             except GitwardError as error:  # the token of now may still be good; the next look may find another
-                log.warning("Run %s: no new token: %s", self._attempt.claim.run.id, error)
+                log.warning("Run %s: no new token: %s", self._attempt.run.id, error)
                 await asyncio.sleep(LOOK_SECONDS)
             except Exception:  # the edge of a task that nobody awaits: the next look may do better
-                log.exception("Run %s: could not look for a new token", self._attempt.claim.run.id)
+                log.exception("Run %s: could not look for a new token", self._attempt.run.id)
 
     async def _next(self) -> None:
         """Waits until it is time to look."""
@@ -80,10 +80,10 @@ class TokenRenewal:
                 self._told = True
                 await self._attempt.notice(f"GitHub answered 401 to {self.token.kind}: {self.token.renew}.")
         else:
-            fresh = await self._attempt.parts.tokens.take(token_access(self._attempt))
+            fresh = await self._attempt.services.tokens.take(token_access(self._attempt))
         if fresh is None or fresh.secret == self.token.secret:
             return
         self._redactor.add(fresh.secret)
         await grant.refresh(fresh.secret)
         self.token, self._told = fresh, False
-        log.info("Run %s: the broker has a new token (%s)", self._attempt.claim.run.id, fresh.kind)
+        log.info("Run %s: the broker has a new token (%s)", self._attempt.run.id, fresh.kind)

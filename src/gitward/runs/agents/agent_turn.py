@@ -57,23 +57,23 @@ class AgentTurn:
 
     def __init__(self, context: Context, commands: CommandRunner) -> None:
         self._context, self._commands = context, commands
-        self._events = Events(context.opened.redactor)
+        self._events = Events(context.access.redactor)
         self._complaint = bytearray()
         self._end = TurnEnd()  # until it ended by itself
 
     async def run(self) -> Done:
-        context, parts = self._context, self._context.attempt.parts
+        context, services = self._context, self._context.attempt.services
         name = context.instruction.agent or ""
-        agent = await asyncio.to_thread(programs.usable, parts.agents, name)
-        assert parts.agents is not None
-        start = parts.agents.start(agent, model=context.instruction.model)
+        agent = await asyncio.to_thread(programs.usable, services.agents, name)
+        assert services.agents is not None
+        start = services.agents.start(agent, model=context.instruction.model)
         await self._prepare(start)
         async with context.output.stream(StepName.EXECUTE) as errors:
             turn = self._turn(agent, errors)
             async with told(self._events, context.output, partial(self._ending, turn)):
                 self._end = await self._within_time(self._talk(turn, start))
         if turn.peer.dropped.updates:
-            dropped, run_id = turn.peer.dropped, context.attempt.claim.run.id
+            dropped, run_id = turn.peer.dropped, context.attempt.run.id
             log.info("Run %s: %d of the agent's messages were dropped: %r", run_id, dropped.updates, dropped.kinds)
         return await self._judge(agent, self._explained(turn, self._end))
 
@@ -96,7 +96,7 @@ class AgentTurn:
             cwd=CHECKOUT_DIR,
             mode=agent.mode,
             model=instruction.model if agent.model_setting is ModelSetting.OPTION else None,
-            idle_seconds=self._context.attempt.parts.settings.agent_idle_seconds,
+            idle_seconds=self._context.attempt.services.settings.agent_idle_seconds,
         )
 
         async def complain(stream: Stream, piece: bytes) -> None:
@@ -104,7 +104,7 @@ class AgentTurn:
             del self._complaint[:-_COMPLAINT]
             await errors(stream, piece)
 
-        calls = self._context.opened.models
+        calls = self._context.access.models
         return Turn(
             order,
             self._events,
@@ -124,7 +124,7 @@ class AgentTurn:
                 return await talking
 
     async def _started(self, agent: Agent, started: Started) -> None:
-        self._context.opened.models.begin()
+        self._context.access.models.begin()
         data = {
             "agent": agent.name,
             "version": self._masked(started.version, VERSION) or agent.version,
@@ -133,7 +133,7 @@ class AgentTurn:
             "conversation": self._masked(started.conversation, CONVERSATION),
             "resumed": False,
         }
-        await self._context.attempt.tell((EventType.AGENT_STARTED, data))
+        await self._context.attempt.record((EventType.AGENT_STARTED, data))
 
     def _explained(self, turn: Turn, end: TurnEnd) -> TurnEnd:
         """With what only the program's end tells."""
@@ -156,7 +156,7 @@ class AgentTurn:
         }
 
     async def _judge(self, agent: Agent, end: TurnEnd) -> Done:
-        calls = self._context.opened.models
+        calls = self._context.access.models
         await calls.settled(seconds=SETTLE_SECONDS)
         events = self._events
         said = events.last_message
@@ -177,7 +177,7 @@ class AgentTurn:
         return Done(said=said)
 
     def _masked(self, text: str, limit: int) -> str:
-        return masked(text, limit, self._context.opened.redactor)
+        return masked(text, limit, self._context.access.redactor)
 
     @staticmethod
     def _raise(seen: Seen) -> str | None:

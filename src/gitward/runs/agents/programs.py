@@ -12,7 +12,7 @@ from gitward.sandboxes import Shown
 def shown(context: Context) -> list[Shown]:
     """Folders of the host that the agent needs, those that there are. Blocks."""
     name = context.instruction.agent
-    agents = None if name is None else context.attempt.parts.agents
+    agents = None if name is None else context.attempt.services.agents
     agent = None if agents is None or name is None else agents.get(name)
     if agents is None or agent is None:
         return []

@@ -43,7 +43,7 @@ async def within_deadline(attempt: Attempt, work: Coroutine[Any, Any, T], *, sec
     :raises AttemptLost: another worker has the run.
     """
     main = asyncio.create_task(work)
-    watch = asyncio.create_task(attempt.cancel_requested())
+    watch = asyncio.create_task(attempt.wait_for_cancel())
     try:
         await asyncio.wait({main, watch}, timeout=seconds + GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if main.done():

@@ -115,18 +115,18 @@ class OutputLog:
     @property
     def is_held(self) -> bool:
         """Whether output waits for room on the disk of the database, which may come by the end of this very run."""
-        return self._attempt.parts.database.is_low
+        return self._attempt.services.database.is_low
 
     async def _try_to_write(self) -> str | None:
         """Why the database does not take what is gathered now; None: it need not be tried again."""
         if not self._batch:
             return None
-        if self._attempt.parts.database.is_low and (waits := self._is_held()) is not None:
+        if self._attempt.services.database.is_low and (waits := self._is_held()) is not None:
             return "its disk is full" if waits else None
         try:
             await uninterrupted(self._write())  # a cancellation in the middle would lose what is under way
         except PASSING_ERRORS as error:
-            self._attempt.parts.lease.require()  # it is written by nobody then; see `persist`
+            self._attempt.services.lease.require()  # it is written by nobody then; see `persist`
             return type(error).__name__
         self._full_since = None
         return None
@@ -149,7 +149,7 @@ class OutputLog:
         """Tells what is gathered; keeps it when the database refuses."""
         batch, self._batch = self._batch, []
         try:
-            await self._attempt.tell_now(*batch)
+            await self._attempt.record_now(*batch)
         except Exception:
             self._batch[:0] = batch
             raise
@@ -164,7 +164,7 @@ class OutputLog:
         if self._dropped and not self._told:
             self._told = True
             attempt = self._attempt
-            await attempt.write(lambda tx: attempt.parts.progress.output_was_truncated(tx, attempt.claim))
+            await attempt.write(lambda tx: attempt.services.progress.record_truncated_output(tx, attempt.hold))
             await self._attempt.notice("The output was too long: its middle is not kept.")
         for data, _ in self._tail:
             self._gather(data)

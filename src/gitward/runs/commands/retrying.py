@@ -111,7 +111,7 @@ async def retry_command(
 
 async def _require_token(attempt: Attempt, retries: Retries, failure: RunFailure) -> None:
     """:raises RunFailure: GitHub does not take the token outside of the sandbox either; in its own words."""
-    path = path_of(attempt.claim.session.repo)
+    path = path_of(attempt.session.repo)
 
     async def look(github: Connection) -> Answer:
         return await github.get(path)

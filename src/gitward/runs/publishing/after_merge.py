@@ -17,7 +17,7 @@ _KIND = "closed"  # of what is kept: refs/gitward/left/1-closed
 
 def is_done(context: Context, tip: str) -> bool:
     """Whether the branch stands where its pull request ended: nobody pushed since, and what it proposed is decided."""
-    return _state(context) in _ENDED and tip == context.facts.get("pull_request_head_sha")
+    return _state(context) in _ENDED and tip == context.facts.pull_request_head_sha
 
 
 async def record_start(context: Context, start: StartPoint) -> None:
@@ -31,7 +31,7 @@ async def record_start(context: Context, start: StartPoint) -> None:
         sentence = (
             f"{_pull(context)}; this run starts at {start.target_branch}, and its change moves {start.branch} there"
         )
-    elif tip in await attempt.write(lambda tx: attempt.parts.progress.branch_heads(tx, attempt.claim)):
+    elif tip in await attempt.write(lambda tx: attempt.services.progress.branch_heads(tx, attempt.hold)):
         return  # what the session itself pushed later
     else:
         sentence = f"Somebody pushed to {start.branch} after {_pull(context, first=False)}; this run continues on that"
@@ -43,10 +43,10 @@ def was_merged(context: Context, tip: str) -> bool:
     return _state(context) == "merged" and is_done(context, tip)
 
 
-async def with_left_behind(context: Context, bench: ResultSandbox, work: Work) -> Work:
+async def with_left_behind(context: Context, result_sandbox: ResultSandbox, work: Work) -> Work:
     """With what a push takes from the branch, if it is nowhere else: the commits of a pull request that was closed."""
-    tip = bench.start.left_behind
-    if tip is None or _state(context) != "closed" or await bench.result.is_ancestor(tip, work.head):
+    tip = result_sandbox.start.left_behind
+    if tip is None or _state(context) != "closed" or await result_sandbox.result.is_ancestor(tip, work.head):
         return work
     left = LeftCommit(kind=_KIND, name=f"the commits of pull request #{_number(context)}", oid=tip)
     return replace(work, left=(*work.left, left))
@@ -59,20 +59,19 @@ async def record_left_behind(context: Context, work: Work) -> None:
         return
     attempt, (number, left) = context.attempt, found
     places = [f"GitHub has them as refs/pull/{_number(context)}/head"]
-    if attempt.kept is not None and ArtifactKind.BUNDLE in attempt.kept.kinds:
+    if attempt.stored_work is not None and ArtifactKind.BUNDLE in attempt.stored_work.kinds:
         query = f"run_id={attempt.origin.run_id}&attempt={attempt.origin.attempt}"
-        bundle = f"/sessions/{attempt.claim.session.id}/bundle?{query}"
+        bundle = f"/sessions/{attempt.session.id}/bundle?{query}"
         places.insert(0, f"they are in {bundle} as refs/gitward/left/{number}-{_KIND}")
     await attempt.notice(f"{_pull(context)}; of {left.name} the last is {left.oid}: {', and '.join(places)}.")
 
 
 def _state(context: Context) -> str | None:
-    state: str | None = context.facts.get("pull_request_state")
-    return state
+    return context.facts.pull_request_state
 
 
 def _number(context: Context) -> int:
-    opened = context.attempt.claim.session.pull_request
+    opened = context.attempt.session.pull_request
     return opened.number if opened is not None else 0
 
 

@@ -36,7 +36,7 @@ class _Wanted:
     required: bool  # whether it is told when it cannot be made
 
 
-async def store(attempt: Attempt, bench: ResultSandbox, work: Work, origin: Origin) -> StoredWork | None:
+async def store(attempt: Attempt, result_sandbox: ResultSandbox, work: Work, origin: Origin) -> StoredWork | None:
     """Stores the work as a bundle for `git fetch`, a mailbox for `git am`, and a diff to read.
 
     Each for itself: what cannot be made, or is too long, is told, and the others are stored all the same.
@@ -44,17 +44,21 @@ async def store(attempt: Attempt, bench: ResultSandbox, work: Work, origin: Orig
     head = work.head if work.changed or not work.left else work.left[0].oid
     kinds: list[ArtifactKind] = []
     if work.changed or work.left:
-        await changes.name_for_bundle(bench.result, bench.start.branch, head, work.left)
-        kept = [wanted.kind for wanted in _wanted(bench, head) if await _store_one(attempt, bench, wanted, origin)]
+        await changes.name_for_bundle(result_sandbox.result, result_sandbox.start.branch, head, work.left)
+        kept = [
+            wanted.kind
+            for wanted in _wanted(result_sandbox, head)
+            if await _store_one(attempt, result_sandbox, wanted, origin)
+        ]
         kinds += [kind for kind in kept if kind in _KINDS.values()]
-    if work.submodules is not None and await _store_submodules(attempt, bench, work.submodules, origin):
+    if work.submodules is not None and await _store_submodules(attempt, result_sandbox, work.submodules, origin):
         kinds.append(ArtifactKind.SUBMODULES)
     return StoredWork(head=head, kinds=tuple(kinds)) if kinds else None
 
 
-async def _store_submodules(attempt: Attempt, bench: ResultSandbox, kept: Submodules, origin: Origin) -> bool:
+async def _store_submodules(attempt: Attempt, result_sandbox: ResultSandbox, kept: Submodules, origin: Origin) -> bool:
     try:
-        content = await changes.make_submodules(bench.result, kept, limit=artifacts.MAX_BYTES)
+        content = await changes.make_submodules(result_sandbox.result, kept, limit=artifacts.MAX_BYTES)
     except OutputTooLong:
         size = artifacts.MAX_BYTES // 2**20
         await attempt.notice(f"The bundle of submodules is longer than {size} MiB and is not kept.")
@@ -65,8 +69,8 @@ async def _store_submodules(attempt: Attempt, bench: ResultSandbox, kept: Submod
     return await _insert(attempt, origin, ArtifactKind.SUBMODULES, content)
 
 
-def _wanted(bench: ResultSandbox, head: str) -> Iterator[_Wanted]:
-    start = bench.start
+def _wanted(result_sandbox: ResultSandbox, head: str) -> Iterator[_Wanted]:
+    start = result_sandbox.start
     for form, kind in _KINDS.items():
         yield _Wanted(kind=kind, form=form, span=Span(base=start.target_sha, head=head), required=True)
     if start.follows:
@@ -74,9 +78,9 @@ def _wanted(bench: ResultSandbox, head: str) -> Iterator[_Wanted]:
             yield _Wanted(kind=RUN_KINDS[kind], form=form, span=Span(base=start.sha, head=head), required=False)
 
 
-async def _store_one(attempt: Attempt, bench: ResultSandbox, wanted: _Wanted, origin: Origin) -> bool:
+async def _store_one(attempt: Attempt, result_sandbox: ResultSandbox, wanted: _Wanted, origin: Origin) -> bool:
     try:
-        content = await changes.make(bench.result, wanted.form, wanted.span, limit=artifacts.MAX_BYTES)
+        content = await changes.make(result_sandbox.result, wanted.form, wanted.span, limit=artifacts.MAX_BYTES)
         if wanted.form is Form.PATCH:
             content = await asyncio.to_thread(carry_returns, content)
         if len(content) > artifacts.MAX_BYTES:
@@ -93,9 +97,9 @@ async def _store_one(attempt: Attempt, bench: ResultSandbox, wanted: _Wanted, or
 
 async def _insert(attempt: Attempt, origin: Origin, kind: ArtifactKind, content: bytes) -> bool:
     """Not on a full disk, where the rest of the reserve is for the ends of runs; that is told."""
-    database = attempt.parts.database
+    database = attempt.services.database
     if database.is_low and len(content) > SCARCE_BYTES:
-        await database.look_at_disk()  # the run may just have made room
+        await database.check_disk()  # the run may just have made room
         if database.is_low:
             await attempt.notice(f"The disk of the database is full: the {kind} is not kept.")
             return False
@@ -104,13 +108,13 @@ async def _insert(attempt: Attempt, origin: Origin, kind: ArtifactKind, content:
 
 
 def _write(attempt: Attempt, origin: Origin, kind: ArtifactKind, content: bytes, tx: Transaction) -> None:
-    attempt.parts.progress.guard(tx, attempt.claim)
+    attempt.services.progress.guard(tx, attempt.hold)
     artifacts.store(tx, origin, kind, content)
 
 
 async def record_stored(attempt: Attempt, origin: Origin, kept: StoredWork) -> None:
     """Records where the work is."""
-    session_id = attempt.claim.session.id
+    session_id = attempt.session.id
     query = f"run_id={origin.run_id}&attempt={origin.attempt}"
     data = {
         "run_id": origin.run_id,
@@ -118,4 +122,4 @@ async def record_stored(attempt: Attempt, origin: Origin, kept: StoredWork) -> N
         "head_sha": kept.head,
         "artifacts": {kind: f"/sessions/{session_id}/{_PATHS.get(kind, f'{kind}?')}{query}" for kind in kept.kinds},
     }
-    await attempt.tell((EventType.WORK_KEPT, data))
+    await attempt.record((EventType.WORK_KEPT, data))

@@ -14,10 +14,10 @@ def branch_start(context: Context, refs: Refs) -> StartPoint:
 
     :raises RunFailure: `branch_not_found`.
     """
-    branch, target = context.attempt.claim.session.branch, context.facts["target_branch"]
+    branch, target = context.attempt.session.branch, context.facts.target_branch
     target_sha, branch_sha = refs.get(f"refs/heads/{target}"), refs.get(f"refs/heads/{branch}")
     if target_sha is None:
-        repository = context.facts["repository"]
+        repository = context.facts.repository
         raise RunFailure(Reason.BRANCH_NOT_FOUND, f"{repository} has no branch {target} any more.")
     return StartPoint(
         branch=branch,

@@ -15,7 +15,7 @@ from gitward.runs.publishing.commit_message import commit_message
 from gitward.runs.publishing.result_sandbox import ResultSandbox
 
 
-async def collect_work(context: Context, bench: ResultSandbox, noted: Baseline, refs: Refs) -> Work:
+async def collect_work(context: Context, result_sandbox: ResultSandbox, noted: Baseline, refs: Refs) -> Work:
     """What the run left, in the result.
 
     :raises RunFailure: `task_failed`: git cannot work with what is there.
@@ -25,12 +25,12 @@ async def collect_work(context: Context, bench: ResultSandbox, noted: Baseline, 
         baseline=noted,
         upstream=await asyncio.to_thread(lambda: frozenset(oid for _, oid in refs)),
         author=context.author,
-        message=commit_message(context.attempt.claim.session, context.attempt.claim.run),
+        message=commit_message(context.attempt.session, context.attempt.run),
         trailers=tuple(trailers(context)),
-        pushed=context.opened.pushes.heads,
+        pushed=context.access.pushes.heads,
     )
     try:
-        return await work_of.take(bench.result, scene)
+        return await work_of.take(result_sandbox.result, scene)
     except GitFailed as failure:
         message = f"git cannot take the run's files: {failure}"
         raise RunFailure(Reason.TASK_FAILED, message) from failure

@@ -25,7 +25,7 @@ _KEPT_FOLDER = "lfs-kept"  # below the workspace; no sandbox sees it
 _KEPT_HERE = "Its bundle has only the pointers."
 
 
-async def find(context: Context, bench: ResultSandbox, heads: Sequence[str]) -> tuple[Pointer, ...]:
+async def find(context: Context, result_sandbox: ResultSandbox, heads: Sequence[str]) -> tuple[Pointer, ...]:
     """The objects that the heads name beyond what is upstream, and whose content is here, hashed.
 
     A change without any costs a look into three folders: content of LFS lies in the result's storage, in the command's,
@@ -34,12 +34,16 @@ async def find(context: Context, bench: ResultSandbox, heads: Sequence[str]) -> 
     storage = context.workspace / "result" / "work" / "git" / "lfs"
     if not await asyncio.to_thread(_any_content, context.workspace, storage):
         return ()
-    start = bench.start
-    pushed = context.opened.pushes.last
-    known = [start.sha, start.target_sha, *([pushed] if pushed is not None and await bench.result.has(pushed) else [])]
-    named = await named_by(bench.result, heads, known)
+    start = result_sandbox.start
+    pushed = context.access.pushes.last
+    known = [
+        start.sha,
+        start.target_sha,
+        *([pushed] if pushed is not None and await result_sandbox.result.has(pushed) else []),
+    ]
+    named = await named_by(result_sandbox.result, heads, known)
     lent = await asyncio.to_thread(_lend, context.workspace, named, storage)
-    await _remove_false(bench, storage, lent)
+    await _remove_false(result_sandbox, storage, lent)
     return await asyncio.to_thread(lambda: tuple(each for each in named if (storage / each.path).is_file()))
 
 
@@ -78,12 +82,12 @@ async def store(context: Context, found: Sequence[Pointer]) -> None:
 def _store(context: Context, found: Sequence[Pointer]) -> None:
     kept = context.workspace / _KEPT_FOLDER
     objects.store(context.workspace / "result" / "work" / "git" / "lfs", found, kept)
-    objects.trim(kept, context.attempt.parts.settings.limits.disk_bytes)
+    objects.trim(kept, context.attempt.services.settings.limits.disk_bytes)
 
 
-async def store_unpushed(context: Context, bench: ResultSandbox, heads: Sequence[str]) -> None:
+async def store_unpushed(context: Context, result_sandbox: ResultSandbox, heads: Sequence[str]) -> None:
     """The same for work that is stored and not pushed; a notice tells."""
-    found = await find(context, bench, heads)
+    found = await find(context, result_sandbox, heads)
     if found:
         await store(context, found)
         files = "1 LFS object" if len(found) == 1 else f"{len(found)} LFS objects"
@@ -104,12 +108,12 @@ def _forget(kept: Path, found: Sequence[Pointer]) -> None:
         (kept / pointer.path).unlink(missing_ok=True)
 
 
-async def _remove_false(bench: ResultSandbox, storage: Path, lent: Sequence[Pointer]) -> None:
+async def _remove_false(result_sandbox: ResultSandbox, storage: Path, lent: Sequence[Pointer]) -> None:
     """A file of the command's is what its name says, or it is not used. It is hashed in the sandbox: it may be long."""
     if not lent:
         return
     lines = "".join(f"{each.oid}  {LFS_STORAGE}/{each.path}\n" for each in lent).encode()
-    ended = await bench.commands.capture(("sha256sum", "--check"), limit=LISTING_BYTES, cwd="/", stdin=lines)
+    ended = await result_sandbox.commands.capture(("sha256sum", "--check"), limit=LISTING_BYTES, cwd="/", stdin=lines)
     right = {line.removesuffix(b": OK") for line in ended.output.splitlines() if line.endswith(b": OK")}
     for each in lent:
         if f"{LFS_STORAGE}/{each.path}".encode() not in right:
@@ -127,7 +131,7 @@ def names(found: Sequence[Pointer], head: str) -> tuple[str, ...]:
     return tuple(each.oid for each in found)
 
 
-async def upload(context: Context, bench: ResultSandbox, head: str, found: Sequence[Pointer]) -> None:
+async def upload(context: Context, result_sandbox: ResultSandbox, head: str, found: Sequence[Pointer]) -> None:
     """Uploads those of the objects that the server does not have. The grant must name them.
 
     :raises RunFailure: `push_rejected`.
@@ -138,10 +142,10 @@ async def upload(context: Context, bench: ResultSandbox, head: str, found: Seque
     await asyncio.to_thread(transfer.prepare, folder, context.remote, storage=LFS_STORAGE)
 
     async def once(_again: bool) -> Ended:
-        return await transfer.push(bench.commands, LFS_TRANSFER, found)
+        return await transfer.push(result_sandbox.commands, LFS_TRANSFER, found)
 
     def failed(ended: Ended) -> RunFailure:
         message = f"The LFS objects of the change could not be uploaded: {ended.tail} {_KEPT_HERE}"
         return RunFailure(Reason.PUSH_REJECTED, message, exit_code=0, head_sha=head)
 
-    await run_with_retries(context.attempt, bench.commands, StepName.PUBLISH, once, failed=failed)
+    await run_with_retries(context.attempt, result_sandbox.commands, StepName.PUBLISH, once, failed=failed)

@@ -26,17 +26,19 @@ UNKNOWN = (
 )
 
 
-async def replaced(context: Context, bench: ResultSandbox, work: Work, refs: Refs, refused: RunFailure) -> Work | None:
+async def replaced(
+    context: Context, result_sandbox: ResultSandbox, work: Work, refs: Refs, refused: RunFailure
+) -> Work | None:
     """The work with the noreply address where its commits had one of the token's owner; None: there is none of these.
 
     Nobody else's address is touched.
     """
     attempt = context.attempt
-    retries = step_retries(attempt, StepName.PUBLISH, limited_seconds=bench.commands.seconds_left)
+    retries = step_retries(attempt, StepName.PUBLISH, limited_seconds=result_sandbox.commands.seconds_left)
     addresses = await request(attempt, retries, own_addresses, level=logging.DEBUG)
     if addresses is None:
         return None
-    head = await _rewritten(context, bench, work.head, refs, addresses)
+    head = await _rewritten(context, result_sandbox, work.head, refs, addresses)
     if head is None:
         refused.message += "" if addresses.complete else f" {UNKNOWN}"
         return None
@@ -47,15 +49,17 @@ async def replaced(context: Context, bench: ResultSandbox, work: Work, refs: Ref
     return replace(work, head=head)
 
 
-async def _rewritten(context: Context, bench: ResultSandbox, head: str, refs: Refs, addresses: Addresses) -> str | None:
+async def _rewritten(
+    context: Context, result_sandbox: ResultSandbox, head: str, refs: Refs, addresses: Addresses
+) -> str | None:
     old = addresses.own if addresses.complete else addresses.own | _signed_with(context)
     exchange = Exchange(old=old - {addresses.noreply.lower()}, new=addresses.noreply)
     upstream = await asyncio.to_thread(lambda: [oid for _, oid in refs])
     place = context.workspace / "result" / "work"
     try:
-        return await replace_addresses(bench.result, place, head, upstream=upstream, exchange=exchange)
+        return await replace_addresses(result_sandbox.result, place, head, upstream=upstream, exchange=exchange)
     except (GitFailed, OutputTooLong) as failure:
-        log.warning("Run %s: its commits keep their addresses: %s", context.attempt.claim.run.id, failure)
+        log.warning("Run %s: its commits keep their addresses: %s", context.attempt.run.id, failure)
         return None
 
 

@@ -37,7 +37,7 @@ class PrivateAddress(RunFailure):
     """GitHub refused the push for the e-mail address of a commit; with another one it would take it."""
 
 
-async def push(context: Context, bench: ResultSandbox, work: Work) -> None:
+async def push(context: Context, result_sandbox: ResultSandbox, work: Work) -> None:
     """Pushes the work's head, unless somebody else moved the branch meanwhile.
 
     After a fault only if the first push did not arrive.
@@ -46,66 +46,66 @@ async def push(context: Context, bench: ResultSandbox, work: Work) -> None:
         arrive.
     """
     attempt, head = context.attempt, work.head
-    await _check_workflows(context, bench, work)
-    await _check_closings(context, bench, work)
-    objects = await lfs_upload.find(context, bench, [head])
+    await _check_workflows(context, result_sandbox, work)
+    await _check_closings(context, result_sandbox, work)
+    objects = await lfs_upload.find(context, result_sandbox, [head])
     await lfs_upload.store(context, objects)
-    exact = await narrow_to(context, bench.start, head=head, lfs_oids=lfs_upload.names(objects, head))
-    await lfs_upload.upload(context, bench, head, objects)
-    await attempt.write(lambda tx: attempt.parts.progress.pushing(tx, attempt.claim, head))
+    exact = await narrow_to(context, result_sandbox.start, head=head, lfs_oids=lfs_upload.names(objects, head))
+    await lfs_upload.upload(context, result_sandbox, head, objects)
+    await attempt.write(lambda tx: attempt.services.progress.record_push_intent(tx, attempt.hold, head))
     attempt.pushing_sha = head
 
     async def once(again: bool) -> Ended:
         if again and await is_upstream(attempt, head):
             return Ended(exit_code=0)
-        return await _git_push(bench, context, head, expected=exact.old)
+        return await _git_push(result_sandbox, context, head, expected=exact.old)
 
     try:
         await run_with_retries(
-            attempt, bench.commands, StepName.PUBLISH, once, failed=lambda ended: _failed(ended, head)
+            attempt, result_sandbox.commands, StepName.PUBLISH, once, failed=lambda ended: _failed(ended, head)
         )
     except RunFailure as failure:
-        if failure.head_sha is None or not await find_pushed(attempt, context.opened.pushes.last):
+        if failure.head_sha is None or not await find_pushed(attempt, context.access.pushes.last):
             raise
         return
-    if not await context.opened.pushes.accepted(head, seconds=WITNESS_SECONDS) and not await is_upstream(attempt, head):
+    if not await context.access.pushes.accepted(head, seconds=WITNESS_SECONDS) and not await is_upstream(attempt, head):
         message = f"git says that {head[:12]} was pushed, but GitHub does not have it; retry."
         raise RunFailure(Reason.INTERNAL, message, exit_code=0, head_sha=head)
     await lfs_upload.forget(context, objects)
     await _record(attempt, head)
 
 
-async def _git_push(bench: ResultSandbox, context: Context, head: str, *, expected: str) -> Ended:
-    ref = f"refs/heads/{context.attempt.claim.session.branch}"
+async def _git_push(result_sandbox: ResultSandbox, context: Context, head: str, *, expected: str) -> Ended:
+    ref = f"refs/heads/{context.attempt.session.branch}"
     lease = f"--force-with-lease={ref}:{'' if set(expected) == {'0'} else expected}"
     argv = ("push", "--quiet", "--no-verify", "--no-follow-tags", lease, "--", context.url, f"{head}:{ref}")
-    git = bench.result.bare
-    return await bench.commands.run(StepName.PUBLISH, git.argv(*argv), cwd="/", env=git.environment())
+    git = result_sandbox.result.bare
+    return await result_sandbox.commands.run(StepName.PUBLISH, git.argv(*argv), cwd="/", env=git.environment())
 
 
-async def _check_workflows(context: Context, bench: ResultSandbox, work: Work) -> None:
+async def _check_workflows(context: Context, result_sandbox: ResultSandbox, work: Work) -> None:
     """What is upstream already, on the target or on the session's branch, may be pushed."""
-    if context.attempt.parts.settings.may_change_workflows(context.attempt.claim.session):
+    if context.attempt.services.settings.may_change_workflows(context.attempt.session):
         return
     if work.paths is not None and not any(map(may_change_workflows, work.paths)):
         return  # the start is upstream, and the rest of the tree is the start's
-    start, head = bench.start, work.head
-    upstream = [oid for oid in (start.target_sha, context.opened.pushes.last, start.branch_sha) if oid is not None]
-    files = await changed_workflows(bench.result, head, upstream)
+    start, head = result_sandbox.start, work.head
+    upstream = [oid for oid in (start.target_sha, context.access.pushes.last, start.branch_sha) if oid is not None]
+    files = await changed_workflows(result_sandbox.result, head, upstream)
     if files is not None:  # the target may have got new ones meanwhile, and the command may have merged them
         now = await target_now(context.attempt)
-        if now is not None and await bench.result.has(now):
-            files = await changed_workflows(bench.result, head, [*upstream, now])
+        if now is not None and await result_sandbox.result.has(now):
+            files = await changed_workflows(result_sandbox.result, head, [*upstream, now])
     if files is not None:
         await _refuse_workflows(context.attempt, files, head)
 
 
-async def _check_closings(context: Context, bench: ResultSandbox, work: Work) -> None:
+async def _check_closings(context: Context, result_sandbox: ResultSandbox, work: Work) -> None:
     """What the broker asks of a command's push: the messages close no issue of another repository."""
-    if not context.attempt.parts.settings.own_writes:
+    if not context.attempt.services.settings.own_writes:
         return
     try:
-        reference = await _closing(context, bench, work)
+        reference = await _closing(context, result_sandbox, work)
     except BadPack as error:
         raise await _refused(context.attempt, "git.push.pack", str(error), work.head) from error
     if reference is not None:
@@ -113,12 +113,12 @@ async def _check_closings(context: Context, bench: ResultSandbox, work: Work) ->
         raise await _refused(context.attempt, "git.push.closing", why, work.head)
 
 
-async def _closing(context: Context, bench: ResultSandbox, work: Work) -> str | None:
-    repository, claim, start = context.facts["repository"], context.attempt.claim, bench.start
+async def _closing(context: Context, result_sandbox: ResultSandbox, work: Work) -> str | None:
+    repository, hold, start = context.facts.repository, context.attempt.hold, result_sandbox.start
     if work.paths is not None:  # one commit, with a message of ours
-        return closing_keywords.closes_elsewhere(commit_message(claim.session, claim.run), repository)
-    upstream = [oid for oid in (start.target_sha, context.opened.pushes.last, start.branch_sha) if oid is not None]
-    return await closes_elsewhere(bench.result, work.head, upstream, repository=repository)
+        return closing_keywords.closes_elsewhere(commit_message(hold.session, hold.run), repository)
+    upstream = [oid for oid in (start.target_sha, context.access.pushes.last, start.branch_sha) if oid is not None]
+    return await closes_elsewhere(result_sandbox.result, work.head, upstream, repository=repository)
 
 
 async def _refuse_workflows(attempt: Attempt, files: str, head: str) -> None:
@@ -126,8 +126,8 @@ async def _refuse_workflows(attempt: Attempt, files: str, head: str) -> None:
 
 
 async def _refused(attempt: Attempt, rule: str, why: str, head: str) -> RunFailure:
-    told = {"rule": rule, "message": f"push refs/heads/{attempt.claim.session.branch}: {why}"}
-    await attempt.tell((EventType.POLICY_DENIED, told))
+    told = {"rule": rule, "message": f"push refs/heads/{attempt.session.branch}: {why}"}
+    await attempt.record((EventType.POLICY_DENIED, told))
     return RunFailure(Reason.PUSH_REJECTED, f"The push was refused ({why}).", exit_code=0, head_sha=head)
 
 
@@ -165,7 +165,7 @@ async def find_pushed(attempt: Attempt, seen: str | None) -> str | None:
 
 async def is_upstream(attempt: Attempt, head: str) -> bool:
     """Whether the session's branch stands there, by GitHub's own word."""
-    session = attempt.claim.session
+    session = attempt.session
     retries = step_retries(attempt, StepName.PUBLISH, limited_seconds=0)
     found = await request(
         attempt, retries, lambda github: head_of(github, session.repo, session.branch), level=logging.DEBUG
@@ -175,7 +175,7 @@ async def is_upstream(attempt: Attempt, head: str) -> bool:
 
 async def target_now(attempt: Attempt) -> str | None:
     """Where the target branch stands at GitHub."""
-    session = attempt.claim.session
+    session = attempt.session
     if session.target_branch is None:
         return None
     target = session.target_branch

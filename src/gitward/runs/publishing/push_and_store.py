@@ -26,13 +26,13 @@ class Published:
     pushed: bool = False
 
 
-async def deliver(context: Context, bench: ResultSandbox, work: Work, refs: Refs) -> str:
+async def deliver(context: Context, result_sandbox: ResultSandbox, work: Work, refs: Refs) -> str:
     """The head that is upstream now.
 
     :raises RunFailure: as `push.push`; its message says whether the work is kept.
     """
     try:
-        work = await _with_public_addresses(context, bench, work, refs)
+        work = await _with_public_addresses(context, result_sandbox, work, refs)
     except RunFailure as failure:
         if failure.head_sha is not None:
             failure.message += stored_work_sentence(context.attempt)
@@ -41,27 +41,27 @@ async def deliver(context: Context, bench: ResultSandbox, work: Work, refs: Refs
     return work.head
 
 
-async def _with_public_addresses(context: Context, bench: ResultSandbox, work: Work, refs: Refs) -> Work:
+async def _with_public_addresses(context: Context, result_sandbox: ResultSandbox, work: Work, refs: Refs) -> Work:
     try:
-        await _all(push.push(context, bench, work), store(context, bench, work))
+        await _all(push.push(context, result_sandbox, work), store(context, result_sandbox, work))
     except push.PrivateAddress as refused:
-        other = await private_addresses.replaced(context, bench, work, refs, refused)
+        other = await private_addresses.replaced(context, result_sandbox, work, refs, refused)
         if other is None:
             raise
-        await _all(push.push(context, bench, other), store(context, bench, other))
+        await _all(push.push(context, result_sandbox, other), store(context, result_sandbox, other))
         return other
     return work
 
 
-async def store(context: Context, bench: ResultSandbox, work: Work) -> None:
+async def store(context: Context, result_sandbox: ResultSandbox, work: Work) -> None:
     attempt = context.attempt
-    attempt.kept = await artifacts.store(attempt, bench, work, attempt.origin)
+    attempt.stored_work = await artifacts.store(attempt, result_sandbox, work, attempt.origin)
 
 
-async def store_unpushed(context: Context, bench: ResultSandbox, work: Work) -> None:
+async def store_unpushed(context: Context, result_sandbox: ResultSandbox, work: Work) -> None:
     """With the content of its LFS files, which no bundle has."""
-    await store(context, bench, work)
-    await lfs_upload.store_unpushed(context, bench, [work.head, *(each.oid for each in work.left)])
+    await store(context, result_sandbox, work)
+    await lfs_upload.store_unpushed(context, result_sandbox, [work.head, *(each.oid for each in work.left)])
 
 
 def stored_work_sentence(attempt: Attempt, *, fit: bool = True) -> str:
@@ -69,7 +69,7 @@ def stored_work_sentence(attempt: Attempt, *, fit: bool = True) -> str:
 
     :param fit: whether it could be published as it is.
     """
-    kinds = attempt.kept.kinds if attempt.kept is not None else ()
+    kinds = attempt.stored_work.kinds if attempt.stored_work is not None else ()
     inner = " Commits of submodules are in bundle?of=submodules." if ArtifactKind.SUBMODULES in kinds else ""
     if ArtifactKind.BUNDLE in kinds:
         again = "publish the run again when that is fixed, or " if fit else ""

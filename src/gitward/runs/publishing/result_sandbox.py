@@ -47,11 +47,11 @@ async def open_result_sandbox(
     if user is not None:
         shown.append(Shown(host=attempt.workspace / "work", inside=WORK_DIR))
     await asyncio.to_thread(_clear, workspace)
-    sandbox = await attempt.parts.sandboxes.open(
-        name=f"{attempt.claim.run.id}-result",
+    sandbox = await attempt.services.sandboxes.open(
+        name=f"{attempt.run.id}-result",
         workspace=workspace,
-        endpoint=Nowhere() if offline else context.opened.grant,
-        limits=attempt.parts.settings.limits,
+        endpoint=Nowhere() if offline else context.access.grant,
+        limits=attempt.services.settings.limits,
         shown=shown,
         user=user,
         work_dir=RESULT_DIR,
@@ -74,10 +74,10 @@ async def open_result_sandbox(
 
 async def narrow_to(context: Context, start: StartPoint, *, head: str, lfs_oids: tuple[str, ...] = ()) -> ExactPush:
     """Has the broker allow one push of the session's branch, and nothing else."""
-    old = context.opened.pushes.last or start.branch_sha or "0" * len(start.sha)
-    ref = f"refs/heads/{context.attempt.claim.session.branch}"
+    old = context.access.pushes.last or start.branch_sha or "0" * len(start.sha)
+    ref = f"refs/heads/{context.attempt.session.branch}"
     push = ExactPush(old=old, new=head, ref=ref, lfs_oids=lfs_oids)
-    await context.opened.grant.narrow(push)
+    await context.access.grant.narrow(push)
     return push
 
 

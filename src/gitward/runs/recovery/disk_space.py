@@ -53,11 +53,11 @@ async def clear(context: Context) -> None:
         await context.attempt.notice(message)
 
 
-async def clear_ignored(context: Context, bench: ResultSandbox) -> None:
+async def clear_ignored(context: Context, result_sandbox: ResultSandbox) -> None:
     """Removes what git ignores."""
     arguments = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
     try:
-        ignored = await bench.result.tree.do(*arguments, limit=LISTING_BYTES)
+        ignored = await result_sandbox.result.tree.do(*arguments, limit=LISTING_BYTES)
     except GitFailed:
         return
     await asyncio.to_thread(_clear_ignored, context.workspace, ignored.split(b"\0"))

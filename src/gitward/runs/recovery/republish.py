@@ -43,13 +43,13 @@ async def publish_kept(context: Context) -> Published:
     refs = await take_snapshot(context)
     start = branch_start(context, refs)
     await asyncio.to_thread(baseline.drop, context.workspace)
-    async with attempt.step(StepName.PUBLISH), open_result_sandbox(context, start, None) as bench:
-        head = await _head_of(context, bench, content)
-        done = await _done(context, bench.result, head, start)
+    async with attempt.step(StepName.PUBLISH), open_result_sandbox(context, start, None) as result_sandbox:
+        head = await _head_of(context, result_sandbox, content)
+        done = await _done(context, result_sandbox.result, head, start)
         if done is not None:
             return done
-        work = await after_merge.with_left_behind(context, bench, Work(head=head, changed=True))
-        head = await deliver(context, bench, work, refs)
+        work = await after_merge.with_left_behind(context, result_sandbox, Work(head=head, changed=True))
+        head = await deliver(context, result_sandbox, work, refs)
     return Published(message=f"Pushed {head[:12]} to {start.branch}.", changed=True, head_sha=head, pushed=True)
 
 
@@ -69,18 +69,18 @@ async def _done(context: Context, result: Result, head: str, start: StartPoint) 
     return None
 
 
-async def _head_of(context: Context, bench: ResultSandbox, content: bytes) -> str:
+async def _head_of(context: Context, result_sandbox: ResultSandbox, content: bytes) -> str:
     """Takes the bundle's commits into the result; git hashes each object again."""
     place = context.workspace / "result" / "work" / _BUNDLE
     await asyncio.to_thread(place.write_bytes, content)
     await asyncio.to_thread(place.chmod, 0o644)
-    git = bench.result.bare
+    git = result_sandbox.result.bare
     try:
         await git.do("fetch", "--quiet", "--no-tags", "--", f"{RESULT_DIR}/{_BUNDLE}", "+HEAD:refs/kept/head")
     except GitFailed as failure:
         message = f"The kept work does not fit the repository any more: {failure}"
         raise RunFailure(Reason.TASK_FAILED, message) from failure
-    [head] = await bench.result.resolve("refs/kept/head^{commit}")
+    [head] = await result_sandbox.result.resolve("refs/kept/head^{commit}")
     if head is None:
         raise RunFailure(Reason.TASK_FAILED, "The kept work has no commit.")
     return head[0]

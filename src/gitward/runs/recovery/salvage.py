@@ -35,10 +35,10 @@ async def rescue(context: Context, user: User, end: RunCancelled | RunFailure) -
     attempt = context.attempt
     await _check_push(context, end)
     noted = await asyncio.to_thread(baseline.find, context.workspace)
-    if noted is None or (noted.run_id, noted.attempt) != (attempt.claim.run.id, attempt.claim.attempt):
+    if noted is None or (noted.run_id, noted.attempt) != (attempt.run.id, attempt.hold.attempt):
         return
-    if attempt.kept is not None:  # by publish
-        await artifacts.record_stored(attempt, attempt.origin, attempt.kept)
+    if attempt.stored_work is not None:  # by publish
+        await artifacts.record_stored(attempt, attempt.origin, attempt.stored_work)
         await asyncio.to_thread(baseline.drop, context.workspace)
     else:
         await store_work(context, user, noted)
@@ -48,8 +48,8 @@ async def rescue_published(context: Context, end: RunCancelled | RunFailure) -> 
     """As `rescue`, for a run that publishes what was kept: where that lies, and whether a push arrived."""
     attempt = context.attempt
     await _check_push(context, end)
-    if attempt.kept is not None:
-        await artifacts.record_stored(attempt, attempt.origin, attempt.kept)
+    if attempt.stored_work is not None:
+        await artifacts.record_stored(attempt, attempt.origin, attempt.stored_work)
 
 
 async def _check_push(context: Context, end: RunCancelled | RunFailure) -> None:
@@ -98,17 +98,17 @@ async def _store(context: Context, user: User, noted: Baseline, *, clear: bool) 
     attempt = context.attempt
     origin = Origin(run_id=noted.run_id, attempt=noted.attempt)
     refs = await asyncio.to_thread(baseline.refs, context.workspace)
-    async with open_result_sandbox(context, noted.start, user, seconds=SALVAGE_SECONDS, offline=True) as bench:
+    async with open_result_sandbox(context, noted.start, user, seconds=SALVAGE_SECONDS, offline=True) as result_sandbox:
         if clear:
-            await disk_space.clear_ignored(context, bench)
-        work = await collect_work(context, bench, noted, refs)
+            await disk_space.clear_ignored(context, result_sandbox)
+        work = await collect_work(context, result_sandbox, noted, refs)
         if work.problem is not None and not clear and (fault := await disk_space.fault(context.workspace)) is not None:
             raise OSError(f"{work.problem.message} The disk {fault}.")  # git leaves out what it has no room for
         if not work.anything:
             await _record_notices(context, work)
             return
-        kept = await artifacts.store(attempt, bench, work, origin)
-        await lfs_upload.store_unpushed(context, bench, [work.head, *(each.oid for each in work.left)])
+        kept = await artifacts.store(attempt, result_sandbox, work, origin)
+        await lfs_upload.store_unpushed(context, result_sandbox, [work.head, *(each.oid for each in work.left)])
     if kept is not None:
         await artifacts.record_stored(attempt, origin, kept)
     await _record_notices(context, work)
@@ -126,7 +126,7 @@ async def _find_pushed(context: Context) -> str | None:
     """
     try:
         async with asyncio.timeout(ASKING_SECONDS):
-            return await push.find_pushed(context.attempt, context.opened.pushes.last)
+            return await push.find_pushed(context.attempt, context.access.pushes.last)
     except (RunFailure, TimeoutError) as failure:
-        log.warning("Run %s: did its push arrive? %s", context.attempt.claim.run.id, failure)
+        log.warning("Run %s: did its push arrive? %s", context.attempt.run.id, failure)
         return None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 from urllib.parse import urlsplit
 
 from gitward.errors import Reason, RunFailure
 from gitward.github.credentials import login_input
+from gitward.github.preflight import Facts
 from gitward.repositories.git import Ended
 from gitward.runs.access.gh_login import QUIET
 from gitward.runs.attempt import Attempt
@@ -18,13 +18,13 @@ from gitward.secrets import Secret
 from gitward.sessions.model import StepName
 
 
-async def authenticate(attempt: Attempt, commands: CommandRunner, facts: dict[str, Any], credential: Secret) -> None:
+async def authenticate(attempt: Attempt, commands: CommandRunner, facts: Facts, credential: Secret) -> None:
     """After it, gh and git work inside, on the session's repository.
 
     :param credential: what `gh auth login` stores: the run credential, or in `login` mode the token.
     :raises RunFailure: `token_rejected`, although preflight could use the token; `sandbox_failed`: no room.
     """
-    host = urlsplit(attempt.parts.settings.server_url).netloc
+    host = urlsplit(attempt.services.settings.server_url).netloc
     config = git_config(name=_name(attempt, facts), email=_email(attempt, facts), host=host)
     login = ["gh", "auth", "login", "--with-token", "--hostname", host, "--git-protocol", "https"]
 
@@ -46,12 +46,12 @@ async def authenticate(attempt: Attempt, commands: CommandRunner, facts: dict[st
         raise disk_full.named(RunFailure(Reason.TOKEN_REJECTED, f"gh auth setup-git failed: {ended.tail}"), ended)
 
 
-def _name(attempt: Attempt, facts: dict[str, Any]) -> str:
-    return attempt.parts.settings.commit_name or facts["identity"]["name"]
+def _name(attempt: Attempt, facts: Facts) -> str:
+    return attempt.services.settings.commit_name or facts.identity.name
 
 
-def _email(attempt: Attempt, facts: dict[str, Any]) -> str:
-    return attempt.parts.settings.commit_email or facts["identity"]["email"]
+def _email(attempt: Attempt, facts: Facts) -> str:
+    return attempt.services.settings.commit_email or facts.identity.email
 
 
 def git_config(*, name: str, email: str, host: str) -> str:

@@ -33,7 +33,7 @@ async def check_out(context: Context, commands: CommandRunner, refs: Refs) -> Ba
     await after_merge.record_start(context, start)
     aside = await asyncio.to_thread(_make, context.workspace, Origin(url=context.url, refs=refs), start)
     if aside is not None:
-        attempt.parts.trash.take(aside)
+        attempt.services.trash.add(aside)
     ended = await checkout.write_tree(commands)
     await _show(context, ended)
     if ended.exit_code != 0:
@@ -42,9 +42,9 @@ async def check_out(context: Context, commands: CommandRunner, refs: Refs) -> Ba
     await lfs_content.bring(context, commands)
     folder = await asyncio.to_thread(git_folder.read, context.workspace / "work", f"{REPO}/.git")
     noted = Baseline(
-        run_id=attempt.claim.run.id,
-        attempt=attempt.claim.attempt,
-        repository=context.facts["repository"],
+        run_id=attempt.run.id,
+        attempt=attempt.hold.attempt,
+        repository=context.facts.repository,
         start=start,
         index=folder.index if folder is not None else None,
     )

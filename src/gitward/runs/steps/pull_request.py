@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import asdict
-from typing import Any
 
 from gitward.errors import Reason, RunFailure
+from gitward.github.preflight import Facts
 from gitward.github.pulls import Proposal, Proposed, find, propose
 from gitward.github.retries import Retries
 from gitward.runs.attempt import Attempt
@@ -26,12 +25,12 @@ SAID_CHARACTERS = 5_000  # of an agent's last message; quoted they are three tim
 COMMAND_CHARACTERS = 16_000  # shown in the body, for which GitHub allows 65,536
 
 
-async def pull_request(parts: JobServices, run_id: str, facts: dict[str, Any]) -> dict[str, Any]:
-    """Returns `PullRequest` as JSON."""
-    attempt = await Attempt.begin(parts, run_id)
+async def pull_request(services: JobServices, run_id: str, facts: Facts) -> PullRequest:
+    """The session's pull request."""
+    attempt = await Attempt.begin(services, run_id)
     retries, seconds = step_patience(attempt, StepName.PULL_REQUEST)
-    source = await attempt.write(lambda tx: parts.progress.published_run(tx, attempt.claim)) or attempt.claim.run
-    said = await attempt.write(lambda tx: parts.progress.last_said(tx, source.id))
+    source = await attempt.write(lambda tx: services.progress.published_run(tx, attempt.hold)) or attempt.run
+    said = await attempt.write(lambda tx: services.progress.last_said(tx, source.id))
     proposal = _proposal(attempt, facts, source, said)
     async with attempt.step(StepName.PULL_REQUEST):
         try:
@@ -41,7 +40,7 @@ async def pull_request(parts: JobServices, run_id: str, facts: dict[str, Any]) -
         except RunCancelled:
             await _find_opened(attempt, proposal, retries)
             raise
-    return asdict(opened)
+    return opened
 
 
 def _late(seconds: float) -> RunFailure:
@@ -51,16 +50,16 @@ def _late(seconds: float) -> RunFailure:
     )
 
 
-def _proposal(attempt: Attempt, facts: dict[str, Any], source: Run, said: str) -> Proposal:
+def _proposal(attempt: Attempt, facts: Facts, source: Run, said: str) -> Proposal:
     """:param source: the run whose work it is; not the one that publishes it again.
     :param said: its agent's last message.
     """
-    session, run = attempt.claim.session, attempt.claim.run
-    wanted, link = run.instruction.publish, f"{attempt.parts.settings.session_url}/{session.id}"
+    session, run = attempt.session, attempt.run
+    wanted, link = run.instruction.publish, f"{attempt.services.settings.session_url}/{session.id}"
     return Proposal(
-        repository=facts["repository"],
+        repository=facts.repository,
         branch=session.branch,
-        target_branch=facts["target_branch"],
+        target_branch=facts.target_branch,
         title=(wanted.title or session.title)[:TITLE_CHARACTERS],
         body=wanted.body or body(session, source, link, said),
         draft=wanted.mode is PublishMode.DRAFT,
@@ -80,8 +79,8 @@ async def _open(attempt: Attempt, proposal: Proposal, retries: Retries) -> PullR
 async def _opened(attempt: Attempt, proposed: Proposed) -> PullRequest:
     """Notes the pull request and tells it."""
     opened = PullRequest(number=proposed.number, url=proposed.url, state=proposed.state, draft=proposed.draft)
-    progress = attempt.parts.progress
-    await attempt.write(lambda tx: progress.opened(tx, attempt.claim, opened, created=proposed.created))
+    progress = attempt.services.progress
+    await attempt.write(lambda tx: progress.record_pull_request(tx, attempt.hold, opened, created=proposed.created))
     return opened
 
 

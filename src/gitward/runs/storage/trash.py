@@ -21,9 +21,9 @@ class Trash:
     async def start(self, workspaces: Path) -> None:
         """Begins to remove what a lost worker did not."""
         for aside in await asyncio.to_thread(_leftovers, workspaces):
-            self.take(aside)
+            self.add(aside)
 
-    def take(self, aside: Path) -> None:
+    def add(self, aside: Path) -> None:
         """A folder that `checkout.empty` set aside."""
         task = asyncio.create_task(self._remove(aside), name=f"remove {aside.name}")
         self._removing.add(task)

@@ -59,13 +59,13 @@ async def _repeat(chore: PeriodicTask) -> None:
         await asyncio.sleep(chore.every)
 
 
-async def fill_places(parts: JobServices) -> None:
+async def fill_places(services: JobServices) -> None:
     """Gives free places to waiting runs, should there be both."""
-    places = parts.progress.places
+    places = services.progress.places
     while True:
-        if not await parts.database.read(places.has_work):
+        if not await services.database.read(places.has_work):
             return
-        given = await parts.database.write(places.fill)
+        given = await services.database.write(places.fill)
         if given:
             log.info("%d free place(s) were given to runs", given)
         if given < AT_ONCE:
@@ -83,14 +83,14 @@ async def fire_schedules(database: Database, firing: ScheduleRunner) -> None:
             log.exception("Schedule %s could not create its session", schedule_id)
 
 
-def worker_tasks(parts: JobServices, firing: ScheduleRunner, retention: Retention) -> PeriodicTasks:
+def worker_tasks(services: JobServices, firing: ScheduleRunner, retention: Retention) -> PeriodicTasks:
     """Those of a worker."""
-    settings = parts.settings
-    idle = partial(remove_idle, parts.database, settings.workspaces, hours=settings.workspace_hours)
+    settings = services.settings
+    idle = partial(remove_idle, services.database, settings.workspaces, hours=settings.workspace_hours)
     return PeriodicTasks(
-        PeriodicTask(name="give free places to runs", every=FILL_SECONDS, do=lambda: fill_places(parts)),
+        PeriodicTask(name="give free places to runs", every=FILL_SECONDS, do=lambda: fill_places(services)),
         PeriodicTask(
-            name="follow schedules", every=SCHEDULE_SECONDS, do=lambda: fire_schedules(parts.database, firing)
+            name="follow schedules", every=SCHEDULE_SECONDS, do=lambda: fire_schedules(services.database, firing)
         ),
         PeriodicTask(name="remove old sessions", every=RETENTION_SECONDS, do=retention.sweep),
         PeriodicTask(name="remove idle workspaces", every=RETENTION_SECONDS, do=idle),

@@ -31,7 +31,7 @@ class CommandSandbox:
             return
         self._closed = True
         try:
-            if self._attempt.parts.settings.login_mode:
+            if self._attempt.services.settings.login_mode:
                 await gh_login.log_out(self._attempt, self.sandbox)
         finally:
             try:
@@ -44,11 +44,11 @@ class CommandSandbox:
 async def open_command_sandbox(context: Context) -> AsyncIterator[CommandSandbox]:
     """The sandbox of the run's commands; it sees the snapshot's objects, which come later."""
     attempt = context.attempt
-    opening = attempt.parts.sandboxes.open(
-        name=attempt.claim.run.id,
+    opening = attempt.services.sandboxes.open(
+        name=attempt.run.id,
         workspace=attempt.workspace,
-        endpoint=context.opened.grant,
-        limits=attempt.parts.settings.limits,
+        endpoint=context.access.grant,
+        limits=attempt.services.settings.limits,
         shown=await asyncio.to_thread(_shown, context),
     )
     here = CommandSandbox(

@@ -52,7 +52,7 @@ async def bring(context: Context, commands: CommandRunner) -> None:
 async def _fits(context: Context, wanted: Wanted) -> bool:
     """Whether there is room for the objects and for the files, as far as the sandbox may use the disk."""
     needed = sum(pointer.size * (1 + len(paths)) for pointer, paths in wanted.items())
-    if needed <= context.attempt.parts.settings.limits.disk_bytes:
+    if needed <= context.attempt.services.settings.limits.disk_bytes:
         return True
     await context.attempt.notice(
         f"The LFS files need {needed // _MIB} MiB of disk, more than GITWARD_DISK allows, so they are pointers; "
@@ -63,14 +63,14 @@ async def _fits(context: Context, wanted: Wanted) -> bool:
 
 async def _lent_or_fetched(context: Context, commands: CommandRunner, wanted: Wanted) -> set[Pointer]:
     """The objects that lie in the run's storage afterwards."""
-    mirrors, source = context.attempt.parts.mirrors, source_of(context)
+    mirrors, source = context.attempt.services.mirrors, source_of(context)
     storage = await asyncio.to_thread(lfs_folder, context.workspace)
     found = await mirrors.lend_lfs(source, wanted, storage)
     if len(found) == len(wanted):
         return found
     fetch = _Fetching(context, storage, set(wanted) - found)
     await run_with_retries(context.attempt, commands, StepName.CHECKOUT, fetch.once, failed=_failed)
-    await mirrors.keep_lfs(source, fetch.found, storage)
+    await mirrors.store_lfs(source, fetch.found, storage)
     if fetch.missing:
         await context.attempt.notice(_told(fetch, wanted))
     return found | fetch.found
@@ -100,12 +100,12 @@ class _Fetching:
         """With an access that may only fetch, as mirrors have it: in login mode too there is no token inside."""
         context, attempt = self._context, self._context.attempt
         await asyncio.to_thread(self._clear)
-        async with fetching(attempt, context.facts["repository"], context.facts["repository_id"]) as grant:
-            sandbox = await attempt.parts.sandboxes.open(
-                name=f"{attempt.claim.run.id}-lfs",
+        async with fetching(attempt, context.facts.repository, context.facts.repository_id) as grant:
+            sandbox = await attempt.services.sandboxes.open(
+                name=f"{attempt.run.id}-lfs",
                 workspace=self._workspace,
                 endpoint=grant,
-                limits=attempt.parts.settings.limits,
+                limits=attempt.services.settings.limits,
             )
             try:
                 remote = Remote(url=context.url, credential=grant.credential)

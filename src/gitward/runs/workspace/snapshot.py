@@ -42,7 +42,7 @@ async def take_snapshot(context: Context) -> Refs:
     async def fetch(_again: bool) -> Ended:
         nonlocal refs
         try:
-            refs = await attempt.parts.mirrors.take(source, folder, attempt.notice)
+            refs = await attempt.services.mirrors.take(source, folder, attempt.notice)
         except FetchFailed as failure:
             return Ended(exit_code=1, tail=failure.tail, complaint=failure.tail)
         return Ended(exit_code=0)
@@ -68,19 +68,18 @@ def source_of(context: Context) -> Source:
     """The repository, as a mirror is made of it."""
     facts = context.facts
     return Source(
-        server_url=context.attempt.parts.settings.server_url,
-        repository_id=facts["repository_id"],
-        full_name=facts["repository"],
-        size_kib=facts.get("size_kib"),
-        open_grant=lambda: fetching(context.attempt, facts["repository"], facts["repository_id"]),
+        server_url=context.attempt.services.settings.server_url,
+        repository_id=facts.repository_id,
+        full_name=facts.repository,
+        open_grant=lambda: fetching(context.attempt, facts.repository, facts.repository_id),
     )
 
 
 @contextlib.asynccontextmanager
 async def fetching(attempt: Attempt, repository: str, repository_id: int) -> AsyncIterator[OpenGrant]:
     """A grant that may only fetch, with a token of the moment; the run that asked may end meanwhile."""
-    parts = attempt.parts
-    token = await parts.tokens.take(token_access(attempt))
+    services = attempt.services
+    token = await services.tokens.take(token_access(attempt))
     grant = Grant(
         run_id=f"mirror-{secrets.token_hex(8)}",
         repository=repository,
@@ -89,7 +88,7 @@ async def fetching(attempt: Attempt, repository: str, repository_id: int) -> Asy
         fetch_only=True,
         expires_at=clock.seconds() + FETCH_SECONDS,
     )
-    open_grant = await parts.brokers.open(grant, token.secret, lambda _event: None, parts.inspector)
+    open_grant = await services.brokers.open(grant, token.secret, lambda _event: None, services.inspector)
     try:
         yield open_grant
     finally:

@@ -72,7 +72,7 @@ def _parse(
     request: GraphqlRequest,
 ) -> tuple[ast.OperationDefinitionNode, dict[str, ast.FragmentDefinitionNode]]:
     from graphql import GraphQLSyntaxError, parse  # noqa: PLC0415 - see the module's docstring
-    from graphql.language import ast  # noqa: PLC0415
+    from graphql.language import ast  # noqa: PLC0415  # graphql is large: loaded when there is something to read
 
     try:
         definitions = parse(request.query, no_location=True, max_tokens=MAX_TOKENS).definitions

@@ -18,7 +18,7 @@ _QUESTION = f"{{{KEY}:issue{{number repository{{nameWithOwner}}}}}}"
 def asking(part: ast.Node, nodes: Collection[int]) -> ast.Node:
     """A part of a document, with the question added to its fields with these identities."""
     from graphql import parse, visit  # noqa: PLC0415 - imported by the first request only
-    from graphql.language import OperationDefinitionNode, SelectionSetNode, Visitor  # noqa: PLC0415
+    from graphql.language import OperationDefinitionNode, SelectionSetNode, Visitor  # noqa: PLC0415  # graphql is large: loaded when there is something to read
 
     (question,) = parse(_QUESTION, no_location=True).definitions
     assert isinstance(question, OperationDefinitionNode)

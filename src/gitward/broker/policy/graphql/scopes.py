@@ -27,7 +27,7 @@ def is_short_of_scopes(answer: bytes) -> bool:
 def without_teams(content: bytes) -> bytes | None:
     """The same body without inline fragments on Team; None when it has none, or nothing would be left beside one."""
     from graphql import REMOVE, parse, visit  # noqa: PLC0415 - imported by the first request only
-    from graphql.language import InlineFragmentNode, Visitor, VisitorAction, print_ast  # noqa: PLC0415
+    from graphql.language import InlineFragmentNode, Visitor, VisitorAction, print_ast  # noqa: PLC0415  # graphql is large: loaded when there is something to read
 
     class Without(Visitor):
         found = emptied = False
@@ -52,7 +52,7 @@ def without_teams(content: bytes) -> bytes | None:
 def no_teams(content: bytes) -> bytes | None:
     """The answer that there are none, to a body that asks for teams of an organization and nothing else."""
     from graphql import parse  # noqa: PLC0415 - imported by the first request only
-    from graphql.language import OperationDefinitionNode  # noqa: PLC0415
+    from graphql.language import OperationDefinitionNode  # noqa: PLC0415  # graphql is large: loaded when there is something to read
 
     definitions = parse(json.loads(content)["query"]).definitions
     if len(definitions) != 1 or not isinstance(definitions[0], OperationDefinitionNode):

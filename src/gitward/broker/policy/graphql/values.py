@@ -52,7 +52,7 @@ class Values:
     def respelled(self, part: ast.Node) -> ast.Node:
         """The operation or fragment with the literals that are spelled in another way now."""
         from graphql import visit  # noqa: PLC0415 - imported by the first request only
-        from graphql.language import StringValueNode, Visitor  # noqa: PLC0415
+        from graphql.language import StringValueNode, Visitor  # noqa: PLC0415  # graphql is large: loaded when there is something to read
 
         if not self._literals:
             return part

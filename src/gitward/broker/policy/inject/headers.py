@@ -6,19 +6,8 @@ from collections.abc import Iterable
 
 from multidict import CIMultiDict
 
-_HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+from gitward.broker.policy.headers import HOP_BY_HOP
+
 # The host is the operator's account there. With a credential of its own a command could use another one, and so send
 # away what it reads.
 _CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "x-auth-token", "cookie"})
@@ -28,13 +17,13 @@ _OURS = frozenset({"host", "content-length", "expect", "accept-encoding", "forwa
 _OVERRIDES = frozenset(
     {"x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url"}
 )
-_ANSWER = _HOP_BY_HOP | {"alt-svc", "content-length", "set-cookie", "strict-transport-security"}
+_ANSWER = HOP_BY_HOP | {"alt-svc", "content-length", "set-cookie", "strict-transport-security"}
 
 
 def request_headers(headers: Iterable[tuple[str, str]], *, injected: Iterable[str]) -> CIMultiDict[str]:
     """What goes on beside the secrets, in the order in which it came."""
     pairs = list(headers)
-    dropped = _HOP_BY_HOP | _CREDENTIALS | _OURS | _OVERRIDES | set(injected) | _nominated(pairs)
+    dropped = HOP_BY_HOP | _CREDENTIALS | _OURS | _OVERRIDES | set(injected) | _nominated(pairs)
     kept = CIMultiDict[str]()
     for name, value in pairs:
         # Some servers take an underscore for a hyphen.

@@ -13,6 +13,7 @@ from gitward.broker.policy.egress.addresses import Address
 from gitward.broker.policy.egress.client_hello import NotTls
 from gitward.broker.policy.egress.rules import Policy, Way
 from gitward.broker.policy.verdict import Verdict, deny
+from gitward.broker.server.acceptor import Acceptor
 from gitward.broker.server.egress.handshake import shake_hands
 from gitward.broker.server.egress.lookup import Lookup, Unreachable
 from gitward.broker.server.egress.next_proxy import connect_through
@@ -72,45 +73,19 @@ class Proxy:
         self._limits = limits or Limits()
         self._held = held
         self._closed = closed
-        self._slots = asyncio.Semaphore(self._limits.connections)
-        self._connections: set[asyncio.Task[None]] = set()
-        self._accepting: asyncio.Task[None] | None = None
+        self._acceptor = Acceptor(sock, slots=self._limits.connections, serve=self._serve)
 
     def start(self) -> None:
-        self._accepting = asyncio.create_task(self._accept())
+        self._acceptor.start()
 
     async def stop(self) -> None:
         """After it returned every connection is closed."""
-        tasks = [*self._connections, *([self._accepting] if self._accepting else [])]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await self._acceptor.stop()
         self._sock.close()
 
     async def disconnect(self) -> None:
         """Ends the tunnels that there are. Connections that come later are answered."""
-        tasks = list(self._connections)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._slots.acquire()
-            try:
-                connection, _ = await loop.sock_accept(self._sock)
-            except OSError as error:  # out of descriptors, or the peer is gone already
-                self._slots.release()
-                log.warning("could not accept a connection: %s", error)
-                await asyncio.sleep(0.1)
-                continue
-            task = asyncio.create_task(self._serve(connection))
-            self._connections.add(task)
-            task.add_done_callback(self._connections.discard)
-            task.add_done_callback(lambda _: self._slots.release())
+        await self._acceptor.disconnect()
 
     async def _serve(self, connection: socket.socket) -> None:
         try:

@@ -64,7 +64,7 @@ class NodeIds:
 
     async def _look_up(self, ids: list[str], onward: Onward) -> None:
         body = json.dumps({"query": QUERY, "variables": {"ids": ids}}).encode()
-        answer = await self._forwarder.ask(replace(onward, method="POST", url=self._url, body=body))
+        answer = await self._forwarder.fetch(replace(onward, method="POST", url=self._url, body=body))
         if len(self._nodes) > _MAX_KNOWN:
             self._nodes.clear()
         for node_id, node in zip(ids, _nodes(answer, len(ids)), strict=True):

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 from multidict import CIMultiDict
@@ -26,6 +26,7 @@ from gitward.broker.server.outgoing_route import Hop
 from gitward.broker.server.refusals import SERVER
 from gitward.broker.server.reporter import Reporter
 from gitward.broker.server.request_bodies import grant_continue, pieces
+from gitward.broker.server.upstream_session import open_session
 from gitward.broker.wire.config import InjectConfig
 from gitward.broker.wire.upstream import injected_value
 from gitward.errors import PolicyDenied
@@ -213,16 +214,7 @@ class InjectHandler:
 
     def _session(self) -> ClientSession:
         if self._client is None:
-            self._client = ClientSession(
-                connector=TCPConnector(ssl=self._tls if self._tls is not None else True, limit=0),
-                cookie_jar=DummyCookieJar(),
-                auto_decompress=False,
-                trust_env=False,
-                timeout=_TIMEOUT,
-                max_line_size=_MAX_HEADER,
-                max_field_size=_MAX_HEADER,
-                skip_auto_headers=_AUTOMATIC,
-            )
+            self._client = open_session(self._tls, timeout=_TIMEOUT, longest_header=_MAX_HEADER, left_out=_AUTOMATIC)
         return self._client
 
     async def _stream(self, exchange: _Exchange, response: ClientResponse) -> StreamResponse:

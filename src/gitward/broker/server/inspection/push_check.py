@@ -62,7 +62,7 @@ class PushCheck:
 
     async def _judge(self, spool: PackFile, update: Update, prepared: asyncio.Task[None]) -> None:
         own = self._grant.own_writes
-        findings = await self._questions.look(self._run_id, spool.descriptor, update.new, messages=own)
+        findings = await self._questions.inspect(self._run_id, spool.descriptor, update.new, messages=own)
         await prepared
         if self._rule is not None:
             verdict = await self._rule.check(update.new, findings)
@@ -78,7 +78,7 @@ class PushCheck:
     @contextlib.asynccontextmanager
     async def _spool(self) -> AsyncIterator[PackFile]:
         try:
-            spool = PackFile(await self._questions.spool(self._run_id))
+            spool = PackFile(await self._questions.open_file(self._run_id))
         except InspectionFailed as error:
             raise PolicyDenied(UNSEEN, str(error)) from error
         try:

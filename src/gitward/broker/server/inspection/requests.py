@@ -30,18 +30,18 @@ class InspectionRequests:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[tuple[Message, list[int]]]] = {}
 
-    async def spool(self, run_id: str) -> int:
+    async def open_file(self, run_id: str) -> int:
         """The descriptor of an empty file without a name, for the caller to close. Raises InspectionFailed."""
-        _, fds = await self._ask(FileRequest(run_id=run_id), (), _SPOOL_SECONDS)
+        _, fds = await self._request(FileRequest(run_id=run_id), (), _SPOOL_SECONDS)
         if len(fds) != 1:
             channel.close_all(fds)
             raise InspectionFailed("the worker has no room for this push; try again later")
         return fds[0]
 
-    async def look(self, run_id: str, pack: int, tip: str, *, messages: bool) -> Findings:
+    async def inspect(self, run_id: str, pack: int, tip: str, *, messages: bool) -> Findings:
         """As `Inspector.look`. Raises BadPack and InspectionFailed."""
         request = PackRequest(run_id=run_id, tip=tip, messages=messages)
-        answer, fds = await self._ask(request, (pack,), _LOOK_SECONDS)
+        answer, fds = await self._request(request, (pack,), _LOOK_SECONDS)
         channel.close_all(fds)
         return findings_of(answer)
 
@@ -53,7 +53,7 @@ class InspectionRequests:
             return
         waiting.set_result((message, fds))
 
-    async def _ask(self, request: Request, fds: Sequence[int], seconds: float) -> tuple[Message, list[int]]:
+    async def _request(self, request: Request, fds: Sequence[int], seconds: float) -> tuple[Message, list[int]]:
         number = next(self._numbers)
         answer: asyncio.Future[tuple[Message, list[int]]] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
