@@ -13,9 +13,9 @@ from benchmarks.transfers import BIG, BRANCH, PUSHED, SMALL, Way
 from gitward.broker import BrokerConfig, BrokerEvent, Brokers
 from gitward.grants import clock
 from gitward.grants.grant import Grant
-from gitward.repositories.inspection import PackInspector
+from gitward.repositories.pack_inspection.inspector import PackInspector
 from gitward.sandboxes import Limits
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
 from gitward.settings import clean_environment
 

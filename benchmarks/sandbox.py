@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from gitward.sandboxes import Command, Limits
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.sandboxes.fake import FakeEndpoint
 
 # What whoever calls bubblewrap by hand would write, for the same isolation of files, processes and network.

@@ -30,7 +30,7 @@ from cryptography.x509.oid import NameOID
 
 from gitward.api.keys import load_or_make_key, mint
 from gitward.settings import clean_environment
-from gitward.standin import StandIn, Token, TokenKind
+from gitward_standin import StandIn, Token, TokenKind
 from postgres import running_postgres
 
 LOGIN, REPOSITORY, TOKEN = "octocat", "octocat/hello-world", "github_pat_benchmark"

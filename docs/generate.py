@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gitward.broker import table
+from gitward.broker import policy_page
 from gitward.settings import Settings
 
 _HEAD = """\
@@ -136,7 +136,7 @@ def _resolved(kind: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
     return definitions[reference.rpartition("/")[2]] if reference else kind
 
 
-PAGES = {"settings.md": settings, "policy.md": table.markdown}
+PAGES = {"settings.md": settings, "policy.md": policy_page.markdown}
 
 
 def main(arguments: list[str]) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -17,6 +19,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         test = getattr(item, "function", None)
         if "acceptance" in item.path.parts and inspect.iscoroutinefunction(test):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """For data folders of workers: unlike `tmp_path`, others may pass through it."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o711)
+        yield Path(made)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=["broker", "login"])

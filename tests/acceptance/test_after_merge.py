@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gitward.standin import PullRequest, Repository
-from gitward.standin.clock import now
-from gitward.standin.merging import delete_ref, merge
+from gitward_standin import PullRequest, Repository
+from gitward_standin.clock import now
+from gitward_standin.merging import delete_ref, merge
 from rig import LOGIN, Client, Json, Rig, output
 
 ONE, TWO = "echo one > one.txt", "git rev-parse HEAD; echo two > two.txt"

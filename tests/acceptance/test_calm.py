@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from gitward.standin import Outage
+from gitward_standin import Outage
 from rig import Client, Rig
 
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, closing
 
 import pytest
 
-from gitward.standin import Repository
+from gitward_standin import Repository
 from machine import slowness
 from processes import processes_of, until_output
 from rig import RUN_SECONDS, Client, Json, Rig

@@ -13,7 +13,7 @@ import pytest
 from app_keys import app_key
 from command_line import gitward
 from gitward.settings import clean_environment
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 from rig import rig
 
 
@@ -62,8 +62,10 @@ async def test_wrong_settings_stop_the_start_with_one_line_each(tmp_path: Path) 
     assert any(line.startswith("gitward: GITHUB_API_URL: must begin with https://") for line in lines)
 
 
-async def test_wrong_hosts_and_pasted_secrets_stop_the_start_and_are_not_quoted(tmp_path: Path) -> None:
-    folder = str(tmp_path / "data")
+async def test_wrong_hosts_and_pasted_secrets_stop_the_start_and_are_not_quoted(
+    tmp_path: Path, open_folder: Path
+) -> None:
+    folder = str(open_folder / "data")
     pasted = "api.model.test = x-api-key: sk-0123456789; api.other.test = x-api-key: UNSET_KEY"
     code, _, err = await gitward("serve", cwd=tmp_path, GITWARD_DATA_DIR=folder, GITWARD_INJECT=pasted)
     assert code == 2
@@ -109,12 +111,14 @@ async def test_help_and_version(tmp_path: Path) -> None:
         ("no key", "GITHUB_APP_PRIVATE_KEY_FILE: holds no RSA private key in PEM"),
     ],
 )
-async def test_a_private_key_that_cannot_be_used_stops_the_start(tmp_path: Path, key: str | None, line: str) -> None:
+async def test_a_private_key_that_cannot_be_used_stops_the_start(
+    tmp_path: Path, open_folder: Path, key: str | None, line: str
+) -> None:
     file = tmp_path / "app.pem"
     if key is not None:
         file.write_text(key)
     settings = {"GITHUB_APP_ID": "1", "GITHUB_APP_PRIVATE_KEY_FILE": str(file), "GITWARD_PORT": "0"}
-    code, out, err = await gitward("serve", cwd=tmp_path, GITWARD_DATA_DIR=str(tmp_path / "data"), **settings)
+    code, out, err = await gitward("serve", cwd=tmp_path, GITWARD_DATA_DIR=str(open_folder / "data"), **settings)
     assert (code, out) == (2, "")
     assert err.strip().splitlines()[-1] == f"gitward: {line}"
 

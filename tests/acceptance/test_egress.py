@@ -16,6 +16,14 @@ env | grep -a MODEL_KEY; true
 """
 
 
+def _content(path: Path) -> bytes:
+    """Nothing of what has gone meanwhile: a workspace is removed beside its service's answers."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 async def test_hosts_are_opened_and_secrets_put_in_by_settings() -> None:
     key = "sk-CANARY" + secrets.token_hex(12)
     inject = "api.model.test = x-api-key: MODEL_KEY"
@@ -38,5 +46,5 @@ async def test_hosts_are_opened_and_secrets_put_in_by_settings() -> None:
         searched = [Path(f"/proc/{pid}/{name}") for pid in children for name in ("environ", "cmdline")]
         searched += [service.log, *(path for path in service.data.rglob("*") if path.is_file())]
         assert len(searched) > 6
-        assert [path for path in searched if key.encode() in path.read_bytes()] == []
+        assert [path for path in searched if key.encode() in _content(path)] == []
         assert key not in str(events)

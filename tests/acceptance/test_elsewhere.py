@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from fleet import Fleet, fleet
-from gitward.runs.workspace_names import workspace_of
+from gitward.runs.storage.workspace_names import workspace_of
 from machine import slowness
 from postgres import Postgres
 from processes import processes_of, until_output

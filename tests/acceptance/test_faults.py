@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from gitward.runs.workspace_names import workspace_of
+from gitward.runs.storage.workspace_names import workspace_of
 from processes import brokers_of, children_of, processes_of, until_output
 from rig import Client, Json, Rig, output, rig
 from small_disks import fill, seen_by

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gitward.runs.workspace_names import workspace_of
+from gitward.runs.storage.workspace_names import workspace_of
 from postgres import running_postgres
 from processes import until_output
 from rig import Client, Json, Rig, output, rig

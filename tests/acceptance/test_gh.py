@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from gitward.standin import StandIn, Token
-from gitward.standin.example import REPOSITORY, SENDER, populate
+from gitward_standin import StandIn, Token
+from gitward_standin.example import REPOSITORY, SENDER, populate
 from rig import Rig, output
 
 OLD, NEW = "2.23.0", "2.102.0"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gitward.standin import Gate, Outage, StandIn
+from gitward_standin import Gate, Outage, StandIn
 from rig import RUN_SECONDS, Client, Json, Rig
 
 OUTAGES: dict[

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gitward.runs.workspace_names import workspace_of
-from gitward.standin import Repository
+from gitward.runs.storage.workspace_names import workspace_of
+from gitward_standin import Repository
 from lfs_files import ATTRIBUTES, batches, is_stored, pointer_of, store, stored, transfers
 from rig import Client, Rig, output
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import signal
 
-from gitward.cli.audit import folders
-from gitward.cli.audit.channels import Channel
-from gitward.cli.audit.ledger import Ledger
-from gitward.cli.audit.needles import Plant
+from gitward.audit import folders
+from gitward.audit.channels import Channel
+from gitward.audit.ledger import Ledger
+from gitward.audit.needles import Plant
 from gitward.secrets import Secret
 from machine import slowness
 from processes import processes_of, until_output

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitward.standin import Repository
+from gitward_standin import Repository
 from rig import Client, Rig, output, rig
 
 CHANGE = "echo x >> README.md"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from gitward.standin import Repository, Token
+from gitward_standin import Repository, Token
 from rig import LOGIN, Client, Json, Rig, rig
 
 PRIVATE = "octocat@example.com"

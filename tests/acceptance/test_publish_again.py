@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gitward.standin import Repository
+from gitward_standin import Repository
 from processes import until_output
 from rig import Client, Json, Rig, output, rig
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from gitward.settings import clean_environment
-from gitward.standin import StandIn, Token
+from gitward_standin import StandIn, Token
 from rig import LOGIN, RUN_SECONDS
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gitward.standin import Repository
+from gitward_standin import Repository
 from processes import until_output
 from rig import Client, Json, Rig, output, rig
 

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 from command_line import gitward
-from gitward.cli.audit import report
-from gitward.cli.audit.channels import PLACES, Channel
-from gitward.cli.audit.proof import audit
-from gitward.cli.audit.report import State
-from gitward.cli.audit.stage import demo
+from gitward.audit import report
+from gitward.audit.channels import PLACES, Channel
+from gitward.audit.proof import audit
+from gitward.audit.report import State
+from gitward.audit.stage import demo
 
 
 async def test_in_broker_mode_the_token_is_nowhere(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gitward.standin import Repository, Token
+from gitward_standin import Repository, Token
 from rig import LOGIN, RUN_SECONDS, Client, Json, Rig, app_rig, output, rig
 
 # The first call waits at a gate until the test opens it; the push is the command's own, as an agent would make it.

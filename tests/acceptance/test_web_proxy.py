@@ -15,7 +15,7 @@ from command_line import gitward
 from company import Company
 from connect_proxy import ConnectProxy, connect_proxy
 from gitward.secrets import Secret, masked_forms
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 from rig import Json, Rig, rig
 
 LOGIN = "dev:pr0xy-s3cret-pass"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gitward.grants import cgroups
-from gitward.standin import Repository
+from gitward_standin import Repository
 
 from .database import Database
 from .load import Expected

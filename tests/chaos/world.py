@@ -19,7 +19,7 @@ import psycopg
 
 from gitward.api.keys import load_or_make_key, mint
 from gitward.settings import clean_environment
-from gitward.standin import Repository, StandIn, Token
+from gitward_standin import Repository, StandIn, Token
 from postgres import Postgres, running_postgres
 from small_disks import mounted
 

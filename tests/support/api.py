@@ -20,8 +20,8 @@ from gitward.api.auth import Verifier
 from gitward.api.authorization import Holder, Rule
 from gitward.api.keys import mint, public_key
 from gitward.api.services import Check, Services
-from gitward.cli.watching import Watch
-from gitward.sessions.feeds import Feeds
+from gitward.cli.health import ServiceHealth
+from gitward.sessions.live_events import LiveEvents
 from gitward.sessions.model import Owner
 from tests_support import Backend
 
@@ -61,7 +61,7 @@ def make_api(
     is_proxied: bool = False,
 ) -> Api:
     limits = backend.places.limits
-    watch = Watch(metrics=backend.metrics, database=backend.database, limits=limits)
+    watch = ServiceHealth(metrics=backend.metrics, database=backend.database, limits=limits)
 
     async def look() -> list[Check]:
         return checks or []
@@ -69,7 +69,9 @@ def make_api(
     key, stopping = Ed25519PrivateKey.generate(), asyncio.Event()
     services = Services(
         database=backend.database,
-        feeds=Feeds(database=backend.database, journal=backend.journal, notifier=backend.notifier, encode=events.line),
+        feeds=LiveEvents(
+            database=backend.database, journal=backend.journal, notifier=backend.notifier, encode=events.line
+        ),
         sessions=backend.sessions,
         verifier=Verifier(public_key(key), audience=AUDIENCE),
         checks=look,

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import held_loops
-from gitward.standin import StandIn, Token
+from gitward_standin import StandIn, Token
 from rig import LOGIN, Rig
 
 START_SECONDS = 60.0

@@ -1,8 +1,9 @@
 """What a test leaves behind fails that test, and no other.
 
 Looked for: child processes, threads, tasks, transports and sockets that nobody closed, files in the working folder and
-the folder of temporary files (each process of pytest has its own), and mounts below it. What a fixture of a wider scope
-makes is known. What is left is named, then removed as far as possible, so that the next test begins without it.
+the folder of temporary files (each process of pytest has its own), mounts below it, and another umask. What a fixture
+of a wider scope makes is known. What is left is named, then removed as far as possible, so that the next test begins
+without it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ import pytest
 
 SETTLE_SECONDS = 10.0  # for what has been told to end; most of it has ended when it is looked at
 _CONNECTIONS = frozenset({"RequestHandler.start"})  # tasks of a shared server, for connections that stay open
+
+_UMASK = 0o022  # not the machine's: with 077 what a test makes for a sandbox's user is closed to it
 
 Key = tuple[str, str]  # kind, and what tells it from others of its kind
 Names = dict[Key, str]
@@ -66,7 +69,7 @@ class Leftovers:
         left = list(self._tasks)
         for runner in self.shared.values():
             left += _unended(runner, self._known_tasks)
-        left += _garbage()
+        left += _garbage() + _umask()
         new = self._settled()
         left += sorted(new.values())
         for key in sorted(new, key=lambda key: key[0] != "mount"):  # a mount is removed before the file below it
@@ -145,6 +148,7 @@ def _unended(runner: asyncio.Runner, known: set[asyncio.Task[Any]]) -> list[str]
         for _ in range(3):  # closed transports tell their protocols
             await asyncio.sleep(0)
         left = {task for task in asyncio.all_tasks() - known - {asyncio.current_task()} if not _is_connection(task)}
+        left = _without_successors(left, known)
         if left:
             _, left = await asyncio.wait(left, timeout=SETTLE_SECONDS)
         names = [f"task {task.get_name()}: {_coroutine(task)}" for task in left]
@@ -155,6 +159,18 @@ def _unended(runner: asyncio.Runner, known: set[asyncio.Task[Any]]) -> list[str]
         return names
 
     return runner.run(settle())
+
+
+def _without_successors(tasks: set[asyncio.Task[Any]], known: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
+    """Without those that do what a shared task did that has ended, as for a broker in place of one that crashed."""
+    ended = Counter(_coroutine(task) for task in known if task.done())
+    left = set()
+    for task in tasks:
+        if ended[_coroutine(task)] > 0:
+            ended[_coroutine(task)] -= 1
+        else:
+            left.add(task)
+    return left
 
 
 def _coroutine(task: asyncio.Task[Any]) -> str:
@@ -181,6 +197,12 @@ def _garbage() -> list[str]:
     return told
 
 
+def _umask() -> list[str]:
+    """What the next test would make is open or closed to others by it."""
+    found = os.umask(_UMASK)
+    return [] if found == _UMASK else [f"umask {found:04o}"]
+
+
 def _remove(key: Key) -> None:
     kind, which = key
     if kind == "process":
@@ -197,7 +219,6 @@ def _remove(key: Key) -> None:
             os.unlink(which)
 
 
-_UMASK = 0o022  # not the machine's: with 077 what a test makes for a sandbox's user is closed to it
 _KEY = pytest.StashKey[Leftovers]()
 _BEFORE = pytest.StashKey[set[str]]()
 

@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 
 from gitward.repositories.lfs.pointers import Pointer
-from gitward.standin import Repository, StandIn
-from gitward.standin.lfs import object_path
+from gitward_standin import Repository, StandIn
+from gitward_standin.lfs import object_path
 
 ATTRIBUTES = "*.psd filter=lfs diff=lfs merge=lfs -text\n"
 

@@ -16,7 +16,7 @@ from gitward.broker import Brokers
 from gitward.errors import GitwardError
 from gitward.repositories.mirrors import FetchFailed, Mirrors
 from gitward.sandboxes import Limits
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.telemetry.metrics import Metrics
 from mirror_world import TOKEN, broker_config, source_of
 

@@ -15,10 +15,10 @@ from gitward.grants.grant import Grant
 from gitward.repositories.mirrors import Mirrors, Source
 from gitward.repositories.refs import Refs
 from gitward.sandboxes import Limits
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
-from gitward.standin import Repository, StandIn
 from gitward.telemetry.metrics import Metrics, Moment
+from gitward_standin import Repository, StandIn
 
 MIB = 1024 * 1024
 TOKEN = "ghp_" + "T0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT"

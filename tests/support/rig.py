@@ -23,7 +23,7 @@ import held_loops
 from app_keys import app_key
 from gitward.api.keys import load_or_make_key, mint
 from gitward.settings import clean_environment
-from gitward.standin import Installation, Repository, StandIn, Token
+from gitward_standin import Installation, Repository, StandIn, Token
 from small_disks import mounted
 
 Json = dict[str, Any]

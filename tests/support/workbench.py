@@ -14,20 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitward.grants.endpoint import Nowhere
-from gitward.repositories import OBJECTS_DIR, baseline, changes, checkout, git_folder, pipes, result, work
+from gitward.repositories import OBJECTS_DIR, baseline, changes, checkout, git_folder, named_pipes, result, work
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.changes import Form, Span
 from gitward.repositories.checkout import CHECKOUT_DIR, REPO, Origin
 from gitward.repositories.git import Ended
-from gitward.repositories.left import Author
+from gitward.repositories.left_commits import Author
 from gitward.repositories.mailbox import carry_returns
 from gitward.repositories.refs import HEADER, Refs, parse
 from gitward.repositories.remote import Remote
 from gitward.repositories.result import RESULT_DIR, Result
-from gitward.repositories.start import Start
+from gitward.repositories.start_point import StartPoint
 from gitward.repositories.work import Scene, Work
 from gitward.sandboxes import WORK_DIR, Command, Limits, Sandbox, Shown, Stream
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 
 BRANCH = "gitward/work"
 _MIB = 1024 * 1024
@@ -123,7 +123,7 @@ class Taken:
     """The work of a run, in its result; the sandbox of the result is open."""
 
     upstream: Upstream
-    start: Start
+    start: StartPoint
     result: Result
     work: Work
     place: Path  # of the result, outside
@@ -284,16 +284,16 @@ class Workbench:
         )
 
 
-def _start(there: Upstream, follows: str | None) -> Start:
+def _start(there: Upstream, follows: str | None) -> StartPoint:
     target = there.refs.get("refs/heads/main")
     branch = there.refs.get(f"refs/heads/{follows}") if follows else None
     assert target is not None
-    return Start(
+    return StartPoint(
         branch=follows or BRANCH, target_branch="main", sha=branch or target, target_sha=target, branch_sha=branch
     )
 
 
-async def _check_out(runner: Runner, workspace: Path, there: Upstream, start: Start) -> Baseline:
+async def _check_out(runner: Runner, workspace: Path, there: Upstream, start: StartPoint) -> Baseline:
     origin = Origin(url="https://github.com/octo/demo.git", refs=there.refs)
     await asyncio.to_thread(checkout.make_git_folder, workspace, origin, start)
     ended = await checkout.write_tree(runner)
@@ -318,7 +318,7 @@ async def _take(runner: Runner, workspace: Path, there: Upstream, noted: Baselin
         message="Do it",
         trailers=("Gitward-Session: ses_1",),
     )
-    await pipes.remove(runner, workspace)
+    await named_pipes.remove(runner, workspace)
     taken = await work.take(made, scene)
     return Taken(
         upstream=there, start=noted.start, result=made, work=taken, place=place, workspace=workspace, said=said

@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 
 from gitward import __version__
 from gitward.api import artifacts, events, health, metrics, openapi, problems, reference, schedules, sessions
-from gitward.api.gate import Gate
+from gitward.api.request_gate import RequestGate
 from gitward.api.services import Services
 
 
@@ -26,7 +26,9 @@ def create_app(services: Services) -> FastAPI:
     for module in (health, metrics, sessions, schedules, events, artifacts, reference):
         app.include_router(module.router)
     problems.install(app)
-    app.add_middleware(Gate, verifier=services.verifier, operators=services.operators, is_proxied=services.is_proxied)
+    app.add_middleware(
+        RequestGate, verifier=services.verifier, operators=services.operators, is_proxied=services.is_proxied
+    )
     openapi.install(app)
     return app
 

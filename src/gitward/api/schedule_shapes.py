@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field
 
 from gitward.api import patterns
 from gitward.api.shapes import InstructionOut, OwnerOut, TemplateIn, _Request
+from gitward.sessions.cron import CronTimes
 from gitward.sessions.model import Environment
 from gitward.sessions.schedules import Schedule, ScheduleChange
-from gitward.sessions.timetable import Timetable
 
 _CRON_RULE = "A cron expression with five fields: minute, hour, day of month, month, day of week."
 _ZONE_RULE = "The time zone of the expression, with its daylight saving time."
@@ -38,9 +38,9 @@ class ScheduleIn(TemplateIn):
     schedule: Cron
     timezone: Zone = "UTC"
 
-    def timetable(self) -> Timetable:
+    def timetable(self) -> CronTimes:
         """:raises ValueError: it is none."""
-        return Timetable(schedule=self.schedule, timezone=self.timezone)
+        return CronTimes(schedule=self.schedule, timezone=self.timezone)
 
 
 class SchedulePatch(_Request):
@@ -48,10 +48,10 @@ class SchedulePatch(_Request):
     timezone: Zone | None = None
     paused: bool | None = None
 
-    def change(self, old: Timetable) -> ScheduleChange:
+    def change(self, old: CronTimes) -> ScheduleChange:
         """:raises ValueError: the new timetable is none."""
         wanted = self.schedule or old.schedule, self.timezone or old.timezone
-        return ScheduleChange(timetable=Timetable(schedule=wanted[0], timezone=wanted[1]), paused=self.paused)
+        return ScheduleChange(timetable=CronTimes(schedule=wanted[0], timezone=wanted[1]), paused=self.paused)
 
 
 class ScheduleOut(BaseModel):

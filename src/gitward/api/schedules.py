@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, Response, status
 
-from gitward.api.answers import as_json, rendered_page
 from gitward.api.auth import Caller, Claims
 from gitward.api.authorization import check_repositories, looked_at
+from gitward.api.json_answers import as_json, rendered_page
 from gitward.api.paths import ScheduleId
 from gitward.api.problems import documented
 from gitward.api.schedule_shapes import ScheduleIn, ScheduleOut, SchedulePage, SchedulePatch

@@ -11,9 +11,9 @@ from fastapi import Depends, Request
 
 from gitward.api.auth import Verifier
 from gitward.api.authorization import Holder, Rule
-from gitward.api.reach import Reach
+from gitward.api.operator_limits import OperatorLimits
 from gitward.errors import Unavailable
-from gitward.sessions.feeds import Feeds
+from gitward.sessions.live_events import LiveEvents
 from gitward.sessions.service import SessionService
 from gitward.store.database import Database
 
@@ -30,7 +30,7 @@ class Check:
 @dataclass(frozen=True, kw_only=True)
 class Services:
     database: Database
-    feeds: Feeds
+    feeds: LiveEvents
     sessions: SessionService
     verifier: Verifier
     checks: Callable[[], Awaitable[list[Check]]]
@@ -39,7 +39,7 @@ class Services:
     repo_globs: tuple[str, ...] = ()  # lower case; empty: every repository
     operators: tuple[Holder, ...] = ()  # who may read the metrics from another machine
     is_proxied: bool = False  # people reach it at another address than its own: no caller is taken for a local one
-    reach: Reach = field(default_factory=Reach)  # how far sessions may reach at GitHub
+    reach: OperatorLimits = field(default_factory=OperatorLimits)  # how far sessions may reach at GitHub
     rules: tuple[Rule, ...] = ()  # who may use which; empty: everybody all that is served
 
 

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Header, Query, Request, Response, status
 from fastapi.responses import JSONResponse
 
 from gitward.api import idempotency
-from gitward.api.answers import answer, as_json, rendered, rendered_page
 from gitward.api.auth import Caller, Claims
 from gitward.api.authorization import check_repositories, looked_at
+from gitward.api.json_answers import answer, as_json, rendered, rendered_page
 from gitward.api.paths import RunId, ScheduleQuery, SessionId
 from gitward.api.problems import documented
 from gitward.api.services import Served, ServedWithRoom, Services

@@ -26,7 +26,7 @@ from gitward.sessions.model import (
     StepName,
     StepState,
 )
-from gitward.sessions.publishing import PublishChange
+from gitward.sessions.publish_request import PublishChange
 from gitward.sessions.service import NewSession, SessionChange
 from gitward.telemetry.redaction import Redactor
 

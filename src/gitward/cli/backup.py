@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gitward.errors import SettingsError
 from gitward.settings import Settings
-from gitward.store import files
+from gitward.store import sqlite_files
 from gitward.store.database import Database
 
 _POSTGRES = "GITWARD_DATABASE_URL: this is Postgres; back it up with pg_dump --format=custom --file=FILE"
@@ -22,7 +22,7 @@ async def _backup(settings: Settings, file: Path) -> None:
             raise SettingsError([_POSTGRES])
         if not Path(str(database.url.database)).is_file():
             raise SettingsError(["GITWARD_DATABASE_URL: there is no database yet"])
-        await asyncio.to_thread(files.copy, database, file.absolute())
+        await asyncio.to_thread(sqlite_files.copy, database, file.absolute())
     except sqlite3.Error as error:
         raise SettingsError([f"{file} cannot be written: {error}"]) from None
     finally:

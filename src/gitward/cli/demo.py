@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 
+from gitward.audit.local_service import REPOSITORY, World, made_up_token, world
 from gitward.cli.demo_proof import Proof, prove
-from gitward.cli.demo_world import REPOSITORY, World, made_up_token, world
 from gitward.errors import EXIT_CODE, Exit, GitwardError
 from gitward.settings import exported_token
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from gitward.cli.demo_world import REPOSITORY, World
+from gitward.audit.local_service import REPOSITORY, World
 
 # The sandbox's own credential, as the default command prints it: turned by 13 letters, since output that looks
 # like a token is masked.

@@ -15,7 +15,7 @@ from gitward.github.apps import KeyUnreadable
 from gitward.github.credentials import kind_of
 from gitward.github.retries import Patience, Retries
 from gitward.sandboxes import SandboxError
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.settings import LimitsMode, Settings, TokenReader, TokenUnreadable
 from gitward.store.database import Database
 

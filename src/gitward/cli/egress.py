@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gitward.broker import EgressConfig
-from gitward.broker.client.sources import SecretSources
+from gitward.broker.client.injected_secrets import SecretSources
 from gitward.broker.policy.egress.addresses import parse_networks
 from gitward.broker.policy.egress.rules import parse_rules
 from gitward.broker.policy.inject.rules import parse_injections

@@ -162,8 +162,8 @@ def audit_token(
 
     Exit code 0: the token is in no forbidden place, and planted values show that the search sees every channel.
     """
-    from gitward.cli.audit.command import run_on, run_on_demo
-    from gitward.cli.audit.live import live
+    from gitward.audit.command import run_on, run_on_demo
+    from gitward.audit.live import live
     from gitward.settings import TokenReader, load_settings
 
     if repo is None:

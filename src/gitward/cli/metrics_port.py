@@ -9,13 +9,13 @@ from functools import partial
 
 from aiohttp import web
 
-from gitward.cli.watching import Watch
+from gitward.cli.health import ServiceHealth
 from gitward.errors import SettingsError
 from gitward.telemetry.metrics import CONTENT_TYPE
 
 
 @contextlib.asynccontextmanager
-async def listening(watch: Watch, port: int, *, with_figures: bool) -> AsyncIterator[None]:
+async def listening(watch: ServiceHealth, port: int, *, with_figures: bool) -> AsyncIterator[None]:
     """Answers `/metrics`, `/health` and `/ready`.
 
     :raises SettingsError: the port cannot be used.
@@ -41,11 +41,11 @@ async def _listen(runner: web.AppRunner, port: int) -> None:
         raise SettingsError([f"GITWARD_METRICS_PORT: {why}"]) from None
 
 
-async def _metrics(watch: Watch, with_figures: bool, _request: web.Request) -> web.Response:
+async def _metrics(watch: ServiceHealth, with_figures: bool, _request: web.Request) -> web.Response:
     return web.Response(body=await watch.render(with_figures=with_figures), headers={"Content-Type": CONTENT_TYPE})
 
 
-async def _ready(watch: Watch, _request: web.Request) -> web.Response:
+async def _ready(watch: ServiceHealth, _request: web.Request) -> web.Response:
     checks = [{"name": each.name, "ok": each.ok, "detail": each.detail} for each in await watch.checks()]
     ready = all(each["ok"] for each in checks)
     return web.json_response({"ready": ready, "checks": checks}, status=200 if ready else 503)

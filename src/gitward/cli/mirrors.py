@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gitward.errors import EXIT_CODE, Exit, SettingsError
-from gitward.repositories.mirrors.shelf import Shelf, Shelved
+from gitward.repositories.mirrors.collection import MirrorCollection, StoredMirror
 from gitward.repositories.mirrors.source import MirrorUnusable
 from gitward.settings import MiB, Settings
 
@@ -39,7 +39,7 @@ def drop(settings: Settings, name: str | None, *, everything: bool, as_json: boo
     mirrors = _mirrors(settings)
     if name is not None:
         mirrors = [each for each in mirrors if each.is_of(name)]
-    shelf = Shelf(settings.data_dir / "mirrors")
+    shelf = MirrorCollection(settings.data_dir / "mirrors")
     failed = {}
     for each in mirrors:
         try:
@@ -59,15 +59,15 @@ def drop(settings: Settings, name: str | None, *, everything: bool, as_json: boo
     return EXIT_CODE[Exit.FAILED if failed or (name is not None and not mirrors) else Exit.SUCCEEDED]
 
 
-def _mirrors(settings: Settings) -> list[Shelved]:
+def _mirrors(settings: Settings) -> list[StoredMirror]:
     folder = settings.data_dir / "mirrors"
     try:
-        return Shelf(folder).all()
+        return MirrorCollection(folder).all()
     except PermissionError:
         raise SettingsError([f"GITWARD_DATA_DIR: only the service's own user may read {folder}"]) from None
 
 
-def print_table(mirrors: Sequence[Shelved]) -> None:
+def print_table(mirrors: Sequence[StoredMirror]) -> None:
     table = Table("repository", "MiB", "packs", "made", "used", box=None, pad_edge=False, header_style="")
     for each in mirrors:
         meta = each.meta
@@ -83,11 +83,11 @@ def print_table(mirrors: Sequence[Shelved]) -> None:
         console.print(table)
 
 
-def _title(mirror: Shelved) -> str:
+def _title(mirror: StoredMirror) -> str:
     return mirror.key if mirror.meta is None else mirror.meta.names[-1]
 
 
-def _document(mirror: Shelved) -> dict[str, object]:
+def _document(mirror: StoredMirror) -> dict[str, object]:
     meta = mirror.meta
     if meta is None:
         return {"key": mirror.key, "damaged": True}

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from gitward.cli.child_processes import mask_proxy_login, running_child_processes
+from gitward.cli.concurrent_entry import enter_both
 from gitward.cli.data_folder import check_way_to, prepare_data_dir
-from gitward.cli.hands import know_proxy, running_hands
-from gitward.cli.loading import loaded
+from gitward.cli.preloading import loaded
 from gitward.cli.signals import Signals, drain
-from gitward.cli.together import enter_both
 from gitward.errors import SettingsError
 from gitward.settings import Settings, TokenReader
 
@@ -81,11 +81,11 @@ async def _service(
     prepare_data_dir(settings.data_dir)
     if with_worker:
         check_way_to(settings.data_dir)
-    know_proxy(settings)
+    mask_proxy_login(settings)
     async with contextlib.AsyncExitStack() as stack:
         hands = None
         if with_worker:
-            hands, _ = await enter_both(stack, running_hands(settings), loaded("gitward.cli.wiring"))
+            hands, _ = await enter_both(stack, running_child_processes(settings), loaded("gitward.cli.wiring"))
         from gitward.cli.wiring import running_service
 
         yield await stack.enter_async_context(running_service(settings, tokens, hands, base_url=base_url))

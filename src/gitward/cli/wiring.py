@@ -20,31 +20,33 @@ from gitward.api.auth import Verifier
 from gitward.api.authorization import Holder, Rule, parse_operators, parse_rules, refused
 from gitward.api.keys import load_or_make_key, public_key
 from gitward.api.oidc import ANSWER_SECONDS, Issuer, is_safe_url
-from gitward.api.reach import Reach
+from gitward.api.operator_limits import OperatorLimits
 from gitward.api.services import Services
-from gitward.cli.hands import Hands
+from gitward.cli.child_processes import ChildProcesses
+from gitward.cli.health import ServiceHealth
+from gitward.cli.metrics_listener import metrics_listener
 from gitward.cli.tokens import github_of, token_source
-from gitward.cli.watching import Watch, listener
-from gitward.cli.write_trial import WriteTrial
+from gitward.cli.write_check import WriteCheck
 from gitward.errors import SettingsError
 from gitward.github.transport import RoutedTransport
-from gitward.repositories.inspection import PackInspector
 from gitward.repositories.mirrors import Mirrors
-from gitward.runs import login, spare_files
-from gitward.runs.chores import chores_of
-from gitward.runs.disk_guard import DiskGuard
-from gitward.runs.parts import JobSettings, Parts
+from gitward.repositories.pack_inspection.inspector import PackInspector
+from gitward.runs.access import gh_login
 from gitward.runs.run_session import run_session
+from gitward.runs.services import JobServices, JobSettings
+from gitward.runs.storage import removable_files
+from gitward.runs.storage.disk_guard import DiskGuard
+from gitward.runs.upkeep.periodic_tasks import worker_tasks
 from gitward.sandboxes import Limits
-from gitward.sandboxes.measured import Measured
-from gitward.sessions.feeds import Feeds
-from gitward.sessions.firing import Firing
+from gitward.sandboxes.metered_engine import MeteredEngine
 from gitward.sessions.journal import Journal
+from gitward.sessions.live_events import LiveEvents
 from gitward.sessions.model import Session
 from gitward.sessions.places import Places, RunLimits
 from gitward.sessions.progress import Progress
 from gitward.sessions.queue import RunQueue
 from gitward.sessions.retention import Retention
+from gitward.sessions.schedule_runner import ScheduleRunner
 from gitward.sessions.service import NewSession, SessionService
 from gitward.settings import AllowWorkflows, Credentials, MiB, Settings, TokenReader, Writes
 from gitward.store.database import Database
@@ -52,7 +54,7 @@ from gitward.store.notify import Notifier
 from gitward.store.relay import Relay
 from gitward.telemetry.loop_watch import logging_what_holds_the_loop
 from gitward.telemetry.metrics import Metrics
-from gitward.workers.filelock import FileLock
+from gitward.workers.file_lock import FileLock
 from gitward.workers.migrate import migrate_all
 from gitward.workers.shift import Job, Shift
 from gitward.workers.worker import Worker
@@ -73,7 +75,7 @@ class Service:
 
 @contextlib.asynccontextmanager
 async def running_service(
-    settings: Settings, tokens: TokenReader, hands: Hands | None, *, base_url: str
+    settings: Settings, tokens: TokenReader, hands: ChildProcesses | None, *, base_url: str
 ) -> AsyncIterator[Service]:
     """The service, with a worker inside that has these hands, or without, started in the order of the lines below.
 
@@ -90,7 +92,7 @@ async def running_service(
         stopping = watch.stopping = asyncio.Event()
         services = Services(
             database=storage.database,
-            feeds=Feeds(
+            feeds=LiveEvents(
                 database=storage.database, journal=storage.journal, notifier=storage.notifier, encode=events.line
             ),
             sessions=storage.sessions,
@@ -104,13 +106,13 @@ async def running_service(
             is_proxied=settings.is_proxied,
             reach=_reach(settings),
         )
-        await stack.enter_async_context(listener(watch, settings.metrics_port, with_figures=True))
+        await stack.enter_async_context(metrics_listener(watch, settings.metrics_port, with_figures=True))
         stack.enter_context(logging_what_holds_the_loop())
         yield Service(app=create_app(services), stopping=stopping, worker=worker)
 
 
 @contextlib.asynccontextmanager
-async def running_worker(settings: Settings, tokens: TokenReader, hands: Hands) -> AsyncIterator[Worker]:
+async def running_worker(settings: Settings, tokens: TokenReader, hands: ChildProcesses) -> AsyncIterator[Worker]:
     """A worker alone, beside services and other workers on the same database.
 
     :raises SettingsError: something that the settings name cannot be used.
@@ -119,7 +121,7 @@ async def running_worker(settings: Settings, tokens: TokenReader, hands: Hands) 
         base_url = f"http://{settings.host}:{settings.port}"
         async with (
             _worker(settings, tokens, hands, storage, base_url) as worker,
-            listener(storage.watch, settings.metrics_port, with_figures=False),
+            metrics_listener(storage.watch, settings.metrics_port, with_figures=False),
         ):
             with logging_what_holds_the_loop():
                 yield worker
@@ -134,7 +136,7 @@ async def _data_folder(settings: Settings) -> AsyncIterator[None]:
     folder = FileLock(settings.data_dir / "worker.lock", _FOLDER_TAKEN)
     await asyncio.to_thread(folder.acquire)
     try:
-        await asyncio.to_thread(spare_files.make_room, settings.data_dir)
+        await asyncio.to_thread(removable_files.make_room, settings.data_dir)
         yield
     finally:
         folder.release()
@@ -150,7 +152,7 @@ class _Storage:
     queue: RunQueue
     places: Places
     sessions: SessionService
-    watch: Watch
+    watch: ServiceHealth
 
 
 @contextlib.asynccontextmanager
@@ -176,13 +178,13 @@ async def _storage(settings: Settings) -> AsyncIterator[_Storage]:
             queue=RunQueue(places=places, journal=journal),
             places=places,
             sessions=SessionService(places=places, journal=journal),
-            watch=Watch(metrics=metrics, database=database, limits=limits, trial=WriteTrial(database, None)),
+            watch=ServiceHealth(metrics=metrics, database=database, limits=limits, trial=WriteCheck(database, None)),
         )
 
 
 @contextlib.asynccontextmanager
 async def _worker(
-    settings: Settings, tokens: TokenReader, hands: Hands, storage: _Storage, base_url: str
+    settings: Settings, tokens: TokenReader, hands: ChildProcesses, storage: _Storage, base_url: str
 ) -> AsyncIterator[Worker]:
     """A worker that takes runs."""
     async with contextlib.AsyncExitStack() as stack:
@@ -194,7 +196,7 @@ async def _worker(
             return Progress(places=storage.places, journal=storage.journal, worker=worker)
 
         inspector = PackInspector(hands.sandboxes, settings.data_dir / "pushes", sandbox_limits(settings))
-        measured = Measured(hands.sandboxes, storage.watch.metrics)
+        measured = MeteredEngine(hands.sandboxes, storage.watch.metrics)
         mirrors = Mirrors(
             settings.data_dir,
             measured,
@@ -203,7 +205,7 @@ async def _worker(
             metrics=storage.watch.metrics,
         )
         disk = DiskGuard(settings.data_dir / "workspaces", mirrors)
-        parts = Parts(
+        parts = JobServices(
             database=storage.database,
             notifier=storage.notifier,
             progress=progress("nobody"),
@@ -233,7 +235,7 @@ async def _worker(
             may_take=lambda: not (disk.is_low or storage.database.is_low),
         )
         await worker.acquire()  # before anything that a worker does to what another one may be using
-        await login.wipe_all(settings.data_dir / "workspaces")
+        await gh_login.wipe_all(settings.data_dir / "workspaces")
         await inspector.wipe()
         await parts.trash.start(settings.data_dir / "workspaces")
         stack.push_async_callback(parts.trash.stop)
@@ -243,13 +245,15 @@ async def _worker(
         stack.push_async_callback(disk.stop)
         await worker.start(job)
         stack.push_async_callback(worker.stop)
-        firing = Firing(storage.sessions, partial(_refusal, settings.repo_globs, _rules(settings), _reach(settings)))
+        firing = ScheduleRunner(
+            storage.sessions, partial(_refusal, settings.repo_globs, _rules(settings), _reach(settings))
+        )
         retention = Retention(storage.database, days=settings.retention_days)
-        chores = chores_of(parts, firing, retention)
+        chores = worker_tasks(parts, firing, retention)
         await chores.start()
         stack.push_async_callback(chores.stop)
         watch = storage.watch
-        watch.trial = WriteTrial(storage.database, settings.data_dir / "workspaces")
+        watch.trial = WriteCheck(storage.database, settings.data_dir / "workspaces")
         watch.sandboxes = hands.sandboxes
         watch.worker, watch.github, watch.brokers, watch.guards = worker, github, hands.brokers, hands.guards
         yield worker
@@ -292,15 +296,15 @@ def _operators(settings: Settings) -> tuple[Holder, ...]:
         raise SettingsError([f"GITWARD_OPERATORS: {error}"]) from None
 
 
-def _reach(settings: Settings) -> Reach:
-    return Reach(
+def _reach(settings: Settings) -> OperatorLimits:
+    return OperatorLimits(
         own_writes=settings.writes is Writes.OWN,
         never_workflows=settings.allow_workflows is AllowWorkflows.NEVER,
     )
 
 
 def _refusal(
-    globs: Sequence[str], rules: Sequence[Rule], reach: Reach, template: NewSession, claims: Mapping[str, Any]
+    globs: Sequence[str], rules: Sequence[Rule], reach: OperatorLimits, template: NewSession, claims: Mapping[str, Any]
 ) -> str | None:
     """Why a schedule may not go on: the operator's settings changed since it was posted."""
     errors = [*refused(globs, rules, claims, template.repo, template.submodules), *reach.refused(template)]

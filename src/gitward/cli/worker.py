@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from gitward.cli.child_processes import mask_proxy_login, running_child_processes
+from gitward.cli.concurrent_entry import enter_both
 from gitward.cli.data_folder import check_way_to, prepare_data_dir
-from gitward.cli.hands import know_proxy, running_hands
-from gitward.cli.loading import loaded
+from gitward.cli.preloading import loaded
 from gitward.cli.signals import Signals, drain
-from gitward.cli.together import enter_both
 from gitward.settings import Settings, TokenReader
 
 
 async def _work(settings: Settings, tokens: TokenReader) -> None:
     prepare_data_dir(settings.data_dir)
     check_way_to(settings.data_dir)
-    know_proxy(settings)
+    mask_proxy_login(settings)
     async with contextlib.AsyncExitStack() as stack:
-        hands, _ = await enter_both(stack, running_hands(settings), loaded("gitward.cli.wiring"))
+        hands, _ = await enter_both(stack, running_child_processes(settings), loaded("gitward.cli.wiring"))
         from gitward.cli.wiring import running_worker
 
         worker = await stack.enter_async_context(running_worker(settings, tokens, hands))

@@ -22,7 +22,7 @@ from gitward.github.app_permissions import missing, wanted
 from gitward.github.client import Answer, Connection, GitHub, path_of
 from gitward.github.credentials import app_jwt
 from gitward.github.limits import server_time
-from gitward.github.moves import REDIRECTS, moved_id
+from gitward.github.moved_repositories import REDIRECTS, moved_id
 from gitward.github.retries import Retries
 from gitward.github.tokens import Access, Identity, MaskedTokens, Token
 from gitward.secrets import Secret

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gitward.errors import Reason, RunFailure
-from gitward.github import obstacles
+from gitward.github import branch_obstacles
+from gitward.github.branch_obstacles import find_obstacle
 from gitward.github.client import Answer, Connection, path_of
+from gitward.github.concurrent_calls import together
 from gitward.github.failures import expiration
-from gitward.github.moves import Admission, check_move, find_repository
+from gitward.github.moved_repositories import Admission, check_move, find_repository
 from gitward.github.names import is_branch, is_repository, one_line
-from gitward.github.obstacles import find_obstacle
 from gitward.github.ownership import Known, Pull, PullRequestState, check_ours, find_pull
 from gitward.github.rules import Entry, active_rules, find_refusals
-from gitward.github.together import together
 from gitward.github.tokens import Identity, Token
 
 
@@ -146,7 +146,7 @@ async def _check_branch(
         await check_ours(github, repository, branch, tip, known=known, pull=branches.pull)
     refusals = await find_refusals(github, repository, branch, branches.rules, exists=tip is not None)
     if branches.obstacle is not None:
-        message = obstacles.told(repository, branch, branches.obstacle)
+        message = branch_obstacles.told(repository, branch, branches.obstacle)
         if wanted.pushes:
             raise RunFailure(Reason.PUSH_REJECTED, message)
         return (message,)

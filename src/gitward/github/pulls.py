@@ -8,7 +8,7 @@ from typing import Any
 
 from gitward.errors import Reason, RunFailure
 from gitward.github.client import Answer, Connection, path_of
-from gitward.github.decorations import decorate, told
+from gitward.github.labels_and_reviewers import decorate, told
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gitward.github.client import Connection, path_of
+from gitward.github.concurrent_calls import all_of
 from gitward.github.names import one_line
-from gitward.github.together import all_of
 
 Entry = Mapping[str, object]  # a rule as GitHub tells it
 

@@ -15,7 +15,7 @@ from gitward.github.failures import RENEW
 from gitward.github.retries import Retries
 from gitward.secrets import Secret
 from gitward.settings import TokenOrigin, TokenReader, TokenUnreadable
-from gitward.telemetry.logs import know_secrets
+from gitward.telemetry.logs import mask_secrets
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class MaskedTokens:
         if secret in self._taken:
             return False
         self._taken.append(secret)
-        know_secrets(self._taken)
+        mask_secrets(self._taken)
         return True
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from gitward.errors import GitwardError
 
@@ -38,19 +38,6 @@ class Findings:
     tree: str | None = None  # of the pushed commit; None: the commit is not in the pack
     trees: Mapping[str, Entries] = field(default_factory=dict)  # by object id
     closes: Mapping[str, str] = field(default_factory=dict)  # what the pack's commits close, as `closing.closed_by`
-
-    def to_message(self) -> dict[str, Any]:
-        trees = {oid: {name: [each.mode, each.oid] for name, each in tree.items()} for oid, tree in self.trees.items()}
-        closes = dict(list(self.closes.items())[:MAX_NAMED])
-        return {"tree": self.tree, "trees": trees, "closes": closes}
-
-    @classmethod
-    def of(cls, message: Mapping[str, Any]) -> Findings:
-        trees = {
-            oid: {name: Entry(mode=mode, oid=entry) for name, (mode, entry) in tree.items()}
-            for oid, tree in message["trees"].items()
-        }
-        return cls(tree=message["tree"], trees=trees, closes=message["closes"])
 
 
 class BadPack(GitwardError):

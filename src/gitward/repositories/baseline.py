@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gitward.repositories import checkout
 from gitward.repositories.refs import Refs, parse
-from gitward.repositories.start import Start
+from gitward.repositories.start_point import StartPoint
 
 _FOLDER = "baseline"
 _FACTS = "facts.json"
@@ -27,7 +27,7 @@ class Baseline:
     run_id: str
     attempt: int
     repository: str
-    start: Start
+    start: StartPoint
     index: tuple[int, int, int] | None  # identity of the checkout's index; see `GitFolder.index`
 
 
@@ -58,7 +58,7 @@ def find(workspace: Path) -> Baseline | None:
     try:
         values = json.loads((workspace / _FOLDER / _FACTS).read_text())
         index = tuple(values["index"]) if values["index"] else None
-        return Baseline(**{**values, "start": Start(**values["start"]), "index": index})
+        return Baseline(**{**values, "start": StartPoint(**values["start"]), "index": index})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError):

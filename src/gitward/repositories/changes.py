@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gitward.repositories.git import LISTING_BYTES
-from gitward.repositories.left import Left
+from gitward.repositories.left_commits import LeftCommit
 from gitward.repositories.result import SUBMODULES, Result
 from gitward.repositories.submodules import Submodules
 
@@ -64,7 +64,7 @@ async def make_submodules(res: Result, kept: Submodules, *, limit: int) -> bytes
     return await git.do("bundle", "create", "--quiet", "-", "--branches", *edge[:_MOST_EDGE], "--", limit=limit)
 
 
-async def name_for_bundle(res: Result, branch: str, head: str, left: Sequence[Left]) -> None:
+async def name_for_bundle(res: Result, branch: str, head: str, left: Sequence[LeftCommit]) -> None:
     """Gives what a bundle shall hold its names: HEAD, the branch, and what was left as refs/gitward/left/*."""
     await res.stand_on(head)
     names = {f"refs/heads/{branch}": head}

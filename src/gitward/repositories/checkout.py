@@ -15,8 +15,8 @@ from pathlib import Path
 
 from gitward.repositories import OBJECTS_DIR
 from gitward.repositories.git import Ended, Git, Runner
-from gitward.repositories.start import Start, Upstream, remote_refs
-from gitward.sandboxes import WORK_DIR, trees
+from gitward.repositories.start_point import StartPoint, Upstream, remote_refs
+from gitward.sandboxes import WORK_DIR, foreign_folders
 
 REPO = "repo"  # below the workspace's `work`
 CHECKOUT_DIR = f"{WORK_DIR}/{REPO}"  # inside
@@ -85,11 +85,11 @@ def leftovers(workspace: Path) -> list[Path]:
 
 def remove(aside: Path) -> None:
     """Removes what was set aside. Blocks, for long where there is much."""
-    trees.clear(aside)
+    foreign_folders.clear(aside)
     aside.rmdir()
 
 
-def make_git_folder(workspace: Path, origin: Origin, start: Start) -> None:
+def make_git_folder(workspace: Path, origin: Origin, start: StartPoint) -> None:
     """Writes `.git` into an empty `work/repo`. Blocks."""
     work = workspace / "work"
     repo, cache = work / REPO, work / CACHE
@@ -112,18 +112,18 @@ def make_git_folder(workspace: Path, origin: Origin, start: Start) -> None:
     if os.geteuid() == 0:
         owner = work.stat()
         os.chown(cache, owner.st_uid, owner.st_gid)
-        trees.hand_over(repo, owner.st_uid, owner.st_gid)
+        foreign_folders.hand_over(repo, owner.st_uid, owner.st_gid)
 
 
 def _open(repo: Path) -> None:
     """The modes of an ordinary clone, whatever the worker's umask."""
     repo.chmod(0o755)
-    for entry in trees.walk(repo):
+    for entry in foreign_folders.walk(repo):
         mode = 0o755 if stat.S_ISDIR(entry.status.st_mode) else 0o644
         os.chmod(entry.name, mode, dir_fd=entry.folder)
 
 
-def _packed_refs(refs: Upstream, start: Start) -> bytes:
+def _packed_refs(refs: Upstream, start: StartPoint) -> bytes:
     local = {start.branch: start.sha, start.target_branch: start.target_sha}
     if start.branch == start.target_branch:
         local = {start.branch: start.sha}
@@ -131,7 +131,7 @@ def _packed_refs(refs: Upstream, start: Start) -> bytes:
     return b"# pack-refs with: peeled fully-peeled sorted \n" + heads + remote_refs(refs.raw)
 
 
-def _config(url: str, start: Start) -> str:
+def _config(url: str, start: StartPoint) -> str:
     wide = len(start.sha) == 64
     text = (
         f"[core]\n\trepositoryformatversion = {1 if wide else 0}\n\tfilemode = true\n\tbare = false\n"

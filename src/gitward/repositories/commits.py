@@ -8,10 +8,10 @@ from pathlib import Path
 
 from gitward.errors import Reason
 from gitward.repositories.baseline import Baseline
+from gitward.repositories.commit_search import CommitSearch
 from gitward.repositories.git_folder import GitFolder
-from gitward.repositories.left import Author, Tip
+from gitward.repositories.left_commits import Author, Tip
 from gitward.repositories.result import Result
-from gitward.repositories.search import Search
 
 TRACKING = "refs/remotes/"
 _MOST_LOGGED = 20
@@ -72,9 +72,9 @@ async def look(res: Result, scene: Scene, folder: GitFolder | None, store: str) 
     return replace(seen, new_head=True)
 
 
-def search_in(res: Result, scene: Scene, folder: GitFolder, store: str) -> Search:
+def search_in(res: Result, scene: Scene, folder: GitFolder, store: str) -> CommitSearch:
     known = _known(scene, folder)
-    return Search(
+    return CommitSearch(
         res=res,
         place=scene.workspace / "result" / "work",
         stores=[store],
@@ -137,7 +137,7 @@ def _named(name: str, oid: str) -> Tip:
     return Tip(kind="ref", name=name, oid=oid)
 
 
-async def _logged(search: Search, folder: GitFolder, seen: Seen) -> Seen:
+async def _logged(search: CommitSearch, folder: GitFolder, seen: Seen) -> Seen:
     """Where HEAD stood before, when it brings nothing now: commits that no branch holds any more are kept too."""
     if seen.new_head:
         return seen

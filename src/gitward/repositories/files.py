@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gitward.repositories import adding, entries
-from gitward.repositories.adding import Added, Candidates
-from gitward.repositories.entries import GITLINK, Change, shown
+from gitward.repositories import index_additions, tree_entries
 from gitward.repositories.git import LISTING_BYTES, Git, GitFailed
-from gitward.repositories.untouched import Written, hashes, is_attributes
+from gitward.repositories.index_additions import Added, Candidates
+from gitward.repositories.tree_entries import GITLINK, Change, shown
+from gitward.repositories.untouched_files import Written, hashes, is_attributes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +46,17 @@ async def take(scope: Scope) -> Files:
     git = scope.git
     theirs = await _their_index(git, scope)
     staged = {change.path: change for change in theirs or ()}
-    await entries.put(git, [entries.no_entry(each) for each in staged.values() if each.status == "D"])
-    found = await adding.find(git)
+    await tree_entries.put(git, [tree_entries.no_entry(each) for each in staged.values() if each.status == "D"])
+    found = await index_additions.find(git)
     declared = await _declared(git) if found.nested else set()
     forced = [each.path for each in staged.values() if each.status == "A" and not each.gitlink]
     forced += [path.rstrip(b"/") for path in found.nested if path.rstrip(b"/") in declared]
     added, on_disk = await asyncio.gather(
-        adding.add(git, found, forced), hashes(git, [each.path for each in found.changed if each.status == "M"])
+        index_additions.add(git, found, forced),
+        hashes(git, [each.path for each in found.changed if each.status == "M"]),
     )
     written = Written(git=git, attributes=scope.start)
-    changes = {change.path: change for change in await entries.compare(git, scope.head)}
+    changes = {change.path: change for change in await tree_entries.compare(git, scope.head)}
     untouched = await _untouched(git, written, changes, staged, on_disk)
     changes = await _without_untouched(git, changes, untouched)
     if scope.sparse:
@@ -87,7 +88,7 @@ async def _their_index(git: Git, scope: Scope) -> list[Change] | None:
     if scope.their_index is None:
         return None
     try:
-        return await entries.compare(git.on(index=scope.their_index), scope.head, "--ignore-submodules=all")
+        return await tree_entries.compare(git.on(index=scope.their_index), scope.head, "--ignore-submodules=all")
     except GitFailed:
         return None
 
@@ -106,7 +107,9 @@ async def _untouched(
 async def _without_untouched(git: Git, changes: Changes, untouched: set[bytes]) -> Changes:
     """Their modes may have changed all the same."""
     mended = {path: _with_old_content(each) if path in untouched else each for path, each in changes.items()}
-    await entries.put(git, [entries.entry(mended[path].new_mode, mended[path].new, path) for path in untouched])
+    await tree_entries.put(
+        git, [tree_entries.entry(mended[path].new_mode, mended[path].new, path) for path in untouched]
+    )
     return {path: each for path, each in mended.items() if (each.old_mode, each.old) != (each.new_mode, each.new)}
 
 
@@ -148,14 +151,14 @@ async def _without_gitlinks(git: Git, changes: Changes, scope: Scope) -> tuple[C
     strange = {path for path, change in changes.items() if change.status in "AT" and change.new_mode == GITLINK}
     committed: list[Change] = []
     if scope.head != scope.start:
-        compared = await entries.compare_commits(git, scope.start, scope.head)
+        compared = await tree_entries.compare_commits(git, scope.start, scope.head)
         committed = [each for each in compared if each.status in "AT" and each.new_mode == GITLINK]
     if not strange and not committed:
         return changes, []
     declared = await _declared(git)
     strange -= declared
     out = [each for each in committed if each.path not in declared and each.path not in changes]
-    await entries.put(git, [entries.no_entry(each) for each in out])
+    await tree_entries.put(git, [tree_entries.no_entry(each) for each in out])
     rest = await _put_back(git, changes, strange)
     gone = {each.path: _removed(each) for each in out}
     return {**rest, **gone}, sorted({*strange, *gone})
@@ -184,10 +187,12 @@ async def _declared(git: Git) -> set[bytes]:
 async def _put_back(git: Git, changes: Changes, paths: set[bytes]) -> Changes:
     """Gives paths of the index the entry that HEAD has, or none."""
     back = [changes[path] for path in paths]
-    await entries.put(
+    await tree_entries.put(
         git,
         [
-            entries.no_entry(each) if each.status == "A" else entries.entry(each.old_mode, each.old, each.path)
+            tree_entries.no_entry(each)
+            if each.status == "A"
+            else tree_entries.entry(each.old_mode, each.old, each.path)
             for each in back
         ],
     )

@@ -19,8 +19,8 @@ from gitward.repositories.checkout import CHECKOUT_DIR
 from gitward.repositories.git import LISTING_BYTES, Ended, Git, GitFailed, Runner
 from gitward.repositories.lfs import filter_process
 from gitward.repositories.remote import Remote, authorization
-from gitward.repositories.start import Start
-from gitward.sandboxes import trees
+from gitward.repositories.start_point import StartPoint
+from gitward.sandboxes import foreign_folders
 
 RESULT_DIR = "/result"  # inside; `<workspace>/result/work` outside
 _GIT = f"{RESULT_DIR}/git"
@@ -45,7 +45,7 @@ _OLD_FAULTS = (
 class Result:
     """Its git, by what it works on."""
 
-    def __init__(self, runner: Runner, place: Path, start: Start) -> None:
+    def __init__(self, runner: Runner, place: Path, start: StartPoint) -> None:
         """`place` is its folder outside of the sandbox, as `prepare` left it."""
         self._place = place
         self._head = start.sha
@@ -118,7 +118,7 @@ class Result:
         return tuple((line[0], line[1]) if len(line) == 2 and line[1] != "missing" else None for line in lines)
 
 
-def prepare(work: Path, *, start: Start, index: Path, remote: Remote) -> None:
+def prepare(work: Path, *, start: StartPoint, index: Path, remote: Remote) -> None:
     """Makes the result in the empty `work` of its own workspace, owned as that is. Blocks.
 
     :param start: HEAD stands on its commit at first.
@@ -134,7 +134,7 @@ def prepare(work: Path, *, start: Start, index: Path, remote: Remote) -> None:
     _hand_over(work)
 
 
-def _upstream(start: Start) -> dict[str, str]:
+def _upstream(start: StartPoint) -> dict[str, str]:
     """By these git knows what it has already, and so what a fetch out of the command's store need not bring."""
     return {"refs/upstream/start": start.sha, "refs/upstream/target": start.target_sha}
 
@@ -191,4 +191,4 @@ def _hand_over(work: Path, folder: Path | None = None) -> None:
     """The user of the sandbox has it; git reads nothing there that it did not write or that we did not."""
     if os.geteuid() == 0:
         owner = work.stat()
-        trees.hand_over(folder or work, owner.st_uid, owner.st_gid)
+        foreign_folders.hand_over(folder or work, owner.st_uid, owner.st_gid)

@@ -13,15 +13,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from gitward.repositories import entries, git_folder, left, result
 from gitward.repositories import files as tree_files
+from gitward.repositories import git_folder, left_commits, result, tree_entries
 from gitward.repositories.checkout import CHECKOUT_DIR, REPO
 from gitward.repositories.commits import TRACKING, Scene
-from gitward.repositories.entries import GITLINK, Change, shown
 from gitward.repositories.files import Scope
 from gitward.repositories.git import LISTING_BYTES, Git, GitFailed
 from gitward.repositories.git_folder import Damaged, GitFolder
 from gitward.repositories.result import OTHER_INDEX, Result
+from gitward.repositories.tree_entries import GITLINK, Change, shown
 from gitward.sandboxes import WORK_DIR
 
 _MOST = 100  # submodules that are looked into, those inside of others included
@@ -110,7 +110,7 @@ async def take(res: Result, scene: Scene, head: str, changes: Sequence[Change] |
 
 async def _changes(res: Result, scene: Scene, head: str) -> Sequence[Change]:
     start = scene.baseline.start.sha
-    return await entries.compare_commits(res.bare, start, head) if head != start else ()
+    return await tree_entries.compare_commits(res.bare, start, head) if head != start else ()
 
 
 async def _cloned(res: Result, scene: Scene) -> tuple[list[_Submodule], list[str]]:
@@ -204,7 +204,7 @@ async def _known(res: Result, scene: Scene, each: _Submodule) -> frozenset[str]:
     """What is upstream of it: its remote-tracking branches, what was fetched, and what the repository had it at."""
     tracked = {oid for name, oid in each.folder.refs.items() if _is_upstream(each.folder, name)}
     listed = await res.bare.do("ls-tree", "-z", scene.baseline.start.sha, "--", each.path)
-    at_start = {line.split()[2].decode() for line in entries.names(listed) if line.startswith(GITLINK.encode())}
+    at_start = {line.split()[2].decode() for line in tree_entries.names(listed) if line.startswith(GITLINK.encode())}
     return frozenset({*sorted(tracked)[-_MOST_KNOWN:], *each.folder.fetched, *at_start})
 
 
@@ -243,7 +243,7 @@ async def _keep_edits(res: Result, scene: Scene, each: _Submodule, number: int, 
         if not taken.changes:
             return
         made = (await git.do("write-tree")).decode().strip()
-        oid = await left.commit(git, made, head, scene.author, f"Uncommitted files of submodule {each.path}")
+        oid = await left_commits.commit(git, made, head, scene.author, f"Uncommitted files of submodule {each.path}")
     except GitFailed as failure:
         gathering.notices.append(f"Left out, because git cannot take it: files of submodule {each.path}: {failure}")
         return

@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from gitward.errors import Reason
-from gitward.repositories import commits, git_folder, left, submodules
+from gitward.repositories import commits, git_folder, left_commits, submodules
 from gitward.repositories import files as tree_files
 from gitward.repositories.checkout import CHECKOUT_DIR, REPO
 from gitward.repositories.commits import Problem, Scene, Seen
-from gitward.repositories.entries import Change, shown
 from gitward.repositories.files import Files, Scope
 from gitward.repositories.git import GitFailed
 from gitward.repositories.git_folder import Damaged, GitFolder, Worktree
-from gitward.repositories.left import WEAK, Left
+from gitward.repositories.left_commits import WEAK, LeftCommit
 from gitward.repositories.result import OTHER_INDEX, Result
 from gitward.repositories.submodules import Submodules
+from gitward.repositories.tree_entries import Change, shown
 from gitward.sandboxes import WORK_DIR
 
 __all__ = ["Problem", "Scene", "Work", "take"]
@@ -34,7 +34,7 @@ class Work:
     head: str  # the commit that has the change
     changed: bool
     paths: frozenset[bytes] | None = None  # all that differs from the start; None: to know it, git must be asked
-    left: tuple[Left, ...] = ()  # beside it; kept, and not proposed
+    left: tuple[LeftCommit, ...] = ()  # beside it; kept, and not proposed
     submodules: Submodules | None = None  # work inside of them; `changes.make_submodules` makes its bundle
     notices: tuple[str, ...] = ()
     problem: Problem | None = None
@@ -74,7 +74,7 @@ async def take(res: Result, scene: Scene) -> Work:
     made = taken.changes if work.changed and base == scene.baseline.start.sha else None
     work = replace(work, paths=None if made is None else frozenset(each.path for each in made))
     work = await _with_left(
-        res, scene, theirs, replace(work, left=await left.collect(res, seen.tips, scene.author)), taken.staged
+        res, scene, theirs, replace(work, left=await left_commits.collect(res, seen.tips, scene.author)), taken.staged
     )
     work = await _adopted(res, scene, work)
     work = _with_submodules(work, await submodules.take(res, scene, work.head, made))
@@ -134,7 +134,7 @@ async def _committed(res: Result, scene: Scene, seen: Seen, base: str, taken: Fi
         return Work(head=scene.baseline.start.sha, changed=False, notices=seen.notices, problem=seen.problem)
     if not taken.changes:
         return Work(head=base, changed=seen.new_head, notices=seen.notices, problem=seen.problem)
-    head = await left.commit_tree(res, base, scene.author, message=scene.message, trailers=scene.trailers)
+    head = await left_commits.commit_tree(res, base, scene.author, message=scene.message, trailers=scene.trailers)
     return Work(head=head, changed=True, notices=seen.notices, problem=seen.problem)
 
 
@@ -162,7 +162,7 @@ async def _with_left(res: Result, scene: Scene, theirs: _Repository, work: Work,
 
 async def _staged(
     res: Result, scene: Scene, theirs: _Repository, staged: Sequence[Change], head: str
-) -> tuple[Left | None, str | None]:
+) -> tuple[LeftCommit | None, str | None]:
     """Content that is in the command's index alone (`git apply --cached`)."""
     assert theirs.folder is not None
     search = commits.search_in(res, scene, theirs.folder, f"{theirs.git}/objects")
@@ -172,11 +172,11 @@ async def _staged(
     notice = f"{len(missing)} staged files could not be read and are left out." if missing else None
     if not there:
         return None, notice
-    oid = await left.commit_staged(res, head, there, scene.author)
-    return Left(kind="staged", name=f"staged content that is in no file: {names}", oid=oid), notice
+    oid = await left_commits.commit_staged(res, head, there, scene.author)
+    return LeftCommit(kind="staged", name=f"staged content that is in no file: {names}", oid=oid), notice
 
 
-async def _worktree(res: Result, scene: Scene, tree: Worktree) -> tuple[Left | None, str | None]:
+async def _worktree(res: Result, scene: Scene, tree: Worktree) -> tuple[LeftCommit | None, str | None]:
     """Uncommitted files of a further work tree."""
     name = f"uncommitted files of worktree {tree.name}"
     if tree.head is None or not await res.has(tree.head):
@@ -190,10 +190,10 @@ async def _worktree(res: Result, scene: Scene, tree: Worktree) -> tuple[Left | N
         if not taken.changes:
             return None, None
         made = (await git.do("write-tree")).decode().strip()
-        oid = await left.commit(git, made, tree.head, scene.author, "Uncommitted files of a work tree")
+        oid = await left_commits.commit(git, made, tree.head, scene.author, "Uncommitted files of a work tree")
     except GitFailed as failure:
         return None, f"Left out, because git cannot take it: {name}: {failure}"
-    return Left(kind="worktree", name=name, oid=oid), None
+    return LeftCommit(kind="worktree", name=name, oid=oid), None
 
 
 def _is_inside(workspace: Path, tree: Worktree) -> bool:

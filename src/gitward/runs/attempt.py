@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from gitward.errors import Reason, RunFailure
 from gitward.runs.checkpoints import RunCancelled
-from gitward.runs.parts import Parts
-from gitward.runs.workspace_names import workspace_of
+from gitward.runs.services import JobServices
+from gitward.runs.storage.workspace_names import workspace_of
 from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import ArtifactKind, EventType, RunState, StepName, StepState
 from gitward.sessions.progress import Claim
@@ -31,7 +31,7 @@ CANCEL_POLL_SECONDS = 1.0  # when the wish comes from another process and no not
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class StoredWork:
     """What the database has of a run's work."""
 
     head: str
@@ -41,13 +41,13 @@ class Kept:
 class Attempt:
     """A claimed run."""
 
-    def __init__(self, parts: Parts, claim: Claim) -> None:
+    def __init__(self, parts: JobServices, claim: Claim) -> None:
         self.parts = parts
         self.claim = claim
         self.ending: StepState | None = None  # set when supervision ends the steps on purpose
         self.pushing_sha: str | None = None  # the head of our own push, once it has begun
         self.pushed_sha: str | None = None  # the head that is recorded as pushed by us
-        self.kept: Kept | None = None  # of this attempt's work
+        self.kept: StoredWork | None = None  # of this attempt's work
 
     @property
     def origin(self) -> Origin:
@@ -60,7 +60,7 @@ class Attempt:
         return workspace_of(self.parts.settings.workspaces, self.claim.session.id)
 
     @classmethod
-    async def begin(cls, parts: Parts, run_id: str) -> Attempt:
+    async def begin(cls, parts: JobServices, run_id: str) -> Attempt:
         """Claims the run for this worker.
 
         :raises AttemptLost: it has ended.
@@ -148,7 +148,7 @@ class Attempt:
                 await news.wait(CANCEL_POLL_SECONDS)
 
 
-def _claim(parts: Parts, run_id: str, tx: Transaction) -> Claim:
+def _claim(parts: JobServices, run_id: str, tx: Transaction) -> Claim:
     """Takes the run, unless this worker may not act any more: it would take it from whoever has taken it over."""
     claim = parts.progress.claim(tx, run_id)
     parts.lease.require()  # after the wait for the row's lock, and before the commit

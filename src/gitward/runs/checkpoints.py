@@ -13,7 +13,7 @@ from typing import Any
 
 from gitward.errors import GitwardError, Reason, RunFailure
 from gitward.grants.lease import LeaseLost
-from gitward.runs.parts import Parts
+from gitward.runs.services import JobServices
 from gitward.sandboxes import SandboxError
 from gitward.sessions.progress import AttemptLost
 from gitward.workers.worker import checkpoint
@@ -31,7 +31,9 @@ class RunCancelled(GitwardError):
         self.pushed_sha = pushed_sha  # where the branch stands upstream, when the push was done all the same
 
 
-async def step(name: str, function: Step, parts: Parts, run_id: str, *arguments: dict[str, Any]) -> dict[str, Any]:
+async def step(
+    name: str, function: Step, parts: JobServices, run_id: str, *arguments: dict[str, Any]
+) -> dict[str, Any]:
     """Runs `function(parts, run_id, *arguments)` once, across restarts, and returns its JSON value.
 
     :raises RunFailure: also for an unexpected error, which is logged in full and told as `internal`.

@@ -8,27 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gitward.broker import OpenGrant
-from gitward.repositories.left import Author
+from gitward.repositories.left_commits import Author
 from gitward.repositories.remote import Remote
+from gitward.runs.access.run_access import RunAccess
 from gitward.runs.attempt import Attempt
-from gitward.runs.commands import Commands
-from gitward.runs.output import OutputLog
-from gitward.runs.pushes import Pushes
+from gitward.runs.commands.output import OutputLog
+from gitward.runs.commands.runner import CommandRunner
 from gitward.sandboxes import Sandbox
-from gitward.secrets import Secret
 from gitward.sessions.model import Instruction
-from gitward.telemetry.redaction import Redactor
-
-
-@dataclass(frozen=True, kw_only=True)
-class Opened:
-    """The grant, open at the broker, and what goes with it."""
-
-    grant: OpenGrant
-    credential: Secret  # what `gh auth login` is given
-    redactor: Redactor  # knows every token of the run
-    pushes: Pushes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +24,7 @@ class Context:
 
     attempt: Attempt
     facts: dict[str, Any]
-    opened: Opened
+    opened: RunAccess
     output: OutputLog
     seconds: float  # that the run may take
     began: float = field(default_factory=time.monotonic)
@@ -70,10 +57,10 @@ class Context:
         settings, identity = self.attempt.parts.settings, self.facts["identity"]
         return Author(name=settings.commit_name or identity["name"], email=settings.commit_email or identity["email"])
 
-    def commands(self, sandbox: Sandbox, *, seconds: float | None = None) -> Commands:
+    def commands(self, sandbox: Sandbox, *, seconds: float | None = None) -> CommandRunner:
         """Commands in a sandbox, within the run's time or a time of their own."""
         deadline = self.began + self.seconds if seconds is None else time.monotonic() + seconds
-        return Commands(sandbox, self.output, deadline=deadline, seconds=seconds or self.seconds)
+        return CommandRunner(sandbox, self.output, deadline=deadline, seconds=seconds or self.seconds)
 
 
 def trailers(context: Context) -> Sequence[str]:

@@ -10,17 +10,17 @@ import logging
 
 from gitward.errors import RunFailure
 from gitward.runs.checkpoints import RunCancelled, step
-from gitward.runs.parts import Parts
-from gitward.runs.preflight import preflight
-from gitward.runs.pull_request import pull_request
-from gitward.runs.settle import cancelled, failed, settle, succeeded
+from gitward.runs.services import JobServices
+from gitward.runs.steps.preflight import preflight
+from gitward.runs.steps.pull_request import pull_request
+from gitward.runs.steps.settle import cancelled, failed, settle, succeeded
 from gitward.runs.work import work
 from gitward.sessions.progress import AttemptLost
 
 log = logging.getLogger(__name__)
 
 
-async def run_session(parts: Parts, run_id: str) -> None:
+async def run_session(parts: JobServices, run_id: str) -> None:
     """Brings the run to a final state. Its only input is the run's id."""
     result = proposed = None
     try:

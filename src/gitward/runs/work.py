@@ -12,20 +12,24 @@ from gitward.errors import Reason, RunFailure
 from gitward.repositories import baseline, checkout
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.refs import Refs
-from gitward.runs import disk_space, execute, login, publish, salvage, workspace_names
+from gitward.runs.access.run_access import open_access
 from gitward.runs.attempt import Attempt
-from gitward.runs.checkout import check_out
 from gitward.runs.checkpoints import RunCancelled
-from gitward.runs.commands import Commands
+from gitward.runs.commands.deadline import timed_out, within_deadline
+from gitward.runs.commands.output import OutputLog
+from gitward.runs.commands.runner import CommandRunner
 from gitward.runs.context import Context
-from gitward.runs.opening import Inside, inside, opened
-from gitward.runs.output import OutputLog
-from gitward.runs.parts import Parts
-from gitward.runs.publish import Published
-from gitward.runs.republish import publish_kept
-from gitward.runs.result_sandbox import opened_result
-from gitward.runs.snapshot import take_snapshot
-from gitward.runs.supervision import supervise, timed_out
+from gitward.runs.publishing.push_and_store import Published
+from gitward.runs.publishing.result_sandbox import open_result_sandbox
+from gitward.runs.recovery import disk_space, salvage
+from gitward.runs.recovery.republish import publish_kept
+from gitward.runs.services import JobServices
+from gitward.runs.steps import execute, publish
+from gitward.runs.steps.authenticate import authenticate
+from gitward.runs.steps.checkout import check_out
+from gitward.runs.storage import workspace_names
+from gitward.runs.workspace.command_sandbox import CommandSandbox, open_command_sandbox
+from gitward.runs.workspace.snapshot import take_snapshot
 from gitward.sandboxes import SandboxError
 from gitward.sessions.model import Instruction, PublishMode, StepName
 from gitward.sessions.progress import Begun
@@ -55,12 +59,12 @@ class Instructed:
     arrived: str | None = None  # the head that an earlier attempt pushed
 
 
-async def work(parts: Parts, run_id: str, facts: dict[str, Any]) -> dict[str, Any]:
+async def work(parts: JobServices, run_id: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Authenticates, checks out, executes and publishes; returns `Result` as JSON."""
     attempt = await Attempt.begin(parts, run_id)
     await asyncio.to_thread(workspace_names.prepare, parts.settings.workspaces, attempt.claim.session.id)
     seconds = float(parts.settings.time_limit(attempt.claim.run.instruction.timeout_seconds))
-    async with opened(attempt, facts, seconds=seconds) as here:
+    async with open_access(attempt, facts, seconds=seconds) as here:
         output = OutputLog(attempt, here.redactor)
         context = Context(attempt=attempt, facts=facts, opened=here, output=output, seconds=seconds)
         try:
@@ -83,7 +87,7 @@ async def _publish_kept(context: Context) -> Result:
 
 
 async def _work(context: Context) -> Result:
-    async with inside(context) as sandboxed, _tidied(context):
+    async with open_command_sandbox(context) as sandboxed, _tidied(context):
         try:
             done = await _bounded(context, _instruct(context, sandboxed))
             await sandboxed.close()
@@ -107,7 +111,7 @@ async def _work(context: Context) -> Result:
 
 
 async def _bounded(context: Context, body: Coroutine[Any, Any, T]) -> T:
-    return await supervise(context.attempt, body, seconds=context.seconds_left, late=timed_out(context.seconds))
+    return await within_deadline(context.attempt, body, seconds=context.seconds_left, late=timed_out(context.seconds))
 
 
 @contextlib.asynccontextmanager
@@ -130,7 +134,7 @@ async def _tidy(context: Context) -> None:
             context.attempt.parts.trash.take(aside)
 
 
-async def _instruct(context: Context, sandboxed: Inside) -> Instructed | Result:
+async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed | Result:
     """The steps before `publish`, in the words of the design."""
     attempt, commands = context.attempt, context.commands(sandboxed.sandbox)
     await salvage.keep_lost(context, sandboxed.user)
@@ -138,7 +142,7 @@ async def _instruct(context: Context, sandboxed: Inside) -> Instructed | Result:
     try:
         async with attempt.step(StepName.AUTHENTICATE):
             with commands.within(StepName.AUTHENTICATE):
-                await login.authenticate(attempt, commands, context.facts, context.opened.credential)
+                await authenticate(attempt, commands, context.facts, context.opened.credential)
         async with attempt.step(StepName.CHECKOUT):
             with commands.within(StepName.CHECKOUT):
                 refs = await refs_task
@@ -167,7 +171,7 @@ def _ready(context: Context, noted: Baseline) -> Result:
     )
 
 
-async def _find_arrived(commands: Commands, noted: Baseline, begun: Begun) -> str | None:
+async def _find_arrived(commands: CommandRunner, noted: Baseline, begun: Begun) -> str | None:
     """The head that an earlier attempt pushed, when it is in the session's branch upstream."""
     head, start = begun.pushing_sha, noted.start
     if head is None or start.sha == begun.start_sha:
@@ -178,10 +182,10 @@ async def _find_arrived(commands: Commands, noted: Baseline, begun: Begun) -> st
     return head if (await commands.capture(asked, limit=4096)).exit_code == 0 else None
 
 
-async def _publish(context: Context, sandboxed: Inside, done: Instructed) -> Result:
+async def _publish(context: Context, sandboxed: CommandSandbox, done: Instructed) -> Result:
     attempt = context.attempt
     async with attempt.step(StepName.PUBLISH):
-        async with opened_result(context, done.noted.start, sandboxed.user) as bench:
+        async with open_result_sandbox(context, done.noted.start, sandboxed.user) as bench:
             with bench.commands.within(StepName.PUBLISH):
                 if done.arrived is None:
                     published = await publish.publish(context, bench, done.noted, done.refs, done.begun)

@@ -1,6 +1,6 @@
 """Sandboxes: commands run apart from the host, with the broker as their only neighbour.
 
-The embedded engine is `gitward.sandboxes.bubblewrap.BubblewrapEngine`. This file stays light: the launcher
+The embedded engine is `gitward.sandboxes.engine.BubblewrapEngine`. This file stays light: the launcher
 imports it before it can fork for the first command.
 """
 

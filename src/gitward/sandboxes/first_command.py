@@ -10,7 +10,7 @@ import contextlib
 import os
 from dataclasses import dataclass
 
-from gitward.sandboxes.bwrap import NICENESS
+from gitward.sandboxes.bwrap_process import NICENESS
 from gitward.sandboxes.processes_inside import children
 
 

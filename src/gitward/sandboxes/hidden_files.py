@@ -1,4 +1,4 @@
-"""Detects files on disk that a sandbox holds and that cannot be counted: see `gitward.sandboxes.disk`."""
+"""Detects files on disk that a sandbox holds and that cannot be counted: see `gitward.sandboxes.disk_usage`."""
 
 from __future__ import annotations
 

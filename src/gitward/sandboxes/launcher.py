@@ -19,9 +19,9 @@ from typing import Any, NoReturn
 
 from gitward.grants import channel
 from gitward.grants.lease import Lease
-from gitward.sandboxes.launch import Prepare
-from gitward.sandboxes.ledger import Entry, Ledger
+from gitward.sandboxes.disk_ledger import DiskLedger, Entry
 from gitward.sandboxes.supervisor import supervise
+from gitward.sandboxes.supervisor_requests import PrepareRequest
 
 _LOOK_SECONDS = 1.0  # a machine that was suspended has more time behind it than the wait tells
 
@@ -30,7 +30,7 @@ def main(worker: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps; a supervisor reports for itself
     gc.disable()
     gc.freeze()
-    lease, ledger = Lease(), Ledger()
+    lease, ledger = Lease(), DiskLedger()
     while _readable(worker, lease):
         try:
             message, fds = channel.receive(worker)
@@ -74,7 +74,7 @@ def _child(worker: socket.socket, launcher: int, message: dict[str, Any], fds: l
     try:
         worker.close()
         control, claim = fds
-        supervise(Prepare.of(message), socket.socket(fileno=control), claim, launcher=launcher, entry=entry)
+        supervise(PrepareRequest.of(message), socket.socket(fileno=control), claim, launcher=launcher, entry=entry)
     except BaseException:  # noqa: BLE001  # the edge of a process: report, then end
         traceback.print_exc()
     finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gitward.grants.cgroups import Controller
 from gitward.grants.endpoint import Address
-from gitward.sandboxes import memory
+from gitward.sandboxes import memory_usage
 from gitward.sandboxes.protocol import Command, Guard, Limits, SandboxEngine, SandboxError
 from gitward.sandboxes.uids import RUN_FOLDER
 
@@ -100,7 +100,7 @@ def _memory(controller: Controller | None) -> Guard:
         "Run the worker as root where the memory cgroup is writable, or under systemd with `Delegate=memory` and "
         "`DelegateSubgroup=worker`."
     )
-    if not memory.is_told():
+    if not memory_usage.is_told():
         how = "there is no memory cgroup, and this kernel does not say how much memory processes share"
         return Guard(name="memory", holds="none", how=how, remedy=remedy)
     how = "each command's supervisor adds up what its processes use, ten times a second"

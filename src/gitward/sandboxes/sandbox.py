@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from gitward.grants.endpoint import Endpoint, ports_of
-from gitward.sandboxes import readiness
-from gitward.sandboxes.execution import Execution, Job
-from gitward.sandboxes.launch import Prepare, Start
-from gitward.sandboxes.launcher_process import LauncherProcess
+from gitward.sandboxes import descriptor_waits
+from gitward.sandboxes.command_execution import CommandExecution, Job
+from gitward.sandboxes.launcher_handle import LauncherHandle
 from gitward.sandboxes.protocol import Command, Completed, OnOutput, SandboxError, Stream, User
-from gitward.sandboxes.spare import Spare
-from gitward.sandboxes.supervisor_link import NotStarted, SupervisorLink
-from gitward.sandboxes.tenancy import Tenancy
+from gitward.sandboxes.sandbox_resources import SandboxResources
+from gitward.sandboxes.spare_supervisor import SpareSupervisor
+from gitward.sandboxes.supervisor_handle import NotStarted, SupervisorHandle
+from gitward.sandboxes.supervisor_requests import PrepareRequest, StartRequest
 from gitward.sandboxes.walls import Wall
 
 _FILE_SECONDS = 60.0  # for `read` and `write`
@@ -30,9 +30,9 @@ class BubblewrapSandbox:
         self,
         *,
         name: str,
-        tenancy: Tenancy,
+        tenancy: SandboxResources,
         endpoint: Endpoint,
-        launcher: LauncherProcess,
+        launcher: LauncherHandle,
         bwrap: str,
         on_close: Callable[[BubblewrapSandbox], None],
     ) -> None:
@@ -40,11 +40,11 @@ class BubblewrapSandbox:
         self.name = name
         self._tenancy = tenancy
         self._endpoint = endpoint
-        self._spare = Spare(self._prepare)
+        self._spare = SpareSupervisor(self._prepare)
         self._bwrap = bwrap
         self._on_close = on_close
         self._busy: set[asyncio.Event] = set()  # one for each `run`, set when it is over
-        self._running: set[Execution] = set()
+        self._running: set[CommandExecution] = set()
         self._closing: asyncio.Task[None] | None = None
 
     def warm_up(self) -> None:
@@ -82,7 +82,7 @@ class BubblewrapSandbox:
             await link.end()
             link.close()
             raise
-        execution = Execution(job, link, on_output)
+        execution = CommandExecution(job, link, on_output)
         self._running.add(execution)
         try:
             return await execution.run()
@@ -93,9 +93,9 @@ class BubblewrapSandbox:
         if self._closing is not None:
             raise SandboxError(f"the sandbox of {self.name} is closed")
 
-    async def _prepare(self) -> SupervisorLink:
+    async def _prepare(self) -> SupervisorHandle:
         tenancy, walls = self._tenancy, self._tenancy.plan.walls
-        prepare = Prepare(
+        prepare = PrepareRequest(
             uid=tenancy.uid,
             cgroup=None if tenancy.group is None else tenancy.group.entrance,
             network=Wall.NETWORK in walls,
@@ -103,13 +103,13 @@ class BubblewrapSandbox:
             follows=Wall.FOLLOWS_PARENT in walls,
             forgets_keys=Wall.KEYS_FORGOTTEN in walls,
         )
-        return await SupervisorLink.prepare(self._launcher.send, prepare, claim=tenancy.claim)
+        return await SupervisorHandle.prepare(self._launcher.send, prepare, claim=tenancy.claim)
 
     def _job(self, command: Command) -> Job:
         plan, tenancy = self._tenancy.plan, self._tenancy
         has = plan.walls.__contains__
         watched = tenancy.group is None and has(Wall.MEMORY_LIMIT)
-        start = Start(
+        start = StartRequest(
             bwrap=self._bwrap,
             claim=tenancy.claim_path,
             rlimits=plan.rlimits(),
@@ -159,7 +159,7 @@ class BubblewrapSandbox:
     async def close(self) -> None:
         if self._closing is None:
             self._closing = asyncio.create_task(self._close())
-        await readiness.uninterrupted(self._closing)
+        await descriptor_waits.uninterrupted(self._closing)
 
     async def _close(self) -> None:
         for execution in tuple(self._running):

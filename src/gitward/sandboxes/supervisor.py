@@ -7,7 +7,7 @@ ends, the kernel kills the supervisor, and with it everything inside.
 
 To the worker, on their own channel: `listening` (with a pidfd of the supervisor and the listening sockets), then
 `started` (with one of process 1 inside), then `ended`; or `error`; and `alive` once a second while it supervises.
-From the worker: a `Start`, `go`, `kill`. A closed channel means `kill`.
+From the worker: a `StartRequest`, `go`, `kill`. A closed channel means `kill`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ import socket
 from typing import Any, NoReturn
 
 from gitward.grants import channel
-from gitward.sandboxes import claims, namespaces
-from gitward.sandboxes.bwrap import Bubblewrap, Descriptors
-from gitward.sandboxes.launch import Prepare, Start
-from gitward.sandboxes.ledger import Entry
-from gitward.sandboxes.supervision import Supervision
+from gitward.sandboxes import namespaces, workspace_lock
+from gitward.sandboxes.bwrap_process import BwrapProcess, Descriptors
+from gitward.sandboxes.command_watch import CommandWatch
+from gitward.sandboxes.disk_ledger import Entry
+from gitward.sandboxes.supervisor_requests import PrepareRequest, StartRequest
 
 
-def supervise(prepare: Prepare, control: socket.socket, claim: int, *, launcher: int, entry: Entry) -> NoReturn:
+def supervise(prepare: PrepareRequest, control: socket.socket, claim: int, *, launcher: int, entry: Entry) -> NoReturn:
     """Runs one command to its end, reports, and exits."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     stage = "claim"
     try:
-        claims.record(claim, os.getpid())
+        workspace_lock.record(claim, os.getpid())
         stage = "cgroup"
         entrance = None if prepare.cgroup is None else os.open(prepare.cgroup, os.O_WRONLY | os.O_CLOEXEC)
         stage = "identity"
@@ -51,19 +51,19 @@ def supervise(prepare: Prepare, control: socket.socket, claim: int, *, launcher:
         stage = "ports"
         listeners = [namespaces.listen_on_loopback(port) for port in prepare.ports if prepare.network]
         stage = "bubblewrap"
-        bubblewrap = Bubblewrap(cgroup=entrance, follows=prepare.follows)
-        claims.record(claim, bubblewrap.pid)
+        bubblewrap = BwrapProcess(cgroup=entrance, follows=prepare.follows)
+        workspace_lock.record(claim, bubblewrap.pid)
         _offer(control, listeners)
         start, fds = _await_start(control, bubblewrap)
         stage = "claim"
-        if not claims.is_current(claim, start.claim):
+        if not workspace_lock.is_current(claim, start.claim):
             raise PermissionError("another sandbox has taken the workspace over")
         stage = "bubblewrap"
         bubblewrap.start(start, fds)
     except OSError as error:
         _tell(control, {"error": str(error), "stage": stage})
         os._exit(1)
-    supervision = Supervision(start, bubblewrap, control=control, claim=claim, entry=entry, follows=prepare.follows)
+    supervision = CommandWatch(start, bubblewrap, control=control, claim=claim, entry=entry, follows=prepare.follows)
     _tell(control, supervision.to_the_end())
     os._exit(0)
 
@@ -77,7 +77,7 @@ def _offer(control: socket.socket, listeners: list[socket.socket]) -> None:
         channel.send(control, {"listening": True}, fds)
 
 
-def _await_start(control: socket.socket, bubblewrap: Bubblewrap) -> tuple[Start, Descriptors]:
+def _await_start(control: socket.socket, bubblewrap: BwrapProcess) -> tuple[StartRequest, Descriptors]:
     """Waits for the command; exits when there will be none."""
     poll = select.poll()
     for descriptor in (control.fileno(), bubblewrap.handle):
@@ -94,7 +94,7 @@ def _await_start(control: socket.socket, bubblewrap: Bubblewrap) -> tuple[Start,
         os._exit(0)
     if "kill" in message:
         os._exit(0)
-    return Start.of(message), Descriptors(*fds)
+    return StartRequest.of(message), Descriptors(*fds)
 
 
 def _tell(control: socket.socket, message: dict[str, Any]) -> None:

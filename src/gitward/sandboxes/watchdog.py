@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import time
 
-from gitward.sandboxes.disk import DiskWatch
-from gitward.sandboxes.launch import Start
-from gitward.sandboxes.ledger import Entry
-from gitward.sandboxes.memory import MemoryWatch
+from gitward.sandboxes.disk_ledger import Entry
+from gitward.sandboxes.disk_usage import DiskWatch
+from gitward.sandboxes.memory_usage import MemoryWatch
 from gitward.sandboxes.processes_inside import Unnamed, unnamed_files
+from gitward.sandboxes.supervisor_requests import StartRequest
 
 _LOOK_SECONDS = 0.1
 _UNNAMED_SECONDS = 0.5  # between two looks at files without a name, which cost more
@@ -20,7 +20,7 @@ _UNNAMED_SECONDS = 0.5  # between two looks at files without a name, which cost 
 class Watchdog:
     """Only what has a limit is looked at."""
 
-    def __init__(self, start: Start, entry: Entry) -> None:
+    def __init__(self, start: StartRequest, entry: Entry) -> None:
         self._start = start
         self._entry = entry
         self._init = 0

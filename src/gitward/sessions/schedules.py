@@ -10,10 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from gitward.errors import Conflict, NotFound
+from gitward.sessions.cron import CronTimes
 from gitward.sessions.model import Environment, Instruction, Owner, is_id, new_id, now
 from gitward.sessions.rows import instruction_from_json, instruction_to_json
 from gitward.sessions.service import NewSession
-from gitward.sessions.timetable import Timetable
 from gitward.store import schema
 from gitward.store.database import Transaction
 
@@ -25,7 +25,7 @@ MOST = 100  # of one owner
 class Schedule:
     id: str
     owner: Owner
-    timetable: Timetable
+    timetable: CronTimes
     template: NewSession  # each session has a branch of its own
     claims: Mapping[str, Any]  # of the owner's token: those that the operator's rules looked at
     paused: bool
@@ -41,7 +41,7 @@ class Schedule:
 class ScheduleChange:
     """What PATCH may set; None leaves a value as it is."""
 
-    timetable: Timetable | None = None
+    timetable: CronTimes | None = None
     paused: bool | None = None
 
 
@@ -49,7 +49,7 @@ class ScheduleService:
     """Schedules as their owner sees them. Every method works in the caller's transaction and checks the owner."""
 
     def create(
-        self, tx: Transaction, owner: Owner, timetable: Timetable, template: NewSession, claims: Mapping[str, Any]
+        self, tx: Transaction, owner: Owner, timetable: CronTimes, template: NewSession, claims: Mapping[str, Any]
     ) -> Schedule:
         """:raises Conflict: the owner has too many."""
         if len(self.list(tx, owner)) >= MOST:
@@ -149,7 +149,7 @@ def schedule_from_row(row: sa.Row[Any]) -> Schedule:
     return Schedule(
         id=row.id,
         owner=Owner(issuer=row.issuer, subject=row.subject),
-        timetable=Timetable(schedule=row.schedule, timezone=row.timezone),
+        timetable=CronTimes(schedule=row.schedule, timezone=row.timezone),
         template=NewSession(
             repo=row.repo,
             target_branch=row.target_branch,

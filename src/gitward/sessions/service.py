@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from gitward.errors import Conflict, NotFound
-from gitward.sessions import artifacts, publishing, queries
+from gitward.sessions import artifacts, publish_request, queries
 from gitward.sessions.journal import Entry, Journal
 from gitward.sessions.model import (
     ArtifactKind,
@@ -24,9 +24,9 @@ from gitward.sessions.model import (
     now,
 )
 from gitward.sessions.places import Places, Standing
-from gitward.sessions.publishing import PublishChange
+from gitward.sessions.publish_request import PublishChange
 from gitward.sessions.queries import Page, SessionFilter
-from gitward.sessions.waiting import explain, explain_new
+from gitward.sessions.queue_status import explain, explain_new
 from gitward.store.database import Transaction
 from gitward.telemetry.redaction import Redactor
 
@@ -188,11 +188,11 @@ class SessionService:
         run = self.get_run(tx, owner, session_id, run_id)
         if run.publish_of is not None:
             run = queries.find_run(tx, session_id, run.publish_of) or run
-        earlier = queries.run_that_publishes(tx, run, unless=publishing.SETTLED)
+        earlier = queries.run_that_publishes(tx, run, unless=publish_request.SETTLED)
         if earlier is not None:
             return Published(run=self.get_run(tx, owner, session_id, earlier), created=False)
         kept = artifacts.latest(tx, session_id, ArtifactKind.BUNDLE, run_id=run.id)
-        instruction = publishing.instruction_of(session, run, kept, change)
+        instruction = publish_request.instruction_of(session, run, kept, change)
         return Published(run=self.add_run(tx, owner, session_id, instruction), created=True)
 
     def _append_to(

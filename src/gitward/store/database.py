@@ -20,10 +20,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 
 from gitward.errors import SettingsError
-from gitward.store import connections, disk
+from gitward.store import disk, postgres_connections
+from gitward.store.disk_reserve import Reserve
 from gitward.store.disk_watch import DiskWatch
-from gitward.store.reserve import Reserve
-from gitward.store.threads import Call, Threads
+from gitward.store.transaction_threads import Call, Threads
 
 T = TypeVar("T")
 
@@ -262,7 +262,7 @@ class Database:
 
     def sever(self) -> None:
         """Breaks every Postgres connection of this process: who waits for an answer gets an error, now."""
-        connections.sever()
+        postgres_connections.sever()
 
 
 def _post(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
@@ -281,7 +281,7 @@ def _cut_of(connection: sa.Connection) -> Callable[[], None]:
     if connection.dialect.name == "sqlite":
         interrupt: Callable[[], None] = driver.interrupt
         return interrupt
-    return partial(connections.cut, driver.fileno())
+    return partial(postgres_connections.cut, driver.fileno())
 
 
 def _parse(url: str) -> URL:
@@ -305,7 +305,7 @@ def _create_engine(url: URL, *, threads: int) -> sa.Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    connections.watch()
+    postgres_connections.watch()
     # The driver begins nothing by itself: BEGIN is a statement of ours, and the first to tell of a broken connection.
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", **more)
     event.listen(engine, "begin", _begin_postgres)

@@ -24,7 +24,7 @@ class LineFormatter(logging.Formatter):
 
 def setup_logging(*, level: str = "INFO", secrets: Iterable[Secret] = ()) -> None:
     """Sends all logging to standard error through the redaction filter."""
-    know_secrets(secrets)
+    mask_secrets(secrets)
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_filter)
     handler.setFormatter(LineFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
@@ -35,7 +35,7 @@ def setup_logging(*, level: str = "INFO", secrets: Iterable[Secret] = ()) -> Non
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
 
 
-def know_secrets(secrets: Iterable[Secret], *, of: str = "") -> None:
+def mask_secrets(secrets: Iterable[Secret], *, of: str = "") -> None:
     """Replaces the secrets whose exact value the log masks (a rotated token, for example): those of one owner."""
     _known[of] = tuple(secrets)
     _filter.know([secret for group in _known.values() for secret in group])

@@ -21,8 +21,8 @@ import psycopg
 
 from gitward.grants import clock, processes
 from gitward.grants.lease import Lease
-from gitward.store.connections import cut
 from gitward.store.database import Database
+from gitward.store.postgres_connections import cut
 from gitward.workers.queue import GENERATION
 
 log = logging.getLogger(__name__)

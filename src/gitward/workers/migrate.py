@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from gitward.errors import SettingsError
 from gitward.grants import processes
-from gitward.store import files
+from gitward.store import sqlite_files
 from gitward.store.database import Database, Transaction
 from gitward.store.revisions import newest, revision_of
-from gitward.workers.filelock import FileLock
+from gitward.workers.file_lock import FileLock
 
 _TRIES, _PAUSE_SECONDS = 40, 0.25
 _SECONDS = 3600.0  # to read every page of a large database, and to change its tables
@@ -45,8 +45,8 @@ async def migrate_all(database: Database) -> None:
                 continue
             raise SettingsError([f"GITWARD_DATABASE_URL: the database cannot be used: {why}"]) from None
         except sa.exc.DatabaseError as error:
-            if database.is_sqlite and files.tells_of_damage(error):
-                raise files.damaged(str(error.orig)) from None
+            if database.is_sqlite and sqlite_files.tells_of_damage(error):
+                raise sqlite_files.damaged(str(error.orig)) from None
             raise
         except TimeoutError:
             raise SettingsError(["GITWARD_DATABASE_URL: the database cannot be used: it does not answer"]) from None
@@ -66,7 +66,7 @@ async def _migrate(database: Database) -> None:
         ended = await _until_older_workers_ended(database)
         await database.write(partial(_upgrade_unless_they_came_back, ended), seconds=_SECONDS)
     if await database.read(revision_of) != before:
-        await asyncio.to_thread(files.empty_journal, database)
+        await asyncio.to_thread(sqlite_files.empty_journal, database)
 
 
 def _upgrade(tx: Transaction) -> None:
@@ -76,7 +76,7 @@ def _upgrade(tx: Transaction) -> None:
 
 
 def _look(tx: Transaction) -> str | None:
-    files.check(tx)
+    sqlite_files.check(tx)
     return revision_of(tx)
 
 

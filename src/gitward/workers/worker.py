@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
 from gitward.workers.checkpoints import checkpoint as checkpoint  # noqa: PLC0414  # where jobs look for it
-from gitward.workers.filelock import FileLock
+from gitward.workers.file_lock import FileLock
 from gitward.workers.membership import BEAT_SECONDS, Membership
 from gitward.workers.queue import WAKE, Queue
 from gitward.workers.shift import LOOK_SECONDS, Job, Shift

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from gitward.sandboxes.etc import GIT_CONFIG
+from gitward.sandboxes.etc_folder import GIT_CONFIG
 from gitward.sandboxes.walls import Wall
 
 PRELUDE = """

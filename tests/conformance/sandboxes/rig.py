@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gitward.sandboxes import Command, Completed, Limits, Sandbox, Stream
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.sandboxes.fake import FakeEndpoint
 from gitward.sandboxes.protocol import MIB
 from gitward.sandboxes.walls import ALL_WALLS, Wall

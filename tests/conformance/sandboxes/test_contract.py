@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gitward.sandboxes import Command, SandboxError, Stream
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.sandboxes.protocol import MIB
 
 from .rig import Inside, Rig, processes_with

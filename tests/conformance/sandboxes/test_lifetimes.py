@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gitward.grants import clock
-from gitward.sandboxes import Completed, SandboxError, claims
+from gitward.sandboxes import Completed, SandboxError, workspace_lock
 from gitward.sandboxes.processes_inside import children
 from gitward.sandboxes.walls import Wall
 
@@ -42,7 +42,7 @@ WORKER = """
 import asyncio, sys
 from pathlib import Path
 from gitward.sandboxes import Command, Limits
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.sandboxes.fake import FakeEndpoint
 from gitward.sandboxes.walls import ALL_WALLS, Wall
 
@@ -315,8 +315,8 @@ async def test_whoever_is_recorded_and_lives_ends_when_the_sandbox_closes(rig: R
     process = await asyncio.create_subprocess_exec("sleep", "600")
     try:
         async with rig.sandbox() as inside:
-            with (inside.workspace / claims.CLAIM).open("ab") as claim:
-                claims.record(claim.fileno(), process.pid)
+            with (inside.workspace / workspace_lock.CLAIM).open("ab") as claim:
+                workspace_lock.record(claim.fileno(), process.pid)
         async with asyncio.timeout(5):
             assert await process.wait() == -signal.SIGKILL
     finally:
@@ -395,7 +395,7 @@ import asyncio, sys
 from pathlib import Path
 from gitward.grants import clock
 from gitward.sandboxes import Command, Limits
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.sandboxes.fake import FakeEndpoint
 
 LEASE_SECONDS = 2.0

@@ -12,7 +12,7 @@ from socket import socket
 import pytest
 
 from gitward.sandboxes import Command
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.sandboxes.fake import FakeEndpoint
 
 from .rig import SMALL, Rig

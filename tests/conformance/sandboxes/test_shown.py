@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gitward.sandboxes import Sandbox, Shown, User
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.sandboxes.fake import FakeEndpoint
 from gitward.sandboxes.walls import Wall
 

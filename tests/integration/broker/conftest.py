@@ -12,11 +12,11 @@ import pytest
 from gitward.broker import BrokerConfig, BrokerEvent, Brokers, OpenGrant
 from gitward.grants import clock
 from gitward.grants.grant import Grant
-from gitward.repositories.inspection import PackInspector
+from gitward.repositories.pack_inspection.inspector import PackInspector
 from gitward.sandboxes import Limits
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
-from gitward.standin import StandIn, Token
+from gitward_standin import StandIn, Token
 
 from .rig import Inside, inside
 

@@ -15,9 +15,9 @@ import pytest
 
 from gitward.broker import BrokerConfig
 from gitward.broker.client.authority import issue
-from gitward.broker.server.service import Service
+from gitward.broker.server.grant_service import GrantService
 from gitward.grants import clock
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import TOKEN, new_grant
 
@@ -37,7 +37,7 @@ class Process:
             upstream_url=github.url,
             upstream_api_url=github.api_url,
         )
-        self.service = Service(config, None, self._send)
+        self.service = GrantService(config, None, self._send)
         self.certificates = issue(["api.github.test"], expires_at=time.time() + HOUR)
 
     async def _send(self, *_: object) -> None:

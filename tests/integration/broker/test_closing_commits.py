@@ -8,9 +8,9 @@ import pytest
 
 from gitward.broker import Brokers, OpenGrant
 from gitward.grants.grant import Grant
-from gitward.repositories.inspection import PackInspector
+from gitward.repositories.pack_inspection.inspector import PackInspector
 from gitward.secrets import Secret
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import BRANCH, REPOSITORY, TOKEN, Events, new_grant
 from .rig import Inside, Result, commit

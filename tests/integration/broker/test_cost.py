@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from gitward.broker.policy import lfs, push, rest
-from gitward.broker.server.bodies import MAX_INSPECTED
+from gitward.broker.server.request_bodies import MAX_INSPECTED
 from gitward.broker.wire.pktline import FLUSH, pkt
 from hostile_texts import ALPHABET, SHAPES, text_of
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import TOKEN, new_grant, populated
 from .wire import API_HOST, GIT_HOST, Wire, read_answer, wired

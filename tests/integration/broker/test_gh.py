@@ -13,7 +13,7 @@ import pytest
 
 from gitward.broker import BrokerConfig, Brokers, OpenGrant
 from gitward.secrets import Secret
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import BRANCH, REPOSITORY, TOKEN, Events, new_grant
 from .rig import Inside, commit, inside

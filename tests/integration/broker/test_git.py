@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gitward.broker import OpenGrant
-from gitward.standin import StandIn, Token
+from gitward_standin import StandIn, Token
 
 from .conftest import BRANCH, TOKEN, Events
 from .rig import Inside, commit, peak_memory

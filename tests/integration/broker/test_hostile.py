@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gitward.grants.grant import Grant
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import BRANCH, TOKEN
 from .rig import peak_memory

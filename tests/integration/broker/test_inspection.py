@@ -15,14 +15,15 @@ from pathlib import Path
 import pytest
 
 from gitward.broker import Brokers, OpenGrant
+from gitward.broker.wire.inspection import answer_with, findings_of
 from gitward.grants.grant import Grant
 from gitward.grants.inspection import BadPack, Entry, Findings, InspectionFailed
-from gitward.repositories import inspection
-from gitward.repositories.inspection import PackInspector
+from gitward.repositories.pack_inspection import inspector as inspection
+from gitward.repositories.pack_inspection.inspector import PackInspector
 from gitward.sandboxes import Limits
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import BRANCH, REPOSITORY, TOKEN, Events, new_grant
 from .rig import Inside, Result, commit, peak_memory
@@ -315,4 +316,4 @@ async def test_git_is_told_to_send_whole_objects(
 
 def test_entries_survive_the_channel() -> None:
     found = Findings(tree=TIP, trees={TIP: {".github": Entry(mode="40000", oid="2" * 40)}, "3" * 40: {}})
-    assert Findings.of(found.to_message()) == found
+    assert findings_of(answer_with(found)) == found

@@ -6,8 +6,8 @@ import asyncio
 import os
 
 from gitward.broker import Brokers, OpenGrant
+from gitward.broker.server.grant_service import GrantService
 from gitward.broker.server.process import Order, _receive
-from gitward.broker.server.service import Service
 from gitward.broker.wire.config import BrokerConfig
 from gitward.broker.wire.link import Link
 from gitward.grants import channel, clock
@@ -48,7 +48,7 @@ async def test_a_renewal_does_not_wait_behind_an_order_that_takes_time(config: B
     """Closing a grant waits for its connections; meanwhile the lease must not run out."""
     ours, theirs = channel.pair()
     worker, process = Link(ours), Link(theirs)
-    service = Service(config, None, process.send)
+    service = GrantService(config, None, process.send)
     orders: asyncio.Queue[Order] = asyncio.Queue()
     receiving = asyncio.create_task(_receive(process, service, orders))  # and nobody obeys the orders
     await worker.send({"op": "close", "id": 1})

@@ -11,7 +11,7 @@ import pytest
 
 from gitward.broker import OpenGrant
 from gitward.grants.grant import Grant
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import BRANCH, TOKEN, Events
 from .rig import Inside, commit, peak_memory

@@ -20,7 +20,7 @@ from gitward.broker.wire.pktline import FLUSH, pkt
 from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
-from gitward.standin import StandIn, Token
+from gitward_standin import StandIn, Token
 
 from .conftest import BRANCH, TOKEN, Events
 from .rig import Inside, commit, inside

@@ -16,7 +16,7 @@ import pytest
 from gitward.broker import BrokerConfig, Brokers, OpenGrant
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import REPOSITORY, TOKEN
 from .rig import peak_memory

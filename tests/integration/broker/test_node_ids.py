@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from gitward.grants.grant import Grant
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import BRANCH, TOKEN
 from .wire import Answer, Wire, wired

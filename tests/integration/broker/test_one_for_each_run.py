@@ -19,17 +19,17 @@ from pathlib import Path
 
 import pytest
 
+from gitward.audit.processes import is_broker, memory, of_service
 from gitward.broker import BrokerConfig, Brokers, InjectConfig, OpenGrant, ProxyConfig
-from gitward.broker.client.memory import LIMIT_BYTES
+from gitward.broker.client.memory_limits import LIMIT_BYTES
 from gitward.broker.client.parent import PROGRAM
 from gitward.broker.wire.names import BROKER_NAME, PARENT_NAME
-from gitward.cli.audit.processes import is_broker, memory, of_service
 from gitward.grants import cgroups
 from gitward.grants.grant import Grant
 from gitward.sandboxes import Command, Limits, Stream
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
-from gitward.standin import StandIn, Token
+from gitward_standin import StandIn, Token
 
 from .conftest import REPOSITORY, TOKEN, Events
 from .holes import Hole

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from gitward.grants.grant import Grant
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import BRANCH, REPOSITORY, TOKEN, new_grant
 from .wire import Answer, Wire, wired

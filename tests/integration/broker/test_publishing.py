@@ -18,16 +18,16 @@ import pytest
 
 from gitward.broker import BrokerConfig, Brokers, OpenGrant
 from gitward.broker.client import BrokerError
-from gitward.broker.client.memory import Memory
-from gitward.broker.client.open_grant import House
+from gitward.broker.client.memory_limits import BrokerMemory
+from gitward.broker.client.open_grant import SharedParts
 from gitward.broker.client.parent import Parent
-from gitward.broker.server.service import Service
+from gitward.broker.server.grant_service import GrantService
 from gitward.broker.wire import narrowing
 from gitward.broker.wire.pktline import FLUSH, pkt
 from gitward.grants.channel import Message
 from gitward.grants.grant import ExactPush, Grant
 from gitward.secrets import Secret
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import BRANCH, REPOSITORY, TOKEN, Events, new_grant
 from .rig import Inside, commit
@@ -356,10 +356,10 @@ async def test_the_worker_is_told_before_git_is(github: StandIn, grant: Grant) -
             upstream_url=github.url,
             upstream_api_url=github.api_url,
         )
-        house = House(
+        house = SharedParts(
             config=config,
             parent=Parent(config, answer_seconds=1.0),  # it is not started: a broker's half is in this process
-            memory=Memory(None),
+            memory=BrokerMemory(None),
             answer_seconds=1.0,
             until=lambda: math.inf,
             proxy_login=None,
@@ -368,7 +368,7 @@ async def test_the_worker_is_told_before_git_is(github: StandIn, grant: Grant) -
         opened = OpenGrant(
             house, grant, Secret(TOKEN), lambda _: None, inspector=None, injected=(), on_close=lambda _: None
         )
-        service = Service(config, None, send)
+        service = GrantService(config, None, send)
         await service.take(opened._open_message(), [])
         with narrowing.told(PUSH) as (message, fds):
             await service.take(message, [os.dup(fd) for fd in fds])

@@ -18,8 +18,8 @@ import pytest_asyncio
 
 from gitward.broker.policy.graphql.mutations import VIEWS
 from gitward.broker.server.graphql.node_ids import QUERY
-from gitward.standin import StandIn
-from gitward.standin.node_ids import encode
+from gitward_standin import StandIn
+from gitward_standin.node_ids import encode
 
 from .conftest import REPOSITORY, TOKEN, new_grant, populated
 from .wire import API_HOST, GIT_HOST, Answer, Wire, read_answer, wired

@@ -24,7 +24,7 @@ from gitward.broker.policy.rest import RULES, RestRule
 from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import REPOSITORY, TOKEN, Events, new_grant, populated
 from .rig import Inside, inside

@@ -19,7 +19,7 @@ from gitward.broker.policy import push
 from gitward.grants.grant import Grant
 from gitward.grants.inspection import BadPack, Entry, Findings, InspectionFailed
 from gitward.secrets import Secret
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import BRANCH, TOKEN, Events, new_grant
 from .rig import Inside, commit
@@ -29,7 +29,8 @@ HOST = "https://github.com"
 OTHER, LIBRARY, OWN = (f"{HOST}/octo/{name}" for name in ("other", "library", "demo"))
 SOURCES = (
     *("policy/push", "policy/git", "policy/lfs"),
-    *("server/pushes", "server/customs", "server/workflows", "server/lfs_door", "server/lfs_actions"),
+    *("server/push_stream", "server/inspection/push_check", "server/inspection/workflow_rule", "server/lfs_handler"),
+    "server/lfs_actions",
 )
 ONLY = f"(this session may only push to {BRANCH})"
 SAME = f"{BRANCH} -> {BRANCH}"

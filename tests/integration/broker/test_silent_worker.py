@@ -12,7 +12,7 @@ from gitward.broker.client import BrokerError
 from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import TOKEN
 from .wire import Wire, wired

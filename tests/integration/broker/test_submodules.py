@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gitward.grants.grant import Grant
-from gitward.standin import StandIn
+from gitward_standin import StandIn
 
 from .conftest import BRANCH, REPOSITORY, Events, new_grant
 from .rig import Inside

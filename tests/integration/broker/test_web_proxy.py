@@ -16,7 +16,7 @@ from company import Company
 from connect_proxy import ConnectProxy, connect_proxy
 from gitward.broker import BrokerConfig, Brokers, OpenGrant, ProxyConfig
 from gitward.secrets import Secret, masked_forms
-from gitward.standin import StandIn, Token
+from gitward_standin import StandIn, Token
 
 from .conftest import BRANCH, REPOSITORY, TOKEN, Events, new_grant
 from .rig import Inside, commit, inside

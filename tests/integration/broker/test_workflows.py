@@ -11,9 +11,9 @@ import pytest
 
 from gitward.broker import Brokers, OpenGrant
 from gitward.grants.grant import Grant
-from gitward.repositories.inspection import PackInspector
+from gitward.repositories.pack_inspection.inspector import PackInspector
 from gitward.secrets import Secret
-from gitward.standin import StandIn, Token
+from gitward_standin import StandIn, Token
 
 from .conftest import BRANCH, REPOSITORY, TOKEN, Events, new_grant
 from .rig import Inside, Result

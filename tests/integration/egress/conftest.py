@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from company import Company
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 
 from . import tools
 

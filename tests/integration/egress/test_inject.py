@@ -17,7 +17,7 @@ from aiohttp import web
 from company import Company
 from gitward.broker import InjectConfig
 from gitward.grants import clock
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
 
 from .world import LOOPBACK, Inside, config, sandboxed, serving

@@ -16,9 +16,9 @@ from aiohttp import web
 from company import Company
 from gitward.broker.policy.egress.addresses import Address, Reach
 from gitward.broker.policy.egress.rules import Policy, parse_rules
-from gitward.broker.server.egress.ledger import Ledger, Traffic
 from gitward.broker.server.egress.lookup import Lookup
 from gitward.broker.server.egress.proxy import Egress, Limits, Proxy
+from gitward.broker.server.egress.traffic import Traffic, TrafficLedger
 from gitward.broker.server.reporter import Reporter
 from gitward.grants import clock, endpoint
 from gitward.grants.channel import Message
@@ -94,7 +94,7 @@ class Rig:
     messages: list[str] = field(default_factory=list)
     port: int = 0
     proxy: Proxy | None = None
-    ledger: Ledger | None = None
+    ledger: TrafficLedger | None = None
     opened: list[str] = field(default_factory=list)  # hosts that were reached
 
     async def tell(self, message: Message) -> None:
@@ -125,7 +125,7 @@ class Rig:
         reach = Reach(trusted=["127.0.0.1"])
         upstreams = [endpoint.Address(host=own, port=port)] if own else []
         reporter = Reporter("run-1", self.tell)
-        self.ledger = Ledger("run-1", reporter)
+        self.ledger = TrafficLedger("run-1", reporter)
         egress = Egress(
             policy=Policy(parse_rules(text or f"*:{port},http://*:{port}"), own=["ghe.test"]),
             lookup=Lookup(self.names, reach, own=upstreams),

@@ -17,7 +17,7 @@ from gitward.broker import Brokers, InjectConfig, OpenGrant
 from gitward.grants import clock
 from gitward.grants.grant import ExactPush
 from gitward.sandboxes import Limits
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
 
 from .world import LOOPBACK, TOKEN, Inside, Outcome, Told, config, new_grant, serving

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from company import Company
 from gitward.grants import clock
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 
 from .tools import NAME, registry
 from .world import LOOPBACK, Inside, Outcome, config, peak_memory, sandboxed, serving

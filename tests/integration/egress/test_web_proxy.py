@@ -17,7 +17,7 @@ from connect_proxy import ConnectProxy, connect_proxy
 from gitward.broker import BrokerConfig, Brokers, EgressConfig, InjectConfig, ProxyConfig
 from gitward.grants import clock
 from gitward.sandboxes import Limits
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
 
 from .world import LOOPBACK, TOKEN, Inside, Told, config, new_grant, serving

@@ -14,7 +14,7 @@ from aiohttp import web
 from gitward.broker import BrokerConfig, BrokerEvent, Brokers, EgressConfig, InjectConfig, OpenGrant
 from gitward.grants.grant import Grant
 from gitward.sandboxes import Command, Limits, Sandbox, Stream
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
+from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
 
 LOOPBACK = ("127.0.0.1",)

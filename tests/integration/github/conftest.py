@@ -12,7 +12,7 @@ from connections import HASTY, given
 from gitward.github.client import Connection, GitHub
 from gitward.github.retries import Retries
 from gitward.secrets import Secret, masked_forms
-from gitward.standin import Repository, StandIn, Token
+from gitward_standin import Repository, StandIn, Token
 
 TOKEN = "ghp_octocat0000000000000000000000000000"
 REPOSITORY = "octo-org/demo"

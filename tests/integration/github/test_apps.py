@@ -18,8 +18,8 @@ from gitward.github.apps import AppTokens, GitHubApp, KeyUnreadable
 from gitward.github.client import GitHub
 from gitward.github.retries import Retries
 from gitward.github.tokens import Access, Identity
-from gitward.standin import App, Installation, Repository, StandIn
-from gitward.standin.apps import ALL
+from gitward_standin import App, Installation, Repository, StandIn
+from gitward_standin.apps import ALL
 
 WANTED = Access(repository="octo-org/demo")
 NEEDED = {name: level for name, level in ALL.items() if name in ("contents", "pull_requests", "metadata")}

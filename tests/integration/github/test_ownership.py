@@ -11,10 +11,10 @@ from gitward.errors import Reason, RunFailure
 from gitward.github.client import Connection
 from gitward.github.ownership import Known
 from gitward.github.preflight import Facts, Wanted, check
-from gitward.standin import Repository, StandIn
-from gitward.standin.changes import open_pull
-from gitward.standin.discussions import PullRequest
-from gitward.standin.merging import delete_ref, merge
+from gitward_standin import Repository, StandIn
+from gitward_standin.changes import open_pull
+from gitward_standin.merging import delete_ref, merge
+from gitward_standin.model import PullRequest
 
 REPOSITORY, BRANCH = "octo-org/demo", "gitward/1"
 

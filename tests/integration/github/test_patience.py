@@ -16,7 +16,7 @@ from gitward.github.ownership import Known
 from gitward.github.preflight import Wanted, check
 from gitward.github.pulls import Proposal, propose
 from gitward.github.retries import Patience, Retries, Retry
-from gitward.standin import Outage, Repository, StandIn, Token
+from gitward_standin import Outage, Repository, StandIn, Token
 
 TOKEN = "ghp_octocat0000000000000000000000000000"
 REPOSITORY = "octo-org/demo"

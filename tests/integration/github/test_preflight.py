@@ -21,7 +21,7 @@ from gitward.github.preflight import Facts, Wanted, check
 from gitward.github.retries import Retries
 from gitward.github.tokens import Identity
 from gitward.secrets import Secret, masked_forms
-from gitward.standin import Repository, StandIn, Token, TokenKind
+from gitward_standin import Repository, StandIn, Token, TokenKind
 
 TOKEN = "ghp_octocat0000000000000000000000000000"
 REPOSITORY = "octo-org/demo"

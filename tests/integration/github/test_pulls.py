@@ -12,7 +12,7 @@ import pytest
 from gitward.errors import Reason, RunFailure
 from gitward.github.client import Connection
 from gitward.github.pulls import Proposal, propose
-from gitward.standin import Repository, StandIn, Token, TokenKind
+from gitward_standin import Repository, StandIn, Token, TokenKind
 
 REPOSITORY = "octo-org/demo"
 WANTED = Proposal(

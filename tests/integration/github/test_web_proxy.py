@@ -14,8 +14,8 @@ from connections import HASTY, given
 from gitward.errors import RunFailure
 from gitward.github.client import Connection, GitHub
 from gitward.github.retries import Retries
-from gitward.standin import StandIn, Token
 from gitward.web_proxy import Route, WebProxy
+from gitward_standin import StandIn, Token
 
 from .conftest import REPOSITORY, TOKEN
 

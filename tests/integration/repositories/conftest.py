@@ -9,8 +9,8 @@ import pytest
 
 from gitward.broker import Brokers
 from gitward.repositories.mirrors import Mirrors
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
-from gitward.standin import StandIn, Token
+from gitward.sandboxes.engine import BubblewrapEngine
+from gitward_standin import StandIn, Token
 from mirror_world import TOKEN, World, broker_config
 
 

@@ -12,7 +12,7 @@ import pytest
 from gitward.repositories.mirrors import FetchFailed, Mirrors, Source, service
 from gitward.repositories.refs import HEADER, Refs
 from gitward.sandboxes import Limits
-from gitward.standin import Token
+from gitward_standin import Token
 from mirror_world import MIB, TOKEN, World
 
 FALLBACK = "The mirror of octo/demo cannot be used now; the run fetches all of it from GitHub."

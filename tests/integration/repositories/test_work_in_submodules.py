@@ -117,7 +117,9 @@ async def test_a_commit_that_is_nowhere_upstream_is_not_proposed(
         assert taken.reason == "work_not_on_branch", taken.told
         name = "made" if "made" in command else "lib"
         assert f"moves {name} to a commit that its upstream does not have" in taken.told
-        assert taken.work.submodules is not None  # where they are is told with what was stored: runs/delivery.py
+        assert (
+            taken.work.submodules is not None
+        )  # where they are is told with what was stored: runs/publishing/push_and_store.py
         if name == "lib":
             clone, [ref] = await recovered(taken, library)
             assert run("git", "show", f"{ref}:x.txt", cwd=clone) == b"x\n"

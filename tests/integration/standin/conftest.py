@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gitward.grants import channel
-from gitward.standin import Repository, StandIn, Token, TokenKind
+from gitward_standin import Repository, StandIn, Token, TokenKind
 
 TOKEN = "ghp_octocat0000000000000000000000000000"
 REPOSITORY = "octo-org/demo"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gitward.standin import ReceivedRequest, StandIn
+from gitward_standin import ReceivedRequest, StandIn
 
 from .conftest import Inside
 from .gh_commands import TOKEN, Command

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gitward.standin import StandIn, Token, TokenKind
+from gitward_standin import StandIn, Token, TokenKind
 
 Inside = Any  # the fixture's class lives in conftest.py
 GitHub = tuple[StandIn, Inside]

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from graphql import parse
 
-from gitward.standin import StandIn, Token, TokenKind
-from gitward.standin.example import populate
-from gitward.standin.graphql import rules
-from gitward.standin.graphql.engine import load
+from gitward_standin import StandIn, Token, TokenKind
+from gitward_standin.example import populate
+from gitward_standin.graphql import rules
+from gitward_standin.graphql.engine import load
 
 from .conftest import Inside, Result
 from .gh_capture import DOCUMENTS, Capture, capture

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gitward.standin import Repository, StandIn, Token, TokenKind
+from gitward_standin import Repository, StandIn, Token, TokenKind
 
 Client = Any  # the fixture's class lives in conftest.py
 SECOND = "second-token"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from gitward.standin import Repository, StandIn, Token
+from gitward_standin import Repository, StandIn, Token
 
 Client = Any  # the fixture's class lives in conftest.py
 TOKEN = "ghp_octocat0000000000000000000000000000"

@@ -9,7 +9,7 @@ import pytest
 
 from gitward.errors import Reason
 from gitward.github.push_refusals import PushRefusal, find_refusal
-from gitward.standin import Repository, Rule, StandIn
+from gitward_standin import Repository, Rule, StandIn
 
 Client = Any  # the fixture's class lives in conftest.py
 MEGABYTE = 1024 * 1024

@@ -23,7 +23,7 @@ from gitward.sessions.progress import Progress
 from gitward.sessions.queue import RunQueue
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
-from gitward.workers.filelock import FileLock
+from gitward.workers.file_lock import FileLock
 from gitward.workers.migrate import migrate_all
 from gitward.workers.shift import Job, Shift
 from gitward.workers.worker import Worker

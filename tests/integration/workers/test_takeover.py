@@ -20,7 +20,7 @@ import pytest
 from cable import Cable
 from fleet import Fleet, WorkerProcess, fleet
 from gitward.broker.wire.names import BROKER_NAME
-from gitward.standin import Repository
+from gitward_standin import Repository
 from machine import slowness
 from postgres import Postgres
 from rig import Client, output

@@ -15,7 +15,7 @@ import pytest
 from api import Api, fields, problem
 from gitward.api.auth import LEEWAY_SECONDS
 from gitward.api.events import EXPIRED
-from gitward.sessions.feeds import PAGE
+from gitward.sessions.live_events import PAGE
 from gitward.sessions.model import EventType, Owner, RunState, now
 from gitward.sessions.progress import Claim, Outcome
 

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from api import Api
-from gitward.api.gate import MAX_BODY
+from gitward.api.request_gate import MAX_BODY
 from gitward.sessions import artifacts
 from gitward.sessions.artifacts import MAX_BYTES, Origin
 from gitward.sessions.model import ArtifactKind, EventType, Instruction, Owner, StepName, StepState, new_id, now

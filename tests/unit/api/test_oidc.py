@@ -22,7 +22,6 @@ from gitward.api.app import create_app
 from gitward.api.auth import Verifier
 from gitward.api.authorization import admitted, looked_at, parse_operators, parse_rules
 from gitward.api.oidc import FRESH_SECONDS, MAX_DOCUMENT, STALE_SECONDS, Issuer, is_safe_url
-from gitward.cli.data_folder import prepare_data_dir
 from gitward.cli.wiring import running_service
 from gitward.errors import SettingsError, Unauthenticated, Unavailable
 from gitward.settings import TokenReader, load_settings
@@ -377,7 +376,7 @@ class TestSeveralIssuers:
         rule = "groups=platform -> acme/*" if name == "GITWARD_AUTHORIZE" else "groups=platform"
         given = {"GITWARD_OIDC_ISSUERS": ",".join(ISSUERS), "GITWARD_DATA_DIR": tmp_path / "data", name: rule}
         settings = load_settings(**{"GITWARD_REPOS": "acme/*", **given})
-        prepare_data_dir(settings.data_dir)
+        settings.data_dir.mkdir(mode=0o711)
         with pytest.raises(SettingsError, match=f"{name}: with several issuers, each rule must name"):
             async with running_service(settings, TokenReader(None), None, base_url="http://x"):
                 pass

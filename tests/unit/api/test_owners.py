@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Route
 
 from api import Api, problem
-from gitward.api.gate import OPEN_PATHS
+from gitward.api.request_gate import OPEN_PATHS
 from gitward.sessions import artifacts
 from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import ArtifactKind

@@ -30,7 +30,7 @@ from gitward.broker.policy.graphql.mutations import OWN_VIEWS, VIEWS
 from gitward.broker.policy.inject import headers as inject_headers
 from gitward.broker.policy.inject.mask import StreamMask
 from gitward.broker.policy.inject.paths import admitted
-from gitward.broker.server.bodies import MAX_INSPECTED
+from gitward.broker.server.request_bodies import MAX_INSPECTED
 from gitward.broker.wire import credentials, json_body, ls_refs, target
 from gitward.broker.wire.advertisement import NoThin
 from gitward.broker.wire.config import BrokerConfig
@@ -277,7 +277,10 @@ OURS = {
     "policy.graphql.arguments.required", "policy.graphql.views.connections", "policy.graphql.views.to",
     "policy.graphql.views.view", "policy.restriction.Restriction", "policy.restriction.publishing",
     "policy.restriction.restriction_of", "policy.routes.routes_of", "policy.verdict.allow", "policy.verdict.deny",
-    "wire.config.BrokerConfig", "wire.config.address_of", "wire.config.graphql_url", "wire.link.Link",
+    "wire.config.BrokerConfig", "wire.config.address_of", "wire.config.graphql_url", "wire.inspection.FileRequest",
+    "wire.inspection.PackRequest", "wire.inspection.answer_with", "wire.inspection.findings_of",
+    "wire.inspection.is_request", "wire.inspection.refusal", "wire.inspection.request_of",
+    "wire.inspection.require_success", "wire.link.Link",
     "wire.narrowing.told", "wire.narrowing.understood", "wire.upstream.api_authorization",
     "wire.upstream.git_authorization", "wire.upstream.handover", "wire.upstream.injected_value",
     "wire.upstream.proxy_authorization",

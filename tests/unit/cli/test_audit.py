@@ -11,13 +11,13 @@ from urllib.parse import quote
 
 import pytest
 
-from gitward.cli.audit import folders, objects, report
-from gitward.cli.audit.channels import PLACES, Channel
-from gitward.cli.audit.ledger import Ledger
-from gitward.cli.audit.needles import Needles, Plant, TokenTooShort
-from gitward.cli.audit.proof import Outcome
-from gitward.cli.audit.report import State
-from gitward.cli.audit.stage import Stage
+from gitward.audit import folders, objects, report
+from gitward.audit.channels import PLACES, Channel
+from gitward.audit.ledger import Ledger
+from gitward.audit.needles import Needles, Plant, TokenTooShort
+from gitward.audit.proof import Outcome
+from gitward.audit.report import State
+from gitward.audit.stage import Stage
 from gitward.secrets import Secret, spellings
 
 TOKEN = "ghp_" + "aB3dE5gH7jK9mN1pQ3sT5vX7zA2cF4eR6uY8"

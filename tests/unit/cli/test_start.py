@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gitward.cli.loading import loaded
-from gitward.cli.together import enter_both
+from gitward.cli.concurrent_entry import enter_both
+from gitward.cli.preloading import loaded
 
 MIGRATED = """
 import asyncio, sys

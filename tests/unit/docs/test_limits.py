@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from gitward.api import auth, gate, problems
+from gitward.api import auth, problems, request_gate
 from gitward.api.sessions import Key, list_sessions
 from gitward.api.shapes import MAX_BYTES, InstructionIn, PublishIn, SessionIn
 from gitward.sessions.schedules import MOST
@@ -31,7 +31,8 @@ def of(field: dict[str, object]) -> dict[str, object]:
 
 
 def test_a_body() -> None:
-    assert gate.MAX_BODY == 2**20
+    assert request_gate.MAX_BODY == 2**20
+    gate = request_gate
     numbers = f"1 MiB, {gate.BODY_SECONDS:g} seconds to arrive, {gate.MAX_DEPTH} levels, {gate.MAX_VALUES} values"
     assert numbers in told("a body")
 

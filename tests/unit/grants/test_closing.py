@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gitward.grants.closing import closes_elsewhere
+from gitward.grants.closing_keywords import closes_elsewhere
 
 ELSEWHERE = (
     *(f"{word} acme/secret#1" for word in ("close", "Closes", "CLOSED", "fix", "Fixes", "fixed", "resolve", "Resolves",

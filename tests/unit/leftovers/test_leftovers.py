@@ -81,6 +81,7 @@ UNTIDY = {
     ),
     "file": ("def test_untidy(): Path('work.bundle').write_bytes(b'x')", "file work/work.bundle"),
     "temporary folder": ("def test_untidy(): tempfile.mkdtemp(prefix='left-')", "file tmp/left-"),
+    "umask": ("def test_untidy(): os.umask(0o077)", "umask 0077"),
     "mount": (
         "def test_untidy():\n"
         "    Path('here').mkdir()\n"
@@ -106,9 +107,9 @@ def folder():
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def task():
-    made = asyncio.create_task(asyncio.sleep(600))
+    made = [asyncio.create_task(asyncio.sleep(600))]
     yield made
-    made.cancel()
+    made[0].cancel()
 
 def test_shared(request):
     request.getfixturevalue("process"), request.getfixturevalue("folder")
@@ -122,8 +123,16 @@ def test_successor(process):
     process[0].wait()
     process[0] = subprocess.Popen(["sleep", "600"])
 
-def test_after(process, folder):
+@pytest.mark.asyncio(loop_scope="session")
+async def test_successor_of_a_task(task):
+    task[0].cancel()
+    await asyncio.wait(task)
+    task[0] = asyncio.create_task(asyncio.sleep(600))
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_after(process, folder, task):
     assert process[0].poll() is None
+    assert not task[0].done()
 """
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from gitward.grants.endpoint import Endpoint, ports_of
 from gitward.grants.inspection import Findings, InspectionFailed
-from gitward.repositories.inspection import PackInspector
+from gitward.repositories.pack_inspection.inspector import PackInspector
 from gitward.sandboxes import Command, Completed, Limits, OnOutput, Sandbox, SandboxError, Stream, User
 
 TIP = "1" * 40

@@ -11,8 +11,8 @@ from gitward.repositories import git_folder
 from gitward.repositories.lfs import objects
 from gitward.repositories.lfs.pointers import Pointer
 from gitward.repositories.mirrors import lfs_cache
+from gitward.repositories.mirrors.collection import MirrorCollection
 from gitward.repositories.mirrors.folder import MirrorFolder
-from gitward.repositories.mirrors.shelf import Shelf
 from lfs_files import pointer_of
 
 GOOD = b"content"
@@ -113,7 +113,7 @@ def test_objects_count_with_their_mirror_and_go_with_it(tmp_path: Path, ours: Pa
     mirror = mirror_in(tmp_path / "mirrors")
     put(ours, GOOD)
     lfs_cache.keep(mirror, [POINTER], ours, limit=100)
-    [shelved] = Shelf(tmp_path / "mirrors").all()
+    [shelved] = MirrorCollection(tmp_path / "mirrors").all()
     assert shelved.lfs_bytes == len(GOOD)
     mirror.drop()
     assert list((tmp_path / "mirrors").iterdir()) == []

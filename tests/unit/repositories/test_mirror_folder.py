@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 
 from gitward.repositories import snapshot
+from gitward.repositories.mirrors.collection import MirrorCollection
 from gitward.repositories.mirrors.folder import MirrorFolder
-from gitward.repositories.mirrors.meta import BadMeta, Meta
-from gitward.repositories.mirrors.shelf import Shelf
+from gitward.repositories.mirrors.metadata import BadMetadata, Metadata
 from gitward.repositories.mirrors.source import MirrorChanged, MirrorDamaged, MirrorUnusable, key_of
 from gitward.repositories.refs import HEADER, Refs, parse
 
 KEY = "github.com-7"
-META = Meta(
+META = Metadata(
     generation="one",
     server_url="https://github.com",
     repository_id=7,
@@ -67,7 +67,7 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
-        self.shelf = Shelf(folder / "mirrors")
+        self.shelf = MirrorCollection(folder / "mirrors")
         self.shelf.prepare()
         self.mirror = self.shelf.mirror(KEY)
         self.root = folder / "mirrors"
@@ -252,13 +252,13 @@ def test_a_damaged_description_is_told(tmp_path: Path, data: bytes) -> None:
 
 
 def test_a_description_is_read_as_it_was_written() -> None:
-    assert Meta.parse(META.encode()) == META
-    with pytest.raises(BadMeta):
-        Meta.parse(replace(META, names=()).encode())
+    assert Metadata.parse(META.encode()) == META
+    with pytest.raises(BadMetadata):
+        Metadata.parse(replace(META, names=()).encode())
 
 
 def test_the_least_recently_used_go_first_and_none_in_use(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
+    shelf = MirrorCollection(tmp_path)
     shelf.prepare()
     for number in range(4):
         with opened(pack_folder(tmp_path.parent / f"{tmp_path.name}-{number}", os.urandom(1000))) as packs:

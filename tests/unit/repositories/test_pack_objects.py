@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitward.grants.inspection import BadPack, Entry, Findings
-from gitward.repositories.pack_objects import findings, questions
+from gitward.repositories.pack_inspection.objects import findings, questions
 
 FILE = "1" * 40
 

@@ -14,7 +14,7 @@ from gitward.errors import Reason, RunFailure
 from gitward.grants.lease import Lease, LeaseLost
 from gitward.runs.attempt import MAX_LOSSES, Attempt
 from gitward.runs.checkpoints import RunCancelled
-from gitward.runs.parts import Parts
+from gitward.runs.services import JobServices
 from gitward.sessions.model import EventType, Instruction, Owner, RunState, StepName
 from gitward.sessions.progress import AttemptLost, Progress
 from gitward.sessions.service import NewSession
@@ -45,11 +45,11 @@ class RefusingDatabase:
             raise OperationalError("SELECT", {}, Exception("database is locked"))
 
 
-def parts_of(backend: Backend, worker: str, lease: Lease | None = None) -> Parts:
+def parts_of(backend: Backend, worker: str, lease: Lease | None = None) -> JobServices:
     """As much of the parts as an attempt needs to begin."""
     progress = Progress(places=backend.places, journal=backend.journal, worker=worker)
     parts = {"database": backend.database, "notifier": backend.notifier, "progress": progress}
-    return cast(Parts, SimpleNamespace(**parts, lease=lease or Lease()))
+    return cast(JobServices, SimpleNamespace(**parts, lease=lease or Lease()))
 
 
 async def queued_run(backend: Backend, owner: Owner) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitward.runs.pull_request import body
+from gitward.runs.steps.pull_request import body
 from gitward.sessions.model import Instruction, Owner
 from tests_support import Backend
 

@@ -6,7 +6,7 @@ import pytest
 
 from gitward.errors import Reason
 from gitward.repositories.git import Ended
-from gitward.runs.push import PrivateAddress, _failed
+from gitward.runs.publishing.push import PrivateAddress, _failed
 
 HEAD = "a" * 40
 TO = "To https://github.com/a/b.git / "

@@ -11,8 +11,8 @@ from sqlalchemy.exc import OperationalError
 
 from gitward.grants.lease import Lease
 from gitward.runs.checkpoints import RunCancelled
-from gitward.runs.parts import Parts
-from gitward.runs.settle import cancelled, settle, succeeded
+from gitward.runs.services import JobServices
+from gitward.runs.steps.settle import cancelled, settle, succeeded
 from gitward.sessions.model import EventType, Instruction, Owner, RunState
 from gitward.sessions.progress import AttemptLost
 from gitward.store.database import Database, Transaction
@@ -38,7 +38,7 @@ class RefusingDatabase:
 async def test_a_run_does_not_stay_running_because_the_database_refused(backend: Backend, alice: Owner) -> None:
     session = await backend.create(alice, instruction=Instruction(command="true"))
     database = RefusingDatabase(backend.database, refusals=1)
-    parts = cast(Parts, SimpleNamespace(database=database, progress=backend.progress(), lease=Lease()))
+    parts = cast(JobServices, SimpleNamespace(database=database, progress=backend.progress(), lease=Lease()))
     await settle(parts, session.runs[0].id, cancelled(RunCancelled(), None))
     assert database.refusals == 0
     assert (await backend.get(alice, session.id)).runs[0].state is RunState.CANCELLED
@@ -48,7 +48,7 @@ async def test_a_wish_that_comes_after_the_last_step_changes_nothing(backend: Ba
     """Cancel races with success: the run ends as it went, once."""
     session = await backend.create(alice, instruction=Instruction(command="true"))
     run_id = session.runs[0].id
-    parts = cast(Parts, SimpleNamespace(database=backend.database, progress=backend.progress(), lease=Lease()))
+    parts = cast(JobServices, SimpleNamespace(database=backend.database, progress=backend.progress(), lease=Lease()))
     with backend.database.transaction() as tx:
         backend.progress().claim(tx, run_id)
     with backend.database.transaction() as tx:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import small_disks
-from gitward.runs import spare_files
+from gitward.runs.storage import removable_files
 
 FACTS = {
     "run_id": "run_1",
@@ -39,14 +39,14 @@ def test_only_caches_of_sessions_without_a_run_go(tmp_path: Path) -> None:
     idle, busy = write(tmp_path / "ses_1/work/cache/pip"), write(tmp_path / "ses_2/work/cache/pip")
     left = write(tmp_path / "ses_3/work/cache/pip")
     lost(tmp_path / "ses_3")
-    assert spare_files.clear_idle(tmp_path, {tmp_path / "ses_2"})
+    assert removable_files.clear_idle(tmp_path, {tmp_path / "ses_2"})
     assert (idle.exists(), busy.exists(), left.exists()) == (False, True, True)
-    assert not spare_files.clear_idle(tmp_path, {tmp_path / "ses_2"}), "there is nothing more"
+    assert not removable_files.clear_idle(tmp_path, {tmp_path / "ses_2"}), "there is nothing more"
 
 
 def test_a_start_with_room_removes_nothing(tmp_path: Path) -> None:
     cache = write(tmp_path / "workspaces/ses_1/work/cache/pip")
-    spare_files.make_room(tmp_path)
+    removable_files.make_room(tmp_path)
     assert cache.exists()
 
 
@@ -68,10 +68,10 @@ def make_room_twice(data: Path) -> None:
     cache = write(data / "workspaces/ses_1/work/cache/pip", LARGE)
     half = write(data / "making/half", LARGE)
     small_disks.fill(data)
-    spare_files.make_room(data)
+    removable_files.make_room(data)
     assert not half.exists()
     assert (cache.exists(), large.exists()) == (True, True), "that was enough"
     (data / "filler").rename(data / "filler2")
     small_disks.fill(data)
-    spare_files.make_room(data)
+    removable_files.make_room(data)
     assert (cache.exists(), large.exists(), precious.exists()) == (False, False, True)

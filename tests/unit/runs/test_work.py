@@ -16,12 +16,12 @@ from gitward.grants.grant import ExactPush
 from gitward.grants.lease import Lease
 from gitward.repositories.mirrors import Source, Tell
 from gitward.repositories.refs import Refs, parse
-from gitward.runs.disk_guard import DiskGuard
-from gitward.runs.parts import JobSettings, Parts
-from gitward.runs.trash import Trash
+from gitward.runs.services import JobServices, JobSettings
+from gitward.runs.storage.disk_guard import DiskGuard
+from gitward.runs.storage.trash import Trash
 from gitward.runs.work import work
 from gitward.sandboxes import Command, Completed, Limits, OnOutput, SandboxError, User
-from gitward.sandboxes.tenancy import SameUser
+from gitward.sandboxes.sandbox_resources import SameUser
 from gitward.sessions.model import Instruction, Owner
 from tests_support import Backend
 
@@ -135,7 +135,7 @@ async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> di
             limits=Limits(),
         ),
     )
-    return await work(cast(Parts, parts), session.runs[0].id, FACTS)
+    return await work(cast(JobServices, parts), session.runs[0].id, FACTS)
 
 
 async def failure_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> RunFailure:

@@ -11,14 +11,14 @@ import pytest
 
 from gitward.grants import channel
 from gitward.grants.cgroups import Controller
-from gitward.sandboxes import Command, Limits, SandboxError, readiness
-from gitward.sandboxes.bubblewrap import BubblewrapEngine
-from gitward.sandboxes.launch import Prepare
-from gitward.sandboxes.launcher_process import LauncherProcess
+from gitward.sandboxes import Command, Limits, SandboxError, descriptor_waits
+from gitward.sandboxes.engine import BubblewrapEngine
+from gitward.sandboxes.launcher_handle import LauncherHandle
 from gitward.sandboxes.probe import NoEndpoint
 from gitward.sandboxes.remedies import explain
 from gitward.sandboxes.sandbox import check
-from gitward.sandboxes.supervisor_link import SupervisorLink
+from gitward.sandboxes.supervisor_handle import SupervisorHandle
+from gitward.sandboxes.supervisor_requests import PrepareRequest
 
 
 async def test_an_engine_that_is_not_started_opens_nothing(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_command_that_cannot_be_is_the_callers_mistake(wrong: dict[str, object
 
 
 async def test_a_launcher_that_died_is_replaced() -> None:
-    launcher = LauncherProcess()
+    launcher = LauncherHandle()
     await launcher.start()
     try:
         first = launcher.pid
@@ -121,7 +121,7 @@ async def test_a_launcher_that_died_is_replaced() -> None:
 
 
 async def test_many_may_ask_the_launcher_at_once() -> None:
-    launcher = LauncherProcess()
+    launcher = LauncherHandle()
     await launcher.start()
     try:
         links = await asyncio.gather(*(_supervisor(launcher) for _ in range(20)))
@@ -133,7 +133,7 @@ async def test_many_may_ask_the_launcher_at_once() -> None:
 
 
 async def test_a_ready_supervisor_ends_with_its_launcher() -> None:
-    launcher = LauncherProcess()
+    launcher = LauncherHandle()
     await launcher.start()
     link = await _supervisor(launcher)
     await launcher.stop()
@@ -144,7 +144,7 @@ async def test_a_ready_supervisor_ends_with_its_launcher() -> None:
 
 
 async def test_the_launcher_has_no_environment_and_no_descriptors_of_the_worker() -> None:
-    launcher = LauncherProcess()
+    launcher = LauncherHandle()
     secret = os.open("/dev/null", os.O_RDONLY)
     os.set_inheritable(secret, True)
     await launcher.start()
@@ -170,7 +170,7 @@ async def test_uninterrupted_work_is_finished_before_a_cancellation_goes_on() ->
         await release.wait()
         finished = True
 
-    task = asyncio.create_task(readiness.uninterrupted(work()))
+    task = asyncio.create_task(descriptor_waits.uninterrupted(work()))
     await begun.wait()
     for _ in range(2):
         task.cancel()
@@ -186,9 +186,9 @@ async def test_uninterrupted_work_returns_or_raises_its_own() -> None:
     async def fail() -> None:
         raise KeyError("own")
 
-    assert await readiness.uninterrupted(asyncio.sleep(0, "result")) == "result"
+    assert await descriptor_waits.uninterrupted(asyncio.sleep(0, "result")) == "result"
     with pytest.raises(KeyError, match="own"):
-        await readiness.uninterrupted(fail())
+        await descriptor_waits.uninterrupted(fail())
 
 
 async def test_a_full_channel_is_waited_for() -> None:
@@ -198,20 +198,20 @@ async def test_a_full_channel_is_waited_for() -> None:
     message = {"data": "x" * 100_000}
 
     async def read(count: int) -> int:
-        return sum([len((await readiness.receive(theirs))[0]["data"]) for _ in range(count)])
+        return sum([len((await descriptor_waits.receive(theirs))[0]["data"]) for _ in range(count)])
 
     with ours, theirs:
         reading = asyncio.create_task(read(10))
         for _ in range(10):
-            await readiness.send(ours, message)
+            await descriptor_waits.send(ours, message)
         assert await reading == 1_000_000
 
 
-async def _supervisor(launcher: LauncherProcess) -> SupervisorLink:
-    prepare = Prepare(uid=None, cgroup=None, network=True, ports=(443,), follows=True)
+async def _supervisor(launcher: LauncherHandle) -> SupervisorHandle:
+    prepare = PrepareRequest(uid=None, cgroup=None, network=True, ports=(443,), follows=True)
     claim = os.memfd_create("claim", os.MFD_CLOEXEC)
     try:
-        return await SupervisorLink.prepare(launcher.send, prepare, claim=claim)
+        return await SupervisorHandle.prepare(launcher.send, prepare, claim=claim)
     finally:
         os.close(claim)
 
@@ -221,20 +221,20 @@ async def _ended(pid: int) -> None:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
         return
-    await readiness.readable(handle)
+    await descriptor_waits.readable(handle)
     os.close(handle)
 
 
 async def test_a_cgroup_that_cannot_be_entered_is_told(tmp_path: Path) -> None:
-    launcher = LauncherProcess()
+    launcher = LauncherHandle()
     await launcher.start()
     claim = os.memfd_create("claim", os.MFD_CLOEXEC)
     try:
-        prepare = Prepare(uid=None, cgroup=str(tmp_path / "missing/cgroup.procs"), network=True, ports=())
+        prepare = PrepareRequest(uid=None, cgroup=str(tmp_path / "missing/cgroup.procs"), network=True, ports=())
         with pytest.raises(SandboxError, match=r"\(cgroup\): .*No such file"):
-            await SupervisorLink.prepare(launcher.send, prepare, claim=claim)
-        prepare = Prepare(uid=None, cgroup="/dev/full", network=True, ports=())
-        link = await SupervisorLink.prepare(launcher.send, prepare, claim=claim)
+            await SupervisorHandle.prepare(launcher.send, prepare, claim=claim)
+        prepare = PrepareRequest(uid=None, cgroup="/dev/full", network=True, ports=())
+        link = await SupervisorHandle.prepare(launcher.send, prepare, claim=claim)
         message, _ = await link.receive(5)
         assert "No space left on device" in message["error"]
         await link.end()

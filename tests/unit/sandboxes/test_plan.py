@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gitward.sandboxes import Limits
-from gitward.sandboxes.launch import Prepare, Start
 from gitward.sandboxes.plan import CA_BUNDLE, CA_VARIABLES, Plan
+from gitward.sandboxes.supervisor_requests import PrepareRequest, StartRequest
 from gitward.sandboxes.walls import ALL_WALLS, Wall
 
 
@@ -118,8 +118,8 @@ def test_limits_of_the_kernel() -> None:
 
 
 def test_requests_survive_the_channel() -> None:
-    prepare = Prepare(uid=61000, cgroup="/c", network=True, ports=(443, 80), follows=True)
-    start = Start(
+    prepare = PrepareRequest(uid=61000, cgroup="/c", network=True, ports=(443, 80), follows=True)
+    start = StartRequest(
         bwrap="/usr/bin/bwrap",
         claim="/claim",
         rlimits=(("CORE", 0),),
@@ -129,5 +129,5 @@ def test_requests_survive_the_channel() -> None:
         disk_paths=("/a",),
         ends_all=False,
     )
-    assert Prepare.of(json.loads(json.dumps(prepare.message()))) == prepare
-    assert Start.of(json.loads(json.dumps(start.message()))) == start
+    assert PrepareRequest.of(json.loads(json.dumps(prepare.message()))) == prepare
+    assert StartRequest.of(json.loads(json.dumps(start.message()))) == start

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gitward.sandboxes import SandboxError, uids
-from gitward.sandboxes.tenancy import check_way_in
+from gitward.sandboxes.sandbox_resources import check_way_in
 
 BASE = 61120  # away from those that running sandboxes have
 

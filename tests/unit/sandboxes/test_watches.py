@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from gitward.sandboxes import memory
-from gitward.sandboxes.ledger import Ledger
+from gitward.sandboxes import memory_usage
+from gitward.sandboxes.disk_ledger import DiskLedger
 
 
 def test_a_ledger_keeps_what_ended_supervisors_added() -> None:
-    ledger = Ledger()
+    ledger = DiskLedger()
     one, other = ledger.next_entry(), ledger.next_entry()
     one.tell(100)
     one.tell(70)
@@ -21,7 +21,7 @@ def test_a_ledger_keeps_what_ended_supervisors_added() -> None:
 
 
 def test_an_entry_that_is_used_again_goes_on_from_what_was_there() -> None:
-    ledger = Ledger()
+    ledger = DiskLedger()
     first = ledger.next_entry()
     first.tell(100)
     again = next(entry for _ in range(10_000) if (entry := ledger.next_entry()).offset == first.offset)
@@ -31,6 +31,6 @@ def test_an_entry_that_is_used_again_goes_on_from_what_was_there() -> None:
 
 def test_this_kernel_tells_what_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it does not, the limit is not held at all, and a strict service does not start."""
-    assert memory.is_told()
-    monkeypatch.setattr(memory, "_SEGMENTS", "/no/such/file")
-    assert not memory.is_told()
+    assert memory_usage.is_told()
+    monkeypatch.setattr(memory_usage, "_SEGMENTS", "/no/such/file")
+    assert not memory_usage.is_told()

@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 
 import gitward
+import gitward_standin
 
-ROOT = Path(gitward.__file__).parent
+ROOTS = [Path(gitward.__file__).parent, Path(gitward_standin.__file__).parent]
 MODULES = {
-    ".".join(("gitward", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
-    for path in sorted(ROOT.rglob("*.py"))
+    ".".join((root.name, *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__"): path
+    for root in ROOTS
+    for path in sorted(root.rglob("*.py"))
 }
 MAY_REVEAL = {"gitward.github.credentials", "gitward.broker.wire.upstream"}
 # git's hook in the stand-in: a program of its own, whose whole input is the environment that git gives it.
-MAY_READ_ENVIRONMENT = {"gitward.settings", "gitward.standin.push_hook.proc_receive"}
+MAY_READ_ENVIRONMENT = {"gitward.settings", "gitward_standin.push_hook.proc_receive"}
 SHELLS = {"system", "popen", "create_subprocess_shell", "getoutput", "getstatusoutput", "subprocess_shell"}
 
 

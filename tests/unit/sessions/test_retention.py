@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from crowd import crowd
 from gitward.sessions import artifacts
 from gitward.sessions.artifacts import Origin
+from gitward.sessions.cron import CronTimes
 from gitward.sessions.model import ArtifactKind, Owner, RunState
 from gitward.sessions.retention import KEY_LIFETIME, Removed, Retention
 from gitward.sessions.schedules import ScheduleService
 from gitward.sessions.service import NewSession
-from gitward.sessions.timetable import Timetable
 from gitward.store import schema
 from gitward.store.database import Database
 from machine import slowness
@@ -66,7 +66,7 @@ async def test_what_has_not_ended_stays_however_old_and_so_does_a_schedule(
     with backend.database.transaction() as tx:
         backend.progress().claim(tx, running.runs[0].id)
         backend.sessions.add_run(tx, alice, followed.id, followed.runs[0].instruction)
-        timetable = Timetable(schedule="0 0 1 1 *", timezone="UTC")
+        timetable = CronTimes(schedule="0 0 1 1 *", timezone="UTC")
         ScheduleService().create(tx, alice, timetable, NewSession(repo="acme/widgets"), {})
     assert await retention.sweep(later(24_000)) == Removed()
     assert (await backend.get(alice, queued.id)).state is RunState.QUEUED

@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 
 from gitward.errors import Conflict, NotFound
-from gitward.runs.chores import fire_schedules
-from gitward.sessions.firing import LATE, STILL_ACTIVE, Firing
+from gitward.runs.upkeep.periodic_tasks import fire_schedules
+from gitward.sessions.cron import CronTimes
 from gitward.sessions.model import Instruction, Owner, Session
 from gitward.sessions.places import Places
 from gitward.sessions.queries import SessionFilter
+from gitward.sessions.schedule_runner import LATE, STILL_ACTIVE, ScheduleRunner
 from gitward.sessions.schedules import MOST, Schedule, ScheduleChange, ScheduleService
 from gitward.sessions.service import NewSession, SessionService
-from gitward.sessions.timetable import Timetable
 from gitward.store.database import Database, Transaction
 from gitward.store.notify import Notifier
 from tests_support import Backend
 
-HOURLY = Timetable(schedule="0 * * * *", timezone="UTC")
+HOURLY = CronTimes(schedule="0 * * * *", timezone="UTC")
 TEMPLATE = NewSession(
     repo="acme/widgets",
     target_branch="main",
@@ -82,12 +82,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def firing(backend: Backend, clock: Clock) -> Firing:
-    return Firing(backend.sessions, allowed, clock)
+def firing(backend: Backend, clock: Clock) -> ScheduleRunner:
+    return ScheduleRunner(backend.sessions, allowed, clock)
 
 
 async def test_nothing_is_made_before_the_time_and_one_session_when_it_comes(
-    backend: Backend, alice: Owner, clock: Clock, firing: Firing
+    backend: Backend, alice: Owner, clock: Clock, firing: ScheduleRunner
 ) -> None:
     schedule = await create(backend, alice)
     await fire_schedules(backend.database, firing)
@@ -108,7 +108,9 @@ async def test_nothing_is_made_before_the_time_and_one_session_when_it_comes(
     assert now.next_at == HOURLY.after(clock.at)
 
 
-async def test_each_time_has_a_branch_of_its_own(backend: Backend, alice: Owner, clock: Clock, firing: Firing) -> None:
+async def test_each_time_has_a_branch_of_its_own(
+    backend: Backend, alice: Owner, clock: Clock, firing: ScheduleRunner
+) -> None:
     schedule = await create(backend, alice)
     for number in range(3):
         clock.move(hours=1)
@@ -130,7 +132,7 @@ async def test_many_workers_at_once_make_one_session_for_each_time(
         url = backend.database.url.set(drivername=backend.database.url.get_backend_name())
         database = Database(url.render_as_string(hide_password=False))
         sessions = SessionService(places=Places(Notifier(), backend.places.limits), journal=backend.journal)
-        await fire_schedules(database, Firing(sessions, allowed, clock))
+        await fire_schedules(database, ScheduleRunner(sessions, allowed, clock))
         await database.stop()
 
     await asyncio.gather(*(worker() for _ in range(4)))
@@ -139,7 +141,7 @@ async def test_many_workers_at_once_make_one_session_for_each_time(
 
 
 async def test_a_failure_while_it_is_made_leaves_the_time_to_the_next_look(
-    backend: Backend, alice: Owner, clock: Clock, firing: Firing
+    backend: Backend, alice: Owner, clock: Clock, firing: ScheduleRunner
 ) -> None:
     """The session, and the step to the next time, are one transaction."""
     schedule = await create(backend, alice)
@@ -158,7 +160,7 @@ async def test_a_failure_while_it_is_made_leaves_the_time_to_the_next_look(
 
 
 async def test_of_missed_times_only_the_last_is_made_up_for(
-    backend: Backend, alice: Owner, clock: Clock, firing: Firing
+    backend: Backend, alice: Owner, clock: Clock, firing: ScheduleRunner
 ) -> None:
     schedule = await create(backend, alice)
     clock.move(days=40)
@@ -170,7 +172,7 @@ async def test_of_missed_times_only_the_last_is_made_up_for(
 
 
 async def test_a_time_is_left_out_while_the_last_session_is_active(
-    backend: Backend, alice: Owner, clock: Clock, firing: Firing
+    backend: Backend, alice: Owner, clock: Clock, firing: ScheduleRunner
 ) -> None:
     schedule = await create(backend, alice)
     clock.move(hours=1)
@@ -190,7 +192,7 @@ async def test_a_time_is_left_out_while_the_last_session_is_active(
 
 
 async def test_a_clock_that_is_set_back_makes_no_time_come_twice(
-    backend: Backend, alice: Owner, clock: Clock, firing: Firing
+    backend: Backend, alice: Owner, clock: Clock, firing: ScheduleRunner
 ) -> None:
     schedule = await create(backend, alice)
     clock.move(hours=1)
@@ -207,7 +209,9 @@ async def test_a_clock_that_is_set_back_makes_no_time_come_twice(
     assert len(await made_by(backend, alice, schedule)) == 1
 
 
-async def test_a_pause_leaves_nothing_to_catch_up(backend: Backend, alice: Owner, clock: Clock, firing: Firing) -> None:
+async def test_a_pause_leaves_nothing_to_catch_up(
+    backend: Backend, alice: Owner, clock: Clock, firing: ScheduleRunner
+) -> None:
     schedule = await create(backend, alice)
     assert (await change(backend, alice, schedule, paused=True)).next_at is None
     clock.move(hours=5)
@@ -229,7 +233,7 @@ async def test_what_the_operator_no_longer_allows_pauses_it(backend: Backend, al
     schedule = await create(backend, alice, claims={"groups": ["a"]})
     clock.move(hours=1)
     for _ in range(2):
-        await fire_schedules(backend.database, Firing(backend.sessions, refuse, clock))
+        await fire_schedules(backend.database, ScheduleRunner(backend.sessions, refuse, clock))
     assert asked == [("acme/widgets", {"groups": ["a"], "iss": "gitward"})]
     paused = await get(backend, alice, schedule)
     assert (paused.paused, paused.next_at) == (True, None)
@@ -238,7 +242,7 @@ async def test_what_the_operator_no_longer_allows_pauses_it(backend: Backend, al
 
 
 async def test_its_sessions_have_the_claims_that_were_kept(
-    backend: Backend, alice: Owner, clock: Clock, firing: Firing
+    backend: Backend, alice: Owner, clock: Clock, firing: ScheduleRunner
 ) -> None:
     """For when the rules are asked about one of them, because its repository was renamed."""
     schedule = await create(backend, alice, claims={"groups": ["a"]})
@@ -249,7 +253,7 @@ async def test_its_sessions_have_the_claims_that_were_kept(
 
 
 async def test_a_deleted_schedule_makes_nothing_and_its_sessions_stay(
-    backend: Backend, alice: Owner, clock: Clock, firing: Firing
+    backend: Backend, alice: Owner, clock: Clock, firing: ScheduleRunner
 ) -> None:
     schedule = await create(backend, alice)
     clock.move(hours=1)

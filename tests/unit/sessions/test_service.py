@@ -22,7 +22,7 @@ from gitward.sessions.model import (
     RunState,
     Session,
 )
-from gitward.sessions.publishing import PublishChange
+from gitward.sessions.publish_request import PublishChange
 from gitward.sessions.service import SessionChange
 from gitward.store.database import Database, Transaction
 from tests_support import Backend

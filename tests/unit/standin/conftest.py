@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 from multidict import CIMultiDictProxy
 
-from gitward.standin import Repository, StandIn, Token
-from gitward.standin.example import Example, populate
+from gitward_standin import Repository, StandIn, Token
+from gitward_standin.example import Example, populate
 
 TOKEN = "ghp_octocat0000000000000000000000000000"
 REPOSITORY = "octo-org/demo"

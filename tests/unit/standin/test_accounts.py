@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from gitward.standin.accounts import APP_LOGIN, Accounts, Identity, Token, TokenKind
-from gitward.standin.credentials import UNKNOWN, identify
-from gitward.standin.plumbing import Git
-from gitward.standin.repositories import Repository, Role, may_write, visible
+from gitward_standin.access import may_write, visible
+from gitward_standin.accounts import APP_LOGIN, Accounts, Identity, Role, Token, TokenKind
+from gitward_standin.credentials import UNKNOWN, identify
+from gitward_standin.model import Repository
+from gitward_standin.plumbing import Git
 
 MakeRepository = Callable[..., Repository]
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

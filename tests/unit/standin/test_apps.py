@@ -12,8 +12,8 @@ import jwt
 import pytest
 
 from app_keys import app_key
-from gitward.standin import App, Installation, Repository, StandIn
-from gitward.standin.apps import ALL
+from gitward_standin import App, Installation, Repository, StandIn
+from gitward_standin.apps import ALL
 
 from .conftest import REPOSITORY, Answer, Api
 

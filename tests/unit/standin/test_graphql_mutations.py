@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from gitward.standin import StandIn, Token, TokenKind
-from gitward.standin.discussions import PullRequest
-from gitward.standin.example import Example
-from gitward.standin.node_ids import encode
+from gitward_standin import StandIn, Token, TokenKind
+from gitward_standin.example import Example
+from gitward_standin.model import PullRequest
+from gitward_standin.node_ids import encode
 
 from .conftest import TOKEN, Api, GraphQL
 

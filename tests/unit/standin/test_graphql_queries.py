@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from gitward.standin import StandIn, Token, TokenKind
-from gitward.standin.example import CANARY, Example
-from gitward.standin.node_ids import encode
+from gitward_standin import StandIn, Token, TokenKind
+from gitward_standin.example import CANARY, Example
+from gitward_standin.node_ids import encode
 
 from .conftest import Api, GraphQL
 

@@ -19,14 +19,14 @@ from graphql import (
     validate_schema,
 )
 
-from gitward.standin import StandIn
-from gitward.standin.discussions import AutoMerge
-from gitward.standin.example import Example
-from gitward.standin.graphql import reduced
-from gitward.standin.graphql.catalog import INPUTS, TABLES
-from gitward.standin.graphql.engine import load
-from gitward.standin.graphql.tables import arguments, camel, snake
-from gitward.standin.node_ids import encode
+from gitward_standin import StandIn
+from gitward_standin.example import Example
+from gitward_standin.graphql import reduced
+from gitward_standin.graphql.catalog import INPUTS, TABLES
+from gitward_standin.graphql.engine import load
+from gitward_standin.graphql.tables import arguments, camel, snake
+from gitward_standin.model import AutoMerge
+from gitward_standin.node_ids import encode
 
 GraphQL = Any  # the fixture's class lives in conftest.py
 
@@ -167,7 +167,7 @@ def test_the_schema_is_valid_and_says_where_it_comes_from() -> None:
 
 
 def test_the_schema_has_what_the_tables_answer() -> None:
-    """If this fails: python -m gitward.standin.graphql.reduced."""
+    """If this fails: python -m gitward_standin.graphql.reduced."""
     types = {
         name: {field: sorted(known.args) for field, known in kind.fields.items()}
         for name, kind in load().type_map.items()
@@ -197,5 +197,5 @@ def test_reducing_a_schema_refuses_what_does_not_fit() -> None:
 
 
 def test_the_library_is_not_loaded_before_it_is_needed() -> None:
-    script = "import sys, gitward.standin, gitward.standin.graphql; sys.exit('graphql' in sys.modules)"
+    script = "import sys, gitward_standin, gitward_standin.graphql; sys.exit('graphql' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gitward.standin import Repository, StandIn, Token
+from gitward_standin import Repository, StandIn, Token
 
 Api = Any  # the fixture's class lives in conftest.py
 OLD = "/repos/octo-org/demo"

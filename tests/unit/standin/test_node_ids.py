@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitward.standin.node_ids import PREFIXES, Key, decode, encode
+from gitward_standin.node_ids import PREFIXES, Key, decode, encode
 
 parts = st.lists(st.one_of(st.integers(0, 2**63), st.text(min_size=1, max_size=60)), min_size=1, max_size=3)
 

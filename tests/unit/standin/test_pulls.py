@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gitward.standin import Repository, StandIn, Token, TokenKind
+from gitward_standin import Repository, StandIn, Token, TokenKind
 
 Api = Any  # the fixture's class lives in conftest.py
 PULLS = "/repos/octo-org/demo/pulls"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gitward.standin import Repository, Rule, StandIn, Token, TokenKind
+from gitward_standin import Repository, Rule, StandIn, Token, TokenKind
 
 Api = Any  # the fixture's class lives in conftest.py
 REPO = "/repos/octo-org/demo"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gitward.standin import StandIn, Token, TokenKind
-from gitward.standin.example import Example
+from gitward_standin import StandIn, Token, TokenKind
+from gitward_standin.example import Example
 
 from .conftest import Api
 

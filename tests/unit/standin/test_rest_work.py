@@ -9,8 +9,8 @@ import zipfile
 import aiohttp
 import pytest
 
-from gitward.standin import StandIn, Token, TokenKind
-from gitward.standin.example import Example
+from gitward_standin import StandIn, Token, TokenKind
+from gitward_standin.example import Example
 
 from .conftest import Api
 

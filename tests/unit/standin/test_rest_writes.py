@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gitward.standin import StandIn
-from gitward.standin.example import Example
+from gitward_standin import StandIn
+from gitward_standin.example import Example
 
 from .conftest import Api
 

@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gitward.standin import Repository, StandIn
-from gitward.standin.backend import parse_head
+from gitward_standin import Repository, StandIn
+from gitward_standin.backend import parse_head
 
 Api = Any  # the fixture's class lives in conftest.py
 REPO = "/repos/octo-org/demo"

@@ -104,13 +104,13 @@ def test_a_new_secret_replaces_the_old_ones(log: Log) -> None:
 PROGRAM = """
 import logging, sys
 from gitward.secrets import Secret
-from gitward.telemetry.logs import know_secrets, setup_logging
+from gitward.telemetry.logs import mask_secrets, setup_logging
 setup_logging(secrets=[Secret("the-first-secret")])
 logging.getLogger("gitward.x").info("hello the-first-secret")
 logging.getLogger("gitward.x").debug("not shown")
 logging.getLogger("httpx").info("not shown")
 logging.getLogger("alembic").warning("shown the-first-secret")
-know_secrets([Secret("the-second-secret")])
+mask_secrets([Secret("the-second-secret")])
 logging.getLogger().error("the-second-secret")
 """
 

@@ -8,11 +8,11 @@ import math
 from collections.abc import Callable, Sequence
 
 from gitward.broker.client.authority import certificates_of
-from gitward.broker.client.memory import Memory
-from gitward.broker.client.open_grant import House, OpenGrant
+from gitward.broker.client.memory_limits import BrokerMemory
+from gitward.broker.client.open_grant import OpenGrant, SharedParts
 from gitward.broker.client.parent import PROGRAM, Parent
 from gitward.broker.client.process import BrokerError
-from gitward.broker.client.upkeep import PING_SECONDS
+from gitward.broker.client.process_keeper import PING_SECONDS
 from gitward.broker.wire.config import BrokerConfig, BrokerEvent
 from gitward.grants import cgroups
 from gitward.grants.grant import Grant
@@ -49,7 +49,7 @@ class Brokers:
         self._find_cgroups = find_cgroups
         self._ping_seconds = ping_seconds
         self.parent = Parent(config, answer_seconds=answer_seconds, ping_seconds=ping_seconds, program=program)
-        self._house: House | None = None  # while it runs
+        self._house: SharedParts | None = None  # while it runs
         self._open: dict[str, OpenGrant] = {}
         self._replaced = 0  # brokers of grants that are closed
         self._until = math.inf  # of the boot clock; then every broker ends by itself
@@ -81,10 +81,10 @@ class Brokers:
             roots = await asyncio.to_thread(certificates_of, self.config.ca_file)
         controller = await asyncio.to_thread(self._find_cgroups)
         await self.parent.start()
-        self._house = House(
+        self._house = SharedParts(
             config=self.config,
             parent=self.parent,
-            memory=Memory(controller),
+            memory=BrokerMemory(controller),
             answer_seconds=self._answer_seconds,
             ping_seconds=self._ping_seconds,
             until=lambda: self._until,

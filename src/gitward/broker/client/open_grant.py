@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from gitward.broker.client.authority import issue
-from gitward.broker.client.inspections import Inspections
-from gitward.broker.client.memory import Memory
+from gitward.broker.client.inspection import Inspections
+from gitward.broker.client.memory_limits import BrokerMemory
 from gitward.broker.client.parent import Parent
 from gitward.broker.client.process import BrokerError, Process
-from gitward.broker.client.upkeep import PING_SECONDS, REPLACE_SECONDS, Upkeep
+from gitward.broker.client.process_keeper import PING_SECONDS, REPLACE_SECONDS, ProcessKeeper
 from gitward.broker.wire.config import BrokerConfig, BrokerEvent
+from gitward.broker.wire.inspection import is_request
 from gitward.broker.wire.narrowing import told
 from gitward.broker.wire.upstream import handover
 from gitward.grants import channel, clock
@@ -34,12 +35,12 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class House:
+class SharedParts:
     """What all grants of a worker share."""
 
     config: BrokerConfig
     parent: Parent
-    memory: Memory
+    memory: BrokerMemory
     answer_seconds: float  # a broker that takes longer to answer hangs, and is replaced
     ping_seconds: float = PING_SECONDS  # between two looks whether it still answers
     until: Callable[[], float]  # of the boot clock: the end of the worker's lease
@@ -56,7 +57,7 @@ class OpenGrant:
 
     def __init__(
         self,
-        house: House,
+        house: SharedParts,
         grant: Grant,
         token: Secret,
         on_event: Callable[[BrokerEvent], None],
@@ -80,7 +81,7 @@ class OpenGrant:
         self._listeners: dict[str, tuple[socket.socket, ...]] = {}
         self._narrowed: ExactPush | None = None
         self._closed = False
-        self._upkeep = Upkeep(
+        self._upkeep = ProcessKeeper(
             "the broker", self._new_broker, answer_seconds=house.answer_seconds, ping_seconds=house.ping_seconds
         )
         self._telling: asyncio.Task[None] | None = None
@@ -299,7 +300,7 @@ class OpenGrant:
 
     def _hear(self, message: Message, fds: list[int], broker: Process) -> None:
         """A question, or an event."""
-        if "ask" in message:
+        if is_request(message):
             self._inspections.take(message, fds, functools.partial(broker.call, seconds=self._house.answer_seconds))
             return
         channel.close_all(fds)  # only a question has some

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from gitward.broker.client.process import BrokerError, OnMessage, Process
-from gitward.broker.client.upkeep import PING_SECONDS, REPLACE_SECONDS, Upkeep
+from gitward.broker.client.process_keeper import PING_SECONDS, REPLACE_SECONDS, ProcessKeeper
 from gitward.broker.wire.config import BrokerConfig
 from gitward.grants import channel
 from gitward.grants.cgroups import Group
@@ -32,7 +32,7 @@ class Parent:
         self._config = config
         self._answer_seconds = answer_seconds
         self._program = tuple(program)
-        self._upkeep = Upkeep(
+        self._upkeep = ProcessKeeper(
             "the brokers' parent", self._spawn, answer_seconds=answer_seconds, ping_seconds=ping_seconds
         )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from gitward.broker.policy.argument import Argument
 from gitward.broker.policy.verdict import Verdict, deny
-from gitward.grants.closing import closes_elsewhere
+from gitward.grants.closing_keywords import closes_elsewhere
 from gitward.grants.grant import Grant
 
 RULE = "writes.own"

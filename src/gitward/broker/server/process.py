@@ -14,8 +14,8 @@ import socket
 import ssl
 import threading
 
+from gitward.broker.server.grant_service import GrantService
 from gitward.broker.server.hardening import name_process
-from gitward.broker.server.service import Service
 from gitward.broker.wire.config import BrokerConfig
 from gitward.broker.wire.link import Link
 from gitward.broker.wire.names import BROKER_NAME
@@ -57,7 +57,7 @@ def _enter(entrance: int) -> None:
 async def _serve(sock: socket.socket, config: BrokerConfig, tls: ssl.SSLContext | None) -> None:
     """Until the channel closes, or the worker's lease is over while the grant is open. Raises ChannelClosed."""
     link = Link(sock)
-    service = Service(config, tls, link.send)
+    service = GrantService(config, tls, link.send)
     orders: asyncio.Queue[Order] = asyncio.Queue()
     tasks = [
         asyncio.create_task(service.watch(), name="lease"),
@@ -75,7 +75,7 @@ async def _serve(sock: socket.socket, config: BrokerConfig, tls: ssl.SSLContext 
         await service.stop()
 
 
-async def _receive(link: Link, service: Service, orders: asyncio.Queue[Order]) -> None:
+async def _receive(link: Link, service: GrantService, orders: asyncio.Queue[Order]) -> None:
     while True:
         message, fds = await link.receive()
         if message["op"] == "until":
@@ -86,14 +86,14 @@ async def _receive(link: Link, service: Service, orders: asyncio.Queue[Order]) -
             orders.put_nowait((message, fds))
 
 
-async def _obey(link: Link, service: Service, orders: asyncio.Queue[Order]) -> None:
+async def _obey(link: Link, service: GrantService, orders: asyncio.Queue[Order]) -> None:
     """One after the other: the worker waits for each answer, and order is what makes `close` final."""
     while True:
         message, fds = await orders.get()
         await link.send(await _answer(service, message, fds))
 
 
-async def _answer(service: Service, message: Message, fds: list[int]) -> Message:
+async def _answer(service: GrantService, message: Message, fds: list[int]) -> Message:
     try:
         await service.take(message, fds)
     except (ValueError, TypeError, KeyError, OSError) as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gitward.repositories import git_folder
 from gitward.repositories.lfs.pointers import Pointer
-from gitward.sandboxes import trees
+from gitward.sandboxes import foreign_folders
 
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _UNLINKABLE = frozenset({errno.EXDEV, errno.EMLINK, errno.EPERM})
@@ -22,7 +22,7 @@ _UNLINKABLE = frozenset({errno.EXDEV, errno.EMLINK, errno.EPERM})
 def prepare(storage: Path) -> None:
     """Makes the folder of a storage, or empties it."""
     storage.mkdir(mode=0o755, exist_ok=True)
-    trees.clear(storage)
+    foreign_folders.clear(storage)
     storage.chmod(0o755)  # a sandbox's own user reads it
 
 

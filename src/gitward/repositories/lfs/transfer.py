@@ -14,7 +14,7 @@ from pathlib import Path
 from gitward.repositories.git import Ended, Git, Runner
 from gitward.repositories.lfs.pointers import Pointer
 from gitward.repositories.remote import Remote, authorization
-from gitward.sandboxes import trees
+from gitward.sandboxes import foreign_folders
 
 STORAGE = "lfs"  # below the repository
 _AUTHOR = "Gitward <gitward@localhost> 0 +0000"
@@ -82,7 +82,7 @@ def lend(folder: Path, inside: str, wanted: Iterable[Pointer]) -> None:
 def _hand_over(folder: Path) -> None:
     if os.geteuid() == 0:
         owner = folder.parent.stat()
-        trees.hand_over(folder, owner.st_uid, owner.st_gid)
+        foreign_folders.hand_over(folder, owner.st_uid, owner.st_gid)
 
 
 async def fetch(runner: Runner, folder: str) -> Ended:

@@ -7,12 +7,12 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from gitward.repositories import entries, git_folder
+from gitward.repositories import git_folder, tree_entries
 from gitward.repositories.checkout import CHECKOUT_DIR, REPO
 from gitward.repositories.git import LISTING_BYTES, Git, Runner
 from gitward.repositories.lfs import LFS_DIR, filter_process, transfer
 from gitward.repositories.lfs.pointers import LONGEST, Pointer, parse
-from gitward.sandboxes import WORK_DIR, trees
+from gitward.sandboxes import WORK_DIR, foreign_folders
 
 STORAGE = "lfs-storage"  # below the workspace's `work`, while files get their content
 # Our filter; what the tree's .lfsconfig includes or excludes does not count.
@@ -32,7 +32,7 @@ def _git(runner: Runner) -> Git:
 async def find(runner: Runner, work: Path) -> Mapping[Pointer, Sequence[bytes]]:
     """The pointers in the tree's LFS files, each with its paths. Raises GitFailed."""
     listed = await _git(runner).do("ls-files", "-z", "--", ":(attr:filter=lfs)", limit=LISTING_BYTES)
-    return await asyncio.to_thread(_read, work, entries.names(listed))
+    return await asyncio.to_thread(_read, work, tree_entries.names(listed))
 
 
 def _read(work: Path, paths: Iterable[bytes]) -> dict[Pointer, list[bytes]]:
@@ -51,7 +51,7 @@ async def fill(runner: Runner, work: Path, found: Mapping[Pointer, Sequence[byte
     storage = work / STORAGE
     await asyncio.to_thread(_begin, work, storage, found, paths)
     ask = (*_FILTER, "checkout-index", "--index", "-z", "--stdin")
-    await _git(runner).do(*ask, stdin=entries.joined(paths))
+    await _git(runner).do(*ask, stdin=tree_entries.joined(paths))
     await asyncio.to_thread(_end, storage)
 
 
@@ -62,7 +62,7 @@ def _begin(work: Path, storage: Path, found: Iterable[Pointer], paths: Iterable[
 
 
 def _end(storage: Path) -> None:
-    trees.clear(storage)
+    foreign_folders.clear(storage)
     storage.rmdir()
 
 

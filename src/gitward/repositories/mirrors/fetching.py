@@ -15,14 +15,14 @@ from typing import ParamSpec, TypeVar
 
 from gitward.grants.endpoint import Endpoint, Nowhere
 from gitward.repositories import OBJECTS_DIR
-from gitward.repositories.mirrors.faults import is_cut, is_disks, is_theirs
+from gitward.repositories.mirrors.fetch_faults import is_cut, is_disks, is_theirs
 from gitward.repositories.mirrors.git import CONFIG, Ended, config, git
 from gitward.repositories.mirrors.source import FetchFailed, MirrorDamaged, MirrorUnusable, Source
 from gitward.repositories.refs import MAX_BYTES, BadRefs, Refs, parse
 from gitward.repositories.snapshot import BadPacks, open_below, prepare
-from gitward.sandboxes import WORK_DIR, Limits, Sandbox, SandboxEngine, Shown, removal, trees
-from gitward.sandboxes.claims import StillAlive
-from gitward.sandboxes.readiness import uninterrupted
+from gitward.sandboxes import WORK_DIR, Limits, Sandbox, SandboxEngine, Shown, foreign_folders, workspace_removal
+from gitward.sandboxes.descriptor_waits import uninterrupted
+from gitward.sandboxes.workspace_lock import StillAlive
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -137,7 +137,7 @@ class Fetcher:
         """At the start of a worker: what a killed one left behind, with the processes that are still in it."""
         for workspace in await asyncio.to_thread(lambda: sorted(self._folder.iterdir())):
             try:
-                await asyncio.to_thread(removal.remove, workspace)
+                await asyncio.to_thread(workspace_removal.remove, workspace)
             except (OSError, StillAlive) as error:
                 log.warning("%s cannot be removed yet (%s)", workspace, error)
 
@@ -185,7 +185,7 @@ def _require(ended: Ended) -> None:
 
 
 def _has_files(folder: Path) -> bool:
-    return any(not stat.S_ISDIR(entry.status.st_mode) for entry in trees.walk(folder, moving=True))
+    return any(not stat.S_ISDIR(entry.status.st_mode) for entry in foreign_folders.walk(folder, moving=True))
 
 
 async def in_thread(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
@@ -251,5 +251,5 @@ def _read_refs(repository: int) -> bytes:
 
 def _remove(workspace: Path) -> None:
     with contextlib.suppress(FileNotFoundError):  # it was not even made
-        trees.clear(workspace)
+        foreign_folders.clear(workspace)
         workspace.rmdir()

@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gitward.repositories import snapshot
-from gitward.repositories.mirrors.meta import META, BadMeta, Meta
+from gitward.repositories.mirrors.metadata import META, BadMetadata, Metadata
 from gitward.repositories.mirrors.source import MirrorChanged, MirrorDamaged, MirrorUnusable
 from gitward.repositories.refs import MAX_BYTES, Refs
 from gitward.repositories.snapshot import BadPacks
@@ -43,21 +43,21 @@ class MirrorFolder:
         self._root = root
         self._lock = root / f"{key}{LOCK}"
 
-    def read(self) -> Meta | None:
+    def read(self) -> Metadata | None:
         """What is known of it; None: there is no mirror.
 
         :raises MirrorDamaged: nobody can tell.
         """
         try:
-            return Meta.parse((self.path / META).read_bytes())
+            return Metadata.parse((self.path / META).read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             if self.path.exists():
                 raise MirrorDamaged("its description is missing") from None
             return None
-        except BadMeta as error:
+        except BadMetadata as error:
             raise MirrorDamaged(str(error)) from None
 
-    def create(self, meta: Meta, packs: int, refs: Refs, *, instead_of: str | None = None) -> Meta:
+    def create(self, meta: Metadata, packs: int, refs: Refs, *, instead_of: str | None = None) -> Metadata:
         """Takes packs out of a folder (descriptor) that a sandbox has written; returns what is known with their sizes.
 
         `instead_of`: the generation that it takes the place of.
@@ -82,12 +82,12 @@ class MirrorFolder:
         self._remove_aside()
         return meta
 
-    def _read_if_sound(self) -> Meta | None:
+    def _read_if_sound(self) -> Metadata | None:
         with contextlib.suppress(MirrorDamaged):
             return self.read()
         return None
 
-    def extend(self, generation: str, packs: int, refs: Refs) -> Meta:
+    def extend(self, generation: str, packs: int, refs: Refs) -> Metadata:
         """Adds packs that a sandbox has written, and changes the refs.
 
         :raises MirrorChanged: it is not this generation any more.
@@ -102,7 +102,7 @@ class MirrorFolder:
             self._remove_unknown(meta)
             return meta
 
-    def exchange(self, generation: str, old: Sequence[str], packs: int) -> Meta:
+    def exchange(self, generation: str, old: Sequence[str], packs: int) -> Metadata:
         """Puts packs that a sandbox has written in the place of old ones, whose objects they have."""
         with self.locked():
             meta = self._require(generation)
@@ -116,7 +116,7 @@ class MirrorFolder:
             self._remove_unknown(meta)
             return meta
 
-    def link(self, into: Path, *, generation: str, name: str | None = None) -> tuple[Meta, bytes]:
+    def link(self, into: Path, *, generation: str, name: str | None = None) -> tuple[Metadata, bytes]:
         """Links the packs into a folder of ours, after a look whether they are whole. Returns its refs, as they are.
 
         `name`: of the repository, as a run knows it that uses the mirror from now on.
@@ -136,7 +136,7 @@ class MirrorFolder:
                 self._note_use(meta, name)
             return meta, refs
 
-    def _note_use(self, meta: Meta, name: str) -> None:
+    def _note_use(self, meta: Metadata, name: str) -> None:
         names = meta.names if name in meta.names else (*meta.names, name)[-8:]
         _write(self.path, META, replace(meta, names=names, used_at=time.time()).encode(), sync=False)
 
@@ -154,7 +154,7 @@ class MirrorFolder:
         self._remove_aside()
         return 0 if meta is None else meta.size
 
-    def _require(self, generation: str) -> Meta:
+    def _require(self, generation: str) -> Metadata:
         meta = self.read()
         if meta is None or generation != meta.generation:
             raise MirrorChanged("it was removed in the meantime")
@@ -168,7 +168,7 @@ class MirrorFolder:
         for path in self._root.glob(f"{REMOVED}{self.key}+*"):
             remove(path)
 
-    def _remove_unknown(self, meta: Meta) -> None:
+    def _remove_unknown(self, meta: Metadata) -> None:
         for path in (self.path / _PACKS).iterdir():
             if path.name not in meta.files:
                 path.unlink()

@@ -17,11 +17,12 @@ from gitward.errors import GitwardError
 from gitward.repositories import snapshot
 from gitward.repositories.lfs.pointers import Pointer
 from gitward.repositories.mirrors import lfs_cache
-from gitward.repositories.mirrors.faults import is_theirs
+from gitward.repositories.mirrors.collection import MirrorCollection
+from gitward.repositories.mirrors.fetch_faults import is_theirs
 from gitward.repositories.mirrors.fetching import Base, Fetched, Fetcher, in_thread
 from gitward.repositories.mirrors.folder import MirrorFolder
-from gitward.repositories.mirrors.meta import Meta
-from gitward.repositories.mirrors.shelf import Shelf
+from gitward.repositories.mirrors.metadata import Metadata
+from gitward.repositories.mirrors.shared_work import SharedWork, Turn
 from gitward.repositories.mirrors.source import (
     FetchFailed,
     MirrorChanged,
@@ -30,7 +31,6 @@ from gitward.repositories.mirrors.source import (
     Source,
     Tell,
 )
-from gitward.repositories.mirrors.turns import Turn, Turns
 from gitward.repositories.refs import BadRefs, Refs, parse
 from gitward.sandboxes import Limits, SandboxEngine, SandboxError
 from gitward.telemetry.metrics import Metrics
@@ -54,12 +54,12 @@ class Mirrors:
         self, data: Path, sandboxes: SandboxEngine, *, limits: Limits, limit_bytes: int, metrics: Metrics
     ) -> None:
         """:param limit_bytes: of all mirrors together; 0: there are none."""
-        self.shelf = Shelf(data / "mirrors")
+        self.shelf = MirrorCollection(data / "mirrors")
         self._making = data / "making"
         self._fetcher = Fetcher(sandboxes, self._making, limits)
         self._limit = limit_bytes
         self._metrics = metrics
-        self._turns: Turns[str] = Turns()
+        self._turns: SharedWork[str] = SharedWork()
         self._users: Counter[str] = Counter()
         self._too_large: dict[str, float] = {}  # by key, until when
         self._tidying: dict[str, asyncio.Task[None]] = {}
@@ -244,7 +244,7 @@ class Mirrors:
         with self._metrics.fetching("make"):
             async with self._fetcher.cloned(source, disk_bytes=self._limit, begins=turn.begins) as fetched:
                 self._require_room(fetched)
-                meta = Meta(
+                meta = Metadata(
                     generation=secrets.token_hex(8),
                     server_url=source.server_url,
                     repository_id=source.repository_id,
@@ -264,7 +264,7 @@ class Mirrors:
         if there + snapshot.size_of(fetched.packs) > self._limit:
             raise FetchFailed("it is larger than GITWARD_MIRROR_MB allows", limit="disk")
 
-    async def _refresh(self, source: Source, mirror: MirrorFolder, meta: Meta, turn: Turn[str]) -> str:
+    async def _refresh(self, source: Source, mirror: MirrorFolder, meta: Metadata, turn: Turn[str]) -> str:
         show = partial(_shown, mirror, meta)
         room = max(1, self._limit - meta.size)
         with self._metrics.fetching("refresh"):
@@ -281,7 +281,7 @@ class Mirrors:
         """Whether something goes on that no run waits for."""
         return bool(self._tidying)
 
-    def _tidy(self, source: Source, meta: Meta) -> None:
+    def _tidy(self, source: Source, meta: Metadata) -> None:
         """Begins to remake a mirror that is old, or to merge its packs when there are many; nobody waits for it."""
         old = time.time() - meta.made_at > REMADE_SECONDS
         if (not old and meta.packs <= MOST_PACKS) or source.key in self._tidying:
@@ -291,7 +291,7 @@ class Mirrors:
         self._tidying[source.key] = task
         task.add_done_callback(lambda _: self._tidying.pop(source.key, None))
 
-    async def _remake(self, source: Source, meta: Meta) -> None:
+    async def _remake(self, source: Source, meta: Metadata) -> None:
         mirror = self.shelf.mirror(source.key)
         async with self._one_at_a_time:
             with self._using(source.key):
@@ -300,7 +300,7 @@ class Mirrors:
                 except (GitwardError, OSError, snapshot.BadPacks) as error:
                     log.warning("The mirror of %s could not be created afresh: %s", source.full_name, error)
 
-    async def _merge(self, source: Source, meta: Meta) -> None:
+    async def _merge(self, source: Source, meta: Metadata) -> None:
         mirror = self.shelf.mirror(source.key)
         packs = sorted((size, name) for name, size in meta.files.items() if name.endswith(".pack"))
         names = [name for _, name in packs[:-KEPT_PACKS]]
@@ -338,7 +338,7 @@ def _result(turn: Turn[str]) -> str:
         raise FetchFailed(error.tail, limit=error.limit) from error
 
 
-def _shown(mirror: MirrorFolder, meta: Meta, into: Path) -> Base:
+def _shown(mirror: MirrorFolder, meta: Metadata, into: Path) -> Base:
     _, packed_refs = mirror.link(into, generation=meta.generation)
     return Base(packed_refs=packed_refs, oid_length=meta.oid_length)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gitward.broker.policy.egress.client_hello import HelloReader
-from gitward.broker.server.egress.ledger import Traffic
+from gitward.broker.server.egress.traffic import Traffic
 from gitward.broker.server.egress.tunnel import BUFFER, Peer
 from gitward.errors import PolicyDenied
 

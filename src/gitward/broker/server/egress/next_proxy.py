@@ -7,7 +7,7 @@ import re
 
 from gitward.broker.server.egress.lookup import Unreachable
 from gitward.broker.server.egress.tunnel import BUFFER, Peer
-from gitward.broker.server.way_out import connect_headers
+from gitward.broker.server.outgoing_route import connect_headers
 from gitward.web_proxy import WebProxy
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: |\r)")

@@ -14,10 +14,10 @@ from gitward.broker.policy.egress.client_hello import NotTls
 from gitward.broker.policy.egress.rules import Policy, Way
 from gitward.broker.policy.verdict import Verdict, deny
 from gitward.broker.server.egress.handshake import shake_hands
-from gitward.broker.server.egress.ledger import Ledger
 from gitward.broker.server.egress.lookup import Lookup, Unreachable
 from gitward.broker.server.egress.next_proxy import connect_through
 from gitward.broker.server.egress.request import ProxyRequest, read_request
+from gitward.broker.server.egress.traffic import TrafficLedger
 from gitward.broker.server.egress.tunnel import BUFFER, Peer, drain, join
 from gitward.broker.server.reporter import Reporter
 from gitward.errors import PolicyDenied
@@ -48,7 +48,7 @@ class Egress:
     policy: Policy
     lookup: Lookup
     reporter: Reporter
-    ledger: Ledger
+    ledger: TrafficLedger
     expires_at: float  # on `grants.clock`; then every tunnel ends
     route: Route = field(default_factory=Route)
 

@@ -7,7 +7,7 @@ import contextlib
 import socket
 from collections.abc import Callable
 
-from gitward.broker.server.egress.ledger import Traffic
+from gitward.broker.server.egress.traffic import Traffic
 
 BUFFER = 64 * 1024  # bytes that wait in each direction; then the sender waits
 _FAREWELL_SECONDS = 2.0

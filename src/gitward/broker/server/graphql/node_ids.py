@@ -9,8 +9,8 @@ from typing import Any
 
 from gitward.broker.policy.graphql.document import Reading
 from gitward.broker.policy.writes import not_own
-from gitward.broker.server.forward import Forwarder, Onward, UpstreamFailed
-from gitward.broker.server.writes import Writes
+from gitward.broker.server.forwarder import Forwarder, Onward, UpstreamFailed
+from gitward.broker.server.own_writes import OwnWrites
 from gitward.errors import PolicyDenied
 from gitward.grants.grant import Grant
 
@@ -36,7 +36,7 @@ QUERY = (
 class NodeIds:
     """One run's knowledge of ids."""
 
-    def __init__(self, *, grant: Grant, forwarder: Forwarder, url: str, writes: Writes) -> None:
+    def __init__(self, *, grant: Grant, forwarder: Forwarder, url: str, writes: OwnWrites) -> None:
         self._writes = writes
         self._grant = grant
         self._forwarder = forwarder

@@ -1,0 +1,50 @@
+"""The worker's half: reads the secrets of GITWARD_INJECT for each run, and hands them to the broker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from gitward.broker.policy.inject.rules import Injection
+from gitward.broker.wire.config import InjectConfig
+from gitward.secrets import Secret
+from gitward.settings import SecretReader, SecretUnreadable
+from gitward.telemetry.logs import mask_secrets
+
+log = logging.getLogger(__name__)
+
+
+class SecretSources:
+    """Where the secrets come from. Those of variables that are exported are sealed when this is made."""
+
+    def __init__(self, injections: Sequence[Injection] = ()) -> None:
+        self._injections = tuple(injections)
+        self._reader = SecretReader([each.variable for each in injections if each.variable is not None])
+
+    @property
+    def targets(self) -> tuple[InjectConfig, ...]:
+        return tuple(each.target for each in self._injections)
+
+    def problems(self) -> list[str]:
+        """One sentence for each secret that cannot be read now. Blocks on small files."""
+        found: list[str] = []
+        for number, injection in enumerate(self._injections, start=1):
+            try:
+                self._reader.read(injection.source)
+            except SecretUnreadable as error:
+                found.append(f"entry {number} names a secret that {error}")
+        return found
+
+    async def take(self) -> tuple[Secret | None, ...]:
+        """The secrets of this moment, in the order of `targets`; None for one that cannot be read, which is logged."""
+        secrets = await asyncio.to_thread(lambda: [self._read(each) for each in self._injections])
+        mask_secrets([secret for secret in secrets if secret is not None], of="GITWARD_INJECT")
+        return tuple(secrets)
+
+    def _read(self, injection: Injection) -> Secret | None:
+        try:
+            return self._reader.read(injection.source)
+        except SecretUnreadable as error:
+            log.warning("GITWARD_INJECT: the secret for %s %s", injection.target.host, error)
+            return None

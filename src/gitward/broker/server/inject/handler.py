@@ -1,0 +1,201 @@
+"""One run's requests to hosts for which the broker injects a secret."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Callable, Sequence
+
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
+from multidict import CIMultiDict
+from yarl import URL
+
+from gitward.broker.policy.inject.headers import answer_headers, request_headers
+from gitward.broker.policy.inject.mask import StreamMask
+from gitward.broker.policy.inject.paths import admitted
+from gitward.broker.policy.routes import Kind
+from gitward.broker.policy.verdict import Verdict
+from gitward.broker.server.forwarder import UpstreamFailed
+from gitward.broker.server.listener import STALL_SECONDS, Touch
+from gitward.broker.server.outgoing_route import Hop
+from gitward.broker.server.refusals import SERVER
+from gitward.broker.server.reporter import Reporter
+from gitward.broker.server.request_bodies import grant_continue, pieces
+from gitward.broker.wire.config import InjectConfig
+from gitward.broker.wire.upstream import injected_value
+from gitward.errors import PolicyDenied
+from gitward.grants.endpoint import Address
+from gitward.secrets import Secret
+from gitward.web_proxy import Route
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT = ClientTimeout(total=None, sock_connect=30, sock_read=STALL_SECONDS)
+_MAX_HEADER = 64 * 1024  # bytes of one header line of an answer
+_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_BODILESS = frozenset({204, 304})
+
+
+class InjectFailed(UpstreamFailed):
+    """The host could not be asked."""
+
+
+class InjectHandler:
+    """Holds the secrets of one run from `open` to `close`."""
+
+    def __init__(
+        self,
+        targets: Sequence[InjectConfig],
+        secrets: Sequence[Secret | None],
+        *,
+        tls: ssl.SSLContext | None,
+        reporter: Reporter,
+        closed: Callable[[], Verdict | None] = lambda: None,
+        route: Route | None = None,
+    ) -> None:
+        """`secrets` are those of `targets`, in their order; None stands for one that could not be read.
+
+        :param closed: the refusal of a grant that leads to none of these hosts, else None.
+        """
+        self._targets = tuple(targets)
+        self._secrets = list(secrets)
+        self._tls = tls
+        self._reporter = reporter
+        self._closed = closed
+        self._route = route or Route()
+        self._client: ClientSession | None = None
+        self._reached: set[tuple[str, int]] = set()
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        return tuple(secret for secret in self._secrets if secret is not None)
+
+    def name(self, host: str) -> str:
+        return host
+
+    @property
+    def accepted(self) -> None:
+        """None is asked for: what authenticates there is put in here."""
+
+    def hosts(self, port: int) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(target.host for target in self._targets if target.port == port))
+
+    def kind(self, request: BaseRequest) -> Kind:
+        del request
+        return Kind.REST
+
+    async def close(self) -> None:
+        """Drops the secrets. Nothing is forwarded after it."""
+        self._secrets = [None for _ in self._targets]
+        if self._client is not None:
+            await self._client.close()
+
+    async def serve(self, request: BaseRequest, at: Address, touch: Touch) -> StreamResponse:
+        """A request that the front door let in. Raises PolicyDenied and InjectFailed."""
+        if not request.raw_path.startswith("/"):
+            raise PolicyDenied("http.target", "the request target must be a path; no proxy requests")
+        if (closed := self._closed()) is not None:
+            raise PolicyDenied(closed.rule, closed.message)
+        return await self._forward(request, at, touch)
+
+    async def _forward(self, request: BaseRequest, at: Address, touch: Touch) -> StreamResponse:
+        host, port = at.host, at.port
+        chosen = [
+            (config, secret)
+            for config, secret in zip(self._targets, self._secrets, strict=True)
+            if (config.host, config.port) == (host, port)
+        ]
+        target = self._target(request, host, port)
+        headers = request_headers(request.headers.items(), injected=[config.header for config, _ in chosen])
+        for config, secret in chosen:
+            if secret is None:
+                raise InjectFailed(f"the secret for {host} could not be read; the service's log says why")
+            headers[config.header] = injected_value(config.prefix, secret)
+        headers["Host"] = host if port == 443 else f"{host}:{port}"
+        headers["Accept-Encoding"] = "identity"  # we must be able to read the answer
+        await grant_continue(request)
+        response = await self._ask(request, chosen[0][0], target, headers, touch)
+        touch()
+        if (host, port) not in self._reached:
+            self._reached.add((host, port))
+            await self._reporter.opened(host=host, port=port)
+        async with response:
+            return await self._stream(request, response, StreamMask([secret for _, secret in chosen if secret]), touch)
+
+    def _target(self, request: BaseRequest, host: str, port: int) -> str:
+        """The request target as it goes on. Raises PolicyDenied for a path that no entry of the host lists."""
+        if "#" in request.raw_path:
+            raise PolicyDenied("http.target", "a request target must not have a fragment")
+        paths = [path for each in self._targets if (each.host, each.port) == (host, port) for path in each.paths]
+        return admitted(request.raw_path, paths, host) if paths else request.raw_path
+
+    async def _ask(
+        self, request: BaseRequest, config: InjectConfig, target: str, headers: CIMultiDict[str], touch: Touch
+    ) -> ClientResponse:
+        length = request.content_length
+        if length is not None:
+            headers["Content-Length"] = str(length)
+        url = config.upstream + target
+        hop = Hop.to(url, self._route)
+        try:
+            return await self._session().request(
+                request.method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=pieces(request, touch) if request.body_exists else None,
+                allow_redirects=False,
+                server_hostname=config.host,
+                proxy=hop.proxy,
+                proxy_headers=hop.headers,
+            )
+        except (ClientError, TimeoutError, OSError) as error:
+            blame = hop.failure(error)
+            log.warning("%s could not be reached: %s", config.host, blame or type(error).__name__)
+            reason = f": {blame}" if blame else "; try again later"
+            raise InjectFailed(f"{config.host} could not be reached from the worker{reason}") from error
+
+    def _session(self) -> ClientSession:
+        if self._client is None:
+            self._client = ClientSession(
+                connector=TCPConnector(ssl=self._tls if self._tls is not None else True, limit=0),
+                cookie_jar=DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+                timeout=_TIMEOUT,
+                max_line_size=_MAX_HEADER,
+                max_field_size=_MAX_HEADER,
+                skip_auto_headers=_AUTOMATIC,
+            )
+        return self._client
+
+    async def _stream(
+        self, request: BaseRequest, response: ClientResponse, mask: StreamMask, touch: Touch
+    ) -> StreamResponse:
+        """The answer as it comes, in its own length; a secret in it is masked, a header that holds one left out."""
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise InjectFailed("the host compressed its answer, which the broker had not accepted")
+        headers = [pair for pair in answer_headers(response.headers.items()) if not mask.found_in(pair[1])]
+        if "Server" not in response.headers:
+            headers.append(("Server", SERVER))
+        reason = None if mask.found_in(response.reason or "") else response.reason
+        answer = StreamResponse(status=response.status, reason=reason, headers=headers)
+        length = response.headers.get("Content-Length")
+        if length is not None:
+            answer.content_length = int(length)
+        elif response.status not in _BODILESS:
+            answer.enable_chunked_encoding()
+        try:
+            await answer.prepare(request)
+            async for piece in response.content.iter_any():
+                touch()
+                if shown := mask.feed(piece):
+                    await answer.write(shown)
+            if rest := mask.flush():
+                await answer.write(rest)
+            await answer.write_eof()
+        except (ClientError, TimeoutError, OSError) as error:
+            log.warning("an answer of a host of GITWARD_INJECT was cut short: %s", type(error).__name__)
+            raise ConnectionAbortedError("the answer was cut short") from error
+        return answer

@@ -1,0 +1,1 @@
+"""Pushes that must be inspected before they go on."""

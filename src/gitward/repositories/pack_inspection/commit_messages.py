@@ -1,0 +1,58 @@
+"""Reads from the messages of a pack's commits which repositories' issues they close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from gitward.grants.closing_keywords import closed_by
+from gitward.grants.inspection import BadPack
+from gitward.repositories.pack_inspection.objects import read_objects
+
+MAX_COMMITS = 50_000  # of one pack
+MAX_MESSAGE = 128 * 1024  # bytes of one commit: a search of that takes some milliseconds
+AT_ONCE = 1_000  # commits that git is asked for at once
+LISTING = ("cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objecttype) %(objectname)")
+_WIDE = ("utf-7", "utf-16", "utf-32")  # in which ASCII does not look like ASCII
+
+
+class CommitIds:
+    """Collects the ids of commits from the listing of a pack, piece by piece."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> None:
+        """Raises BadPack."""
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        self.found += [line[7:].decode("ascii", "replace") for line in lines if line.startswith(b"commit ")]
+        if len(self.found) > MAX_COMMITS or len(self._rest) > 200:
+            raise BadPack(f"a push must contain at most {MAX_COMMITS} commits; push in several steps")
+
+
+def closings(oids: Sequence[str], output: bytes) -> dict[str, str]:
+    """As `closed_by`, of what git printed for these commits. Raises BadPack."""
+    found: dict[str, str] = {}
+    for commit in read_objects(output, oids):
+        if commit is None or commit.kind != "commit":
+            raise BadPack("git cannot read this pack")
+        found |= closings_of(commit.content)
+    return found
+
+
+def closings_of(commit: bytes) -> dict[str, str]:
+    """Of one commit, or of a message alone. Raises BadPack."""
+    if len(commit) > MAX_MESSAGE:
+        raise BadPack(f"a commit must have at most {MAX_MESSAGE} bytes with its message")
+    found: dict[str, str] = {}
+    for text in _texts(commit):
+        found |= closed_by(text)
+    return found
+
+
+def _texts(commit: bytes) -> Iterator[str]:
+    yield commit.decode("utf-8", "replace")
+    header = commit.partition(b"\n\n")[0].lower()
+    for name in _WIDE:
+        if b"\nencoding " + name.encode() in header:
+            yield commit.partition(b"\n\n")[2].decode(name, "replace")

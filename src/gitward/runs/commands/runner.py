@@ -1,0 +1,134 @@
+"""Running commands in the run's sandbox: each within the time that is left, each exit status looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+from gitward.errors import Reason, RunFailure
+from gitward.repositories.checkout import CHECKOUT_DIR
+from gitward.repositories.git import Ended
+from gitward.runs.commands.deadline import STEP_SECONDS, timed_out
+from gitward.runs.commands.output import OutputLog, last_lines
+from gitward.sandboxes import HOME_DIR, Command, Sandbox, Stream
+from gitward.sessions.model import StepName
+
+_COMPLAINT_BYTES = 64 * 1024  # of standard error, from its end
+
+
+class CommandRunner:
+    """The sandbox of one attempt, with its deadline."""
+
+    def __init__(self, sandbox: Sandbox, output: OutputLog, *, deadline: float, seconds: float) -> None:
+        self.sandbox = sandbox
+        self._output = output
+        self._deadline = deadline  # of time.monotonic()
+        self._late = timed_out(seconds)
+
+    @property
+    def seconds_left(self) -> float:
+        """Until commands end for want of time."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    @contextlib.contextmanager
+    def within(self, step: StepName, limits: Mapping[StepName, float] = STEP_SECONDS) -> Iterator[None]:
+        """In this block commands end with the step's own limit, where that comes before the run's."""
+        before, seconds = (self._deadline, self._late), limits[step]
+        if time.monotonic() + seconds < self._deadline:
+            self._deadline, self._late = time.monotonic() + seconds, timed_out(seconds, step)
+        try:
+            yield
+        finally:
+            self._deadline, self._late = before
+
+    async def run(
+        self,
+        step: StepName,
+        argv: Sequence[str],
+        *,
+        cwd: str = CHECKOUT_DIR,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+    ) -> Ended:
+        """Runs a command whose output belongs to the session's log.
+
+        :raises RunFailure: `timed_out`, or `sandbox_failed` when it hit a limit of the sandbox.
+        """
+        complaint = bytearray()
+        async with self._output.stream(step) as sink:
+
+            async def both(stream: Stream, piece: bytes) -> None:
+                if stream is Stream.STDERR:
+                    complaint.extend(piece)
+                    del complaint[:-_COMPLAINT_BYTES]
+                await sink(stream, piece)
+
+            command = self._command(argv, cwd=cwd, env=env, stdin=stdin)
+            completed = await self.sandbox.run(command, both)
+        self._check(completed.timed_out, completed.limit)
+        return self._ended(completed.exit_code, b"", complaint)
+
+    async def capture(
+        self,
+        argv: Sequence[str],
+        *,
+        limit: int,
+        cwd: str = CHECKOUT_DIR,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+    ) -> Ended:
+        """Runs a command whose standard output is data for us, at most `limit` bytes of it.
+
+        :raises RunFailure: as `run`; OutputTooLong, as soon as the output is, which ends the command.
+        """
+        data, complaint = bytearray(), bytearray()
+
+        async def sink(stream: Stream, piece: bytes) -> None:
+            if stream is Stream.STDERR:
+                complaint.extend(piece)
+                del complaint[:-_COMPLAINT_BYTES]
+            elif len(data) + len(piece) > limit:
+                raise OutputTooLong(argv[0], limit)
+            else:
+                data.extend(piece)
+
+        completed = await self.sandbox.run(self._command(argv, cwd=cwd, env=env, stdin=stdin), sink)
+        self._check(completed.timed_out, completed.limit)
+        return self._ended(completed.exit_code, bytes(data), complaint)
+
+    def _ended(self, exit_code: int, output: bytes, complaint: bytearray) -> Ended:
+        text = self._output.masked(bytes(complaint))
+        return Ended(exit_code=exit_code, output=output, tail=last_lines(text), complaint=text)
+
+    def _command(
+        self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str] | None = None, stdin: bytes = b""
+    ) -> Command:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise self._late
+        return Command(argv=tuple(argv), cwd=cwd, env=dict(env or {}), stdin=stdin, timeout_seconds=left)
+
+    def _check(self, was_timed_out: bool, limit: str | None) -> None:
+        if was_timed_out:
+            raise self._late
+        if limit is not None:
+            raise LimitReached(limit)
+
+
+class LimitReached(RunFailure):
+    """A guard of the sandbox ended a command."""
+
+    def __init__(self, limit: str) -> None:
+        setting = f"it is set by GITWARD_{limit.upper()}"
+        super().__init__(Reason.SANDBOX_FAILED, f"The command reached the sandbox's limit of {limit}; {setting}.")
+
+
+class OutputTooLong(RunFailure):
+    """A command wrote more than its caller can keep."""
+
+    def __init__(self, program: str, limit: int) -> None:
+        super().__init__(Reason.INTERNAL, f"The output of {program} is longer than {limit} bytes.")
+
+
+HOME = HOME_DIR

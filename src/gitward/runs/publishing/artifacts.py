@@ -1,0 +1,121 @@
+"""Stores a run's work in the database, in three forms, from where any machine gives it back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from gitward.repositories import changes
+from gitward.repositories.changes import Form, Span
+from gitward.repositories.git import GitFailed
+from gitward.repositories.mailbox import carry_returns
+from gitward.repositories.submodules import Submodules
+from gitward.repositories.work import Work
+from gitward.runs.attempt import Attempt, StoredWork
+from gitward.runs.commands.runner import OutputTooLong
+from gitward.runs.publishing.result_sandbox import ResultSandbox
+from gitward.sessions import artifacts
+from gitward.sessions.artifacts import Origin
+from gitward.sessions.model import RUN_KINDS, ArtifactKind, EventType
+from gitward.store.database import Transaction
+
+SCARCE_BYTES = 512 * 1024  # of one artifact, while the disk of the database is full
+
+_KINDS = {Form.BUNDLE: ArtifactKind.BUNDLE, Form.PATCH: ArtifactKind.PATCH, Form.DIFF: ArtifactKind.DIFF}
+
+_PATHS = {ArtifactKind.SUBMODULES: "bundle?of=submodules&"}  # where it is, when not under its own name
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    kind: ArtifactKind
+    form: Form
+    span: Span
+    required: bool  # whether it is told when it cannot be made
+
+
+async def store(attempt: Attempt, bench: ResultSandbox, work: Work, origin: Origin) -> StoredWork | None:
+    """Stores the work as a bundle for `git fetch`, a mailbox for `git am`, and a diff to read.
+
+    Each for itself: what cannot be made, or is too long, is told, and the others are stored all the same.
+    """
+    head = work.head if work.changed or not work.left else work.left[0].oid
+    kinds: list[ArtifactKind] = []
+    if work.changed or work.left:
+        await changes.name_for_bundle(bench.result, bench.start.branch, head, work.left)
+        kept = [wanted.kind for wanted in _wanted(bench, head) if await _store_one(attempt, bench, wanted, origin)]
+        kinds += [kind for kind in kept if kind in _KINDS.values()]
+    if work.submodules is not None and await _store_submodules(attempt, bench, work.submodules, origin):
+        kinds.append(ArtifactKind.SUBMODULES)
+    return StoredWork(head=head, kinds=tuple(kinds)) if kinds else None
+
+
+async def _store_submodules(attempt: Attempt, bench: ResultSandbox, kept: Submodules, origin: Origin) -> bool:
+    try:
+        content = await changes.make_submodules(bench.result, kept, limit=artifacts.MAX_BYTES)
+    except OutputTooLong:
+        size = artifacts.MAX_BYTES // 2**20
+        await attempt.notice(f"The bundle of submodules is longer than {size} MiB and is not kept.")
+        return False
+    except GitFailed as failure:
+        await attempt.notice(f"git could not make the bundle of submodules: {failure}")
+        return False
+    return await _keep(attempt, origin, ArtifactKind.SUBMODULES, content)
+
+
+def _wanted(bench: ResultSandbox, head: str) -> Iterator[_Wanted]:
+    start = bench.start
+    for form, kind in _KINDS.items():
+        yield _Wanted(kind=kind, form=form, span=Span(base=start.target_sha, head=head), required=True)
+    if start.follows:
+        for form, kind in _KINDS.items():
+            yield _Wanted(kind=RUN_KINDS[kind], form=form, span=Span(base=start.sha, head=head), required=False)
+
+
+async def _store_one(attempt: Attempt, bench: ResultSandbox, wanted: _Wanted, origin: Origin) -> bool:
+    try:
+        content = await changes.make(bench.result, wanted.form, wanted.span, limit=artifacts.MAX_BYTES)
+        if wanted.form is Form.PATCH:
+            content = await asyncio.to_thread(carry_returns, content)
+        if len(content) > artifacts.MAX_BYTES:
+            raise OutputTooLong("git", artifacts.MAX_BYTES)
+    except OutputTooLong:
+        await attempt.notice(f"The {wanted.form} is longer than {artifacts.MAX_BYTES // 2**20} MiB and is not kept.")
+        return False
+    except GitFailed as failure:
+        if wanted.required:
+            await attempt.notice(f"git could not make the {wanted.form}: {failure}")
+        return False
+    return await _keep(attempt, origin, wanted.kind, content)
+
+
+async def _keep(attempt: Attempt, origin: Origin, kind: ArtifactKind, content: bytes) -> bool:
+    """Not on a full disk, where the rest of the reserve is for the ends of runs; that is told."""
+    database = attempt.parts.database
+    if database.is_low and len(content) > SCARCE_BYTES:
+        await database.look_at_disk()  # the run may just have made room
+        if database.is_low:
+            await attempt.notice(f"The disk of the database is full: the {kind} is not kept.")
+            return False
+    await attempt.write(partial(_write, attempt, origin, kind, content))
+    return True
+
+
+def _write(attempt: Attempt, origin: Origin, kind: ArtifactKind, content: bytes, tx: Transaction) -> None:
+    attempt.parts.progress.guard(tx, attempt.claim)
+    artifacts.keep(tx, origin, kind, content)
+
+
+async def tell(attempt: Attempt, origin: Origin, kept: StoredWork) -> None:
+    """Records where the work is."""
+    session_id = attempt.claim.session.id
+    query = f"run_id={origin.run_id}&attempt={origin.attempt}"
+    data = {
+        "run_id": origin.run_id,
+        "attempt": origin.attempt,
+        "head_sha": kept.head,
+        "artifacts": {kind: f"/sessions/{session_id}/{_PATHS.get(kind, f'{kind}?')}{query}" for kind in kept.kinds},
+    }
+    await attempt.tell((EventType.WORK_KEPT, data))

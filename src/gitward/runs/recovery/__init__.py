@@ -1,0 +1,1 @@
+"""What becomes of work that did not come to its end."""

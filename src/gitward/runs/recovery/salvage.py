@@ -1,0 +1,131 @@
+"""What becomes of work that did not come to its end: it is taken as any work is, and stored."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from gitward.errors import RunFailure
+from gitward.repositories import baseline
+from gitward.repositories.baseline import Baseline
+from gitward.repositories.git import GitFailed
+from gitward.repositories.work import Work
+from gitward.runs.checkpoints import RunCancelled
+from gitward.runs.commands.runner import LimitReached
+from gitward.runs.context import Context
+from gitward.runs.publishing import artifacts, lfs_upload, push
+from gitward.runs.publishing.collected_work import collect_work
+from gitward.runs.publishing.result_sandbox import open_result_sandbox
+from gitward.runs.recovery import disk_space
+from gitward.sandboxes import SandboxError, User
+from gitward.sessions.artifacts import Origin
+
+log = logging.getLogger(__name__)
+
+SALVAGE_SECONDS = 30.0  # for each of the two tries
+ASKING_SECONDS = 10.0  # to ask GitHub where the branch stands
+_FAULTS = (RunFailure, SandboxError, GitFailed, OSError)
+
+
+async def rescue(context: Context, user: User, end: RunCancelled | RunFailure) -> None:
+    """Stores the work of a run that failed or was cancelled, and finds out whether a push that was cut off arrived."""
+    if isinstance(end, RunFailure) and (fault := await disk_space.fault(context.workspace)) is not None:
+        told = fault.replace("is ", "was ", 1)
+        end.message += f" The disk of the workspaces {told}; make room on it, or lower GITWARD_DISK."
+    attempt = context.attempt
+    await _look_for_push(context, end)
+    noted = await asyncio.to_thread(baseline.find, context.workspace)
+    if noted is None or (noted.run_id, noted.attempt) != (attempt.claim.run.id, attempt.claim.attempt):
+        return
+    if attempt.kept is not None:  # by publish
+        await artifacts.tell(attempt, attempt.origin, attempt.kept)
+        await asyncio.to_thread(baseline.drop, context.workspace)
+    else:
+        await keep(context, user, noted)
+
+
+async def rescue_published(context: Context, end: RunCancelled | RunFailure) -> None:
+    """As `rescue`, for a run that publishes what was kept: where that lies, and whether a push arrived."""
+    attempt = context.attempt
+    await _look_for_push(context, end)
+    if attempt.kept is not None:
+        await artifacts.tell(attempt, attempt.origin, attempt.kept)
+
+
+async def _look_for_push(context: Context, end: RunCancelled | RunFailure) -> None:
+    if context.attempt.pushing_sha is None:
+        return
+    pushed = await _find_pushed(context)
+    if pushed is not None and isinstance(end, RunCancelled):
+        end.pushed_sha = pushed
+    elif pushed is not None and isinstance(end, RunFailure):
+        end.head_sha = pushed
+
+
+async def keep_lost(context: Context, user: User) -> None:
+    """Before the checkout is made anew: stores what an attempt had done that was lost on this machine."""
+    noted = await asyncio.to_thread(baseline.find, context.workspace)
+    if noted is not None:
+        await keep(context, user, noted)
+
+
+async def keep(context: Context, user: User, noted: Baseline) -> None:
+    """Stores the work that `noted` is the measure of, and tells where. Never fails: a run ends for its own reason.
+
+    First as the checkout is; then, on a disk that is full, after what is no part of the work was removed.
+    """
+    try:
+        await _keep(context, user, noted, clear=False)
+    except _FAULTS as failure:
+        log.warning("Run %s: not all of its work could be kept: %s", noted.run_id, failure)
+        await _keep_with_room(context, user, noted, limited=isinstance(failure, LimitReached | OSError))
+    await asyncio.to_thread(baseline.drop, context.workspace)
+
+
+async def _keep_with_room(context: Context, user: User, noted: Baseline, *, limited: bool) -> None:
+    try:
+        full = limited or await disk_space.fault(context.workspace) is not None
+        if full:
+            await disk_space.clear(context)
+        await _keep(context, user, noted, clear=full)
+    except _FAULTS as failure:
+        log.warning("Run %s: its work could not be kept: %s", noted.run_id, failure)
+        await context.attempt.notice("What the command had written by then could not be kept.")
+
+
+async def _keep(context: Context, user: User, noted: Baseline, *, clear: bool) -> None:
+    attempt = context.attempt
+    origin = Origin(run_id=noted.run_id, attempt=noted.attempt)
+    refs = await asyncio.to_thread(baseline.refs, context.workspace)
+    async with open_result_sandbox(context, noted.start, user, seconds=SALVAGE_SECONDS, offline=True) as bench:
+        if clear:
+            await disk_space.clear_ignored(context, bench)
+        work = await collect_work(context, bench, noted, refs)
+        if work.problem is not None and not clear and (fault := await disk_space.fault(context.workspace)) is not None:
+            raise OSError(f"{work.problem.message} The disk {fault}.")  # git leaves out what it has no room for
+        if not work.anything:
+            await _tell(context, work)
+            return
+        kept = await artifacts.store(attempt, bench, work, origin)
+        await lfs_upload.keep_unpushed(context, bench, [work.head, *(each.oid for each in work.left)])
+    if kept is not None:
+        await artifacts.tell(attempt, origin, kept)
+    await _tell(context, work)
+
+
+async def _tell(context: Context, work: Work) -> None:
+    for notice in work.notices:
+        await context.attempt.notice(notice)
+
+
+async def _find_pushed(context: Context) -> str | None:
+    """The head that GitHub has, when the attempt's last push is one of which this is not known.
+
+    A push that arrives even later stands too; the session's next run begins there.
+    """
+    try:
+        async with asyncio.timeout(ASKING_SECONDS):
+            return await push.find_pushed(context.attempt, context.opened.pushes.last)
+    except (RunFailure, TimeoutError) as failure:
+        log.warning("Run %s: did its push arrive? %s", context.attempt.claim.run.id, failure)
+        return None

@@ -1,0 +1,1 @@
+"""The steps that a caller sees, one file each."""

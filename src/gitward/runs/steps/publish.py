@@ -1,0 +1,93 @@
+"""Step `publish`: takes the run's work into the result, stores it, and pushes the session's branch."""
+
+from __future__ import annotations
+
+from gitward.errors import RunFailure
+from gitward.repositories.baseline import Baseline
+from gitward.repositories.refs import Refs
+from gitward.repositories.work import Work
+from gitward.runs.context import Context
+from gitward.runs.publishing import after_merge, lfs_upload
+from gitward.runs.publishing.collected_work import collect_work
+from gitward.runs.publishing.push_and_store import Published, deliver, kept_sentence, store, store_unpushed
+from gitward.runs.publishing.result_sandbox import ResultSandbox
+from gitward.sessions.model import ArtifactKind, PublishMode
+from gitward.sessions.progress import Begun
+
+
+async def publish(context: Context, bench: ResultSandbox, noted: Baseline, refs: Refs, begun: Begun) -> Published:
+    """:raises RunFailure: `push_rejected`, `branch_protected`, `task_failed`, `work_not_on_branch`."""
+    attempt, start = context.attempt, noted.start
+    work = await collect_work(context, bench, noted, refs)
+    for notice in work.notices:
+        await attempt.notice(notice)
+    if work.problem is not None:
+        await store_unpushed(context, bench, work)
+        message = work.problem.message + kept_sentence(attempt, fit=False)
+        raise RunFailure(work.problem.reason, message, exit_code=0, head_sha=None)
+    if not work.changed:
+        if work.anything:
+            await store_unpushed(context, bench, work)
+        return await _unchanged(context, bench, work, begun)
+    if attempt.claim.run.instruction.publish.mode is PublishMode.DRY_RUN:
+        await store_unpushed(context, bench, work)
+        return Published(message=_kept(context), changed=True, head_sha=work.head)
+    work = await after_merge.with_left_behind(context, bench, work)
+    if work.head == (context.opened.pushes.last or start.branch_sha):  # the command pushed it
+        await store(context, bench, work)
+        await after_merge.tell_left_behind(context, work)
+        return await _pushed(context, work.head)
+    head = await deliver(context, bench, work, refs)
+    if work.left:
+        await lfs_upload.keep_unpushed(context, bench, [each.oid for each in work.left])
+    return Published(message=_told(context, head), changed=True, head_sha=head, pushed=True)
+
+
+async def finish(context: Context, bench: ResultSandbox, head: str) -> Published:
+    """What was left to do when an earlier attempt was lost after its push."""
+    await store(context, bench, Work(head=head, changed=True))
+    return await _pushed(context, head)
+
+
+async def _unchanged(context: Context, bench: ResultSandbox, work: Work, begun: Begun) -> Published:
+    start = bench.start
+    if _is_unproposed(context, work.head, bench, begun):
+        if context.attempt.claim.session.pushed_sha != work.head:
+            await context.attempt.record_push(work.head)
+        branch = context.attempt.claim.session.branch
+        message = f"The command changed nothing more; {work.head[:12]} is on {branch} already."
+        return Published(message=message, changed=True, head_sha=work.head, pushed=True)
+    moved = f" {start.target_branch} has {work.head[:12]} already." if work.head != start.sha else ""
+    return Published(message=f"The command changed nothing.{moved}", changed=False, head_sha=work.head)
+
+
+def _is_unproposed(context: Context, head: str, bench: ResultSandbox, begun: Begun) -> bool:
+    """Whether a run is retried that had pushed its change, and failed before its pull request.
+
+    That the branch is the session's was looked at by preflight. A lost worker may not have noted its push.
+    """
+    claim, start = context.attempt.claim, bench.start
+    is_same = head == start.sha == begun.start_sha
+    retried = claim.run.retry_of is not None
+    opened = claim.session.pull_request
+    unproposed = opened is None or opened.state in {"merged", "closed"}  # it was another head's
+    return is_same and retried and head != start.target_sha and unproposed
+
+
+async def _pushed(context: Context, head: str) -> Published:
+    if context.attempt.claim.session.pushed_sha != head:
+        await context.attempt.record_push(head)
+    return Published(message=_told(context, head), changed=True, head_sha=head, pushed=True)
+
+
+def _told(context: Context, head: str) -> str:
+    return f"Pushed {head[:12]} to {context.attempt.claim.session.branch}."
+
+
+def _kept(context: Context) -> str:
+    """Of a dry run."""
+    kept = context.attempt.kept
+    if kept is None:
+        return "Nothing was pushed, and the change could not be kept."
+    kind = ArtifactKind.PATCH if ArtifactKind.PATCH in kept.kinds else kept.kinds[0]
+    return f"The change is kept as a {kind}; nothing was pushed."

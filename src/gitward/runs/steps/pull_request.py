@@ -1,0 +1,105 @@
+"""Step `pull_request`: by the job's own client, outside the sandbox; found by head branch, else created."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import asdict
+from typing import Any
+
+from gitward.errors import Reason, RunFailure
+from gitward.github.pulls import Proposal, Proposed, find, propose
+from gitward.github.retries import Retries
+from gitward.runs.attempt import Attempt
+from gitward.runs.checkpoints import RunCancelled
+from gitward.runs.commands.deadline import within_deadline
+from gitward.runs.commands.github_calls import ask, patience_of
+from gitward.runs.services import JobServices
+from gitward.sessions.model import PublishMode, PullRequest, Run, Session, StepName
+from gitward.telemetry.redaction import Redactor
+
+LOOK_SECONDS = 5.0  # for a last look, after a cancel
+TITLE_CHARACTERS = 256  # GitHub's limit
+COMMAND_CHARACTERS = 16_000  # shown in the body, for which GitHub allows 65,536
+
+
+async def pull_request(parts: JobServices, run_id: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Returns `PullRequest` as JSON."""
+    attempt = await Attempt.begin(parts, run_id)
+    retries, seconds = patience_of(attempt, StepName.PULL_REQUEST)
+    source = await attempt.write(lambda tx: parts.progress.published_run(tx, attempt.claim))
+    proposal = _proposal(attempt, facts, source or attempt.claim.run)
+    async with attempt.step(StepName.PULL_REQUEST):
+        try:
+            opened = await within_deadline(
+                attempt, _open(attempt, proposal, retries), seconds=seconds, late=_late(seconds)
+            )
+        except RunCancelled:
+            await _find_opened(attempt, proposal, retries)
+            raise
+    return asdict(opened)
+
+
+def _late(seconds: float) -> RunFailure:
+    return RunFailure(
+        Reason.PULL_REQUEST_FAILED,
+        f"GitHub did not answer within {seconds:g} s; the branch is pushed, open one by hand.",
+    )
+
+
+def _proposal(attempt: Attempt, facts: dict[str, Any], source: Run) -> Proposal:
+    """:param source: the run whose work it is; not the one that publishes it again."""
+    session, run = attempt.claim.session, attempt.claim.run
+    wanted, link = run.instruction.publish, f"{attempt.parts.settings.session_url}/{session.id}"
+    return Proposal(
+        repository=facts["repository"],
+        branch=session.branch,
+        target_branch=facts["target_branch"],
+        title=(wanted.title or session.title)[:TITLE_CHARACTERS],
+        body=wanted.body or body(session, source, link),
+        draft=wanted.mode is PublishMode.DRAFT,
+        labels=wanted.labels,
+        reviewers=wanted.reviewers,
+    )
+
+
+async def _open(attempt: Attempt, proposal: Proposal, retries: Retries) -> PullRequest:
+    proposed = await ask(attempt, retries, lambda github: propose(github, proposal), level=logging.DEBUG)
+    opened = await _opened(attempt, proposed)
+    for notice in proposed.notices:
+        await attempt.notice(notice)
+    return opened
+
+
+async def _opened(attempt: Attempt, proposed: Proposed) -> PullRequest:
+    """Notes the pull request and tells it."""
+    opened = PullRequest(number=proposed.number, url=proposed.url, state=proposed.state, draft=proposed.draft)
+    progress = attempt.parts.progress
+    await attempt.write(lambda tx: progress.opened(tx, attempt.claim, opened, created=proposed.created))
+    return opened
+
+
+async def _find_opened(attempt: Attempt, proposal: Proposal, retries: Retries) -> None:
+    """After a cancel: GitHub may have opened it before its answer was given up; then it is told."""
+    with contextlib.suppress(TimeoutError, RunFailure):
+        async with asyncio.timeout(LOOK_SECONDS):
+            proposed = await ask(attempt, retries, lambda github: find(github, proposal), level=logging.DEBUG)
+            if proposed is not None:
+                await _opened(attempt, proposed)
+
+
+def body(session: Session, run: Run, link: str) -> str:
+    """Tells what ran. The command stands in a fence that it cannot close."""
+    command = Redactor().text(run.instruction.command or "")  # whoever pasted a token into it, others shall not see it
+    if len(command) > COMMAND_CHARACTERS:
+        command = f"{command[:COMMAND_CHARACTERS]}\n… (cut; the whole is in the session)"
+    fence = "`" * max(3, 1 + max((len(tick) for tick in _runs_of_backticks(command)), default=0))
+    return (
+        f"Gitward ran this on `{session.target_branch}`:\n\n{fence}sh\n{command}\n{fence}\n\n"
+        f"Session {session.id}, run {run.number}: {link}\n"
+    )
+
+
+def _runs_of_backticks(text: str) -> list[str]:
+    return ["`" * len(part) for part in "".join(c if c == "`" else " " for c in text).split()]

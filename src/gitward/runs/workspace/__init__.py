@@ -1,0 +1,1 @@
+"""The run's files on this machine."""

@@ -1,0 +1,62 @@
+"""The sandbox of a run's commands: open while they run, closed before anybody reads their files."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from gitward.runs.access import gh_login
+from gitward.runs.access.run_access import OPENING_SECONDS, opening_took_too_long
+from gitward.runs.attempt import Attempt
+from gitward.runs.commands.deadline import within_deadline
+from gitward.runs.context import Context
+from gitward.runs.workspace.object_folders import shown_objects
+from gitward.sandboxes import Sandbox, User
+
+
+class CommandSandbox:
+    """The sandbox of a run's commands. `close` it before its files are looked at."""
+
+    def __init__(self, attempt: Attempt, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.user: User = sandbox.share_user()
+        self._attempt = attempt
+        self._closed = False
+
+    async def close(self) -> None:
+        """Afterwards nothing of the run is executing, and the home with gh's credential is empty."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._attempt.parts.settings.login_mode:
+                await gh_login.log_out(self._attempt, self.sandbox)
+        finally:
+            try:
+                await self.sandbox.close()
+            finally:
+                await gh_login.wipe(self._attempt.workspace)
+
+
+@contextlib.asynccontextmanager
+async def open_command_sandbox(context: Context) -> AsyncIterator[CommandSandbox]:
+    """The sandbox of the run's commands; it sees the snapshot's objects, which come later."""
+    attempt = context.attempt
+    opening = attempt.parts.sandboxes.open(
+        name=attempt.claim.run.id,
+        workspace=attempt.workspace,
+        endpoint=context.opened.grant,
+        limits=attempt.parts.settings.limits,
+        shown=await asyncio.to_thread(shown_objects, attempt.workspace),
+    )
+    here = CommandSandbox(
+        attempt, await within_deadline(attempt, opening, seconds=OPENING_SECONDS, late=opening_took_too_long())
+    )
+    try:
+        yield here
+    finally:
+        try:
+            await here.close()
+        finally:
+            here.user.release()

@@ -1,0 +1,194 @@
+"""The supervisor's watch over one running bubblewrap, and everything that may end it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import time
+from typing import Any
+
+from gitward.grants import channel
+from gitward.sandboxes import workspace_lock
+from gitward.sandboxes.bwrap_process import BwrapProcess
+from gitward.sandboxes.disk_ledger import Entry
+from gitward.sandboxes.first_command import FirstCommand
+from gitward.sandboxes.processes_inside import children, descendants
+from gitward.sandboxes.supervisor_requests import BEAT_SECONDS, GRACE_SECONDS, StartRequest
+from gitward.sandboxes.watchdog import Watchdog
+
+_SECOND = 1000  # milliseconds, for poll
+
+
+class CommandWatch:
+    """Make one when bubblewrap has been started; `to_the_end` once."""
+
+    def __init__(
+        self,
+        start: StartRequest,
+        bubblewrap: BwrapProcess,
+        *,
+        control: socket.socket,
+        claim: int,
+        entry: Entry,
+        follows: bool,
+    ) -> None:
+        self._start = start
+        self._bwrap = bubblewrap
+        self._control = control
+        self._claim = claim
+        self._follows = follows
+        self._init: int | None = None  # pid of the sandbox's process 1, as seen here
+        self._init_handle: int | None = None
+        self._go = False  # the worker has said go
+        self._started: float | None = None  # when the command was let go
+        self._kill_at: float | None = None  # the end of the grace time
+        self._timed_out = False
+        self._limit: str | None = None
+        self._beat_at = time.monotonic() + BEAT_SECONDS  # when the worker is told again that this process lives
+        self._first: FirstCommand | None = None  # once it was found
+        self._watchdog = Watchdog(start, entry)
+
+    def to_the_end(self) -> dict[str, Any]:
+        """Waits until bubblewrap has ended, ends what is left, and tells how it went."""
+        poll = select.poll()
+        control = self._control.fileno()
+        for descriptor in (control, self._bwrap.handle, self._bwrap.status):
+            poll.register(descriptor, select.POLLIN)
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll(self._wait_milliseconds())}
+            if self._bwrap.status in ready and not self._read_status():
+                poll.unregister(self._bwrap.status)
+            if control in ready and not self._obey():
+                poll.unregister(control)
+            if self._bwrap.handle in ready:
+                return self._settle()
+            self._let_go()
+            self._look()
+
+    def _wait_milliseconds(self) -> float:
+        others = (self._deadline(), self._kill_at, self._watchdog.next_look)
+        moments = [self._beat_at, *(moment for moment in others if moment)]
+        return max(0.0, min(moments) - time.monotonic()) * _SECOND + 1
+
+    def _deadline(self) -> float | None:
+        if self._start.timeout_seconds is None or self._started is None or self._timed_out:
+            return None
+        return self._started + self._start.timeout_seconds
+
+    def _read_status(self) -> bool:
+        """Takes what bubblewrap says about itself. False at the end of it."""
+        for document in self._bwrap.read_status():
+            if "child-pid" in document:
+                self._init = int(document["child-pid"])
+                with contextlib.suppress(ProcessLookupError):
+                    self._init_handle = os.pidfd_open(self._init)
+                workspace_lock.record(self._claim, self._init)
+        return not self._bwrap.status_ended
+
+    def _obey(self) -> bool:
+        """Takes one message of the worker. False when the worker is gone."""
+        try:
+            message, fds = channel.receive(self._control)
+        except channel.ChannelClosed:
+            if self._follows:
+                self._kill()
+            return False
+        channel.close_all(fds)
+        if "kill" in message:
+            self._kill()
+        self._go = self._go or "go" in message
+        return True
+
+    def _let_go(self) -> None:
+        """Lets the command start when the worker is ready and the sandbox's process 1 stands in the claim."""
+        if self._go and self._started is None and self._init is not None:
+            self._started = time.monotonic()
+            self._watchdog.start(self._init)
+            handles = [] if self._init_handle is None else [self._init_handle]
+            with contextlib.suppress(channel.ChannelClosed):
+                # Before it is so: who never hears it may try again.
+                channel.send(self._control, {"started": True}, handles)
+            self._bwrap.let_go()
+
+    def _beat(self) -> None:
+        """Tells the worker that this process is not stopped; not when the worker is, and the channel is full."""
+        self._beat_at = time.monotonic() + BEAT_SECONDS
+        self._control.setblocking(False)
+        with contextlib.suppress(channel.ChannelClosed, BlockingIOError):
+            channel.send(self._control, {"alive": True})
+        self._control.setblocking(True)
+
+    def _look(self) -> None:
+        """Ends the command when its time is over, a limit is passed, or it has ended and is not let go."""
+        now = time.monotonic()
+        if now >= self._beat_at:
+            self._beat()
+            if self._is_held():
+                self._kill()
+        deadline = self._deadline()
+        if deadline is not None and now >= deadline:
+            self._timed_out = True
+            self._kill_at = now + GRACE_SECONDS
+            self._terminate()
+        if self._kill_at is not None and now >= self._kill_at:
+            self._kill_at = None
+            self._kill()
+        if self._watchdog.next_look is not None and now >= self._watchdog.next_look:
+            self._limit = self._limit or self._watchdog.look()
+            if self._limit is not None:
+                self._kill()
+
+    def _is_held(self) -> bool:
+        """Whether the command ended and the sandbox's process 1 does not take notice: somebody has stopped it."""
+        if self._first is None and self._started is not None and self._init is not None:
+            self._first = FirstCommand.of(self._init)
+        return self._first is not None and self._first.waits_for_long()
+
+    def _terminate(self) -> None:
+        """Asks every process inside to end."""
+        if self._init is not None:
+            for pid in descendants(self._init):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGTERM)
+
+    def _kill(self) -> None:
+        """Ends every process inside: the kernel kills a process namespace with its process 1."""
+        for handle in (self._init_handle, self._bwrap.handle):
+            if handle is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+
+    def _settle(self) -> dict[str, Any]:
+        code = self._bwrap.wait()
+        self._read_status()
+        self._kill()
+        if self._start.ends_all:
+            _end_children()
+        if self._bwrap.failure is not None:
+            return {"error": self._bwrap.failure, "stage": "bubblewrap"}
+        held = None if self._first is None else self._first.exit_code
+        ours = self._timed_out or self._limit is not None or held is not None
+        if self._started is None or not (ours or self._bwrap.got_through()):
+            return {"error": f"bubblewrap ended with exit code {code}", "stage": "setup", "exit_code": code}
+        return {
+            "ended": True,
+            "exit_code": self._bwrap.exit_code(code) if held is None else held,
+            "timed_out": self._timed_out,
+            "limit": self._limit,
+            "seconds": time.monotonic() - self._started,
+        }
+
+
+def _end_children() -> None:
+    """Kills and reaps until no descendant is left (orphans come to this process, the subreaper)."""
+    while True:
+        for pid in children(os.getpid()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return

@@ -1,0 +1,171 @@
+"""The worker's handle on its launcher: started early, replaced when it dies or hangs, ended by closing its channel."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import socket
+import subprocess
+import sys
+
+from gitward.grants import channel
+from gitward.grants.lease import Lease
+from gitward.sandboxes import descriptor_waits
+from gitward.sandboxes.protocol import SandboxError
+from gitward.sandboxes.supervisor_requests import PrepareRequest
+
+_END_SECONDS = 5.0
+_SEND_SECONDS = 10.0
+ASK_SECONDS = 2.0  # between two questions whether it lives
+SLOW_SECONDS = 5  # without an answer: `answers` is False
+HANGS_SECONDS = 10  # without an answer: it is replaced, and every sandbox ends with it
+
+log = logging.getLogger(__name__)
+
+
+class LauncherHandle:
+    """One launcher. `send` may be called by many commands at once."""
+
+    def __init__(self, *, inherits_environment: bool = False) -> None:
+        self._environment = None if inherits_environment else dict[str, str]()
+        self._process: asyncio.subprocess.Process | None = None
+        self._channel: socket.socket | None = None
+        self._changing = asyncio.Lock()
+        self._sending = asyncio.Lock()  # one at a time may wait for the channel
+        self._watching: asyncio.Task[None] | None = None
+        self._unanswered = 0  # seconds
+        self._until: float | None = None  # of the boot clock: the end of the worker's lease; None: it has none
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    @property
+    def answers(self) -> bool:
+        """Whether it answered lately."""
+        return self._unanswered < SLOW_SECONDS
+
+    async def start(self) -> None:
+        """Starts the launcher, unless it runs."""
+        async with self._changing:
+            if self._channel is None:
+                await self._spawn()
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Closes the channel and waits for the end. Safe to call again."""
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait({watching})
+        async with self._changing:
+            await self._end()
+
+    def act_until(self, moment: float) -> None:
+        """The launcher ends at this moment, and every sandbox with it, unless a later one is told before."""
+        self._until = None if math.isinf(moment) and moment > 0 else moment
+        if self._channel is not None:
+            self._tell_until(self._channel)
+
+    def _tell_until(self, sock: socket.socket) -> None:
+        if self._until is not None:
+            with contextlib.suppress(channel.ChannelClosed, BlockingIOError):  # a full channel: the next time, then
+                channel.send(sock, {"until": self._until})
+
+    async def send(self, prepare: PrepareRequest, fds: tuple[int, ...]) -> None:
+        """Asks for one supervisor; a launcher that has died is replaced first."""
+        for attempt in range(2):
+            if self._until is not None and not Lease(self._until).held:
+                raise SandboxError("this worker was silent for too long, and another one may have its runs")
+            sock = self._channel
+            if sock is None:
+                raise SandboxError("the sandbox engine is stopped")
+            try:
+                async with asyncio.timeout(_SEND_SECONDS), self._sending:
+                    await descriptor_waits.send(sock, prepare.message(), fds)
+            except TimeoutError:
+                raise SandboxError(
+                    "the launcher of sandboxes does not answer, and is being replaced; retry the run"
+                ) from None
+            except channel.ChannelClosed:
+                if attempt:
+                    raise SandboxError("the launcher of sandboxes keeps dying; see the log") from None
+                await self._replace(sock)
+            else:
+                return
+
+    async def _watch(self) -> None:
+        """Asks again and again, and replaces a launcher that has died, or that hangs."""
+        while True:
+            await asyncio.sleep(ASK_SECONDS)
+            sock = self._channel
+            if sock is None or (self._until is not None and not Lease(self._until).held):
+                continue  # it ended by the clock
+            try:
+                if await self._answered(sock):
+                    continue
+                log.warning("The launcher of sandboxes hung. It is replaced; what ran in its sandboxes ends")
+            except channel.ChannelClosed:
+                log.warning("The launcher of sandboxes ended, and is replaced")
+            try:
+                await self._replace(sock)
+            except OSError as error:  # the machine has no room for a process: ask again
+                log.warning("The launcher of sandboxes cannot be replaced yet: %s", error)
+            else:
+                self._unanswered = 0
+
+    async def _answered(self, sock: socket.socket) -> bool:
+        with contextlib.suppress(BlockingIOError):  # a full channel: nobody reads it
+            channel.send(sock, {"ask": True})
+        # In pieces: while this process itself is stopped, or has no time, only one of them passes.
+        while self._unanswered < HANGS_SECONDS:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await descriptor_waits.receive(sock)
+                self._unanswered = 0
+                return True
+            self._unanswered += 1
+        return False
+
+    async def _replace(self, dead: socket.socket) -> None:
+        async with self._changing:
+            if self._channel is dead:
+                if self._process is not None:
+                    with contextlib.suppress(ProcessLookupError):
+                        self._process.kill()  # one that hangs would not see its channel close
+                await self._end()
+                await self._spawn()
+
+    async def _spawn(self) -> None:
+        ours, theirs = channel.pair()
+        ours.setblocking(False)
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-m", "gitward.sandboxes.launcher", str(theirs.fileno())),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env=self._environment,
+                cwd="/",
+                start_new_session=True,  # an interrupt at the terminal is the worker's to handle
+            )
+        self._channel = ours
+        self._tell_until(ours)
+
+    async def _end(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._process is None:
+            return
+        try:
+            async with asyncio.timeout(_END_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+        self._process = None
