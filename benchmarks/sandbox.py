@@ -6,7 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
-from gitward.sandboxes import Command, Limits
+from gitward.sandboxes import Command, Limits, Sandbox
 from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.sandboxes.fake import FakeEndpoint
 
@@ -18,29 +18,44 @@ _BARE = (
 )
 
 
-async def compared_commands(folder: Path, *, rounds: int) -> tuple[list[float], list[float]]:
-    """Seconds that each `true` took in a sandbox and under bare bubblewrap, in turn, from the call to its end."""
+QUIET_SECONDS = 0.05  # until the next sandbox is ready, so that its making slows down nothing that is measured
+IN_A_ROW = 10
+
+
+async def compared_commands(folder: Path, *, rounds: int) -> tuple[list[float], list[float], list[float]]:
+    """Seconds of each `true`, from the call to its end: when its sandbox was ready, when it followed another one at
+    once, and under bare bubblewrap; in turn."""
     folder.mkdir(mode=0o711)
     (folder / "bare").mkdir()
     engine = BubblewrapEngine(slots=1)
     endpoint = FakeEndpoint()
-    sandboxed, bare = [], []
+    ready, at_once, bare = [], [], []
     await engine.start()
     try:
         sandbox = await engine.open(name="bench", workspace=folder / "w", endpoint=endpoint, limits=Limits())
-        command = Command(argv=("true",), timeout_seconds=10)
-        for _ in range(rounds + 5):
-            began = time.monotonic()
-            completed = await sandbox.run(command)
-            sandboxed.append(time.monotonic() - began)
-            bare.append(await _bare(folder / "bare"))
-            if completed.exit_code != 0:
-                raise RuntimeError(f"`true` ended with {completed.exit_code} in the sandbox")
+        for number in range(rounds + 5):
+            await asyncio.sleep(QUIET_SECONDS)
+            first = await _sandboxed(sandbox)
+            following = [await _sandboxed(sandbox) for _ in range(IN_A_ROW if number % 10 == 9 else 0)]
+            await asyncio.sleep(QUIET_SECONDS)
+            by_hand = await _bare(folder / "bare")
+            if number >= 5:
+                ready.append(first)
+                at_once += following
+                bare.append(by_hand)
         await sandbox.close()
-        return sandboxed[5:], bare[5:]
+        return ready, at_once, bare
     finally:
         await endpoint.close()
         await engine.stop()
+
+
+async def _sandboxed(sandbox: Sandbox) -> float:
+    began = time.monotonic()
+    completed = await sandbox.run(Command(argv=("true",), timeout_seconds=10))
+    if completed.exit_code != 0:
+        raise RuntimeError(f"`true` ended with {completed.exit_code} in the sandbox")
+    return time.monotonic() - began
 
 
 async def _bare(work: Path) -> float:

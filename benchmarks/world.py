@@ -120,12 +120,18 @@ def certificate(root: Path) -> tuple[Path, Path]:
 
 @asynccontextmanager
 async def world(
-    *, workers: int | None = None, idle: bool = False, in_memory: bool = False, runs: int = 4
+    *,
+    workers: int | None = None,
+    idle: bool = False,
+    in_memory: bool = False,
+    runs: int = 4,
+    watched: bool = False,
 ) -> AsyncIterator[World]:
     """One service on SQLite; or, with a number of `workers`, an API and so many worker processes on Postgres.
 
     :param idle: the service on SQLite has no worker: what is posted waits.
     :param runs: that may have a place at the same time.
+    :param watched: the service notes what its runs wait for (`benchmarks/watched.py`), in its folder.
     :param in_memory: all files lie on a tmpfs. On ext4 a file takes 0.4 ms to make, not 0.02, for minutes after
         thousands were removed, whoever removed them: it passes over inodes that were used of late.
     """
@@ -148,7 +154,11 @@ async def world(
         await github.add_repository(REPOSITORY, permissions={LOGIN: "admin"})
         settings = {"GITHUB_TOKEN": TOKEN, "GITWARD_PORT": "0", "SSL_CERT_FILE": str(ca)}
         settings |= {"GITWARD_MAX_RUNS": str(runs), "GITWARD_MAX_RUNS_PER_USER": str(runs)}
-        service = Process(root / "service", *(("serve",) if workers is None and not idle else ("serve", "--no-worker")))
+        service = Process(
+            root / "service",
+            *(("serve",) if workers is None and not idle else ("serve", "--no-worker")),
+            program=("benchmarks.watched", "waits") if watched else ("gitward",),
+        )
         if workers is not None:
             postgres = await asyncio.to_thread(stack.enter_context, running_postgres())
             settings["GITWARD_DATABASE_URL"] = postgres.url(postgres.make())
@@ -182,10 +192,10 @@ def _memory(folder: Path) -> Iterator[None]:
 class Process:
     """One `gitward` process with a data folder of its own."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, program: tuple[str, ...] = ("gitward",)) -> None:
         self.folder = folder
         self.line = ""  # that it printed when it was ready
-        self._arguments = arguments
+        self._arguments = (*program, *arguments)
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -197,10 +207,12 @@ class Process:
         self.folder.mkdir(mode=0o711, exist_ok=True)
         with (self.folder / "log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "gitward", *self._arguments),
+                *(sys.executable, "-m", *self._arguments),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                env=clean_environment(GITWARD_DATA_DIR=str(self.folder / "data"), **settings),
+                env=clean_environment(
+                    GITWARD_DATA_DIR=str(self.folder / "data"), PYTHONPATH=str(Path(__file__).parents[1]), **settings
+                ),
                 cwd=self.folder,
             )
         assert self._process.stdout is not None

@@ -365,6 +365,34 @@ class Settings(BaseSettings):
             "x-api-key: MODEL_KEY`. See docs/egress.md."
         ),
     )
+    anthropic_api_key_file: Path | None = Field(
+        None,
+        alias="ANTHROPIC_API_KEY_FILE",
+        description="A file with agents' key for api.anthropic.com, read for each run. Or export ANTHROPIC_API_KEY.",
+    )
+    openai_api_key_file: Path | None = Field(
+        None,
+        alias="OPENAI_API_KEY_FILE",
+        description="The same for api.openai.com. Or export OPENAI_API_KEY.",
+    )
+    agents_file: Path | None = Field(
+        None,
+        alias="GITWARD_AGENTS_FILE",
+        description="A TOML file with agents beside the built-in ones. See docs/agents.md.",
+    )
+    agent_idle_seconds: int = Field(
+        900,
+        ge=1,
+        le=7 * 24 * 3600,
+        alias="GITWARD_AGENT_IDLE_SECONDS",
+        description="How long an agent's turn may last without a sign of life: neither the agent nor its model said "
+        "anything. Then it is ended, and its work is kept.",
+    )
+    agents_folder: Path | None = Field(
+        None,
+        alias="GITWARD_AGENTS_DIR",
+        description="Where `gitward agents install` puts programs. Default: `agents` in the data folder.",
+    )
     operators: str = Field(
         "",
         alias="GITWARD_OPERATORS",
@@ -442,6 +470,16 @@ class Settings(BaseSettings):
     @property
     def effective_database_url(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir / 'gitward.db'}"
+
+    @property
+    def model_key_files(self) -> dict[str, Path]:
+        """Files with the keys of known models' providers, by the variable in whose place they stand."""
+        found = {"ANTHROPIC_API_KEY": self.anthropic_api_key_file, "OPENAI_API_KEY": self.openai_api_key_file}
+        return {variable: path.absolute() for variable, path in found.items() if path is not None}
+
+    @property
+    def agents_dir(self) -> Path:
+        return self.agents_folder or self.data_dir / "agents"
 
     @property
     def effective_upstream_url(self) -> str:
@@ -606,6 +644,20 @@ class SecretUnreadable(GitwardError):
     """Where a secret should be, there is none that can be used. The text quotes nothing."""
 
 
+def is_exported(variable: str) -> bool:
+    return bool(os.environ.get(variable, "").strip())
+
+
+def is_set(variable: str) -> bool:
+    """Whether it is exported or stands in `.env`, whatever it holds. Blocks on a small file."""
+    if is_exported(variable):
+        return True
+    try:
+        return bool(env_file.values().get(variable, "").strip())
+    except (OSError, UnicodeDecodeError, env_file.NotTrusted):
+        return False
+
+
 class SecretReader:
     """Reads secrets that settings only name: a variable, sealed when this reader is made, or read from `.env` at every
     call like a file (`file:/path`)."""
@@ -648,3 +700,18 @@ def clean_environment(**extra: str) -> dict[str, str]:
     """What a child process of ours may inherit: the search path and the locale, never a credential."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ", "HOME") if name in os.environ}
     return {**kept, **extra}
+
+
+_OF_INSTALLERS = re.compile(
+    r"(?i:https?_proxy|no_proxy|all_proxy)|(?:PIP|NPM_CONFIG|npm_config)_\w+|TMPDIR|XDG_CACHE_HOME"
+)
+_ROOTS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+_SYSTEM_ROOTS = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def installers_environment() -> dict[str, str]:
+    """What pip and npm may inherit: how they reach their registries, never a key of ours."""
+    kept = {name: value for name, value in os.environ.items() if name in _ROOTS or _OF_INSTALLERS.fullmatch(name)}
+    if _SYSTEM_ROOTS.exists():  # Node.js has a list of its own; a company's proxy is in the system's
+        kept.setdefault("NODE_EXTRA_CA_CERTS", str(_SYSTEM_ROOTS))
+    return clean_environment(**kept, NODE_DISABLE_COMPILE_CACHE="1")  # else they leave one in the temporary folder

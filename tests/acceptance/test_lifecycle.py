@@ -17,7 +17,7 @@ from rig import Client, Rig, output, rig
 
 def token_is_in_data_of(service: Rig) -> bool:
     ledger = Ledger(Secret(service.token), Plant())
-    folders.look_at_folder(ledger, Channel.DATA_FOLDER, service.data)
+    folders.search_folder(ledger, Channel.DATA_FOLDER, service.data)
     return bool(ledger.findings(Channel.DATA_FOLDER).hits)
 
 

@@ -67,7 +67,7 @@ def refused(
     return errors
 
 
-def looked_at(rules: Sequence[Rule], claims: Mapping[str, Any]) -> dict[str, Any]:
+def relevant_claims(rules: Sequence[Rule], claims: Mapping[str, Any]) -> dict[str, Any]:
     """The claims that the rules name. They are kept for when the rules are asked again; the issuer is the owner's."""
     named = {condition.claim for rule in rules for condition in rule.conditions} - {_ISSUER}
     return {claim: claims[claim] for claim in sorted(named & claims.keys())}

@@ -114,6 +114,69 @@ class NoticeData(BaseModel):
     message: str
 
 
+class AgentStartedData(BaseModel):
+    agent: str
+    version: str | None = Field(description="As the agent tells it.")
+    model: str | None = Field(description="null: the agent's own choice.")
+    mode: str | None
+    conversation: str
+    resumed: bool
+
+
+class AgentTextData(BaseModel):
+    message: str = Field(description="Pieces of one message have the same.")
+    text: str
+
+
+class AgentDiff(BaseModel):
+    path: str
+    old: str
+    new: str
+
+
+class AgentToolData(BaseModel):
+    """The last one of an id tells the whole call."""
+
+    id: str
+    kind: str
+    title: str
+    status: Literal["pending", "in_progress", "completed", "failed", "cancelled"]
+    paths: list[str]
+    input: str | None
+    output: str | None
+    diff: list[AgentDiff]
+
+
+class AgentPlanEntry(BaseModel):
+    content: str
+    status: str
+    priority: str
+
+
+class AgentPlanData(BaseModel):
+    entries: list[AgentPlanEntry]
+
+
+class AgentUsageData(BaseModel):
+    """Of the model's context, as the agent tells it."""
+
+    used: int
+    size: int
+
+
+class AgentAskedData(BaseModel):
+    what: str
+    answer: Literal["allow_once", "cancelled"]
+
+
+class AgentEndedData(BaseModel):
+    stop_reason: str | None = Field(description="As the agent told it; null: it did not.")
+    text: str = Field(description="The agent's last message.")
+    tools: int = Field(description="Its tool calls.")
+    failed_tools: int
+    dropped: int = Field(description="Updates that no event tells of: not understood, or too many.")
+
+
 class _Event(BaseModel):
     seq: int = Field(description="1, 2, … within the session, without gaps.")
     at: datetime
@@ -215,6 +278,46 @@ class NoticeEvent(_RunEvent):
     data: NoticeData
 
 
+class AgentStartedEvent(_RunEvent):
+    type: Literal[EventType.AGENT_STARTED]
+    data: AgentStartedData
+
+
+class AgentMessageEvent(_RunEvent):
+    type: Literal[EventType.AGENT_MESSAGE]
+    data: AgentTextData
+
+
+class AgentThoughtEvent(_RunEvent):
+    type: Literal[EventType.AGENT_THOUGHT]
+    data: AgentTextData
+
+
+class AgentToolEvent(_RunEvent):
+    type: Literal[EventType.AGENT_TOOL]
+    data: AgentToolData
+
+
+class AgentPlanEvent(_RunEvent):
+    type: Literal[EventType.AGENT_PLAN]
+    data: AgentPlanData
+
+
+class AgentUsageEvent(_RunEvent):
+    type: Literal[EventType.AGENT_USAGE]
+    data: AgentUsageData
+
+
+class AgentAskedEvent(_RunEvent):
+    type: Literal[EventType.AGENT_ASKED]
+    data: AgentAskedData
+
+
+class AgentEndedEvent(_RunEvent):
+    type: Literal[EventType.AGENT_ENDED]
+    data: AgentEndedData
+
+
 AnyEvent = Annotated[
     SessionCreatedEvent
     | SessionUpdatedEvent
@@ -233,7 +336,15 @@ AnyEvent = Annotated[
     | IssueOpenedEvent
     | WorkKeptEvent
     | PullRequestOpenedEvent
-    | NoticeEvent,
+    | NoticeEvent
+    | AgentStartedEvent
+    | AgentMessageEvent
+    | AgentThoughtEvent
+    | AgentToolEvent
+    | AgentPlanEvent
+    | AgentUsageEvent
+    | AgentAskedEvent
+    | AgentEndedEvent,
     Field(discriminator="type"),
 ]
 

@@ -20,6 +20,7 @@ Every call except `/health` and `/ready` needs `Authorization: Bearer <jwt>`. Ev
 _TAGS = {
     "health": "Whether the service is alive, and can work.",
     "sessions": "Sessions and their runs.",
+    "agents": "The agents that take prompts.",
     "schedules": "Schedules create sessions repeatedly.",
     "events": "What happened in a session, in order; as pages or as a live stream.",
     "artifacts": "What a session's branch changed.",

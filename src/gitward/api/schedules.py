@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Response, status
 
+from gitward.api.agent_choice import with_agent
 from gitward.api.auth import Caller, Claims
-from gitward.api.authorization import check_repositories, looked_at
+from gitward.api.authorization import check_repositories, relevant_claims
 from gitward.api.json_answers import as_json, rendered_page
 from gitward.api.paths import ScheduleId
 from gitward.api.problems import documented
@@ -39,11 +41,13 @@ async def create_schedule(
 ) -> ScheduleOut:
     """Stores a session and its times. The first session is created at the next time, not now."""
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
-    served.reach.check(body.new_session())
+    template = body.new_session()
+    served.reach.check(template)
+    template = replace(template, instruction=await with_agent(served, template.instruction))
     timetable = _valid(body.timetable)
-    kept = looked_at(served.rules, claims)
+    kept = relevant_claims(served.rules, claims)
     made = await served.database.write(
-        lambda tx: _schedules.create(tx, caller, timetable, body.new_session(), kept),
+        lambda tx: _schedules.create(tx, caller, timetable, template, kept),
     )
     response.headers["Location"] = f"/schedules/{made.id}"
     return ScheduleOut.of(made)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from gitward.agents.installed import Agents
 from gitward.api.auth import Verifier
 from gitward.api.authorization import Holder, Rule
 from gitward.api.operator_limits import OperatorLimits
@@ -40,6 +41,8 @@ class Services:
     operators: tuple[Holder, ...] = ()  # who may read the metrics from another machine
     is_proxied: bool = False  # people reach it at another address than its own: no caller is taken for a local one
     reach: OperatorLimits = field(default_factory=OperatorLimits)  # how far sessions may reach at GitHub
+    agents: Agents | None = None  # None: this server has none
+    agents_elsewhere: bool = False  # only workers on other machines know which of them are ready
     rules: tuple[Rule, ...] = ()  # who may use which; empty: everybody all that is served
 
 

@@ -10,8 +10,9 @@ from fastapi import APIRouter, Header, Query, Request, Response, status
 from fastapi.responses import JSONResponse
 
 from gitward.api import idempotency
+from gitward.api.agent_choice import with_agent
 from gitward.api.auth import Caller, Claims
-from gitward.api.authorization import check_repositories, looked_at
+from gitward.api.authorization import check_repositories, relevant_claims
 from gitward.api.json_answers import answer, as_json, rendered, rendered_page
 from gitward.api.paths import RunId, ScheduleQuery, SessionId
 from gitward.api.problems import documented
@@ -71,7 +72,8 @@ async def create_session(
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
     raw = await request.body()
     served.reach.check(body.new_session())
-    new = replace(body.new_session(), claims=looked_at(served.rules, claims))
+    instruction = await with_agent(served, body.instruction())
+    new = replace(body.new_session(), instruction=instruction, claims=relevant_claims(served.rules, claims))
 
     def create(tx: Transaction) -> Json:
         return SessionOut.of(served.sessions.create_session(tx, caller, new)).model_dump(mode="json")
@@ -92,7 +94,7 @@ def _admit(tx: Transaction, served: Services, claims: Claims, session: Session) 
     :raises InvalidRequest: so that this caller's session is not allowed any more.
     """
     check_repositories(served.repo_globs, served.rules, claims, session.repo, session.submodules)
-    kept = looked_at(served.rules, claims)
+    kept = relevant_claims(served.rules, claims)
     if session.claims != kept:
         served.sessions.note_claims(tx, session.owner, session.id, kept)
 
@@ -179,7 +181,7 @@ async def add_run(
     session_id: SessionId, body: InstructionIn, caller: Caller, claims: Claims, served: ServedWithRoom
 ) -> RunOut:
     """A follow-up on the same branch, after the session's other runs."""
-    instruction = body.instruction()
+    instruction = await with_agent(served, body.instruction())
 
     def add(tx: Transaction) -> Run:
         def admit(session: Session) -> None:

@@ -171,26 +171,39 @@ class PublishAgainIn(_Request):
 
 
 class InstructionIn(_Request):
-    """What a run does. Without a command it authenticates, checks out and creates the branch."""
+    """What a run does: a command, or a prompt for an agent. With neither it only checks out and creates the branch."""
 
     command: LongText | None = Field(None, description="Given to /bin/bash -c inside the checkout.")
-    prompt: LongText | None = Field(None, description="For an agent; this server has none configured.")
-    agent: Label | None = None
+    prompt: LongText | None = Field(None, description="For an agent, in place of a command.")
+    agent: Label | None = Field(
+        None, description="Which agent gets the prompt; `/agents` lists them. Default: the server's only one."
+    )
+    model: Label | None = Field(None, description="Default: the agent's own choice.")
     env: Annotated[dict[str, str], Field(max_length=64, json_schema_extra=_ENV), AfterValidator(_env)] = {}
     timeout_seconds: Annotated[int, Field(ge=1, le=7 * 24 * 3600), BeforeValidator(_whole)] | None = None
     commit_message: LongText | None = None
     publish: PublishIn = PublishIn()
 
-    @field_validator("prompt", "agent")
+    @field_validator("prompt")
     @classmethod
-    def _no_agent(cls, value: str | None) -> str | None:
-        if value is not None:
-            raise ValueError("no agent is configured on this server; send a command")
+    def _one_of_both(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("command") is not None:
+            raise ValueError("must not be beside a command; send one of the two")
+        return value
+
+    @field_validator("agent", "model")
+    @classmethod
+    def _of_a_prompt(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("prompt") is None:
+            raise ValueError("must be beside a prompt")
         return value
 
     def instruction(self) -> Instruction:
         return Instruction(
             command=self.command,
+            prompt=self.prompt,
+            agent=self.agent,
+            model=self.model,
             env=self.env,
             timeout_seconds=self.timeout_seconds,
             commit_message=self.commit_message,
@@ -297,10 +310,18 @@ class PublishOut(_Answer):
 
 class InstructionOut(_Answer):
     command: str | None
+    prompt: str | None
     env: dict[str, str]
     timeout_seconds: int | None
     commit_message: str | None
     publish: PublishOut
+
+
+class ChosenAgentOut(_Answer):
+    """Who does what a run's prompt says."""
+
+    name: str
+    model: str | None = Field(description="null: the agent's own choice.")
 
 
 class RunOut(_Answer):
@@ -313,6 +334,7 @@ class RunOut(_Answer):
     reason: str | None = Field(description="Why a run failed.")
     message: str | None
     instruction: InstructionOut
+    agent: ChosenAgentOut | None
     changed: bool | None
     head_sha: str | None
     exit_code: int | None

@@ -17,16 +17,16 @@ _SECONDS = 3600.0
 _SYSTEM = ("information_schema", "pg_catalog", "pg_toast")
 
 
-async def look_at_tables(ledger: Ledger, url: str) -> None:
+async def search_tables(ledger: Ledger, url: str) -> None:
     """Reads only; a value is searched whole, wherever it lies in the database's files."""
     database = Database(url)
     try:
-        await database.read(lambda tx: _look(ledger, tx.connection), seconds=_SECONDS)
+        await database.read(lambda tx: _search(ledger, tx.connection), seconds=_SECONDS)
     finally:
         await database.stop()
 
 
-def _look(ledger: Ledger, connection: sa.Connection) -> None:
+def _search(ledger: Ledger, connection: sa.Connection) -> None:
     for schema, name in _tables(connection):
         place = f"{schema}.{name}" if schema else name
         quoted = connection.dialect.identifier_preparer.quote(name)

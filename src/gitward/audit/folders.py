@@ -17,7 +17,7 @@ _DEEPEST = 6  # folders below one of them
 _MOST_TEMPORARY = 256 * 1024 * 1024  # bytes of temporary files in all
 
 
-def look_at_file(ledger: Ledger, channel: Channel, path: Path, *, place: str) -> None:
+def search_file(ledger: Ledger, channel: Channel, path: Path, *, place: str) -> None:
     """A file of any size, and its name; of what is no file, the name, and where a link leads."""
     ledger.look(channel, place, _target(path))
     try:
@@ -33,19 +33,19 @@ def look_at_file(ledger: Ledger, channel: Channel, path: Path, *, place: str) ->
             tail = piece[-_OVERLAP:]
 
 
-def look_at_folder(ledger: Ledger, channel: Channel, folder: Path, *, but: frozenset[str] = frozenset()) -> None:
+def search_folder(ledger: Ledger, channel: Channel, folder: Path, *, but: frozenset[str] = frozenset()) -> None:
     """Every file below; `but` names entries of the folder itself that are left out."""
     for path in _files(folder, but=but):
-        look_at_file(ledger, channel, path, place=str(path.relative_to(folder)))
+        search_file(ledger, channel, path, place=str(path.relative_to(folder)))
 
 
-def look_at_records(ledger: Ledger, home: Path) -> None:
+def search_records(ledger: Ledger, home: Path) -> None:
     """What the hostile command has written down, each folder for its channel."""
     for name, channel in RECORDED.items():
-        look_at_folder(ledger, channel, home / ".audit" / name)
+        search_folder(ledger, channel, home / ".audit" / name)
 
 
-def look_at_temporary(ledger: Ledger, *, since: float, but: Path) -> None:
+def search_temporary(ledger: Ledger, *, since: float, but: Path) -> None:
     """The host's temporary files that were written after `since`, outside of `but`, which has a channel of its own.
 
     The small ones first, and up to a bound: other work of the machine may write a lot at the same time.
@@ -55,7 +55,7 @@ def look_at_temporary(ledger: Ledger, *, since: float, but: Path) -> None:
         left -= size
         if left < 0:
             return
-        look_at_file(ledger, Channel.TEMPORARY, path, place=str(path))
+        search_file(ledger, Channel.TEMPORARY, path, place=str(path))
 
 
 def _fresh(since: float, but: Path) -> Iterator[tuple[int, Path]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,15 +12,17 @@ from gitward.audit.needles import Needles, Plant
 from gitward.secrets import Secret
 from gitward.telemetry.redaction import Redactor
 
+OF_GITHUB = "the token"
 MAX_HITS = 1000  # of one channel; further ones say nothing new
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """The token stands here."""
+    """A secret stands here."""
 
     place: str
     spelling: str
+    of: str = OF_GITHUB  # or the name of a model's key
 
 
 @dataclass(kw_only=True)
@@ -36,27 +38,30 @@ class Findings:
 class Ledger:
     """Every look of an audit goes through it. Threads may look at the same time."""
 
-    def __init__(self, token: Secret, plant: Plant) -> None:
-        self._needles = Needles(token)
+    def __init__(self, token: Secret, plant: Plant, keys: Mapping[str, Secret] | None = None) -> None:
+        """:param keys: of models, by name, which are looked for in the same places."""
+        named = {OF_GITHUB: token, **(keys or {})}
+        self._needles = {name: Needles(secret) for name, secret in named.items()}
         self._plant = plant
-        self._redactor = Redactor([token])
+        self._redactor = Redactor(named.values())
         self._lock = threading.Lock()
         self._channels: dict[str, Findings] = {}
 
     def look(self, channel: str, place: str, data: bytes) -> set[str]:
-        """Searches `data` and the place's own name; the spellings of the token that were found."""
+        """Searches `data` and the place's own name; the spellings of secrets that were found."""
         whole = place.encode("utf-8", "surrogateescape") + b"\n" + data
-        found, planted = self._needles.found_in(whole), self._plant.found_in(whole)
+        each = {name: needles.found_in(whole) for name, needles in self._needles.items()}
+        planted = self._plant.found_in(whole)
         shown = self._redactor.text(place)
         with self._lock:
             findings = self._channels.setdefault(channel, Findings())
             findings.looks += 1
             findings.bytes += len(data)
             findings.planted |= planted
-            for spelling in sorted(found):
+            for name, spelling in sorted((name, spelling) for name, found in each.items() for spelling in found):
                 if len(findings.hits) < MAX_HITS:
-                    findings.hits[Hit(place=shown, spelling=spelling)] = None
-        return found
+                    findings.hits[Hit(place=shown, spelling=spelling, of=name)] = None
+        return set().union(*each.values())
 
     def look_at_json(self, channel: str, place: str, text: bytes) -> None:
         """The text as it is, and each string in it as it is meant: JSON can be spelled in many ways."""

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gitward.api.keys import load_or_make_key, mint
 from gitward.audit.channels import Channel
+from gitward.audit.needles import SHORTEST_HALF
 from gitward.audit.stage import Stage
 from gitward.errors import GitwardError, SettingsError
-from gitward.secrets import Secret
+from gitward.secrets import Secret, spellings
 from gitward.settings import Credentials, Settings, TokenReader
 
+_LONG = 2 * SHORTEST_HALF  # bytes
 _LISTENING = "0A"  # a state, as /proc/net/tcp spells it
 
 
-def live(settings: Settings, tokens: TokenReader, *, repository: str, log: Path | None, jwt_file: Path | None) -> Stage:
-    """The service that these settings describe. Raises GitwardError when it cannot be audited from here."""
+def live(
+    settings: Settings,
+    tokens: TokenReader,
+    *,
+    repository: str,
+    log: Path | None,
+    jwt_file: Path | None,
+    keys: Mapping[str, Secret],
+) -> Stage:
+    """The service that these settings describe. Raises GitwardError when it cannot be audited from here.
+
+    :param keys: secrets for other hosts, so far as this command was given them as the service was.
+    """
     if settings.github_app_id is not None:
         raise SettingsError(
             ["GITHUB_APP_ID: the service itself makes an App's tokens, so the audit cannot search for them"]
@@ -37,6 +50,7 @@ def live(settings: Settings, tokens: TokenReader, *, repository: str, log: Path 
         url=f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{settings.port}",
         jwt=_jwt(settings, jwt_file),
         token=found[0],
+        keys=_long(keys),
         repository=repository,
         pid=pid,
         data=settings.data_dir,
@@ -48,7 +62,9 @@ def live(settings: Settings, tokens: TokenReader, *, repository: str, log: Path 
 
 def announcement(stage: Stage) -> Iterator[str]:
     """What will be done, and what cannot be seen."""
-    yield f"This audit looks for the token of the running service (process {stage.pid}, {stage.mode} mode). It will"
+    yield f"This audit looks for the token of the running service (process {stage.pid}, {stage.mode} mode)"
+    keys = f"and the secrets for {', '.join(sorted(stage.keys))}" if stage.keys else "and for no other secret"
+    yield f"  {keys}. It will"
     yield f"  - post one session on {stage.repository} to {stage.url}, with publish mode dry_run: it reads from GitHub"
     yield "    what the session may read, tries to read what it may not, and pushes and changes nothing there;"
     yield "  - look at the arguments, environment and memory of processes, at the data folder and every row of the"
@@ -57,6 +73,11 @@ def announcement(stage: Stage) -> Iterator[str]:
     yield "  - archive the session at the end. Its events and its workspace stay, as those of any session."
     log = " (--log names its file)" if Channel.LOG in stage.hidden else ""
     yield f"It cannot see: {'; '.join(stage.hidden)}{log}."
+
+
+def _long(keys: Mapping[str, Secret]) -> dict[str, Secret]:
+    """A short one is left out: it could not be told from chance."""
+    return {name: key for name, key in keys.items() if len(spellings(key)["plain"]) >= _LONG}
 
 
 def _jwt(settings: Settings, jwt_file: Path | None) -> str:

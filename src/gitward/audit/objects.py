@@ -19,7 +19,7 @@ from gitward.settings import clean_environment
 GIT_SECONDS = 60.0
 
 
-async def look_at_objects(ledger: Ledger, objects: Path, *, loose: Channel, packed: Channel) -> None:
+async def search_objects(ledger: Ledger, objects: Path, *, loose: Channel, packed: Channel) -> None:
     """Every object below a folder `objects`."""
     names = {path.parent.name + path.name for path in objects.glob("[0-9a-f][0-9a-f]/*")}
     with tempfile.TemporaryDirectory(prefix="gitward-audit-") as folder:
@@ -28,7 +28,7 @@ async def look_at_objects(ledger: Ledger, objects: Path, *, loose: Channel, pack
             ledger.look(loose if name in names else packed, f"{kind} {name[:12]}", content)
 
 
-async def look_at_bundle(ledger: Ledger, bundle: bytes, *, bases: Sequence[Path]) -> None:
+async def search_bundle(ledger: Ledger, bundle: bytes, *, bases: Sequence[Path]) -> None:
     """Every object that a bundle brings along. `bases`: folders `objects` with those that it builds on."""
     with tempfile.TemporaryDirectory(prefix="gitward-audit-") as folder:
         file = Path(folder, "bundle")

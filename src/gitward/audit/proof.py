@@ -13,7 +13,7 @@ from typing import Any
 from gitward.audit import folders, objects, processes
 from gitward.audit.caller import RUN_SECONDS, Caller
 from gitward.audit.channels import Channel
-from gitward.audit.database import look_at_tables
+from gitward.audit.database import search_tables
 from gitward.audit.ledger import Ledger
 from gitward.audit.needles import Plant
 from gitward.audit.plants import planted_outside
@@ -46,7 +46,7 @@ async def audit(stage: Stage, say: Say) -> Outcome:
     """Runs one session with the hostile command. Raises GitwardError when it could not be carried out."""
     began = time.time()
     plant = Plant()
-    ledger = Ledger(stage.token, plant)
+    ledger = Ledger(stage.token, plant, stage.keys)
     sampler = Sampler(ledger, stage.pid, shared=stage.live)
     async with planted_outside(stage, plant) as metrics:
         sampler.start()
@@ -100,7 +100,7 @@ async def _run(stage: Stage, caller: Caller, ledger: Ledger, plant: Plant, say: 
             say("It waits; searching processes, files and what it collected ...")
             await asyncio.to_thread(_meanwhile, stage, ledger, workspace)
             stored = workspace / "work" / "repo" / ".git" / "objects"
-            await objects.look_at_objects(ledger, stored, loose=Channel.LOOSE, packed=Channel.PACKED)
+            await objects.search_objects(ledger, stored, loose=Channel.LOOSE, packed=Channel.PACKED)
             (workspace / "home" / ".audit" / "go").touch()
     run = (await caller.get(f"{url}/runs/{run_id}")).json()
     if not waited or run["state"] != "succeeded":
@@ -111,10 +111,10 @@ async def _run(stage: Stage, caller: Caller, ledger: Ledger, plant: Plant, say: 
 def _meanwhile(stage: Stage, ledger: Ledger, workspace: Path) -> None:
     """While the command waits inside, with all that it has."""
     home, checkout = workspace / "home", workspace / "work" / "repo"
-    folders.look_at_folder(ledger, Channel.WORK, checkout, but=frozenset({".git"}))
-    folders.look_at_folder(ledger, Channel.GIT_FOLDER, checkout / ".git", but=frozenset({"objects"}))
-    folders.look_at_records(ledger, home)
-    folders.look_at_folder(ledger, Channel.HOME, home, but=frozenset({".audit"}))
+    folders.search_folder(ledger, Channel.WORK, checkout, but=frozenset({".git"}))
+    folders.search_folder(ledger, Channel.GIT_FOLDER, checkout / ".git", but=frozenset({"objects"}))
+    folders.search_records(ledger, home)
+    folders.search_folder(ledger, Channel.HOME, home, but=frozenset({".audit"}))
     for pid in processes.of_service(stage.pid):
         for place, content in processes.open_files(pid):
             ledger.look(Channel.OPEN_FILES, f"{processes.named(pid)}, {place}", content)
@@ -135,22 +135,22 @@ async def _afterwards(stage: Stage, caller: Caller, ledger: Ledger, session: dic
     bundle = await caller.get(f"{url}/bundle", Channel.BUNDLE)
     if bundle.is_success:
         mirrors = sorted((stage.data / "mirrors").glob("*/objects"))
-        await objects.look_at_bundle(ledger, bundle.content, bases=mirrors)
+        await objects.search_bundle(ledger, bundle.content, bases=mirrors)
     if stage.github is not None:
         pushed = stage.github.repository(stage.repository).path / "objects"
-        await objects.look_at_objects(ledger, pushed, loose=Channel.PUSHED, packed=Channel.PUSHED)
-    await look_at_tables(ledger, stage.database_url)
-    await asyncio.to_thread(_look_at_files, stage, ledger, began)
+        await objects.search_objects(ledger, pushed, loose=Channel.PUSHED, packed=Channel.PUSHED)
+    await search_tables(ledger, stage.database_url)
+    await asyncio.to_thread(_search_files, stage, ledger, began)
 
 
-def _look_at_files(stage: Stage, ledger: Ledger, began: float) -> None:
+def _search_files(stage: Stage, ledger: Ledger, began: float) -> None:
     for path in stage.data.glob("*.db*"):
-        folders.look_at_file(ledger, Channel.DATABASE_FILES, path, place=path.name)
+        folders.search_file(ledger, Channel.DATABASE_FILES, path, place=path.name)
     databases = frozenset(path.name for path in stage.data.glob("*.db*"))
-    folders.look_at_folder(ledger, Channel.DATA_FOLDER, stage.data, but=databases | {"workspaces"})
+    folders.search_folder(ledger, Channel.DATA_FOLDER, stage.data, but=databases | {"workspaces"})
     if stage.log is not None:
-        folders.look_at_file(ledger, Channel.LOG, stage.log, place=stage.log.name)
-    folders.look_at_temporary(ledger, since=began, but=stage.data)
+        folders.search_file(ledger, Channel.LOG, stage.log, place=stage.log.name)
+    folders.search_temporary(ledger, since=began, but=stage.data)
 
 
 def _received(stage: Stage, ledger: Ledger) -> int:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from gitward.audit.channels import PLACES, Channel
-from gitward.audit.ledger import Findings, Hit
+from gitward.audit.ledger import OF_GITHUB, Findings, Hit
 from gitward.audit.proof import Outcome
 
 FEWEST_SAMPLES = 50
@@ -67,7 +67,8 @@ def _row(outcome: Outcome, channel: Channel, *, strict: bool) -> Row:
 
 def _state(outcome: Outcome, channel: Channel, findings: Findings, expected: set[str], *, documented: bool) -> State:
     if findings.hits:
-        return State.DOCUMENTED if documented else State.LEAK
+        of_keys = any(hit.of != OF_GITHUB for hit in findings.hits)  # which no mode lets out
+        return State.DOCUMENTED if documented and not of_keys else State.LEAK
     if channel in outcome.stage.hidden:
         return State.NOT_VISIBLE
     return State.CLEAN if expected <= findings.planted else State.BLIND
@@ -86,13 +87,15 @@ def text(outcome: Outcome, table: list[Row]) -> Iterator[str]:
         seen = f"{row.planted}/{row.expected}"
         yield f"{row.channel:<42} {row.looks:>6} {row.bytes:>11} {seen:>8}  {_found(row)}"
         if row.state in {State.LEAK, State.BLIND}:
-            yield from (f"    {hit.place}: {hit.spelling}" for hit in row.hits[:_SHOWN])
+            yield from (f"    {hit.place}: {hit.of}, {hit.spelling}" for hit in row.hits[:_SHOWN])
         if row.note:
             yield f"    {row.note}"
     yield ""
     yield f"{outcome.samples} samples of all processes, {outcome.processes} different ones, in {outcome.seconds:.1f} s."
     for each in outcome.exempt:
         yield f"Not searched: the environment of process {each.pid} ({each.name}): {each.why}."
+    if outcome.stage.keys:
+        yield f"Looked for in the same places: {', '.join(sorted(outcome.stage.keys))}."
     yield "Not searched: the memory of the service and its broker, which hold the token while a run is open."
     if not outcome.stage.live:
         yield f"Upstream saw the token {outcome.uses} times, in the header Authorization, where it belongs."
@@ -106,6 +109,7 @@ def document(outcome: Outcome, table: list[Row]) -> dict[str, Any]:
     """The same for a program."""
     return {
         "ok": passes(outcome, table),
+        "keys": sorted(outcome.stage.keys),
         "mode": outcome.stage.mode,
         "live": outcome.stage.live,
         "seconds": round(outcome.seconds, 2),

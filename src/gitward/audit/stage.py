@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from gitward.agents.model_hosts import KNOWN
 from gitward.audit.channels import PLACES, Channel
 from gitward.audit.local_service import REPOSITORY, made_up_token, world
 from gitward.secrets import Secret
@@ -26,6 +28,7 @@ class Stage:
     database_url: str
     log: Path | None  # None: the operator did not say where it is
     login_mode: bool
+    keys: Mapping[str, Secret] = field(default_factory=dict)  # of models, by the name of their variable or host
     github: StandIn | None = None  # the demo's, whose inside can be seen too
 
     @property
@@ -52,12 +55,14 @@ async def demo(*, login_mode: bool, **settings: str) -> AsyncIterator[Stage]:
     """The real service beside a stand-in GitHub, with a token that nobody has seen before."""
     token = made_up_token()
     credentials = "login" if login_mode else "broker"
-    async with world(token, GITWARD_CREDENTIALS=credentials, **settings) as around:
+    keys = {host.variable: f"sk-audit-{secrets.token_urlsafe(32)}" for host in KNOWN}
+    async with world(token, GITWARD_CREDENTIALS=credentials, **{**keys, **settings}) as around:
         around.github.reflect()
         yield Stage(
             url=around.service_url,
             jwt=around.jwt,
             token=Secret(token),
+            keys={name: Secret(key) for name, key in keys.items()},
             repository=REPOSITORY,
             pid=around.pid,
             data=around.data,

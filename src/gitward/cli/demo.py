@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import sys
@@ -14,8 +15,9 @@ from typing import Any
 import httpx
 
 from gitward.audit.local_service import REPOSITORY, World, made_up_token, world
+from gitward.cli.demo_model import check_agent, modelled_world
 from gitward.cli.demo_proof import Proof, prove
-from gitward.errors import EXIT_CODE, Exit, GitwardError
+from gitward.errors import EXIT_CODE, Exit, GitwardError, SettingsError
 from gitward.settings import exported_token
 
 DEFAULT_COMMAND = """\
@@ -24,6 +26,7 @@ printf '\\nTidied up by a background job on %s.\\n' "$(date -u +%F)" >> README.m
 git diff --stat
 echo "credential: $(gh auth token | tr 'A-Za-z' 'N-ZA-Mn-za-m')"
 """
+DEFAULT_PROMPT = "Add a file NOTES.md that says who wrote it."
 RUN_SECONDS = 3700.0
 Json = dict[str, Any]
 
@@ -45,36 +48,67 @@ class Told:
         return "".join(texts)
 
 
-def run(command: str | None, *, as_json: bool) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What the demo's session does."""
+
+    command: str = DEFAULT_COMMAND
+    agent: str | None = None  # which gets a prompt in place of the command
+    prompt: str = DEFAULT_PROMPT
+
+    @property
+    def instruction(self) -> Json:
+        return {"command": self.command} if self.agent is None else {"prompt": self.prompt, "agent": self.agent}
+
+
+def wish_of(command: str | None, agent: str | None, prompt: str | None) -> Wish:
+    """:raises SettingsError: these do not go together, or the agent is not installed."""
+    if agent is None:
+        if prompt is not None:
+            raise SettingsError(["demo: --prompt needs --agent"])
+        return Wish(command=command or DEFAULT_COMMAND)
+    if command is not None:
+        raise SettingsError(["demo: give a command or an agent, not both"])
+    check_agent(agent)
+    return Wish(agent=agent, prompt=prompt or DEFAULT_PROMPT)
+
+
+def run(wish: Wish, *, as_json: bool) -> int:
     """The exit code."""
     try:
-        return asyncio.run(_run(command, as_json=as_json))
+        return asyncio.run(_run(wish, as_json=as_json))
     except asyncio.CancelledError:
         print("The demo was stopped.", file=sys.stderr)
         return EXIT_CODE[Exit.CANCELLED]
 
 
-async def _run(command: str | None, *, as_json: bool) -> int:
+async def _run(wish: Wish, *, as_json: bool) -> int:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # else the service would be left behind
     show = _Screen(quiet=as_json)
-    show("Starting a stand-in GitHub and the service ...")
-    async with world(exported_token() or made_up_token()) as around:
+    stand_ins = "a stand-in GitHub" if wish.agent is None else "a stand-in GitHub, a stand-in model"
+    show(f"Starting {stand_ins} and the service ...")
+    async with contextlib.AsyncExitStack() as stack:
+        modelled = None if wish.agent is None else await stack.enter_async_context(modelled_world())
+        settings = {} if modelled is None else modelled.settings
+        around = await stack.enter_async_context(world(exported_token() or made_up_token(), **settings))
         show(f"POST {around.service_url}/sessions")
-        told = await _session(around, command or DEFAULT_COMMAND, show)
+        told = await _session(around, wish, show)
         proofs = await prove(around, told.session, told.output) if told.run["pull_request"] else []
+        if modelled is not None and proofs:
+            proofs.append(await modelled.proof(around))
     if as_json:
         keys = {"session": told.session, "run": told.run, "events": told.events}
         print(json.dumps({**keys, "pull_request": told.run["pull_request"], "diff": told.diff}, indent=2))
     return _verdict(told, proofs, show)
 
 
-async def _session(around: World, command: str, show: _Screen) -> Told:
+async def _session(around: World, wish: Wish, show: _Screen) -> Told:
     headers = {"Authorization": f"Bearer {around.jwt}"}
     async with httpx.AsyncClient(base_url=around.service_url, headers=headers, trust_env=False) as http:
         began = time.monotonic()
-        body = {"repo": REPOSITORY, "target_branch": "main", "command": command}
+        body = {"repo": REPOSITORY, "target_branch": "main", **wish.instruction}
         session = _checked(await http.post("/sessions", json=body)).json()
         show(f"  session {session['id']} on branch {session['branch']}")
         url, run_id = f"/sessions/{session['id']}", session["runs"][0]["id"]
@@ -150,6 +184,13 @@ class _Screen:
         elif kind == "output":
             for line in data["text"].splitlines():
                 self(f"    | {printable(line)}")
+        elif kind == "agent.started":
+            self(f"  {data['agent']} {data['version']} has started")
+        elif kind == "agent.tool" and data["status"] in {"completed", "failed"}:
+            self(f"    | {printable(data['kind'] or 'tool')}: {printable(data['title'] or '')} ({data['status']})")
+        elif kind == "agent.ended":
+            for line in (data["text"] or "").splitlines():
+                self(f"    > {printable(line)}")
         elif kind in {"policy.denied", "notice"}:
             self(f"  {kind}: {printable(data['message'])}")
 

@@ -7,9 +7,14 @@ import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from gitward.agents.installed import Agents
+from gitward.broker.client.injected_secrets import SecretSources
+from gitward.cli.agent_trial import NotStarted, initialise
+from gitward.cli.agents import catalogue_of
 from gitward.cli.data_folder import check_way_to, prepare_data_dir
 from gitward.cli.egress import egress_config, secret_sources
 from gitward.cli.tokens import app_of, github_of
+from gitward.cli.wiring import sandbox_limits
 from gitward.errors import EXIT_CODE, Exit, RunFailure, SettingsError
 from gitward.github.apps import KeyUnreadable
 from gitward.github.credentials import kind_of
@@ -32,7 +37,7 @@ class Finding:
     detail: str
 
 
-async def _examine(settings: Settings, tokens: TokenReader) -> AsyncIterator[Finding]:
+async def _examine(settings: Settings, tokens: TokenReader, *, with_agents: bool) -> AsyncIterator[Finding]:
     for program, package in _TOOLS.items():
         path = shutil.which(program)
         missing = f"not found; on Debian: apt-get install {package}"
@@ -40,7 +45,13 @@ async def _examine(settings: Settings, tokens: TokenReader) -> AsyncIterator[Fin
     yield await _app(settings, tokens) if settings.github_app_id is not None else _token(tokens)
     yield _way_to_github(settings)
     yield await _storage(settings)
-    yield _other_hosts(settings)
+    try:
+        sources = secret_sources(settings)
+    except SettingsError as error:
+        yield Finding(name="other hosts", ok=False, detail="; ".join(error.problems))
+        sources = SecretSources()
+    else:
+        yield _other_hosts(settings, sources)
     engine = BubblewrapEngine(slots=1, tool_paths=settings.tool_paths)
     try:
         await engine.start()
@@ -53,6 +64,9 @@ async def _examine(settings: Settings, tokens: TokenReader) -> AsyncIterator[Fin
             ok = guard.holds != "none" or settings.limits is LimitsMode.BEST_EFFORT
             remedy = f" ({guard.remedy})" if guard.remedy else ""
             yield Finding(name=f"limit: {guard.name}", ok=ok, detail=f"{guard.holds}: {guard.how}{remedy}")
+        if with_agents:
+            async for finding in _agents(settings, sources, engine):
+                yield finding
     finally:
         await engine.stop()
 
@@ -109,26 +123,46 @@ def _way_to_github(settings: Settings) -> Finding:
     return Finding(name="GitHub", ok=True, detail="; ".join(ways))
 
 
-def _other_hosts(settings: Settings) -> Finding:
+async def _agents(settings: Settings, sources: SecretSources, engine: BubblewrapEngine) -> AsyncIterator[Finding]:
+    """Each agent that is installed, started in a sandbox; it need not have a key for that."""
+    keys = [(target.host, target.port) for target in sources.targets]
+    try:
+        agents = Agents(catalogue_of(settings), settings.agents_dir, keys)
+    except SettingsError as error:
+        yield Finding(name="agents", ok=False, detail="; ".join(error.problems))
+        return
+    for name in agents.names:
+        agent = agents.get(name)
+        assert agent is not None
+        try:
+            told = await initialise(agents, agent, engine, settings.data_dir / "workspaces", sandbox_limits(settings))
+        except NotStarted as error:
+            yield Finding(name=f"agent: {name}", ok=False, detail=str(error))
+        else:
+            key = agents.missing_key(agent) or "there is a key"
+            yield Finding(name=f"agent: {name}", ok=True, detail=f"{told} started in a sandbox; {key}")
+
+
+def _other_hosts(settings: Settings, sources: SecretSources) -> Finding:
     """What commands reach beside GitHub."""
     try:
         rules = egress_config(settings).rules.split(",")
-        injected = secret_sources(settings).targets
     except SettingsError as error:
         return Finding(name="other hosts", ok=False, detail="; ".join(error.problems))
+    injected = sources.targets
     hosts = ", ".join(dict.fromkeys(target.host for target in injected))
     opened = ", ".join(rules) or "none is open"
     return Finding(name="other hosts", ok=True, detail=f"{opened}; secrets for {hosts}" if hosts else opened)
 
 
-async def _report(settings: Settings, tokens: TokenReader) -> int:
+async def _report(settings: Settings, tokens: TokenReader, *, with_agents: bool) -> int:
     well = True
-    async for finding in _examine(settings, tokens):
+    async for finding in _examine(settings, tokens, with_agents=with_agents):
         well = well and finding.ok
         print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name:<18} {finding.detail}", flush=True)
     return EXIT_CODE[Exit.SUCCEEDED if well else Exit.FAILED]
 
 
-def run(settings: Settings, tokens: TokenReader) -> int:
-    """The exit code: 0 when runs can succeed here."""
-    return asyncio.run(_report(settings, tokens))
+def run(settings: Settings, tokens: TokenReader, *, with_agents: bool = False) -> int:
+    """The exit code: 0 when runs can succeed here; with agents, when each of them starts."""
+    return asyncio.run(_report(settings, tokens, with_agents=with_agents))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from gitward.broker import EgressConfig
+from collections.abc import Sequence
+
+from gitward.agents.model_hosts import KNOWN
+from gitward.broker import EgressConfig, InjectConfig
 from gitward.broker.client.injected_secrets import SecretSources
 from gitward.broker.policy.egress.addresses import parse_networks
 from gitward.broker.policy.egress.rules import parse_rules
-from gitward.broker.policy.inject.rules import parse_injections
+from gitward.broker.policy.inject.rules import Injection, parse_injections
 from gitward.broker.wire.config import address_of
 from gitward.errors import SettingsError
-from gitward.settings import Settings
+from gitward.settings import SecretReader, Settings, is_exported, is_set
 
 
 def secret_sources(settings: Settings) -> SecretSources:
@@ -21,10 +24,46 @@ def secret_sources(settings: Settings) -> SecretSources:
         injections = parse_injections(settings.inject, own=_hosts_of_github(settings))
     except ValueError as error:
         raise SettingsError([f"GITWARD_INJECT: {line}" for line in str(error).splitlines()]) from None
-    sources = SecretSources(injections)
+    sources = SecretSources([*injections, *model_injections(settings, injections)])
     if problems := sources.problems():
-        raise SettingsError([f"GITWARD_INJECT: {problem}" for problem in problems])
+        raise SettingsError(problems)
     return sources
+
+
+def model_injections(settings: Settings, named: Sequence[Injection]) -> list[Injection]:
+    """The keys of the providers that agents know, so far as they are set. Where GITWARD_INJECT names the host or the
+    variable, the operator has decided what becomes of it. Blocks on a small file."""
+    places = {(each.target.host, each.target.port) for each in named}
+    variables = {each.variable for each in named}
+    found: list[Injection] = []
+    for host in KNOWN:
+        source = _source(settings, host.variable)
+        if host.place in places or host.variable in variables or source is None:
+            continue
+        target = InjectConfig(
+            host=host.host,
+            port=host.port,
+            header=host.header,
+            prefix=host.prefix,
+            paths=host.paths,
+            absent=host.absent,
+            agents_only=True,
+        )
+        found.append(Injection(target=target, source=source))
+    return found
+
+
+def _source(settings: Settings, variable: str) -> str | None:
+    """Where a key is read; what is exported comes before a file, and that before `.env`."""
+    file = settings.model_key_files.get(variable)
+    if is_exported(variable) or (file is None and is_set(variable)):
+        return variable
+    return None if file is None else f"file:{file}"
+
+
+def seal_model_keys() -> None:
+    """For a process that needs none of them: no child of it shall inherit one."""
+    SecretReader([host.variable for host in KNOWN])
 
 
 def _hosts_of_github(settings: Settings) -> list[str]:

@@ -75,14 +75,14 @@ class ServiceHealth:
     async def _figures(self) -> Figures | None:
         """None while the database does not answer: the rest is told all the more."""
         try:
-            return await self.database.read(lambda tx: statistics.look(tx, self.limits), seconds=LOOK_SECONDS)
+            return await self.database.read(lambda tx: statistics.read_figures(tx, self.limits), seconds=LOOK_SECONDS)
         except (SQLAlchemyError, OSError) as error:
             log.warning("The database's figures cannot be read (%s)", type(error).__name__)
             return None
 
     async def _database(self) -> Check:
         try:
-            await self.database.read(statistics.touch, seconds=LOOK_SECONDS)
+            await self.database.read(statistics.check_tables, seconds=LOOK_SECONDS)
         except (SQLAlchemyError, OSError) as error:
             log.warning("The database does not answer: %s", type(error).__name__)
             return Check(name="database", ok=False, detail="The database does not answer.")

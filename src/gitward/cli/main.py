@@ -39,6 +39,8 @@ def _options(
 
 mirrors = typer.Typer(no_args_is_help=True, help="The copies of repositories that runs on this machine share.")
 app.add_typer(mirrors, name="mirrors")
+agents = typer.Typer(no_args_is_help=True, help="The coding agents that prompts can be given to.")
+app.add_typer(agents, name="agents")
 
 
 @app.command()
@@ -117,13 +119,17 @@ def token(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    with_agents: Annotated[
+        bool, typer.Option("--agents", help="Also start each agent in a sandbox, without a model.")
+    ] = False,
+) -> None:
     """Check whether this machine can do the work, and which limits of the sandbox it enforces."""
     from gitward.cli.doctor import run
     from gitward.settings import TokenReader, load_settings
 
     settings = load_settings()
-    raise typer.Exit(run(settings, TokenReader(settings.github_token_file)))
+    raise typer.Exit(run(settings, TokenReader(settings.github_token_file), with_agents=with_agents))
 
 
 @app.command()
@@ -132,12 +138,16 @@ def demo(
         str | None,
         typer.Option("--command", help="The command to run in the demo repository, instead of a small change."),
     ] = None,
+    agent: Annotated[
+        str | None, typer.Option(help="Give an installed agent a prompt instead: claude, codex or opencode.")
+    ] = None,
+    prompt: Annotated[str | None, typer.Option(help="With --agent: what it is told; a stand-in answers.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> None:
     """Run the main job end to end on this machine, against a stand-in GitHub, up to its pull request."""
-    from gitward.cli.demo import run
+    from gitward.cli.demo import run, wish_of
 
-    raise typer.Exit(run(command, as_json=as_json))
+    raise typer.Exit(run(wish_of(command, agent, prompt), as_json=as_json))
 
 
 @app.command(name="audit-token")
@@ -164,13 +174,15 @@ def audit_token(
     """
     from gitward.audit.command import run_on, run_on_demo
     from gitward.audit.live import live
+    from gitward.cli.egress import secret_sources
     from gitward.settings import TokenReader, load_settings
 
     if repo is None:
         raise typer.Exit(run_on_demo(login_mode=login, as_json=as_json))
     settings = load_settings()
     tokens = TokenReader(settings.github_token_file)
-    stage = live(settings, tokens, repository=repo, log=log, jwt_file=jwt_file)
+    keys = secret_sources(settings).read()
+    stage = live(settings, tokens, repository=repo, log=log, jwt_file=jwt_file, keys=keys)
     raise typer.Exit(run_on(stage, asks=not yes, as_json=as_json))
 
 
@@ -196,6 +208,28 @@ def drop_mirrors(
     from gitward.settings import load_settings
 
     raise typer.Exit(drop(load_settings(), name, everything=everything, as_json=as_json))
+
+
+@agents.command(name="list")
+def list_agents(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+) -> None:
+    """Show every agent, whether it is ready, and what to do where it is not."""
+    from gitward.cli.agents import show
+    from gitward.settings import load_settings
+
+    show(load_settings(), as_json=as_json)
+
+
+@agents.command(name="install")
+def install_agents(
+    names: Annotated[list[str], typer.Argument(help="claude, codex, opencode; or node alone.", metavar="NAME...")],
+) -> None:
+    """Install agents, each in the version that is locked by hash, with a Node.js beside them. Safe to run again."""
+    from gitward.cli.agents import install
+    from gitward.settings import load_settings
+
+    install(load_settings(), names)
 
 
 def main() -> None:

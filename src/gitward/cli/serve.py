@@ -13,6 +13,7 @@ import uvicorn
 from gitward.cli.child_processes import mask_proxy_login, running_child_processes
 from gitward.cli.concurrent_entry import enter_both
 from gitward.cli.data_folder import check_way_to, prepare_data_dir
+from gitward.cli.egress import seal_model_keys
 from gitward.cli.preloading import loaded
 from gitward.cli.signals import Signals, drain
 from gitward.errors import SettingsError
@@ -86,6 +87,8 @@ async def _service(
         hands = None
         if with_worker:
             hands, _ = await enter_both(stack, running_child_processes(settings), loaded("gitward.cli.wiring"))
+        else:
+            seal_model_keys()
         from gitward.cli.wiring import running_service
 
         yield await stack.enter_async_context(running_service(settings, tokens, hands, base_url=base_url))

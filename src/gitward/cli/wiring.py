@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from gitward.agents.agents_file import WrongAgentsFile, read_catalogue
+from gitward.agents.installed import Agents
 from gitward.api import events
 from gitward.api.app import create_app
 from gitward.api.auth import Verifier
@@ -105,6 +107,8 @@ async def running_service(
             rules=_rules(settings),
             is_proxied=settings.is_proxied,
             reach=_reach(settings),
+            agents=_agents(settings, hands),
+            agents_elsewhere=hands is None,
         )
         await stack.enter_async_context(metrics_listener(watch, settings.metrics_port, with_figures=True))
         stack.enter_context(logging_what_holds_the_loop())
@@ -218,6 +222,7 @@ async def _worker(
             mirrors=mirrors,
             settings=job_settings(settings, base_url),
             disk=disk,
+            agents=_agents(settings, hands),
             admission=partial(_refusal_of_move, settings.repo_globs, _rules(settings)),
         )
 
@@ -303,6 +308,15 @@ def _reach(settings: Settings) -> OperatorLimits:
     )
 
 
+def _agents(settings: Settings, hands: ChildProcesses | None) -> Agents:
+    """:raises SettingsError: GITWARD_AGENTS_FILE cannot be understood."""
+    keys = [] if hands is None else [(each.host, each.port) for each in hands.injected.targets]
+    try:
+        return Agents(read_catalogue(settings.agents_file), settings.agents_dir, keys)
+    except WrongAgentsFile as error:
+        raise SettingsError([f"GITWARD_AGENTS_FILE: {each}" for each in error.problems]) from None
+
+
 def _refusal(
     globs: Sequence[str], rules: Sequence[Rule], reach: OperatorLimits, template: NewSession, claims: Mapping[str, Any]
 ) -> str | None:
@@ -330,6 +344,7 @@ def job_settings(settings: Settings, base_url: str) -> JobSettings:
         public_read=settings.public_read,
         own_writes=settings.writes is Writes.OWN,
         never_workflows=settings.allow_workflows is AllowWorkflows.NEVER,
+        agent_idle_seconds=settings.agent_idle_seconds,
         commit_name=settings.commit_name,
         commit_email=settings.commit_email,
     )

@@ -42,7 +42,7 @@ class WriteCheck:
 
     async def _try_database(self) -> Check:
         try:
-            await self._database.write(statistics.write_and_remove, seconds=TRIAL_SECONDS)
+            await self._database.write(statistics.check_writes, seconds=TRIAL_SECONDS)
         except (SQLAlchemyError, OSError) as error:
             log.warning("The database accepts no writes: %s", type(error).__name__)
             fault = disk.fault_of(error)

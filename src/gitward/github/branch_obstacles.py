@@ -21,7 +21,7 @@ async def find_obstacle(github: Connection, repository: str, branch: str) -> str
     return next((each for each in found if each is not None), None)
 
 
-def told(repository: str, branch: str, obstacle: str) -> str:
+def sentence(repository: str, branch: str, obstacle: str) -> str:
     return (
         f"{repository} has a branch {obstacle}, so git cannot create a branch {branch}: rename or delete "
         f"{obstacle}, or post a session with another branch."

@@ -69,9 +69,9 @@ async def _one_by_one(names: Sequence[str], ask: Ask) -> dict[str, list[str]]:
 
 
 def _refusal(answer: Answer) -> str | None:
-    return None if 200 <= answer.status < 300 else told(answer)
+    return None if 200 <= answer.status < 300 else refusal_sentence(answer)
 
 
-def told(answer: Answer) -> str:
+def refusal_sentence(answer: Answer) -> str:
     """An unexpected answer: its status and GitHub's words, when there are any."""
     return f"{answer.status} {answer.message}".rstrip(". ")

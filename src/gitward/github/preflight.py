@@ -146,7 +146,7 @@ async def _check_branch(
         await check_ours(github, repository, branch, tip, known=known, pull=branches.pull)
     refusals = await find_refusals(github, repository, branch, branches.rules, exists=tip is not None)
     if branches.obstacle is not None:
-        message = branch_obstacles.told(repository, branch, branches.obstacle)
+        message = branch_obstacles.sentence(repository, branch, branches.obstacle)
         if wanted.pushes:
             raise RunFailure(Reason.PUSH_REJECTED, message)
         return (message,)

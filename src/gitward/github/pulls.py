@@ -8,7 +8,7 @@ from typing import Any
 
 from gitward.errors import Reason, RunFailure
 from gitward.github.client import Answer, Connection, path_of
-from gitward.github.labels_and_reviewers import decorate, told
+from gitward.github.labels_and_reviewers import decorate, refusal_sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +68,8 @@ async def _propose(github: Connection, proposal: Proposal) -> Proposed:
     if answer.status != 201:
         raise RunFailure(
             Reason.PULL_REQUEST_FAILED,
-            f"GitHub refused the pull request ({told(answer)}); the branch {proposal.branch} is pushed, so you can "
-            "open one by hand.",
+            f"GitHub refused the pull request ({refusal_sentence(answer)}); the branch {proposal.branch} is pushed, so "
+            "you can open one by hand.",
         )
     return await _decorated(github, proposal, answer.body, created=True, notices=notices)
 
@@ -88,7 +88,7 @@ async def _find(github: Connection, proposal: Proposal) -> dict[str, Any] | None
     if answer.status != 200 or not isinstance(answer.body, list):
         raise RunFailure(
             Reason.PULL_REQUEST_FAILED,
-            f"GitHub does not let the token list pull requests ({told(answer)}); "
+            f"GitHub does not let the token list pull requests ({refusal_sentence(answer)}); "
             "give it `Pull requests: read and write`.",
         )
     matching: list[dict[str, Any]] = [pull for pull in answer.body if pull["head"]["ref"] == proposal.branch]

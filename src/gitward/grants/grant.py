@@ -28,6 +28,7 @@ class Grant:
     issues: tuple[int, ...] = ()  # numbers of the issues that the session opened, as GitHub answered
     pull_request: int | None = None  # the number of the session's pull request, as far as it is recorded
     ready: bool = False  # whether the POST wants a pull request that is ready for review
+    is_agent: bool = False  # whether an agent works in this run: hosts of models are open
     fetch_only: bool = False  # nothing but fetching `repository` and its LFS objects, with the run credential
     expires_at: float  # on `grants.clock`; after it everything is refused
 

@@ -52,7 +52,7 @@ class Seen:
     problem: Problem | None = None
 
 
-async def look(res: Result, scene: Scene, folder: GitFolder | None, store: str) -> Seen:
+async def read_commits(res: Result, scene: Scene, folder: GitFolder | None, store: str) -> Seen:
     """:param store: where the command's objects are, inside."""
     if folder is None:
         return _without_git("has no .git any more")

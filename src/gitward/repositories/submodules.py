@@ -94,7 +94,7 @@ async def take(res: Result, scene: Scene, head: str, changes: Sequence[Change] |
         await asyncio.to_thread(
             partial(result.borrow, scene.workspace / "result" / "work", stores, shallow, wide=len(head) == 64)
         )
-    new = {each.path: await _look_into(res, scene, each, number, gathering) for number, each in enumerate(found)}
+    new = {each.path: await _read_submodule(res, scene, each, number, gathering) for number, each in enumerate(found)}
     unpublished = [path for path, oid in moved.items() if path in new and oid in new[path]]
     unknown = [path for path in moved if path not in new]
     if unknown:
@@ -172,7 +172,9 @@ def _shallow(scene: Scene, found: Iterable[_Submodule]) -> list[str]:
     return sorted(oids)
 
 
-async def _look_into(res: Result, scene: Scene, each: _Submodule, number: int, gathering: _Gathering) -> frozenset[str]:
+async def _read_submodule(
+    res: Result, scene: Scene, each: _Submodule, number: int, gathering: _Gathering
+) -> frozenset[str]:
     """Finds the work in one; its commits that are nowhere upstream of it."""
     folder = each.folder
     git = replace(res.bare, folder=result.SUBMODULES, tree=None, index=OTHER_INDEX)
@@ -187,13 +189,13 @@ async def _look_into(res: Result, scene: Scene, each: _Submodule, number: int, g
         gathering.notices.append(f"Left out, because its commits cannot be read: submodule {each.path}: {failure}")
         return frozenset()
     commits = [oid for oid in dict.fromkeys(tips.values()) if oid in new]
-    _keep(gathering, each, number, await _independent(git, commits[:_MOST]))
+    _add_commits(gathering, each, number, await _independent(git, commits[:_MOST]))
     gathering.known |= known
-    await _keep_edits(res, scene, each, number, gathering)
+    await _add_edits(res, scene, each, number, gathering)
     return new
 
 
-def _keep(gathering: _Gathering, each: _Submodule, number: int, commits: Sequence[str]) -> None:
+def _add_commits(gathering: _Gathering, each: _Submodule, number: int, commits: Sequence[str]) -> None:
     for place, oid in enumerate(commits):
         name = f"commits in submodule {each.path}" if place == 0 else f"more commits in submodule {each.path}"
         ref = f"refs/heads/submodule-{number + 1}/{place + 1}"
@@ -230,7 +232,7 @@ async def _new(git: Git, tips: frozenset[str], known: frozenset[str]) -> frozens
     return frozenset(listed.decode().split())
 
 
-async def _keep_edits(res: Result, scene: Scene, each: _Submodule, number: int, gathering: _Gathering) -> None:
+async def _add_edits(res: Result, scene: Scene, each: _Submodule, number: int, gathering: _Gathering) -> None:
     """Its files, as a commit on its HEAD."""
     head = each.folder.head
     if head is None:

@@ -65,7 +65,7 @@ async def take(res: Result, scene: Scene) -> Work:
     if not await asyncio.to_thread(_has_files, scene.workspace):
         return _gone(scene)
     theirs, problem = await asyncio.to_thread(_repository, scene.workspace)
-    seen = await commits.look(res, scene, theirs.folder, f"{theirs.git}/objects")
+    seen = await commits.read_commits(res, scene, theirs.folder, f"{theirs.git}/objects")
     if problem is not None:
         seen = replace(seen, problem=problem, notices=())
     base = seen.head or scene.baseline.start.sha

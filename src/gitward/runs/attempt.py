@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,13 +19,15 @@ from gitward.runs.services import JobServices
 from gitward.runs.storage.workspace_names import workspace_of
 from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import ArtifactKind, EventType, RunState, StepName, StepState
-from gitward.sessions.progress import Claim
+from gitward.sessions.progress import Hold
 from gitward.store.database import PASSING_ERRORS, Transaction
 from gitward.workers.persistence import persist
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_held_notices: ContextVar[list[str] | None] = ContextVar("held notices", default=None)
 
 MAX_LOSSES = 5  # of a worker in the middle of one run; then the run is given up
 CANCEL_POLL_SECONDS = 1.0  # when the wish comes from another process and no notification arrives
@@ -41,7 +44,7 @@ class StoredWork:
 class Attempt:
     """A claimed run."""
 
-    def __init__(self, parts: JobServices, claim: Claim) -> None:
+    def __init__(self, parts: JobServices, claim: Hold) -> None:
         self.parts = parts
         self.claim = claim
         self.ending: StepState | None = None  # set when supervision ends the steps on purpose
@@ -69,7 +72,7 @@ class Attempt:
         :raises RunCancelled: the owner asked for its end already.
         """
         what = f"Run {run_id}: its claim"
-        claim = await persist(parts.database, partial(_claim, parts, run_id), lease=parts.lease, what=what)
+        claim = await persist(parts.database, partial(_take, parts, run_id), lease=parts.lease, what=what)
         if claim.losses >= MAX_LOSSES:
             raise RunFailure(
                 Reason.WORKER_LOST,
@@ -130,7 +133,23 @@ class Attempt:
 
     async def notice(self, message: str) -> None:
         """A sentence for whoever watches."""
-        await self.tell((EventType.NOTICE, {"message": message}))
+        held = _held_notices.get()
+        if held is not None:
+            held.append(message)
+        else:
+            await self.tell((EventType.NOTICE, {"message": message}))
+
+    @contextlib.asynccontextmanager
+    async def notices_if_it_ends_well(self) -> AsyncIterator[None]:
+        """What this block, and the tasks that it starts, have to tell is told at its end; not when it raises."""
+        held: list[str] = []
+        before = _held_notices.set(held)
+        try:
+            yield
+        finally:
+            _held_notices.reset(before)
+        for message in held:
+            await self.notice(message)
 
     async def cancel_requested(self) -> None:
         """Returns when the owner asked for the end; raises AttemptLost when another worker has the run.
@@ -148,7 +167,7 @@ class Attempt:
                 await news.wait(CANCEL_POLL_SECONDS)
 
 
-def _claim(parts: JobServices, run_id: str, tx: Transaction) -> Claim:
+def _take(parts: JobServices, run_id: str, tx: Transaction) -> Hold:
     """Takes the run, unless this worker may not act any more: it would take it from whoever has taken it over."""
     claim = parts.progress.claim(tx, run_id)
     parts.lease.require()  # after the wait for the row's lock, and before the commit

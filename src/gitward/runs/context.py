@@ -65,4 +65,7 @@ class Context:
 
 def trailers(context: Context) -> Sequence[str]:
     """Those of every commit that the job makes."""
-    return (f"Gitward-Session: {context.attempt.claim.session.id}",)
+    agent = context.attempt.claim.run.agent
+    told = [] if agent is None else [f"Gitward-Agent: {agent.name}"]
+    told += [f"Gitward-Model: {agent.model}"] if agent is not None and agent.model is not None else []
+    return (f"Gitward-Session: {context.attempt.claim.session.id}", *told)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gitward.agents.installed import Agents
 from gitward.broker import Brokers
 from gitward.broker.client.injected_secrets import SecretSources
 from gitward.github.client import GitHub
@@ -37,6 +38,7 @@ class JobSettings:
     public_read: bool = False
     own_writes: bool = True  # commands write texts of the session's own pull request and issues only
     never_workflows: bool = False  # no session may change workflows, whatever its POST said
+    agent_idle_seconds: float = 900.0  # that an agent's turn may last without a sign of life
     commit_name: str | None = None
     commit_email: str | None = None
     patience: Patience = field(default_factory=Patience)  # with GitHub's faults
@@ -74,4 +76,5 @@ class JobServices:
     disk: DiskGuard
     trash: Trash = field(default_factory=Trash)
     admission: Admission = refuse  # whether a session may go on in a repository that was renamed or moved
+    agents: Agents | None = None  # None: this worker has none
     lease: Lease = field(default_factory=Lease)  # of the worker's shift; without end where nobody can take over

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 from gitward.errors import Reason, RunFailure
@@ -13,6 +13,7 @@ from gitward.repositories import baseline, checkout
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.refs import Refs
 from gitward.runs.access.run_access import open_access
+from gitward.runs.agents import agent_turn
 from gitward.runs.attempt import Attempt
 from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.commands.deadline import timed_out, within_deadline
@@ -32,7 +33,7 @@ from gitward.runs.workspace.command_sandbox import CommandSandbox, open_command_
 from gitward.runs.workspace.snapshot import take_snapshot
 from gitward.sandboxes import SandboxError
 from gitward.sessions.model import Instruction, PublishMode, StepName
-from gitward.sessions.progress import Begun
+from gitward.sessions.progress import EarlierAttempts
 
 T = TypeVar("T")
 
@@ -54,8 +55,9 @@ class Instructed:
 
     noted: Baseline
     refs: Refs
-    begun: Begun
-    exit_code: int = 0
+    begun: EarlierAttempts
+    exit_code: int | None = 0  # of the command; None: there was none
+    said: str = ""  # by the agent, at last
     arrived: str | None = None  # the head that an earlier attempt pushed
 
 
@@ -137,7 +139,7 @@ async def _tidy(context: Context) -> None:
 async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed | Result:
     """The steps before `publish`, in the words of the design."""
     attempt, commands = context.attempt, context.commands(sandboxed.sandbox)
-    await salvage.keep_lost(context, sandboxed.user)
+    await salvage.store_lost_work(context, sandboxed.user)
     refs_task = asyncio.create_task(take_snapshot(context))
     try:
         async with attempt.step(StepName.AUTHENTICATE):
@@ -151,16 +153,22 @@ async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed |
         refs_task.cancel()
         await asyncio.wait([refs_task])
     begun = await attempt.write(lambda tx: attempt.parts.progress.begun(tx, attempt.claim, noted.start.sha))
-    if context.instruction.command is None:
+    if not context.instruction.works:
         await asyncio.to_thread(baseline.drop, context.workspace)
         return _ready(context, noted)
     arrived = await _find_arrived(commands, noted, begun)
     if arrived is not None:  # an earlier attempt was lost after its push: its command is not run again
         return Instructed(noted=noted, refs=refs, begun=begun, arrived=arrived)
     async with attempt.step(StepName.EXECUTE):
-        executing = execute.execute(commands, context.instruction)
-        exit_code = await attempt.parts.disk.execute(context.workspace, executing)
-    return Instructed(noted=noted, refs=refs, begun=begun, exit_code=exit_code)
+        exit_code, said = await attempt.parts.disk.execute(context.workspace, _execute(context, commands))
+    return Instructed(noted=noted, refs=refs, begun=begun, exit_code=exit_code, said=said)
+
+
+async def _execute(context: Context, commands: CommandRunner) -> tuple[int | None, str]:
+    """The command's exit code, or the agent's last message."""
+    if context.instruction.prompt is not None:
+        return None, (await agent_turn.execute(context, commands)).said
+    return await execute.execute(commands, context.instruction), ""
 
 
 def _ready(context: Context, noted: Baseline) -> Result:
@@ -171,7 +179,7 @@ def _ready(context: Context, noted: Baseline) -> Result:
     )
 
 
-async def _find_arrived(commands: CommandRunner, noted: Baseline, begun: Begun) -> str | None:
+async def _find_arrived(commands: CommandRunner, noted: Baseline, begun: EarlierAttempts) -> str | None:
     """The head that an earlier attempt pushed, when it is in the session's branch upstream."""
     head, start = begun.pushing_sha, noted.start
     if head is None or start.sha == begun.start_sha:
@@ -192,7 +200,8 @@ async def _publish(context: Context, sandboxed: CommandSandbox, done: Instructed
                 else:
                     published = await publish.finish(context, bench, done.arrived)
         await asyncio.to_thread(baseline.drop, context.workspace)
-    return _result(context.instruction, published, exit_code=done.exit_code)
+    result = _result(context.instruction, published, exit_code=done.exit_code)
+    return result if published.changed or not done.said else replace(result, message=done.said)
 
 
 def _result(instruction: Instruction, published: Published, *, exit_code: int | None) -> Result:

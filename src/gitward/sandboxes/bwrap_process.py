@@ -1,4 +1,9 @@
-"""Starts bubblewrap, and reads its status."""
+"""Starts bubblewrap, reads its status, and says how its first program becomes the command.
+
+Bubblewrap sets the whole sandbox up, with every wall, before the command is known. Then it starts a shell that waits at
+a pipe. Told to go on, the shell reads a file that nobody inside has seen yet, changes to the command's folder, and
+becomes the command (`script`). So a command waits for neither namespaces nor mounts.
+"""
 
 from __future__ import annotations
 
@@ -7,80 +12,99 @@ import fcntl
 import json
 import os
 import resource
+import shlex
 import signal
-import socket
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from gitward.grants import channel
-from gitward.sandboxes import namespaces, system_calls
-from gitward.sandboxes.supervisor_requests import StartRequest
+from gitward.sandboxes import namespaces, system_calls, workspace_lock
+from gitward.sandboxes.protocol import Command
+from gitward.sandboxes.supervisor_requests import Build
 
 _COULD_NOT_START = 127  # as a shell says it
 NICENESS = 10  # beyond the worker's; brokers have 5: who burns time in a sandbox delays neither
 _OOM_SCORE = b"500"  # when the host runs out of memory, a sandbox goes before the worker
-_FIRST = 3  # descriptors from here on are bubblewrap's own
+_FIRST = 5  # descriptors from here on are bubblewrap's own
 _ABOVE_ALL = 64  # a number above those that are placed
+_SCRIPT, _INPUT = 3, 4  # descriptors of the first program: what the command is, and its standard input
+_WAITS = (b"/bin/sh", b"-c", b"read -r go && . /proc/self/fd/%d" % _SCRIPT)
+_OF_THE_SHELL = "OLDPWD SHLVL"  # variables that it adds
 
 
 @dataclass(frozen=True)
 class Descriptors:
-    """What comes beside a `StartRequest`, in the order in which the worker sends it."""
+    """What comes beside a `PrepareRequest`, in the order in which the worker sends it."""
 
     stdin: int
     stdout: int
     stderr: int
     options: int  # bubblewrap's options, each ended by NUL
-    argv: int  # the command, each string ended by NUL
+    script: int  # a file that is empty until the worker knows the command
+
+
+def script(command: Command) -> bytes:
+    """What the first program does once it may: it becomes the command, and nothing of it remains.
+
+    Variables and arguments stand in the file alone, so that no process list ever shows a variable.
+    """
+    variables = {"PWD": command.cwd} | dict(command.env)
+    lines = [
+        f"cd -P -- {shlex.quote(command.cwd)} || exit {_COULD_NOT_START}",
+        f"exec {f'<&{_INPUT}' if command.has_input else '</dev/null'} {_SCRIPT}<&- {_INPUT}<&-",
+        f"unset {_OF_THE_SHELL}",
+        *(f"export {name}={shlex.quote(value)}" for name, value in variables.items()),
+        f"exec {shlex.join(command.argv)}",
+    ]
+    return os.fsencode("\n".join(lines) + "\n")
 
 
 class BwrapProcess:
-    """A process that waits for `start` before it becomes bubblewrap, and for `let_go` before it starts the command.
+    """Bubblewrap, started at once, with a first program that waits for `let_go` before it becomes the command.
 
     It stands in the sandbox's cgroup already, the supervisor does not: memory that no process owns (a full
     tmpfs) has the kernel kill every process of a cgroup.
     """
 
-    def __init__(self, *, cgroup: int | None, follows: bool) -> None:
-        self._orders, orders = channel.pair()
+    def __init__(self, build: Build, fds: Descriptors, *, claim: int, cgroup: int | None, follows: bool) -> None:
         self.status, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._go = _gate()
         supervisor = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            self._orders.close()
-            _become_bubblewrap(orders, told=told, go=self._go, cgroup=cgroup, parent=supervisor if follows else None)
-        orders.close()
-        os.close(told)
+            parent = supervisor if follows else None
+            _become_bubblewrap(build, fds, told=told, go=self._go, cgroup=cgroup, parent=parent)
+        channel.close_all((fds.stdin, fds.stdout, fds.stderr, fds.options, fds.script, told))
         self.handle = os.pidfd_open(self.pid)
         self.status_ended = False
+        self.init: int | None = None  # pid of the sandbox's process 1, as seen here; it stands in the claim
+        self.init_handle: int | None = None
+        self._claim = claim
         self.failure: str | None = None  # why bubblewrap could not be executed
         self._text = b""
         self._exit_code: int | None = None
 
-    def start(self, start: StartRequest, fds: Descriptors) -> None:
-        """Has the process become bubblewrap; closes `fds`."""
-        given = (fds.stdin, fds.stdout, fds.stderr, fds.options, fds.argv)
-        channel.send(self._orders, start.message(), given)
-        channel.close_all(given)
-        self._orders.close()
-
     def let_go(self) -> None:
         """Lets the command start."""
-        os.write(self._go, b"g")
+        os.write(self._go, b"\n")
 
     def got_through(self) -> bool:
-        """Whether the sandbox was complete: bubblewrap has taken the byte of `let_go`, its last act of setting up."""
-        if self._exit_code is not None:
-            return True
+        """Whether the sandbox was complete: its first program has taken the byte of `let_go`."""
         os.set_blocking(self._go, False)
         try:
             return not os.read(self._go, 1)
         except BlockingIOError:
             return True
 
-    def read_status(self) -> list[dict[str, Any]]:
-        """The JSON documents that have come since the last call."""
+    def kill(self) -> None:
+        """Ends every process inside: the kernel kills a process namespace with its process 1."""
+        for handle in (self.init_handle, self.handle):
+            if handle is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+
+    def read_status(self) -> None:
+        """Takes the JSON documents that have come since the last call."""
         with contextlib.suppress(BlockingIOError):
             while piece := os.read(self.status, 4096):
                 self._text += piece
@@ -88,10 +112,17 @@ class BwrapProcess:
         *lines, self._text = self._text.split(b"\n")
         documents: list[dict[str, Any]] = [json.loads(line) for line in lines if line.strip()]
         for document in documents:
+            if "child-pid" in document:
+                self._record(int(document["child-pid"]))
             if "exit-code" in document:
                 self._exit_code = int(document["exit-code"])
             self.failure = document.get("failed", self.failure)
-        return documents
+
+    def _record(self, init: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.init_handle = os.pidfd_open(init)
+        workspace_lock.record(self._claim, init)
+        self.init = init
 
     def wait(self) -> int:
         """Bubblewrap's own exit code, negative for a signal."""
@@ -106,11 +137,7 @@ class BwrapProcess:
 
 
 def _gate() -> int:
-    """A pipe with both ends in one descriptor.
-
-    Bubblewrap takes the end of `--block-fd` for a go. An end that can also write never sees that end, so the
-    death of the supervisor lets nothing start.
-    """
+    """A pipe with both ends in one descriptor, so that the supervisor sees whether its byte was taken."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
     try:
         return os.open(f"/proc/self/fd/{reader}", os.O_RDWR | os.O_CLOEXEC)
@@ -120,7 +147,7 @@ def _gate() -> int:
 
 
 def _become_bubblewrap(
-    orders: socket.socket, *, told: int, go: int, cgroup: int | None, parent: int | None
+    build: Build, fds: Descriptors, *, told: int, go: int, cgroup: int | None, parent: int | None
 ) -> NoReturn:
     """The forked half: never returns."""
     told = fcntl.fcntl(told, fcntl.F_DUPFD_CLOEXEC, _ABOVE_ALL)  # where `_place` does not write over it
@@ -135,29 +162,26 @@ def _become_bubblewrap(
         calls = fcntl.fcntl(system_calls.as_file(), fcntl.F_DUPFD_CLOEXEC, _ABOVE_ALL)
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)  # Python ignores the first two, and that is inherited
-        message, received = channel.receive(orders)
-        _execute(StartRequest.of(message), Descriptors(*received), told=told, go=go, calls=calls)
-    except channel.ChannelClosed:
-        pass
+        _execute(build, fds, told=told, go=go, calls=calls)
     except (OSError, ValueError) as error:
         os.write(told, json.dumps({"failed": str(error)}).encode() + b"\n")
     finally:
         os._exit(_COULD_NOT_START)
 
 
-def _execute(start: StartRequest, fds: Descriptors, *, told: int, go: int, calls: int) -> NoReturn:
-    options, status, block, filtering = range(_FIRST, _FIRST + 4)
-    own = [b"--args", b"%d" % options] if start.hides_options else _strings(fds.options)
-    own += [b"--json-status-fd", b"%d" % status, b"--block-fd", b"%d" % block]
-    own += [b"--seccomp", b"%d" % filtering] if start.filters_calls else []
-    line = [os.fsencode(start.bwrap), *own, b"--", *_strings(fds.argv)]
-    for name, value in start.rlimits:
+def _execute(build: Build, fds: Descriptors, *, told: int, go: int, calls: int) -> NoReturn:
+    options, status, filtering = range(_FIRST, _FIRST + 3)
+    own = [b"--args", b"%d" % options] if build.hides_options else _strings(fds.options)
+    own += [b"--json-status-fd", b"%d" % status]
+    own += [b"--seccomp", b"%d" % filtering] if build.filters_calls else []
+    line = [os.fsencode(build.bwrap), *own, b"--", *_WAITS]
+    for name, value in build.rlimits:
         _limit(getattr(resource, f"RLIMIT_{name}"), value)
-    placed = (fds.stdin, fds.stdout, fds.stderr, fds.options, told, go, calls)
-    _place(placed[: None if start.filters_calls else -1], close_others=start.closes_descriptors)
-    if start.empties_environment:
-        os.execve(start.bwrap, line, {})  # noqa: S606  # a program of ours, without a shell
-    os.execv(start.bwrap, line)  # noqa: S606  # the same
+    placed = (go, fds.stdout, fds.stderr, fds.script, fds.stdin, fds.options, told, calls)
+    _place(placed[: None if build.filters_calls else -1], close_others=build.closes_descriptors)
+    if build.empties_environment:
+        os.execve(build.bwrap, line, {})  # noqa: S606  # a program of ours, without a shell
+    os.execv(build.bwrap, line)  # noqa: S606  # the same
 
 
 def _place(sources: tuple[int, ...], *, close_others: bool) -> None:

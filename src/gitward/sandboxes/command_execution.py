@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gitward.grants import channel
 from gitward.grants.endpoint import Endpoint
 from gitward.sandboxes import descriptor_waits
+from gitward.sandboxes.bwrap_process import script
 from gitward.sandboxes.protocol import Command, Completed, OnOutput, SandboxError, Stream
 from gitward.sandboxes.supervisor_handle import END_SECONDS, SupervisorHandle, failure
 from gitward.sandboxes.supervisor_requests import GRACE_SECONDS, StartRequest
@@ -28,10 +29,8 @@ class Job:
     """What an execution is given."""
 
     start: StartRequest
-    options: tuple[str, ...]  # bubblewrap's
     command: Command
     endpoint: Endpoint
-    owner: int | None  # the uid that pipes belong to, so that /dev/stdout can be opened inside
 
 
 class CommandExecution:
@@ -42,8 +41,8 @@ class CommandExecution:
         self._link = link
         self._on_output = on_output
         self._held = contextlib.AsyncExitStack()  # released in the end, whatever happened
-        self._stdin: int | None = None
-        self._outputs: dict[Stream, int] = {}
+        self._started = asyncio.Event()  # the command was let go
+        self._outputs = link.streams.outputs
         self._cancelled = False
         self._tail = b""
 
@@ -65,33 +64,9 @@ class CommandExecution:
 
     async def _launch(self) -> None:
         """Hands the command to the supervisor."""
-        with contextlib.ExitStack() as given:
-            stdin = self._input(given)
-            out, err = (self._output(given, stream) for stream in (Stream.STDOUT, Stream.STDERR))
-            options = _strings(given, "options", self._job.options)
-            argv = _strings(given, "argv", self._job.command.argv)
-            await self._link.start(self._job.start, (stdin, out, err, options, argv))
-
-    def _input(self, given: contextlib.ExitStack) -> int:
-        if not self._job.command.stdin:
-            return _held(given, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-        reader, self._stdin = self._pipe()
-        os.set_blocking(self._stdin, False)
-        self._held.callback(self._close_stdin)
-        return _held(given, reader)
-
-    def _output(self, given: contextlib.ExitStack, stream: Stream) -> int:
-        reader, writer = self._pipe()
-        os.set_blocking(reader, False)
-        self._outputs[stream] = reader
-        self._held.callback(os.close, reader)
-        return _held(given, writer)
-
-    def _pipe(self) -> tuple[int, int]:
-        reader, writer = os.pipe2(os.O_CLOEXEC)
-        if self._job.owner is not None:
-            os.fchown(writer, self._job.owner, self._job.owner)
-        return reader, writer
+        if not self._job.command.has_input:
+            self._link.streams.end_input()
+        await self._link.start(self._job.start, script(self._job.command))
 
     async def _attach(self) -> None:
         if self._link.listeners:
@@ -105,8 +80,9 @@ class CommandExecution:
                 report = tasks.create_task(self._report())
                 for stream in self._outputs:
                     tasks.create_task(self._pump(stream))
-                if self._stdin is not None:
-                    tasks.create_task(self._feed(self._stdin))
+                if self._job.command.has_input:
+                    feeding = tasks.create_task(self._feed())
+                    report.add_done_callback(lambda _: feeding.cancel())
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return report.result()
@@ -137,6 +113,8 @@ class CommandExecution:
                 if self._cancelled:
                     return {}
                 raise
+            if "started" in message:
+                self._started.set()
             if "started" in message and self._job.start.timeout_seconds is not None:
                 deadline = loop.time() + self._job.start.timeout_seconds + GRACE_SECONDS + END_SECONDS
             elif "started" in message:
@@ -166,14 +144,16 @@ class CommandExecution:
                 self._tail = (self._tail + piece)[-_TAIL:]
         return self._tail
 
-    async def _feed(self, stdin: int) -> None:
-        await descriptor_waits.write_all(stdin, self._job.command.stdin)
-        self._close_stdin()
-
-    def _close_stdin(self) -> None:
-        if self._stdin is not None:
-            os.close(self._stdin)
-            self._stdin = None
+    async def _feed(self) -> None:
+        """Writes the input until its end, or until the command's. Who no longer reads does not hold the source."""
+        command, stdin = self._job.command, self._link.streams.stdin
+        if command.source is None:
+            await descriptor_waits.write_all(stdin, command.stdin)
+        else:
+            await self._started.wait()  # else a supervisor that dies before takes the first of it along
+            async for piece in command.source:
+                await descriptor_waits.write_all(stdin, piece)
+        self._link.streams.end_input()
 
     async def _clean_up(self) -> None:
         """Ends what still runs, waits for it, and releases all that is held."""
@@ -191,18 +171,3 @@ class CommandExecution:
                     await descriptor_waits.readable(descriptor)
                     while os.read(descriptor, PIECE):
                         await descriptor_waits.readable(descriptor)
-
-
-def _held(stack: contextlib.ExitStack, descriptor: int) -> int:
-    stack.callback(os.close, descriptor)
-    return descriptor
-
-
-def _strings(stack: contextlib.ExitStack, name: str, strings: tuple[str, ...]) -> int:
-    """A nameless file with the strings, each ended by NUL, to be read from its beginning."""
-    descriptor = _held(stack, os.memfd_create(name, os.MFD_CLOEXEC))
-    data = memoryview(b"".join(os.fsencode(string) + b"\0" for string in strings))
-    while data:
-        data = data[os.write(descriptor, data) :]
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor

@@ -11,15 +11,15 @@ import time
 from typing import Any
 
 from gitward.grants import channel
-from gitward.sandboxes import workspace_lock
 from gitward.sandboxes.bwrap_process import BwrapProcess
 from gitward.sandboxes.disk_ledger import Entry
-from gitward.sandboxes.first_command import FirstCommand
+from gitward.sandboxes.first_command import FirstCommand, give_way
 from gitward.sandboxes.processes_inside import children, descendants
 from gitward.sandboxes.supervisor_requests import BEAT_SECONDS, GRACE_SECONDS, StartRequest
 from gitward.sandboxes.watchdog import Watchdog
 
 _SECOND = 1000  # milliseconds, for poll
+_CHANGE_SECONDS = 0.11  # between two changes of the niceness of sessions
 
 
 class CommandWatch:
@@ -31,23 +31,20 @@ class CommandWatch:
         bubblewrap: BwrapProcess,
         *,
         control: socket.socket,
-        claim: int,
         entry: Entry,
         follows: bool,
     ) -> None:
         self._start = start
         self._bwrap = bubblewrap
         self._control = control
-        self._claim = claim
         self._follows = follows
-        self._init: int | None = None  # pid of the sandbox's process 1, as seen here
-        self._init_handle: int | None = None
         self._go = False  # the worker has said go
         self._started: float | None = None  # when the command was let go
         self._kill_at: float | None = None  # the end of the grace time
         self._timed_out = False
         self._limit: str | None = None
         self._beat_at = time.monotonic() + BEAT_SECONDS  # when the worker is told again that this process lives
+        self._give_way_at = self._beat_at  # when sessions of processes are looked at again
         self._first: FirstCommand | None = None  # once it was found
         self._watchdog = Watchdog(start, entry)
 
@@ -55,7 +52,8 @@ class CommandWatch:
         """Waits until bubblewrap has ended, ends what is left, and tells how it went."""
         poll = select.poll()
         control = self._control.fileno()
-        for descriptor in (control, self._bwrap.handle, self._bwrap.status):
+        ended = set() if not self._bwrap.status_ended else {self._bwrap.status}
+        for descriptor in {control, self._bwrap.handle, self._bwrap.status} - ended:
             poll.register(descriptor, select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(self._wait_milliseconds())}
@@ -70,7 +68,7 @@ class CommandWatch:
 
     def _wait_milliseconds(self) -> float:
         others = (self._deadline(), self._kill_at, self._watchdog.next_look)
-        moments = [self._beat_at, *(moment for moment in others if moment)]
+        moments = [self._beat_at, self._give_way_at, *(moment for moment in others if moment)]
         return max(0.0, min(moments) - time.monotonic()) * _SECOND + 1
 
     def _deadline(self) -> float | None:
@@ -80,12 +78,7 @@ class CommandWatch:
 
     def _read_status(self) -> bool:
         """Takes what bubblewrap says about itself. False at the end of it."""
-        for document in self._bwrap.read_status():
-            if "child-pid" in document:
-                self._init = int(document["child-pid"])
-                with contextlib.suppress(ProcessLookupError):
-                    self._init_handle = os.pidfd_open(self._init)
-                workspace_lock.record(self._claim, self._init)
+        self._bwrap.read_status()
         return not self._bwrap.status_ended
 
     def _obey(self) -> bool:
@@ -94,20 +87,20 @@ class CommandWatch:
             message, fds = channel.receive(self._control)
         except channel.ChannelClosed:
             if self._follows:
-                self._kill()
+                self._bwrap.kill()
             return False
         channel.close_all(fds)
         if "kill" in message:
-            self._kill()
+            self._bwrap.kill()
         self._go = self._go or "go" in message
         return True
 
     def _let_go(self) -> None:
         """Lets the command start when the worker is ready and the sandbox's process 1 stands in the claim."""
-        if self._go and self._started is None and self._init is not None:
+        if self._go and self._started is None and self._bwrap.init is not None:
             self._started = time.monotonic()
-            self._watchdog.start(self._init)
-            handles = [] if self._init_handle is None else [self._init_handle]
+            self._watchdog.start(self._bwrap.init)
+            handles = [] if self._bwrap.init_handle is None else [self._bwrap.init_handle]
             with contextlib.suppress(channel.ChannelClosed):
                 # Before it is so: who never hears it may try again.
                 channel.send(self._control, {"started": True}, handles)
@@ -124,10 +117,13 @@ class CommandWatch:
     def _look(self) -> None:
         """Ends the command when its time is over, a limit is passed, or it has ended and is not let go."""
         now = time.monotonic()
+        if now >= self._give_way_at:
+            more = self._bwrap.init is not None and give_way(self._bwrap.init)
+            self._give_way_at = now + (_CHANGE_SECONDS if more else BEAT_SECONDS)
         if now >= self._beat_at:
             self._beat()
             if self._is_held():
-                self._kill()
+                self._bwrap.kill()
         deadline = self._deadline()
         if deadline is not None and now >= deadline:
             self._timed_out = True
@@ -135,38 +131,31 @@ class CommandWatch:
             self._terminate()
         if self._kill_at is not None and now >= self._kill_at:
             self._kill_at = None
-            self._kill()
+            self._bwrap.kill()
         if self._watchdog.next_look is not None and now >= self._watchdog.next_look:
             self._limit = self._limit or self._watchdog.look()
             if self._limit is not None:
-                self._kill()
+                self._bwrap.kill()
 
     def _is_held(self) -> bool:
         """Whether the command ended and the sandbox's process 1 does not take notice: somebody has stopped it."""
-        if self._first is None and self._started is not None and self._init is not None:
-            self._first = FirstCommand.of(self._init)
+        if self._first is None and self._started is not None and self._bwrap.init is not None:
+            self._first = FirstCommand.of(self._bwrap.init)
         return self._first is not None and self._first.waits_for_long()
 
     def _terminate(self) -> None:
         """Asks every process inside to end."""
-        if self._init is not None:
-            for pid in descendants(self._init):
+        if self._bwrap.init is not None:
+            for pid in descendants(self._bwrap.init):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGTERM)
-
-    def _kill(self) -> None:
-        """Ends every process inside: the kernel kills a process namespace with its process 1."""
-        for handle in (self._init_handle, self._bwrap.handle):
-            if handle is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(handle, signal.SIGKILL)
 
     def _settle(self) -> dict[str, Any]:
         code = self._bwrap.wait()
         self._read_status()
-        self._kill()
+        self._bwrap.kill()
         if self._start.ends_all:
-            _end_children()
+            end_children()
         if self._bwrap.failure is not None:
             return {"error": self._bwrap.failure, "stage": "bubblewrap"}
         held = None if self._first is None else self._first.exit_code
@@ -182,7 +171,7 @@ class CommandWatch:
         }
 
 
-def _end_children() -> None:
+def end_children() -> None:
     """Kills and reaps until no descendant is left (orphans come to this process, the subreaper)."""
     while True:
         for pid in children(os.getpid()):

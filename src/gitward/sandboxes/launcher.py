@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from gitward.grants import channel
 from gitward.grants.lease import Lease
+from gitward.sandboxes.bwrap_process import Descriptors
 from gitward.sandboxes.disk_ledger import DiskLedger, Entry
 from gitward.sandboxes.supervisor import supervise
 from gitward.sandboxes.supervisor_requests import PrepareRequest
@@ -73,8 +74,15 @@ def _child(worker: socket.socket, launcher: int, message: dict[str, Any], fds: l
     """The forked half never returns to the launcher's loop, whatever happens."""
     try:
         worker.close()
-        control, claim = fds
-        supervise(PrepareRequest.of(message), socket.socket(fileno=control), claim, launcher=launcher, entry=entry)
+        control, claim, *given = fds
+        supervise(
+            PrepareRequest.of(message),
+            socket.socket(fileno=control),
+            claim,
+            given=Descriptors(*given),
+            launcher=launcher,
+            entry=entry,
+        )
     except BaseException:  # noqa: BLE001  # the edge of a process: report, then end
         traceback.print_exc()
     finally:

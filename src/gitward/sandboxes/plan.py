@@ -42,8 +42,8 @@ class Plan:
     proxy: Mapping[str, str] = field(default_factory=dict)  # variables that lead tools to the proxy, if there is one
     walls: frozenset[Wall] = field(default=ALL_WALLS)
 
-    def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
-        """All variables of a command."""
+    def environment(self) -> dict[str, str]:
+        """The variables that every command has."""
         tools = [str(path / "bin" if (path / "bin").is_dir() else path) for path in self.tool_paths]
         own = {
             "HOME": HOME_DIR,
@@ -54,18 +54,18 @@ class Plan:
             "LOGNAME": USER,
             "SHELL": "/bin/bash",
         }
-        return own | dict.fromkeys(CA_VARIABLES, CA_BUNDLE) | dict(self.proxy) | dict(extra)
+        return own | dict.fromkeys(CA_VARIABLES, CA_BUNDLE) | dict(self.proxy)
 
-    def options(self, *, cwd: str, env: Mapping[str, str]) -> tuple[str, ...]:
-        """Bubblewrap's options, for `--args`."""
+    def options(self) -> tuple[str, ...]:
+        """Bubblewrap's options, for `--args`: the same for all commands of a sandbox."""
         return (
             *self._namespaces(),
             *self._system(),
             *self._devices(),
             *self._own_folders(),
             *self._sealing(),
-            *self._variables(env),
-            *("--chdir", cwd),
+            *self._variables(),
+            *("--chdir", "/"),
         )
 
     def _has(self, wall: Wall) -> bool:
@@ -141,10 +141,10 @@ class Plan:
         if self._has(Wall.ROOT_READ_ONLY):
             yield from ("--remount-ro", "/dev", "--remount-ro", "/")
 
-    def _variables(self, env: Mapping[str, str]) -> Iterator[str]:
+    def _variables(self) -> Iterator[str]:
         if self._has(Wall.ENVIRONMENT_EMPTY):
             yield "--clearenv"
-        for name, value in self.environment(env).items():
+        for name, value in self.environment().items():
             yield from ("--setenv", name, value)
 
     def rlimits(self) -> tuple[tuple[str, int], ...]:

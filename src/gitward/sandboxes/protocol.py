@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -42,6 +42,7 @@ class Shown:
 
     host: Path
     inside: str  # an absolute path that nothing else of the sandbox has
+    is_shared: bool = False  # other sandboxes see it at the same time: everybody may read it, and it is left as it is
 
 
 class User(Protocol):
@@ -60,15 +61,22 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)  # added to the sandbox's own small environment
     cwd: str = WORK_DIR  # a path inside
     stdin: bytes = b""  # written, then closed
+    source: AsyncIterable[bytes] | None = None  # in place of `stdin`: an input that stays open until this ends
     timeout_seconds: float  # then SIGTERM, and 2 s later SIGKILL
     makes_room: bool = False  # it only removes files: the disk limit, which may be passed already, does not end it
+    last: bool = False  # no other is expected soon: nothing is made ready for one, and so holds no memory meanwhile
+
+    @property
+    def has_input(self) -> bool:
+        """Else its standard input is empty from the start."""
+        return bool(self.stdin) or self.source is not None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
     """How a command ended. No process of it is left."""
 
-    exit_code: int  # 128 + n when signal n ended it; 127 when it could not be started
+    exit_code: int  # 128 + n when signal n ended it; 127 (126: it is no program) when it could not be started
     timed_out: bool
     cancelled: bool  # `close` ended it
     seconds: float
@@ -101,7 +109,8 @@ class Sandbox(Protocol):
     async def run(self, command: Command, on_output: OnOutput | None = None) -> Completed:
         """Runs the command to its end. Cancelling ends every process of it before CancelledError goes on.
 
-        Output arrives in pieces of at most 64 KiB, in order within each stream.
+        Output arrives in pieces of at most 64 KiB, in order within each stream. `source` is asked for its next piece
+        when the command has taken the last one, not before the command has started, and not after its end.
         """
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -16,10 +17,11 @@ from gitward.sandboxes.protocol import Command, Completed, OnOutput, SandboxErro
 from gitward.sandboxes.sandbox_resources import SandboxResources
 from gitward.sandboxes.spare_supervisor import SpareSupervisor
 from gitward.sandboxes.supervisor_handle import NotStarted, SupervisorHandle
-from gitward.sandboxes.supervisor_requests import PrepareRequest, StartRequest
+from gitward.sandboxes.supervisor_requests import Build, PrepareRequest, StartRequest
 from gitward.sandboxes.walls import Wall
 
 _FILE_SECONDS = 60.0  # for `read` and `write`
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CLOSE_SECONDS = 5.0  # that `close` waits for those who still consume output
 
 
@@ -75,7 +77,7 @@ class BubblewrapSandbox:
 
     async def _run_once(self, job: Job, on_output: OnOutput | None) -> Completed:
         self._refuse_when_closed()
-        link = await self._spare.take()
+        link = await self._spare.take(last=job.command.last)
         try:
             self._refuse_when_closed()
         except SandboxError:
@@ -100,31 +102,38 @@ class BubblewrapSandbox:
             cgroup=None if tenancy.group is None else tenancy.group.entrance,
             network=Wall.NETWORK in walls,
             ports=ports_of(self._endpoint),
+            build=self._build(),
             follows=Wall.FOLLOWS_PARENT in walls,
             forgets_keys=Wall.KEYS_FORGOTTEN in walls,
         )
-        return await SupervisorHandle.prepare(self._launcher.send, prepare, claim=tenancy.claim)
+        return await SupervisorHandle.prepare(
+            self._launcher.send, prepare, claim=tenancy.claim, options=tenancy.plan.options(), owner=tenancy.uid
+        )
+
+    def _build(self) -> Build:
+        has = self._tenancy.plan.walls.__contains__
+        return Build(
+            bwrap=self._bwrap,
+            rlimits=self._tenancy.plan.rlimits(),
+            hides_options=has(Wall.OPTIONS_HIDDEN),
+            empties_environment=has(Wall.ENVIRONMENT_EMPTY),
+            closes_descriptors=has(Wall.DESCRIPTORS_CLOSED),
+            filters_calls=has(Wall.SYSTEM_CALLS),
+        )
 
     def _job(self, command: Command) -> Job:
         plan, tenancy = self._tenancy.plan, self._tenancy
         has = plan.walls.__contains__
         watched = tenancy.group is None and has(Wall.MEMORY_LIMIT)
         start = StartRequest(
-            bwrap=self._bwrap,
             claim=tenancy.claim_path,
-            rlimits=plan.rlimits(),
             timeout_seconds=command.timeout_seconds if has(Wall.TIME) else None,
             memory_bytes=plan.limits.memory_bytes if watched else None,
             disk_bytes=plan.limits.disk_bytes if has(Wall.DISK_LIMIT) and not command.makes_room else None,
             disk_paths=(str(plan.work), str(plan.home)),
-            hides_options=has(Wall.OPTIONS_HIDDEN),
-            empties_environment=has(Wall.ENVIRONMENT_EMPTY),
-            closes_descriptors=has(Wall.DESCRIPTORS_CLOSED),
-            filters_calls=has(Wall.SYSTEM_CALLS),
             ends_all=has(Wall.ENDS_ALL),
         )
-        options = plan.options(cwd=command.cwd, env=command.env)
-        return Job(start=start, options=options, command=command, endpoint=self._endpoint, owner=tenancy.uid)
+        return Job(start=start, command=command, endpoint=self._endpoint)
 
     async def read(self, path: str, *, limit: int) -> bytes:
         output = bytearray()
@@ -185,8 +194,10 @@ def check(command: Command) -> None:
         raise ValueError("a command needs a program")
     if any("\0" in string for string in strings):
         raise ValueError("an argument or a variable contains NUL")
-    if any(not name or "=" in name for name in command.env):
-        raise ValueError("the name of a variable is empty or contains '='")
+    if command.argv[0].startswith("-"):
+        raise ValueError("the name of a program must not begin with a hyphen")  # the shell takes it for an option
+    if not all(_VARIABLE.fullmatch(name) for name in command.env):
+        raise ValueError("the name of a variable must have letters, digits and underscores only, a digit not first")
     if not PurePosixPath(command.cwd).is_absolute():
         raise ValueError("the working folder must be an absolute path inside the sandbox")
     if not command.timeout_seconds > 0:

@@ -85,7 +85,10 @@ class SandboxResources:
             self._take_uid(terms.uid_base, work, home, occupation.user)
             check_way_in(workspace, self.uid)
             for each in occupation.shown:
-                self._let_in(each.host)
+                if not each.is_shared:
+                    self._let_in(each.host)
+                else:
+                    check_way_in(each.host, self.uid)
         self._end_with_all()
         self.plan = Plan(
             work=work,
@@ -101,9 +104,9 @@ class SandboxResources:
         )
 
     def _take_claim(self, workspace: Path) -> None:
-        self.claim = workspace_lock.take(workspace)
+        self.claim = workspace_lock.acquire(workspace)
         self.claim_path = str(workspace / workspace_lock.CLAIM)
-        self._held.callback(workspace_lock.give_up, workspace, self.claim)
+        self._held.callback(workspace_lock.release, workspace, self.claim)
 
     def _end_with_all(self) -> None:
         """To be released first: a group or a user id that still has processes cannot be given back."""

@@ -1,4 +1,7 @@
-"""One spare supervisor, so that a command need not wait for namespaces and cgroups."""
+"""One spare supervisor with its sandbox, so that a command need not wait for namespaces and mounts.
+
+Each serves one command. It exists while the sandbox is open, and not between runs.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,23 @@ from gitward.sandboxes.supervisor_handle import SupervisorHandle
 
 
 class SpareSupervisor:
-    """`take` gives a ready supervisor and begins to make the next one."""
+    """`take` gives a ready supervisor."""
 
     def __init__(self, prepare: Callable[[], Awaitable[SupervisorHandle]]) -> None:
         self._prepare = prepare
         self._next: asyncio.Future[SupervisorHandle] | None = None
         self._closed = False
 
-    async def take(self) -> SupervisorHandle:
-        """A supervisor that is the caller's to end."""
+    async def take(self, *, last: bool = False) -> SupervisorHandle:
+        """A supervisor that is the caller's to end. Begins to make the next one, unless this is the last."""
         waiting, self._next = self._next, None
         link: SupervisorHandle | None = None
         if waiting is not None:
             link = await self._finished(waiting)
         if link is None:
             link = await self._prepare()
-        self.refill()
+        if not last:
+            self.refill()
         return link
 
     def refill(self) -> None:

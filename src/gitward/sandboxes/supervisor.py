@@ -1,9 +1,9 @@
 """The supervisor: forked by the launcher for one command, alive until no process of that command is left.
 
-It gives up every right, creates the namespaces and listens; waits for its command (one supervisor of each sandbox is
-ready beforehand); starts bubblewrap, holds the command back until the worker says go; and ends it when time, a limit or
-the worker says so. It depends on the worker for none of that, because the worker may hang or be dead. When the launcher
-ends, the kernel kills the supervisor, and with it everything inside.
+It gives up every right, creates the namespaces, listens, and starts bubblewrap; waits for its command (one supervisor
+of each sandbox is ready beforehand, and so is its bubblewrap); lets the command start when the worker says go; and ends
+it when time, a limit or the worker says so. It depends on the worker for none of that, because the worker may hang or
+be dead. When the launcher ends, the kernel kills the supervisor, and with it everything inside.
 
 To the worker, on their own channel: `listening` (with a pidfd of the supervisor and the listening sockets), then
 `started` (with one of process 1 inside), then `ended`; or `error`; and `alive` once a second while it supervises.
@@ -22,12 +22,14 @@ from typing import Any, NoReturn
 from gitward.grants import channel
 from gitward.sandboxes import namespaces, workspace_lock
 from gitward.sandboxes.bwrap_process import BwrapProcess, Descriptors
-from gitward.sandboxes.command_watch import CommandWatch
+from gitward.sandboxes.command_watch import CommandWatch, end_children
 from gitward.sandboxes.disk_ledger import Entry
 from gitward.sandboxes.supervisor_requests import PrepareRequest, StartRequest
 
 
-def supervise(prepare: PrepareRequest, control: socket.socket, claim: int, *, launcher: int, entry: Entry) -> NoReturn:
+def supervise(
+    prepare: PrepareRequest, control: socket.socket, claim: int, *, given: Descriptors, launcher: int, entry: Entry
+) -> NoReturn:
     """Runs one command to its end, reports, and exits."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
@@ -51,20 +53,18 @@ def supervise(prepare: PrepareRequest, control: socket.socket, claim: int, *, la
         stage = "ports"
         listeners = [namespaces.listen_on_loopback(port) for port in prepare.ports if prepare.network]
         stage = "bubblewrap"
-        bubblewrap = BwrapProcess(cgroup=entrance, follows=prepare.follows)
+        bubblewrap = BwrapProcess(prepare.build, given, claim=claim, cgroup=entrance, follows=prepare.follows)
         workspace_lock.record(claim, bubblewrap.pid)
         _offer(control, listeners)
-        start, fds = _await_start(control, bubblewrap)
+        start = _await_start(control, bubblewrap)
         stage = "claim"
         if not workspace_lock.is_current(claim, start.claim):
             raise PermissionError("another sandbox has taken the workspace over")
-        stage = "bubblewrap"
-        bubblewrap.start(start, fds)
     except OSError as error:
-        _tell(control, {"error": str(error), "stage": stage})
+        _send(control, {"error": str(error), "stage": stage})
         os._exit(1)
-    supervision = CommandWatch(start, bubblewrap, control=control, claim=claim, entry=entry, follows=prepare.follows)
-    _tell(control, supervision.to_the_end())
+    supervision = CommandWatch(start, bubblewrap, control=control, entry=entry, follows=prepare.follows)
+    _send(control, supervision.to_the_end())
     os._exit(0)
 
 
@@ -77,26 +77,29 @@ def _offer(control: socket.socket, listeners: list[socket.socket]) -> None:
         channel.send(control, {"listening": True}, fds)
 
 
-def _await_start(control: socket.socket, bubblewrap: BwrapProcess) -> tuple[StartRequest, Descriptors]:
-    """Waits for the command; exits when there will be none."""
+def _await_start(control: socket.socket, bubblewrap: BwrapProcess) -> StartRequest:
+    """Waits for the command; exits when there will be none.
+
+    A bubblewrap that ends meanwhile is left for the supervision to tell of, when there is a command.
+    """
     poll = select.poll()
-    for descriptor in (control.fileno(), bubblewrap.handle):
+    for descriptor in (control.fileno(), bubblewrap.status):
         poll.register(descriptor, select.POLLIN)
-    ready = {descriptor for descriptor, _ in poll.poll()}
-    if bubblewrap.handle in ready:
+    while control.fileno() not in {descriptor for descriptor, _ in poll.poll()}:
         bubblewrap.read_status()
         if bubblewrap.failure is not None:
             raise ChildProcessError(bubblewrap.failure)
-        os._exit(0)
-    try:
-        message, fds = channel.receive(control)
-    except channel.ChannelClosed:
-        os._exit(0)
-    if "kill" in message:
-        os._exit(0)
-    return StartRequest.of(message), Descriptors(*fds)
+        if bubblewrap.status_ended:
+            poll.unregister(bubblewrap.status)
+    with contextlib.suppress(channel.ChannelClosed):
+        message, _ = channel.receive(control)
+        if "kill" not in message:
+            return StartRequest.of(message)
+    bubblewrap.kill()
+    end_children()
+    os._exit(0)
 
 
-def _tell(control: socket.socket, message: dict[str, Any]) -> None:
+def _send(control: socket.socket, message: dict[str, Any]) -> None:
     with contextlib.suppress(channel.ChannelClosed):
         channel.send(control, message)

@@ -14,6 +14,7 @@ from gitward.grants import channel
 from gitward.sandboxes import descriptor_waits
 from gitward.sandboxes.protocol import SandboxError
 from gitward.sandboxes.remedies import explain
+from gitward.sandboxes.standard_streams import StandardStreams
 from gitward.sandboxes.supervisor_requests import PrepareRequest, StartRequest
 
 READY_SECONDS = 15.0  # until a supervisor listens
@@ -32,8 +33,9 @@ class NotStarted(SandboxError):
 class SupervisorHandle:
     """Made by `prepare`; ended and closed by `end`."""
 
-    def __init__(self, control: socket.socket, *, follows: bool) -> None:
+    def __init__(self, control: socket.socket, streams: StandardStreams, *, follows: bool) -> None:
         self._control = control
+        self.streams = streams
         self._follows = follows  # what runs inside ends with the supervisor
         self._handle: int | None = None  # pidfd
         self._init: int | None = None  # pidfd of the sandbox's process 1, once the command was let go
@@ -44,14 +46,18 @@ class SupervisorHandle:
         self.listeners: tuple[socket.socket, ...] = ()
 
     @classmethod
-    async def prepare(cls, send: Send, prepare: PrepareRequest, *, claim: int) -> SupervisorHandle:
-        """A supervisor that listens and waits for its command."""
+    async def prepare(
+        cls, send: Send, prepare: PrepareRequest, *, claim: int, options: tuple[str, ...], owner: int | None = None
+    ) -> SupervisorHandle:
+        """A supervisor that listens, and a sandbox with these options of bubblewrap's that waits for its command."""
+        streams = StandardStreams(owner)
         ours, theirs = channel.pair()
         ours.setblocking(False)
-        link = cls(ours, follows=prepare.follows)
+        link = cls(ours, streams, follows=prepare.follows)
         try:
             with theirs:
-                await send(prepare, (theirs.fileno(), claim))
+                await send(prepare, (theirs.fileno(), claim, *streams.given(options)))
+            streams.hand_over()
             message, fds = await link.receive(READY_SECONDS)
             if "listening" not in message:
                 raise failure(message)
@@ -68,9 +74,10 @@ class SupervisorHandle:
         """Whether the process still runs."""
         return self._handle is not None and not select.select([self._handle], [], [], 0)[0]
 
-    async def start(self, start: StartRequest, fds: tuple[int, ...]) -> None:
-        """Hands over the command, which waits for `go`. The caller still owns `fds`."""
-        await self._order(start.message(), fds)
+    async def start(self, start: StartRequest, script: bytes) -> None:
+        """Hands over the command, which waits for `go`."""
+        self.streams.tell(script)
+        await self._order(start.message())
 
     async def go(self) -> None:
         """Lets the command start."""
@@ -81,10 +88,10 @@ class SupervisorHandle:
         with contextlib.suppress(channel.ChannelClosed):
             await self._send({"kill": True})
 
-    async def _order(self, message: channel.Message, fds: tuple[int, ...] = ()) -> None:
+    async def _order(self, message: channel.Message) -> None:
         """Sends a message. When the supervisor is gone: the error it left, or else NotStarted."""
         try:
-            await self._send(message, fds)
+            await self._send(message)
         except channel.ChannelClosed:
             with contextlib.suppress(channel.ChannelClosed):
                 left, left_fds = await self._receive()
@@ -92,9 +99,9 @@ class SupervisorHandle:
                 raise failure(left) from None
             raise NotStarted(_GONE) from None
 
-    async def _send(self, message: channel.Message, fds: tuple[int, ...] = ()) -> None:
+    async def _send(self, message: channel.Message) -> None:
         async with self._sending:
-            await descriptor_waits.send(self._control, message, fds)
+            await descriptor_waits.send(self._control, message)
 
     async def receive(self, seconds: float | None) -> tuple[channel.Message, list[int]]:
         """The supervisor's next message. SandboxError when none comes; NotStarted when it told of no start before."""
@@ -156,6 +163,7 @@ class SupervisorHandle:
     def close(self) -> None:
         """Closes everything; after `end`."""
         self._control.close()
+        self.streams.close()
         for listener in self.listeners:
             listener.close()
         for handle in (self._handle, self._init):
@@ -185,7 +193,8 @@ async def _ends(handle: int) -> bool:
 def failure(message: channel.Message, said: bytes = b"") -> SandboxError:
     """The error that a supervisor reports; `said` is what bubblewrap wrote."""
     text = said.decode("utf-8", "replace").strip()
-    if message.get("stage") == "setup" and message.get("exit_code") == -signal.SIGKILL:
-        # Nobody of ours kills a bubblewrap that is still building: its launcher died. Nothing has run; try again.
+    if message.get("stage") == "setup" and message.get("exit_code") in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        # Nobody of ours kills a bubblewrap that is still building, or waiting: its launcher died, or the kernel wanted
+        # memory. Nothing has run; try again.
         return NotStarted(_GONE)
     return SandboxError(explain(str(message.get("stage")), f"{message.get('error')} {text}".strip()))

@@ -27,6 +27,7 @@ _ALLOW, _ERROR, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _SOCK_PACKET = 10  # a packet socket by another name
 _MAP_HUGETLB, _MFD_HUGETLB, _SHM_HUGETLB = 0x40000, 0x4, 0x800
 _TCP, _TCP_ULP = 6, 31
+_SET_LEASE = 1024  # of fcntl
 
 _LOCAL, _INET, _INET6, _NETLINK = 1, 2, 10, 16
 _INTERNET_PROTOCOLS = (0, 6, 17, 1, 58)  # the family's own, TCP, UDP, ICMP, ICMPv6: SMC (256) has a family otherwise
@@ -75,6 +76,7 @@ class _Machine:
     mmap: int
     memfd_create: int
     shmget: int
+    fcntl: int
 
 
 _MACHINES = {
@@ -82,13 +84,27 @@ _MACHINES = {
         abi=0xC000003E,
         column=0,
         **{"socket": 41, "socketpair": 53, "setsockopt": 54, "ptrace": 101},
-        **{"process_vm_readv": 310, "process_vm_writev": 311, "mmap": 9, "memfd_create": 319, "shmget": 29},
+        **{
+            "process_vm_readv": 310,
+            "process_vm_writev": 311,
+            "mmap": 9,
+            "memfd_create": 319,
+            "shmget": 29,
+            "fcntl": 72,
+        },
     ),
     "aarch64": _Machine(
         abi=0xC00000B7,
         column=1,
         **{"socket": 198, "socketpair": 199, "setsockopt": 208, "ptrace": 117},
-        **{"process_vm_readv": 270, "process_vm_writev": 271, "mmap": 222, "memfd_create": 279, "shmget": 194},
+        **{
+            "process_vm_readv": 270,
+            "process_vm_writev": 271,
+            "mmap": 222,
+            "memfd_create": 279,
+            "shmget": 194,
+            "fcntl": 25,
+        },
     ),
 }
 MACHINES = tuple(_MACHINES)
@@ -153,6 +169,9 @@ def _rules(machine: _Machine) -> Iterator[tuple[int, tuple[bytes, ...]]]:
     yield machine.mmap, _when(3, _ANY_BIT, _MAP_HUGETLB, errno.ENOMEM)
     yield machine.memfd_create, _when(1, _ANY_BIT, _MFD_HUGETLB, errno.EINVAL)
     yield machine.shmget, _when(2, _ANY_BIT, _SHM_HUGETLB, errno.ENOMEM)
+    # Who holds a lease on a file delays everybody else's opening of it, 45 seconds each: on a mirror's file, which all
+    # runs of its repository have, where sandboxes have the worker's own user id.
+    yield machine.fcntl, _when(1, _EQUAL, _SET_LEASE, errno.EINVAL)
     # A TCP socket can become another kind of socket (SMC) later.
     upper_layer = _when(2, _EQUAL, _TCP_ULP, errno.ENOPROTOOPT)
     yield machine.setsockopt, (_load(_argument(1)), *_if(_EQUAL, _TCP, upper_layer), _return(_ALLOW))

@@ -47,7 +47,7 @@ def is_current(claim: int, path: str) -> bool:
     return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
 
 
-def take(workspace: Path) -> int:
+def acquire(workspace: Path) -> int:
     """Claims a workspace and ends every process of earlier sandboxes on it. Blocks for some seconds at most.
 
     Returns the new claim, open for appending. StillAlive when a process does not end.
@@ -76,7 +76,7 @@ def end_recorded(claim: int) -> None:
     _end_all(os.pread(claim, os.fstat(claim).st_size, 0))
 
 
-def give_up(workspace: Path, claim: int) -> None:
+def release(workspace: Path, claim: int) -> None:
     """Removes a claim, if it is still the workspace's, and closes it."""
     try:
         with _locked(workspace):

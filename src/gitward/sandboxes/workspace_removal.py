@@ -32,7 +32,7 @@ def is_aside(workspace: Path) -> bool:
 
 def remove(aside: Path) -> None:
     """Ends the processes that a lost worker may have left in it, and removes it. Blocks, for long if it is large."""
-    os.close(workspace_lock.take(aside))
+    os.close(workspace_lock.acquire(aside))
     foreign_folders.clear(aside)
     with contextlib.suppress(FileNotFoundError):
         aside.rmdir()

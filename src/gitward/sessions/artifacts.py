@@ -25,7 +25,7 @@ class Origin:
     attempt: int
 
 
-def keep(tx: Transaction, origin: Origin, kind: ArtifactKind, content: bytes) -> None:
+def store(tx: Transaction, origin: Origin, kind: ArtifactKind, content: bytes) -> None:
     """Stores an artifact in place of an earlier one of its kind and origin. Content beyond MAX_BYTES is an error."""
     if len(content) > MAX_BYTES:
         raise ValueError(f"an artifact of {len(content)} bytes; at most {MAX_BYTES} are allowed")

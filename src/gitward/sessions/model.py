@@ -67,6 +67,14 @@ class EventType(StrEnum):
     WORK_KEPT = "work.kept"
     PULL_REQUEST_OPENED = "pull_request.opened"
     NOTICE = "notice"
+    AGENT_STARTED = "agent.started"
+    AGENT_MESSAGE = "agent.message"
+    AGENT_THOUGHT = "agent.thought"
+    AGENT_TOOL = "agent.tool"
+    AGENT_PLAN = "agent.plan"
+    AGENT_USAGE = "agent.usage"
+    AGENT_ASKED = "agent.asked"
+    AGENT_ENDED = "agent.ended"
 
 
 class PublishMode(StrEnum):
@@ -122,15 +130,31 @@ class Publish:
 
 @dataclass(frozen=True, kw_only=True)
 class Instruction:
-    """What a run does; without a command it only checks out and creates the branch."""
+    """What a run does; without command and prompt it only checks out and creates the branch."""
 
     command: str | None = None  # given to /bin/bash -c inside the checkout
+    prompt: str | None = None  # for the agent; never beside a command
+    agent: str | None = None  # its name in the catalogue; there is one with every prompt
+    model: str | None = None  # None: the catalogue's, or the agent's own
     env: dict[str, str] = field(default_factory=dict)
     timeout_seconds: int | None = None  # of the whole run; None: the service's limit
     commit_message: str | None = None
     publish: Publish = Publish()
     publish_of: str | None = None  # the run whose kept work is published; nothing else is done then
     publish_attempt: int | None = None  # whose artifacts of that run are taken
+
+    @property
+    def works(self) -> bool:
+        """Whether it may change something."""
+        return self.command is not None or self.prompt is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentChoice:
+    """Who does what a prompt says."""
+
+    name: str
+    model: str | None  # None: the agent's own choice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +196,12 @@ class Run:
     steps: tuple[Step, ...] = ()
     queued_because: str | None = None  # why a queued run waits
     queue_place: int | None = None  # among its owner's waiting runs, or behind an earlier one in its session; 1: next
+
+    @property
+    def agent(self) -> AgentChoice | None:
+        """Whose work it is; None: a command's."""
+        name = self.instruction.agent
+        return None if name is None else AgentChoice(name=name, model=self.instruction.model)
 
     @property
     def publish_of(self) -> str | None:

@@ -37,7 +37,7 @@ class AttemptLost(GitwardError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class Hold:
     """One attempt's hold on a run."""
 
     run: Run
@@ -48,7 +48,7 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Begun:
+class EarlierAttempts:
     """What the run's earlier attempts left, as far as it is known."""
 
     start_sha: str  # of the session's branch, before the first attempt's command
@@ -76,7 +76,7 @@ class Progress:
         self._journal = journal
         self._worker = worker
 
-    def claim(self, tx: Transaction, run_id: str) -> Claim:
+    def claim(self, tx: Transaction, run_id: str) -> Hold:
         """Takes the run for this worker, or renews its hold.
 
         :raises AttemptLost: the run has ended already, or is gone with its session.
@@ -103,7 +103,7 @@ class Progress:
             kind = EventType.RUN_STARTED if first else EventType.RUN_TAKEN_OVER
             self._journal.append(tx, run.session_id, at, (kind, run_id, {"attempt": run.attempt}))
         session = session_from_row(tx.execute(_session_of(run)).one())
-        return Claim(run=run, session=session, attempt=run.attempt, first_attempt=run.attempt == 1, losses=losses)
+        return Hold(run=run, session=session, attempt=run.attempt, first_attempt=run.attempt == 1, losses=losses)
 
     def _end_lost_steps(self, tx: Transaction, run: Run, at: datetime) -> None:
         """What the lost attempt stood in ended with its worker: nobody knows when, but by now."""
@@ -120,7 +120,7 @@ class Progress:
         mine = sa.update(_runs).where(_runs.c.worker == self._worker, _runs.c.state.in_(ACTIVE_STATES))
         tx.execute(mine.values(worker=None))
 
-    def guard(self, tx: Transaction, claim: Claim) -> RunState:
+    def guard(self, tx: Transaction, claim: Hold) -> RunState:
         """The run's state, locked until the transaction ends (in a snapshot: only looked at).
 
         :raises AttemptLost: this attempt is an old one, or the run has ended.
@@ -130,16 +130,16 @@ class Progress:
             raise AttemptLost(f"attempt {claim.attempt} of run {claim.run.id} is no longer the current one")
         return RunState(row.state)
 
-    def tell(self, tx: Transaction, claim: Claim, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+    def tell(self, tx: Transaction, claim: Hold, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
         """Appends events of this run."""
         self._tell(tx, claim, now(), *((kind, claim.run.id, dict(data)) for kind, data in entries))
 
-    def _tell(self, tx: Transaction, claim: Claim, at: datetime, *entries: Entry) -> None:
+    def _tell(self, tx: Transaction, claim: Hold, at: datetime, *entries: Entry) -> None:
         """Three statements: the guard, which locks the session's row, and two of the journal."""
         self.guard(tx, claim)
         self._journal.append(tx, claim.session.id, at, *entries)
 
-    def start_step(self, tx: Transaction, claim: Claim, name: StepName) -> datetime:
+    def start_step(self, tx: Transaction, claim: Hold, name: StepName) -> datetime:
         """A step of a new attempt replaces the old attempt's."""
         at = now()
         self._tell(tx, claim, at, (EventType.STEP_STARTED, claim.run.id, {"step": name}))
@@ -148,19 +148,19 @@ class Progress:
         tx.execute(insert.on_conflict_do_update(index_elements=[_steps.c.run_id, _steps.c.name], set_=begun))
         return at
 
-    def end_step(self, tx: Transaction, claim: Claim, name: StepName, state: StepState, seconds: float) -> None:
+    def end_step(self, tx: Transaction, claim: Hold, name: StepName, state: StepState, seconds: float) -> None:
         seconds = round(seconds, 3)
         data = {"step": name, "state": state, "seconds": seconds}
         self._tell(tx, claim, now(), (EventType.STEP_ENDED, claim.run.id, data))
         step = sa.update(_steps).where(_steps.c.run_id == claim.run.id, _steps.c.name == name)
         tx.execute(step.values(state=state, seconds=seconds))
 
-    def learned(self, tx: Transaction, claim: Claim, **values: Any) -> None:
+    def learned(self, tx: Transaction, claim: Hold, **values: Any) -> None:
         """Sets columns of the session that the job found out (`target_branch`, `pushed_sha`, `repo`)."""
         self.guard(tx, claim)
         queries.update_session(tx, claim.session.id, values)
 
-    def moved(self, tx: Transaction, claim: Claim, repo: str) -> bool:
+    def moved(self, tx: Transaction, claim: Hold, repo: str) -> bool:
         """The session's repository has another name by now. False: there its branch is taken."""
         self.guard(tx, claim)
         if queries.branch_is_taken(tx, repo, claim.session.branch, session_id=claim.session.id):
@@ -168,20 +168,20 @@ class Progress:
         queries.update_session(tx, claim.session.id, {"repo": repo, "repo_key": repo.lower()})
         return True
 
-    def begun(self, tx: Transaction, claim: Claim, start_sha: str) -> Begun:
+    def begun(self, tx: Transaction, claim: Hold, start_sha: str) -> EarlierAttempts:
         """Notes where the branch stands, unless an earlier attempt did; what was noted first counts."""
         self.guard(tx, claim)
         this = _runs.c.id == claim.run.id
         tx.execute(sa.update(_runs).where(this, _runs.c.start_sha.is_(None)).values(start_sha=start_sha))
         row = tx.execute(sa.select(_runs.c.start_sha, _runs.c.pushing_sha).where(this)).one()
-        return Begun(start_sha=row.start_sha, pushing_sha=row.pushing_sha)
+        return EarlierAttempts(start_sha=row.start_sha, pushing_sha=row.pushing_sha)
 
-    def pushing(self, tx: Transaction, claim: Claim, head_sha: str) -> None:
+    def pushing(self, tx: Transaction, claim: Hold, head_sha: str) -> None:
         """Notes what will be pushed, so that a later attempt knows its own work when it finds it upstream."""
         self.guard(tx, claim)
         tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(pushing_sha=head_sha))
 
-    def branch_heads(self, tx: Transaction, claim: Claim) -> tuple[str, ...]:
+    def branch_heads(self, tx: Transaction, claim: Hold) -> tuple[str, ...]:
         """Where the session's branch may stand upstream by our doing: first `pushed_sha`, whose push GitHub accepted.
 
         Then what each run, the newest first, was about to push. Of these only GitHub can say whether they arrived.
@@ -194,12 +194,23 @@ class Progress:
         heads = (tx.execute(pushed).scalar_one(), *newest)
         return tuple(dict.fromkeys(head for head in heads if head is not None))
 
-    def published_run(self, tx: Transaction, claim: Claim) -> Run | None:
+    def published_run(self, tx: Transaction, claim: Hold) -> Run | None:
         """The run whose kept work this one publishes; None when this one does work of its own."""
         row = tx.execute(sa.select(_runs).where(_runs.c.id == claim.run.publish_of)).first()
         return None if row is None else run_from_row(row)
 
-    def pushed(self, tx: Transaction, claim: Claim, head_sha: str) -> None:
+    def last_said(self, tx: Transaction, run_id: str) -> str:
+        """The last message of a run's agent; empty when it has none."""
+        events = schema.events
+        query = sa.select(events.c.data).where(
+            events.c.session_id == sa.select(_runs.c.session_id).where(_runs.c.id == run_id).scalar_subquery(),
+            events.c.run_id == run_id,
+            events.c.type == EventType.AGENT_ENDED,
+        )
+        data = tx.execute(query.order_by(events.c.seq.desc()).limit(1)).scalar()
+        return str(data["text"]) if data else ""
+
+    def pushed(self, tx: Transaction, claim: Hold, head_sha: str) -> None:
         """Notes and tells where the session's branch stands upstream, whether the job or its command pushed it.
 
         A head that was told is told no second time.
@@ -212,7 +223,7 @@ class Progress:
         data = {"branch": claim.session.branch, "head_sha": head_sha}
         self._journal.append(tx, claim.session.id, now(), (EventType.BRANCH_PUSHED, claim.run.id, data))
 
-    def opened_issue(self, tx: Transaction, claim: Claim, number: int) -> None:
+    def opened_issue(self, tx: Transaction, claim: Hold, number: int) -> None:
         """Notes and tells that GitHub opened an issue for the session's command."""
         self.guard(tx, claim)
         this = sa.select(_sessions.c.opened_issues).where(_sessions.c.id == claim.session.id)
@@ -223,11 +234,11 @@ class Progress:
         entry: Entry = (EventType.ISSUE_OPENED, claim.run.id, {"number": number})
         self._journal.append(tx, claim.session.id, now(), entry)
 
-    def output_was_truncated(self, tx: Transaction, claim: Claim) -> None:
+    def output_was_truncated(self, tx: Transaction, claim: Hold) -> None:
         self.guard(tx, claim)
         tx.execute(sa.update(_runs).where(_runs.c.id == claim.run.id).values(output_truncated=True))
 
-    def opened(self, tx: Transaction, claim: Claim, pull_request: PullRequest, *, created: bool) -> None:
+    def opened(self, tx: Transaction, claim: Hold, pull_request: PullRequest, *, created: bool) -> None:
         """Notes the pull request on run and session; tells it when it is new, or was never told."""
         self.guard(tx, claim)
         value = asdict(pull_request)
@@ -238,7 +249,7 @@ class Progress:
             entry: Entry = (EventType.PULL_REQUEST_OPENED, claim.run.id, value)
             self._journal.append(tx, claim.session.id, now(), entry)
 
-    def settle(self, tx: Transaction, claim: Claim, outcome: Outcome) -> None:
+    def settle(self, tx: Transaction, claim: Hold, outcome: Outcome) -> None:
         """The final state and its event; in the same transaction the run's place goes to the next one in turn."""
         self.guard(tx, claim)
         at = now()

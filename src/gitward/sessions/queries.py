@@ -23,7 +23,7 @@ from gitward.sessions.model import (
     is_id,
 )
 from gitward.sessions.places import STANDING_COLUMNS, Standing, standing_from_row, standing_of
-from gitward.sessions.rows import instruction_to_json, run_from_row, session_from_row, step_from_row
+from gitward.sessions.rows import WITH_PROMPT, instruction_to_json, run_from_row, session_from_row, step_from_row
 from gitward.store import schema, upsert
 from gitward.store.database import Transaction
 
@@ -164,6 +164,7 @@ def _insert_run(run: Run, number: int | sa.ScalarSelect[int]) -> sa.Insert:
         number=number,
         state=run.state,
         instruction=instruction_to_json(run.instruction),
+        checkpoints_version=WITH_PROMPT if run.instruction.prompt is not None else None,
         retry_of=run.retry_of,
         attempt=run.attempt,
         losses=0,
@@ -196,13 +197,13 @@ _AROUND_AND_RUN = sa.select(_runs, _UNFINISHED, *STANDING_COLUMNS).where(
 )
 
 
-def look_around(tx: Transaction, session: Session) -> tuple[int, Standing]:
+def find_surroundings(tx: Transaction, session: Session) -> tuple[int, Standing]:
     """How many runs of the session have not ended, and where its owner's runs stand."""
     row = tx.execute(_AROUND, {"of_session": session.id, **standing_of(session.owner)}).one()
     return row.earlier, standing_from_row(row)
 
 
-def look_around_and_find(tx: Transaction, session: Session, run_id: str) -> tuple[Run, int, Standing] | None:
+def find_run_and_surroundings(tx: Transaction, session: Session, run_id: str) -> tuple[Run, int, Standing] | None:
     """The same, with one of the session's runs; None: it has no such run."""
     parameters = {"of_session": session.id, "run_id": run_id, **standing_of(session.owner)}
     row = tx.execute(_AROUND_AND_RUN, parameters).first()
@@ -211,14 +212,12 @@ def look_around_and_find(tx: Transaction, session: Session, run_id: str) -> tupl
 
 def refresh_session_state(tx: Transaction, session_id: str) -> None:
     """The session's state is its latest run's."""
-    latest = (
-        sa.select(_runs.c.state)
-        .where(_runs.c.session_id == session_id)
-        .order_by(_runs.c.number.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    tx.execute(sa.update(_sessions).where(_sessions.c.id == session_id).values(state=latest))
+    tx.execute(sa.update(_sessions).where(_sessions.c.id == session_id).values(state=_latest_state(session_id)))
+
+
+def _latest_state(session_id: str) -> sa.ScalarSelect[RunState]:
+    states = sa.select(_runs.c.state).where(_runs.c.session_id == session_id)
+    return states.order_by(_runs.c.number.desc()).limit(1).scalar_subquery()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,13 +244,25 @@ def count_unfinished_runs(tx: Transaction, session_id: str) -> int:
     return int(tx.execute(sa.select(_UNFINISHED), {"of_session": session_id}).scalar_one())
 
 
-def cancel_runs(tx: Transaction, session_id: str, at: datetime) -> None:
-    """Ends the session's queued runs, and asks the running one to end; as many as there are, in two statements."""
+def cancel_runs(
+    tx: Transaction, session_id: str, at: datetime, *, states: Collection[RunState], events: int
+) -> tuple[Session, int]:
+    """Ends the session's queued runs, and asks the running one to end; as many as there are, in a statement for each
+    of these states.
+
+    :return: the session, and the `seq` of the first of so many events.
+    """
     of_session = sa.update(_runs).where(_runs.c.session_id == session_id).values(cancel_requested_at=at)
     ended = {"state": RunState.CANCELLED, "message": CANCELLED_EARLY, "ended_at": at}
-    tx.execute(of_session.where(_runs.c.state == RunState.QUEUED).values(**ended))
-    tx.execute(of_session.where(_runs.c.state == RunState.RUNNING).values(state=RunState.CANCELLING))
-    refresh_session_state(tx, session_id)
+    if RunState.QUEUED in states:
+        tx.execute(of_session.where(_runs.c.state == RunState.QUEUED).values(**ended))
+    if RunState.RUNNING in states:
+        tx.execute(of_session.where(_runs.c.state == RunState.RUNNING).values(state=RunState.CANCELLING))
+    values = {"last_seq": _sessions.c.last_seq + events, "updated_at": at, "state": _latest_state(session_id)}
+    row = tx.execute(
+        sa.update(_sessions).where(_sessions.c.id == session_id).values(**values).returning(_sessions)
+    ).one()
+    return session_from_row(row), int(row.last_seq) - events + 1
 
 
 def latest_runs(tx: Transaction, session_id: str) -> Sequence[Run]:

@@ -17,6 +17,7 @@ from gitward.sessions.journal import Journal
 from gitward.sessions.model import ACTIVE_STATES, FINAL_STATES, RunState
 from gitward.sessions.places import HAS_PLACE, Places
 from gitward.sessions.progress import AttemptLost, Outcome, Progress, locked_run
+from gitward.sessions.rows import WITH_PROMPT
 from gitward.store import schema
 from gitward.store.database import Transaction
 from gitward.workers.queue import GENERATION, Taken
@@ -26,7 +27,8 @@ ABANDONED = "Gitward's worker ended the job before the run was settled; its log 
 _TRIES = 5  # for a run that another worker took in the same moment
 _runs, _tickets, _sessions, _workers = schema.runs, schema.tickets, schema.sessions, schema.workers
 
-_UNDERSTOOD = sa.or_(_runs.c.checkpoints_version.is_(None), _runs.c.checkpoints_version == VERSION)
+_UNDERSTOOD = sa.or_(_runs.c.checkpoints_version.is_(None), _runs.c.checkpoints_version.in_((VERSION, WITH_PROMPT)))
+_STAYS = sa.func.coalesce(_runs.c.checkpoints_version, VERSION)
 _FREE = sa.and_(
     _runs.c.state.not_in(FINAL_STATES),
     sa.or_(_runs.c.worker.is_(None), _runs.c.worker.not_in(sa.select(_workers.c.id))),
@@ -79,7 +81,7 @@ class RunQueue:
         """:raises AttemptLost: another worker has the run."""
         mine = sa.and_(_runs.c.id == taken.run_id, _runs.c.worker == worker, _runs.c.attempt == taken.attempt)
         keep = sa.update(_runs).where(mine, _runs.c.state.in_(ACTIVE_STATES))
-        if tx.execute(keep.values(checkpoints=dict(checkpoints), checkpoints_version=VERSION)).rowcount:
+        if tx.execute(keep.values(checkpoints=dict(checkpoints), checkpoints_version=_STAYS)).rowcount:
             return True
         state = tx.execute(sa.select(_runs.c.state).where(_runs.c.id == taken.run_id)).scalar()
         if state is None or not RunState(state).is_final:

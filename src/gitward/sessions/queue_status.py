@@ -39,7 +39,7 @@ def explain(tx: Transaction, owner: Owner, limits: RunLimits, runs: Iterable[Run
     heads = [run.id for run in runs if run.queued_because == WAITING]
     if not heads:
         return runs
-    places = _look(tx, owner_digest(owner), heads)
+    places = _read_places(tx, owner_digest(owner), heads)
     return tuple(_explained(run, places, limits) if run.queued_because == WAITING else run for run in runs)
 
 
@@ -74,7 +74,7 @@ def _waits(run: Run, place: int, limits: RunLimits, *, own: int, total: int) -> 
     return replace(run, queued_because=reason, queue_place=place)
 
 
-def _look(tx: Transaction, owner: str, run_ids: list[str]) -> _Places:
+def _read_places(tx: Transaction, owner: str, run_ids: list[str]) -> _Places:
     mine = _tickets.c.owner == owner
     taken = sa.select(sa.func.count().label("total"), sa.func.count(sa.case((mine, 1))).label("own"))
     row = tx.execute(taken.select_from(_tickets).where(HAS_PLACE)).one()

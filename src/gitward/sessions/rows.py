@@ -25,18 +25,24 @@ from gitward.sessions.model import (
     StepState,
 )
 
-_OF_PUBLISH_RUNS = ("publish_of", "publish_attempt")
+# The checkpoints' version of a run with a prompt, from its beginning: a worker of before there were agents would take
+# it for a run without an instruction, and leaves it alone.
+WITH_PROMPT = 2
+_LEFT_OUT = ("publish_of", "publish_attempt", "prompt", "agent", "model")  # when there is none
 
 
 def instruction_to_json(instruction: Instruction) -> dict[str, Any]:
     value = asdict(instruction)
-    return {name: each for name, each in value.items() if name not in _OF_PUBLISH_RUNS or each is not None}
+    return {name: each for name, each in value.items() if name not in _LEFT_OUT or each is not None}
 
 
 def instruction_from_json(value: dict[str, Any]) -> Instruction:
     publish = value.get("publish") or {}
     return Instruction(
         command=value.get("command"),
+        prompt=value.get("prompt"),
+        agent=value.get("agent"),
+        model=value.get("model"),
         env=dict(value.get("env") or {}),
         timeout_seconds=value.get("timeout_seconds"),
         commit_message=value.get("commit_message"),

@@ -9,6 +9,7 @@ from typing import Any
 
 from gitward.errors import Conflict, NotFound
 from gitward.sessions import artifacts, publish_request, queries
+from gitward.sessions.harmless import harmless
 from gitward.sessions.journal import Entry, Journal
 from gitward.sessions.model import (
     ArtifactKind,
@@ -136,7 +137,7 @@ class SessionService:
         """
         at = now()
         session, seq = self._append_to(tx, owner, session_id, at, check)
-        earlier, standing = queries.look_around(tx, session)
+        earlier, standing = queries.find_surroundings(tx, session)
         return self._follow(tx, session, instruction, at=at, seq=seq, earlier=earlier, standing=standing)
 
     def retry(
@@ -155,7 +156,7 @@ class SessionService:
         """
         at = now()
         session, seq = self._append_to(tx, owner, session_id, at, check)
-        found = queries.look_around_and_find(tx, session, run_id)
+        found = queries.find_run_and_surroundings(tx, session, run_id)
         if found is None:
             raise NotFound("This session has no such run.")
         old, earlier, standing = found
@@ -185,7 +186,10 @@ class SessionService:
         """
         session = self._own(tx, owner, session_id, lock=True)
         check(session)
-        run = self.get_run(tx, owner, session_id, run_id)
+        found = queries.find_run_and_surroundings(tx, session, run_id)
+        if found is None:
+            raise NotFound("This session has no such run.")
+        run, unfinished, standing = found
         if run.publish_of is not None:
             run = queries.find_run(tx, session_id, run.publish_of) or run
         earlier = queries.run_that_publishes(tx, run, unless=publish_request.SETTLED)
@@ -193,7 +197,10 @@ class SessionService:
             return Published(run=self.get_run(tx, owner, session_id, earlier), created=False)
         kept = artifacts.latest(tx, session_id, ArtifactKind.BUNDLE, run_id=run.id)
         instruction = publish_request.instruction_of(session, run, kept, change)
-        return Published(run=self.add_run(tx, owner, session_id, instruction), created=True)
+        at = now()
+        session, seq = self._append_to(tx, owner, session_id, at, check=lambda _session: None)
+        made = self._follow(tx, session, instruction, at=at, seq=seq, earlier=unfinished, standing=standing)
+        return Published(run=made, created=True)
 
     def _append_to(
         self, tx: Transaction, owner: Owner, session_id: str, at: datetime, check: Check
@@ -233,11 +240,9 @@ class SessionService:
 
     def cancel(self, tx: Transaction, owner: Owner, session_id: str) -> Session:
         """Ends what is queued at once and asks what is running to end. Of ended runs it changes nothing."""
-        self._own(tx, owner, session_id, lock=True)
+        session = self._own(tx, owner, session_id, lock=True)
         at = now()
         unfinished = queries.unfinished_runs(tx, session_id)
-        if any(run.state is not RunState.CANCELLING for run in unfinished):
-            queries.cancel_runs(tx, session_id, at)
         ended = {"state": RunState.CANCELLED, "reason": None, "message": queries.CANCELLED_EARLY}
         told: dict[RunState, tuple[EventType, dict[str, Any]]] = {
             RunState.QUEUED: (EventType.RUN_ENDED, ended),
@@ -246,10 +251,14 @@ class SessionService:
         entries: list[Entry] = [
             (told[run.state][0], run.id, told[run.state][1]) for run in unfinished if run.state in told
         ]
-        self._journal.append(tx, session_id, at, *entries)
+        if entries:
+            session, seq = queries.cancel_runs(
+                tx, session_id, at, states={run.state for run in unfinished}, events=len(entries)
+            )
+            self._journal.add(tx, session_id, seq, at, *entries)
         if unfinished and unfinished[0].state is RunState.QUEUED:  # only the first of a session has a ticket
             self._places.leave(tx, unfinished[0].id)
-        return self.get_session(tx, owner, session_id)
+        return self._with_runs(tx, owner, session)
 
     def change(self, tx: Transaction, owner: Owner, session_id: str, change: SessionChange) -> Session:
         """:raises Conflict: an active session cannot be archived."""
@@ -269,9 +278,10 @@ class SessionService:
 
     def get_session(self, tx: Transaction, owner: Owner, session_id: str) -> Session:
         """:raises NotFound: there is none, or it is another owner's."""
-        session = self._own(tx, owner, session_id)
-        runs = self._explain(tx, owner, queries.latest_runs(tx, session_id))
-        return replace(session, runs=runs)
+        return self._with_runs(tx, owner, self._own(tx, owner, session_id))
+
+    def _with_runs(self, tx: Transaction, owner: Owner, session: Session) -> Session:
+        return replace(session, runs=self._explain(tx, owner, queries.latest_runs(tx, session.id)))
 
     def get_run(self, tx: Transaction, owner: Owner, session_id: str, run_id: str) -> Run:
         """:raises NotFound: there is none in this session of this owner."""
@@ -330,8 +340,10 @@ def _created(session: Session) -> dict[str, str]:
 
 def _title(instruction: Instruction) -> str:
     """Fit for a list, a commit and a pull request that others read: one line, and no token that was put into it."""
-    if instruction.command is None:
+    told = instruction.command or instruction.prompt
+    if told is None:
         return "Check out the repository"
-    first = (instruction.command.strip().splitlines() or [""])[0]
+    first = (told.strip().splitlines() or [""])[0]
     shown = "".join(c if c.isprintable() else " " for c in Redactor().text(first))
-    return "Run " + (shown if len(shown) <= 72 else shown[:71] + "…")
+    shown = shown if len(shown) <= 72 else shown[:71] + "…"
+    return f"Run {shown}" if instruction.command is not None else harmless(shown)

@@ -17,7 +17,7 @@ _keys = schema.idempotency_keys
 _UNFINISHED = (RunState.QUEUED, *sorted(ACTIVE_STATES))
 
 
-def look(tx: Transaction, limits: RunLimits) -> Figures:
+def read_figures(tx: Transaction, limits: RunLimits) -> Figures:
     """In a snapshot; by indexes, so that it is cheap with 10,000 waiting runs."""
     by_state = (
         sa.select(_runs.c.state, sa.func.count().label("runs"))
@@ -47,13 +47,13 @@ def look(tx: Transaction, limits: RunLimits) -> Figures:
     )
 
 
-def touch(tx: Transaction) -> None:
+def check_tables(tx: Transaction) -> None:
     """Raises when the tables cannot be read: a database that answers may be damaged, or another one."""
     for table in (schema.sessions, _runs, schema.events, _tickets, schema.workers):
         tx.execute(sa.select(table).limit(1)).all()
 
 
-def write_and_remove(tx: Transaction) -> None:
+def check_writes(tx: Transaction) -> None:
     """Writes a row and removes it: raises when the database takes no write."""
     row = {"issuer": "", "subject": "", "key": f"trial {secrets.token_hex(8)}"}  # no caller has an empty issuer
     more = {"fingerprint": "", "answer": {}, "created_at": now()}

@@ -54,7 +54,7 @@ async def migrate_all(database: Database) -> None:
 
 
 async def _migrate(database: Database) -> None:
-    before = await database.read(_look, seconds=_SECONDS)
+    before = await database.read(_find_obstacle, seconds=_SECONDS)
     if before == newest():
         return
     if before is None or before >= _QUEUE_REVISION:
@@ -75,7 +75,7 @@ def _upgrade(tx: Transaction) -> None:
     upgrade(tx)
 
 
-def _look(tx: Transaction) -> str | None:
+def _find_obstacle(tx: Transaction) -> str | None:
     sqlite_files.check(tx)
     return revision_of(tx)
 

@@ -286,6 +286,10 @@ end(True)
     ),
     _of_calls("take huge pages, which no limit counts", "end(call((319, 279), room(8), 4) >= 0)"),
     _of_calls("map huge pages", "end(call((9, 222), 0, 2 << 20, 3, 0x44022, -1, 0) > 0)"),
+    _of_calls(
+        "hold up others by a lease on a file",
+        "open('leased', 'w').close(); end(call((72, 25), os.open('leased', os.O_RDONLY), 1024, 0) == 0)",
+    ),
     _of_calls("trace process 1", "end(call((101, 117), 0x4206, 1, 0, 0) == 0)"),
     _of_calls(
         "read the memory of process 1 by a call",

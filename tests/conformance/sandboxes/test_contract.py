@@ -32,14 +32,36 @@ async def test_arguments_arrive_as_they_are(inside: Inside) -> None:
     assert outcome.said == repr(os.fsencode("\0".join(arguments)))
 
 
+async def test_every_byte_arrives_in_arguments_variables_and_the_folder_s_name(inside: Inside) -> None:
+    """What a shell reads on the way changes nothing."""
+    every = bytes(range(1, 256)) + b"\\\n\\x'\\'\"$(id)`id`\\"
+    folder = os.fsdecode(b"/workspace/" + every.replace(b"/", b"")[:200])
+    await inside.run("mkdir", folder)
+    program = (
+        "import os, sys; print([os.fsencode(sys.argv[1]), os.environb[b'EVERY'], os.environb[b'IFS'], os.getcwdb()])"
+    )
+    text = os.fsdecode(every)
+    outcome = await inside.python(program, text, env={"IFS": text, "EVERY": text}, cwd=folder)
+    assert outcome.said == repr([every, every, every, os.fsencode(folder)])
+
+
+async def test_what_told_the_command_is_not_left_open(inside: Inside) -> None:
+    outcome = await inside.python("import os; print(sorted(os.listdir('/proc/self/fd')))", stdin=b"x")
+    assert outcome.said == "['0', '1', '2', '3']", "the last is the listing's own"
+
+
 async def test_a_signal_is_told_as_a_shell_tells_it(inside: Inside) -> None:
     assert (await inside.bash("kill -SEGV $$")).completed.exit_code == 128 + 11
 
 
-@pytest.mark.parametrize("program", ["/no/such/program", "no-such-program", "/etc/passwd"])
-async def test_a_program_that_cannot_be_started_is_127(inside: Inside, program: str) -> None:
+@pytest.mark.parametrize(
+    ("program", "code"), [("/no/such/program", 127), ("no-such-program", 127), ("A=b", 127), ("/etc/passwd", 126)]
+)
+async def test_a_program_that_cannot_be_started_is_told_as_a_shell_tells_it(
+    inside: Inside, program: str, code: int
+) -> None:
     outcome = await inside.run(program)
-    assert outcome.completed.exit_code == 127
+    assert outcome.completed.exit_code == code
     assert program in outcome.stderr
 
 

@@ -166,19 +166,19 @@ async def test_everything_ends_with_the_supervisor(inside: Inside, token: str) -
             await task
 
 
-async def test_everything_ends_with_the_launcher_and_a_new_one_comes(inside: Inside, token: str) -> None:
-    async with running(inside, token) as task:
+async def test_everything_ends_with_the_launcher_and_a_new_one_comes(rig: Rig, token: str) -> None:
+    async with rig.sandbox() as inside, running(inside, token) as task:
         handles = processes_with(token)
         os.kill(parent_of(supervisor_of(handles)), signal.SIGKILL)
         assert await ends(handles)
         with contextlib.suppress(SandboxError):
             await task
-    for _ in range(2):
-        assert (await inside.run("true")).completed.exit_code == 0
+        for _ in range(2):
+            assert (await inside.run("true")).completed.exit_code == 0
 
 
-async def test_a_supervisor_that_is_stopped_ends_with_its_launcher_at_once(inside: Inside, token: str) -> None:
-    async with running(inside, token) as task:
+async def test_a_supervisor_that_is_stopped_ends_with_its_launcher_at_once(rig: Rig, token: str) -> None:
+    async with rig.sandbox() as inside, running(inside, token) as task:
         handles = processes_with(token)
         supervisor = supervisor_of(handles)
         os.kill(supervisor, signal.SIGSTOP)

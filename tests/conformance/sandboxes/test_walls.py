@@ -116,7 +116,8 @@ async def test_variables_and_options_are_in_no_process_list(rig: Rig, without: t
     async with rig.sandbox(*without) as inside:
         task = asyncio.create_task(inside.bash("echo; read < <(sleep 600)", env={"KEPT": secret}))
         await inside.heard.wait()
-        shown = processes_with(secret)
+        assert not processes_with(secret), "a variable in the arguments of a process"
+        shown = processes_with(str(inside.workspace))
         knowing = processes_with(secret, "environ")
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -16,17 +16,20 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from .conftest import BRANCH
-from .fuzz_target import Counts, fuzzed
+from .fuzz_target import Counts, Try, fuzzed
 from .fuzzing import BY_KIND, Asked, asked
 from .holes import HOLES, Hole
+from .reaches import Reach
 
 _BATCH = 1000  # cases that hypothesis keeps in mind, so as not to repeat them
+SHARES = {Reach.REPOSITORY: 4, Reach.OWN: 4, Reach.NARROWED: 2}  # of ten requests
 _HOLE_CASES = 10_000  # requests of a hole's kind, within which it must be found
 
 
@@ -66,7 +69,7 @@ def found_in(
     hole: Hole, folder: Path, *, cases: int, first: int = 0, requests: st.SearchStrategy[Asked] = asked
 ) -> tuple[int, str]:
     """How many requests it took to find something in a broker with the hole, and what; nothing: an empty string."""
-    with fuzzed(program=hole.program(folder)) as (target, attempt):
+    with fuzzed(program=hole.program(folder), reach=hole.reach) as (target, attempt):
         found = ""
 
         def note(request: Asked) -> list[str]:
@@ -110,7 +113,7 @@ def _policy_holds(cases: int, first: int) -> bool:
                 counts[kind] += Counts(**numbers)
     total = sum(counts.values(), Counts())
     for kind, each in [*sorted(counts.items()), ("all", total)]:
-        print(f"fuzz: {kind:<8} {_told(each)}", flush=True)
+        print(f"fuzz: {kind:<19} {_told(each)}", flush=True)
     print(f"fuzz: nothing beyond the grant, in {time.monotonic() - began:.0f} s", flush=True)
     if not total.balanced:
         print("fuzz: FAILED: a fifth at least must be forwarded, and a fifth refused", flush=True)
@@ -135,11 +138,18 @@ def _is_found(hole: Hole, first: int) -> bool:
     return bool(found)
 
 
+def _tried(attempt: Try, request: Asked) -> list[str]:
+    return attempt(request, BRANCH)
+
+
 def one_part(cases: int, first: int) -> None:
     """One process's part: prints its counts, or raises Beyond."""
-    with fuzzed() as (target, attempt):
-        search(lambda request: attempt(request, BRANCH), cases=cases, first=first)
-        print(json.dumps({kind: vars(counts) for kind, counts in target.counts.items()}))
+    counts: dict[str, dict[str, int]] = {}
+    for reach, share in SHARES.items():
+        with fuzzed(reach=reach) as (target, attempt):
+            search(partial(_tried, attempt), cases=-(-cases * share // 10), first=first)
+            counts |= {f"{kind}, {reach}": vars(each) for kind, each in target.counts.items()}
+    print(json.dumps(counts))
 
 
 if __name__ == "__main__":

@@ -7,21 +7,23 @@ import contextlib
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Any
 
 from aiohttp import web
 
 from gitward.broker import InjectConfig
 from gitward.broker.client.parent import PROGRAM
+from gitward.grants.grant import ExactPush
 
 from .conftest import BRANCH, TOKEN, new_grant
 from .fuzzing import Asked
-from .oracle import LISTED, MODEL_HOST, MODEL_PATHS, MOST_SECONDS, Received, beyond
+from .oracle import LISTED, MODEL_HOST, MODEL_PATHS, MOST_SECONDS, Received, beyond, is_a_question
+from .reaches import LFS_OID, NEW, OLD, OPENED, OWN_ISSUE, PEOPLE, Reach, node_of, pull_by_rest
 from .wire import Answer, Wire, read_answer, wired
 
 _TRIES = 3  # of a request that seems to cost too much: the machine may be busy
+_A_PULL = "/api/v3/repos/octo/demo/pulls/"
 _REFUSED = {HTTPStatus.UPGRADE_REQUIRED, HTTPStatus.BAD_REQUEST, 0}
 
 
@@ -31,6 +33,7 @@ class Upstream:
 
     url: str = ""
     received: list[Received] = field(default_factory=list)
+    opened: bool = False  # whether it has made an issue
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         body = b""
@@ -40,24 +43,25 @@ class Upstream:
         path, _, query = request.raw_path.partition("?")
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.received.append(Received(method=request.method, path=path, query=query, headers=headers, body=body))
-        return web.Response(body=self._content(path, body), content_type="application/json")
+        return web.Response(body=self._content(request.method, path, body), content_type="application/json")
 
-    def _content(self, path: str, body: bytes) -> bytes:
+    def _content(self, method: str, path: str, body: bytes) -> bytes:
         if path.endswith("/graphql") and b"nodes(ids" in body:
             ids = json.loads(body)["variables"]["ids"]
-            return json.dumps({"data": {"nodes": [_node(node_id) for node_id in ids]}}).encode()
+            return json.dumps({"data": {"nodes": [node_of(node_id) for node_id in ids]}}).encode()
+        if path.endswith("/graphql") and b"l0:user(login:$l0)" in body:
+            logins = json.loads(body)["variables"]
+            people = {name: {"__typename": "User"} if login in PEOPLE else None for name, login in logins.items()}
+            return json.dumps({"data": people}).encode()
+        if method == "GET" and path.startswith(_A_PULL) and path.removeprefix(_A_PULL).isdecimal():
+            return json.dumps(pull_by_rest(int(path.removeprefix(_A_PULL)))).encode()
+        if method == "POST" and path.endswith("/repos/octo/demo/issues"):
+            self.opened = True
+            return json.dumps({"number": OPENED}).encode()
         if path.endswith("/objects/batch"):
             actions = {"download": {"href": f"{self.url}/storage?signature=s3cret", "header": {}}}
             return json.dumps({"objects": [{"oid": "a" * 64, "size": 1, "actions": actions}]}).encode()
         return b"{}"
-
-
-def _node(node_id: str) -> dict[str, Any] | None:
-    """Ids of this upstream say what they are: "Issue:octo/demo"."""
-    kind, _, repository = node_id.partition(":")
-    if not repository:
-        return None
-    return {"__typename": kind, "nameWithOwner": repository, "repository": {"nameWithOwner": repository}}
 
 
 @contextlib.asynccontextmanager
@@ -98,7 +102,8 @@ class Counts:
 class Target:
     """A broker with its upstream. Requests go over one kept connection, unless they are to break it."""
 
-    def __init__(self, wire: Wire, upstream: Upstream) -> None:
+    def __init__(self, wire: Wire, upstream: Upstream, reach: Reach) -> None:
+        self._reach = reach
         self.counts: defaultdict[str, Counts] = defaultdict(Counts)  # by the kind of the request
         self._wire = wire
         self._upstream = upstream
@@ -107,10 +112,11 @@ class Target:
     async def beyond(self, request: Asked, granted: str = BRANCH) -> list[str]:
         """What upstream received of it beyond the grant of a branch."""
         self._upstream.received.clear()
+        opened = frozenset({OPENED} if self._upstream.opened else ())
         self._wire.events.clear()
         seconds, answer = await self._timed(request)
-        received = list(self._upstream.received)
-        reached = any(b"nodes(ids" not in one.body for one in received)  # that is a question of the broker's own
+        received = [one for one in self._upstream.received if not is_a_question(one, request.line)]
+        reached = bool(received)
         self.counts[request.kind] += Counts(
             sent=1,
             forwarded=int(reached and answer.status == HTTPStatus.OK),
@@ -118,7 +124,7 @@ class Target:
         )
         assert answer.status != HTTPStatus.INTERNAL_SERVER_ERROR, request
         assert not any(secret in answer.body for secret in (TOKEN.encode(), b"s3cret"))
-        found = [why for one in received if (why := beyond(one, granted)) is not None]
+        found = [why for one in received if (why := beyond(one, granted, reach=self._reach, opened=opened)) is not None]
         if request.upgrades and answer.status not in _REFUSED:
             found.append(f"a wish to upgrade was answered with {answer.status}")
         tries = 0
@@ -166,18 +172,26 @@ Try = Callable[[Asked, str], list[str]]
 
 
 @contextlib.contextmanager
-def fuzzed(*, program: Sequence[str] = PROGRAM) -> Iterator[tuple[Target, Try]]:
-    """A target, and how to send a request to it, on a loop of its own: hypothesis calls plain functions."""
+def fuzzed(
+    *, program: Sequence[str] = PROGRAM, reach: Reach = Reach.REPOSITORY, oracle: Reach | None = None
+) -> Iterator[tuple[Target, Try]]:
+    """A target, and how to send a request to it, on a loop of its own: hypothesis calls plain functions.
+
+    :param oracle: the reach by which what upstream receives is judged, when it is another one.
+    """
 
     async def enter() -> Target:
         server = await stack.enter_async_context(upstream())
-        grant = new_grant(readable=(LISTED,))
+        grant = new_grant(readable=(LISTED,), own_writes=reach is Reach.OWN)
+        grant = replace(grant, issues=(OWN_ISSUE,))
         api = f"{server.url}/api/v3"
         model = InjectConfig(host=MODEL_HOST, port=0, header="x-api-key", paths=MODEL_PATHS, upstream=server.url)
         wire = await stack.enter_async_context(
             wired(server.url, api, grant, TOKEN, inject=[model], program=program),
         )
-        target = Target(wire, server)
+        if reach is Reach.NARROWED:
+            await wire.opened.narrow(ExactPush(old=OLD, new=NEW, ref=grant.push_ref, lfs_oids=(LFS_OID,)))
+        target = Target(wire, server, oracle or reach)
         stack.push_async_callback(target.close)
         return target
 

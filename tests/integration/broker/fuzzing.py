@@ -111,6 +111,11 @@ _accept: st.SearchStrategy[tuple[str, ...]] = st.sampled_from(
     ]
 )
 _number = st.integers(0, 30).map(str)
+_own_number = st.sampled_from([7, 7, 7, 5, 5, 9, 1, 2, 3, 4, 6])  # of `reaches`, most of them the session's
+_text = st.sampled_from(
+    ["x", "x", "Closes #1", "fixes octo/demo#2", "closes octo/other#1", "Fixes: https://github.com/octo/other/issues/1",
+     "resolved\tocto/other#1", "close  Octo/Other#3", "Resolves https://github.com/evil/demo/pull/2", None, 1]
+)  # fmt: skip
 _tail = {
     True: st.one_of(
         st.sampled_from(
@@ -131,13 +136,30 @@ _tail = {
         st.builds("pulls/{}/{}".format, _number, st.sampled_from(["files", "comments", "commits"])),
     ),
 }  # fmt: skip
-_write = st.sampled_from(["POST pulls", "POST issues", "PATCH pulls/1", "PATCH issues/2", "POST issues/1/comments"])
+_write = st.one_of(
+    st.sampled_from(["POST pulls", "POST pulls", "POST issues"]),
+    st.builds(
+        "{}".format,
+        st.tuples(
+            st.sampled_from(
+                ["PATCH pulls/{}", "PATCH issues/{}", "POST issues/{}/comments", "POST issues/{}/comments",
+                 "POST issues/{}/labels", "POST issues/{}/assignees", "POST pulls/{}/requested_reviewers"]
+            ),
+            _own_number,
+        ).map(lambda each: each[0].format(each[1])),
+    ),
+)  # fmt: skip
+_logins = st.lists(st.sampled_from(["dev", "hubot", "copilot", "dependabot[bot]"]), max_size=2)
 _json = st.dictionaries(
     st.sampled_from(["title", "body", "head", "base", "state", "labels", "draft", "head_repo", "sha", "force"]),
     st.sampled_from([BRANCH, f"octo:{BRANCH}", "main", "evil:main", "closed", "x", True, None]),
     max_size=4,
 )
 
+_meta: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [{"labels": ["x"]}, {"labels": []}, {"assignees": ["dev"]}, {"milestone": 1}, {"base": "x"}, {"issue": 1},
+     {"maintainer_can_modify": True}, {"assignees": ["copilot"]}, {"title": "closes octo/other#1"}]
+)  # fmt: skip
 _head = st.sampled_from(["main", "evil:main", f"evil:{BRANCH}", f":{BRANCH}", f"octo:evil:{BRANCH}", f"{BRANCH}x", ""])
 
 
@@ -148,8 +170,18 @@ def _rest(draw: st.DrawFn) -> Asked:
     body: dict[str, Any] = {}
     if draw(st.booleans()) and not spoiled & {"method", "tail"}:
         method, tail = draw(_write).split(" ")
-        good = {"pulls": {"title": "x", "head": BRANCH, "base": "main"}, "issues": {"title": "x"}}
-        body = good.get(tail, {"body": "x"})
+        text = draw(_text)
+        draft = {"draft": draw(st.sampled_from([True, True, True, False, None]))} if draw(st.integers(0, 4)) else {}
+        good: dict[str, dict[str, Any]] = {
+            "pulls": {"title": text, "head": BRANCH, "base": draw(st.sampled_from(["main", "main", "x"])), **draft},
+            "issues": {"title": text},
+            "labels": {"labels": ["x"]},
+            "assignees": {"assignees": draw(_logins)},
+            "requested_reviewers": {"reviewers": draw(_logins)},
+        }
+        body = dict(good.get(tail.rpartition("/")[2], {"body": text}))
+        if draw(st.integers(0, 4)) == 0:
+            body |= draw(_meta)
     if "body" in spoiled:
         body |= {"head": draw(_head)} if tail == "pulls" and draw(st.booleans()) else draw(_json)
     path = draw(_trick["path" in spoiled]).format(
@@ -175,6 +207,13 @@ def _pkt(line: bytes) -> bytes:
     return b"%04x" % (len(line) + 4) + line
 
 
+_fetch = st.sampled_from(
+    [b"0014command=ls-refs\n00010009peel\n0000", b"0014command=ls-refs\n0000", b"0000",
+     b"0012command=fetch\n0001000fno-progress0000", b"0014command=ls-refs\n00000012command=fetch\n0000",
+     b"0032want " + b"1" * 40 + b"\n00000009done\n"]
+)  # fmt: skip
+
+
 @st.composite
 def _git(draw: st.DrawFn) -> Asked:
     spoiled = draw(_spoiled)
@@ -187,7 +226,11 @@ def _git(draw: st.DrawFn) -> Asked:
     if draw(st.integers(0, 2)) == 0:
         path = trick.format(f"{repository}{suffix}/info/refs?service={service}")
         return Asked(kind="git", host=host, line=f"GET /{path}", headers=headers)
-    body, framing = draw(_encoded(draw(_push("body" in spoiled))))
+    lists = service == "git-upload-pack" and draw(st.booleans())
+    asked = draw(_fetch) if lists else draw(_push("body" in spoiled))
+    if lists:
+        headers = (*headers, "Git-Protocol: version=2")
+    body, framing = draw(_encoded(asked))
     path = trick.format(f"{repository}{suffix}/{service}")
     return Asked(kind="git", host=host, line=f"POST /{path}", headers=(*headers, *framing), body=body)
 
@@ -250,7 +293,7 @@ def _lfs(draw: st.DrawFn) -> Asked:
     calls = ["objects/batch", "objects/batch", "locks/verify"]
     call = draw(st.sampled_from(calls if "tail" not in spoiled else ["locks/1/unlock", "gitward/x", "objects", ""]))
     operation = draw(st.sampled_from(["upload", "download"] if "method" not in spoiled else ["delete", "", "Upload"]))
-    oid = "../x" if "body" in spoiled else "a" * 64
+    oid = draw(st.sampled_from(["../x", "b" * 64])) if "body" in spoiled else "a" * 64
     repository = draw(_repository["repository" in spoiled])
     return Asked(
         kind="lfs",
@@ -275,7 +318,7 @@ _leaf = {
 }  # fmt: skip
 _id = {
     True: st.sampled_from(["Issue:octo/other", "PullRequest:octo/other", "Issue:evil/demo", "Label:octo/demo", "x"]),
-    False: st.sampled_from(["Issue:octo/demo", "PullRequest:octo/demo"]),
+    False: st.builds("{}:octo/demo:{}".format, st.sampled_from(["Issue", "PullRequest", "PullRequest"]), _own_number),
 }
 _mutation = {
     True: st.sampled_from(
@@ -284,7 +327,7 @@ _mutation = {
     ),
     False: st.sampled_from(
         ["addComment", "createIssue", "updateIssue", "createPullRequest", "updatePullRequest",
-         "markPullRequestReadyForReview"]
+         "markPullRequestReadyForReview", "convertPullRequestToDraft", "convertPullRequestToDraft"]
     ),
 }  # fmt: skip
 _member = {
@@ -331,20 +374,32 @@ def _query(draw: st.DrawFn, spoiled: frozenset[str]) -> tuple[str, dict[str, Any
     return f"query Q{defined}{{{' '.join(roots)}}} {fragments}", variables
 
 
+_input_meta: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [{"labelIds": []}, {"labelIds": ["Label:octo/demo"]}, {"assigneeIds": ["User:dev"]}, {"milestoneId": None},
+     {"baseRefName": "x"}, {"issueTemplate": "bug.md"}, {"parentIssueId": "Issue:octo/demo:5"},
+     {"body": "closes octo/other#1"}]
+)  # fmt: skip
+
+
 @st.composite
 def _change(draw: st.DrawFn, spoiled: frozenset[str]) -> tuple[str, dict[str, Any]]:
     name = draw(_mutation["tail" in spoiled])
     node_id = draw(_id["body" in spoiled])
-    kind = {"updateIssue": "Issue", "updatePullRequest": "PullRequest", "markPullRequestReadyForReview": "PullRequest"}
-    if name in kind and ":" in node_id:
-        node_id = f"{kind[name]}:{node_id.partition(':')[2]}"
+    kind = {"addComment": "", "updateIssue": "Issue"}.get(name, "PullRequest")
+    if kind and ":" in node_id:
+        node_id = f"{kind}:{node_id.partition(':')[2]}"
     given: dict[str, Any] = {_member.get(name, "pullRequestId"): node_id}
-    given |= {"addComment": {"body": "x"}, "createIssue": {"title": "x"}}.get(name, {})
+    text = draw(_text)
+    given |= {"addComment": {"body": text}, "createIssue": {"title": text}, "updateIssue": {"body": text}}.get(name, {})
+    if draw(st.integers(0, 4)) == 0:
+        given |= draw(_input_meta)
     if name in {"createPullRequest", "createIssue"}:
         given["repositoryId"] = "Repository:octo/other" if "repository" in spoiled else "Repository:octo/demo"
     if name == "createPullRequest":
         heads = ["main", "evil:main", f"evil:{BRANCH}"] if spoiled else [BRANCH, f"octo:{BRANCH}"]
-        given |= {"headRefName": draw(st.sampled_from(heads)), "baseRefName": "main", "title": "x"}
+        given |= {"headRefName": draw(st.sampled_from(heads))}
+        given |= {"baseRefName": draw(st.sampled_from(["main", "main", "x"]))}
+        given |= {"title": text, "draft": draw(st.sampled_from([True, True, True, False, None]))}
     body = f"{draw(st.sampled_from(['', 'addComment:', 'viewer:']))}{name}(input:$input){{clientMutationId}}"
     if draw(st.integers(0, 3)) == 0:
         return f"mutation($input:X!){{...m}} fragment m on Mutation{{{body}}}", {"input": given}

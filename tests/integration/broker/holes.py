@@ -9,6 +9,8 @@ from pathlib import Path
 
 import gitward
 
+from .reaches import Reach
+
 SOURCE = Path(gitward.__file__).parent
 
 
@@ -18,6 +20,7 @@ class Hole:
 
     name: str
     kind: str  # of the requests that can find it
+    reach: Reach = Reach.REPOSITORY  # of the grant that it opens
     file: str  # below gitward/broker
     right: str  # what stands there, once
     wrong: str  # what the mistake puts in its place
@@ -142,5 +145,84 @@ HOLES = (
         file="server/framing.py",
         right="if _wants_another_protocol(request):",
         wrong="if False:",
+    ),
+    Hole(
+        name="any open pull request of this repository is the session's",
+        kind="rest",
+        reach=Reach.OWN,
+        file="server/own_writes.py",
+        right='            and f"refs/heads/{branch}" == self._grant.push_ref\n',
+        wrong="",
+    ),
+    Hole(
+        name="a fork's branch of the same name is the session's",
+        kind="graphql",
+        reach=Reach.OWN,
+        file="server/own_writes.py",
+        right="            and source.casefold() == self._grant.repository.casefold()\n",
+        wrong="",
+    ),
+    Hole(
+        name="every issue is the session's",
+        kind="graphql",
+        reach=Reach.OWN,
+        file="server/own_writes.py",
+        right="            return number in self._issues\n",
+        wrong="            return True\n",
+    ),
+    Hole(
+        name="texts may close other repositories' issues",
+        kind="rest",
+        reach=Reach.OWN,
+        file="policy/writes.py",
+        right="return short and closes_elsewhere(value, grant.repository) is None",
+        wrong="return short",
+    ),
+    Hole(
+        name="a draft that is left out is not judged",
+        kind="graphql",
+        reach=Reach.OWN,
+        file="policy/writes.py",
+        right="    accepts=_is_draft,\n    implied=True,\n",
+        wrong="    accepts=_is_draft,\n",
+    ),
+    Hole(
+        name="an own issue may be given labels",
+        kind="rest",
+        reach=Reach.OWN,
+        file="policy/rest.py",
+        right='"PullRequest", "Issue", title=TEXT, body=TEXT),',
+        wrong='"PullRequest", "Issue", title=TEXT, body=TEXT, labels=ANY),',
+    ),
+    Hole(
+        name="bots can be assigned",
+        kind="rest",
+        file="server/own_writes.py",
+        right="return await self.not_people(logins_in(call.rule, body))",
+        wrong="return None",
+    ),
+    Hole(
+        name="the last push is compared by its branch only",
+        kind="git",
+        reach=Reach.NARROWED,
+        file="policy/restriction.py",
+        right="if head.updates in ((), (wanted,)) else",
+        wrong="if [each.ref for each in head.updates] in ([], [wanted.ref]) else",
+    ),
+    Hole(
+        name="fetching goes on beside the last push",
+        kind="git",
+        reach=Reach.NARROWED,
+        file="policy/restriction.py",
+        right="    lists_only: bool = True\n",
+        wrong="    lists_only: bool = False\n",
+    ),
+    Hole(
+        name="any LFS object may be uploaded beside the last push",
+        kind="lfs",
+        reach=Reach.NARROWED,
+        file="policy/restriction.py",
+        right='batch.operation == "upload" and batch.oids <= self.lfs_oids',
+        wrong='batch.operation == "upload"',
     ),
 )

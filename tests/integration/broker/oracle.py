@@ -14,6 +14,7 @@ from graphql.language import ArgumentNode, FieldNode, OperationDefinitionNode, V
 from graphql import visit  # isort: skip
 
 from .conftest import BRANCH, TOKEN
+from .reaches import Reach, beyond_narrowed, beyond_own_mutation, beyond_own_rest, strangers
 
 OWN, LISTED = "octo/demo", "octo/library"
 MODEL_HOST = "model.test"
@@ -41,6 +42,7 @@ _REST_WRITES = re.compile(
     r"POST /(pulls|issues|pulls/\d+/requested_reviewers|issues/\d+/(comments|labels|assignees))"
     r"|PATCH /(pulls|issues)/\d+"
 )
+_A_PULL = re.compile(r"/api/v3/repos/octo/demo/pulls/\d+")
 _NEVER = re.compile(
     r"/(keys|hooks|secrets|variables|runners|environments|collaborators|invitations|protection|rulesets|merge|merges|"
     r"dispatches|rerun|logs|zip|approve|reviews/.+|deployments|forks|transfer|pages|installation)(/|$)"
@@ -48,11 +50,32 @@ _NEVER = re.compile(
 _FORM = r"(\*/\*|application/(\*|json|vnd\.github(\.(raw|diff|patch|sha|text|text-match|object))?(\+json)?))"
 _ACCEPTED = re.compile(rf"{_FORM}(, {_FORM})*")
 _MODEL = re.compile(r"/v1/messages|/v1/models(/(?!\.+(/|$))[\w.~!$&'()*+,=:@-]+)+", re.ASCII)
-_MUTATIONS = re.compile(r"create(Issue|PullRequest)|update(Issue|PullRequest)|addComment|markPullRequestReadyForReview")
+_MUTATIONS = re.compile(
+    r"create(Issue|PullRequest)|update(Issue|PullRequest)|addComment|markPullRequestReadyForReview"
+    r"|convertPullRequestToDraft"
+)
 
 
-def beyond(one: Received, branch: str = BRANCH) -> str | None:
-    """Why a request that upstream received is not within the grant of `branch`; None when it is."""
+def is_a_question(one: Received, asked: str) -> bool:
+    """Whether it is one of the broker's own, beside a request that begins with `asked`: a look at a pull request, or at
+    what ids and logins are."""
+    if one.path == "/api/graphql":
+        return b"nodes(ids" in one.body or b"l0:user(login:$l0){__typename}" in one.body
+    return one.method == "GET" and not asked.startswith("GET ") and bool(_A_PULL.fullmatch(one.path))
+
+
+def beyond(
+    one: Received, branch: str = BRANCH, *, reach: Reach = Reach.REPOSITORY, opened: frozenset[int] = frozenset()
+) -> str | None:
+    """Why a request that upstream received is not within the grant of `branch`; None when it is.
+
+    :param opened: the numbers of issues that upstream gave to the sandbox before.
+    """
+    narrowed = beyond_narrowed(one.method, unquote(one.path), one.body) if reach is Reach.NARROWED else None
+    return narrowed or _beyond_any(one, branch, reach, opened)
+
+
+def _beyond_any(one: Received, branch: str, reach: Reach, opened: frozenset[int]) -> str | None:
     if one.headers.get("host", "").startswith(MODEL_HOST):
         return None if _MODEL.fullmatch(one.path) else f"{MODEL_HOST} at {one.path}"
     if one.headers.get("authorization", "").split(" ")[0] not in {"Bearer", "Basic"} and one.path != "/storage":
@@ -61,9 +84,9 @@ def beyond(one: Received, branch: str = BRANCH) -> str | None:
     if path.startswith("/api/") and not _ACCEPTED.fullmatch(one.headers.get("accept", "")):
         return f"the form {one.headers.get('accept')}"
     if path == "/api/graphql":
-        return _beyond_graphql(one.body, branch)
+        return _beyond_graphql(one.body, branch, reach, opened)
     if path.startswith("/api/v3"):
-        return _beyond_rest(one, path, branch)
+        return _beyond_rest(one, path, branch, reach, opened)
     return _beyond_git(one, path, branch)
 
 
@@ -109,19 +132,27 @@ def _section(body: bytes) -> tuple[list[bytes], bytes]:
     return lines, body[4:]
 
 
-def _beyond_rest(one: Received, path: str, branch: str) -> str | None:
+def _beyond_rest(one: Received, path: str, branch: str, reach: Reach, opened: frozenset[int]) -> str | None:
     if path in _REST_FREE and one.method == "GET":
         return None
     found = _REST_OWN.fullmatch(path)
     if found is None or "//" in path or ".." in path.split("/") or _NEVER.search(found[1] or ""):
         return f"REST {path}"
-    if one.method == "GET":
-        return None
-    if not _REST_WRITES.fullmatch(f"{one.method} {found[1]}"):
+    return None if one.method == "GET" else _beyond_write(one, path, found[1] or "", branch, reach, opened)
+
+
+def _beyond_write(  # noqa: PLR0917 - what stands in a request and in a grant
+    one: Received, path: str, below: str, branch: str, reach: Reach, opened: frozenset[int]
+) -> str | None:
+    if not _REST_WRITES.fullmatch(f"{one.method} {below}"):
         return f"REST {one.method} {path}"
     body = json.loads(one.body)
-    if one.method == "POST" and found[1] == "/pulls" and body["head"].removeprefix("octo:") != branch:
+    if one.method == "POST" and below == "/pulls" and body["head"].removeprefix("octo:") != branch:
         return f"a pull request of {body['head']}"
+    if reach is Reach.OWN and (why := beyond_own_rest(one.method, below, body, opened)) is not None:
+        return why
+    if stranger := next(strangers(body), None):
+        return f"{stranger}, who is not a person"
     return "a change of state" if "state" in body else None
 
 
@@ -134,12 +165,15 @@ class _Names(Visitor):
     def __init__(self, variables: dict[str, Any], branch: str) -> None:
         super().__init__()
         self._branch = branch
+        self._field = ""
         self.fields: set[str] = set()
         self.found: list[str] = []
+        self.mutations: list[tuple[str, dict[str, Any]]] = []  # fields with an input
         self._variables = variables
 
     def enter_field(self, node: FieldNode, *_: object) -> None:
         self.fields.add(node.name.value)
+        self._field = node.name.value
         if node.name.value in {"repository", "organization"}:
             given = {each.name.value: _plain(each.value, self._variables) for each in node.arguments or ()}
             wrong = {name: value for name, value in given.items() if value != _NAMES.get(name, value)}
@@ -147,12 +181,15 @@ class _Names(Visitor):
 
     def enter_argument(self, node: ArgumentNode, *_: object) -> None:
         value = _plain(node.value, self._variables)
+        if node.name.value == "input" and isinstance(value, dict):
+            self.mutations.append((self._field, value))
         if node.name.value == "query" and "repo:" in str(value) and not _finds_only_ours(str(value)):
             self.found.append(f"a search for {value!r}")
         head = value.get("headRefName", self._branch) if isinstance(value, dict) else self._branch
         if head.removeprefix("octo:") != self._branch:
             self.found.append(f"a pull request of {head}")
-        if "other" in json.dumps(value) or "evil" in json.dumps(value):
+        names = {k: v for k, v in value.items() if k not in {"title", "body"}} if isinstance(value, dict) else value
+        if "other" in json.dumps(names) or "evil" in json.dumps(names):
             self.found.append(f"the value {value}")
 
 
@@ -165,10 +202,8 @@ def _finds_only_ours(search: str) -> bool:
 _SECRET_FIELDS = {"repositories", "email", "collaborators", "forks", "deployKeys", "object", "secrets", "publicKeys"}
 
 
-def _beyond_graphql(body: bytes, branch: str) -> str | None:
+def _beyond_graphql(body: bytes, branch: str, reach: Reach, opened: frozenset[int]) -> str | None:
     request = json.loads(body)
-    if "nodes(ids" in request["query"]:
-        return None  # the broker's own question
     document = parse(request["query"])
     names = _Names(request.get("variables") or {}, branch)
     visit(document, names)
@@ -179,6 +214,10 @@ def _beyond_graphql(body: bytes, branch: str) -> str | None:
         roots = {node.name.value for node in operations[0].selection_set.selections if isinstance(node, FieldNode)}
         if any(not _MUTATIONS.fullmatch(name) for name in roots):
             return f"the mutations {roots}"
+        if reach is Reach.OWN and names.mutations:
+            wrong = (beyond_own_mutation(name, given, opened) for name, given in names.mutations)
+            if why := next((each for each in wrong if each is not None), None):
+                return why
     if names.fields & _SECRET_FIELDS:
         return f"the fields {names.fields & _SECRET_FIELDS}"
     return names.found[0] if names.found else None

@@ -7,20 +7,32 @@ from pathlib import Path
 import pytest
 
 from .conftest import BRANCH
-from .fuzz import found_in, search
+from .fuzz import Beyond, found_in, search
 from .fuzz_target import Counts, fuzzed
 from .fuzzing import BY_KIND, Asked
 from .holes import HOLES, Hole
+from .reaches import Reach
 
 
-def test_upstream_receives_what_is_granted() -> None:
-    """And the requests are neither nearly all refused nor nearly all harmless."""
-    with fuzzed() as (target, attempt):
+@pytest.mark.parametrize("reach", Reach)
+def test_upstream_receives_what_is_granted(reach: Reach) -> None:
+    """And the requests are neither nearly all refused nor nearly all harmless, but where little is left."""
+    with fuzzed(reach=reach) as (target, attempt):
         search(lambda request: attempt(request, BRANCH), cases=400)
         total = sum(target.counts.values(), Counts())
     assert set(target.counts) == set(BY_KIND)
     assert total.sent >= 400
-    assert total.balanced, total
+    if reach is Reach.NARROWED:
+        assert min(target.counts["git"].forwarded, target.counts["lfs"].forwarded) > 0, target.counts
+    else:
+        assert total.balanced, total
+
+
+@pytest.mark.parametrize("reach", [Reach.OWN, Reach.NARROWED])
+def test_an_oracle_with_a_narrower_reach_sees_what_is_let_through(reach: Reach) -> None:
+    """The broker has the reach `repository`, and the oracle is told another one."""
+    with fuzzed(oracle=reach) as (_, attempt), pytest.raises(Beyond):
+        search(lambda request: attempt(request, BRANCH), cases=1000, shrink=False)
 
 
 def test_an_oracle_with_another_grant_sees_what_is_let_through() -> None:
@@ -36,12 +48,12 @@ def test_an_oracle_with_another_grant_sees_what_is_let_through() -> None:
     assert {f"a push to refs/heads/{BRANCH}", f"a pull request of {BRANCH}"} <= found
 
 
-_ONE_OF_A_KIND = list({hole.kind: hole for hole in HOLES}.values())
+_ONE_OF_A_KIND = list({(hole.kind, hole.reach): hole for hole in HOLES}.values())
 
 
 @pytest.mark.parametrize("hole", _ONE_OF_A_KIND, ids=lambda hole: hole.name)
 def test_a_hole_in_the_policy_is_found(hole: Hole, tmp_path: Path) -> None:
-    """One of each kind, by requests of its kind alone; the long run does it with all."""
+    """One of each kind and reach, by requests of its kind alone; the long run does it with all."""
     _, found = found_in(hole, tmp_path, cases=2000, requests=BY_KIND[hole.kind])
     assert found
 

@@ -370,7 +370,7 @@ async def test_the_worker_is_told_before_git_is(github: StandIn, grant: Grant) -
         )
         service = GrantService(config, None, send)
         await service.take(opened._open_message(), [])
-        with narrowing.told(PUSH) as (message, fds):
+        with narrowing.narrowing_messages(PUSH) as (message, fds):
             await service.take(message, [os.dup(fd) for fd in fds])
         await service.take({"op": "attach", "name": "1"}, [os.dup(listener.fileno())])
         wire = Wire(Brokers(config), opened, port, Told())

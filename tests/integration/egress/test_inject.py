@@ -24,7 +24,7 @@ from .world import LOOPBACK, Inside, config, sandboxed, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-HOST, LISTED = "api.model.test", "listed.model.test"
+HOST, LISTED, AGENTS = "api.model.test", "listed.model.test", "agents.model.test"
 PATHS = ("/v1/messages", "/v1/models/*")
 KEY, OTHER_KEY = "sk-CANARY0123456789abcdef", "sk-OTHER0123456789abcdef"
 
@@ -82,7 +82,7 @@ class World:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(folder: Path, company: Company, engine: BubblewrapEngine) -> AsyncIterator[World]:
     provider = Provider()
-    async with serving(provider.app(), company.context(HOST, "other.test", LISTED)) as port:
+    async with serving(provider.app(), company.context(HOST, "other.test", LISTED, AGENTS)) as port:
         here = f"https://127.0.0.1:{port}"
         inject = [
             InjectConfig(host=HOST, port=443, header="x-api-key", upstream=here),
@@ -91,10 +91,11 @@ async def world(folder: Path, company: Company, engine: BubblewrapEngine) -> Asy
             InjectConfig(host="stranger.test", port=443, header="x-api-key", upstream=here),
             InjectConfig(host=LISTED, port=443, header="x-api-key", paths=PATHS[:1], upstream=here),
             InjectConfig(host=LISTED, port=443, header="x-second", paths=PATHS[1:], upstream=here),
+            InjectConfig(host=AGENTS, port=443, header="x-api-key", agents_only=True, upstream=here),
         ]
         names = dict.fromkeys((HOST, "other.test", LISTED), LOOPBACK)
         settings = config(f"*:{port},*", ca_file=company.ca_file, names=names, inject=inject)
-        secrets = [Secret(KEY), Secret(OTHER_KEY), None, Secret(KEY), Secret(KEY), Secret(OTHER_KEY)]
+        secrets = [Secret(KEY), Secret(OTHER_KEY), None, Secret(KEY), Secret(KEY), Secret(OTHER_KEY), Secret(KEY)]
         async with sandboxed(engine, folder, settings, clock.seconds() + 600, injected=secrets) as inside:
             yield World(inside=inside, provider=provider)
 
@@ -300,9 +301,44 @@ async def test_no_other_path_is_reached(world: World) -> None:
         assert header.partition(":")[0] not in world.provider.requests[-1].headers
 
 
+PIPELINED = """
+import socket, ssl, sys
+host = sys.argv[1]
+def ask(*pieces):
+    plain = socket.create_connection((host, 443), timeout=20)
+    with ssl.create_default_context().wrap_socket(plain, server_hostname=host) as tls:
+        tls.sendall("".join(pieces).replace("@", host).encode())
+        answer = b""
+        while piece := tls.recv(65536):
+            answer += piece
+        return [int(each.split(b" ")[0]) for each in answer.split(b"HTTP/1.1 ")[1:] if each[:3].isdigit()]
+good = "GET /v1/messages HTTP/1.1\\r\\nHost: @\\r\\n\\r\\n"
+bad = "GET /v1/keys HTTP/1.1\\r\\nHost: @\\r\\nConnection: close\\r\\n\\r\\n"
+post = "POST /v1/messages HTTP/1.1\\r\\nHost: @\\r\\n"
+print(ask(good, bad))
+print(ask(post, "Content-Length: 5\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n0\\r\\n\\r\\n", bad))
+print(ask(post, "Content-Length: 0\\r\\nContent-Length: 80\\r\\n\\r\\n", bad))
+print(ask(post, "Transfer-Encoding: chunked\\r\\n\\r\\n0\\r\\nX-Trailer: y\\r\\n\\r\\n", bad))
+print(ask(post, "Connection: x-api-key, x-second\\r\\nContent-Length: 0\\r\\n\\r\\n", bad))
+"""
+
+
+async def test_what_follows_on_a_kept_connection_is_judged_for_itself(world: World) -> None:
+    """A listed request takes none along: not behind it, not hidden in its body; and none takes the secret away."""
+    before = len(world.provider.requests)
+    outcome = await world.inside.run("/usr/bin/python3", "-c", PIPELINED, LISTED)
+    assert outcome.status == 0, outcome
+    first, *others = [json.loads(line) for line in outcome.out.splitlines()]
+    assert first == [200, 403]
+    assert [statuses for statuses in others if statuses not in ([], [400], [200, 403])] == []
+    received = world.provider.requests[before:]
+    assert {(each.method, each.raw_path) for each in received} <= {("GET", "/v1/messages"), ("POST", "/v1/messages")}
+    assert {(each.headers.get("x-api-key"), each.headers.get("x-second")) for each in received} == {(KEY, OTHER_KEY)}
+
+
 async def test_a_refused_path_is_told_with_those_that_are_open(world: World) -> None:
     answer = await world.curl(path="/v1/keys", host=LISTED)
-    sentence = f"of {LISTED} only these paths are open: /v1/messages, /v1/models/* (GITWARD_INJECT)"
+    sentence = f"of {LISTED} only these paths are open: /v1/messages, /v1/models/*"
     assert json.loads(answer) == {"message": f"Gitward: {sentence}"}
     assert world.inside.told.rules[-1] == "inject.path"
 
@@ -330,3 +366,12 @@ async def test_a_wish_to_upgrade_is_answered_with_426(world: World, host: str, h
     assert "WebSockets and HTTP/2 are not supported: the broker forwards HTTP/1.1 requests only" in body
     assert len(world.provider.requests) == before
     assert world.inside.told.rules[-1] == "http.upgrade"
+
+
+async def test_a_host_of_agents_is_closed_to_commands(world: World) -> None:
+    """They would spend what the operator gave to agents."""
+    before = len(world.provider.requests)
+    shown = await world.curl(host=AGENTS)
+    assert f"{AGENTS} is open to agents only: send a prompt" in shown
+    assert len(world.provider.requests) == before
+    assert "inject.agents" in await world.inside.told.denied(1)

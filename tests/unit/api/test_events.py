@@ -17,7 +17,7 @@ from gitward.api.auth import LEEWAY_SECONDS
 from gitward.api.events import EXPIRED
 from gitward.sessions.live_events import PAGE
 from gitward.sessions.model import EventType, Owner, RunState, now
-from gitward.sessions.progress import Claim, Outcome
+from gitward.sessions.progress import Hold, Outcome
 
 Json = dict[str, Any]
 STREAM = {"Accept": "text/event-stream"}
@@ -29,7 +29,7 @@ class Log:
 
     api: Api
     session: Json
-    claim: Claim
+    claim: Hold
 
     @property
     def url(self) -> str:

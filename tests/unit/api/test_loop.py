@@ -19,7 +19,7 @@ from gitward.api.request_gate import MAX_BODY
 from gitward.sessions import artifacts
 from gitward.sessions.artifacts import MAX_BYTES, Origin
 from gitward.sessions.model import ArtifactKind, EventType, Instruction, Owner, StepName, StepState, new_id, now
-from gitward.sessions.progress import Claim
+from gitward.sessions.progress import Hold
 from gitward.sessions.queries import SessionFilter
 from gitward.sessions.service import NewSession
 from gitward.store import schema
@@ -123,13 +123,13 @@ async def test_a_session_with_a_hundred_runs(api: Api, alice: Owner, call: Watch
     await holds_nobody(lambda: call("POST", f"{path}/cancel"), status=200, size=200_000)
 
 
-async def claimed(api: Api, http: httpx.AsyncClient) -> Claim:
+async def claimed(api: Api, http: httpx.AsyncClient) -> Hold:
     session = (await http.post("/sessions", json={"repo": "owner/repo"})).json()
     with api.backend.database.transaction() as tx:
         return api.backend.progress().claim(tx, session["runs"][0]["id"])
 
 
-def tell(api: Api, claim: Claim, texts: Sequence[str]) -> None:
+def tell(api: Api, claim: Hold, texts: Sequence[str]) -> None:
     with api.backend.database.transaction() as tx:
         api.backend.progress().tell(tx, claim, *((EventType.OUTPUT, {"text": text}) for text in texts))
 
@@ -162,7 +162,7 @@ async def test_a_session_with_thousands_of_events(api: Api, http: httpx.AsyncCli
 async def test_artifacts_of_10_mib(api: Api, http: httpx.AsyncClient, call: Watched, kind: ArtifactKind) -> None:
     claim = await claimed(api, http)
     with api.backend.database.transaction() as tx:
-        artifacts.keep(tx, Origin(run_id=claim.run.id, attempt=1), kind, b"x" * MAX_BYTES)
+        artifacts.store(tx, Origin(run_id=claim.run.id, attempt=1), kind, b"x" * MAX_BYTES)
     await api.backend.end(claim.run.id)
     await holds_nobody(lambda: call("GET", f"/sessions/{claim.session.id}/{kind}"), status=200, size=MAX_BYTES)
 

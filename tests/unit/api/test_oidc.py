@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from api import make_api, problem
 from gitward.api.app import create_app
 from gitward.api.auth import Verifier
-from gitward.api.authorization import admitted, looked_at, parse_operators, parse_rules
+from gitward.api.authorization import admitted, parse_operators, parse_rules, relevant_claims
 from gitward.api.oidc import FRESH_SECONDS, MAX_DOCUMENT, STALE_SECONDS, Issuer, is_safe_url
 from gitward.cli.wiring import running_service
 from gitward.errors import SettingsError, Unauthenticated, Unavailable
@@ -369,7 +369,7 @@ class TestSeveralIssuers:
     def test_the_claims_that_are_kept_are_all_that_the_rules_name(self) -> None:
         """But for the issuer, which is the owner's."""
         claims = {"iss": ISSUERS[0], "groups": ["platform"], "email": "a@acme.example"}
-        assert looked_at(parse_rules(f"{self.RULE} -> acme/*", ISSUERS), claims) == {"groups": ["platform"]}
+        assert relevant_claims(parse_rules(f"{self.RULE} -> acme/*", ISSUERS), claims) == {"groups": ["platform"]}
 
     @pytest.mark.parametrize("name", ["GITWARD_AUTHORIZE", "GITWARD_OPERATORS"])
     async def test_the_start_is_refused(self, tmp_path: Path, name: str) -> None:

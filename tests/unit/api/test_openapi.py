@@ -56,7 +56,8 @@ def test_every_route_that_is_not_open_documents_its_refusals(schema: Json) -> No
             assert "security" not in operation
             continue
         assert operation["security"] == [{"HTTPBearer": []}], name
-        assert {"401", "422"} <= statuses, name
+        assert "401" in statuses, name
+        assert "422" in statuses or name == "GET /agents", name  # it takes nothing that could be wrong
         assert "{" not in name or "404" in statuses, name
         assert name.startswith("GET") or {"409", "413", "503"} <= statuses, name
 

@@ -49,7 +49,7 @@ async def names_of_a_session(api: Api, http: httpx.AsyncClient) -> dict[str, str
     run_id = session["runs"][0]["id"]
     with api.backend.database.transaction() as tx:
         for kind in ArtifactKind:
-            artifacts.keep(tx, Origin(run_id=run_id, attempt=0), kind, b"secret change")
+            artifacts.store(tx, Origin(run_id=run_id, attempt=0), kind, b"secret change")
     await api.backend.end(run_id)
     schedule = (await http.post("/schedules", json={"repo": "owner/repo", "schedule": "0 6 * * MON"})).json()
     return {"session_id": session["id"], "run_id": run_id, "schedule_id": schedule["id"]}
@@ -59,6 +59,7 @@ async def test_the_routes_are_those_of_the_contract(api: Api) -> None:
     assert calls(api) == [
         ("DELETE", "/schedules/{schedule_id}"),
         ("DELETE", "/sessions/{session_id}"),
+        ("GET", "/agents"),
         ("GET", "/health"),
         METRICS,
         ("GET", "/ready"),

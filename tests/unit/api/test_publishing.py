@@ -22,7 +22,7 @@ async def kept(backend: Backend, http: httpx.AsyncClient, **body: Any) -> Json:
     session: Json = (await http.post("/sessions", json={"repo": "owner/repo", "command": "make", **body})).json()
     run_id = session["runs"][0]["id"]
     with backend.database.transaction() as tx:
-        artifacts.keep(tx, Origin(run_id=run_id, attempt=1), ArtifactKind.BUNDLE, b"work")
+        artifacts.store(tx, Origin(run_id=run_id, attempt=1), ArtifactKind.BUNDLE, b"work")
     await backend.end(run_id, RunState.FAILED)
     return session
 
@@ -39,7 +39,7 @@ async def test_the_answer_is_the_run_that_does_it(api: Api, http: httpx.AsyncCli
     assert answer.status_code == 201
     assert (run["number"], run["publish_of"], run["retry_of"]) == (2, session["runs"][0]["id"], None)
     assert run["instruction"] == {
-        **{"command": None, "env": {}, "timeout_seconds": None, "commit_message": None},
+        **{"command": None, "prompt": None, "env": {}, "timeout_seconds": None, "commit_message": None},
         "publish": PUBLISH,
     }
     again = await http.post(address(session), json={})

@@ -24,6 +24,7 @@ RUN = {
     *(
         "retry_of",
         "publish_of",
+        "agent",
         "attempt",
         "queued_because",
         "queue_place",
@@ -61,6 +62,7 @@ async def test_the_shortest_request_makes_a_session_with_its_first_run(http: htt
     assert run["queued_because"]
     assert run["instruction"] == {
         "command": None,
+        "prompt": None,
         "env": {},
         "timeout_seconds": None,
         "commit_message": None,
@@ -88,7 +90,7 @@ async def test_everything_that_can_be_asked_for_comes_back(http: httpx.AsyncClie
     }
     session = await post(http, **asked, **instruction)
     assert {name: session[name] for name in asked} == asked
-    assert session["runs"][0]["instruction"] == instruction
+    assert session["runs"][0]["instruction"] == {**instruction, "prompt": None}
     assert (await http.get(f"/sessions/{session['id']}")).json() == session
 
 
@@ -206,8 +208,8 @@ class TestArtifacts:
         session = await post(http)
         diff, mailbox = b"<script>alert(1)</script>\xff\0", b"From x\n" * 100_000
         with api.backend.database.transaction() as tx:
-            artifacts.keep(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), ArtifactKind.DIFF, diff)
-            artifacts.keep(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), ArtifactKind.PATCH, mailbox)
+            artifacts.store(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), ArtifactKind.DIFF, diff)
+            artifacts.store(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), ArtifactKind.PATCH, mailbox)
         answer = await http.get(f"/sessions/{session['id']}/diff")
         assert (answer.content, answer.headers["content-type"]) == (diff, "text/plain; charset=utf-8")
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -222,7 +224,7 @@ class TestArtifacts:
         with api.backend.database.transaction() as tx:
             for attempt in (1, 2):
                 origin = Origin(run_id=run_id, attempt=attempt)
-                artifacts.keep(tx, origin, ArtifactKind.BUNDLE, b"%d\0" % attempt)
+                artifacts.store(tx, origin, ArtifactKind.BUNDLE, b"%d\0" % attempt)
         assert (await http.get(address)).content == b"2\0"
         answer = await http.get(address, params={"run_id": run_id, "attempt": 1})
         assert (answer.content, answer.headers["content-type"]) == (b"1\0", "application/octet-stream")
@@ -238,14 +240,14 @@ class TestArtifacts:
         kinds = ("diff", "patch", "bundle")
         with api.backend.database.transaction() as tx:
             for kind in kinds:
-                artifacts.keep(tx, first, ArtifactKind(kind), f"first {kind}".encode())
+                artifacts.store(tx, first, ArtifactKind(kind), f"first {kind}".encode())
         for kind in kinds:
             for base in ("run", "target"):
                 assert (await http.get(f"{address}/{kind}?base={base}")).text == f"first {kind}"
         with api.backend.database.transaction() as tx:
             for kind in kinds:
-                artifacts.keep(tx, last, ArtifactKind(kind), f"both {kind}".encode())
-                artifacts.keep(tx, last, ArtifactKind(f"run_{kind}"), f"second {kind}".encode())
+                artifacts.store(tx, last, ArtifactKind(kind), f"both {kind}".encode())
+                artifacts.store(tx, last, ArtifactKind(f"run_{kind}"), f"second {kind}".encode())
         for kind in kinds:
             assert (await http.get(f"{address}/{kind}")).text == f"both {kind}"
             assert (await http.get(f"{address}/{kind}?base=target")).text == f"both {kind}"
@@ -262,8 +264,8 @@ class TestArtifacts:
         second = (await http.post(f"{address}/runs", json={})).json()["id"]
         with api.backend.database.transaction() as tx:
             for kind in (ArtifactKind.DIFF, ArtifactKind.PATCH):
-                artifacts.keep(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), kind, b"of the first")
-            artifacts.keep(tx, Origin(run_id=second, attempt=1), ArtifactKind.RUN_DIFF, b"of the second")
+                artifacts.store(tx, Origin(run_id=session["runs"][0]["id"], attempt=1), kind, b"of the first")
+            artifacts.store(tx, Origin(run_id=second, attempt=1), ArtifactKind.RUN_DIFF, b"of the second")
         assert (await http.get(f"{address}/diff?base=run")).content == b"of the second"
         problem(await http.get(f"{address}/patch?base=run"), 404, "not_found")
         assert (await http.get(f"{address}/patch?base=target")).content == b"of the first"
@@ -274,11 +276,11 @@ class TestArtifacts:
         session = await post(http)
         address, origin = f"/sessions/{session['id']}/bundle", Origin(run_id=session["runs"][0]["id"], attempt=1)
         with api.backend.database.transaction() as tx:
-            artifacts.keep(tx, origin, ArtifactKind.BUNDLE, b"the branch")
+            artifacts.store(tx, origin, ArtifactKind.BUNDLE, b"the branch")
         detail = problem(await http.get(f"{address}?of=submodules"), 404, "not_found")["detail"]
         assert detail.startswith("This session has no bundle of submodules: none of its runs")
         with api.backend.database.transaction() as tx:
-            artifacts.keep(tx, origin, ArtifactKind.SUBMODULES, b"the submodules\0")
+            artifacts.store(tx, origin, ArtifactKind.SUBMODULES, b"the submodules\0")
         for base in ("run", "target"):
             answer = await http.get(f"{address}?of=submodules&base={base}")
             assert (answer.content, answer.headers["content-type"]) == (b"the submodules\0", "application/octet-stream")

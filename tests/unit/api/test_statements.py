@@ -12,13 +12,18 @@ import pytest
 import sqlalchemy as sa
 
 from api import Api, make_api
-from gitward.sessions.model import EventType, Owner
+from gitward.errors import Reason
+from gitward.sessions import artifacts
+from gitward.sessions.artifacts import Origin
+from gitward.sessions.model import ArtifactKind, EventType, Owner, RunState
 from gitward.sessions.places import Places, RunLimits
+from gitward.sessions.progress import Outcome
 from gitward.sessions.service import SessionService
 from gitward.store.database import Database
 from tests_support import Backend
 
 MOST_OF_A_POST, MOST_OF_AN_EVENT = 8, 3
+MOST_OF_A_PUBLISH, MOST_OF_A_CANCEL = 10, 10
 BODY = {"repo": "acme/widgets", "target_branch": "main", "command": "true"}
 
 
@@ -69,6 +74,28 @@ async def test_a_post(backend: Backend, alice: Owner, places: int) -> None:
     counts = {what: len(statements) for what, statements in costs.items()}
     assert max(counts.values()) <= MOST_OF_A_POST, costs
     assert min(counts.values()) > 2, "they are counted"
+
+
+async def test_what_is_published_and_cancelled(backend: Backend, alice: Owner) -> None:
+    """A run that is published anew, and a session with one run that is queued, or runs."""
+    api: Api = make_api(backend)
+    session = await backend.create(alice)
+    progress = backend.progress()
+    claim = await backend.database.write(lambda tx: progress.claim(tx, session.runs[0].id))
+    origin = Origin(run_id=claim.run.id, attempt=claim.attempt)
+    await backend.database.write(lambda tx: artifacts.store(tx, origin, ArtifactKind.BUNDLE, b"bundle"))
+    async with api.client(alice) as http:
+        path = f"/sessions/{session.id}"
+        with counted(backend.database) as running:
+            assert (await http.post(f"{path}/cancel")).json()["state"] == "cancelling"
+        settled = Outcome(state=RunState.FAILED, reason=Reason.PUSH_REJECTED, message="x", changed=True)
+        await backend.database.write(lambda tx: progress.settle(tx, claim, settled))
+        published = await post(http, backend, f"{path}/runs/{claim.run.id}/publish")
+        with counted(backend.database) as queued:
+            assert (await http.post(f"{path}/cancel")).json()["state"] == "cancelled"
+    assert len(published) <= MOST_OF_A_PUBLISH, published
+    assert max(len(running), len(queued)) <= MOST_OF_A_CANCEL, (running, queued)
+    assert min(len(each) for each in (published, running, queued)) > 2, "they are counted"
 
 
 async def test_an_event(backend: Backend, alice: Owner) -> None:

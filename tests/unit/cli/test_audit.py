@@ -148,7 +148,7 @@ async def test_objects_of_a_hostile_repository_are_read_and_its_configuration_is
     (tmp_path / "b").write_bytes(b"b" + TOKEN.encode())
     git("add", "b")
     (tmp_path / ".git" / "config").write_text(f"[core]\n\tfsmonitor = touch {tmp_path / 'ran'}\n\tbroken\n[")
-    await objects.look_at_objects(ledger, tmp_path / ".git" / "objects", loose=Channel.LOOSE, packed=Channel.PACKED)
+    await objects.search_objects(ledger, tmp_path / ".git" / "objects", loose=Channel.LOOSE, packed=Channel.PACKED)
     assert [hit.spelling for hit in ledger.findings(Channel.LOOSE).hits] == ["plain"]
     assert [hit.spelling for hit in ledger.findings(Channel.PACKED).hits] == ["plain"]
     assert ledger.findings(Channel.PACKED).looks == 3
@@ -162,5 +162,5 @@ def test_files_are_searched_across_pieces_and_their_names_too(tmp_path: Path) ->
     (tmp_path / "other").write_bytes(b"nothing")
     (tmp_path / "link").symlink_to(f"/nowhere/{TOKEN}")
     os.mkfifo(tmp_path / "fifo")
-    folders.look_at_folder(ledger, Channel.WORK, tmp_path)
+    folders.search_folder(ledger, Channel.WORK, tmp_path)
     assert {hit.place for hit in ledger.findings(Channel.WORK).hits} == {"long", "***", "link"}

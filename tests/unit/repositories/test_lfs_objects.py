@@ -79,7 +79,7 @@ def test_a_folder_that_is_a_link_is_not_followed(tmp_path: Path, ours: Path) -> 
 def test_the_cache_lends_what_it_was_given(tmp_path: Path, ours: Path) -> None:
     mirror = mirror_in(tmp_path / "mirrors")
     put(ours, GOOD)
-    lfs_cache.keep(mirror, [POINTER], ours, limit=100)
+    lfs_cache.store(mirror, [POINTER], ours, limit=100)
     run = tmp_path / "run"
     objects.prepare(run)
     assert lfs_cache.lend(mirror, [POINTER, pointer_of(b"other")], run) == {POINTER}
@@ -90,7 +90,7 @@ def test_the_cache_lends_what_it_was_given(tmp_path: Path, ours: Path) -> None:
 def test_the_cache_lends_nothing_of_another_size(tmp_path: Path, ours: Path) -> None:
     mirror = mirror_in(tmp_path / "mirrors")
     put(ours, GOOD)
-    lfs_cache.keep(mirror, [POINTER], ours, limit=100)
+    lfs_cache.store(mirror, [POINTER], ours, limit=100)
     assert lfs_cache.lend(mirror, [Pointer(oid=POINTER.oid, size=6)], tmp_path) == set()
 
 
@@ -100,24 +100,24 @@ def test_the_least_recently_used_objects_go_first(tmp_path: Path, ours: Path) ->
     for age, content in zip((3, 1, 2), contents, strict=True):
         place = put(ours, content, pointer_of(content))
         os.utime(place, (1e9 - age, 1e9 - age))
-    lfs_cache.keep(mirror, map(pointer_of, contents), ours, limit=20)
+    lfs_cache.store(mirror, map(pointer_of, contents), ours, limit=20)
     assert {path.read_bytes() for path in (mirror.path / "lfs").iterdir()} == {contents[1], contents[2]}
     run = tmp_path / "run"
     objects.prepare(run)
     lfs_cache.lend(mirror, [pointer_of(contents[2])], run)
-    lfs_cache.keep(mirror, [], ours, limit=10)
+    lfs_cache.store(mirror, [], ours, limit=10)
     assert {path.read_bytes() for path in (mirror.path / "lfs").iterdir()} == {contents[2]}
 
 
 def test_objects_count_with_their_mirror_and_go_with_it(tmp_path: Path, ours: Path) -> None:
     mirror = mirror_in(tmp_path / "mirrors")
     put(ours, GOOD)
-    lfs_cache.keep(mirror, [POINTER], ours, limit=100)
+    lfs_cache.store(mirror, [POINTER], ours, limit=100)
     [shelved] = MirrorCollection(tmp_path / "mirrors").all()
     assert shelved.lfs_bytes == len(GOOD)
     mirror.drop()
     assert list((tmp_path / "mirrors").iterdir()) == []
-    lfs_cache.keep(mirror, [POINTER], ours, limit=100)
+    lfs_cache.store(mirror, [POINTER], ours, limit=100)
     assert list((tmp_path / "mirrors").iterdir()) == [], "without a mirror nothing is kept"
 
 
@@ -126,7 +126,7 @@ def test_what_is_kept_for_later_has_a_limit(tmp_path: Path, ours: Path) -> None:
     for content in contents:
         put(ours, content, pointer_of(content))
     kept = tmp_path / "kept"
-    objects.keep(ours, map(pointer_of, contents), kept)
+    objects.store(ours, map(pointer_of, contents), kept)
     for age, content in zip((1, 3, 2), contents, strict=True):
         os.utime(kept / pointer_of(content).path, (1e9 - age, 1e9 - age))
     objects.trim(kept, 20)

@@ -173,3 +173,34 @@ async def test_a_worker_whose_lease_is_over_takes_a_run_from_nobody(backend: Bac
         await Attempt.begin(parts_of(backend, "old", lease), run_id)
     with backend.database.transaction() as tx:
         assert new.progress.guard(tx, attempt.claim) is RunState.RUNNING
+
+
+async def test_notices_of_what_is_done_again_are_not_told(backend: Backend, alice: Owner) -> None:
+    """Those of a pass that failed are not; those of others meanwhile are, and so are those of a pass that did not."""
+    attempt = await Attempt.begin(parts_of(backend, "w"), await queued_run(backend, alice))
+    passing, told = asyncio.Event(), asyncio.Event()
+
+    async def other() -> None:
+        await passing.wait()
+        await attempt.notice("other")
+        told.set()
+
+    beside = asyncio.create_task(other())
+
+    async def fail() -> None:
+        async with attempt.notices_if_it_ends_well():
+            await asyncio.gather(attempt.notice("first"))
+            passing.set()
+            await told.wait()
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        await fail()
+    async with attempt.notices_if_it_ends_well():
+        await asyncio.gather(attempt.notice("second"))
+    await beside
+    events = await backend.database.read(
+        lambda tx: backend.journal.read(tx, attempt.claim.session.id, after=0, limit=100)
+    )
+    notices = [event.data["message"] for event in events if event.type is EventType.NOTICE]
+    assert notices == ["other", "second"]

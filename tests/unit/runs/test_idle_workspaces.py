@@ -128,7 +128,7 @@ async def test_a_link_in_place_of_a_workspace_is_left_alone(backend: Backend, wo
 async def test_processes_of_a_lost_worker_end_with_it(backend: Backend, alice: Owner, workspaces: Path) -> None:
     folder = make(workspaces, (await ended(backend, alice)).id)
     process = await asyncio.create_subprocess_exec("sleep", "300")
-    claim = workspace_lock.take(folder)
+    claim = workspace_lock.acquire(folder)
     workspace_lock.record(claim, process.pid)
     os.close(claim)
     assert await remove_idle(backend.database, workspaces, hours=HOURS, at=later(HOURS + 1)) == 1
@@ -153,7 +153,7 @@ async def test_a_follow_up_that_comes_at_the_same_moment_keeps_it_or_gets_a_new_
         await backend.database.write(lambda tx: backend.progress().claim(tx, run.id))
         folder = workspaces / session.id
         folder.mkdir(exist_ok=True)  # as a sandbox does
-        os.close(workspace_lock.take(folder))
+        os.close(workspace_lock.acquire(folder))
 
     sweep = asyncio.create_task(remove_idle(backend.database, workspaces, hours=HOURS, at=later(HOURS + 1)))
     others = asyncio.gather(*map(follow_up, reversed(sessions)))

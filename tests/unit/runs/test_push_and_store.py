@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from gitward.runs.attempt import Attempt, StoredWork
-from gitward.runs.publishing.push_and_store import kept_sentence
+from gitward.runs.publishing.push_and_store import stored_work_sentence
 from gitward.sessions.model import ArtifactKind
 
 BUNDLE, PATCH, INNER = ArtifactKind.BUNDLE, ArtifactKind.PATCH, ArtifactKind.SUBMODULES
@@ -25,4 +25,4 @@ BUNDLE, PATCH, INNER = ArtifactKind.BUNDLE, ArtifactKind.PATCH, ArtifactKind.SUB
 )
 def test_only_what_is_kept_is_called_kept(kinds: tuple[ArtifactKind, ...], told: str) -> None:
     kept = StoredWork(head="1" * 40, kinds=kinds) if kinds else None
-    assert kept_sentence(cast(Attempt, SimpleNamespace(kept=kept))) == told
+    assert stored_work_sentence(cast(Attempt, SimpleNamespace(kept=kept))) == told

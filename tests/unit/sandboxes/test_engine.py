@@ -18,7 +18,9 @@ from gitward.sandboxes.probe import NoEndpoint
 from gitward.sandboxes.remedies import explain
 from gitward.sandboxes.sandbox import check
 from gitward.sandboxes.supervisor_handle import SupervisorHandle
-from gitward.sandboxes.supervisor_requests import PrepareRequest
+from gitward.sandboxes.supervisor_requests import Build, PrepareRequest
+
+BUILD = Build(bwrap="/usr/bin/bwrap")
 
 
 async def test_an_engine_that_is_not_started_opens_nothing(tmp_path: Path) -> None:
@@ -208,10 +210,10 @@ async def test_a_full_channel_is_waited_for() -> None:
 
 
 async def _supervisor(launcher: LauncherHandle) -> SupervisorHandle:
-    prepare = PrepareRequest(uid=None, cgroup=None, network=True, ports=(443,), follows=True)
+    prepare = PrepareRequest(uid=None, cgroup=None, network=True, ports=(443,), build=BUILD, follows=True)
     claim = os.memfd_create("claim", os.MFD_CLOEXEC)
     try:
-        return await SupervisorHandle.prepare(launcher.send, prepare, claim=claim)
+        return await SupervisorHandle.prepare(launcher.send, prepare, claim=claim, options=())
     finally:
         os.close(claim)
 
@@ -230,11 +232,13 @@ async def test_a_cgroup_that_cannot_be_entered_is_told(tmp_path: Path) -> None:
     await launcher.start()
     claim = os.memfd_create("claim", os.MFD_CLOEXEC)
     try:
-        prepare = PrepareRequest(uid=None, cgroup=str(tmp_path / "missing/cgroup.procs"), network=True, ports=())
+        prepare = PrepareRequest(
+            uid=None, cgroup=str(tmp_path / "missing/cgroup.procs"), network=True, ports=(), build=BUILD
+        )
         with pytest.raises(SandboxError, match=r"\(cgroup\): .*No such file"):
-            await SupervisorHandle.prepare(launcher.send, prepare, claim=claim)
-        prepare = PrepareRequest(uid=None, cgroup="/dev/full", network=True, ports=())
-        link = await SupervisorHandle.prepare(launcher.send, prepare, claim=claim)
+            await SupervisorHandle.prepare(launcher.send, prepare, claim=claim, options=())
+        prepare = PrepareRequest(uid=None, cgroup="/dev/full", network=True, ports=(), build=BUILD)
+        link = await SupervisorHandle.prepare(launcher.send, prepare, claim=claim, options=())
         message, _ = await link.receive(5)
         assert "No space left on device" in message["error"]
         await link.end()

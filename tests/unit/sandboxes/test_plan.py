@@ -9,7 +9,7 @@ import pytest
 
 from gitward.sandboxes import Limits
 from gitward.sandboxes.plan import CA_BUNDLE, CA_VARIABLES, Plan
-from gitward.sandboxes.supervisor_requests import PrepareRequest, StartRequest
+from gitward.sandboxes.supervisor_requests import Build, PrepareRequest, StartRequest
 from gitward.sandboxes.walls import ALL_WALLS, Wall
 
 
@@ -26,7 +26,7 @@ def plan(*, without: frozenset[Wall] = frozenset(), tools: tuple[Path, ...] = ()
 
 
 def options(**more: object) -> list[str]:
-    return list(plan(**more).options(cwd="/workspace", env={"SECRET": "hush"}))  # type: ignore[arg-type]  # test shorthand
+    return list(plan(**more).options())  # type: ignore[arg-type]  # test shorthand
 
 
 def after(found: list[str], *sought: str) -> int:
@@ -61,8 +61,8 @@ def after(found: list[str], *sought: str) -> int:
         ("--bind", "/data/home", "/home/gitward"),
         ("--remount-ro", "/dev", "--remount-ro", "/"),
         ("--clearenv",),
-        ("--setenv", "SECRET", "hush"),
-        ("--chdir", "/workspace"),
+        ("--setenv", "USER", "gitward"),
+        ("--chdir", "/"),
     ],
     ids=" ".join,
 )
@@ -97,19 +97,19 @@ def test_each_wall_is_seen_in_what_is_asked_for(wall: Wall) -> None:
         *(Wall.KEYS_FORGOTTEN, Wall.SYSTEM_CALLS),
         *(Wall.ENDS_ALL, Wall.TIME, Wall.MEMORY_LIMIT, Wall.DISK_LIMIT),
     }
-    changed = whole.options(cwd="/", env={}) != less.options(cwd="/", env={}) or whole.rlimits() != less.rlimits()
+    changed = whole.options() != less.options() or whole.rlimits() != less.rlimits()
     assert changed is (wall not in supervisors)
 
 
 def test_tool_folders_come_first_on_the_path(tmp_path: Path) -> None:
     (tmp_path / "with/bin").mkdir(parents=True)
     (tmp_path / "without").mkdir()
-    path = plan(tools=(tmp_path / "with", tmp_path / "without")).environment({})["PATH"]
+    path = plan(tools=(tmp_path / "with", tmp_path / "without")).environment()["PATH"]
     assert path.split(":")[:2] == [str(tmp_path / "with/bin"), str(tmp_path / "without")]
 
 
 def test_every_tool_finds_the_ca() -> None:
-    environment = plan().environment({})
+    environment = plan().environment()
     assert {environment[name] for name in CA_VARIABLES} == {CA_BUNDLE}
 
 
@@ -118,11 +118,10 @@ def test_limits_of_the_kernel() -> None:
 
 
 def test_requests_survive_the_channel() -> None:
-    prepare = PrepareRequest(uid=61000, cgroup="/c", network=True, ports=(443, 80), follows=True)
+    build = Build(bwrap="/usr/bin/bwrap", rlimits=(("CORE", 0),))
+    prepare = PrepareRequest(uid=61000, cgroup="/c", network=True, ports=(443, 80), build=build, follows=True)
     start = StartRequest(
-        bwrap="/usr/bin/bwrap",
         claim="/claim",
-        rlimits=(("CORE", 0),),
         timeout_seconds=1.5,
         memory_bytes=None,
         disk_bytes=7,

@@ -103,3 +103,10 @@ def test_huge_pages_are_refused_and_others_are_not(machine: str) -> None:
 def test_the_kernel_takes_programs_of_this_length() -> None:
     for machine in system_calls.MACHINES:
         assert len(system_calls.program(machine)) // 8 < 4096
+
+
+@both
+def test_files_are_locked_but_not_leased(machine: str) -> None:
+    fcntl = {"x86_64": 72, "aarch64": 25}[machine]
+    assert {decide(machine, fcntl, 3, command) for command in (0, 1, 2, 3, 4, 5, 6, 7, 37, 1026, 1030)} == {ALLOWED}
+    assert decide(machine, fcntl, 3, 1024) == decide(machine, fcntl, 3, (1 << 32) + 1024) == refused(errno.EINVAL)

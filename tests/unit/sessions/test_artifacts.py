@@ -16,7 +16,7 @@ PATCH, DIFF = ArtifactKind.PATCH, ArtifactKind.DIFF
 
 async def keep(backend: Backend, run_id: str, content: bytes, kind: ArtifactKind = PATCH, *, attempt: int = 1) -> None:
     with backend.database.transaction() as tx:
-        artifacts.keep(tx, Origin(run_id=run_id, attempt=attempt), kind, content)
+        artifacts.store(tx, Origin(run_id=run_id, attempt=attempt), kind, content)
 
 
 async def read(backend: Backend, run_id: str, kind: ArtifactKind = PATCH, *, attempt: int = 1) -> list[bytes]:

@@ -18,7 +18,7 @@ from gitward.sessions.model import (
     StepName,
     StepState,
 )
-from gitward.sessions.progress import AttemptLost, Claim, Outcome, Progress
+from gitward.sessions.progress import AttemptLost, Hold, Outcome, Progress
 from gitward.store.database import Transaction
 from tests_support import Backend
 
@@ -26,7 +26,7 @@ PULL = PullRequest(number=7, url="https://github.com/acme/widgets/pull/7", state
 DONE = Outcome(state=RunState.SUCCEEDED, message="Done.", changed=True, head_sha="a" * 40, exit_code=0)
 
 
-async def claim(backend: Backend, run: Run, worker: str = "worker-1") -> Claim:
+async def claim(backend: Backend, run: Run, worker: str = "worker-1") -> Hold:
     with backend.database.transaction() as tx:
         return backend.progress(worker).claim(tx, run.id)
 
@@ -82,7 +82,7 @@ class TestClaim:
                 backend.progress().claim(tx, "run_0000000000000000")
 
 
-Write = Callable[[Progress, Transaction, Claim], object]
+Write = Callable[[Progress, Transaction, Hold], object]
 WRITES: dict[str, Write] = {
     "guard": lambda progress, tx, held: progress.guard(tx, held),
     "tell": lambda progress, tx, held: progress.tell(tx, held, (EventType.NOTICE, {"message": "x"})),
@@ -105,7 +105,7 @@ class TestFence:
         """A new one must be added here."""
         public = {name for name in vars(Progress) if not name.startswith("_")}
         # The first two take and give the hold itself, the last ones only look.
-        assert public == {*WRITES, "claim", "release", "branch_heads", "published_run"}
+        assert public == {*WRITES, "claim", "release", "branch_heads", "published_run", "last_said"}
 
     @pytest.mark.parametrize("write", WRITES)
     async def test_an_old_attempt_writes_nothing(self, backend: Backend, alice: Owner, write: str) -> None:

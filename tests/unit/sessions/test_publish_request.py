@@ -44,7 +44,7 @@ async def ended(backend: Backend, owner: Owner, *, publish: Publish = WANTED, **
 
 async def keep(backend: Backend, run: Run, *, attempt: int = 1) -> None:
     with backend.database.transaction() as tx:
-        artifacts.keep(tx, Origin(run_id=run.id, attempt=attempt), ArtifactKind.BUNDLE, b"# v2 git bundle")
+        artifacts.store(tx, Origin(run_id=run.id, attempt=attempt), ArtifactKind.BUNDLE, b"# v2 git bundle")
 
 
 async def settle(backend: Backend, run: Run, *, state: RunState = RunState.FAILED, **outcome: Any) -> None:
@@ -108,7 +108,7 @@ async def test_the_newest_attempt_that_kept_a_bundle_is_published(backend: Backe
     for attempt in (1, 3, 2):
         await keep(backend, run, attempt=attempt)
     with backend.database.transaction() as tx:
-        artifacts.keep(tx, Origin(run_id=run.id, attempt=4), ArtifactKind.DIFF, b"a bundle was too long")
+        artifacts.store(tx, Origin(run_id=run.id, attempt=4), ArtifactKind.DIFF, b"a bundle was too long")
     await settle(backend, run)
     assert (await publish(backend, alice, session, run)).run.instruction.publish_attempt == 3
 

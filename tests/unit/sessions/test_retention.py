@@ -49,7 +49,7 @@ async def test_an_ended_session_goes_with_all_that_hangs_on_it(
 ) -> None:
     session = await backend.create(alice)
     with backend.database.transaction() as tx:
-        artifacts.keep(tx, Origin(run_id=session.runs[0].id, attempt=1), ArtifactKind.PATCH, b"work")
+        artifacts.store(tx, Origin(run_id=session.runs[0].id, attempt=1), ArtifactKind.PATCH, b"work")
     await backend.end(session.runs[0].id)
     assert await retention.sweep(later(-1)) == Removed()
     assert await count(backend.database, "sessions", "artifacts") == [1, 1]
@@ -153,7 +153,7 @@ async def test_sessions_with_much_work_go_one_by_one(backend: Backend, alice: Ow
         session = await backend.create(alice, repo=f"acme/repo-{number}")
         origin = Origin(run_id=session.runs[0].id, attempt=1)
         with backend.database.transaction() as tx:
-            artifacts.keep(tx, origin, ArtifactKind.PATCH, b"x" * artifacts.MAX_BYTES)
+            artifacts.store(tx, origin, ArtifactKind.PATCH, b"x" * artifacts.MAX_BYTES)
         await backend.end(session.runs[0].id)
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:

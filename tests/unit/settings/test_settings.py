@@ -173,7 +173,9 @@ def test_a_file_that_is_no_text_is_told(environment: Environment, folder: Path, 
 
 def test_every_setting_has_a_name_of_github_s_or_ours_and_a_description() -> None:
     for field in Settings.model_fields.values():
-        assert str(field.alias).startswith(("GITWARD_", "GITHUB_", "SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY"))
+        assert str(field.alias).startswith(
+            ("GITWARD_", "GITHUB_", "ANTHROPIC_", "OPENAI_", "SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY")
+        )
         assert field.description
 
 

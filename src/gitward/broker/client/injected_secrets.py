@@ -1,4 +1,4 @@
-"""The worker's half: reads the secrets of GITWARD_INJECT for each run, and hands them to the broker."""
+"""The worker's half: reads secrets of GITWARD_INJECT and models' keys for each run, for its broker."""
 
 from __future__ import annotations
 
@@ -33,8 +33,13 @@ class SecretSources:
             try:
                 self._reader.read(injection.source)
             except SecretUnreadable as error:
-                found.append(f"entry {number} names a secret that {error}")
+                found.append(f"{_name(number, injection)} {error}")
         return found
+
+    def read(self) -> dict[str, Secret]:
+        """Those that can be read now, by host. Blocks on small files."""
+        found = {each.target.host: self._read(each) for each in self._injections}
+        return {host: secret for host, secret in found.items() if secret is not None}
 
     async def take(self) -> tuple[Secret | None, ...]:
         """The secrets of this moment, in the order of `targets`; None for one that cannot be read, which is logged."""
@@ -48,3 +53,10 @@ class SecretSources:
         except SecretUnreadable as error:
             log.warning("GITWARD_INJECT: the secret for %s %s", injection.target.host, error)
             return None
+
+
+def _name(number: int, injection: Injection) -> str:
+    """A secret, by what the operator wrote; those of GITWARD_INJECT come first."""
+    if injection.target.agents_only:
+        return f"{injection.source}: the key for {injection.target.host}"
+    return f"GITWARD_INJECT: entry {number} names a secret that"

@@ -22,7 +22,7 @@ from gitward.broker.client.process import BrokerError, Process
 from gitward.broker.client.process_keeper import PING_SECONDS, REPLACE_SECONDS, ProcessKeeper
 from gitward.broker.wire.config import BrokerConfig, BrokerEvent
 from gitward.broker.wire.inspection import is_request
-from gitward.broker.wire.narrowing import told
+from gitward.broker.wire.narrowing import narrowing_messages
 from gitward.broker.wire.upstream import handover
 from gitward.grants import channel, clock
 from gitward.grants.channel import ChannelClosed, Message
@@ -162,7 +162,7 @@ class OpenGrant:
         if self.grant.fetch_only or push.ref != self.grant.push_ref:
             raise ValueError(f"this grant cannot be narrowed to a push of {push.ref}")
         self._narrowed = push
-        with told(push) as (message, fds):
+        with narrowing_messages(push) as (message, fds):
             await self._deliver(message, fds)
 
     async def close(self) -> None:
@@ -262,7 +262,7 @@ class OpenGrant:
         await broker.call(until, seconds=seconds)
         await broker.call(self._open_message(), seconds=seconds)
         if self._narrowed is not None:  # before there is a listener
-            with told(self._narrowed) as (message, fds):
+            with narrowing_messages(self._narrowed) as (message, fds):
                 await broker.call(message, fds, seconds=seconds)
         for name in list(self._listeners):
             if name in self._listeners:  # it may be detached while we wait

@@ -24,7 +24,7 @@ from gitward.broker.server.outgoing_route import route_of
 from gitward.broker.server.reporter import Reporter
 from gitward.broker.server.tls import server_context
 from gitward.broker.wire.config import BrokerConfig
-from gitward.broker.wire.narrowing import understood
+from gitward.broker.wire.narrowing import narrowing_of
 from gitward.grants import channel
 from gitward.grants.channel import Message
 from gitward.grants.grant import ExactPush, Grant
@@ -164,7 +164,7 @@ class GrantService:
                 self._opened.gate.refresh(Secret(message["token"]))
                 self._know()
             case "narrow":
-                push = understood(message, fds)
+                push = narrowing_of(message, fds)
                 await self._opened.narrow(push)
                 return
             case "attach":
@@ -221,6 +221,7 @@ class GrantService:
             reporter=reporter,
             closed=lambda: gate.closed,
             route=route,
+            is_agent=grant.is_agent,
         )
         door = Dispatcher(
             run_id=grant.run_id,

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from gitward.broker.policy.verdict import Verdict
 from gitward.grants.channel import ChannelClosed, Message
+from gitward.grants.model_calls import EVENT, ModelCall
 from gitward.secrets import Secret
 from gitward.telemetry.redaction import Redactor
 
@@ -55,6 +56,10 @@ class Reporter:
     async def opened(self, *, host: str, port: int) -> None:
         """A host beside GitHub's was reached for the first time."""
         await self._tell("egress.opened", {"host": host, "port": str(port)})
+
+    async def model_call(self, call: ModelCall) -> None:
+        """A model was asked, answers, or has answered."""
+        await self._tell(EVENT, call.to_data())
 
     async def rejected(self) -> None:
         """GitHub answered 401 to the token."""

@@ -35,6 +35,8 @@ class InjectConfig:
     header: str  # in lower case
     prefix: str = ""  # of its value: "Bearer "
     paths: tuple[str, ...] = ()  # that may be asked for there; without any: all of them
+    absent: tuple[str, ...] = ()  # paths that are answered with 404 here: agents ask for them at each start
+    agents_only: bool = False  # a model's: open to the runs of agents, closed to commands
     upstream: str = ""  # where the host really is; empty: at its name. For tests: no setting leads here
 
     def __post_init__(self) -> None:
@@ -106,9 +108,13 @@ class BrokerConfig:
     @classmethod
     def of(cls, message: Mapping[str, Any]) -> BrokerConfig:
         egress = EgressConfig(**message["egress"])
-        inject = tuple(InjectConfig(**{**target, "paths": tuple(target["paths"])}) for target in message["inject"])
+        inject = tuple(_inject(target) for target in message["inject"])
         proxy = None if message["proxy"] is None else ProxyConfig(**message["proxy"])
         return cls(**{**message, "egress": egress, "inject": inject, "proxy": proxy})
+
+
+def _inject(message: Mapping[str, Any]) -> InjectConfig:
+    return InjectConfig(**{**message, "paths": tuple(message["paths"]), "absent": tuple(message["absent"])})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,9 +122,18 @@ class BrokerEvent:
     """One thing worth telling the people who watch a run."""
 
     run_id: str
-    type: Literal["policy.denied", "branch.pushed", "push.refused", "token.rejected", "egress.opened", "issue.opened"]
+    type: Literal[
+        "policy.denied",
+        "branch.pushed",
+        "push.refused",
+        "token.rejected",
+        "egress.opened",
+        "issue.opened",
+        "model.call",
+    ]
     # policy.denied: {rule, message}; branch.pushed: {ref, old, new}; token.rejected: {}; egress.opened: {host, port};
     # issue.opened: {number}, by a command;
+    # model.call: a `grants.model_calls.ModelCall`, for the job alone;
     # push.refused: {ref, new, reason}, when GitHub refused the push: for the job alone
     data: dict[str, str]
 

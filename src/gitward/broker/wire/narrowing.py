@@ -17,7 +17,7 @@ _LINE = 65  # bytes of an object id with its line break
 
 
 @contextlib.contextmanager
-def told(push: ExactPush) -> Iterator[tuple[Message, list[int]]]:
+def narrowing_messages(push: ExactPush) -> Iterator[tuple[Message, list[int]]]:
     """The message and its descriptor, which is closed at the end of the block."""
     with os.fdopen(os.memfd_create("lfs objects"), "wb") as file:
         file.write("".join(f"{oid}\n" for oid in push.lfs_oids).encode())
@@ -25,7 +25,7 @@ def told(push: ExactPush) -> Iterator[tuple[Message, list[int]]]:
         yield {"op": "narrow", "old": push.old, "new": push.new, "ref": push.ref}, [file.fileno()]
 
 
-def understood(message: Message, fds: Sequence[int]) -> ExactPush:
+def narrowing_of(message: Message, fds: Sequence[int]) -> ExactPush:
     """The push that `told` wrote. Closes `fds`. Raises ValueError and KeyError."""
     try:
         (fd,) = fds

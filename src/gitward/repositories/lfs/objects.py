@@ -142,7 +142,7 @@ def _lend(source: git_folder.Tree, pointer: Pointer, place: Path) -> None:
         os.link(name, place, src_dir_fd=folder, follow_symlinks=False)
 
 
-def keep(source: Path, wanted: Iterable[Pointer], storage: Path) -> None:
+def store(source: Path, wanted: Iterable[Pointer], storage: Path) -> None:
     """Links objects out of a storage that a sandbox of ours wrote into one that no sandbox sees, as the worker's."""
     storage.mkdir(mode=0o700, exist_ok=True)
     with git_folder.opened(source) as tree:

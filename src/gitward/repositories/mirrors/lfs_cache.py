@@ -54,7 +54,7 @@ def lend(mirror: MirrorFolder, wanted: Iterable[Pointer], storage: Path) -> set[
     return found
 
 
-def keep(mirror: MirrorFolder, found: Iterable[Pointer], storage: Path, *, limit: int) -> None:
+def store(mirror: MirrorFolder, found: Iterable[Pointer], storage: Path, *, limit: int) -> None:
     """Takes objects that were hashed, out of a storage of ours; the least recently used beyond the limit go.
 
     Nothing is kept where there is no mirror. Raises MirrorUnusable.

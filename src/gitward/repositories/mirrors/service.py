@@ -156,7 +156,7 @@ class Mirrors:
             meta = await in_thread(mirror.read)
             room = min(self._limit // 2, self._limit - meta.size) if meta is not None else 0
             with self._using(source.key):
-                await in_thread(lfs_cache.keep, mirror, found, storage, limit=room)
+                await in_thread(lfs_cache.store, mirror, found, storage, limit=room)
                 await self._evict()
         except (MirrorUnusable, OSError) as error:
             log.warning("The LFS objects of %s could not be kept: %s", source.full_name, error)

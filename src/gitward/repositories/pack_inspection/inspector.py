@@ -57,7 +57,7 @@ class PackInspector:
         try:
             await uninterrupted(asyncio.to_thread(_prepare, workspace, pack, tip))
             async with asyncio.timeout(LOOK_SECONDS), self._opened(workspace) as sandbox:
-                findings = await _look(sandbox, tip)
+                findings = await _inspect(sandbox, tip)
                 return replace(findings, closes=await _closings(sandbox)) if messages else findings
         except TimeoutError:
             raise BadPack("git takes too long to unpack this push; push in several steps") from None
@@ -121,7 +121,7 @@ def _remove(workspace: Path) -> None:
         workspace.rmdir()
 
 
-async def _look(sandbox: Sandbox, tip: str) -> Findings:
+async def _inspect(sandbox: Sandbox, tip: str) -> Findings:
     """Raises BadPack and SandboxError."""
     status, _, complaint = await _git(sandbox, "index-pack", _PACK)
     if status != 0:

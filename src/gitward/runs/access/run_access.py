@@ -14,11 +14,12 @@ from gitward.errors import GitwardError, Reason, RunFailure
 from gitward.github.tokens import Token
 from gitward.grants import clock
 from gitward.grants.grant import Grant
+from gitward.grants.model_calls import ModelCall, ModelCalls
 from gitward.runs.access.observed_pushes import ObservedPushes
 from gitward.runs.access.token_renewal import TokenRenewal
 from gitward.runs.attempt import Attempt
 from gitward.runs.commands.deadline import within_deadline
-from gitward.runs.commands.github_calls import access_of
+from gitward.runs.commands.github_calls import token_access
 from gitward.secrets import Secret
 from gitward.sessions.model import EventType, PublishMode
 from gitward.telemetry.redaction import Redactor
@@ -37,6 +38,7 @@ class RunAccess:
     credential: Secret  # what `gh auth login` is given
     redactor: Redactor  # knows every token of the run
     pushes: ObservedPushes
+    models: ModelCalls  # what the broker saw of calls of models
 
 
 @contextlib.asynccontextmanager
@@ -57,15 +59,15 @@ def opening_took_too_long() -> RunFailure:
 
 
 async def _open(stack: contextlib.AsyncExitStack, attempt: Attempt, facts: dict[str, Any], seconds: float) -> RunAccess:
-    token = await attempt.parts.tokens.take(access_of(attempt))
+    token = await attempt.parts.tokens.take(token_access(attempt))
     injected = await attempt.parts.injected.take()
     redactor = Redactor([token.secret, *(secret for secret in injected if secret is not None)])
-    pushes = ObservedPushes()
+    pushes, models = ObservedPushes(), ModelCalls()
     grant = await stack.enter_async_context(
-        _granted(attempt, _grant(attempt, facts, seconds), token, pushes, redactor=redactor, injected=injected)
+        _granted(attempt, _grant(attempt, facts, seconds), token, pushes, models, redactor=redactor, injected=injected)
     )
     credential = token.secret if attempt.parts.settings.login_mode else Secret(grant.credential)
-    return RunAccess(grant=grant, credential=credential, redactor=redactor, pushes=pushes)
+    return RunAccess(grant=grant, credential=credential, redactor=redactor, pushes=pushes, models=models)
 
 
 def _grant(attempt: Attempt, facts: dict[str, Any], seconds: float) -> Grant:
@@ -78,6 +80,7 @@ def _grant(attempt: Attempt, facts: dict[str, Any], seconds: float) -> Grant:
         push_ref=f"refs/heads/{session.branch}",
         readable=session.submodules,
         public_read=settings.public_read,
+        is_agent=attempt.claim.run.instruction.prompt is not None,
         allow_workflows=settings.may_change_workflows(session),
         own_writes=settings.own_writes,
         issues=session.opened_issues,
@@ -95,13 +98,14 @@ async def _granted(
     grant: Grant,
     token: Token,
     pushes: ObservedPushes,
+    models: ModelCalls,
     *,
     redactor: Redactor,
     injected: Sequence[Secret | None],
 ) -> AsyncIterator[OpenGrant]:
     """The token, and whatever takes its place, is with the broker inside this block, and nowhere afterwards."""
     freshness = TokenRenewal(attempt, token, redactor)
-    witness = _Witness(attempt, pushes, freshness)
+    witness = _Witness(attempt, pushes, models, freshness)
     open_grant = await attempt.parts.brokers.open(
         grant, token.secret, witness.saw, attempt.parts.inspector, injected=injected
     )
@@ -119,8 +123,8 @@ async def _granted(
 class _Witness:
     """Takes what the broker saw: into the session's log, and to those who wait for it."""
 
-    def __init__(self, attempt: Attempt, pushes: ObservedPushes, freshness: TokenRenewal) -> None:
-        self._attempt, self._pushes, self._freshness = attempt, pushes, freshness
+    def __init__(self, attempt: Attempt, pushes: ObservedPushes, models: ModelCalls, freshness: TokenRenewal) -> None:
+        self._attempt, self._pushes, self._models, self._freshness = attempt, pushes, models, freshness
         self._writing: set[asyncio.Task[None]] = set()
 
     def saw(self, event: BrokerEvent) -> None:
@@ -131,6 +135,8 @@ class _Witness:
                 pass  # git says it too, to whoever pushed
             case "branch.pushed":
                 self._pushed(old=event.data["old"], new=event.data["new"])
+            case "model.call":
+                self._models.saw(ModelCall.of(event.data))
             case "issue.opened":
                 self._write(self._attempt.record_issue(int(event.data["number"])))
             case _:

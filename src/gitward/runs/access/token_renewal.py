@@ -12,7 +12,7 @@ from gitward.broker import OpenGrant
 from gitward.errors import GitwardError
 from gitward.github.tokens import Token
 from gitward.runs.attempt import Attempt
-from gitward.runs.commands.github_calls import access_of, successor
+from gitward.runs.commands.github_calls import next_token, token_access
 from gitward.telemetry.redaction import Redactor
 
 log = logging.getLogger(__name__)
@@ -75,12 +75,12 @@ class TokenRenewal:
         if self._rejected.is_set():
             self._rejected.clear()
             self._rest_until = time.monotonic() + _REST_SECONDS
-            fresh = await successor(self._attempt, self.token)
+            fresh = await next_token(self._attempt, self.token)
             if fresh is None and not self._told:
                 self._told = True
                 await self._attempt.notice(f"GitHub answered 401 to {self.token.kind}: {self.token.renew}.")
         else:
-            fresh = await self._attempt.parts.tokens.take(access_of(self._attempt))
+            fresh = await self._attempt.parts.tokens.take(token_access(self._attempt))
         if fresh is None or fresh.secret == self.token.secret:
             return
         self._redactor.add(fresh.secret)

@@ -27,6 +27,9 @@ SILENCE_SECONDS = 0.5  # an unfinished line (a prompt, a progress bar) is shown 
 FULL_SECONDS = 20.0  # that a command waits for room on the database's disk; then its output goes on, and is not kept
 
 
+Entry = tuple[EventType, dict[str, Any]]
+
+
 class OutputLog:
     """Takes the output of a run's commands, piece by piece; shared by all steps of an attempt."""
 
@@ -37,7 +40,7 @@ class OutputLog:
         self._tail: deque[tuple[dict[str, Any], int]] = deque()
         self._tail_size = 0
         self._dropped = self._told = False
-        self._batch: list[dict[str, Any]] = []
+        self._batch: list[Entry] = []
         self._writing = asyncio.Lock()  # one write at a time keeps the order
         self._full_since: float | None = None  # of the database's disk
         self._lost = False  # a part of the output, for want of room
@@ -55,8 +58,18 @@ class OutputLog:
         for start in range(0, len(text), PIECE_CHARACTERS):
             piece = text[start : start + PIECE_CHARACTERS]
             self._place({"step": step, "stream": stream, "text": piece})
-        if sum(len(data["text"]) for data in self._batch) >= 4 * PIECE_CHARACTERS:
+        if sum(map(_length, self._batch)) >= 4 * PIECE_CHARACTERS:
             await self.flush()
+
+    def put(self, kind: EventType, data: dict[str, Any], *, anyway: bool = False) -> bool:
+        """An event that has its place among the output, and room where output has it; False: there is no more."""
+        size = len(json.dumps(data))
+        if not anyway and (self._room < size or self._tail):
+            self._dropped = True
+            return False
+        self._room -= size
+        self._batch.append((kind, data))
+        return True
 
     def _place(self, data: dict[str, Any]) -> None:
         size = len(json.dumps(data["text"]))
@@ -71,15 +84,15 @@ class OutputLog:
             self._tail_size -= self._tail.popleft()[1]
 
     def _gather(self, data: dict[str, Any]) -> None:
-        last = self._batch[-1] if self._batch else None
+        kind, last = self._batch[-1] if self._batch else (None, {})
         if (
-            last is not None
+            kind is EventType.OUTPUT
             and (last["step"], last["stream"]) == (data["step"], data["stream"])
             and len(last["text"]) + len(data["text"]) <= PIECE_CHARACTERS
         ):
             last["text"] += data["text"]
         else:
-            self._batch.append(data)
+            self._batch.append((EventType.OUTPUT, data))
 
     async def flush(self, until: asyncio.Event | None = None) -> None:
         """Writes what is gathered. While the database cannot take it, the command waits, once its pipe is full.
@@ -127,7 +140,7 @@ class OutputLog:
         self._full_since = self._full_since or now
         if not self._ended and now - self._full_since < FULL_SECONDS:
             return True
-        while sum(len(data["text"]) for data in self._batch) > TAIL_BYTES and len(self._batch) > 1:
+        while sum(map(_length, self._batch)) > TAIL_BYTES and len(self._batch) > 1:
             del self._batch[0]
             self._lost = True
         return None if self._ended else False
@@ -136,7 +149,7 @@ class OutputLog:
         """Tells what is gathered; keeps it when the database refuses."""
         batch, self._batch = self._batch, []
         try:
-            await self._attempt.tell_now(*((EventType.OUTPUT, data) for data in batch))
+            await self._attempt.tell_now(*batch)
         except Exception:
             self._batch[:0] = batch
             raise
@@ -203,6 +216,11 @@ class StepOutput:
         for stream in Stream:
             await self._show(stream, self._redacted[stream].flush(), final=True)
         await self._log.flush(self._ended if self._log.is_held else None)
+
+
+def _length(entry: Entry) -> int:
+    kind, data = entry
+    return len(data["text"]) if kind is EventType.OUTPUT else len(json.dumps(data))
 
 
 def last_lines(text: str) -> str:

@@ -12,7 +12,7 @@ from gitward.github.retries import PassingFault, Retries
 from gitward.repositories.git import Ended
 from gitward.runs.attempt import Attempt
 from gitward.runs.commands import disk_full
-from gitward.runs.commands.github_calls import ask, retries_of
+from gitward.runs.commands.github_calls import request, step_retries
 from gitward.runs.commands.runner import CommandRunner
 from gitward.sessions.model import StepName
 
@@ -84,7 +84,7 @@ async def retry_command(
     :param failed: what it means for the run when it fails.
     :raises RunFailure: `failed`'s, or `token_rejected` and its like when that is why, or `sandbox_failed`: no room.
     """
-    retries = retries_of(attempt, step, limited_seconds=seconds_left)
+    retries = step_retries(attempt, step, limited_seconds=seconds_left)
     knocks = 0
     again = False
 
@@ -117,7 +117,7 @@ async def _require_token(attempt: Attempt, retries: Retries, failure: RunFailure
         return await github.get(path)
 
     try:
-        await ask(attempt, retries, look, level=logging.DEBUG)
+        await request(attempt, retries, look, level=logging.DEBUG)
     except RunFailure as told:
         told.exit_code, told.head_sha = failure.exit_code, failure.head_sha
         raise

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from gitward.errors import Reason, RunFailure
 from gitward.repositories.checkout import CHECKOUT_DIR
 from gitward.repositories.git import Ended
 from gitward.runs.commands.deadline import STEP_SECONDS, timed_out
 from gitward.runs.commands.output import OutputLog, last_lines
-from gitward.sandboxes import HOME_DIR, Command, Sandbox, Stream
+from gitward.sandboxes import HOME_DIR, Command, Completed, OnOutput, Sandbox, Stream
 from gitward.sessions.model import StepName
 
 _COMPLAINT_BYTES = 64 * 1024  # of standard error, from its end
@@ -50,9 +51,11 @@ class CommandRunner:
         cwd: str = CHECKOUT_DIR,
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
+        last: bool = False,
     ) -> Ended:
         """Runs a command whose output belongs to the session's log.
 
+        :param last: of its sandbox.
         :raises RunFailure: `timed_out`, or `sandbox_failed` when it hit a limit of the sandbox.
         """
         complaint = bytearray()
@@ -64,7 +67,7 @@ class CommandRunner:
                     del complaint[:-_COMPLAINT_BYTES]
                 await sink(stream, piece)
 
-            command = self._command(argv, cwd=cwd, env=env, stdin=stdin)
+            command = replace(self._command(argv, cwd=cwd, env=env, stdin=stdin), last=last)
             completed = await self.sandbox.run(command, both)
         self._check(completed.timed_out, completed.limit)
         return self._ended(completed.exit_code, b"", complaint)
@@ -97,17 +100,47 @@ class CommandRunner:
         self._check(completed.timed_out, completed.limit)
         return self._ended(completed.exit_code, bytes(data), complaint)
 
+    async def attend(
+        self,
+        argv: Sequence[str],
+        sink: OnOutput,
+        *,
+        source: AsyncIterable[bytes],
+        env: Mapping[str, str] | None = None,
+    ) -> Completed:
+        """Runs a program that is spoken to while it runs.
+
+        :raises RunFailure: as `run`.
+        """
+        completed = await self.sandbox.run(self._command(argv, cwd=CHECKOUT_DIR, env=env, source=source), sink)
+        self._check(completed.timed_out, completed.limit)
+        return completed
+
+    @contextlib.contextmanager
+    def complaining(self) -> Iterator[None]:
+        """:raises RunFailure: `timed_out`, in place of TimeoutError."""
+        try:
+            yield
+        except TimeoutError:
+            raise self._late from None
+
     def _ended(self, exit_code: int, output: bytes, complaint: bytearray) -> Ended:
         text = self._output.masked(bytes(complaint))
         return Ended(exit_code=exit_code, output=output, tail=last_lines(text), complaint=text)
 
     def _command(
-        self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str] | None = None, stdin: bytes = b""
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        source: AsyncIterable[bytes] | None = None,
     ) -> Command:
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise self._late
-        return Command(argv=tuple(argv), cwd=cwd, env=dict(env or {}), stdin=stdin, timeout_seconds=left)
+        return Command(argv=tuple(argv), cwd=cwd, env=dict(env or {}), stdin=stdin, source=source, timeout_seconds=left)
 
     def _check(self, was_timed_out: bool, limit: str | None) -> None:
         if was_timed_out:

@@ -20,7 +20,7 @@ def is_done(context: Context, tip: str) -> bool:
     return _state(context) in _ENDED and tip == context.facts.get("pull_request_head_sha")
 
 
-async def tell(context: Context, start: StartPoint) -> None:
+async def record_start(context: Context, start: StartPoint) -> None:
     """Says where the run starts, when the session's pull request was merged or closed."""
     if _state(context) not in _ENDED:
         return
@@ -52,7 +52,7 @@ async def with_left_behind(context: Context, bench: ResultSandbox, work: Work) -
     return replace(work, left=(*work.left, left))
 
 
-async def tell_left_behind(context: Context, work: Work) -> None:
+async def record_left_behind(context: Context, work: Work) -> None:
     """Says where the commits are that the branch has no more."""
     found = next(((n, left) for n, left in enumerate(work.left, start=1) if left.kind == _KIND), None)
     if found is None:

@@ -62,7 +62,7 @@ async def _store_submodules(attempt: Attempt, bench: ResultSandbox, kept: Submod
     except GitFailed as failure:
         await attempt.notice(f"git could not make the bundle of submodules: {failure}")
         return False
-    return await _keep(attempt, origin, ArtifactKind.SUBMODULES, content)
+    return await _insert(attempt, origin, ArtifactKind.SUBMODULES, content)
 
 
 def _wanted(bench: ResultSandbox, head: str) -> Iterator[_Wanted]:
@@ -88,10 +88,10 @@ async def _store_one(attempt: Attempt, bench: ResultSandbox, wanted: _Wanted, or
         if wanted.required:
             await attempt.notice(f"git could not make the {wanted.form}: {failure}")
         return False
-    return await _keep(attempt, origin, wanted.kind, content)
+    return await _insert(attempt, origin, wanted.kind, content)
 
 
-async def _keep(attempt: Attempt, origin: Origin, kind: ArtifactKind, content: bytes) -> bool:
+async def _insert(attempt: Attempt, origin: Origin, kind: ArtifactKind, content: bytes) -> bool:
     """Not on a full disk, where the rest of the reserve is for the ends of runs; that is told."""
     database = attempt.parts.database
     if database.is_low and len(content) > SCARCE_BYTES:
@@ -105,10 +105,10 @@ async def _keep(attempt: Attempt, origin: Origin, kind: ArtifactKind, content: b
 
 def _write(attempt: Attempt, origin: Origin, kind: ArtifactKind, content: bytes, tx: Transaction) -> None:
     attempt.parts.progress.guard(tx, attempt.claim)
-    artifacts.keep(tx, origin, kind, content)
+    artifacts.store(tx, origin, kind, content)
 
 
-async def tell(attempt: Attempt, origin: Origin, kept: StoredWork) -> None:
+async def record_stored(attempt: Attempt, origin: Origin, kept: StoredWork) -> None:
     """Records where the work is."""
     session_id = attempt.claim.session.id
     query = f"run_id={origin.run_id}&attempt={origin.attempt}"

@@ -69,23 +69,23 @@ def _lend(workspace: Path, named: Sequence[Pointer], storage: Path) -> list[Poin
         return [pointer for each in lenders for pointer in objects.lend(each, named, storage)]
 
 
-async def keep(context: Context, found: Sequence[Pointer]) -> None:
+async def store(context: Context, found: Sequence[Pointer]) -> None:
     """Until it is uploaded, the content stays in the session's workspace: a bundle has the pointers alone."""
     if found:
-        await asyncio.to_thread(_keep, context, found)
+        await asyncio.to_thread(_store, context, found)
 
 
-def _keep(context: Context, found: Sequence[Pointer]) -> None:
+def _store(context: Context, found: Sequence[Pointer]) -> None:
     kept = context.workspace / _KEPT_FOLDER
-    objects.keep(context.workspace / "result" / "work" / "git" / "lfs", found, kept)
+    objects.store(context.workspace / "result" / "work" / "git" / "lfs", found, kept)
     objects.trim(kept, context.attempt.parts.settings.limits.disk_bytes)
 
 
-async def keep_unpushed(context: Context, bench: ResultSandbox, heads: Sequence[str]) -> None:
+async def store_unpushed(context: Context, bench: ResultSandbox, heads: Sequence[str]) -> None:
     """The same for work that is stored and not pushed; a notice tells."""
     found = await find(context, bench, heads)
     if found:
-        await keep(context, found)
+        await store(context, found)
         files = "1 LFS object" if len(found) == 1 else f"{len(found)} LFS objects"
         await context.attempt.notice(
             f"The content of {files} is kept on this machine only, where `publish` finds it; patch and bundle have "

@@ -12,7 +12,7 @@ from gitward.repositories.addresses import Exchange, replace_addresses
 from gitward.repositories.git import GitFailed
 from gitward.repositories.refs import Refs
 from gitward.repositories.work import Work
-from gitward.runs.commands.github_calls import ask, retries_of
+from gitward.runs.commands.github_calls import request, step_retries
 from gitward.runs.commands.runner import OutputTooLong
 from gitward.runs.context import Context
 from gitward.runs.publishing.result_sandbox import ResultSandbox
@@ -32,8 +32,8 @@ async def replaced(context: Context, bench: ResultSandbox, work: Work, refs: Ref
     Nobody else's address is touched.
     """
     attempt = context.attempt
-    retries = retries_of(attempt, StepName.PUBLISH, limited_seconds=bench.commands.seconds_left)
-    addresses = await ask(attempt, retries, own_addresses, level=logging.DEBUG)
+    retries = step_retries(attempt, StepName.PUBLISH, limited_seconds=bench.commands.seconds_left)
+    addresses = await request(attempt, retries, own_addresses, level=logging.DEBUG)
     if addresses is None:
         return None
     head = await _rewritten(context, bench, work.head, refs, addresses)

@@ -14,7 +14,7 @@ from gitward.repositories.git import Ended
 from gitward.repositories.work import Work
 from gitward.repositories.workflows import changed_workflows, may_change_workflows
 from gitward.runs.attempt import Attempt
-from gitward.runs.commands.github_calls import ask, retries_of
+from gitward.runs.commands.github_calls import request, step_retries
 from gitward.runs.commands.retrying import LIMITED, fault_in, run_with_retries, was_refused
 from gitward.runs.context import Context
 from gitward.runs.publishing import lfs_upload
@@ -49,7 +49,7 @@ async def push(context: Context, bench: ResultSandbox, work: Work) -> None:
     await _check_workflows(context, bench, work)
     await _check_closings(context, bench, work)
     objects = await lfs_upload.find(context, bench, [head])
-    await lfs_upload.keep(context, objects)
+    await lfs_upload.store(context, objects)
     exact = await narrow_to(context, bench.start, head=head, lfs_oids=lfs_upload.names(objects, head))
     await lfs_upload.upload(context, bench, head, objects)
     await attempt.write(lambda tx: attempt.parts.progress.pushing(tx, attempt.claim, head))
@@ -166,8 +166,8 @@ async def find_pushed(attempt: Attempt, seen: str | None) -> str | None:
 async def is_upstream(attempt: Attempt, head: str) -> bool:
     """Whether the session's branch stands there, by GitHub's own word."""
     session = attempt.claim.session
-    retries = retries_of(attempt, StepName.PUBLISH, limited_seconds=0)
-    found = await ask(
+    retries = step_retries(attempt, StepName.PUBLISH, limited_seconds=0)
+    found = await request(
         attempt, retries, lambda github: head_of(github, session.repo, session.branch), level=logging.DEBUG
     )
     return found == head
@@ -179,5 +179,5 @@ async def target_now(attempt: Attempt) -> str | None:
     if session.target_branch is None:
         return None
     target = session.target_branch
-    retries = retries_of(attempt, StepName.PUBLISH, limited_seconds=0)
-    return await ask(attempt, retries, lambda github: head_of(github, session.repo, target), level=logging.DEBUG)
+    retries = step_retries(attempt, StepName.PUBLISH, limited_seconds=0)
+    return await request(attempt, retries, lambda github: head_of(github, session.repo, target), level=logging.DEBUG)

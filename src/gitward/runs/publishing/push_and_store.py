@@ -35,9 +35,9 @@ async def deliver(context: Context, bench: ResultSandbox, work: Work, refs: Refs
         work = await _with_public_addresses(context, bench, work, refs)
     except RunFailure as failure:
         if failure.head_sha is not None:
-            failure.message += kept_sentence(context.attempt)
+            failure.message += stored_work_sentence(context.attempt)
         raise
-    await after_merge.tell_left_behind(context, work)
+    await after_merge.record_left_behind(context, work)
     return work.head
 
 
@@ -61,10 +61,10 @@ async def store(context: Context, bench: ResultSandbox, work: Work) -> None:
 async def store_unpushed(context: Context, bench: ResultSandbox, work: Work) -> None:
     """With the content of its LFS files, which no bundle has."""
     await store(context, bench, work)
-    await lfs_upload.keep_unpushed(context, bench, [work.head, *(each.oid for each in work.left)])
+    await lfs_upload.store_unpushed(context, bench, [work.head, *(each.oid for each in work.left)])
 
 
-def kept_sentence(attempt: Attempt, *, fit: bool = True) -> str:
+def stored_work_sentence(attempt: Attempt, *, fit: bool = True) -> str:
     """What can be done with work that is not upstream.
 
     :param fit: whether it could be published as it is.

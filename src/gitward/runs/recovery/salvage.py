@@ -33,26 +33,26 @@ async def rescue(context: Context, user: User, end: RunCancelled | RunFailure) -
         told = fault.replace("is ", "was ", 1)
         end.message += f" The disk of the workspaces {told}; make room on it, or lower GITWARD_DISK."
     attempt = context.attempt
-    await _look_for_push(context, end)
+    await _check_push(context, end)
     noted = await asyncio.to_thread(baseline.find, context.workspace)
     if noted is None or (noted.run_id, noted.attempt) != (attempt.claim.run.id, attempt.claim.attempt):
         return
     if attempt.kept is not None:  # by publish
-        await artifacts.tell(attempt, attempt.origin, attempt.kept)
+        await artifacts.record_stored(attempt, attempt.origin, attempt.kept)
         await asyncio.to_thread(baseline.drop, context.workspace)
     else:
-        await keep(context, user, noted)
+        await store_work(context, user, noted)
 
 
 async def rescue_published(context: Context, end: RunCancelled | RunFailure) -> None:
     """As `rescue`, for a run that publishes what was kept: where that lies, and whether a push arrived."""
     attempt = context.attempt
-    await _look_for_push(context, end)
+    await _check_push(context, end)
     if attempt.kept is not None:
-        await artifacts.tell(attempt, attempt.origin, attempt.kept)
+        await artifacts.record_stored(attempt, attempt.origin, attempt.kept)
 
 
-async def _look_for_push(context: Context, end: RunCancelled | RunFailure) -> None:
+async def _check_push(context: Context, end: RunCancelled | RunFailure) -> None:
     if context.attempt.pushing_sha is None:
         return
     pushed = await _find_pushed(context)
@@ -62,38 +62,39 @@ async def _look_for_push(context: Context, end: RunCancelled | RunFailure) -> No
         end.head_sha = pushed
 
 
-async def keep_lost(context: Context, user: User) -> None:
+async def store_lost_work(context: Context, user: User) -> None:
     """Before the checkout is made anew: stores what an attempt had done that was lost on this machine."""
     noted = await asyncio.to_thread(baseline.find, context.workspace)
     if noted is not None:
-        await keep(context, user, noted)
+        await store_work(context, user, noted)
 
 
-async def keep(context: Context, user: User, noted: Baseline) -> None:
+async def store_work(context: Context, user: User, noted: Baseline) -> None:
     """Stores the work that `noted` is the measure of, and tells where. Never fails: a run ends for its own reason.
 
     First as the checkout is; then, on a disk that is full, after what is no part of the work was removed.
     """
     try:
-        await _keep(context, user, noted, clear=False)
+        async with context.attempt.notices_if_it_ends_well():  # of the last pass alone are they true
+            await _store(context, user, noted, clear=False)
     except _FAULTS as failure:
         log.warning("Run %s: not all of its work could be kept: %s", noted.run_id, failure)
-        await _keep_with_room(context, user, noted, limited=isinstance(failure, LimitReached | OSError))
+        await _store_after_making_room(context, user, noted, limited=isinstance(failure, LimitReached | OSError))
     await asyncio.to_thread(baseline.drop, context.workspace)
 
 
-async def _keep_with_room(context: Context, user: User, noted: Baseline, *, limited: bool) -> None:
+async def _store_after_making_room(context: Context, user: User, noted: Baseline, *, limited: bool) -> None:
     try:
         full = limited or await disk_space.fault(context.workspace) is not None
         if full:
             await disk_space.clear(context)
-        await _keep(context, user, noted, clear=full)
+        await _store(context, user, noted, clear=full)
     except _FAULTS as failure:
         log.warning("Run %s: its work could not be kept: %s", noted.run_id, failure)
         await context.attempt.notice("What the command had written by then could not be kept.")
 
 
-async def _keep(context: Context, user: User, noted: Baseline, *, clear: bool) -> None:
+async def _store(context: Context, user: User, noted: Baseline, *, clear: bool) -> None:
     attempt = context.attempt
     origin = Origin(run_id=noted.run_id, attempt=noted.attempt)
     refs = await asyncio.to_thread(baseline.refs, context.workspace)
@@ -104,16 +105,16 @@ async def _keep(context: Context, user: User, noted: Baseline, *, clear: bool) -
         if work.problem is not None and not clear and (fault := await disk_space.fault(context.workspace)) is not None:
             raise OSError(f"{work.problem.message} The disk {fault}.")  # git leaves out what it has no room for
         if not work.anything:
-            await _tell(context, work)
+            await _record_notices(context, work)
             return
         kept = await artifacts.store(attempt, bench, work, origin)
-        await lfs_upload.keep_unpushed(context, bench, [work.head, *(each.oid for each in work.left)])
+        await lfs_upload.store_unpushed(context, bench, [work.head, *(each.oid for each in work.left)])
     if kept is not None:
-        await artifacts.tell(attempt, origin, kept)
-    await _tell(context, work)
+        await artifacts.record_stored(attempt, origin, kept)
+    await _record_notices(context, work)
 
 
-async def _tell(context: Context, work: Work) -> None:
+async def _record_notices(context: Context, work: Work) -> None:
     for notice in work.notices:
         await context.attempt.notice(notice)
 

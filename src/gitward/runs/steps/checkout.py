@@ -30,7 +30,7 @@ async def check_out(context: Context, commands: CommandRunner, refs: Refs) -> Ba
     :raises RunFailure: `clone_failed`, `branch_not_found`, `sandbox_failed`: no room.
     """
     start, attempt = branch_start(context, refs), context.attempt
-    await after_merge.tell(context, start)
+    await after_merge.record_start(context, start)
     aside = await asyncio.to_thread(_make, context.workspace, Origin(url=context.url, refs=refs), start)
     if aside is not None:
         attempt.parts.trash.take(aside)

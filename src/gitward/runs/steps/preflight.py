@@ -16,7 +16,7 @@ from gitward.github.ownership import Known
 from gitward.github.retries import Retries
 from gitward.runs.attempt import Attempt
 from gitward.runs.commands.deadline import within_deadline
-from gitward.runs.commands.github_calls import ask, patience_of
+from gitward.runs.commands.github_calls import request, step_patience
 from gitward.runs.services import JobServices
 from gitward.sessions.model import PublishMode, StepName, now
 from gitward.store.database import Transaction
@@ -25,9 +25,9 @@ from gitward.store.database import Transaction
 async def preflight(parts: JobServices, run_id: str) -> dict[str, Any]:
     """Takes the token, asks GitHub, and returns `questions.Facts` as JSON."""
     attempt = await Attempt.begin(parts, run_id)
-    retries, seconds = patience_of(attempt, StepName.PREFLIGHT)
+    retries, seconds = step_patience(attempt, StepName.PREFLIGHT)
     async with attempt.step(StepName.PREFLIGHT):
-        facts = await within_deadline(attempt, _ask(attempt, retries), seconds=seconds, late=_late(seconds))
+        facts = await within_deadline(attempt, _request(attempt, retries), seconds=seconds, late=_late(seconds))
         for notice in facts.notices:
             await attempt.notice(notice)
     return asdict(facts)
@@ -37,11 +37,11 @@ def _late(seconds: float) -> RunFailure:
     return RunFailure(Reason.TIMED_OUT, f"GitHub did not answer within {seconds:g} s; retry the run.")
 
 
-async def _ask(attempt: Attempt, retries: Retries) -> questions.Facts:
+async def _request(attempt: Attempt, retries: Retries) -> questions.Facts:
     parts, session = attempt.parts, attempt.claim.session
     limit = parts.settings.time_limit(attempt.claim.run.instruction.timeout_seconds)
 
-    known = await _known(attempt)
+    known = await _earlier_pushes(attempt)
 
     wanted = questions.Wanted(
         repo=session.repo,
@@ -54,12 +54,12 @@ async def _ask(attempt: Attempt, retries: Retries) -> questions.Facts:
     async def check(github: Connection) -> questions.Facts:
         return await questions.check(github, wanted, known=known, admit=partial(parts.admission, session))
 
-    facts = await ask(attempt, retries, check, level=logging.INFO)
-    await attempt.write(partial(_learned, attempt, facts))
+    facts = await request(attempt, retries, check, level=logging.INFO)
+    await attempt.write(partial(_store_findings, attempt, facts))
     return facts
 
 
-def _learned(attempt: Attempt, facts: questions.Facts, tx: Transaction) -> None:
+def _store_findings(attempt: Attempt, facts: questions.Facts, tx: Transaction) -> None:
     """Notes the names of repository and target, and what became of the pull request."""
     progress, claim = attempt.parts.progress, attempt.claim
     learned: dict[str, object] = {"repo": facts.repository, "target_branch": facts.target_branch}
@@ -76,7 +76,7 @@ def _learned(attempt: Attempt, facts: questions.Facts, tx: Transaction) -> None:
     progress.learned(tx, claim, **learned)
 
 
-async def _known(attempt: Attempt) -> Known:
+async def _earlier_pushes(attempt: Attempt) -> Known:
     """What the session's earlier runs did to its branch. A worker that was lost may not have noted its push."""
     session = attempt.claim.session
     heads = await attempt.write(lambda tx: attempt.parts.progress.branch_heads(tx, attempt.claim))

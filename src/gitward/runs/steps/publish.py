@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from gitward.errors import RunFailure
+from gitward.errors import Reason, RunFailure
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.refs import Refs
+from gitward.repositories.start_point import StartPoint
 from gitward.repositories.work import Work
 from gitward.runs.context import Context
 from gitward.runs.publishing import after_merge, lfs_upload
 from gitward.runs.publishing.collected_work import collect_work
-from gitward.runs.publishing.push_and_store import Published, deliver, kept_sentence, store, store_unpushed
+from gitward.runs.publishing.push_and_store import Published, deliver, store, store_unpushed, stored_work_sentence
 from gitward.runs.publishing.result_sandbox import ResultSandbox
 from gitward.sessions.model import ArtifactKind, PublishMode
-from gitward.sessions.progress import Begun
+from gitward.sessions.progress import EarlierAttempts
 
 
-async def publish(context: Context, bench: ResultSandbox, noted: Baseline, refs: Refs, begun: Begun) -> Published:
+async def publish(
+    context: Context, bench: ResultSandbox, noted: Baseline, refs: Refs, begun: EarlierAttempts
+) -> Published:
     """:raises RunFailure: `push_rejected`, `branch_protected`, `task_failed`, `work_not_on_branch`."""
     attempt, start = context.attempt, noted.start
     work = await collect_work(context, bench, noted, refs)
@@ -23,24 +26,25 @@ async def publish(context: Context, bench: ResultSandbox, noted: Baseline, refs:
         await attempt.notice(notice)
     if work.problem is not None:
         await store_unpushed(context, bench, work)
-        message = work.problem.message + kept_sentence(attempt, fit=False)
+        message = work.problem.message + stored_work_sentence(attempt, fit=False)
         raise RunFailure(work.problem.reason, message, exit_code=0, head_sha=None)
     if not work.changed:
         if work.anything:
             await store_unpushed(context, bench, work)
+        _refuse_what_was_pushed_only(context, work, start)
         return await _unchanged(context, bench, work, begun)
     if attempt.claim.run.instruction.publish.mode is PublishMode.DRY_RUN:
         await store_unpushed(context, bench, work)
-        return Published(message=_kept(context), changed=True, head_sha=work.head)
+        return Published(message=_dry_run_sentence(context), changed=True, head_sha=work.head)
     work = await after_merge.with_left_behind(context, bench, work)
     if work.head == (context.opened.pushes.last or start.branch_sha):  # the command pushed it
         await store(context, bench, work)
-        await after_merge.tell_left_behind(context, work)
+        await after_merge.record_left_behind(context, work)
         return await _pushed(context, work.head)
     head = await deliver(context, bench, work, refs)
     if work.left:
-        await lfs_upload.keep_unpushed(context, bench, [each.oid for each in work.left])
-    return Published(message=_told(context, head), changed=True, head_sha=head, pushed=True)
+        await lfs_upload.store_unpushed(context, bench, [each.oid for each in work.left])
+    return Published(message=_pushed_sentence(context, head), changed=True, head_sha=head, pushed=True)
 
 
 async def finish(context: Context, bench: ResultSandbox, head: str) -> Published:
@@ -49,19 +53,32 @@ async def finish(context: Context, bench: ResultSandbox, head: str) -> Published
     return await _pushed(context, head)
 
 
-async def _unchanged(context: Context, bench: ResultSandbox, work: Work, begun: Begun) -> Published:
+def _refuse_what_was_pushed_only(context: Context, work: Work, start: StartPoint) -> None:
+    """Of a run that ends without a change nothing may be upstream.
+
+    :raises RunFailure: `work_not_on_branch`: the command pushed something, and took it back in its checkout alone.
+    """
+    pushed = context.opened.pushes.last
+    if pushed is not None and pushed not in {work.head, start.branch_sha}:
+        branch = context.attempt.claim.session.branch
+        message = f"The command pushed {pushed[:12]} to {branch}, where it stands, but its checkout ended without it."
+        raise RunFailure(Reason.WORK_NOT_ON_BRANCH, message, exit_code=0, head_sha=pushed)
+
+
+async def _unchanged(context: Context, bench: ResultSandbox, work: Work, begun: EarlierAttempts) -> Published:
     start = bench.start
     if _is_unproposed(context, work.head, bench, begun):
         if context.attempt.claim.session.pushed_sha != work.head:
             await context.attempt.record_push(work.head)
         branch = context.attempt.claim.session.branch
-        message = f"The command changed nothing more; {work.head[:12]} is on {branch} already."
+        message = f"Nothing more was changed; {work.head[:12]} is on {branch} already."
         return Published(message=message, changed=True, head_sha=work.head, pushed=True)
     moved = f" {start.target_branch} has {work.head[:12]} already." if work.head != start.sha else ""
-    return Published(message=f"The command changed nothing.{moved}", changed=False, head_sha=work.head)
+    who = "command" if context.instruction.prompt is None else "agent"
+    return Published(message=f"The {who} changed nothing.{moved}", changed=False, head_sha=work.head)
 
 
-def _is_unproposed(context: Context, head: str, bench: ResultSandbox, begun: Begun) -> bool:
+def _is_unproposed(context: Context, head: str, bench: ResultSandbox, begun: EarlierAttempts) -> bool:
     """Whether a run is retried that had pushed its change, and failed before its pull request.
 
     That the branch is the session's was looked at by preflight. A lost worker may not have noted its push.
@@ -77,14 +94,14 @@ def _is_unproposed(context: Context, head: str, bench: ResultSandbox, begun: Beg
 async def _pushed(context: Context, head: str) -> Published:
     if context.attempt.claim.session.pushed_sha != head:
         await context.attempt.record_push(head)
-    return Published(message=_told(context, head), changed=True, head_sha=head, pushed=True)
+    return Published(message=_pushed_sentence(context, head), changed=True, head_sha=head, pushed=True)
 
 
-def _told(context: Context, head: str) -> str:
+def _pushed_sentence(context: Context, head: str) -> str:
     return f"Pushed {head[:12]} to {context.attempt.claim.session.branch}."
 
 
-def _kept(context: Context) -> str:
+def _dry_run_sentence(context: Context) -> str:
     """Of a dry run."""
     kept = context.attempt.kept
     if kept is None:

@@ -14,8 +14,9 @@ from gitward.github.retries import Retries
 from gitward.runs.attempt import Attempt
 from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.commands.deadline import within_deadline
-from gitward.runs.commands.github_calls import ask, patience_of
+from gitward.runs.commands.github_calls import request, step_patience
 from gitward.runs.services import JobServices
+from gitward.sessions.harmless import quoted
 from gitward.sessions.model import PublishMode, PullRequest, Run, Session, StepName
 from gitward.telemetry.redaction import Redactor
 
@@ -27,9 +28,10 @@ COMMAND_CHARACTERS = 16_000  # shown in the body, for which GitHub allows 65,536
 async def pull_request(parts: JobServices, run_id: str, facts: dict[str, Any]) -> dict[str, Any]:
     """Returns `PullRequest` as JSON."""
     attempt = await Attempt.begin(parts, run_id)
-    retries, seconds = patience_of(attempt, StepName.PULL_REQUEST)
-    source = await attempt.write(lambda tx: parts.progress.published_run(tx, attempt.claim))
-    proposal = _proposal(attempt, facts, source or attempt.claim.run)
+    retries, seconds = step_patience(attempt, StepName.PULL_REQUEST)
+    source = await attempt.write(lambda tx: parts.progress.published_run(tx, attempt.claim)) or attempt.claim.run
+    said = await attempt.write(lambda tx: parts.progress.last_said(tx, source.id))
+    proposal = _proposal(attempt, facts, source, said)
     async with attempt.step(StepName.PULL_REQUEST):
         try:
             opened = await within_deadline(
@@ -48,8 +50,10 @@ def _late(seconds: float) -> RunFailure:
     )
 
 
-def _proposal(attempt: Attempt, facts: dict[str, Any], source: Run) -> Proposal:
-    """:param source: the run whose work it is; not the one that publishes it again."""
+def _proposal(attempt: Attempt, facts: dict[str, Any], source: Run, said: str) -> Proposal:
+    """:param source: the run whose work it is; not the one that publishes it again.
+    :param said: its agent's last message.
+    """
     session, run = attempt.claim.session, attempt.claim.run
     wanted, link = run.instruction.publish, f"{attempt.parts.settings.session_url}/{session.id}"
     return Proposal(
@@ -57,7 +61,7 @@ def _proposal(attempt: Attempt, facts: dict[str, Any], source: Run) -> Proposal:
         branch=session.branch,
         target_branch=facts["target_branch"],
         title=(wanted.title or session.title)[:TITLE_CHARACTERS],
-        body=wanted.body or body(session, source, link),
+        body=wanted.body or body(session, source, link, said),
         draft=wanted.mode is PublishMode.DRAFT,
         labels=wanted.labels,
         reviewers=wanted.reviewers,
@@ -65,7 +69,7 @@ def _proposal(attempt: Attempt, facts: dict[str, Any], source: Run) -> Proposal:
 
 
 async def _open(attempt: Attempt, proposal: Proposal, retries: Retries) -> PullRequest:
-    proposed = await ask(attempt, retries, lambda github: propose(github, proposal), level=logging.DEBUG)
+    proposed = await request(attempt, retries, lambda github: propose(github, proposal), level=logging.DEBUG)
     opened = await _opened(attempt, proposed)
     for notice in proposed.notices:
         await attempt.notice(notice)
@@ -84,21 +88,29 @@ async def _find_opened(attempt: Attempt, proposal: Proposal, retries: Retries) -
     """After a cancel: GitHub may have opened it before its answer was given up; then it is told."""
     with contextlib.suppress(TimeoutError, RunFailure):
         async with asyncio.timeout(LOOK_SECONDS):
-            proposed = await ask(attempt, retries, lambda github: find(github, proposal), level=logging.DEBUG)
+            proposed = await request(attempt, retries, lambda github: find(github, proposal), level=logging.DEBUG)
             if proposed is not None:
                 await _opened(attempt, proposed)
 
 
-def body(session: Session, run: Run, link: str) -> str:
-    """Tells what ran. The command stands in a fence that it cannot close."""
-    command = Redactor().text(run.instruction.command or "")  # whoever pasted a token into it, others shall not see it
-    if len(command) > COMMAND_CHARACTERS:
-        command = f"{command[:COMMAND_CHARACTERS]}\n… (cut; the whole is in the session)"
-    fence = "`" * max(3, 1 + max((len(tick) for tick in _runs_of_backticks(command)), default=0))
-    return (
-        f"Gitward ran this on `{session.target_branch}`:\n\n{fence}sh\n{command}\n{fence}\n\n"
-        f"Session {session.id}, run {run.number}: {link}\n"
-    )
+def body(session: Session, run: Run, link: str, said: str = "") -> str:
+    """Tells what ran, or what an agent was asked and said at last."""
+    where = f"Session {session.id}, run {run.number}: {link}\n"
+    if run.agent is None:
+        return f"Gitward ran this on `{session.target_branch}`:\n\n{_fenced(run.instruction.command, 'sh')}\n\n{where}"
+    told = f"{quoted(said)}\n\n" if said else ""
+    model = "" if run.agent.model is None else f", model `{run.agent.model}`"
+    asked = f"Gitward asked the agent `{run.agent.name}`{model}, on `{session.target_branch}`:"
+    return f"{told}{asked}\n\n{_fenced(run.instruction.prompt, 'text')}\n\n{where}"
+
+
+def _fenced(text: str | None, language: str) -> str:
+    """In a fence that it cannot close."""
+    text = Redactor().text(text or "")  # whoever pasted a token into it, others shall not see it
+    if len(text) > COMMAND_CHARACTERS:
+        text = f"{text[:COMMAND_CHARACTERS]}\n… (cut; the whole is in the session)"
+    fence = "`" * max(3, 1 + max((len(tick) for tick in _runs_of_backticks(text)), default=0))
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def _runs_of_backticks(text: str) -> list[str]:

@@ -58,7 +58,7 @@ def _clear_workspaces(data: Path) -> None:
     """In what a lost worker left behind, the work that is not kept yet stays."""
     for workspace in _workspaces(data / "workspaces"):
         with contextlib.suppress(OSError):  # else there is no room for a claim: whoever was there ended with its worker
-            os.close(workspace_lock.take(workspace))
+            os.close(workspace_lock.acquire(workspace))
         if baseline.find(workspace) is not None:
             _try(clear_workspace, workspace)
         else:

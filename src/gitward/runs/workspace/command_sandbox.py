@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 
 from gitward.runs.access import gh_login
 from gitward.runs.access.run_access import OPENING_SECONDS, opening_took_too_long
+from gitward.runs.agents import programs
 from gitward.runs.attempt import Attempt
 from gitward.runs.commands.deadline import within_deadline
 from gitward.runs.context import Context
 from gitward.runs.workspace.object_folders import shown_objects
-from gitward.sandboxes import Sandbox, User
+from gitward.sandboxes import Sandbox, Shown, User
 
 
 class CommandSandbox:
@@ -48,7 +49,7 @@ async def open_command_sandbox(context: Context) -> AsyncIterator[CommandSandbox
         workspace=attempt.workspace,
         endpoint=context.opened.grant,
         limits=attempt.parts.settings.limits,
-        shown=await asyncio.to_thread(shown_objects, attempt.workspace),
+        shown=await asyncio.to_thread(_shown, context),
     )
     here = CommandSandbox(
         attempt, await within_deadline(attempt, opening, seconds=OPENING_SECONDS, late=opening_took_too_long())
@@ -60,3 +61,8 @@ async def open_command_sandbox(context: Context) -> AsyncIterator[CommandSandbox
             await here.close()
         finally:
             here.user.release()
+
+
+def _shown(context: Context) -> list[Shown]:
+    """What the run's commands see of the host beside the system. Blocks."""
+    return [*shown_objects(context.workspace), *programs.shown(context)]

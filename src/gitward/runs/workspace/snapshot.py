@@ -19,7 +19,7 @@ from gitward.repositories.mirrors import FetchFailed, Source
 from gitward.repositories.mirrors.fetching import FETCH_SECONDS
 from gitward.repositories.refs import Refs
 from gitward.runs.attempt import Attempt
-from gitward.runs.commands.github_calls import access_of
+from gitward.runs.commands.github_calls import token_access
 from gitward.runs.commands.retrying import retry_command
 from gitward.runs.context import Context
 from gitward.runs.workspace.object_folders import lfs_folder, objects_folder
@@ -80,7 +80,7 @@ def source_of(context: Context) -> Source:
 async def fetching(attempt: Attempt, repository: str, repository_id: int) -> AsyncIterator[OpenGrant]:
     """A grant that may only fetch, with a token of the moment; the run that asked may end meanwhile."""
     parts = attempt.parts
-    token = await parts.tokens.take(access_of(attempt))
+    token = await parts.tokens.take(token_access(attempt))
     grant = Grant(
         run_id=f"mirror-{secrets.token_hex(8)}",
         repository=repository,

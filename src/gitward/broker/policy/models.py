@@ -1,0 +1,165 @@
+"""Reads what models answer while it passes: whether an answer is whole, and what the provider says when it is none.
+
+Nothing here changes or holds up a byte, and what is remembered of an answer is bounded. A provider is believed; what a
+sandbox wrote (the request) is looked at for the model's name only.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gitward.grants.model_calls import MAX_ERROR, MAX_MODEL, Api, Outcome
+
+HEAD_BYTES = 4096  # of a request, in which its model is looked for
+_MOST_JSON = 4 * 1024 * 1024  # of an answer that is no stream; a longer one counts by its status
+_MOST_LINE = 256 * 1024  # of a stream; of a longer one only its event's name counts
+_MODEL = re.compile(rb'"model"\s*:\s*"([\x20\x21\x23-\x5b\x5d-\x7e]{1,%d})"' % MAX_MODEL)
+_PATHS = {"/messages": Api.MESSAGES, "/responses": Api.RESPONSES, "/chat/completions": Api.CHAT}
+# A line of a stream is understood only when it has one of these: most hold a piece of text.
+_TELLING = (b"message_stop", b"error", b"response.", b"finish_reason", b"[DONE]")
+_WHOLE = frozenset({"message_stop", "response.completed", "response.incomplete"})
+_FAILED = frozenset({"error", "response.failed"})
+
+
+def api_of(method: str, target: str) -> Api | None:
+    """How a model is asked by this request; None when it asks none for an answer."""
+    path = target.partition("?")[0]
+    if method != "POST":
+        return None
+    return next((api for ending, api in _PATHS.items() if path.endswith(ending)), None)
+
+
+def model_of(head: bytes) -> str:
+    """The model that a request names in its first bytes; empty when none is seen."""
+    found = _MODEL.search(head[:HEAD_BYTES])
+    return found[1].decode("ascii") if found else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What an answer came to."""
+
+    outcome: Outcome
+    error: str = ""
+
+
+class AnswerReader:
+    """Sees one answer's bytes in their order; `verdict` says at its end what it was."""
+
+    def __init__(self, api: Api, *, status: int, content_type: str) -> None:
+        self._api = api
+        self._status = status
+        self._streamed = "text/event-stream" in content_type.lower() and status < 400
+        self._kept = bytearray()  # of JSON: all; of a stream: the line that is not yet whole
+        self._overlong = False
+        self._event = ""  # the name of the stream's present event
+        self._whole = False
+        self._error: str | None = None
+
+    def feed(self, piece: bytes) -> None:
+        if not self._streamed:
+            room = _MOST_JSON - len(self._kept)
+            self._overlong = self._overlong or len(piece) > room
+            self._kept += piece[:room]
+            return
+        *lines, rest = piece.split(b"\n")
+        for line in lines:
+            self._line(self._take(line))
+        self._keep(rest)
+
+    def verdict(self, *, ended: bool) -> Verdict:
+        """:param ended: whether the answer came to its end, by its own length."""
+        if not self._streamed:
+            return self._of_json(ended=ended)
+        if self._kept:
+            self._line(self._take(b""))
+        if self._error is not None:
+            return Verdict(outcome=Outcome.REFUSED, error=self._error)
+        return Verdict(outcome=Outcome.ANSWERED if self._whole else Outcome.CUT)
+
+    def _keep(self, rest: bytes) -> None:
+        room = _MOST_LINE - len(self._kept)
+        self._overlong = self._overlong or len(rest) > room
+        self._kept += rest[:room]
+
+    def _take(self, end: bytes) -> bytes:
+        """The line that `end` completes, without its line break; of one that is too long a part."""
+        self._keep(end)
+        line, self._kept = bytes(self._kept).rstrip(b"\r"), bytearray()
+        return line
+
+    def _line(self, line: bytes) -> None:
+        overlong, self._overlong = self._overlong, False
+        name, _, value = line.partition(b":")
+        if name == b"event":
+            self._event = value.strip().decode("ascii", "replace")[:64]
+        elif name == b"data" and (overlong or any(mark in value for mark in _TELLING)):
+            self._data({} if overlong else _json(value), done=value.strip() == b"[DONE]")
+        elif not line:
+            self._event = ""
+
+    def _data(self, document: Mapping[str, Any], *, done: bool) -> None:
+        kind = str(document.get("type") or self._event)
+        if kind in _FAILED or (self._api is Api.CHAT and document.get("error")):
+            self._error = _sentence(document)
+        elif self._api is Api.CHAT:
+            self._whole = self._whole or done or _is_finished(document)
+        else:
+            self._whole = self._whole or kind in _WHOLE
+
+    def _of_json(self, *, ended: bool) -> Verdict:
+        document = {} if self._overlong else _json(bytes(self._kept))
+        if not 200 <= self._status < 300:
+            return Verdict(outcome=Outcome.REFUSED, error=_sentence(document) or _text(bytes(self._kept)))
+        if not ended:
+            return Verdict(outcome=Outcome.CUT)
+        if self._overlong or _is_whole(self._api, document):
+            return Verdict(outcome=Outcome.ANSWERED)
+        return Verdict(outcome=Outcome.REFUSED, error=_sentence(document) or "the answer is none of a model")
+
+
+def _is_whole(api: Api, document: Mapping[str, Any]) -> bool:
+    match api:
+        case Api.MESSAGES:
+            return document.get("type") == "message"
+        case Api.RESPONSES:
+            return document.get("object") == "response" and document.get("status") in {"completed", "incomplete"}
+        case Api.CHAT:
+            return bool(document.get("choices")) and not document.get("error")
+
+
+def _is_finished(document: Mapping[str, Any]) -> bool:
+    choices = document.get("choices")
+    return isinstance(choices, list) and any(
+        isinstance(each, dict) and each.get("finish_reason") is not None for each in choices
+    )
+
+
+def _sentence(document: Mapping[str, Any]) -> str:
+    """The provider's own words, wherever the usual ones put them."""
+    response = document.get("response")
+    error = document.get("error") or (response.get("error") if isinstance(response, dict) else None) or document
+    if isinstance(error, str):
+        return error[:MAX_ERROR]
+    if isinstance(error, dict):
+        said = next((error[key] for key in ("message", "detail", "title") if isinstance(error.get(key), str)), "")
+        return str(said)[:MAX_ERROR]
+    return ""
+
+
+def _text(body: bytes) -> str:
+    """A body that is no JSON, as one line; of a page nothing."""
+    text = " ".join(body[: 4 * MAX_ERROR].decode("utf-8", "replace").split())
+    return "" if text.startswith(("<", "{", "[")) else text[:MAX_ERROR]
+
+
+def _json(data: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,105 @@
+"""One call of a model, watched while it passes and told to the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+
+from gitward.broker.policy.models import HEAD_BYTES, AnswerReader, model_of
+from gitward.broker.server.reporter import Reporter
+from gitward.grants.channel import ChannelClosed
+from gitward.grants.model_calls import Api, ModelCall, Outcome
+
+SIGN_SECONDS = 5.0  # between two signs of life of one answer
+_PER_SECOND = 50.0  # calls of one run that are let through; more wait: each is told to the worker
+
+
+class Pace:
+    """Lets the calls of a run through one after the other, when there are too many."""
+
+    def __init__(self, per_second: float = _PER_SECOND) -> None:
+        self._gap = 1 / per_second
+        self._next = 0.0
+
+    async def turn(self) -> None:
+        now = time.monotonic()
+        self._next = max(self._next, now - 1) + self._gap  # a second's worth may come at once
+        if self._next > now:
+            await asyncio.sleep(self._next - now)
+
+
+@dataclass(kw_only=True)
+class ModelWatch:
+    """From the request to the end of its answer. What cannot be told to the worker is lost with it."""
+
+    reporter: Reporter
+    call: ModelCall
+    _reader: AnswerReader | None = None
+    _head: bytes = b""  # of the request
+    _told: float = field(default_factory=time.monotonic)
+
+    async def begin(self) -> None:
+        await self._tell(self.call)
+
+    async def request(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The request's body, unchanged."""
+        async for piece in body:
+            if len(self._head) < HEAD_BYTES:
+                self._head += piece[:HEAD_BYTES]
+            yield piece
+
+    def answers(self, status: int, content_type: str) -> None:
+        self.call = replace(self.call, status=status)
+        self._reader = AnswerReader(self.call.api, status=status, content_type=content_type)
+
+    async def passed(self, piece: bytes) -> None:
+        """Bytes of the answer went to the agent."""
+        assert self._reader is not None
+        self._reader.feed(piece)
+        if time.monotonic() - self._told > SIGN_SECONDS:
+            await self._tell(self.call)
+
+    async def end(self, *, ended: bool) -> None:
+        """The answer is over. `ended`: it came to its end."""
+        assert self._reader is not None
+        verdict = self._reader.verdict(ended=ended)
+        await self.over(verdict.outcome, verdict.error)
+
+    async def hung_up(self) -> None:
+        """Nothing more is passed on. What was whole by then was an answer."""
+        if self._reader is not None and self._reader.verdict(ended=False).outcome is not Outcome.CUT:
+            await self.end(ended=False)
+        await self.over(Outcome.ABANDONED)
+
+    async def over(self, outcome: Outcome, error: str = "") -> None:
+        """The call is over; only the first word about it counts."""
+        if self.call.outcome is None:
+            self.call = replace(self.call, outcome=outcome, error=error, model=model_of(self._head))
+            await self._tell(self.call)
+
+    async def _tell(self, call: ModelCall) -> None:
+        self._told = time.monotonic()
+        with contextlib.suppress(ChannelClosed):
+            await self.reporter.model_call(call)
+
+
+class ModelWatches:
+    """Makes the watches of one run."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._numbers = itertools.count(1)
+        self._pace = Pace()
+
+    async def new(self, api: Api, host: str) -> ModelWatch:
+        """A call that begins now, or when it is its turn."""
+        await self._pace.turn()
+        call = ModelCall(id=f"{os.getpid()}-{next(self._numbers)}", host=host, api=api)
+        watch = ModelWatch(reporter=self._reporter, call=call)
+        await watch.begin()
+        return watch

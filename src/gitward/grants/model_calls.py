@@ -1,0 +1,165 @@
+"""What the broker saw of a run's model calls: the only witness of whether a model answered.
+
+The broker makes one `ModelCall` when a request begins and another one, with the same id, when it has ended; the worker
+keeps them in `ModelCalls`. An agent's own word about either is not asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Self
+
+EVENT = "model.call"  # the type of the broker's event
+MAX_ERROR = 400  # characters of a provider's sentence
+MAX_MODEL = 128
+_MOST_OPEN = 1000  # calls under way that are remembered
+
+
+class Api(StrEnum):
+    """How a model is asked."""
+
+    MESSAGES = "messages"  # Anthropic's
+    RESPONSES = "responses"  # OpenAI's
+    CHAT = "chat"  # chat completions
+
+
+class Outcome(StrEnum):
+    """What became of a call."""
+
+    ANSWERED = "answered"  # a whole answer of a model passed
+    REFUSED = "refused"  # the provider answered with an error, as status or within a stream that had begun
+    CUT = "cut"  # the answer ended before it was whole
+    UNREACHABLE = "unreachable"  # the provider could not be asked
+    ABANDONED = "abandoned"  # the agent hung up: that is neither an answer nor a failure
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCall:
+    """One request for a model's answer, as far as it has come."""
+
+    id: str  # "<process>-<number>": of this call, at this broker
+    host: str
+    api: Api
+    model: str = ""  # that was asked for, if it could be read
+    status: int | None = None  # of the HTTP answer
+    outcome: Outcome | None = None  # None: it is under way
+    error: str = ""  # the provider's own sentence, bounded, without secrets
+    # What it cost is counted later, beside these.
+
+    def to_data(self) -> dict[str, str]:
+        """As the broker's event carries it."""
+        return {
+            "id": self.id,
+            "host": self.host,
+            "api": self.api.value,
+            "model": self.model,
+            "status": "" if self.status is None else str(self.status),
+            "outcome": "" if self.outcome is None else self.outcome.value,
+            "error": self.error,
+        }
+
+    @classmethod
+    def of(cls, data: Mapping[str, str]) -> Self:
+        return cls(
+            id=data["id"],
+            host=data["host"],
+            api=Api(data["api"]),
+            model=data["model"],
+            status=int(data["status"]) if data["status"] else None,
+            outcome=Outcome(data["outcome"]) if data["outcome"] else None,
+            error=data["error"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """The calls since some moment."""
+
+    begun: int = 0
+    answered: int = 0  # with a whole answer
+    failed: int = 0
+    failing: int = 0  # of those that failed: how many ended after the last whole answer
+    last_failure: ModelCall | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether a model answered, and nothing failed after it."""
+        return self.answered > 0 and self.failing == 0
+
+
+class ModelCalls:
+    """Told by the broker as it forwards. `begin` starts a tally anew: at each prompt."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._tally = Tally()
+        self._open: dict[str, ModelCall] = {}
+        self._sign = clock()
+        self._changed = asyncio.Event()
+
+    @property
+    def tally(self) -> Tally:
+        """Of this prompt, by now."""
+        return self._tally
+
+    @property
+    def open(self) -> int:
+        """How many calls are under way."""
+        return len(self._open)
+
+    @property
+    def last_sign(self) -> float:
+        """When a model's host gave the last sign of life; by the clock."""
+        return self._sign
+
+    def begin(self) -> None:
+        """A prompt begins: what was before does not count for it."""
+        self._tally = Tally()
+        self._sign = self._clock()
+
+    def heard(self) -> None:
+        """Bytes of an answer passed."""
+        self._sign = self._clock()
+
+    def saw(self, call: ModelCall) -> None:
+        """A call began or ended; one that goes on is told again as a sign of life."""
+        self.heard()
+        self._forget_others(call)
+        if call.outcome is None:
+            if call.id in self._open:
+                return
+            if len(self._open) < _MOST_OPEN:
+                self._open[call.id] = call
+            self._tally = replace(self._tally, begun=self._tally.begun + 1)
+        else:
+            self._open.pop(call.id, None)
+            self._tally = _ended(self._tally, call)
+        self._changed.set()
+
+    def _forget_others(self, call: ModelCall) -> None:
+        """When the broker was replaced, what was under way at the old one ended with it."""
+        process = call.id.partition("-")[0]
+        self._open = {each: known for each, known in self._open.items() if each.partition("-")[0] == process}
+
+    async def settled(self, *, seconds: float) -> None:
+        """Waits until no call is under way, for so long at most: an agent may say that it ended before the broker
+        has told of its last answer."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._open:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return
+
+
+def _ended(tally: Tally, call: ModelCall) -> Tally:
+    if call.outcome is Outcome.ABANDONED:
+        return tally
+    if call.outcome is Outcome.ANSWERED:
+        return replace(tally, answered=tally.answered + 1, failing=0)
+    return replace(tally, failed=tally.failed + 1, failing=tally.failing + 1, last_failure=call)

@@ -1,0 +1,1 @@
+"""Step `execute` for a prompt: the agent's turn."""

@@ -1,0 +1,189 @@
+"""Runs the instruction's prompt: the agent's program in the sandbox, its turn, and the verdict on it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from gitward.agents.catalogue import Agent, ModelSetting, Start
+from gitward.agents.conversation import CONVERSATION, STOP_REASON, VERSION, Order, Started
+from gitward.agents.events import Events
+from gitward.agents.texts import masked
+from gitward.agents.turn import Turn
+from gitward.agents.verdict import Seen, Trouble, TurnEnd, verdict
+from gitward.errors import RunFailure
+from gitward.repositories.checkout import CHECKOUT_DIR
+from gitward.runs.agents import programs
+from gitward.runs.agents.telling import told
+from gitward.runs.commands.caches import CACHES
+from gitward.runs.commands.output import StepOutput, last_lines
+from gitward.runs.commands.runner import CommandRunner
+from gitward.runs.context import Context
+from gitward.sandboxes import Stream
+from gitward.sessions.model import EventType, StepName
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+STOP_SECONDS = 3.0  # before the run's time is over: for the agent to be asked to stop
+SETTLE_SECONDS = 2.0  # for the broker to tell of the last model call
+SAID = 1_000  # characters of an agent's own words about its trouble
+_NOT_FOUND = 127  # exit code of a program that cannot be started
+_COMPLAINT = 16 * 1024  # bytes of standard error, from its end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A turn that came to its end."""
+
+    said: str  # the agent's last message
+
+
+async def execute(context: Context, commands: CommandRunner) -> Done:
+    """The whole turn of the agent, up to its verdict.
+
+    :raises RunFailure: `agent_unavailable`, `agent_failed`, `model_failed`, `task_failed`, `timed_out`.
+    """
+    return await AgentTurn(context, commands).run()
+
+
+class AgentTurn:
+    """One turn of one run."""
+
+    def __init__(self, context: Context, commands: CommandRunner) -> None:
+        self._context, self._commands = context, commands
+        self._events = Events(context.opened.redactor)
+        self._complaint = bytearray()
+        self._end = TurnEnd()  # until it ended by itself
+
+    async def run(self) -> Done:
+        context, parts = self._context, self._context.attempt.parts
+        name = context.instruction.agent or ""
+        agent = await asyncio.to_thread(programs.usable, parts.agents, name)
+        assert parts.agents is not None
+        start = parts.agents.start(agent, model=context.instruction.model)
+        await self._prepare(start)
+        async with context.output.stream(StepName.EXECUTE) as errors:
+            turn = self._turn(agent, errors)
+            async with told(self._events, context.output, partial(self._ending, turn)):
+                self._end = await self._within_time(self._talk(turn, start))
+        if turn.peer.dropped.updates:
+            dropped, run_id = turn.peer.dropped, context.attempt.claim.run.id
+            log.info("Run %s: %d of the agent's messages were dropped: %r", run_id, dropped.updates, dropped.kinds)
+        return await self._judge(agent, self._explained(turn, self._end))
+
+    async def _prepare(self, start: Start) -> None:
+        """The agent's folder is made anew: nothing of an earlier run stays in it."""
+        await self._quiet(["rm", "-rf", "--", start.folder])
+        await self._quiet(["install", "-d", "-m", "0700", "--", *start.folders])
+        for path, text in start.files.items():
+            await self._commands.sandbox.write(path, text.encode())
+
+    async def _quiet(self, argv: Sequence[str]) -> None:
+        ended = await self._commands.capture(argv, limit=4096, cwd="/")
+        if ended.exit_code != 0:
+            unprepared = TurnEnd(trouble=Trouble.NOT_READY, said=f"its folder cannot be made: {ended.tail}")
+            self._raise(Seen(end=unprepared))
+
+    def _turn(self, agent: Agent, errors: StepOutput) -> Turn:
+        instruction = self._context.instruction
+        order = Order(
+            prompt=instruction.prompt or "",
+            cwd=CHECKOUT_DIR,
+            mode=agent.mode,
+            model=instruction.model if agent.model_setting is ModelSetting.OPTION else None,
+            idle_seconds=self._context.attempt.parts.settings.agent_idle_seconds,
+        )
+
+        async def complain(stream: Stream, piece: bytes) -> None:
+            self._complaint += piece
+            del self._complaint[:-_COMPLAINT]
+            await errors(stream, piece)
+
+        calls = self._context.opened.models
+        return Turn(
+            order,
+            self._events,
+            on_started=partial(self._started, agent),
+            on_error_output=complain,
+            model_sign=lambda: calls.last_sign,
+        )
+
+    async def _talk(self, turn: Turn, start: Start) -> TurnEnd:
+        env = {**CACHES, **self._context.instruction.env, **start.env}
+        return await turn.run(lambda source, sink: self._commands.attend(start.argv, sink, source=source, env=env))
+
+    async def _within_time(self, talking: Coroutine[None, None, TurnEnd]) -> TurnEnd:
+        """The run's time ends the turn a little earlier than its commands, so that the agent is asked first."""
+        with self._commands.complaining():
+            async with asyncio.timeout(max(0.0, self._commands.seconds_left - STOP_SECONDS)):
+                return await talking
+
+    async def _started(self, agent: Agent, started: Started) -> None:
+        self._context.opened.models.begin()
+        data = {
+            "agent": agent.name,
+            "version": self._masked(started.version, VERSION) or agent.version,
+            "model": self._context.instruction.model,
+            "mode": agent.mode,
+            "conversation": self._masked(started.conversation, CONVERSATION),
+            "resumed": False,
+        }
+        await self._context.attempt.tell((EventType.AGENT_STARTED, data))
+
+    def _explained(self, turn: Turn, end: TurnEnd) -> TurnEnd:
+        """With what only the program's end tells."""
+        completed = turn.completed
+        if completed is None or end.trouble not in {Trouble.ENDED, Trouble.NOT_READY}:
+            return end
+        complaint = last_lines(self._context.output.masked(bytes(self._complaint)))
+        said = f"exit code {completed.exit_code}" + (f", {complaint}" if complaint else "")
+        is_missing = completed.exit_code == _NOT_FOUND and end.trouble is Trouble.NOT_READY
+        return replace(end, said=said, trouble=Trouble.MISSING if is_missing else end.trouble)
+
+    def _ending(self, turn: Turn) -> Json:
+        events, stop_reason = self._events, self._end.stop_reason
+        return {
+            "stop_reason": None if stop_reason is None else self._masked(stop_reason, STOP_REASON),
+            "text": events.last_message,
+            "tools": events.tools,
+            "failed_tools": events.failed_tools,
+            "dropped": events.dropped + turn.peer.dropped.updates + turn.peer.skipped.total,
+        }
+
+    async def _judge(self, agent: Agent, end: TurnEnd) -> Done:
+        calls = self._context.opened.models
+        await calls.settled(seconds=SETTLE_SECONDS)
+        events = self._events
+        said = events.last_message
+        seen = Seen(
+            end=replace(
+                end,
+                said=self._masked(end.said, SAID),
+                stop_reason=None if end.stop_reason is None else self._masked(end.stop_reason, STOP_REASON),
+            ),
+            calls=calls.tally if agent.hosts else None,
+            last_message=said,
+            tools=events.tools,
+            failed_tools=events.failed_tools,
+        )
+        notice = self._raise(seen)
+        if notice is not None:
+            await self._context.attempt.notice(notice)
+        return Done(said=said)
+
+    def _masked(self, text: str, limit: int) -> str:
+        return masked(text, limit, self._context.opened.redactor)
+
+    @staticmethod
+    def _raise(seen: Seen) -> str | None:
+        """:raises RunFailure: the turn failed. Else a sentence about it, if there is something to say."""
+        judged = verdict(seen)
+        if judged.reason is not None:
+            raise RunFailure(judged.reason, judged.message)
+        return judged.notice

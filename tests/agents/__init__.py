@@ -1,0 +1,1 @@
+"""Real agents, in real sandboxes, beside a stand-in for their models."""

@@ -1,0 +1,56 @@
+"""One turn of each agent, whose key is with the broker alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitward_standin.language_model import Say
+
+from .stage import CHECKOUT, KEY, Stage, Theatre
+
+# Of codex both kinds of models: those that call its tools one by one, and those that do it by a program.
+TURNS = [
+    ("claude", "claude-sonnet-4-5"),
+    ("codex", None),
+    ("codex", "gpt-5.1"),
+    ("opencode", "anthropic/claude-sonnet-4-5"),
+    ("opencode", None),
+    ("qwen", None),
+]
+
+
+@pytest.mark.parametrize(("name", "model"), TURNS)
+async def test_an_agent_uses_a_tool_edits_a_file_and_answers(theatre: Theatre, name: str, model: str | None) -> None:
+    async with theatre.stage(name) as stage:
+        turn = await stage.turn("Add NOTES.md.", model=model)
+        assert turn.stop_reason == "end_turn", str(turn)
+        assert await stage.sh(f"cat {CHECKOUT}/NOTES.md") == "Written by an agent.\n"
+        assert stage.calls.tally.is_answered
+        assert stage.calls.tally.answered == len([each for each in theatre.model.asked if each.question])
+        assert {each.key for each in theatre.model.asked} == {KEY}
+        if model is not None:
+            assert {each.question.model for each in theatre.model.calls if each.question} == {model.rpartition("/")[2]}
+        assert await _places_of_key(stage) == ""
+        assert stage.heard.refusals == []
+
+
+async def _places_of_key(stage: Stage) -> str:
+    """Where the key is inside: files that are written, variables."""
+    half = KEY[:20]
+    found = await stage.sh(f"grep -rl {half} /workspace /home/gitward /tmp /run 2>/dev/null; env | grep {half}")
+    return found.strip()
+
+
+async def test_what_a_model_refuses_is_an_answer(theatre: Theatre) -> None:
+    theatre.model.script = lambda _: Say(text="I will not do that.", is_refusal=True)
+    async with theatre.stage("claude") as stage:
+        turn = await stage.turn("Do something bad.")
+        assert turn.stop_reason == "refusal", str(turn)
+        assert stage.calls.tally.is_answered
+
+
+async def test_a_run_without_an_agent_does_not_reach_its_model(theatre: Theatre) -> None:
+    async with theatre.stage("claude", is_agent=False) as stage:
+        shown = await stage.sh("curl -sS -X POST https://api.anthropic.com/v1/messages -d '{}'")
+        assert "api.anthropic.com is open to agents only" in shown
+        assert theatre.model.asked == []

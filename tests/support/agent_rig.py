@@ -1,0 +1,66 @@
+"""A service that has small agents of the tests' own, which do what a prompt says: see `acp_program`."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import acp_program
+from rig import Rig, rig
+
+AGENTS = """
+default = "small"
+
+[agents.small]
+title = "Small"
+program = "{folder}"
+argv = ["/usr/bin/python3", "{program}/acp_program.py"]
+mode = "everything"
+model_setting = "option"
+
+[agents.hanging]
+program = "{folder}"
+argv = ["/usr/bin/python3", "{program}/acp_program.py", "hang"]
+
+[agents.signed-out]
+program = "{folder}"
+argv = ["/usr/bin/python3", "{program}/acp_program.py", "signed-out"]
+
+[agents.broken]
+program = "{folder}"
+argv = ["/usr/bin/python3", "-c", "import sys; sys.exit('no such module: left-pad')"]
+
+[agents.absent]
+program = "{folder}"
+argv = ["{program}/no-such-program"]
+
+[agents.keyed]
+program = "{folder}"
+argv = ["/usr/bin/python3", "{program}/acp_program.py"]
+hosts = ["api.openai.com"]
+
+[agents.keyless]
+program = "{folder}"
+argv = ["/usr/bin/python3", "{program}/acp_program.py"]
+hosts = ["api.anthropic.com"]
+
+[agents.gone]
+program = "{folder}/no-such-folder"
+argv = ["{program}/x"]
+"""
+
+
+@asynccontextmanager
+async def agent_rig(**settings: str) -> AsyncIterator[Rig]:
+    folder = Path(tempfile.mkdtemp(prefix="gitward-test-agents-"))
+    try:
+        folder.chmod(0o755)
+        shutil.copy(acp_program.__file__, folder)
+        (folder / "agents.toml").write_text(AGENTS.replace("{folder}", str(folder)))
+        async with rig(None, None, GITWARD_AGENTS_FILE=str(folder / "agents.toml"), **settings) as made:
+            yield made
+    finally:
+        shutil.rmtree(folder)
