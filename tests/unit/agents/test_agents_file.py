@@ -58,7 +58,7 @@ def test_without_a_file_there_are_the_built_in_agents() -> None:
         ("[agents]\nx = 1", "[agents.x] must be a table"),
         ("[agents.x]", "[agents.x] argv must name a program"),
         ('[agents.X]\nargv = ["x"]', "[agents.X] must have a name of lower-case letters"),
-        ('[agents.node]\nargv = ["x"]', "and not node"),
+        ('[agents.node]\nargv = ["x"]', "other than node"),
         ('[agents.x]\nargv = "x --acp"', "[agents.x] argv must be a list of texts"),
         ('[agents.x]\nargv = ["x"]\narguments = []', "[agents.x] has no key 'arguments'"),
         ('[agents.x]\nargv = ["x"]\nenv = { "A B" = "c" }', "[agents.x] env must be a table of variables"),

@@ -42,7 +42,7 @@ ROWS: list[tuple[str, Seen, Reason | None, str]] = [
     # program missing, `initialize` or authentication failed
     ("missing", ended(Trouble.MISSING, "exit code 127"), UNAVAILABLE, "could not be started: exit code 127."),
     ("not ready", ended(Trouble.NOT_READY), UNAVAILABLE, "The agent did not become ready: so it says."),
-    ("signed out", ended(Trouble.NOT_SIGNED_IN), UNAVAILABLE, "give the server a key for it: so it says."),
+    ("signed out", ended(Trouble.NOT_SIGNED_IN), UNAVAILABLE, "give the server a key for the provider: so it says."),
     ("… before the model", ended(Trouble.NOT_READY, calls=failing()), UNAVAILABLE, "did not become ready"),
     # budget
     ("budget", stopped(budget="3 requests were used."), Reason.BUDGET_EXHAUSTED, "3 requests were used."),
@@ -61,7 +61,7 @@ ROWS: list[tuple[str, Seen, Reason | None, str]] = [
     ("ended", ended(Trouble.ENDED, "exit code 1"), FAILED, "ended in the middle of its turn: exit code 1."),
     ("fell before it asked", ended(Trouble.ENDED, "exit code 1", calls=Tally()), FAILED, "in the middle of its turn"),
     ("error", ended(Trouble.ERROR), FAILED, "The agent ended its turn with an error: so it says."),
-    ("too much", ended(Trouble.TOO_MUCH, ""), FAILED, "it wrote more than one turn may."),
+    ("too much", ended(Trouble.TOO_MUCH, ""), FAILED, "it wrote more than a turn may."),
     ("silent", ended(Trouble.SILENT, "900 s passed"), FAILED, "showed activity: 900 s passed."),
     # refusal, max_tokens, max_turn_requests
     ("refusal", stopped("refusal"), Reason.TASK_FAILED, "The agent refused to go on."),
@@ -73,7 +73,7 @@ ROWS: list[tuple[str, Seen, Reason | None, str]] = [
     ("no model to be seen", stopped(calls=None), None, "Done."),
     # what no row knows
     ("cancelled by itself", stopped("cancelled"), FAILED, "an unknown reason: 'cancelled'."),
-    ("nonsense", stopped("x" * 64), FAILED, "not known here"),
+    ("nonsense", stopped("x" * 64), FAILED, "an unknown reason"),
 ]
 
 
