@@ -178,7 +178,7 @@ say(json.dumps([ask(each, path="/etc/passwd", command="id")["error"]["code"] for
     ("agent", "reason", "said"),
     [
         ("absent", "agent_unavailable", "The agent's program could not be started: exit code 127"),
-        ("broken", "agent_unavailable", "The agent did not get ready: exit code 1, no such module: left-pad."),
+        ("broken", "agent_unavailable", "The agent did not become ready: exit code 1, no such module: left-pad."),
         ("signed-out", "agent_unavailable", "not signed in at its provider"),
     ],
 )
@@ -196,8 +196,8 @@ async def test_an_agent_that_does_not_start_is_unavailable(
         ("stop = 'refusal'", "task_failed", "The agent refused to go on."),
         ("stop = 'max_tokens'", "task_failed", "The agent stopped: the model's answer reached its limit of tokens."),
         ("stop = 'max_turn_requests'", "task_failed", "it reached its limit of model requests for one turn."),
-        ("stop = 'nonsense'", "agent_failed", "for a reason that is not known here: 'nonsense'."),
-        ("stop = ['end_turn']", "agent_failed", "for a reason that is not known here: 'none'."),
+        ("stop = 'nonsense'", "agent_failed", "for an unknown reason: 'nonsense'."),
+        ("stop = ['end_turn']", "agent_failed", "for an unknown reason: 'none'."),
         ("os._exit(3)", "agent_failed", "The agent's program ended in the middle of its turn: exit code 3."),
         (
             "stop = None; send({'id': id, 'error': {'code': -32603, 'message': 'Internal error', "
@@ -208,7 +208,7 @@ async def test_an_agent_that_does_not_start_is_unavailable(
         (
             "import time; time.sleep(1000)",
             "agent_failed",
-            f"neither it nor its model gave a sign of life: {IDLE_SECONDS} s passed.",
+            f"neither it nor its model showed activity: {IDLE_SECONDS} s passed.",
         ),
     ],
 )
@@ -229,7 +229,7 @@ async def test_an_agent_whose_model_was_never_asked_has_done_nothing(house: Rig,
     repository = await house.repository()
     _, run, events = await caller.run(repository, prompt="edit('a.txt', 'a'); say('All done!')", agent="keyed")
     assert (run["state"], run["reason"]) == ("failed", "model_failed"), run
-    assert run["message"] == "The model was never asked, so the agent can have done nothing."
+    assert run["message"] == "The model was never asked, so the agent cannot have done anything."
     assert data_of(events, "work.kept")
     assert repository.pulls == []
 
@@ -239,13 +239,13 @@ async def test_an_agent_whose_model_was_never_asked_has_done_nothing(house: Rig,
     [
         ({"agent": "nobody"}, "agent", "must be one of absent, broken, claude, codex, gone"),
         ({"agent": "keyless"}, "agent", "keyless has no key: set ANTHROPIC_API_KEY and start Gitward again."),
-        ({"agent": "gone"}, "agent", "where GITWARD_AGENTS_FILE has it."),
+        ({"agent": "gone"}, "agent", "the path in GITWARD_AGENTS_FILE."),
         ({"agent": "codex"}, "agent", "Codex is not installed; run: gitward agents install codex"),
-        ({"agent": "broken", "model": "m"}, "model", "must be left out: broken offers no choice"),
+        ({"agent": "broken", "model": "m"}, "model", "must be omitted: broken offers no choice"),
         ({"model": "no model"}, "model", "must be a model's name"),
-        ({"command": "true"}, "prompt", "must not be beside a command; send one of the two"),
-        ({"prompt": None, "agent": "small"}, "agent", "must be beside a prompt"),
-        ({"prompt": None, "model": "m"}, "model", "must be beside a prompt"),
+        ({"command": "true"}, "prompt", "cannot be combined with a command; send one of the two"),
+        ({"prompt": None, "agent": "small"}, "agent", "needs a prompt beside it"),
+        ({"prompt": None, "model": "m"}, "model", "needs a prompt beside it"),
     ],
 )
 async def test_a_prompt_without_a_usable_agent_is_refused_with_what_to_do(

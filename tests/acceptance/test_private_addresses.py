@@ -91,7 +91,7 @@ async def test_an_address_that_is_not_known_as_the_owner_s_is_left_alone() -> No
             _, run, events = await caller.run(repository, COMMIT)
             assert (run["state"], run["reason"]) == ("failed", "push_rejected"), run
             assert "GitHub refused the push (GH007)" in run["message"]
-            assert "With the scope `user:email` the token could tell" in run["message"]
+            assert "With the scope `user:email` the token would show" in run["message"]
             assert "publish the run again when that is fixed" in run["message"]
             assert notices(events) == []
             [kept] = [event["data"] for event in events if event["type"] == "work.kept"]

@@ -73,7 +73,7 @@ def read_catalogue(path: Path | None) -> Catalogue:
     try:
         document = tomllib.loads(content.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise WrongAgentsFile([f"is no TOML: {error}"]) from None
+        raise WrongAgentsFile([f"is not TOML: {error}"]) from None
     return parse_catalogue(document)
 
 
@@ -98,7 +98,7 @@ def parse_catalogue(document: Mapping[str, Any]) -> Catalogue:
 
 def _agent(name: str, read: _Reader) -> Agent:
     if not NAME.fullmatch(name) or name == NODE:
-        read.wrong("", f"must have a name of small letters, digits and hyphens, and not {NODE}")
+        read.wrong("", f"must have a name of lower-case letters, digits and hyphens, other than {NODE}")
     read.known(_AGENT)
     return Agent(
         name=name,

@@ -121,7 +121,7 @@ class Conversation:
         elif isinstance(opened.get("models"), dict):  # what agents had before there were options
             await self._peer.request("session/set_model", {**asked, "modelId": wanted})
         else:
-            raise PeerError("it offers no way to choose a model; leave `model` out")
+            raise PeerError("it offers no choice of a model; omit `model`")
         return wanted
 
     async def _prompt(self) -> TurnEnd:

@@ -153,8 +153,8 @@ class Installation:
             lines = output.read().decode("utf-8", "replace").strip().splitlines()[-_TAIL:]
         shown = "\n".join(f"  {_plain(line)}" for line in lines)
         raise InstallationFailed(
-            f"{tool} ended with {process.returncode}; what was installed before is untouched, and the same command may "
-            f"be given again:\n{shown}"
+            f"{tool} ended with {process.returncode}; the previous installation is untouched. Run the same command "
+            f"again:\n{shown}"
         )
 
     def _wait(self, tool: str, process: subprocess.Popen[bytes], watched: Path) -> None:
@@ -164,7 +164,7 @@ class Installation:
                 process.wait(timeout=0.5)
                 return
             if time.monotonic() > until:
-                raise InstallationFailed(f"{tool} took longer than {INSTALL_SECONDS:g} s; give the same command again.")
+                raise InstallationFailed(f"{tool} took longer than {INSTALL_SECONDS:g} s; run the same command again.")
             if time.monotonic() - told >= 5:
                 told = time.monotonic()
                 self.tell(f"  {tool}: {_size(watched) // _MIB} MiB downloaded")
@@ -192,7 +192,7 @@ def _alone(folder: Path) -> Iterator[None]:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
-        raise InstallationFailed(f"Another installation goes on in {folder}; wait for its end.") from None
+        raise InstallationFailed(f"Another installation is running in {folder}; wait for its end.") from None
     finally:
         os.close(fd)
 

@@ -93,7 +93,7 @@ class Agents:
 
     def _remedy(self, agent: Agent, folder: ProgramFolder) -> str:
         if agent.program is not None and folder.inside == agent.program_dir:
-            return f"{agent.title} is not at {agent.program}, where GITWARD_AGENTS_FILE has it."
+            return f"{agent.title} is not at {agent.program}, the path in GITWARD_AGENTS_FILE."
         name = agent.name if agent.package is not None else NODE
         return f"{agent.title} is not installed; run: gitward agents install {name}"
 

@@ -113,7 +113,7 @@ class Peer:
             await self._pace.spend(0)
             await self._take_line(line)
         if self._pace.spent > MOST_UNITS:
-            self.end(TooMuch("The agent wrote more than one turn may."))
+            self.end(TooMuch("The agent wrote more than a turn may."))
 
     def end(self, why: PeerError) -> None:
         """Nothing more comes: who waits for an answer is told. Safe to call again."""
@@ -173,7 +173,7 @@ class Peer:
         self.dropped.note(message["method"])
         refusal = {
             "code": METHOD_NOT_FOUND,
-            "message": "Method not found: this client offers no files and no terminals.",
+            "message": "Method not found: this client offers neither files nor terminals.",
         }
         await self.outbox.put({"id": id_, "error": refusal})
 

@@ -53,14 +53,14 @@ class Verdict:
 
 _UNAVAILABLE = {
     Trouble.MISSING: "The agent's program could not be started",
-    Trouble.NOT_READY: "The agent did not get ready",
-    Trouble.NOT_SIGNED_IN: "The agent is not signed in at its provider: give the server a key for it",
+    Trouble.NOT_READY: "The agent did not become ready",
+    Trouble.NOT_SIGNED_IN: "The agent is not signed in at its provider: give the server a key for the provider",
 }
 _FAILED = {
     Trouble.ENDED: "The agent's program ended in the middle of its turn",
     Trouble.ERROR: "The agent ended its turn with an error",
-    Trouble.TOO_MUCH: "The agent was ended: it wrote more than one turn may",
-    Trouble.SILENT: "The agent was ended: neither it nor its model gave a sign of life",  # said: for how long
+    Trouble.TOO_MUCH: "The agent was ended: it wrote more than a turn may",
+    Trouble.SILENT: "The agent was ended: neither it nor its model showed activity",  # said: for how long
 }
 _STOPPED = {
     "refusal": "The agent refused to go on.",
@@ -91,7 +91,7 @@ def _stopped(seen: Seen, stop_reason: str) -> Verdict:
     if stop_reason in _STOPPED:
         return Verdict(reason=Reason.TASK_FAILED, message=_STOPPED[stop_reason])
     if stop_reason != "end_turn":
-        message = f"The agent stopped for a reason that is not known here: {stop_reason!r}."
+        message = f"The agent stopped for an unknown reason: {stop_reason!r}."
         return Verdict(reason=Reason.AGENT_FAILED, message=message)
     all_failed = seen.tools > 0 and seen.tools == seen.failed_tools
     calls = "The agent's only tool call" if seen.tools == 1 else f"Each of the agent's {seen.tools} tool calls"
@@ -107,6 +107,6 @@ def _model_failed(calls: Tally) -> str:
     failure = calls.last_failure
     if failure is None:
         asked = "did not answer" if calls.begun else "was never asked"
-        return f"The model {asked}, so the agent can have done nothing."
+        return f"The model {asked}, so the agent cannot have done anything."
     what = f"gave no whole answer ({failure.outcome})" if failure.status is None else f"answered {failure.status}"
     return _sentence(f"The model at {failure.host} {what}", failure.error)

@@ -59,7 +59,7 @@ def _check_model(agent: Agent, model: str | None) -> None:
     if model is None:
         return
     if agent.model_setting is ModelSetting.NONE:
-        raise _refusal("model", f"must be left out: {agent.title} offers no choice")
+        raise _refusal("model", f"must be omitted: {agent.title} offers no choice")
     try:
         check_model(model)
     except NotAModel as error:
@@ -67,4 +67,6 @@ def _check_model(agent: Agent, model: str | None) -> None:
 
 
 def _refusal(field: str, message: str) -> InvalidRequest:
-    return InvalidRequest("No agent of this server can do that.", errors=[FieldError(field=field, message=message)])
+    return InvalidRequest(
+        "No agent of this server can take this prompt.", errors=[FieldError(field=field, message=message)]
+    )

@@ -116,7 +116,7 @@ class NoticeData(BaseModel):
 
 class AgentStartedData(BaseModel):
     agent: str
-    version: str | None = Field(description="As the agent tells it.")
+    version: str | None = Field(description="As the agent reports it.")
     model: str | None = Field(description="null: the agent's own choice.")
     mode: str | None
     conversation: str
@@ -124,7 +124,7 @@ class AgentStartedData(BaseModel):
 
 
 class AgentTextData(BaseModel):
-    message: str = Field(description="Pieces of one message have the same.")
+    message: str = Field(description="All pieces of one message have the same.")
     text: str
 
 
@@ -170,11 +170,11 @@ class AgentAskedData(BaseModel):
 
 
 class AgentEndedData(BaseModel):
-    stop_reason: str | None = Field(description="As the agent told it; null: it did not.")
+    stop_reason: str | None = Field(description="As the agent reported it; null: it did not.")
     text: str = Field(description="The agent's last message.")
     tools: int = Field(description="Its tool calls.")
     failed_tools: int
-    dropped: int = Field(description="Updates that no event tells of: not understood, or too many.")
+    dropped: int = Field(description="Updates without an event: unknown ones, or too many.")
 
 
 class _Event(BaseModel):

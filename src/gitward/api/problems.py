@@ -104,7 +104,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
         code = {404: Code.NOT_FOUND, 405: Code.INVALID_REQUEST}.get(error.status_code, Code.INVALID_REQUEST)
-        detail = {404: "There is nothing at this address.", 405: "This method is not allowed here."}
+        detail = {404: "This address does not exist.", 405: "This method is not allowed here."}
         body = {
             "type": "about:blank",
             "title": HTTPStatus(error.status_code).phrase,

@@ -174,9 +174,9 @@ class InstructionIn(_Request):
     """What a run does: a command, or a prompt for an agent. With neither it only checks out and creates the branch."""
 
     command: LongText | None = Field(None, description="Given to /bin/bash -c inside the checkout.")
-    prompt: LongText | None = Field(None, description="For an agent, in place of a command.")
+    prompt: LongText | None = Field(None, description="For an agent, instead of a command.")
     agent: Label | None = Field(
-        None, description="Which agent gets the prompt; `/agents` lists them. Default: the server's only one."
+        None, description="The agent that gets the prompt; `/agents` lists them. Default: the only one that is ready."
     )
     model: Label | None = Field(None, description="Default: the agent's own choice.")
     env: Annotated[dict[str, str], Field(max_length=64, json_schema_extra=_ENV), AfterValidator(_env)] = {}
@@ -188,14 +188,14 @@ class InstructionIn(_Request):
     @classmethod
     def _one_of_both(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and info.data.get("command") is not None:
-            raise ValueError("must not be beside a command; send one of the two")
+            raise ValueError("cannot be combined with a command; send one of the two")
         return value
 
     @field_validator("agent", "model")
     @classmethod
     def _of_a_prompt(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and info.data.get("prompt") is None:
-            raise ValueError("must be beside a prompt")
+            raise ValueError("needs a prompt beside it")
         return value
 
     def instruction(self) -> Instruction:

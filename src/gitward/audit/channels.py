@@ -60,7 +60,7 @@ class Place:
 
 
 _COMMAND, _AUDIT, _UPSTREAM = "the command", "this audit", "upstream"
-_HAS_IT = "in login mode every command of the run has the token (README, SECURITY.md)"
+_HAS_IT = "in login mode every command of the run has the token (SECURITY.md)"
 
 PLACES: Mapping[Channel, Place] = {
     Channel.ARGUMENTS_OUTSIDE: Place(planted_by=_AUDIT),

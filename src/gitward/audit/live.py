@@ -64,7 +64,7 @@ def live(
 
 def announcement(stage: Stage) -> Iterator[str]:
     """What will be done, and what cannot be seen."""
-    yield f"This audit looks for the token of the running service (process {stage.pid}, {stage.mode} mode)"
+    yield f"This audit searches for the token of the running service (process {stage.pid}, {stage.mode} mode)"
     keys = f"and the secrets for {', '.join(sorted(stage.keys))}" if stage.keys else "and for no other secret"
     yield f"  {keys}. It will"
     yield f"  - post one session on {stage.repository} to {stage.url}, with publish mode dry_run: it reads from GitHub"

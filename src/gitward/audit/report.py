@@ -95,7 +95,7 @@ def text(outcome: Outcome, table: list[Row]) -> Iterator[str]:
     for each in outcome.exempt:
         yield f"Not searched: the environment of process {each.pid} ({each.name}): {each.why}."
     if outcome.stage.keys:
-        yield f"Looked for in the same places: {', '.join(sorted(outcome.stage.keys))}."
+        yield f"Searched for in the same places: {', '.join(sorted(outcome.stage.keys))}."
     yield "Not searched: the memory of the service and its broker, which hold the token while a run is open."
     if not outcome.stage.live:
         yield f"Upstream saw the token {outcome.uses} times, in the header Authorization, where it belongs."

@@ -63,7 +63,7 @@ async def _asked(agents: Agents, agent: Agent, sandbox: Sandbox) -> str:
     start = agents.start(agent, model=None)
     made = Command(argv=("mkdir", "-p", "--", *start.folders), timeout_seconds=START_SECONDS)
     if (await sandbox.run(made)).exit_code != 0:
-        raise NotStarted("its folder could not be made")
+        raise NotStarted("its folder could not be created")
     for path, text in start.files.items():
         await sandbox.write(path, text.encode())
     complaint = bytearray()

@@ -59,7 +59,7 @@ def install(settings: Settings, names: Sequence[str]) -> None:
         tell=lambda line: print(line, flush=True),
     )
     if not installation.install(chosen):
-        print("All of it is installed already.")
+        print("Everything is already installed.")
 
 
 def _chosen(catalogue: Catalogue, name: str) -> Agent:

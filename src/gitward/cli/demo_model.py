@@ -35,7 +35,7 @@ class Modelled:
     async def proof(self, around: World) -> Proof:
         asked = {each.key for each in self.model.calls}
         kept_out = await asyncio.to_thread(_is_nowhere, self.key.encode(), around.data, around.log)
-        claim = "the model was asked with the operator's key, which is nowhere in the service's data folder"
+        claim = "the model received the operator's key, which is nowhere in the service's data folder"
         return Proof(claim=claim, holds=asked == {self.key} and kept_out)
 
 

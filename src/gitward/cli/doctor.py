@@ -97,7 +97,7 @@ async def _app(settings: Settings, tokens: TokenReader) -> Finding:
     finally:
         await github.stop()
     unused = "; GITHUB_TOKEN is not used" if tokens.is_exported else ""
-    return Finding(name="token", ok=True, detail=f"made by the GitHub App {slug}, whose key GitHub accepts{unused}")
+    return Finding(name="token", ok=True, detail=f"made by the GitHub App {slug}; GitHub accepts its key{unused}")
 
 
 async def _storage(settings: Settings) -> Finding:

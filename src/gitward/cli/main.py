@@ -39,7 +39,7 @@ def _options(
 
 mirrors = typer.Typer(no_args_is_help=True, help="The copies of repositories that runs on this machine share.")
 app.add_typer(mirrors, name="mirrors")
-agents = typer.Typer(no_args_is_help=True, help="The coding agents that prompts can be given to.")
+agents = typer.Typer(no_args_is_help=True, help="The coding agents that take prompts.")
 app.add_typer(agents, name="agents")
 
 
@@ -144,7 +144,9 @@ def demo(
     agent: Annotated[
         str | None, typer.Option(help="Give an installed agent a prompt instead: claude, codex or opencode.")
     ] = None,
-    prompt: Annotated[str | None, typer.Option(help="With --agent: what it is told; a stand-in answers.")] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="With --agent: the prompt; a stand-in for the model answers.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> None:
     """Run the main job end to end on this machine, against a stand-in GitHub, up to its pull request."""

@@ -197,7 +197,9 @@ def check(command: Command) -> None:
     if command.argv[0].startswith("-"):
         raise ValueError("the name of a program must not begin with a hyphen")  # the shell takes it for an option
     if not all(_VARIABLE.fullmatch(name) for name in command.env):
-        raise ValueError("the name of a variable must have letters, digits and underscores only, a digit not first")
+        raise ValueError(
+            "the name of a variable must have letters, digits and underscores only, and not begin with a digit"
+        )
     if not PurePosixPath(command.cwd).is_absolute():
         raise ValueError("the working folder must be an absolute path inside the sandbox")
     if not command.timeout_seconds > 0:

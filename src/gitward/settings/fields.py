@@ -252,13 +252,15 @@ class Settings(BaseSettings):
         ge=1,
         le=7 * 24 * 3600,
         alias="GITWARD_AGENT_IDLE_SECONDS",
-        description="How long an agent's turn may last without a sign of life: neither the agent nor its model said "
-        "anything. Then it is ended, and its work is kept.",
+        description=(
+            "How long an agent's turn may last without activity of the agent or its model. Gitward then ends the "
+            "turn, and keeps its work."
+        ),
     )
     agents_folder: Path | None = Field(
         None,
         alias="GITWARD_AGENTS_DIR",
-        description="Where `gitward agents install` puts programs. Default: `agents` in the data folder.",
+        description="The folder for programs of `gitward agents install`. Default: `agents` in the data folder.",
     )
     operators: str = Field(
         "",

@@ -182,5 +182,5 @@ def _add_figures(gauge: Callable[..., Gauge], figures: Figures) -> None:
         schedules.labels(state).set(count)
     oldest = gauge("gitward_queue_oldest_seconds", "How long the oldest run has waited for a place or a worker.")
     oldest.set(figures.oldest_seconds)
-    gauge("gitward_places", "Runs that may be in progress at the same time.").set(figures.places)
-    gauge("gitward_places_taken", "Places that are taken.").set(figures.places_taken)
+    gauge("gitward_places", "Runs that may be in progress at once.").set(figures.places)
+    gauge("gitward_places_taken", "Places in use.").set(figures.places_taken)

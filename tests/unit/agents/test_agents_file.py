@@ -50,15 +50,15 @@ def test_without_a_file_there_are_the_built_in_agents() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[agents.x", "is no TOML"),
+        ("[agents.x", "is not TOML"),
         ("surplus = 1", "the file has no key 'surplus'; there are default, agents"),
         ("agents = 1", "`agents` must be a table for each agent"),
         ('default = "nobody"', "`default` must name an agent: claude, codex, opencode"),
         ("default = []", "`default` must name an agent"),
         ("[agents]\nx = 1", "[agents.x] must be a table"),
         ("[agents.x]", "[agents.x] argv must name a program"),
-        ('[agents.X]\nargv = ["x"]', "[agents.X] must have a name of small letters"),
-        ('[agents.node]\nargv = ["x"]', "and not node"),
+        ('[agents.X]\nargv = ["x"]', "[agents.X] must have a name of lower-case letters"),
+        ('[agents.node]\nargv = ["x"]', "other than node"),
         ('[agents.x]\nargv = "x --acp"', "[agents.x] argv must be a list of texts"),
         ('[agents.x]\nargv = ["x"]\narguments = []', "[agents.x] has no key 'arguments'"),
         ('[agents.x]\nargv = ["x"]\nenv = { "A B" = "c" }', "[agents.x] env must be a table of variables"),

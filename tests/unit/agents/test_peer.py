@@ -303,7 +303,7 @@ async def test_a_start_that_fails_is_told(agent: Agent, results: Json, trouble: 
 async def test_a_model_that_cannot_be_chosen_is_told(agent: Agent) -> None:
     turn = await talk(agent, Order(prompt="p", cwd="/", model="m-1", idle_seconds=5))
     answering = asyncio.create_task(answer_until_prompt(agent))
-    assert "leave `model` out" in (await turn).said
+    assert "omit `model`" in (await turn).said
     answering.cancel()
     await asyncio.gather(answering, return_exceptions=True)
 

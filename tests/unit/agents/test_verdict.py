@@ -35,16 +35,16 @@ def stopped(
 
 
 UNAVAILABLE, FAILED, MODEL = Reason.AGENT_UNAVAILABLE, Reason.AGENT_FAILED, Reason.MODEL_FAILED
-NEVER = "The model was never asked, so the agent can have done nothing."
+NEVER = "The model was never asked, so the agent cannot have done anything."
 REFUSED = "The model at api.example.com answered 429: Slow down."
 
 ROWS: list[tuple[str, Seen, Reason | None, str]] = [
     # program missing, `initialize` or authentication failed
     ("missing", ended(Trouble.MISSING, "exit code 127"), UNAVAILABLE, "could not be started: exit code 127."),
-    ("not ready", ended(Trouble.NOT_READY), UNAVAILABLE, "The agent did not get ready: so it says."),
-    ("signed out", ended(Trouble.NOT_SIGNED_IN), UNAVAILABLE, "give the server a key for it: so it says."),
+    ("not ready", ended(Trouble.NOT_READY), UNAVAILABLE, "The agent did not become ready: so it says."),
+    ("signed out", ended(Trouble.NOT_SIGNED_IN), UNAVAILABLE, "give the server a key for the provider: so it says."),
     ("key refused", ended(Trouble.NOT_SIGNED_IN, calls=failing(401)), MODEL, "answered 401: Slow down."),
-    ("… before the model", ended(Trouble.NOT_READY, calls=failing()), UNAVAILABLE, "did not get ready"),
+    ("… before the model", ended(Trouble.NOT_READY, calls=failing()), UNAVAILABLE, "did not become ready"),
     # budget
     ("budget", stopped(budget="3 requests were used."), Reason.BUDGET_EXHAUSTED, "3 requests were used."),
     ("… before the model", stopped(calls=failing(403), budget="Used up."), Reason.BUDGET_EXHAUSTED, "Used up."),
@@ -62,8 +62,8 @@ ROWS: list[tuple[str, Seen, Reason | None, str]] = [
     ("ended", ended(Trouble.ENDED, "exit code 1"), FAILED, "ended in the middle of its turn: exit code 1."),
     ("fell before it asked", ended(Trouble.ENDED, "exit code 1", calls=Tally()), FAILED, "in the middle of its turn"),
     ("error", ended(Trouble.ERROR), FAILED, "The agent ended its turn with an error: so it says."),
-    ("too much", ended(Trouble.TOO_MUCH, ""), FAILED, "it wrote more than one turn may."),
-    ("silent", ended(Trouble.SILENT, "900 s passed"), FAILED, "gave a sign of life: 900 s passed."),
+    ("too much", ended(Trouble.TOO_MUCH, ""), FAILED, "it wrote more than a turn may."),
+    ("silent", ended(Trouble.SILENT, "900 s passed"), FAILED, "showed activity: 900 s passed."),
     # refusal, max_tokens, max_turn_requests
     ("refusal", stopped("refusal"), Reason.TASK_FAILED, "The agent refused to go on."),
     ("max_tokens", stopped("max_tokens"), Reason.TASK_FAILED, "reached its limit of tokens."),
@@ -73,8 +73,8 @@ ROWS: list[tuple[str, Seen, Reason | None, str]] = [
     ("recovered", stopped(calls=Tally(begun=9, answered=4, failed=5)), None, "Done."),
     ("no model to be seen", stopped(calls=None), None, "Done."),
     # what no row knows
-    ("cancelled by itself", stopped("cancelled"), FAILED, "a reason that is not known here: 'cancelled'."),
-    ("nonsense", stopped("x" * 64), FAILED, "not known here"),
+    ("cancelled by itself", stopped("cancelled"), FAILED, "an unknown reason: 'cancelled'."),
+    ("nonsense", stopped("x" * 64), FAILED, "an unknown reason"),
 ]
 
 

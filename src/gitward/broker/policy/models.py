@@ -119,7 +119,7 @@ class AnswerReader:
             return Verdict(outcome=Outcome.CUT)
         if self._overlong or _is_whole(self._api, document):
             return Verdict(outcome=Outcome.ANSWERED)
-        return Verdict(outcome=Outcome.REFUSED, error=_sentence(document) or "the answer is none of a model")
+        return Verdict(outcome=Outcome.REFUSED, error=_sentence(document) or "the answer is not that of a model")
 
 
 def _is_whole(api: Api, document: Mapping[str, Any]) -> bool:

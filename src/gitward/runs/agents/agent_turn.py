@@ -86,7 +86,7 @@ class AgentTurn:
     async def _quiet(self, argv: Sequence[str]) -> None:
         ended = await self._commands.capture(argv, limit=4096, cwd="/")
         if ended.exit_code != 0:
-            unprepared = TurnEnd(trouble=Trouble.NOT_READY, said=f"its folder cannot be made: {ended.tail}")
+            unprepared = TurnEnd(trouble=Trouble.NOT_READY, said=f"its folder cannot be created: {ended.tail}")
             self._raise(Seen(end=unprepared))
 
     def _turn(self, agent: Agent, errors: StepOutput) -> Turn:

@@ -21,8 +21,8 @@ from gitward.sessions.model import StepName
 log = logging.getLogger(__name__)
 
 UNKNOWN = (
-    "With the scope `user:email` the token could tell which addresses are its owner's, and Gitward would put the "
-    "noreply address in their place."
+    "With the scope `user:email` the token would show its owner's addresses, and Gitward would replace them with "
+    "the noreply address."
 )
 
 
@@ -43,8 +43,8 @@ async def replaced(
         refused.message += "" if addresses.complete else f" {UNKNOWN}"
         return None
     await attempt.notice(
-        "GitHub refused a private e-mail address of the token's owner: the commits that have it were made anew with "
-        f"{addresses.noreply}, and without signatures. {work.head[:12]} is {head[:12]} now."
+        "GitHub refused a private e-mail address of the token's owner: Gitward rewrote the commits that have it "
+        f"with {addresses.noreply}, without signatures. {work.head[:12]} is now {head[:12]}."
     )
     return replace(work, head=head)
 

@@ -61,7 +61,9 @@ def _refuse_what_was_pushed_only(context: Context, work: Work, start: StartPoint
     pushed = context.access.pushes.last
     if pushed is not None and pushed not in {work.head, start.branch_sha}:
         branch = context.attempt.session.branch
-        message = f"The command pushed {pushed[:12]} to {branch}, where it stands, but its checkout ended without it."
+        message = (
+            f"The command pushed {pushed[:12]} to {branch}, where GitHub has it, but its checkout ended without it."
+        )
         raise RunFailure(Reason.WORK_NOT_ON_BRANCH, message, exit_code=0, head_sha=pushed)
 
 
@@ -71,7 +73,7 @@ async def _unchanged(context: Context, result_sandbox: ResultSandbox, work: Work
         if context.attempt.session.pushed_sha != work.head:
             await context.attempt.record_push(work.head)
         branch = context.attempt.session.branch
-        message = f"Nothing more was changed; {work.head[:12]} is on {branch} already."
+        message = f"Nothing else changed; {work.head[:12]} is on {branch} already."
         return Published(message=message, changed=True, head_sha=work.head, pushed=True)
     moved = f" {start.target_branch} has {work.head[:12]} already." if work.head != start.sha else ""
     who = "command" if context.instruction.prompt is None else "agent"
