@@ -175,7 +175,8 @@ def _without_successors(tasks: set[asyncio.Task[Any]], known: set[asyncio.Task[A
 
 def _waiting_at(task: asyncio.Task[Any]) -> str:
     """The innermost line of the program at which the task waits."""
-    where, coroutine = "", task.get_coro()
+    where = ""
+    coroutine: Any = task.get_coro()
     while coroutine is not None:
         frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "ag_frame", None)
         if frame is not None:

@@ -118,8 +118,8 @@ def test_a_model_s_key_in_any_channel_fails_the_audit_in_every_mode(channel: Cha
     key, plant = "sk-ant-0123456789abcdefghij", Plant()
     ledger = Ledger(Secret(TOKEN), plant, {"ANTHROPIC_API_KEY": Secret(key)})
     for each in Channel:
-        ledger.look(each, "a place", plant.text.encode() + plant.binary)
-    ledger.look(channel, "a place", f"x {key} y".encode())
+        ledger.search(each, "a place", plant.text.encode() + plant.binary)
+    ledger.search(channel, "a place", f"x {key} y".encode())
     seen = outcome(ledger, plant)
     seen = replace(seen, stage=replace(seen.stage, login_mode=True, keys={"ANTHROPIC_API_KEY": Secret(key)}))
     table = report.rows(seen)

@@ -348,7 +348,7 @@ class TestEarlierAttempts:
         with backend.database.transaction() as tx:
             assert progress.last_said(tx, held.run.id) == ""
             for text in ("of a lost attempt", "of this one"):
-                progress.tell(tx, held, (EventType.AGENT_ENDED, {"text": text}))
-            progress.tell(tx, held, (EventType.AGENT_MESSAGE, {"text": "no end"}))
+                progress.record(tx, held, (EventType.AGENT_ENDED, {"text": text}))
+            progress.record(tx, held, (EventType.AGENT_MESSAGE, {"text": "no end"}))
             assert progress.last_said(tx, held.run.id) == "of this one"
             assert progress.last_said(tx, "run_of_nobody") == ""
