@@ -60,7 +60,7 @@ async def test_what_is_not_public_stays_hidden(tools: Inside, sources: StandIn, 
     for count, name in enumerate(("octo/other", "octo/nowhere"), start=1):
         result = await tools.git("clone", f"https://github.com/{name}")
         assert result.status == 128
-        message = f"this session may only fetch from octo/demo and public repositories; {name} is not"
+        message = f"this session may only fetch from octo/demo and public repositories; {name} is not public"
         assert f"remote: Gitward: {message}" in result.err
         event = (await events.wait(count))[-1]
         assert event.data["rule"] == "git.fetch.public"
@@ -97,7 +97,7 @@ async def test_objects_of_private_repositories_stay_hidden(tools: Inside, source
         *("git", "-c", "lfs.url=https://github.com/octo/other.git/info/lfs", "lfs", "fetch", "--all"),
         cwd=tools.home / "public",
     )
-    message = "this session may only download LFS objects of octo/demo and public repositories; octo/other is not"
+    message = "this session may only download LFS objects of octo/demo and public repositories; octo/other is not public"
     assert f"Gitward: {message}" in result.err + result.out
     assert (await events.wait(1))[0].data["rule"] == "lfs.public"
     assert sent_without_token(sources)

@@ -175,7 +175,7 @@ CASES = (
 PUBLIC_CASES = (
     asking(
         "git.fetch.public",
-        "this session may only fetch from octo/demo, octo/library and public repositories; octo/other is not",
+        "this session may only fetch from octo/demo, octo/library and public repositories; octo/other is not public",
         *("fetch", OTHER),
     ),
     lfs(

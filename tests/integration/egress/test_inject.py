@@ -237,7 +237,7 @@ async def test_a_broker_that_crashes_is_replaced_with_its_secrets(world: World, 
         go_on.touch()
         outcome = await running
     assert outcome.out.splitlines()[:2] == ["waiting", "***"], outcome
-    assert "of github.com.evil.test, only this is open" in outcome.out
+    assert "on github.com.evil.test, only this is open" in outcome.out
 
 
 async def test_no_key_is_in_the_sandbox(world: World) -> None:
