@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -18,6 +17,7 @@ log = logging.getLogger(__name__)
 
 PIECE = 256 * 1024  # bytes moved at a time
 GRACE = 2.0  # seconds between SIGTERM (git removes its lock files) and SIGKILL
+_AGAIN = 0.02  # seconds between two signals
 
 
 class Backend:
@@ -47,16 +47,7 @@ class Backend:
         `settle` runs when git is done and before the client can know it. `silent`: git's answer is dropped.
         """
         environment = {**self._git.environment, **self._variables(request, path, user), **extra}
-        process = await asyncio.create_subprocess_exec(
-            self._git.executable,
-            "http-backend",
-            env=environment,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # a group of its own, so that git's own children end with it
-            limit=PIECE,
-        )
+        process = await _started(self._git.executable, environment)
         assert process.stdin is not None
         self._running.add(process)
         complaints = asyncio.create_task(_tail(process))
@@ -96,6 +87,31 @@ class Backend:
         return variables | {name: value for name, value in optional.items() if value is not None}
 
 
+async def _started(executable: str, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """git http-backend. A client that leaves meanwhile cancels it only once there is a process that can be ended:
+    asyncio itself would kill the first one alone, and wait for ever for pipes that its children hold."""
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            executable,
+            "http-backend",
+            env=environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # a group of its own, so that git's own children end with it
+            limit=PIECE,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        process = await starting
+        assert process.stdin is not None
+        process.stdin.close()
+        await _end(process)
+        raise
+
+
 async def _feed(request: web.BaseRequest, process: asyncio.subprocess.Process) -> None:
     """The request's body to git's standard input; what git no longer wants is read and dropped.
 
@@ -115,8 +131,8 @@ async def _feed(request: web.BaseRequest, process: asyncio.subprocess.Process) -
     finally:
         if complete:
             process.stdin.close()
-        elif process.returncode is None:
-            _signal(process, signal.SIGTERM)
+        else:
+            await _end(process)
 
 
 async def _relay(request: web.BaseRequest, process: asyncio.subprocess.Process, *, silent: bool) -> web.StreamResponse:
@@ -159,18 +175,23 @@ async def _tail(process: asyncio.subprocess.Process) -> str:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ends git and its children, gently first: on SIGTERM git removes its lock and temporary files."""
-    if process.returncode is not None:
-        return
-    _signal(process, signal.SIGTERM)
+    """Ends git and its children, gently first: on SIGTERM git removes its lock and temporary files.
+
+    Again and again: a child that git starts in that very moment, with all signals blocked, does not hear the first.
+    """
     try:
         async with asyncio.timeout(GRACE):
-            await process.wait()
+            while _signal(process, signal.SIGTERM):  # noqa: ASYNC110 -- nothing tells when a group is empty
+                await asyncio.sleep(_AGAIN)
     except TimeoutError:
         _signal(process, signal.SIGKILL)
-        await process.wait()
+    await process.wait()
 
 
-def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> bool:
+    """Whether anybody was there to get it."""
+    try:
         os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 import time
 from collections.abc import AsyncIterator
 
@@ -329,3 +330,33 @@ async def test_the_agents_folder_is_made_anew_for_each_run(house: Rig, caller: C
     more = await caller.post(f"/sessions/{session['id']}/runs", body)
     run, _ = await caller.finished(session, more["id"])
     assert run["message"] == "[]", run
+
+
+async def test_after_a_workers_death_the_prompt_is_given_again_and_the_lost_work_is_kept() -> None:
+    """A service of its own: others would not like its death."""
+    prompt = """
+first = "/workspace/cache/first"
+if not os.path.exists(first):
+    os.makedirs("/workspace/cache", exist_ok=True)
+    open(first, "w").close()
+    edit("lost.txt", "precious")
+    say("ready ")
+    time.sleep(1000)
+edit("done.txt", "done")
+say("Done.")
+"""
+    async with agent_rig() as house, house.client() as caller:
+        repository = await house.repository()
+        session = await caller.session(repository, prompt=prompt)
+        await until(caller, session, "agent.message")
+        await house.stop(signal.SIGKILL)
+        await house.start()
+        async with house.client() as again:
+            run, events = await again.finished(session)
+            assert (run["state"], run["attempt"], run["changed"]) == ("succeeded", 2, True), run
+            assert len(data_of(events, "agent.started")) == 2
+            [lost] = [each for each in data_of(events, "work.kept") if each["attempt"] == 1]
+            assert lost["head_sha"] != run["head_sha"]
+            patch = (await again.http.get(f"/sessions/{session['id']}/patch")).text
+            assert "+done" in patch
+            assert "+precious" not in patch

@@ -15,7 +15,7 @@ from rig import Client, Rig, rig
 
 from .stage import KEY, PROGRAMS
 
-IDLE_SECONDS = 20
+IDLE_SECONDS = 300  # longer than any start on a busy machine
 _QWEN = f"""
 [agents.qwen]
 title = "Qwen Code"
@@ -46,7 +46,7 @@ class House:
 
 
 @asynccontextmanager
-async def house() -> AsyncIterator[House]:
+async def house(idle_seconds: int = IDLE_SECONDS) -> AsyncIterator[House]:
     folder = Path(tempfile.mkdtemp(prefix="gitward-test-model-"))
     folder.chmod(0o755)
     (folder / "agents.toml").write_text(_QWEN)
@@ -56,10 +56,10 @@ async def house() -> AsyncIterator[House]:
         settings = {
             **{"ANTHROPIC_API_KEY": KEY, "OPENAI_API_KEY": KEY, "GITWARD_AGENTS_DIR": str(PROGRAMS)},
             **{"HTTPS_PROXY": model.proxy_url, "NO_PROXY": "127.0.0.1", "SSL_CERT_FILE": str(model.ca_file)},
-            **{"GITWARD_AGENTS_FILE": str(folder / "agents.toml"), "GITWARD_AGENT_IDLE_SECONDS": str(IDLE_SECONDS)},
+            **{"GITWARD_AGENTS_FILE": str(folder / "agents.toml"), "GITWARD_AGENT_IDLE_SECONDS": str(idle_seconds)},
         }
         async with rig(None, None, **settings) as service, service.client() as caller:
             yield House(service=service, caller=caller, model=model)
     finally:
         await model.stop()
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)

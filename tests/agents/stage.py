@@ -29,7 +29,7 @@ PROGRAMS = Path(__file__).parents[2] / ".tools" / "agents"  # by scripts/agents;
 DRIVER = Path(__file__).with_name("driver.py")
 TURN_SECONDS = 400.0  # bounds a hang
 # An agent as an operator brings it.
-QWEN = {
+QWEN: dict[str, object] = {
     "title": "Qwen Code",
     "program": str(PROGRAMS / "qwen"),
     "needs_node": True,
@@ -104,8 +104,8 @@ class Stage:
     async def sh(self, script: str) -> str:
         return (await self._run(("/bin/bash", "-c", script), {}))[1]
 
-    async def turn(self, prompt: str, *, model: str | None = None) -> Turn:
-        """Its folders and files as a run makes them, and one prompt."""
+    async def turn(self, prompt: str, *, model: str | None = None, seconds: float = TURN_SECONDS) -> Turn:
+        """Its folders and files as a run makes them, and one prompt; for so many seconds at most."""
         start = self.agents.start(self.agent, model=model)
         await self.sh(f"mkdir -p {' '.join(start.folders)}")
         for path, text in start.files.items():
@@ -114,17 +114,25 @@ class Stage:
         wish = {"argv": start.argv, "cwd": CHECKOUT, "mode": self.agent.mode, "prompt": prompt}
         await self.sandbox.write("/workspace/driver.py", DRIVER.read_bytes())
         argv = ("python3", "/workspace/driver.py", json.dumps(wish))
-        code, out, err = await self._run(argv, dict(start.env), cwd=CHECKOUT)
+        code, out, err = await self._run(argv, dict(start.env), cwd=CHECKOUT, seconds=seconds)
         await self.calls.settled(seconds=20)
         return Turn(lines=[json.loads(line) for line in out.splitlines()], exit_code=code, stderr=err)
 
-    async def _run(self, argv: tuple[str, ...], env: dict[str, str], cwd: str = "/workspace") -> tuple[int, str, str]:
+    async def places_of_key(self) -> str:
+        """Where half of the key is inside: files that are written, variables."""
+        half = KEY[:20]
+        places = "/workspace /home/gitward /tmp /run"
+        return (await self.sh(f"grep -rl {half} {places} 2>/dev/null; env | grep {half}")).strip()
+
+    async def _run(
+        self, argv: tuple[str, ...], env: dict[str, str], cwd: str = "/workspace", seconds: float = TURN_SECONDS
+    ) -> tuple[int, str, str]:
         pieces: dict[Stream, bytearray] = {stream: bytearray() for stream in Stream}
 
         async def keep(stream: Stream, piece: bytes) -> None:
             pieces[stream] += piece
 
-        command = Command(argv=argv, env=env, cwd=cwd, timeout_seconds=TURN_SECONDS)
+        command = Command(argv=argv, env=env, cwd=cwd, timeout_seconds=seconds)
         ended = await self.sandbox.run(command, keep)
         out, err = (bytes(pieces[stream]).decode("utf-8", "replace") for stream in (Stream.STDOUT, Stream.STDERR))
         return ended.exit_code, out, err

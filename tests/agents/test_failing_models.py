@@ -13,8 +13,6 @@ FAILURES = [
     ("codex", Fault.UNAUTHORIZED, 401, "The stand-in does not know this key."),
     ("codex", Fault.TOO_MANY, 429, "The stand-in has been asked too often."),
     ("codex", Fault.BROKEN, 500, "The stand-in is broken."),
-    ("claude", Fault.UNAUTHORIZED, 401, "The stand-in does not know this key."),
-    ("opencode", Fault.UNAUTHORIZED, 401, "The stand-in does not know this key."),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -62,7 +63,11 @@ def test_a_program_is_installed_once(site: Site) -> None:
 
 
 def test_everybody_may_read_it_and_nobody_else_change_it(site: Site) -> None:
-    site.installation.install([site.agent])
+    before = os.umask(0o077)  # as it is in the service
+    try:
+        site.installation.install([site.agent])
+    finally:
+        os.umask(before)
     for path in [site.current, *site.current.rglob("*")]:
         mode = path.stat().st_mode
         assert mode & 0o022 == 0

@@ -96,11 +96,12 @@ async def test_a_model_that_fails_all_through_is_model_failed(at_home: House, ag
     assert "The stand-in" in ended["message"]
 
 
-@pytest.mark.parametrize("agent", ["claude", "codex"])
-async def test_a_model_that_hangs_is_given_up(at_home: House, agent: str) -> None:
-    at_home.model.fail(Fault.HANG)
-    _, ended, _ = await run(at_home, agent)
-    assert (ended["state"], ended["reason"]) == ("failed", "model_failed"), ended
+async def test_a_model_that_hangs_is_given_up() -> None:
+    """In a service of its own, with less patience."""
+    async with house(idle_seconds=45) as impatient:
+        impatient.model.fail(Fault.HANG)
+        _, ended, _ = await run(impatient, "codex")
+        assert (ended["state"], ended["reason"]) == ("failed", "model_failed"), ended
 
 
 async def test_a_refusal_is_task_failed(at_home: House) -> None:

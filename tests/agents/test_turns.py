@@ -6,7 +6,7 @@ import pytest
 
 from gitward_standin.language_model import Say
 
-from .stage import CHECKOUT, KEY, Stage, Theatre
+from .stage import CHECKOUT, KEY, Theatre
 
 # Of codex both kinds of models: those that call its tools one by one, and those that do it by a program.
 TURNS = [
@@ -30,15 +30,8 @@ async def test_an_agent_uses_a_tool_edits_a_file_and_answers(theatre: Theatre, n
         assert {each.key for each in theatre.model.asked} == {KEY}
         if model is not None:
             assert {each.question.model for each in theatre.model.calls if each.question} == {model.rpartition("/")[2]}
-        assert await _places_of_key(stage) == ""
+        assert await stage.places_of_key() == ""
         assert stage.heard.refusals == []
-
-
-async def _places_of_key(stage: Stage) -> str:
-    """Where the key is inside: files that are written, variables."""
-    half = KEY[:20]
-    found = await stage.sh(f"grep -rl {half} /workspace /home/gitward /tmp /run 2>/dev/null; env | grep {half}")
-    return found.strip()
 
 
 async def test_what_a_model_refuses_is_an_answer(theatre: Theatre) -> None:

@@ -158,7 +158,7 @@ def _unended(runner: asyncio.Runner, known: set[asyncio.Task[Any]], vacant: Coun
         left = _without_successors(left, known, vacant or Counter())
         if left:
             _, left = await asyncio.wait(left, timeout=SETTLE_SECONDS)
-        names = [f"task {task.get_name()}: {_coroutine(task)}" for task in left]
+        names = [f"task {task.get_name()}: {_coroutine(task)}{_waiting_at(task)}" for task in left]
         for task in left:
             task.cancel()
         if left:
@@ -180,6 +180,17 @@ def _without_successors(
         else:
             left.add(task)
     return left
+
+
+def _waiting_at(task: asyncio.Task[Any]) -> str:
+    """The innermost line of the program at which the task waits."""
+    where, coroutine = "", task.get_coro()
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "ag_frame", None)
+        if frame is not None:
+            where = f", waiting at {Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "ag_await", None)
+    return where
 
 
 def _coroutine(task: asyncio.Task[Any]) -> str:

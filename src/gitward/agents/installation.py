@@ -97,8 +97,8 @@ class Installation:
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(mode=0o755)
         fetch(made, lock)
+        (made / _MARK).touch()
         _open_for_reading(made)
-        (made / _MARK).touch(mode=0o644)
         whole = home / lock.folder
         shutil.rmtree(whole, ignore_errors=True)  # one without the mark, or that nothing points to
         made.rename(whole)

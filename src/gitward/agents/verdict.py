@@ -72,7 +72,9 @@ _STOPPED = {
 def verdict(seen: Seen) -> Verdict:
     """The first row that fits."""
     end = seen.end
-    if end.trouble in _UNAVAILABLE:
+    # A provider that refused the key has told more about it than the agent, which only says that it is not signed in.
+    refused = end.trouble is Trouble.NOT_SIGNED_IN and seen.calls is not None and seen.calls.failing > 0
+    if end.trouble in _UNAVAILABLE and not refused:
         return Verdict(reason=Reason.AGENT_UNAVAILABLE, message=_sentence(_UNAVAILABLE[end.trouble], end.said))
     if seen.budget is not None:
         return Verdict(reason=Reason.BUDGET_EXHAUSTED, message=seen.budget)

@@ -45,7 +45,7 @@ class AgentsOut(BaseModel):
     agents: list[AgentOut]
 
 
-@router.get("/agents", responses=documented(Code.UNAUTHENTICATED, Code.UNAVAILABLE))
+@router.get("/agents", responses=documented(Code.UNAUTHENTICATED, Code.INVALID_REQUEST, Code.UNAVAILABLE))
 async def list_agents(caller: Caller, served: Served) -> AgentsOut:
     """Which agents there are, and which of them are ready."""
     del caller  # anybody who may call at all

@@ -86,7 +86,7 @@ async def _run(wish: Wish, *, as_json: bool) -> int:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # else the service would be left behind
-    show = _Screen(quiet=as_json)
+    show = _Screen(quiet=as_json, hides_errors=wish.agent is not None)
     stand_ins = "a stand-in GitHub" if wish.agent is None else "a stand-in GitHub, a stand-in model"
     show(f"Starting {stand_ins} and the service ...")
     async with contextlib.AsyncExitStack() as stack:
@@ -170,8 +170,10 @@ def _verdict(told: Told, proofs: list[Proof], show: _Screen) -> int:
 class _Screen:
     """What a person sees; nothing when the output is for a program."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool, hides_errors: bool = False) -> None:
+        """:param hides_errors: what an agent writes to standard error, which is for its makers."""
         self._quiet = quiet
+        self._hides_errors = hides_errors
 
     def __call__(self, line: str) -> None:
         if not self._quiet:
@@ -181,7 +183,7 @@ class _Screen:
         kind, data = event["type"], event["data"]
         if kind == "step.ended":
             self(f"  {data['step']:<13} {data['state']:<10} {data['seconds']:6.2f} s")
-        elif kind == "output":
+        elif kind == "output" and not (self._hides_errors and data["stream"] == "stderr"):
             for line in data["text"].splitlines():
                 self(f"    | {printable(line)}")
         elif kind == "agent.started":

@@ -96,7 +96,7 @@ class StandInModel:
         self._ca_file, tls = await asyncio.to_thread(authority, self.folder, self.names)
         app = web.Application(client_max_size=_MOST_BODY)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, handler_cancellation=True)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=tls).start()
         self._proxy = NamesProxy(self.names, self.port)

@@ -96,10 +96,13 @@ async def test_what_waits_ends_with_its_supervisor_and_launcher(rig: Rig, genera
 
 async def test_what_waited_and_was_killed_is_replaced(inside: Inside) -> None:
     """As by the kernel, when an earlier command used up the memory of the sandbox's group."""
-    for of_all in (False, True):
+    for of_shell in (False, True):
         init = await waiting(inside)
-        for pid in children(init) if of_all else [init]:
-            os.kill(pid, signal.SIGKILL)
+        [killed] = children(init) if of_shell else [init]
+        handle = os.pidfd_open(killed)
+        os.kill(killed, signal.SIGKILL)
+        assert await asyncio.to_thread(are_gone, {killed: handle})
+        os.close(handle)
         assert (await inside.run("echo", "there")).said == "there"
 
 

@@ -127,3 +127,36 @@ async def second_of(rig: Rig, engine: BubblewrapEngine, user: User) -> Sandbox:
         user=user,
         work_dir="/result",
     )
+
+
+@pytest.mark.parametrize("without", [NO_WALL, ORDINARY_USER], ids=["root's worker", "an ordinary user's worker"])
+async def test_a_shared_folder_is_seen_by_several_and_stays_as_it_is(rig: Rig, without: tuple[Wall, ...]) -> None:
+    """A program that many runs use: the second sandbox takes it from no first one."""
+    program = rig.folder / "program"
+    program.mkdir(mode=0o755)
+    (program / "pack").write_text(CONTENT)
+    (program / "pack").chmod(0o644)
+    before = program.stat()
+    async with (
+        rig.engine(*without) as engine,
+        sharing(rig, engine, program, "one") as one,
+        sharing(rig, engine, program, "two") as two,
+    ):
+        for inside in (one, two, one):
+            read = await inside.run("cat", f"{INSIDE}/pack")
+            assert read.stdout == CONTENT, read.stderr
+        assert (await two.bash(f"echo x > {INSIDE}/new")).completed.exit_code != 0
+    after = program.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+
+
+@asynccontextmanager
+async def sharing(rig: Rig, engine: BubblewrapEngine, program: Path, name: str) -> AsyncIterator[Inside]:
+    endpoint, workspace = FakeEndpoint(), rig.folder / name
+    shown = [Shown(host=program, inside=INSIDE, is_shared=True)]
+    sandbox = await engine.open(name=name, workspace=workspace, endpoint=endpoint, limits=SMALL, shown=shown)
+    try:
+        yield Inside(sandbox, workspace, endpoint)
+    finally:
+        await sandbox.close()
+        await endpoint.close()

@@ -149,9 +149,9 @@ def _tried(attempt: Try, request: Asked) -> list[str]:
 def one_part(cases: int, first: int) -> None:
     """One process's part: prints its counts, or raises Beyond."""
     counts: dict[str, dict[str, int]] = {}
-    for reach, share in SHARES.items():
+    for number, (reach, share) in enumerate(SHARES.items()):
         with fuzzed(reach=reach) as (target, attempt):
-            search(partial(_tried, attempt), cases=-(-cases * share // 10), first=first)
+            search(partial(_tried, attempt), cases=-(-cases * share // 10), first=first + number * 2**32)
             counts |= {f"{kind}, {reach}": vars(each) for kind, each in target.counts.items()}
     print(json.dumps(counts))
 

@@ -366,8 +366,8 @@ def _query(draw: st.DrawFn, spoiled: frozenset[str]) -> tuple[str, dict[str, Any
     if draw(st.integers(0, 3)) == 0:
         variables["id"] = draw(_id["body" in spoiled])
         roots.append("node(id:$id){...on Issue{title}...on PullRequest{title}}")
-    if draw(st.integers(0, 3)) == 0:
-        variables["s"] = draw(_search[draw(st.integers(0, 2)) == 0])
+    if draw(st.booleans()):
+        variables["s"] = draw(_search[draw(st.booleans())])
         roots.append("search(query:$s,type:ISSUE,first:1){issueCount}")
     defined = f"({','.join(f'${name}:String!' for name in variables)})" if variables else ""
     fragments = "fragment f on Repository{id} fragment g on Repository{deployKeys(first:1){totalCount}}"
@@ -399,7 +399,8 @@ def _change(draw: st.DrawFn, spoiled: frozenset[str]) -> tuple[str, dict[str, An
         heads = ["main", "evil:main", f"evil:{BRANCH}"] if spoiled else [BRANCH, f"octo:{BRANCH}"]
         given |= {"headRefName": draw(st.sampled_from(heads))}
         given |= {"baseRefName": draw(st.sampled_from(["main", "main", "x"]))}
-        given |= {"title": text, "draft": draw(st.sampled_from([True, True, True, False, None]))}
+        given |= {"title": text}
+        given |= {"draft": draw(st.sampled_from([True, True, True, False, None]))} if draw(st.integers(0, 4)) else {}
     body = f"{draw(st.sampled_from(['', 'addComment:', 'viewer:']))}{name}(input:$input){{clientMutationId}}"
     if draw(st.integers(0, 3)) == 0:
         return f"mutation($input:X!){{...m}} fragment m on Mutation{{{body}}}", {"input": given}

@@ -40,6 +40,13 @@ class Hole:
         return (sys.executable, "-I", "-c", start)
 
 
+# A head that is not looked at would still go on with the right owner: the mistake is in both.
+_SPELLED_HEAD = """
+
+def _spelled_head(value: str, grant: Grant) -> str:
+    _, colon, branch = value.rpartition(":")
+    return f"{owner_of(grant)}:{branch}" if colon else branch
+"""
 HOLES = (
     Hole(
         name="a ref is compared by its beginning only",
@@ -66,8 +73,8 @@ HOLES = (
         name="the owner before a branch is not looked at",
         kind="rest",
         file="policy/argument.py",
-        right=" and (not colon or is_owner(owner, grant))",
-        wrong="",
+        right=" and (not colon or is_owner(owner, grant))\n" + _SPELLED_HEAD,
+        wrong="\n\n\ndef _spelled_head(value: str, grant: Grant) -> str:\n    return value\n",
     ),
     Hole(
         name="an encoded slash is let through",
@@ -163,22 +170,6 @@ HOLES = (
         wrong="",
     ),
     Hole(
-        name="every issue is the session's",
-        kind="graphql",
-        reach=Reach.OWN,
-        file="server/own_writes.py",
-        right="            return number in self._issues\n",
-        wrong="            return True\n",
-    ),
-    Hole(
-        name="texts may close other repositories' issues",
-        kind="rest",
-        reach=Reach.OWN,
-        file="policy/writes.py",
-        right="return short and closes_elsewhere(value, grant.repository) is None",
-        wrong="return short",
-    ),
-    Hole(
         name="a draft that is left out is not judged",
         kind="graphql",
         reach=Reach.OWN,
@@ -193,6 +184,22 @@ HOLES = (
         file="policy/rest.py",
         right='"PullRequest", "Issue", title=TEXT, body=TEXT),',
         wrong='"PullRequest", "Issue", title=TEXT, body=TEXT, labels=ANY),',
+    ),
+    Hole(
+        name="every issue is the session's",
+        kind="graphql",
+        reach=Reach.OWN,
+        file="server/own_writes.py",
+        right="            return number in self._issues\n",
+        wrong="            return True\n",
+    ),
+    Hole(
+        name="texts may close other repositories' issues",
+        kind="rest",
+        reach=Reach.OWN,
+        file="policy/writes.py",
+        right="return short and closes_elsewhere(value, grant.repository) is None",
+        wrong="return short",
     ),
     Hole(
         name="bots can be assigned",

@@ -183,7 +183,7 @@ class _Names(Visitor):
         value = _plain(node.value, self._variables)
         if node.name.value == "input" and isinstance(value, dict):
             self.mutations.append((self._field, value))
-        if node.name.value == "query" and "repo:" in str(value) and not _finds_only_ours(str(value)):
+        if node.name.value == "query" and "repo:" in str(value).lower() and not _finds_only_ours(str(value)):
             self.found.append(f"a search for {value!r}")
         head = value.get("headRefName", self._branch) if isinstance(value, dict) else self._branch
         if head.removeprefix("octo:") != self._branch:

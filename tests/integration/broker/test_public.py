@@ -97,7 +97,7 @@ async def test_objects_of_private_repositories_stay_hidden(tools: Inside, source
         *("git", "-c", "lfs.url=https://github.com/octo/other.git/info/lfs", "lfs", "fetch", "--all"),
         cwd=tools.home / "public",
     )
-    message = "this session may only download LFS objects of octo/demo and public repositories; octo/other is not public"
+    message = "this session may only download LFS objects of octo/demo and public repositories; octo/other is not"
     assert f"Gitward: {message}" in result.err + result.out
     assert (await events.wait(1))[0].data["rule"] == "lfs.public"
     assert sent_without_token(sources)

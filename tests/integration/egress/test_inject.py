@@ -197,7 +197,7 @@ async def test_a_request_that_two_readers_could_read_differently_is_refused(worl
         (["-H", f"Host: {HOST}."], "only github.com or api.github.com can be reached"),
         (
             ["-H", f"Host: {HOST}:8443"],
-            f"this port serves {HOST} or unread.test or stranger.test or listed.model.test only",
+            f"this port serves {HOST} or unread.test or stranger.test or listed.model.test or agents.model.test only",
         ),
         (["-X", "TRACE"], "this method is not allowed"),
         (["--http1.0"], "only HTTP/1.1 is supported"),
@@ -338,7 +338,7 @@ async def test_what_follows_on_a_kept_connection_is_judged_for_itself(world: Wor
 
 async def test_a_refused_path_is_told_with_those_that_are_open(world: World) -> None:
     answer = await world.curl(path="/v1/keys", host=LISTED)
-    sentence = f"of {LISTED} only these paths are open: /v1/messages, /v1/models/*"
+    sentence = f"on {LISTED} only these paths are open: /v1/messages, /v1/models/*"
     assert json.loads(answer) == {"message": f"Gitward: {sentence}"}
     assert world.inside.told.rules[-1] == "inject.path"
 

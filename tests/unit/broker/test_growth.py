@@ -20,7 +20,7 @@ import pytest
 
 import gitward.broker.policy
 import gitward.broker.wire
-from gitward.broker.policy import accept, answers, git, headers, lfs, push, rest, restriction, routes, writes
+from gitward.broker.policy import accept, answers, git, headers, lfs, models, push, rest, restriction, routes, writes
 from gitward.broker.policy.argument import Argument, is_name, is_owner, same_name
 from gitward.broker.policy.egress.client_hello import HelloReader, server_name
 from gitward.broker.policy.egress.names import host_name, is_below
@@ -38,6 +38,7 @@ from gitward.broker.wire.pktline import FLUSH, PktReader, pkt, sideband
 from gitward.broker.wire.upstream import is_one_of
 from gitward.errors import PolicyDenied
 from gitward.grants.grant import ExactPush, Grant
+from gitward.grants.model_calls import Api
 from gitward.secrets import Secret
 from hostile_texts import ALPHABET, SHAPES, text_of
 
@@ -224,6 +225,14 @@ CASES: dict[str, Case] = {
     "policy.lfs.upstream_path": header(lambda text: lfs.upstream_path(lfs_call(text), PUBLIC)),
     "policy.lfs.hidden": header(lambda text: lfs.hidden(text, PUBLIC, 404)),
     "policy.lfs.read_batch": body(lfs.read_batch, '{"operation":"', '{"objects":['),
+    "policy.models.api_of": header(lambda text: models.api_of("POST", "/" + text), "v1/messages", "v1/messages?"),
+    "policy.models.model_of": body(models.model_of, '{"model":"', '{"model" '),
+    "policy.models.AnswerReader": fed(
+        partial(models.AnswerReader, Api.RESPONSES, status=200, content_type="text/event-stream"),
+        push.MAX_HEAD,
+        "data: ",
+        'data: {"error":',
+    ),
     "policy.push.check": Case(most=push.MAX_HEAD, run=lambda text: push.check(head(text), GRANT.push_ref)),
     "policy.push.refusal": Case(most=push.MAX_HEAD, run=lambda text: push.refusal(head(text[:4096]), "no")),
     "policy.push.PushReader": fed(push.PushReader, push.MAX_HEAD, UPDATE, "0035shallow "),

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -109,6 +110,26 @@ def test_a_token_in_any_channel_fails_the_audit(channel: Channel) -> None:
         report.document(outcome(ledger, plant), table)
     )
     assert Needles(Secret(TOKEN)).found_in(shown.encode()) == set()
+
+
+@pytest.mark.parametrize("channel", list(Channel))
+def test_a_model_s_key_in_any_channel_fails_the_audit_in_every_mode(channel: Channel) -> None:
+    """What the documents allow of the token in `login` mode they do not allow of a key."""
+    key, plant = "sk-ant-0123456789abcdefghij", Plant()
+    ledger = Ledger(Secret(TOKEN), plant, {"ANTHROPIC_API_KEY": Secret(key)})
+    for each in Channel:
+        ledger.look(each, "a place", plant.text.encode() + plant.binary)
+    ledger.look(channel, "a place", f"x {key} y".encode())
+    seen = outcome(ledger, plant)
+    seen = replace(seen, stage=replace(seen.stage, login_mode=True, keys={"ANTHROPIC_API_KEY": Secret(key)}))
+    table = report.rows(seen)
+    assert not report.passes(seen, table)
+    assert [(row.channel, [hit.of for hit in row.hits]) for row in table if row.state is State.LEAK] == [
+        (channel, ["ANTHROPIC_API_KEY"])
+    ]
+    shown = "\n".join(report.text(seen, table)) + json.dumps(report.document(seen, table))
+    assert key not in shown
+    assert "ANTHROPIC_API_KEY" in shown
 
 
 @pytest.mark.parametrize("channel", list(Channel))

@@ -93,3 +93,39 @@ async def test_the_tail_of_a_chatty_command_is_gathered_into_few_events() -> Non
     await output.finish()
     assert len("".join(listener.texts)) >= 4000
     assert len(listener.texts) <= 2 + 4000 // PIECE_CHARACTERS
+
+
+class Reader(Listener):
+    """It keeps types and data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[EventType, Mapping[str, Any]]] = []
+
+    async def tell_now(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+        self.told += entries
+
+
+async def test_other_events_have_their_place_among_the_output() -> None:
+    reader = Reader()
+    output = output_of(reader)
+    await output.add(StepName.EXECUTE, Stream.STDERR, "one\n")
+    assert output.put(EventType.AGENT_MESSAGE, {"message": "m", "text": "two"})
+    await output.add(StepName.EXECUTE, Stream.STDERR, "three\n")
+    await output.flush()
+    assert [data["text"] for _, data in reader.told] == ["one\n", "two", "three\n"]
+    assert [kind for kind, _ in reader.told] == [EventType.OUTPUT, EventType.AGENT_MESSAGE, EventType.OUTPUT]
+
+
+async def test_other_events_have_no_more_room_than_the_output_has() -> None:
+    reader = Reader()
+    output = output_of(reader)
+    piece = {"message": "m", "text": "x" * 100_000}
+    taken = 0
+    while output.put(EventType.AGENT_MESSAGE, piece):
+        taken += 1
+        assert taken < 1_000
+    assert HEAD_BYTES - 200_000 < taken * 100_000 < HEAD_BYTES
+    assert output.put(EventType.AGENT_ENDED, {"text": "the last"}, anyway=True)
+    await output.flush()
+    assert reader.told[-1] == (EventType.AGENT_ENDED, {"text": "the last"})

@@ -340,3 +340,15 @@ class TestEarlierAttempts:
             found = backend.progress().published_run(tx, held)
         assert found is not None
         assert (found.id, found.instruction.command) == (first.run.id, "make")
+
+    async def test_what_an_agent_said_last_is_found(self, backend: Backend, alice: Owner) -> None:
+        session = await backend.create(alice, instruction=Instruction(prompt="Tidy up", agent="claude"))
+        held = await claim(backend, session.runs[0])
+        progress = backend.progress()
+        with backend.database.transaction() as tx:
+            assert progress.last_said(tx, held.run.id) == ""
+            for text in ("of a lost attempt", "of this one"):
+                progress.tell(tx, held, (EventType.AGENT_ENDED, {"text": text}))
+            progress.tell(tx, held, (EventType.AGENT_MESSAGE, {"text": "no end"}))
+            assert progress.last_said(tx, held.run.id) == "of this one"
+            assert progress.last_said(tx, "run_of_nobody") == ""

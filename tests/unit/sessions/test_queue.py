@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from gitward.sessions.model import Owner, RunState
+from gitward.sessions.model import Instruction, Owner, RunState
 from gitward.sessions.places import Places, RunLimits
 from gitward.sessions.progress import AttemptLost
 from gitward.sessions.queue import ABANDONED, RunQueue
@@ -103,3 +103,25 @@ async def test_of_a_run_that_has_ended_nothing_need_be_kept(backend: Backend, al
     await backend.end(taken.run_id)
     with backend.database.transaction() as tx:
         assert not backend.queue.keep(tx, "worker-1", taken, {"settle": {}})
+
+
+async def test_workers_of_before_there_were_agents_leave_prompts_alone(backend: Backend, alice: Owner) -> None:
+    """They would take one for a run without an instruction, and call it a success. They take versions up to 1."""
+    await backend.create(alice, instruction=Instruction(command="make"))
+    await backend.create(alice, instruction=Instruction(prompt="Tidy up", agent="claude"))
+    assert await versions(backend) == [None, 2]
+    live(backend, "worker-1")
+    for _ in range(2):
+        taken = take(backend, "worker-1")
+        assert taken is not None
+        with backend.database.transaction() as tx:
+            assert backend.queue.keep(tx, "worker-1", taken, {"preflight": {}})
+    assert await versions(backend) == [1, 2]
+    live(backend, "worker-2")
+    assert take(backend, "worker-2") is not None
+    assert take(backend, "worker-2") is not None
+
+
+async def versions(backend: Backend) -> list[int | None]:
+    query = sa.select(schema.runs.c.checkpoints_version).order_by(schema.runs.c.created_at)
+    return await backend.database.read(lambda tx: list(tx.execute(query).scalars()))

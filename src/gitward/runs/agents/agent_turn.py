@@ -78,8 +78,7 @@ class AgentTurn:
         return await self._judge(agent, self._explained(turn, self._end))
 
     async def _prepare(self, start: Start) -> None:
-        """The agent's folder is made anew: nothing of an earlier run stays in it."""
-        await self._quiet(["rm", "-rf", "--", start.folder])
+        """The agent's folder and files. The checkout left nothing of an earlier run in the workspace."""
         await self._quiet(["install", "-d", "-m", "0700", "--", *start.folders])
         for path, text in start.files.items():
             await self._commands.sandbox.write(path, text.encode())

@@ -22,6 +22,7 @@ from gitward.telemetry.redaction import Redactor
 
 LOOK_SECONDS = 5.0  # for a last look, after a cancel
 TITLE_CHARACTERS = 256  # GitHub's limit
+SAID_CHARACTERS = 5_000  # of an agent's last message; quoted they are three times as many at worst, the command too
 COMMAND_CHARACTERS = 16_000  # shown in the body, for which GitHub allows 65,536
 
 
@@ -98,6 +99,8 @@ def body(session: Session, run: Run, link: str, said: str = "") -> str:
     where = f"Session {session.id}, run {run.number}: {link}\n"
     if run.agent is None:
         return f"Gitward ran this on `{session.target_branch}`:\n\n{_fenced(run.instruction.command, 'sh')}\n\n{where}"
+    if len(said) > SAID_CHARACTERS:
+        said = f"{said[:SAID_CHARACTERS]}\n… (cut; the whole is in the session)"
     told = f"{quoted(said)}\n\n" if said else ""
     model = "" if run.agent.model is None else f", model `{run.agent.model}`"
     asked = f"Gitward asked the agent `{run.agent.name}`{model}, on `{session.target_branch}`:"
