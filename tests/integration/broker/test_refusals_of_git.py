@@ -181,7 +181,7 @@ PUBLIC_CASES = (
     lfs(
         "lfs.public",
         "batch response: Gitward: this session may only download LFS objects of octo/demo, octo/library and public "
-        "repositories; octo/other is not",
+        "repositories; octo/other is not public",
         *("-c", f"lfs.url={OTHER}.git/info/lfs", "lfs", "fetch", "origin", BRANCH),
     ),
 )
