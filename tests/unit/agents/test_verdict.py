@@ -42,7 +42,7 @@ ROWS: list[tuple[str, Seen, Reason | None, str]] = [
     # program missing, `initialize` or authentication failed
     ("missing", ended(Trouble.MISSING, "exit code 127"), UNAVAILABLE, "could not be started: exit code 127."),
     ("not ready", ended(Trouble.NOT_READY), UNAVAILABLE, "The agent did not become ready: so it says."),
-    ("signed out", ended(Trouble.NOT_SIGNED_IN), UNAVAILABLE, "give the server a key for it: so it says."),
+    ("signed out", ended(Trouble.NOT_SIGNED_IN), UNAVAILABLE, "give the server a key for the provider: so it says."),
     ("key refused", ended(Trouble.NOT_SIGNED_IN, calls=failing(401)), MODEL, "answered 401: Slow down."),
     ("… before the model", ended(Trouble.NOT_READY, calls=failing()), UNAVAILABLE, "did not become ready"),
     # budget
