@@ -143,7 +143,7 @@ async def test_the_doctor_looks_at_the_app(tmp_path: Path) -> None:
         code, refused, _ = await gitward("doctor", cwd=tmp_path, **settings)
     finally:
         await github.stop()
-    assert "made by the GitHub App widget-bot, whose key GitHub accepts; GITHUB_TOKEN is not used" in found
+    assert "made by the GitHub App widget-bot; GitHub accepts its key; GITHUB_TOKEN is not used" in found
     assert (code, "GitHub does not accept the GitHub App's proof (401" in refused) == (1, True)
 
 

@@ -40,7 +40,7 @@ async def test_in_login_mode_it_is_where_the_docs_say_and_without_the_broker_the
     assert not report.passes(outcome, judged)
     assert {row.channel for row in judged if row.state is State.LEAK} == documented
     shown = "\n".join(report.text(outcome, judged))
-    assert ".config/gh/hosts.yml: plain" in shown
+    assert ".config/gh/hosts.yml: the token, plain" in shown
     assert outcome.ledger.search(Channel.ANSWERS, "this report", shown.encode()) == set()
 
 

@@ -60,7 +60,7 @@ async def test_what_is_not_public_stays_hidden(tools: Inside, sources: StandIn, 
     for count, name in enumerate(("octo/other", "octo/nowhere"), start=1):
         result = await tools.git("clone", f"https://github.com/{name}")
         assert result.status == 128
-        message = f"this session may only fetch from octo/demo and public repositories; {name} is not"
+        message = f"this session may only fetch from octo/demo and public repositories; {name} is not public"
         assert f"remote: Gitward: {message}" in result.err
         event = (await events.wait(count))[-1]
         assert event.data["rule"] == "git.fetch.public"

@@ -175,13 +175,13 @@ CASES = (
 PUBLIC_CASES = (
     asking(
         "git.fetch.public",
-        "this session may only fetch from octo/demo, octo/library and public repositories; octo/other is not",
+        "this session may only fetch from octo/demo, octo/library and public repositories; octo/other is not public",
         *("fetch", OTHER),
     ),
     lfs(
         "lfs.public",
         "batch response: Gitward: this session may only download LFS objects of octo/demo, octo/library and public "
-        "repositories; octo/other is not",
+        "repositories; octo/other is not public",
         *("-c", f"lfs.url={OTHER}.git/info/lfs", "lfs", "fetch", "origin", BRANCH),
     ),
 )

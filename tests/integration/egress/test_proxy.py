@@ -632,6 +632,6 @@ async def test_plain_http_only_reads(rig: Rig, method: str) -> None:
 async def test_a_tunnels_port_is_not_open_plainly(rig: Rig) -> None:
     await rig.start(text=f"*:{rig.upstream.port}")
     answer = await rig.send(plain(rig))
-    assert answer.startswith(b"HTTP/1.1 403 Gitward: of index.test, only this is open: *:")
+    assert answer.startswith(b"HTTP/1.1 403 Gitward: on index.test, only this is open: *:")
     assert (rig.rules, rig.upstream.connections) == (["egress.port"], 0)
-    assert rig.messages[0].startswith(f"GET index.test:{rig.upstream.port}/pool/x.deb: of index.test, only")
+    assert rig.messages[0].startswith(f"GET index.test:{rig.upstream.port}/pool/x.deb: on index.test, only")

@@ -290,7 +290,7 @@ OURS = {
     "wire.inspection.PackRequest", "wire.inspection.answer_with", "wire.inspection.findings_of",
     "wire.inspection.is_request", "wire.inspection.refusal", "wire.inspection.request_of",
     "wire.inspection.require_success", "wire.link.Link",
-    "wire.narrowing.told", "wire.narrowing.understood", "wire.upstream.api_authorization",
+    "wire.narrowing.narrowing_messages", "wire.narrowing.narrowing_of", "wire.upstream.api_authorization",
     "wire.upstream.git_authorization", "wire.upstream.handover", "wire.upstream.injected_value",
     "wire.upstream.proxy_authorization",
     # documents that `document.read` has printed: tried as such below

@@ -35,7 +35,7 @@ def admitted(target: str, patterns: Sequence[str], host: str) -> str:
     path, mark, query = target.partition("?")
     segments, _ = parse_path(path)
     if not all(map(_PLAIN.fullmatch, segments)) or not any(_matches(pattern, segments) for pattern in patterns):
-        raise PolicyDenied(RULE, f"on {host} only these paths are open: {', '.join(patterns)} (GITWARD_INJECT)"[:400])
+        raise PolicyDenied(RULE, f"on {host} only these paths are open: {', '.join(patterns)}"[:400])
     return encode_path(segments) + mark + query
 
 
