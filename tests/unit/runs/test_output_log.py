@@ -102,7 +102,7 @@ class Reader(Listener):
         super().__init__()
         self.told: list[tuple[EventType, Mapping[str, Any]]] = []
 
-    async def tell_now(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+    async def record_now(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
         self.told += entries
 
 
