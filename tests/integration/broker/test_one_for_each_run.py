@@ -8,6 +8,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -373,6 +374,7 @@ async def test_a_sandbox_that_passes_its_limit_takes_no_broker_with_it(house: Ho
         await sandbox.close()
     finally:
         await engine.stop()
+        shutil.rmtree(folder)
     assert (house.first.pid, house.brokers.restarts) == (pid, 0)
     assert (await house.first.ask()).status == 200
 
