@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -65,6 +66,7 @@ class Backend:
             feeding.cancel()
             await _end(process)
             process.stdin.close()
+            await _drain(process)
             await asyncio.gather(feeding, complaints, return_exceptions=True)
             self._running.discard(process)
 
@@ -186,6 +188,15 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         _signal(process, signal.SIGKILL)
     await process.wait()
+
+
+async def _drain(process: asyncio.subprocess.Process) -> None:
+    """Reads what nobody wants any more: a pipe that is full of it would stay open."""
+    assert process.stdout is not None
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        async with asyncio.timeout(GRACE):
+            while await process.stdout.read(PIECE):
+                pass
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> bool:
