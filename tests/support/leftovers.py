@@ -28,6 +28,7 @@ from typing import Any
 import pytest
 
 SETTLE_SECONDS = 10.0  # for what has been told to end; most of it has ended when it is looked at
+_REPLACED = frozenset({"process", "thread"})  # kinds of what a shared service starts again when it ends
 _CONNECTIONS = frozenset({"RequestHandler.start"})  # tasks of a shared server, for connections that stay open
 
 _UMASK = 0o022  # not the machine's: with 077 what a test makes for a sandbox's user is closed to it
@@ -45,11 +46,17 @@ class Leftovers:
         self._known: Names = {}
         self._known_tasks: set[asyncio.Task[Any]] = set()
         self._tasks: list[str] = []  # that the test left on a loop of its own
+        self._vacant: Counter[str] = Counter()  # what was shared and ended right before the test: a successor may come
 
     def begin(self) -> None:
         self._tasks.clear()
-        self._known = _present(self.folder)
-        self._known_tasks = self._shared_tasks()
+        present, tasks = _present(self.folder), self._shared_tasks()
+        gone = [name for key, name in self._known.items() if key not in present]
+        came = [name for key, name in present.items() if key not in self._known]
+        gone += [_coroutine(task) for task in self._known_tasks if task.done()]
+        came += [_coroutine(task) for task in tasks - self._known_tasks]
+        self._vacant = Counter(map(_command, gone)) - Counter(map(_command, came))
+        self._known, self._known_tasks = present, tasks
 
     @contextlib.contextmanager
     def makes_what_stays(self) -> Iterator[None]:
@@ -68,7 +75,7 @@ class Leftovers:
         """The names of what the test has left; none of it is there any more, but for threads."""
         left = list(self._tasks)
         for runner in self.shared.values():
-            left += _unended(runner, self._known_tasks)
+            left += _unended(runner, self._known_tasks, self._vacant)
         left += _garbage() + _umask()
         new = self._settled()
         left += sorted(new.values())
@@ -89,13 +96,13 @@ class Leftovers:
             time.sleep(0.005)
 
     def _without_shared(self, new: Names, gone: Names) -> Names:
-        """Without threads of a shared loop's pool, and successors of shared processes that have ended."""
+        """Without threads of a shared loop's pool, and successors of shared processes and threads that have ended."""
         pools = [getattr(runner.get_loop(), "_default_executor", None) for runner in self.shared.values()]
         threads = {str(thread.ident) for pool in pools if pool is not None for thread in pool._threads}
-        ended = Counter(_command(name) for (kind, _), name in gone.items() if kind == "process")
+        ended = self._vacant + Counter(_command(name) for (kind, _), name in gone.items() if kind in _REPLACED)
         left: Names = {}
         for key, name in new.items():
-            if key[0] == "process" and ended[_command(name)] > 0:
+            if key[0] in _REPLACED and ended[_command(name)] > 0:
                 ended[_command(name)] -= 1
             elif key[0] != "thread" or key[1] not in threads:
                 left[key] = name
@@ -134,11 +141,11 @@ def _process(pid: str) -> Names:
 
 
 def _command(name: str) -> str:
-    """Of a process, without numbers: those of descriptors differ between two starts."""
+    """Of a process or thread, without numbers: those of descriptors differ between two starts."""
     return re.sub(r"[0-9]+", "", name)
 
 
-def _unended(runner: asyncio.Runner, known: set[asyncio.Task[Any]]) -> list[str]:
+def _unended(runner: asyncio.Runner, known: set[asyncio.Task[Any]], vacant: Counter[str] | None = None) -> list[str]:
     """Names of the tasks of the loop that do not end by themselves; they are cancelled."""
     loop = runner.get_loop()
     if loop.is_closed():
@@ -148,7 +155,7 @@ def _unended(runner: asyncio.Runner, known: set[asyncio.Task[Any]]) -> list[str]
         for _ in range(3):  # closed transports tell their protocols
             await asyncio.sleep(0)
         left = {task for task in asyncio.all_tasks() - known - {asyncio.current_task()} if not _is_connection(task)}
-        left = _without_successors(left, known)
+        left = _without_successors(left, known, vacant or Counter())
         if left:
             _, left = await asyncio.wait(left, timeout=SETTLE_SECONDS)
         names = [f"task {task.get_name()}: {_coroutine(task)}{_waiting_at(task)}" for task in left]
@@ -161,9 +168,11 @@ def _unended(runner: asyncio.Runner, known: set[asyncio.Task[Any]]) -> list[str]
     return runner.run(settle())
 
 
-def _without_successors(tasks: set[asyncio.Task[Any]], known: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
+def _without_successors(
+    tasks: set[asyncio.Task[Any]], known: set[asyncio.Task[Any]], vacant: Counter[str]
+) -> set[asyncio.Task[Any]]:
     """Without those that do what a shared task did that has ended, as for a broker in place of one that crashed."""
-    ended = Counter(_coroutine(task) for task in known if task.done())
+    ended = vacant + Counter(_coroutine(task) for task in known if task.done())
     left = set()
     for task in tasks:
         if ended[_coroutine(task)] > 0:

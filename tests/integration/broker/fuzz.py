@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.errors import HypothesisWarning
 
 from .conftest import BRANCH
 from .fuzz_target import Counts, Try, fuzzed
@@ -62,7 +64,9 @@ def search(
             if why := attempt(request):
                 raise Beyond(f"{request}: {why}")
 
-        check()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", HypothesisWarning)  # of how long the request is that got through
+            check()
 
 
 def found_in(
