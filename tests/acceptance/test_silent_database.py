@@ -63,7 +63,7 @@ async def test_every_route_says_so_in_time_and_runs_go_on_afterwards(server: Pos
         asked = [
             (method, path)
             for method, path in calls(description, names)
-            if (method, path) != ("PATCH", f"/schedules/{names['schedule_id']}")
+            if (method, path) not in {("PATCH", f"/schedules/{names['schedule_id']}"), ("GET", "/agents")}  # needs none
         ]
         answers = await asyncio.gather(
             *(
