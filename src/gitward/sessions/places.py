@@ -22,7 +22,6 @@ from gitward.workers.queue import WAKE
 _tickets, _turns = schema.tickets, schema.turns
 HAS_PLACE, WAITS = _tickets.c.has_place == sa.true(), _tickets.c.has_place == sa.false()
 AT_ONCE = 20  # places that one transaction gives away; others wait for the lock meanwhile
-_MISSES = 10  # of runs that left the queue while they were to get a place
 _LOCK = 0x6769747761726402  # Postgres advisory lock: "gitward" and a number. SQLite has one writer anyway
 
 
@@ -87,23 +86,20 @@ class Places:
 
         One that only waited frees none: it leaves without the lock, for which hundreds of cancellations would queue up
         and keep every connection busy. Whoever gives it a place at that moment holds its ticket, so one waits for the
-        other.
+        other; a place that finds nobody then is given away by `fill`.
         """
-        if len(run_ids) == 1 and self._leave_the_queue(tx, run_ids[0]):
+        if len(run_ids) > 1 or tx.connection.dialect.name != "postgresql":
+            _lock(tx)
+        elif not tx.execute(_LEAVE_OR_LOCK, {"leaving": run_ids[0]}).scalar():
             return
-        _lock(tx)
         gone = sa.delete(_tickets).where(_tickets.c.run_id.in_(run_ids)).returning(_tickets.c.has_place)
         self._give(tx, sum(tx.execute(gone).scalars()))
-
-    def _leave_the_queue(self, tx: Transaction, run_id: str) -> bool:
-        """Whether the run waited, and does no longer. Of a run that has a place nothing changes."""
-        return tx.execute(sa.delete(_tickets).where(_tickets.c.run_id == run_id, WAITS)).rowcount == 1
 
     def fill(self, tx: Transaction) -> int:
         """Gives away what is free, AT_ONCE at most, and says how many places that were.
 
-        For a change of the limits, and for a run that entered while the last place was being left: neither of the two
-        transactions saw the other.
+        For a change of the limits, and for a run that entered, or was cancelled in the queue, while a place was being
+        left: neither of the two transactions saw the other.
         """
         _lock(tx)
         return len(self._give(tx, AT_ONCE))
@@ -129,16 +125,13 @@ class Places:
 
     def _give(self, tx: Transaction, at_most: int) -> list[str]:
         """To one run after the other, whose ids are returned; the lock is held."""
-        given: list[str] = []
-        tries = at_most + _MISSES
-        while len(given) < at_most and tries:
-            tries -= 1
+        given = []
+        for _ in range(at_most):
             row = tx.execute(self._give_one).first()
-            if row is not None:
-                _take_turn(tx, row.owner, row.place)
-                given.append(row.run_id)
-            elif not self.has_work(tx):  # else the next in the queue was cancelled at that moment
+            if row is None:
                 break
+            _take_turn(tx, row.owner, row.place)
+            given.append(row.run_id)
         if given:
             tx.after_commit(self.notify_workers)
         return given
@@ -171,6 +164,17 @@ def _lock_if_free(limits: RunLimits) -> sa.Label[int | None]:
     taken, own, *_ = (column.element for column in STANDING_COLUMNS)
     lock = sa.select(sa.literal(1)).select_from(sa.func.pg_advisory_xact_lock(_LOCK).alias("lock")).scalar_subquery()
     return sa.case((sa.and_(taken < limits.total, own < limits.per_user), lock)).label("locked")
+
+
+def _leave_or_lock() -> sa.Select[tuple[int]]:
+    """Takes the ticket of a run that waits away: 0. Changes nothing of any other, and takes the lock: 1. Postgres."""
+    ticket = sa.and_(_tickets.c.run_id == sa.bindparam("leaving"), WAITS)
+    gone = sa.delete(_tickets).where(ticket).returning(_tickets.c.run_id).cte("gone")
+    lock = sa.select(sa.literal(1)).select_from(sa.func.pg_advisory_xact_lock(_LOCK).alias("lock")).scalar_subquery()
+    return sa.select(sa.case((sa.exists().select_from(gone), 0), else_=lock))
+
+
+_LEAVE_OR_LOCK = _leave_or_lock()
 
 
 def _next(limits: RunLimits) -> sa.ScalarSelect[int]:

@@ -38,6 +38,7 @@ STORED: dict[str, Any] = {
             "pull_request_state": "merged",
             "pull_request_head_sha": SHA,
             "merge_commit_sha": None,
+            "size_kib": 4711,
             "target_tree_sha": "2" * 40,
         }
     },
@@ -68,6 +69,7 @@ VALUES: dict[str, object] = {
         notices=("The token expires soon.",),
         pull_request_state="merged",
         pull_request_head_sha=SHA,
+        size_kib=4711,
         target_tree_sha="2" * 40,
     ),
     "work": WorkResult(message="Pushed.", changed=True, head_sha=SHA, exit_code=0, wants_pull_request=True),
