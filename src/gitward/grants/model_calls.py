@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
+from gitward.grants.usage import Tokens
+
 EVENT = "model.call"  # the type of the broker's event
 MAX_ERROR = 400  # characters of a provider's sentence
 MAX_MODEL = 128
@@ -44,11 +46,17 @@ class ModelCall:
     id: str  # "<process>-<number>": of this call, at this broker
     host: str
     api: Api
-    model: str = ""  # that was asked for, if it could be read
+    model: str = ""  # that answered, by its own word; else the one that was asked for, if it could be read
     status: int | None = None  # of the HTTP answer
     outcome: Outcome | None = None  # None: it is under way
     error: str = ""  # the provider's own sentence, bounded, without secrets
-    # What it cost is counted later, beside these.
+    tokens: Tokens | None = None  # what the provider told of them, maybe not all; None: nothing
+    is_counted: bool = False  # whether that is all that it cost
+
+    @property
+    def process(self) -> str:
+        """The broker that it passed."""
+        return self.id.partition("-")[0]
 
     def to_data(self) -> dict[str, str]:
         """As the broker's event carries it."""
@@ -60,6 +68,8 @@ class ModelCall:
             "status": "" if self.status is None else str(self.status),
             "outcome": "" if self.outcome is None else self.outcome.value,
             "error": self.error,
+            "tokens": "" if self.tokens is None else self.tokens.to_text(),
+            "counted": "yes" if self.is_counted else "",
         }
 
     @classmethod
@@ -72,6 +82,8 @@ class ModelCall:
             status=int(data["status"]) if data["status"] else None,
             outcome=Outcome(data["outcome"]) if data["outcome"] else None,
             error=data["error"],
+            tokens=Tokens.of_text(data["tokens"]) if data["tokens"] else None,
+            is_counted=data["counted"] == "yes",
         )
 
 
@@ -142,8 +154,7 @@ class ModelCalls:
 
     def _forget_others(self, call: ModelCall) -> None:
         """When the broker was replaced, what was under way at the old one ended with it."""
-        process = call.id.partition("-")[0]
-        self._open = {each: known for each, known in self._open.items() if each.partition("-")[0] == process}
+        self._open = {each: known for each, known in self._open.items() if known.process == call.process}
 
     async def settled(self, *, seconds: float) -> None:
         """Waits until no call is under way, for so long at most: an agent may say that it ended before the broker

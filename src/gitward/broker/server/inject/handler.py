@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
+from aiohttp import ClientConnectorError, ClientError, ClientResponse, ClientSession, ClientTimeout
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 from multidict import CIMultiDict
@@ -31,7 +31,7 @@ from gitward.broker.wire.config import InjectConfig
 from gitward.broker.wire.upstream import injected_value
 from gitward.errors import PolicyDenied
 from gitward.grants.endpoint import Address
-from gitward.grants.model_calls import Api, Outcome
+from gitward.grants.model_calls import Api
 from gitward.secrets import Secret
 from gitward.web_proxy import Route
 
@@ -157,7 +157,7 @@ class InjectHandler:
         try:
             return await self._exchange(replace(exchange, watch=watch))
         except InjectFailed as error:
-            await watch.over(Outcome.UNREACHABLE, str(error))
+            await watch.unreachable(str(error), was_asked=not isinstance(error.__cause__, ClientConnectorError))
             raise
         finally:
             await watch.hung_up()

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
-from gitward.broker.policy.models import HEAD_BYTES, AnswerReader, model_of
+from gitward.broker.policy.models import HEAD_BYTES, AnswerReader, Verdict, model_of
 from gitward.broker.server.reporter import Reporter
 from gitward.grants.channel import ChannelClosed
 from gitward.grants.model_calls import Api, ModelCall, Outcome
@@ -67,20 +67,31 @@ class ModelWatch:
     async def end(self, *, ended: bool) -> None:
         """The answer is over. `ended`: it came to its end."""
         assert self._reader is not None
-        verdict = self._reader.verdict(ended=ended)
-        await self.over(verdict.outcome, verdict.error)
+        await self._over(self._reader.verdict(ended=ended))
 
     async def hung_up(self) -> None:
         """Nothing more is passed on. What was whole by then was an answer."""
-        if self._reader is not None and self._reader.verdict(ended=False).outcome is not Outcome.CUT:
-            await self.end(ended=False)
-        await self.over(Outcome.ABANDONED)
+        verdict = Verdict(outcome=Outcome.CUT) if self._reader is None else self._reader.verdict(ended=False)
+        is_cut = verdict.outcome is Outcome.CUT
+        await self._over(replace(verdict, outcome=Outcome.ABANDONED) if is_cut else verdict)
 
-    async def over(self, outcome: Outcome, error: str = "") -> None:
+    async def unreachable(self, error: str, *, was_asked: bool) -> None:
+        """No answer came. `was_asked`: the provider may have taken the request all the same."""
+        await self._over(Verdict(outcome=Outcome.UNREACHABLE, error=error, is_counted=not was_asked))
+
+    async def _over(self, verdict: Verdict) -> None:
         """The call is over; only the first word about it counts."""
-        if self.call.outcome is None:
-            self.call = replace(self.call, outcome=outcome, error=error, model=model_of(self._head))
-            await self._tell(self.call)
+        if self.call.outcome is not None:
+            return
+        self.call = replace(
+            self.call,
+            outcome=verdict.outcome,
+            error=verdict.error,
+            model=verdict.model or model_of(self._head),
+            tokens=verdict.tokens,
+            is_counted=verdict.is_counted,
+        )
+        await self._tell(self.call)
 
     async def _tell(self, call: ModelCall) -> None:
         self._told = time.monotonic()
