@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from gitward.grants.prices import Prices
+from gitward.grants.model_calls import ModelCall
+from gitward.grants.prices import NO_PRICES, Prices
 from gitward.grants.usage import Tokens, Usage
 
 MOST_UNKNOWN = 10  # answers of one run whose tokens are unknown, where tokens or dollars are limited
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class ModelLimits:
     """None: no limit."""
 
     requests: int | None = None
@@ -22,6 +23,9 @@ class Limits:
 
     def __bool__(self) -> bool:
         return (self.requests, self.tokens, self.usd) != (None, None, None)
+
+
+NO_LIMITS = ModelLimits()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +67,7 @@ class Account:
     """One limit that holds for a run: its own, or its owner's of the day."""
 
     whose: str  # as the sentence of a refusal begins: "This run's budget"
-    limits: Limits
+    limits: ModelLimits
     elsewhere: Spent = Spent()  # what counts beside the run's own; may be negative: the run's own of another day
 
     def refusal(self, own: Spent) -> str | None:
@@ -93,19 +97,37 @@ class ModelBudget:
 
     accounts: tuple[Account, ...] = ()
     own: Spent = Spent()
+    prices: Prices = NO_PRICES
 
     def refusal(self) -> str | None:
+        """Why no request may begin; None: one may."""
         return next((said for each in self.accounts if (said := each.refusal(self.own)) is not None), None)
 
+    def begun(self) -> ModelBudget:
+        """A request is passed on."""
+        return replace(self, own=self.own.begun())
+
+    def ended(self, call: ModelCall) -> ModelBudget:
+        """With what it used."""
+        tokens = call.tokens or Tokens()
+        cost = self.prices.cost(call.model, tokens)
+        return replace(self, own=self.own.ended(tokens, is_known=call.is_counted, cost=cost, model=call.model))
+
     def to_message(self) -> dict[str, Any]:
-        return asdict(self)
+        is_priced = any(each.limits.usd is not None for each in self.accounts)
+        return {
+            "accounts": [asdict(each) for each in self.accounts],
+            "own": asdict(self.own),
+            "prices": self.prices.to_message() if is_priced else {},
+        }
 
     @classmethod
     def of_message(cls, message: Mapping[str, Any]) -> Self:
         return cls(
             accounts=tuple(
-                Account(whose=each["whose"], limits=Limits(**each["limits"]), elsewhere=Spent(**each["elsewhere"]))
+                Account(whose=each["whose"], limits=ModelLimits(**each["limits"]), elsewhere=Spent(**each["elsewhere"]))
                 for each in message["accounts"]
             ),
             own=Spent(**message["own"]),
+            prices=Prices.of_message(message["prices"]),
         )

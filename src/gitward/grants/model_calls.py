@@ -18,6 +18,7 @@ from gitward.grants.usage import Tokens
 EVENT = "model.call"  # the type of the broker's event
 MAX_ERROR = 400  # characters of a provider's sentence
 MAX_MODEL = 128
+_FIRST_TOLD = 5  # failures in a row, before it is an event
 _MOST_OPEN = 1000  # calls under way that are remembered
 
 
@@ -112,6 +113,8 @@ class ModelCalls:
         self._open: dict[str, ModelCall] = {}
         self._sign = clock()
         self._changed = asyncio.Event()
+        self._over = asyncio.Event()
+        self.exhausted: str | None = None  # the sentence about the budget that is used up
 
     @property
     def tally(self) -> Tally:
@@ -128,6 +131,15 @@ class ModelCalls:
         """When a model's host gave the last sign of life; by the clock."""
         return self._sign
 
+    def budget_reached(self, message: str) -> None:
+        """The broker refused a request for it; or the budget's time is over. The first sentence counts."""
+        self.exhausted = self.exhausted or message
+        self._over.set()
+
+    async def until_exhausted(self) -> None:
+        """Returns when no further request begins."""
+        await self._over.wait()
+
     def begin(self) -> None:
         """A prompt begins: what was before does not count for it."""
         self._tally = Tally()
@@ -137,20 +149,26 @@ class ModelCalls:
         """Bytes of an answer passed."""
         self._sign = self._clock()
 
-    def saw(self, call: ModelCall) -> None:
-        """A call began or ended; one that goes on is told again as a sign of life."""
+    def saw(self, call: ModelCall) -> bool:
+        """A call began or ended; one that goes on is told again as a sign of life.
+
+        :return: whether the model fails again and again, by now twice as often as when that was said before.
+        """
         self.heard()
         self._forget_others(call)
         if call.outcome is None:
             if call.id in self._open:
-                return
+                return False
             if len(self._open) < _MOST_OPEN:
                 self._open[call.id] = call
             self._tally = replace(self._tally, begun=self._tally.begun + 1)
         else:
             self._open.pop(call.id, None)
-            self._tally = _ended(self._tally, call)
+            before, self._tally = self._tally, _ended(self._tally, call)
+            self._changed.set()
+            return self._tally.failing > before.failing and _is_worth_telling(self._tally.failing)
         self._changed.set()
+        return False
 
     def _forget_others(self, call: ModelCall) -> None:
         """When the broker was replaced, what was under way at the old one ended with it."""
@@ -166,6 +184,12 @@ class ModelCalls:
                     await self._changed.wait()
         except TimeoutError:
             return
+
+
+def _is_worth_telling(failing: int) -> bool:
+    """5, 10, 20, 40, …"""
+    times, rest = divmod(failing, _FIRST_TOLD)
+    return rest == 0 and times & (times - 1) == 0
 
 
 def _ended(tally: Tally, call: ModelCall) -> Tally:

@@ -32,7 +32,7 @@ class Price:
 
     def cost(self, tokens: Tokens) -> float:
         """In US dollars."""
-        return sum(getattr(self, kind) * getattr(tokens, kind) for kind in _KINDS) / _PER
+        return sum(float(getattr(self, kind)) * number for kind, number in tokens.by_kind.items()) / _PER
 
 
 class Prices:
@@ -64,10 +64,13 @@ class Prices:
         return cls({name: Price(**price) for name, price in message.items()})
 
 
+NO_PRICES = Prices({})
+
+
 def read_prices(path: Path | None) -> Prices:
     """:raises WrongPrices: it cannot be read, or is not what it must be."""
     if path is None:
-        return Prices({})
+        return NO_PRICES
     try:
         with path.open("rb") as file:
             text = file.read(_MOST_BYTES + 1)

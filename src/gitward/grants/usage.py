@@ -25,6 +25,12 @@ class Tokens:
     def total(self) -> int:
         return self.input + self.cached + self.cache_written + self.output
 
+    @property
+    def by_kind(self) -> dict[str, int]:
+        """The disjoint ones."""
+        names = ("input", "cached", "cache_written", "output")
+        return {name: getattr(self, name) for name in names}
+
     def __add__(self, other: Tokens) -> Tokens:
         return Tokens(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(Tokens)})
 

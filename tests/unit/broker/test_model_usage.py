@@ -35,8 +35,14 @@ def read(api: Api, data: bytes, *, kind: str = "text/event-stream", ended: bool 
 
 def stream(api: Api, *, wants_usage: bool = True) -> list[bytes]:
     asked = Question(
-        **{"api": Asked(api.value), "model": "m", "streamed": True, "wants_usage": wants_usage},
-        **{"tools": (), "freeform": frozenset(), "prompt": "", "done": 0},
+        api=Asked(api.value),
+        model="m",
+        streamed=True,
+        wants_usage=wants_usage,
+        tools=(),
+        freeform=frozenset(),
+        prompt="",
+        done=0,
     )
     return list(answers.events(asked.api, ANSWER, asked))
 

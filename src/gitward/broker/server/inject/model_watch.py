@@ -7,12 +7,15 @@ import contextlib
 import itertools
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 
+from gitward.broker.policy.model_refusals import FORBIDDEN, ModelRefused
 from gitward.broker.policy.models import HEAD_BYTES, AnswerReader, Verdict, model_of
+from gitward.broker.server.inject.breaker import Breaker
 from gitward.broker.server.reporter import Reporter
 from gitward.grants.channel import ChannelClosed
+from gitward.grants.model_budget import ModelBudget
 from gitward.grants.model_calls import Api, ModelCall, Outcome
 
 SIGN_SECONDS = 5.0  # between two signs of life of one answer
@@ -39,6 +42,7 @@ class ModelWatch:
 
     reporter: Reporter
     call: ModelCall
+    on_end: Callable[[ModelCall], None]
     _reader: AnswerReader | None = None
     _head: bytes = b""  # of the request
     _told: float = field(default_factory=time.monotonic)
@@ -91,6 +95,7 @@ class ModelWatch:
             tokens=verdict.tokens,
             is_counted=verdict.is_counted,
         )
+        self.on_end(self.call)
         await self._tell(self.call)
 
     async def _tell(self, call: ModelCall) -> None:
@@ -100,17 +105,46 @@ class ModelWatch:
 
 
 class ModelWatches:
-    """Makes the watches of one run."""
+    """Makes the watches of one run, as long as there is a budget for them."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self, reporter: Reporter, budget: ModelBudget) -> None:
+        self.budget = budget
         self._reporter = reporter
         self._numbers = itertools.count(1)
         self._pace = Pace()
+        self._breaker = Breaker()
+        self._told = False  # whether the worker knows that the budget is used up
 
     async def new(self, api: Api, host: str) -> ModelWatch:
-        """A call that begins now, or when it is its turn."""
+        """A call that begins now, or when it is its turn.
+
+        :raises ModelRefused: the budget is used up, or too many requests wait for a model that fails.
+        """
+        await self._require_budget()
         await self._pace.turn()
+        await self._breaker.turn(host)
+        await self._require_budget()
+        self.budget = self.budget.begun()  # at once: of two requests that come together, one may be the last
         call = ModelCall(id=f"{os.getpid()}-{next(self._numbers)}", host=host, api=api)
-        watch = ModelWatch(reporter=self._reporter, call=call)
+        watch = ModelWatch(reporter=self._reporter, call=call, on_end=self._ended)
         await watch.begin()
         return watch
+
+    def tell(self, budget: ModelBudget) -> None:
+        """The worker knows more about what counts beside this run; what the run used is known here."""
+        self.budget = replace(budget, own=self.budget.own)
+
+    async def _require_budget(self) -> None:
+        message = self.budget.refusal()
+        if message is None:
+            return
+        if not self._told:
+            self._told = True
+            with contextlib.suppress(ChannelClosed):
+                await self._reporter.budget_reached(message)
+        raise ModelRefused("budget", message, status=FORBIDDEN)
+
+    def _ended(self, call: ModelCall) -> None:
+        assert call.outcome is not None
+        self.budget = self.budget.ended(call)
+        self._breaker.ended(call.host, call.outcome)
