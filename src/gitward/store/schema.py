@@ -177,8 +177,8 @@ turns = sa.Table(
 usage_days = sa.Table(  # what a user's runs used of models on one day (UTC)
     "usage_days",
     metadata,
-    sa.Column("issuer", sa.String(500), primary_key=True),
-    sa.Column("subject", sa.String(500), primary_key=True),
+    sa.Column("issuer", sa.String(512), primary_key=True),
+    sa.Column("subject", sa.String(512), primary_key=True),
     sa.Column("day", sa.String(10), primary_key=True),  # "2026-11-29"
     sa.Column("requests", sa.BigInteger, nullable=False),
     sa.Column("tokens", sa.BigInteger, nullable=False),

@@ -15,7 +15,7 @@ EXAMPLE = Path(__file__).parents[3] / "docs" / "prices.json"
 
 
 def settings(tmp_path: Path, **given: str) -> Settings:
-    return Settings(GITWARD_DATA_DIR=tmp_path, **given)
+    return Settings(**{"GITWARD_DATA_DIR": tmp_path, **given})  # type: ignore[arg-type]  # by their aliases
 
 
 def test_a_daily_budget_has_any_of_three_limits(tmp_path: Path) -> None:

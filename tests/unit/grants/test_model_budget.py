@@ -16,7 +16,11 @@ from gitward.grants.usage import ModelUsage, Tokens, Usage
 
 PRICES = Prices({"m-*": Price(input=2.0, cached=1.0, cache_written=4.0, output=10.0)})
 CALL = ModelCall(
-    **{"id": "7-1", "host": "api.openai.com", "api": Api.CHAT, "model": "m-1", "outcome": Outcome.ANSWERED},
+    id="7-1",
+    host="api.openai.com",
+    api=Api.CHAT,
+    model="m-1",
+    outcome=Outcome.ANSWERED,
     tokens=Tokens(input=100_000),
     is_counted=True,
 )

@@ -38,8 +38,8 @@ async def test_what_is_counted_is_kept_told_and_adds_up_to_the_day_once(
     assert [each.requests for each in days] == [1, 1, 3, 6]
     assert days[-1] == DayUsage(requests=6, tokens=60, usd=3.0)
     assert (await backend.get(alice, first.id)).runs[0].usage == usage(4)
-    told = [each.data for each in await backend.events(first.id) if each.type is EventType.USAGE_COUNTED]
-    assert told == [usage(4).to_json()]
+    shown = [each.data for each in await backend.events(first.id) if each.type is EventType.USAGE_COUNTED]
+    assert shown == [usage(4).to_json()]
 
 
 async def test_a_day_begins_at_midnight_and_old_days_go(backend: Backend, alice: Owner) -> None:

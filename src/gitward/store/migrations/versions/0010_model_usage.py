@@ -13,8 +13,8 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("usage", sa.JSON(), nullable=True))
     op.create_table(
         "usage_days",
-        sa.Column("issuer", sa.String(500), primary_key=True),
-        sa.Column("subject", sa.String(500), primary_key=True),
+        sa.Column("issuer", sa.String(512), primary_key=True),
+        sa.Column("subject", sa.String(512), primary_key=True),
         sa.Column("day", sa.String(10), primary_key=True),
         sa.Column("requests", sa.BigInteger(), nullable=False),
         sa.Column("tokens", sa.BigInteger(), nullable=False),
