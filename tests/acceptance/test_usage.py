@@ -122,7 +122,8 @@ while True:
         assert model(RESPONSES) == 200
         break
     except OSError: time.sleep(0.1)
-say("Done.")
+assert model() == 403
+until_cancelled()
 """
     house.model.fail(Fault.HANG, times=1, after=2)
     repository = await house.service.repository()
@@ -132,7 +133,7 @@ say("Done.")
     [broker] = brokers_of(house.service.process.pid)
     os.kill(broker, signal.SIGKILL)
     run, _ = await caller.finished(session)
-    assert run["state"] == "succeeded", run
+    assert run["reason"] == "budget_exhausted", run  # the new one knows what the old one has let pass
     assert told(run["usage"]) == sent(house.model.asked)
     assert (run["usage"]["requests"], run["usage"]["unknown_requests"]) == (4, 1)
 

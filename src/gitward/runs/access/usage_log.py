@@ -46,8 +46,10 @@ class UsageLog:
 
     @classmethod
     async def begin(cls, attempt: Attempt) -> Self:
-        owner = attempt.session.owner
-        today = await attempt.services.database.read(lambda tx: usage_days.read(tx, owner, now()))
+        """What a command asks of models is known when it asks; most ask none."""
+        owner, today = attempt.session.owner, DayUsage()
+        if attempt.run.instruction.prompt is not None:
+            today = await attempt.write(lambda tx: usage_days.read(tx, owner, now()))
         return cls(attempt, today)
 
     def saw(self, call: ModelCall) -> None:
