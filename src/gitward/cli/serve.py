@@ -13,8 +13,8 @@ import uvicorn
 from gitward.cli.child_processes import mask_proxy_login, running_child_processes
 from gitward.cli.concurrent_entry import enter_both
 from gitward.cli.data_folder import check_way_to, prepare_data_dir
-from gitward.cli.egress import seal_model_keys
 from gitward.cli.descriptor_limit import raise_limit
+from gitward.cli.egress import seal_model_keys
 from gitward.cli.preloading import loaded
 from gitward.cli.signals import Signals, drain
 from gitward.errors import SettingsError
