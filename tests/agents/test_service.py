@@ -11,9 +11,10 @@ import pytest
 import pytest_asyncio
 
 from gitward.repositories.checkout import CHECKOUT_DIR
-from gitward_standin.language_model import Fault, Say, Shell, Write, endless
+from gitward_standin.language_model import Delegate, Fault, Say, Shell, Write, endless
 from gitward_standin.language_model.questions import Question
 from machine import slowness
+from model_rig import sent, told
 from processes import processes_of
 from rig import RUN_SECONDS, Json
 
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 AGENTS = ("claude", "codex", "opencode", "qwen")
 BUILT_IN = AGENTS[:3]
+DELEGATED = "Look around, and say what there is."
 NOTES = f"{CHECKOUT_DIR}/NOTES.md"
 
 
@@ -55,6 +57,13 @@ def write_then_wait(question: Question) -> Write | Shell:
     return Shell(command="setsid sleep 1000 & sleep 1000")
 
 
+def delegate(question: Question) -> Delegate | Say:
+    """A subagent says something, then the agent."""
+    if DELEGATED in question.prompt or question.done > 0:
+        return Say(text="Nothing to do.")
+    return Delegate(prompt=DELEGATED)
+
+
 @pytest.mark.parametrize("agent", AGENTS)
 async def test_a_prompt_becomes_a_pull_request(at_home: House, agent: str) -> None:
     repository = await at_home.service.repository()
@@ -78,6 +87,31 @@ async def test_a_prompt_becomes_a_pull_request(at_home: House, agent: str) -> No
     assert "+Written by an agent." in patch
     assert f"Gitward-Agent: {agent}" in patch
     assert KEY not in str(events)
+    assert told(run["usage"]) == sent(at_home.model.asked)  # calls for titles and the like among them
+    assert run["usage"]["unknown_requests"] == 0
+    assert data_of(events, "usage.counted")[-1] == run["usage"]
+
+
+async def test_calls_that_are_made_again_and_calls_of_subagents_are_counted(at_home: House) -> None:
+    """One that was refused costs nothing, and is a request all the same."""
+    at_home.model.fail(Fault.BROKEN, times=2)
+    at_home.model.script = delegate
+    _, ended, _ = await run(at_home, "claude")
+    assert ended["state"] == "succeeded", ended
+    asked = at_home.model.asked
+    assert sum(each.status == Fault.BROKEN.status for each in asked) == 2
+    assert DELEGATED in [each.question.prompt for each in at_home.model.calls if each.question]
+    assert told(ended["usage"]) == sent(asked)
+    assert ended["usage"]["unknown_requests"] == 0
+
+
+async def test_an_agent_s_budget_ends_its_turn(at_home: House) -> None:
+    at_home.model.script = endless
+    repository = await at_home.service.repository()
+    budget = {"requests": 4}
+    _, ended, events = await at_home.caller.run(repository, prompt="Never end.", agent="codex", budget=budget)
+    assert (ended["state"], ended["reason"]) == ("failed", "budget_exhausted"), (ended, events[-8:])
+    assert ended["usage"]["requests"] == sent(at_home.model.asked)["requests"] == 4
 
 
 FAILING = [
@@ -146,6 +180,7 @@ async def test_a_cancel_in_a_tool_call_ends_every_process_and_keeps_the_work(at_
     assert data_of(events, "work.kept"), events[-8:]
     statuses = {each["id"]: each["status"] for each in data_of(events, "agent.tool")}
     assert not {"pending", "in_progress"} & set(statuses.values()), statuses
+    assert told(ended["usage"]) == sent(at_home.model.asked)
 
 
 async def test_endless_tool_calls_end_with_the_time_limit(at_home: House) -> None:

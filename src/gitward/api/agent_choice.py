@@ -9,7 +9,8 @@ from gitward.agents.catalogue import Agent, ModelSetting, NotAModel, check_model
 from gitward.agents.installed import Agents
 from gitward.api.services import Services
 from gitward.errors import FieldError, InvalidRequest
-from gitward.sessions.model import Instruction
+from gitward.grants.prices import Prices
+from gitward.sessions.model import Budget, Instruction
 
 NONE_HERE = "this server has no agents; send a command"
 
@@ -25,7 +26,9 @@ async def with_agent(served: Services, instruction: Instruction) -> Instruction:
         raise _refusal("prompt", NONE_HERE)
     agent = await asyncio.to_thread(_usable, served.agents, instruction.agent, here=not served.agents_elsewhere)
     _check_model(agent, instruction.model)
-    return replace(instruction, agent=agent.name, model=instruction.model or agent.model)
+    model = instruction.model or agent.model
+    _check_budget(served.prices, instruction.budget, model)
+    return replace(instruction, agent=agent.name, model=model)
 
 
 def _usable(agents: Agents, name: str | None, *, here: bool) -> Agent:
@@ -64,6 +67,16 @@ def _check_model(agent: Agent, model: str | None) -> None:
         check_model(model)
     except NotAModel as error:
         raise _refusal("model", str(error)) from None
+
+
+def _check_budget(prices: Prices, budget: Budget | None, model: str | None) -> None:
+    """What has no price cannot be limited in dollars. What the agent itself chooses shows later."""
+    if budget is None or budget.usd is None:
+        return
+    if not prices:
+        raise _refusal("budget.usd", "needs GITWARD_PRICES on this server; limit requests or tokens instead")
+    if model is not None and prices.entry(model) is None:
+        raise _refusal("budget.usd", f"needs a price of {model} in GITWARD_PRICES; limit requests or tokens instead")
 
 
 def _refusal(field: str, message: str) -> InvalidRequest:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
+from gitward.api.usage_shapes import UsageOut
 from gitward.errors import Reason
 from gitward.sessions.model import EventType, RunState, StepName, StepState
 
@@ -182,6 +183,12 @@ class _Event(BaseModel):
     at: datetime
 
 
+class ModelFailingData(BaseModel):
+    host: str
+    status: int | None = Field(description="Of the last answer; null: there was none.")
+    times: int = Field(description="Requests that failed since a model answered.")
+
+
 class _RunEvent(_Event):
     run_id: str
 
@@ -318,6 +325,16 @@ class AgentEndedEvent(_RunEvent):
     data: AgentEndedData
 
 
+class ModelFailingEvent(_RunEvent):
+    type: Literal[EventType.MODEL_FAILING]
+    data: ModelFailingData
+
+
+class UsageCountedEvent(_RunEvent):
+    type: Literal[EventType.USAGE_COUNTED]
+    data: UsageOut
+
+
 AnyEvent = Annotated[
     SessionCreatedEvent
     | SessionUpdatedEvent
@@ -344,7 +361,9 @@ AnyEvent = Annotated[
     | AgentPlanEvent
     | AgentUsageEvent
     | AgentAskedEvent
-    | AgentEndedEvent,
+    | AgentEndedEvent
+    | ModelFailingEvent
+    | UsageCountedEvent,
     Field(discriminator="type"),
 ]
 

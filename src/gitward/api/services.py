@@ -14,6 +14,7 @@ from gitward.api.auth import Verifier
 from gitward.api.authorization import Holder, Rule
 from gitward.api.operator_limits import OperatorLimits
 from gitward.errors import Unavailable
+from gitward.grants.prices import NO_PRICES, Prices
 from gitward.sessions.live_events import LiveEvents
 from gitward.sessions.service import SessionService
 from gitward.store.database import Database
@@ -43,6 +44,7 @@ class Services:
     reach: OperatorLimits = field(default_factory=OperatorLimits)  # how far sessions may reach at GitHub
     agents: Agents | None = None  # None: this server has none
     agents_elsewhere: bool = False  # only workers on other machines know which of them are ready
+    prices: Prices = NO_PRICES  # of models
     rules: tuple[Rule, ...] = ()  # who may use which; empty: everybody all that is served
 
 

@@ -7,13 +7,15 @@ import unicodedata
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from gitward.api import patterns
+from gitward.api.usage_shapes import UsageOut, usage_out
 from gitward.github.names import BRANCH_RULE, REPOSITORY_RULE, is_branch, is_repository
 from gitward.sessions.model import (
+    Budget,
     Environment,
     Event,
     EventType,
@@ -30,6 +32,7 @@ from gitward.sessions.publish_request import PublishChange
 from gitward.sessions.service import NewSession, SessionChange
 from gitward.telemetry.redaction import Redactor
 
+_T = TypeVar("_T")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _RESERVED_ENV = ("GIT_", "GH_", "GITHUB_", "LD_")
 _REVIEWER = re.compile(  # '_' is in the names of enterprise-managed users
@@ -170,6 +173,27 @@ class PublishAgainIn(_Request):
         )
 
 
+class BudgetIn(_Request):
+    """What the run's agent may use of models. At a limit it is stopped, its work kept: `budget_exhausted`."""
+
+    requests: Annotated[int, Field(ge=1, le=10**9), BeforeValidator(_whole)] | None = Field(
+        None, description="Requests that begin."
+    )
+    tokens: Annotated[int, Field(ge=1, le=10**15), BeforeValidator(_whole)] | None = Field(
+        None, description="Tokens of all kinds."
+    )
+    usd: Annotated[float, Field(gt=0, le=10**6, strict=False)] | None = Field(
+        None, description="By the operator's prices."
+    )
+    seconds: Annotated[int, Field(ge=1, le=7 * 24 * 3600), BeforeValidator(_whole)] | None = Field(
+        None, description="Of the agent's turn."
+    )
+
+    def budget(self) -> Budget | None:
+        given = Budget(requests=self.requests, tokens=self.tokens, usd=self.usd, seconds=self.seconds)
+        return None if given == Budget() else given
+
+
 class InstructionIn(_Request):
     """What a run does: a command, or a prompt for an agent. With neither it only checks out and creates the branch."""
 
@@ -179,6 +203,7 @@ class InstructionIn(_Request):
         None, description="The agent that gets the prompt; `/agents` lists them. Default: the only one that is ready."
     )
     model: Label | None = Field(None, description="Default: the agent's own choice.")
+    budget: BudgetIn | None = None
     env: Annotated[dict[str, str], Field(max_length=64, json_schema_extra=_ENV), AfterValidator(_env)] = {}
     timeout_seconds: Annotated[int, Field(ge=1, le=7 * 24 * 3600), BeforeValidator(_whole)] | None = None
     commit_message: LongText | None = None
@@ -191,9 +216,9 @@ class InstructionIn(_Request):
             raise ValueError("cannot be combined with a command; send one of the two")
         return value
 
-    @field_validator("agent", "model")
+    @field_validator("agent", "model", "budget")
     @classmethod
-    def _of_a_prompt(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _of_a_prompt(cls, value: _T, info: ValidationInfo) -> _T:
         if value is not None and info.data.get("prompt") is None:
             raise ValueError("needs a prompt beside it")
         return value
@@ -204,6 +229,7 @@ class InstructionIn(_Request):
             prompt=self.prompt,
             agent=self.agent,
             model=self.model,
+            budget=None if self.budget is None else self.budget.budget(),
             env=self.env,
             timeout_seconds=self.timeout_seconds,
             commit_message=self.commit_message,
@@ -308,9 +334,17 @@ class PublishOut(_Answer):
     reviewers: list[str]
 
 
+class BudgetOut(_Answer):
+    requests: int | None
+    tokens: int | None
+    usd: float | None
+    seconds: int | None
+
+
 class InstructionOut(_Answer):
     command: str | None
     prompt: str | None
+    budget: BudgetOut | None
     env: dict[str, str]
     timeout_seconds: int | None
     commit_message: str | None
@@ -350,7 +384,10 @@ class RunOut(_Answer):
     started_at: datetime | None
     ended_at: datetime | None
     pull_request: PullRequestOut | None
+    usage: UsageOut | None = Field(description="What the agent used of models. null: it asked none.")
     steps: list[StepOut]
+
+    _usage = field_validator("usage", mode="before")(usage_out)
 
     @classmethod
     def of(cls, run: Run) -> RunOut:

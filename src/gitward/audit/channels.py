@@ -31,9 +31,11 @@ class Channel(StrEnum):
     HOME = "sandbox's home, seen from outside"
     WORK = "checkout's files"
     GIT_FOLDER = "checkout's .git without objects"
+    AGENTS = "agents' folders, and the rest of the workspace"
     LOOSE = "git objects, loose"
     PACKED = "git objects, packed"
     TABLES = "database, every table"
+    ARTIFACTS = "artifacts, whole and unpacked"
     DATABASE_FILES = "database, its raw files"
     DATA_FOLDER = "data folder: keys, locks, the rest"
     LOG = "log of service, brokers, launcher"
@@ -84,9 +86,11 @@ PLACES: Mapping[Channel, Place] = {
     Channel.HOME: Place(planted_by=_COMMAND, binary=True, in_login="gh keeps it in ~/.config/gh/hosts.yml"),
     Channel.WORK: Place(planted_by=_COMMAND, binary=True),
     Channel.GIT_FOLDER: Place(planted_by=_COMMAND),
+    Channel.AGENTS: Place(planted_by=_COMMAND, binary=True),
     Channel.LOOSE: Place(planted_by=_COMMAND, binary=True),
     Channel.PACKED: Place(planted_by=_COMMAND, binary=True),
     Channel.TABLES: Place(planted_by=_COMMAND),
+    Channel.ARTIFACTS: Place(planted_by=_COMMAND),
     Channel.DATABASE_FILES: Place(planted_by=_COMMAND),
     Channel.DATA_FOLDER: Place(planted_by=_AUDIT, binary=True),
     Channel.LOG: Place(planted_by=_AUDIT),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +12,12 @@ import sqlalchemy as sa
 from gitward.audit.channels import Channel
 from gitward.audit.ledger import Ledger
 from gitward.store.database import Database
+from gitward.store.schema import artifacts as _artifacts
 
 _ROWS = 500  # fetched at once
 _SECONDS = 3600.0
+_PIECE, _OVERLAP = 16 * 1024 * 1024, 4096  # bytes; the overlap is more than the longest spelling
+_MOST_UNPACKED = 512 * 1024 * 1024  # of one artifact
 _SYSTEM = ("information_schema", "pg_catalog", "pg_toast")
 
 
@@ -34,6 +38,39 @@ def _search(ledger: Ledger, connection: sa.Connection) -> None:
         rows = connection.execute(sa.text(f"SELECT * FROM {qualified}"))  # noqa: S608  # names from the catalogue
         while batch := rows.fetchmany(_ROWS):
             ledger.search(Channel.TABLES, place, b"\n".join(value for row in batch for value in _values(row)))
+
+
+async def search_artifacts(ledger: Ledger, url: str) -> None:
+    """Each artifact put together from its pieces, and what a packed one holds: a conversation for example."""
+    database = Database(url)
+    try:
+        await database.read(lambda tx: _search_artifacts(ledger, tx.connection), seconds=_SECONDS)
+    finally:
+        await database.stop()
+
+
+def _search_artifacts(ledger: Ledger, connection: sa.Connection) -> None:
+    table = _artifacts
+    names = (table.c.run_id, table.c.attempt, table.c.kind)
+    for artifact in connection.execute(sa.select(*names).distinct().order_by(*names)).all():
+        is_it = sa.and_(*(column == value for column, value in zip(names, artifact, strict=True)))
+        pieces = connection.execute(sa.select(table.c.content).where(is_it).order_by(table.c.piece)).scalars()
+        whole, place = b"".join(pieces), f"{artifact.kind} of {artifact.run_id}, attempt {artifact.attempt}"
+        ledger.search(Channel.ARTIFACTS, place, whole)
+        for piece in unpacked(whole):
+            ledger.search(Channel.ARTIFACTS, f"{place}, unpacked", piece)
+
+
+def unpacked(data: bytes) -> Iterator[bytes]:
+    """What is packed by zlib or gzip, in pieces that overlap; of other data nothing."""
+    unpacker, tail, left = zlib.decompressobj(32 + zlib.MAX_WBITS), b"", _MOST_UNPACKED
+    while data and left > 0 and not unpacker.eof:
+        try:
+            piece = unpacker.decompress(data, _PIECE)
+        except zlib.error:
+            return
+        yield tail + piece
+        tail, left, data = piece[-_OVERLAP:], left - len(piece), unpacker.unconsumed_tail
 
 
 def _tables(connection: sa.Connection) -> Iterator[tuple[str | None, str]]:

@@ -54,6 +54,9 @@ record processes all bash -c processes
 printf '%s\n' "$PLANTED" >/tmp/planted
 printf '%s\n' "$PLANTED" >"$HOME/planted"
 printf %s "$PLANTED_BINARY" | base64 -d >"$HOME/planted.bin"
+mkdir -p /workspace/agent/audit
+printf '%s\n' "$PLANTED" >/workspace/agent/audit/planted
+printf %s "$PLANTED_BINARY" | base64 -d >/workspace/agent/audit/planted.bin
 files() {
   find / -xdev -maxdepth 3 -not -path '/proc*' -ls
   find /etc /run /tmp /var /dev/shm /home /workspace -not -path "$HOME/.audit*" -not -path '/etc/ssl/certs/*' \

@@ -13,7 +13,7 @@ from typing import Any
 from gitward.audit import folders, objects, processes
 from gitward.audit.caller import RUN_SECONDS, Caller
 from gitward.audit.channels import Channel
-from gitward.audit.database import search_tables
+from gitward.audit.database import search_artifacts, search_tables
 from gitward.audit.ledger import Ledger
 from gitward.audit.needles import Plant
 from gitward.audit.plants import planted_outside
@@ -25,6 +25,7 @@ from gitward_standin import ReceivedRequest
 
 HOSTILE = Path(__file__).with_name("inside.sh")
 READY = "audit: waiting"
+_SEARCHED_APART = frozenset({"home", "work", "objects"})  # of a workspace
 Say = Callable[[str], None]
 
 
@@ -114,6 +115,8 @@ def _meanwhile(stage: Stage, ledger: Ledger, workspace: Path) -> None:
     folders.search_folder(ledger, Channel.WORK, checkout, but=frozenset({".git"}))
     folders.search_folder(ledger, Channel.GIT_FOLDER, checkout / ".git", but=frozenset({"objects"}))
     folders.search_records(ledger, home)
+    folders.search_folder(ledger, Channel.AGENTS, workspace, but=_SEARCHED_APART)
+    folders.search_folder(ledger, Channel.AGENTS, workspace / "work", but=frozenset({"repo"}))
     folders.search_folder(ledger, Channel.HOME, home, but=frozenset({".audit"}))
     for pid in processes.of_service(stage.pid):
         for place, content in processes.open_files(pid):
@@ -140,12 +143,15 @@ async def _afterwards(stage: Stage, caller: Caller, ledger: Ledger, session: dic
         pushed = stage.github.repository(stage.repository).path / "objects"
         await objects.search_objects(ledger, pushed, loose=Channel.PUSHED, packed=Channel.PUSHED)
     await search_tables(ledger, stage.database_url)
+    await search_artifacts(ledger, stage.database_url)
     await asyncio.to_thread(_search_files, stage, ledger, began)
 
 
 def _search_files(stage: Stage, ledger: Ledger, began: float) -> None:
     for path in stage.data.glob("*.db*"):
         folders.search_file(ledger, Channel.DATABASE_FILES, path, place=path.name)
+    for agents in stage.data.glob("workspaces/*/work/agent"):  # of every session that has been here
+        folders.search_folder(ledger, Channel.AGENTS, agents)
     databases = frozenset(path.name for path in stage.data.glob("*.db*"))
     folders.search_folder(ledger, Channel.DATA_FOLDER, stage.data, but=databases | {"workspaces"})
     if stage.log is not None:

@@ -27,6 +27,7 @@ from gitward.api.services import Services
 from gitward.cli.child_processes import ChildProcesses
 from gitward.cli.health import ServiceHealth
 from gitward.cli.metrics_listener import metrics_listener
+from gitward.cli.model_budgets import daily_budget_of, prices_of
 from gitward.cli.tokens import github_of, token_source
 from gitward.cli.write_check import WriteCheck
 from gitward.errors import SettingsError
@@ -111,6 +112,7 @@ async def running_service(
             reach=_reach(settings),
             agents=_agents(settings, hands),
             agents_elsewhere=hands is None,
+            prices=prices_of(settings),
         )
         await stack.enter_async_context(metrics_listener(watch, settings.metrics_port, with_figures=True))
         stack.enter_context(logging_what_holds_the_loop())
@@ -224,6 +226,7 @@ async def _worker(
             mirrors=mirrors,
             settings=job_settings(settings, base_url),
             disk=disk,
+            metrics=storage.watch.metrics,
             agents=_agents(settings, hands),
             admission=partial(_refusal_of_move, settings.repo_globs, _rules(settings)),
         )
@@ -347,6 +350,8 @@ def job_settings(settings: Settings, base_url: str) -> JobSettings:
         own_writes=settings.writes is Writes.OWN,
         never_workflows=settings.allow_workflows is AllowWorkflows.NEVER,
         agent_idle_seconds=settings.agent_idle_seconds,
+        prices=prices_of(settings),
+        daily_budget=daily_budget_of(settings),
         commit_name=settings.commit_name,
         commit_email=settings.commit_email,
     )

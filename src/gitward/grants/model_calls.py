@@ -13,9 +13,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
+from gitward.grants.usage import Tokens
+
 EVENT = "model.call"  # the type of the broker's event
 MAX_ERROR = 400  # characters of a provider's sentence
 MAX_MODEL = 128
+_FIRST_TOLD = 5  # failures in a row, before it is an event
 _MOST_OPEN = 1000  # calls under way that are remembered
 
 
@@ -44,11 +47,17 @@ class ModelCall:
     id: str  # "<process>-<number>": of this call, at this broker
     host: str
     api: Api
-    model: str = ""  # that was asked for, if it could be read
+    model: str = ""  # that answered, by its own word; else the one that was asked for, if it could be read
     status: int | None = None  # of the HTTP answer
     outcome: Outcome | None = None  # None: it is under way
     error: str = ""  # the provider's own sentence, bounded, without secrets
-    # What it cost is counted later, beside these.
+    tokens: Tokens | None = None  # what the provider told of them, maybe not all; None: nothing
+    is_counted: bool = False  # whether that is all that it cost
+
+    @property
+    def process(self) -> str:
+        """The broker that it passed."""
+        return self.id.partition("-")[0]
 
     def to_data(self) -> dict[str, str]:
         """As the broker's event carries it."""
@@ -60,6 +69,8 @@ class ModelCall:
             "status": "" if self.status is None else str(self.status),
             "outcome": "" if self.outcome is None else self.outcome.value,
             "error": self.error,
+            "tokens": "" if self.tokens is None else self.tokens.to_text(),
+            "counted": "yes" if self.is_counted else "",
         }
 
     @classmethod
@@ -72,6 +83,8 @@ class ModelCall:
             status=int(data["status"]) if data["status"] else None,
             outcome=Outcome(data["outcome"]) if data["outcome"] else None,
             error=data["error"],
+            tokens=Tokens.of_text(data["tokens"]) if data["tokens"] else None,
+            is_counted=data["counted"] == "yes",
         )
 
 
@@ -100,6 +113,8 @@ class ModelCalls:
         self._open: dict[str, ModelCall] = {}
         self._sign = clock()
         self._changed = asyncio.Event()
+        self._over = asyncio.Event()
+        self.exhausted: str | None = None  # the sentence about the budget that is used up
 
     @property
     def tally(self) -> Tally:
@@ -116,6 +131,15 @@ class ModelCalls:
         """When a model's host gave the last sign of life; by the clock."""
         return self._sign
 
+    def budget_reached(self, message: str) -> None:
+        """The broker refused a request for it; or the budget's time is over. The first sentence counts."""
+        self.exhausted = self.exhausted or message
+        self._over.set()
+
+    async def until_exhausted(self) -> None:
+        """Returns when no further request begins."""
+        await self._over.wait()
+
     def begin(self) -> None:
         """A prompt begins: what was before does not count for it."""
         self._tally = Tally()
@@ -125,25 +149,30 @@ class ModelCalls:
         """Bytes of an answer passed."""
         self._sign = self._clock()
 
-    def saw(self, call: ModelCall) -> None:
-        """A call began or ended; one that goes on is told again as a sign of life."""
+    def saw(self, call: ModelCall) -> bool:
+        """A call began or ended; one that goes on is told again as a sign of life.
+
+        :return: whether the model fails again and again, by now twice as often as when that was said before.
+        """
         self.heard()
         self._forget_others(call)
         if call.outcome is None:
             if call.id in self._open:
-                return
+                return False
             if len(self._open) < _MOST_OPEN:
                 self._open[call.id] = call
             self._tally = replace(self._tally, begun=self._tally.begun + 1)
         else:
             self._open.pop(call.id, None)
-            self._tally = _ended(self._tally, call)
+            before, self._tally = self._tally, _ended(self._tally, call)
+            self._changed.set()
+            return self._tally.failing > before.failing and _is_worth_telling(self._tally.failing)
         self._changed.set()
+        return False
 
     def _forget_others(self, call: ModelCall) -> None:
         """When the broker was replaced, what was under way at the old one ended with it."""
-        process = call.id.partition("-")[0]
-        self._open = {each: known for each, known in self._open.items() if each.partition("-")[0] == process}
+        self._open = {each: known for each, known in self._open.items() if known.process == call.process}
 
     async def settled(self, *, seconds: float) -> None:
         """Waits until no call is under way, for so long at most: an agent may say that it ended before the broker
@@ -155,6 +184,12 @@ class ModelCalls:
                     await self._changed.wait()
         except TimeoutError:
             return
+
+
+def _is_worth_telling(failing: int) -> bool:
+    """5, 10, 20, 40, …"""
+    times, rest = divmod(failing, _FIRST_TOLD)
+    return rest == 0 and times & (times - 1) == 0
 
 
 def _ended(tally: Tally, call: ModelCall) -> Tally:

@@ -14,6 +14,8 @@ from gitward.github.retries import Patience
 from gitward.github.tokens import TokenSource
 from gitward.grants.inspection import Inspector
 from gitward.grants.lease import Lease
+from gitward.grants.model_budget import NO_LIMITS, ModelLimits
+from gitward.grants.prices import NO_PRICES, Prices
 from gitward.repositories.mirrors import Mirrors
 from gitward.runs.storage.disk_guard import DiskGuard
 from gitward.runs.storage.trash import Trash
@@ -22,6 +24,7 @@ from gitward.sessions.model import Session
 from gitward.sessions.progress import Progress
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
+from gitward.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,8 @@ class JobSettings:
     own_writes: bool = True  # commands write texts of the session's own pull request and issues only
     never_workflows: bool = False  # no session may change workflows, whatever its POST said
     agent_idle_seconds: float = 900.0  # that an agent's turn may last without a sign of life
+    prices: Prices = NO_PRICES  # of models
+    daily_budget: ModelLimits = NO_LIMITS  # of each user, for models
     commit_name: str | None = None
     commit_email: str | None = None
     patience: Patience = field(default_factory=Patience)  # with GitHub's faults
@@ -76,5 +81,6 @@ class JobServices:
     disk: DiskGuard
     trash: Trash = field(default_factory=Trash)
     admission: Admission = refuse  # whether a session may go on in a repository that was renamed or moved
+    metrics: Metrics | None = None
     agents: Agents | None = None  # None: this worker has none
     lease: Lease = field(default_factory=Lease)  # of the worker's shift; without end where nobody can take over

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from gitward.grants.usage import Usage
+
 
 class RunState(StrEnum):
     """`queued → running → succeeded | failed | cancelled`, with `cancelling` between the wish and the end."""
@@ -75,6 +77,8 @@ class EventType(StrEnum):
     AGENT_USAGE = "agent.usage"
     AGENT_ASKED = "agent.asked"
     AGENT_ENDED = "agent.ended"
+    MODEL_FAILING = "model.failing"
+    USAGE_COUNTED = "usage.counted"
 
 
 class PublishMode(StrEnum):
@@ -129,6 +133,16 @@ class Publish:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a run's agent may use; None: no limit."""
+
+    requests: int | None = None  # that begin
+    tokens: int | None = None  # of all kinds
+    usd: float | None = None  # by the operator's prices
+    seconds: int | None = None  # of the agent's turn
+
+
+@dataclass(frozen=True, kw_only=True)
 class Instruction:
     """What a run does; without command and prompt it only checks out and creates the branch."""
 
@@ -136,6 +150,7 @@ class Instruction:
     prompt: str | None = None  # for the agent; never beside a command
     agent: str | None = None  # its name in the catalogue; there is one with every prompt
     model: str | None = None  # None: the catalogue's, or the agent's own
+    budget: Budget | None = None  # beside a prompt only
     env: dict[str, str] = field(default_factory=dict)
     timeout_seconds: int | None = None  # of the whole run; None: the service's limit
     commit_message: str | None = None
@@ -193,6 +208,7 @@ class Run:
     started_at: datetime | None
     ended_at: datetime | None
     pull_request: PullRequest | None
+    usage: Usage | None = None  # of models; None: none was asked
     steps: tuple[Step, ...] = ()
     queued_because: str | None = None  # why a queued run waits
     queue_place: int | None = None  # among its owner's waiting runs, or behind an earlier one in its session; 1: next

@@ -10,7 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from gitward.errors import GitwardError, Reason
-from gitward.sessions import queries
+from gitward.grants.usage import Usage
+from gitward.sessions import queries, usage_days
 from gitward.sessions.journal import Entry, Journal
 from gitward.sessions.model import (
     ACTIVE_STATES,
@@ -25,6 +26,7 @@ from gitward.sessions.model import (
 )
 from gitward.sessions.places import Places
 from gitward.sessions.rows import run_from_row, session_from_row
+from gitward.sessions.usage_days import DayUsage
 from gitward.store import schema, upsert
 from gitward.store.database import Transaction
 
@@ -233,6 +235,25 @@ class Progress:
         queries.update_session(tx, hold.session.id, {"opened_issues": [*known, number]})
         entry: Entry = (EventType.ISSUE_OPENED, hold.run.id, {"number": number})
         self._journal.append(tx, hold.session.id, now(), entry)
+
+    def record_usage(self, tx: Transaction, hold: Hold, usage: Usage, *, told: bool) -> DayUsage:
+        """Keeps what models were used for by now, and adds what is new to the day of its owner; may be repeated.
+
+        :param told: whether it is an event too.
+        :return: what all runs of the owner used today.
+        """
+        self.guard(tx, hold)
+        at, this = now(), _runs.c.id == hold.run.id
+        stored = tx.execute(sa.select(_runs.c.usage).where(this)).scalar_one()
+        before = None if stored is None else Usage.of_stored(stored)
+        more = usage_days.part_of(usage) - usage_days.part_of(before)
+        if usage != before:
+            tx.execute(sa.update(_runs).where(this).values(usage=usage.to_stored()))
+            usage_days.add(tx, hold.session.owner, at, more)
+        if told:
+            entry: Entry = (EventType.USAGE_COUNTED, hold.run.id, usage.to_json())
+            self._journal.append(tx, hold.session.id, at, entry)
+        return usage_days.read(tx, hold.session.owner, at)
 
     def record_truncated_output(self, tx: Transaction, hold: Hold) -> None:
         self.guard(tx, hold)

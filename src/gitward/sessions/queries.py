@@ -23,7 +23,7 @@ from gitward.sessions.model import (
     is_id,
 )
 from gitward.sessions.places import STANDING_COLUMNS, Standing, standing_from_row, standing_of
-from gitward.sessions.rows import WITH_PROMPT, instruction_to_json, run_from_row, session_from_row, step_from_row
+from gitward.sessions.rows import instruction_to_json, run_from_row, session_from_row, step_from_row, version_of
 from gitward.store import schema, upsert
 from gitward.store.database import Transaction
 
@@ -164,7 +164,7 @@ def _insert_run(run: Run, number: int | sa.ScalarSelect[int]) -> sa.Insert:
         number=number,
         state=run.state,
         instruction=instruction_to_json(run.instruction),
-        checkpoints_version=WITH_PROMPT if run.instruction.prompt is not None else None,
+        checkpoints_version=version_of(run.instruction),
         retry_of=run.retry_of,
         attempt=run.attempt,
         losses=0,

@@ -8,7 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from gitward.grants.usage import Usage
 from gitward.sessions.model import (
+    Budget,
     Environment,
     Event,
     EventType,
@@ -28,7 +30,8 @@ from gitward.sessions.model import (
 # The checkpoints' version of a run with a prompt, from its beginning: a worker of before there were agents would take
 # it for a run without an instruction, and leaves it alone.
 WITH_PROMPT = 2
-_LEFT_OUT = ("publish_of", "publish_attempt", "prompt", "agent", "model")  # when there is none
+WITH_BUDGET = 3  # of a prompt with a budget: a worker that knows none leaves it alone
+_LEFT_OUT = ("publish_of", "publish_attempt", "prompt", "agent", "model", "budget")  # when there is none
 
 
 def instruction_to_json(instruction: Instruction) -> dict[str, Any]:
@@ -43,6 +46,7 @@ def instruction_from_json(value: dict[str, Any]) -> Instruction:
         prompt=value.get("prompt"),
         agent=value.get("agent"),
         model=value.get("model"),
+        budget=Budget(**value["budget"]) if value.get("budget") else None,
         env=dict(value.get("env") or {}),
         timeout_seconds=value.get("timeout_seconds"),
         commit_message=value.get("commit_message"),
@@ -56,6 +60,13 @@ def instruction_from_json(value: dict[str, Any]) -> Instruction:
         publish_of=value.get("publish_of"),
         publish_attempt=value.get("publish_attempt"),
     )
+
+
+def version_of(instruction: Instruction) -> int | None:
+    """The checkpoints' version of a run from its beginning: which workers understand it; None: all."""
+    if instruction.prompt is None:
+        return None
+    return WITH_PROMPT if instruction.budget is None else WITH_BUDGET
 
 
 def pull_request_from_json(value: dict[str, Any] | None) -> PullRequest | None:
@@ -86,6 +97,7 @@ def run_from_row(row: sa.Row[Any], steps: Iterable[Step] = ()) -> Run:
         started_at=row.started_at,
         ended_at=row.ended_at,
         pull_request=pull_request_from_json(row.pull_request),
+        usage=None if row.usage is None else Usage.of_stored(row.usage),
         steps=tuple(steps),
     )
 

@@ -257,6 +257,19 @@ class Settings(BaseSettings):
             "turn, and keeps its work."
         ),
     )
+    prices: Path | None = Field(
+        None,
+        alias="GITWARD_PRICES",
+        description="A JSON file with the prices of models, for `usd` in usage and budgets. See docs/agents.md.",
+    )
+    daily_budget: str = Field(
+        "",
+        alias="GITWARD_DAILY_BUDGET",
+        description=(
+            "What the agents of one user may use of models on one day (UTC), such as "
+            "`requests=500,tokens=20000000,usd=25`. Empty: no limit. See docs/agents.md."
+        ),
+    )
     agents_folder: Path | None = Field(
         None,
         alias="GITWARD_AGENTS_DIR",

@@ -70,6 +70,7 @@ runs = sa.Table(
     sa.Column("head_sha", sa.String(64)),
     sa.Column("exit_code", sa.Integer),
     sa.Column("output_truncated", sa.Boolean, nullable=False),
+    sa.Column("usage", sa.JSON),  # of models, as the meter counted it; null: none was asked
     sa.Column("pull_request", sa.JSON),
     sa.Column("cancel_requested_at", UtcDateTime),
     sa.Column("created_at", UtcDateTime, nullable=False),
@@ -171,6 +172,17 @@ turns = sa.Table(
     metadata,
     sa.Column("owner", sa.String(32), primary_key=True),
     sa.Column("turn", sa.BigInteger, nullable=False, index=True),  # the higher, the later the owner was served
+)
+
+usage_days = sa.Table(  # what a user's runs used of models on one day (UTC)
+    "usage_days",
+    metadata,
+    sa.Column("issuer", sa.String(512), primary_key=True),
+    sa.Column("subject", sa.String(512), primary_key=True),
+    sa.Column("day", sa.String(10), primary_key=True),  # "2026-11-29"
+    sa.Column("requests", sa.BigInteger, nullable=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.Column("usd", sa.Float, nullable=False),
 )
 
 idempotency_keys = sa.Table(

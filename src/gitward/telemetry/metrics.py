@@ -92,6 +92,24 @@ class Metrics:
         self._fetches = Histogram(
             "gitward_mirror_fetch_seconds", "How long fetches took.", ["kind"], registry=registry, buckets=STEP_BUCKETS
         )
+        self._model_calls = Counter(
+            "gitward_model_requests",
+            "Agents' requests to models that have ended. Models without an entry in GITWARD_PRICES are `other`.",
+            ["agent", "model", "outcome"],
+            registry=registry,
+        )
+        self._model_tokens = Counter(
+            "gitward_model_tokens",
+            "Tokens that providers told.",
+            ["agent", "model", "kind"],
+            registry=registry,
+        )
+        self._model_unknown = Counter(
+            "gitward_model_requests_unknown",
+            "Agents' requests to models of which not all tokens are known.",
+            ["agent", "model"],
+            registry=registry,
+        )
         info = Gauge("gitward_build_info", "The running version.", ["version"], registry=registry)
         info.labels(version=__version__).set(1)
         ProcessCollector(registry=registry)
@@ -109,6 +127,17 @@ class Metrics:
                 self._refusals.labels(rule=rule if _RULE.fullmatch(rule) else "other").inc()
             elif kind == "step.ended":
                 self._steps.labels(step=data["step"], state=data["state"]).observe(data["seconds"])
+
+    def model_called(
+        self, *, agent: str, entry: str | None, outcome: str, tokens: Mapping[str, int], is_counted: bool
+    ) -> None:
+        """A request to a model has ended. `entry`: of the operator's list of prices, which bounds the label."""
+        labels = {"agent": agent, "model": entry or "other"}
+        self._model_calls.labels(**labels, outcome=outcome).inc()
+        if not is_counted:
+            self._model_unknown.labels(**labels).inc()
+        for kind, number in tokens.items():
+            self._model_tokens.labels(**labels, kind=kind).inc(number)
 
     @contextmanager
     def opening_a_sandbox(self) -> Iterator[None]:

@@ -6,11 +6,12 @@ providers fail. It counts what it was asked. It needs no key but the one it is g
 
 from gitward_standin.language_model.faults import Fault
 from gitward_standin.language_model.questions import Question
-from gitward_standin.language_model.scripts import Say, Shell, Step, Write, edit_and_answer, endless
+from gitward_standin.language_model.scripts import Delegate, Say, Shell, Step, Write, edit_and_answer, endless
 from gitward_standin.language_model.server import Asked, StandInModel
 
 __all__ = [
     "Asked",
+    "Delegate",
     "Fault",
     "Question",
     "Say",

@@ -36,7 +36,14 @@ class Write:
     text: str
 
 
-Step = Say | Shell | Write
+@dataclass(frozen=True, kw_only=True)
+class Delegate:
+    """Gives a task to an agent below, by the agent's tool for that."""
+
+    prompt: str
+
+
+Step = Say | Shell | Write | Delegate
 Script = Callable[[Question], Step]
 
 
@@ -86,6 +93,7 @@ _WRITERS: Mapping[str, Callable[[Write], Mapping[str, Any]]] = {
     "write": lambda write: {"filePath": write.path, "content": write.text},
     "write_file": lambda write: {"file_path": write.path, "content": write.text},
 }
+_DELEGATES: Mapping[str, str] = {"Task": "general-purpose", "Agent": "general-purpose", "task": "general"}
 _PATCH, _PROGRAM = "apply_patch", "exec"
 
 
@@ -93,8 +101,10 @@ class NoSuchTool(LookupError):
     """The agent offers no tool by which the step could be done."""
 
 
-def call_of(step: Shell | Write, question: Question) -> Call:
+def call_of(step: Shell | Write | Delegate, question: Question) -> Call:
     """Raises NoSuchTool."""
+    if isinstance(step, Delegate):
+        return _delegation(step, question)
     if _PROGRAM in question.freeform:
         return _program(step)
     if isinstance(step, Shell):
@@ -105,6 +115,14 @@ def call_of(step: Shell | Write, question: Question) -> Call:
     if _PATCH in question.freeform:
         return Call(name=_PATCH, arguments=_patch(step))
     return _shell(f"printf %s {shlex.quote(step.text)} > {shlex.quote(step.path)}", question)
+
+
+def _delegation(step: Delegate, question: Question) -> Call:
+    for name, kind in _DELEGATES.items():
+        if name in question.tools:
+            arguments = {"description": "A small task", "prompt": step.prompt, "subagent_type": kind}
+            return Call(name=name, arguments=arguments)
+    raise NoSuchTool(f"none of {', '.join(_DELEGATES)} is among {', '.join(question.tools)}")
 
 
 def _program(step: Shell | Write) -> Call:

@@ -45,6 +45,7 @@ class _Plan:
     fault: Fault
     times: int | None  # None: always
     sides: bool  # whether side calls meet it too
+    after: int  # requests that are answered before
 
 
 @dataclass(kw_only=True)
@@ -88,9 +89,9 @@ class StandInModel:
         """The requests for an answer, without those beside the work."""
         return [each for each in self.asked if each.question is not None and not each.question.is_side]
 
-    def fail(self, fault: Fault, *, times: int | None = None, sides: bool = True) -> None:
-        """From now on, for so many requests; without a number for all."""
-        self._plans.append(_Plan(fault=fault, times=times, sides=sides))
+    def fail(self, fault: Fault, *, times: int | None = None, sides: bool = True, after: int = 0) -> None:
+        """From now on, or after some more answers, for so many requests; without a number for all."""
+        self._plans.append(_Plan(fault=fault, times=times, sides=sides, after=after))
 
     async def start(self) -> None:
         self._ca_file, tls = await asyncio.to_thread(authority, self.folder, self.names)
@@ -152,6 +153,9 @@ class StandInModel:
     def _fault(self, question: Question) -> Fault | None:
         for plan in list(self._plans):
             if question.is_side and not plan.sides:
+                continue
+            if plan.after:
+                plan.after -= 1
                 continue
             if plan.times is not None:
                 plan.times -= 1

@@ -33,7 +33,7 @@ RUN = {
         "started_at",
         "ended_at",
     ),
-    *("pull_request", "steps"),
+    *("pull_request", "usage", "steps"),
 }
 Json = dict[str, Any]
 
@@ -63,6 +63,7 @@ async def test_the_shortest_request_makes_a_session_with_its_first_run(http: htt
     assert run["instruction"] == {
         "command": None,
         "prompt": None,
+        "budget": None,
         "env": {},
         "timeout_seconds": None,
         "commit_message": None,
@@ -90,7 +91,7 @@ async def test_everything_that_can_be_asked_for_comes_back(http: httpx.AsyncClie
     }
     session = await post(http, **asked, **instruction)
     assert {name: session[name] for name in asked} == asked
-    assert session["runs"][0]["instruction"] == {**instruction, "prompt": None}
+    assert session["runs"][0]["instruction"] == {**instruction, "prompt": None, "budget": None}
     assert (await http.get(f"/sessions/{session['id']}")).json() == session
 
 

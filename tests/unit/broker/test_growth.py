@@ -30,6 +30,7 @@ from gitward.broker.policy.graphql.mutations import OWN_VIEWS, VIEWS
 from gitward.broker.policy.inject import headers as inject_headers
 from gitward.broker.policy.inject.mask import StreamMask
 from gitward.broker.policy.inject.paths import admitted
+from gitward.broker.policy.model_usage import UsageReader
 from gitward.broker.server.request_bodies import MAX_INSPECTED
 from gitward.broker.wire import credentials, json_body, ls_refs, target
 from gitward.broker.wire.advertisement import NoThin
@@ -225,6 +226,7 @@ CASES: dict[str, Case] = {
     "policy.lfs.upstream_path": header(lambda text: lfs.upstream_path(lfs_call(text), PUBLIC)),
     "policy.lfs.hidden": header(lambda text: lfs.hidden(text, PUBLIC, 404)),
     "policy.lfs.read_batch": body(lfs.read_batch, '{"operation":"', '{"objects":['),
+    "policy.model_usage.UsageReader": header(lambda text: UsageReader(Api.CHAT).document({"model": text})),
     "policy.models.api_of": header(lambda text: models.api_of("POST", "/" + text), "v1/messages", "v1/messages?"),
     "policy.models.model_of": body(models.model_of, '{"model":"', '{"model" '),
     "policy.models.AnswerReader": fed(
@@ -284,6 +286,7 @@ OURS = {
     "policy.egress.rules.parse_rules", "policy.inject.paths.read_pattern", "policy.inject.rules.parse_injections",
     "policy.graphql.arguments.input_of", "policy.graphql.arguments.node", "policy.graphql.arguments.one_of",
     "policy.graphql.arguments.required", "policy.graphql.views.connections", "policy.graphql.views.to",
+    "policy.model_refusals.body",
     "policy.graphql.views.view", "policy.restriction.Restriction", "policy.restriction.publishing",
     "policy.restriction.restriction_of", "policy.routes.routes_of", "policy.verdict.allow", "policy.verdict.deny",
     "wire.config.BrokerConfig", "wire.config.address_of", "wire.config.graphql_url", "wire.inspection.FileRequest",

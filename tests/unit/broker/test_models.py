@@ -80,7 +80,7 @@ def test_a_stream_that_breaks_off_anywhere_is_cut(api: Api, content: Say | Call)
 def test_a_status_of_failure_brings_the_provider_s_sentence(api: Api, fault: Fault) -> None:
     body = json.dumps(faults.error(Asked(api.value), fault)).encode()
     verdict = judged(api, body, status=fault.status, kind="application/json")
-    assert verdict == Verdict(outcome=Outcome.REFUSED, error=SENTENCES[fault])
+    assert (verdict.outcome, verdict.error, verdict.is_counted) == (Outcome.REFUSED, SENTENCES[fault], True)
 
 
 @pytest.mark.parametrize("api", Api)
@@ -89,7 +89,8 @@ def test_an_error_within_a_stream_is_a_refusal(api: Api) -> None:
     line = f"data: {json.dumps(document)}\n\n"
     late = (line if name is None else f"event: {name}\n{line}").encode()
     verdict = judged(api, b"".join(streamed(api, CONTENTS["words"])[:3]) + late)
-    assert verdict == Verdict(outcome=Outcome.REFUSED, error=SENTENCES[Fault.LATE_ERROR])
+    assert (verdict.outcome, verdict.error) == (Outcome.REFUSED, SENTENCES[Fault.LATE_ERROR])
+    assert not verdict.is_counted
 
 
 def bodies() -> Iterator[tuple[bytes, str]]:
@@ -111,7 +112,8 @@ def bodies() -> Iterator[tuple[bytes, str]]:
 def test_whatever_a_gateway_answers_is_at_most_a_short_sentence(body: bytes, sentence: str) -> None:
     reader = AnswerReader(Api.CHAT, status=503, content_type="whatever")
     reader.feed(body)
-    assert reader.verdict(ended=True) == Verdict(outcome=Outcome.REFUSED, error=sentence)
+    verdict = reader.verdict(ended=True)
+    assert (verdict.outcome, verdict.error) == (Outcome.REFUSED, sentence)
 
 
 @pytest.mark.parametrize("body", [b"{}", b"null", b'{"choices": []}', b"<html>hello</html>", b""])
@@ -157,7 +159,7 @@ def test_reading_costs_in_proportion() -> None:
         ("POST", "/v1/messages/count_tokens", None),
         ("POST", "/anthropic/v1/messages", Api.MESSAGES),
         ("POST", "/v1/responses", Api.RESPONSES),
-        ("POST", "/v1/responses/compact", None),
+        ("POST", "/v1/responses/compact", Api.RESPONSES),
         ("POST", "/openai/v1/chat/completions", Api.CHAT),
         ("GET", "/v1/responses", None),
         ("POST", "/v1/files?x=/v1/messages", None),

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import os
+import random
 import subprocess
+import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -14,12 +18,17 @@ import pytest
 
 from gitward.audit import folders, objects, report
 from gitward.audit.channels import PLACES, Channel
+from gitward.audit.database import search_artifacts, unpacked
 from gitward.audit.ledger import Ledger
 from gitward.audit.needles import Needles, Plant, TokenTooShort
 from gitward.audit.proof import Outcome
 from gitward.audit.report import State
 from gitward.audit.stage import Stage
 from gitward.secrets import Secret, spellings
+from gitward.sessions import artifacts
+from gitward.sessions.artifacts import PIECE_BYTES, Origin
+from gitward.sessions.model import ArtifactKind, Owner
+from tests_support import Backend
 
 TOKEN = "ghp_" + "aB3dE5gH7jK9mN1pQ3sT5vX7zA2cF4eR6uY8"
 
@@ -185,3 +194,27 @@ def test_files_are_searched_across_pieces_and_their_names_too(tmp_path: Path) ->
     os.mkfifo(tmp_path / "fifo")
     folders.search_folder(ledger, Channel.WORK, tmp_path)
     assert {hit.place for hit in ledger.findings(Channel.WORK).hits} == {"long", "***", "link"}
+
+
+@pytest.mark.parametrize("pack", [lambda data: data, zlib.compress, gzip.compress], ids=["plain", "zlib", "gzip"])
+async def test_a_key_in_an_artifact_is_found_also_when_it_is_packed(
+    backend: Backend, database_url: str, alice: Owner, pack: Callable[[bytes], bytes]
+) -> None:
+    """It lies across two of the artifact's pieces in the database."""
+    key = "sk-ant-0123456789abcdefghij"
+    session = await backend.create(alice)
+    words = random.Random(1).randbytes(2 * PIECE_BYTES).hex().encode()  # such as does not shrink
+    content = pack(words[: PIECE_BYTES - 7] + key.encode() + words)
+    origin = Origin(run_id=session.runs[0].id, attempt=1)
+    with backend.database.transaction() as tx:
+        artifacts.store(tx, origin, ArtifactKind.PATCH, content)
+    ledger = Ledger(Secret(TOKEN), Plant(), {"ANTHROPIC_API_KEY": Secret(key)})
+    await search_artifacts(ledger, database_url)
+    assert {hit.of for hit in ledger.findings(Channel.ARTIFACTS).hits} == {"ANTHROPIC_API_KEY"}
+
+
+def test_what_is_cut_or_no_packed_data_is_searched_as_far_as_it_goes() -> None:
+    packed = zlib.compress(b"x" * 100_000)
+    assert b"".join(unpacked(packed[:-10])).startswith(b"xxx")
+    assert list(unpacked(b"diff --git a/x b/x")) == []
+    assert list(unpacked(b"")) == []

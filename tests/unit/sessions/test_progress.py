@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from gitward.errors import Conflict, Reason
+from gitward.grants.usage import ModelUsage, Tokens, Usage
 from gitward.sessions.model import (
     EventType,
     Instruction,
@@ -23,6 +24,7 @@ from gitward.store.database import Transaction
 from tests_support import Backend
 
 PULL = PullRequest(number=7, url="https://github.com/acme/widgets/pull/7", state="open", draft=True)
+USAGE = Usage(by_model=(ModelUsage(model="m", requests=1, tokens=Tokens(input=2)),))
 DONE = Outcome(state=RunState.SUCCEEDED, message="Done.", changed=True, head_sha="a" * 40, exit_code=0)
 
 
@@ -84,6 +86,7 @@ class TestClaim:
 
 Write = Callable[[Progress, Transaction, Hold], object]
 WRITES: dict[str, Write] = {
+    "record_usage": lambda progress, tx, held: progress.record_usage(tx, held, USAGE, told=True),
     "guard": lambda progress, tx, held: progress.guard(tx, held),
     "record": lambda progress, tx, held: progress.record(tx, held, (EventType.NOTICE, {"message": "x"})),
     "start_step": lambda progress, tx, held: progress.start_step(tx, held, StepName.EXECUTE),

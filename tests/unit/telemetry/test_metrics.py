@@ -58,6 +58,9 @@ def used(metrics: Metrics) -> Metrics:
     metrics.mirror_bytes(4096)
     with metrics.fetching("refresh"):
         pass
+    used = {"input": 5, "cached": 0, "output": 3}
+    metrics.model_called(agent="claude", entry="m-*", outcome="answered", tokens=used, is_counted=True)
+    metrics.model_called(agent="claude", entry=None, outcome="cut", tokens={}, is_counted=False)
     return metrics
 
 
@@ -76,6 +79,10 @@ def test_what_happened_is_counted() -> None:
     assert told["gitward_events_total", (("type", "output"),)] == 1
     assert told["gitward_mirror_takes_total", (("how", "hit"),)] == 1
     assert told["gitward_mirror_bytes", ()] == 4096
+    agent = ("agent", "claude")
+    assert told["gitward_model_tokens_total", (agent, ("kind", "output"), ("model", "m-*"))] == 3
+    assert told["gitward_model_requests_total", (agent, ("model", "other"), ("outcome", "cut"))] == 1
+    assert told["gitward_model_requests_unknown_total", (agent, ("model", "other"))] == 1
     assert told["gitward_mirror_fetch_seconds_count", (("kind", "refresh"),)] == 1
 
 
@@ -107,7 +114,8 @@ def test_no_label_says_anything_of_a_user_s_work() -> None:
     text = used(Metrics()).render(EVERYTHING)
     labels = {name for _, pairs in samples(text) for name, _ in pairs}
     events, moments = {"type", "state", "reason", "rule", "step"}, {"waiting_for", "holder", "resource", "version"}
-    assert labels == {"le", "how", "kind", *events, *moments}
+    models = {"agent", "model", "outcome"}  # names of the operator's own lists
+    assert labels == {"le", "how", "kind", *events, *moments, *models}
     assert b"acme" not in text
     assert b"run_" not in text.replace(b"run_ended", b"")
 

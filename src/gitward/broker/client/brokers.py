@@ -17,6 +17,7 @@ from gitward.broker.wire.config import BrokerConfig, BrokerEvent
 from gitward.grants import cgroups
 from gitward.grants.grant import Grant
 from gitward.grants.inspection import Inspector
+from gitward.grants.model_budget import ModelBudget
 from gitward.secrets import Secret
 
 log = logging.getLogger(__name__)
@@ -110,12 +111,14 @@ class Brokers:
         inspector: Inspector | None = None,
         *,
         injected: Sequence[Secret | None] = (),
+        budget: Callable[[], ModelBudget] = ModelBudget,
     ) -> OpenGrant:
         """Lets the run use GitHub as far as `grant` says. `on_event` is called in this loop and must not block.
 
         Without an inspector, nothing can be pushed by a grant that does not allow workflows to be changed.
 
         :param injected: the secrets of `config.inject`, in its order; None for one that could not be read.
+        :param budget: what limits requests to models, and what was used by now; asked again for a replacement.
         :raises BrokerError: no broker can be had.
         """
         if self._house is None:
@@ -123,7 +126,11 @@ class Brokers:
         if grant.run_id in self._open:
             raise BrokerError(f"a grant of run {grant.run_id} is open already")
         opened = OpenGrant(
-            self._house, grant, token, on_event, inspector=inspector, injected=injected, on_close=self._closed
+            *(self._house, grant, token, on_event),
+            inspector=inspector,
+            injected=injected,
+            budget=budget,
+            on_close=self._closed,
         )
         self._open[grant.run_id] = opened
         try:

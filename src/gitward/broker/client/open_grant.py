@@ -29,6 +29,7 @@ from gitward.grants.channel import ChannelClosed, Message
 from gitward.grants.endpoint import Address, ports_of
 from gitward.grants.grant import ExactPush, Grant, new_run_credential
 from gitward.grants.inspection import Inspector
+from gitward.grants.model_budget import ModelBudget
 from gitward.secrets import Secret
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class OpenGrant:
         *,
         inspector: Inspector | None,
         injected: Sequence[Secret | None],
+        budget: Callable[[], ModelBudget] = ModelBudget,
         on_close: Callable[[OpenGrant], None],
     ) -> None:
         self.grant = grant
@@ -72,6 +74,7 @@ class OpenGrant:
         self._first = token  # in login mode the sandbox has it, and goes on presenting it
         self._token = token
         self._injected = tuple(injected)
+        self._budget = budget
         self._on_event = on_event
         self._on_close = on_close
         self._inspections = Inspections(inspector)
@@ -149,6 +152,11 @@ class OpenGrant:
         self._require_open()
         self._token = token
         await self._deliver({"op": "refresh", "token": handover(token)})
+
+    async def tell_budget(self) -> None:
+        """More or less is left for models than the broker knows."""
+        self._require_open()
+        await self._deliver({"op": "budget", "budget": self._budget().to_message()})
 
     async def narrow(self, push: ExactPush) -> None:
         """After it returned the grant allows this push, with what git and git-lfs ask around it, and nothing else.
@@ -284,6 +292,7 @@ class OpenGrant:
             "token": handover(self._first),
             "successor": handover(self._token),
             "injected": [None if secret is None else handover(secret) for secret in self._injected],
+            "budget": self._budget().to_message(),
             "proxy_login": None if login is None else handover(login),
             "leaf": self._certificates.leaf_pem.decode(),
             "key": self._certificates.key_pem.decode(),

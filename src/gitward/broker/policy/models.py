@@ -1,4 +1,5 @@
-"""Reads what models answer while it passes: whether an answer is whole, and what the provider says when it is none.
+"""Reads what models answer while it passes: whether an answer is whole, what it used, and what the provider says when
+it is none.
 
 Nothing here changes or holds up a byte, and what is remembered of an answer is bounded. A provider is believed; what a
 sandbox wrote (the request) is looked at for the model's name only.
@@ -12,15 +13,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gitward.broker.policy.model_usage import UsageReader
 from gitward.grants.model_calls import MAX_ERROR, MAX_MODEL, Api, Outcome
+from gitward.grants.usage import Tokens
 
 HEAD_BYTES = 4096  # of a request, in which its model is looked for
 _MOST_JSON = 4 * 1024 * 1024  # of an answer that is no stream; a longer one counts by its status
-_MOST_LINE = 256 * 1024  # of a stream; of a longer one only its event's name counts
+_MOST_LINE = 1024 * 1024  # of a stream; of a longer one only its event's name counts, and its tokens are unknown
 _MODEL = re.compile(rb'"model"\s*:\s*"([\x20\x21\x23-\x5b\x5d-\x7e]{1,%d})"' % MAX_MODEL)
-_PATHS = {"/messages": Api.MESSAGES, "/responses": Api.RESPONSES, "/chat/completions": Api.CHAT}
+_PATHS = {
+    "/messages": Api.MESSAGES,
+    "/responses": Api.RESPONSES,
+    "/responses/compact": Api.RESPONSES,
+    "/chat/completions": Api.CHAT,
+}
 # A line of a stream is understood only when it has one of these: most hold a piece of text.
-_TELLING = (b"message_stop", b"error", b"response.", b"finish_reason", b"[DONE]")
+_TELLING = (b"message_stop", b"error", b"response.", b"finish_reason", b"[DONE]", b'"usage"')
 _WHOLE = frozenset({"message_stop", "response.completed", "response.incomplete"})
 _FAILED = frozenset({"error", "response.failed"})
 
@@ -45,6 +53,9 @@ class Verdict:
 
     outcome: Outcome
     error: str = ""
+    model: str = ""  # that answered, by its own word
+    tokens: Tokens | None = None  # what was told of them
+    is_counted: bool = False  # whether that is all that the answer cost
 
 
 class AnswerReader:
@@ -52,6 +63,7 @@ class AnswerReader:
 
     def __init__(self, api: Api, *, status: int, content_type: str) -> None:
         self._api = api
+        self._usage = UsageReader(api)
         self._status = status
         self._streamed = "text/event-stream" in content_type.lower() and status < 400
         self._kept = bytearray()  # of JSON: all; of a stream: the line that is not yet whole
@@ -73,13 +85,20 @@ class AnswerReader:
 
     def verdict(self, *, ended: bool) -> Verdict:
         """:param ended: whether the answer came to its end, by its own length."""
+        outcome, error = self._judged(ended=ended)
+        usage, whole = self._usage, outcome is Outcome.ANSWERED
+        is_free = not 200 <= self._status < 300  # no provider counts what it refused at once
+        is_counted = is_free or usage.is_counted(whole=whole)
+        return Verdict(outcome=outcome, error=error, model=usage.model, tokens=usage.tokens, is_counted=is_counted)
+
+    def _judged(self, *, ended: bool) -> tuple[Outcome, str]:
         if not self._streamed:
             return self._of_json(ended=ended)
         if self._kept:
             self._line(self._take(b""))
         if self._error is not None:
-            return Verdict(outcome=Outcome.REFUSED, error=self._error)
-        return Verdict(outcome=Outcome.ANSWERED if self._whole else Outcome.CUT)
+            return Outcome.REFUSED, self._error
+        return (Outcome.ANSWERED if self._whole else Outcome.CUT), ""
 
     def _keep(self, rest: bytes) -> None:
         room = _MOST_LINE - len(self._kept)
@@ -104,6 +123,7 @@ class AnswerReader:
 
     def _data(self, document: Mapping[str, Any], *, done: bool) -> None:
         kind = str(document.get("type") or self._event)
+        self._usage.event(kind, document)
         if kind in _FAILED or (self._api is Api.CHAT and document.get("error")):
             self._error = _sentence(document)
         elif self._api is Api.CHAT:
@@ -111,15 +131,16 @@ class AnswerReader:
         else:
             self._whole = self._whole or kind in _WHOLE
 
-    def _of_json(self, *, ended: bool) -> Verdict:
+    def _of_json(self, *, ended: bool) -> tuple[Outcome, str]:
         document = {} if self._overlong else _json(bytes(self._kept))
         if not 200 <= self._status < 300:
-            return Verdict(outcome=Outcome.REFUSED, error=_sentence(document) or _text(bytes(self._kept)))
+            return Outcome.REFUSED, _sentence(document) or _text(bytes(self._kept))
         if not ended:
-            return Verdict(outcome=Outcome.CUT)
+            return Outcome.CUT, ""
+        self._usage.document(document)
         if self._overlong or _is_whole(self._api, document):
-            return Verdict(outcome=Outcome.ANSWERED)
-        return Verdict(outcome=Outcome.REFUSED, error=_sentence(document) or "the answer is not that of a model")
+            return Outcome.ANSWERED, ""
+        return Outcome.REFUSED, _sentence(document) or "the answer is not that of a model"
 
 
 def _is_whole(api: Api, document: Mapping[str, Any]) -> bool:
@@ -127,6 +148,8 @@ def _is_whole(api: Api, document: Mapping[str, Any]) -> bool:
         case Api.MESSAGES:
             return document.get("type") == "message"
         case Api.RESPONSES:
+            if document.get("object") == "response.compaction":
+                return True
             return document.get("object") == "response" and document.get("status") in {"completed", "incomplete"}
         case Api.CHAT:
             return bool(document.get("choices")) and not document.get("error")

@@ -29,6 +29,7 @@ from gitward.grants import channel
 from gitward.grants.channel import Message
 from gitward.grants.grant import ExactPush, Grant
 from gitward.grants.lease import Lease
+from gitward.grants.model_budget import ModelBudget
 from gitward.secrets import Secret
 from gitward.telemetry.logs import mask_secrets
 
@@ -84,6 +85,9 @@ class _Open:
     @property
     def secrets(self) -> tuple[Secret, ...]:
         return (*self._login, *self.gate.secrets, *self._injector.secrets)
+
+    def tell_budget(self, budget: ModelBudget) -> None:
+        self._injector.tell_budget(budget)
 
     async def narrow(self, push: ExactPush) -> None:
         """After it returned nothing but this push is possible: what was under way has ended. Raises ValueError."""
@@ -163,6 +167,8 @@ class GrantService:
             case "refresh":
                 self._opened.gate.refresh(Secret(message["token"]))
                 self._know()
+            case "budget":
+                self._opened.tell_budget(ModelBudget.of_message(message["budget"]))
             case "narrow":
                 push = narrowing_of(message, fds)
                 await self._opened.narrow(push)
@@ -222,6 +228,7 @@ class GrantService:
             closed=lambda: gate.closed,
             route=route,
             is_agent=grant.is_agent,
+            budget=ModelBudget.of_message(message["budget"]),
         )
         door = Dispatcher(
             run_id=grant.run_id,

@@ -61,6 +61,10 @@ class Reporter:
         """A model was asked, answers, or has answered."""
         await self._tell(EVENT, call.to_data())
 
+    async def budget_reached(self, message: str) -> None:
+        """A request to a model was refused, because the budget is used up."""
+        await self._tell("budget.reached", {"message": message})
+
     async def rejected(self) -> None:
         """GitHub answered 401 to the token."""
         await self._tell("token.rejected", {})

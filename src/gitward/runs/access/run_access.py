@@ -18,6 +18,7 @@ from gitward.grants.grant import Grant
 from gitward.grants.model_calls import ModelCall, ModelCalls
 from gitward.runs.access.observed_pushes import ObservedPushes
 from gitward.runs.access.token_renewal import TokenRenewal
+from gitward.runs.access.usage_log import UsageLog
 from gitward.runs.attempt import Attempt
 from gitward.runs.commands.deadline import within_deadline
 from gitward.runs.commands.github_calls import token_access
@@ -40,6 +41,16 @@ class RunAccess:
     redactor: Redactor  # knows every token of the run
     pushes: ObservedPushes
     models: ModelCalls  # what the broker saw of calls of models
+    usage: UsageLog  # what they used
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """Where the broker's word goes."""
+
+    pushes: ObservedPushes
+    models: ModelCalls
+    usage: UsageLog
 
 
 @contextlib.asynccontextmanager
@@ -63,12 +74,14 @@ async def _open(stack: contextlib.AsyncExitStack, attempt: Attempt, facts: Facts
     token = await attempt.services.tokens.take(token_access(attempt))
     injected = await attempt.services.injected.take()
     redactor = Redactor([token.secret, *(secret for secret in injected if secret is not None)])
-    pushes, models = ObservedPushes(), ModelCalls()
+    seen = _Seen(pushes=ObservedPushes(), models=ModelCalls(), usage=await UsageLog.begin(attempt))
     grant = await stack.enter_async_context(
-        _granted(attempt, _grant(attempt, facts, seconds), token, pushes, models, redactor=redactor, injected=injected)
+        _granted(attempt, _grant(attempt, facts, seconds), token, seen, redactor=redactor, injected=injected)
     )
     credential = token.secret if attempt.services.settings.login_mode else Secret(grant.credential)
-    return RunAccess(grant=grant, credential=credential, redactor=redactor, pushes=pushes, models=models)
+    return RunAccess(
+        grant=grant, credential=credential, redactor=redactor, pushes=seen.pushes, models=seen.models, usage=seen.usage
+    )
 
 
 def _grant(attempt: Attempt, facts: Facts, seconds: float) -> Grant:
@@ -98,20 +111,19 @@ async def _granted(
     attempt: Attempt,
     grant: Grant,
     token: Token,
-    pushes: ObservedPushes,
-    models: ModelCalls,
+    seen: _Seen,
     *,
     redactor: Redactor,
     injected: Sequence[Secret | None],
 ) -> AsyncIterator[OpenGrant]:
     """The token, and whatever takes its place, is with the broker inside this block, and nowhere afterwards."""
     freshness = TokenRenewal(attempt, token, redactor)
-    witness = _Witness(attempt, pushes, models, freshness)
+    witness = _Witness(attempt, seen, freshness)
     open_grant = await attempt.services.brokers.open(
-        grant, token.secret, witness.observe, attempt.services.inspector, injected=injected
+        grant, token.secret, witness.observe, attempt.services.inspector, injected=injected, budget=seen.usage.budget
     )
     try:
-        async with freshness.running(open_grant):
+        async with freshness.running(open_grant), seen.usage.running(open_grant):
             yield open_grant
     finally:
         try:
@@ -119,13 +131,15 @@ async def _granted(
         except GitwardError as error:  # its process is gone, and the token with it; what the run came to stands
             log.warning("Run %s: could not tell the broker that the run is over: %s", grant.run_id, error)
         await witness.finish()
+        await seen.usage.close()
 
 
 class _Witness:
     """Takes what the broker saw: into the session's log, and to those who wait for it."""
 
-    def __init__(self, attempt: Attempt, pushes: ObservedPushes, models: ModelCalls, freshness: TokenRenewal) -> None:
-        self._attempt, self._pushes, self._models, self._freshness = attempt, pushes, models, freshness
+    def __init__(self, attempt: Attempt, seen: _Seen, freshness: TokenRenewal) -> None:
+        self._attempt, self._freshness = attempt, freshness
+        self._pushes, self._models, self._usage = seen.pushes, seen.models, seen.usage
         self._writing: set[asyncio.Task[None]] = set()
 
     def observe(self, event: BrokerEvent) -> None:
@@ -137,11 +151,20 @@ class _Witness:
             case "branch.pushed":
                 self._pushed(old=event.data["old"], new=event.data["new"])
             case "model.call":
-                self._models.saw(ModelCall.of(event.data))
+                self._called(ModelCall.of(event.data))
+            case "budget.reached":
+                self._models.budget_reached(event.data["message"])
             case "issue.opened":
                 self._write(self._attempt.record_issue(int(event.data["number"])))
             case _:
                 self._write(self._attempt.record((EventType(event.type), event.data)))
+
+    def _called(self, call: ModelCall) -> None:
+        self._usage.saw(call)
+        if self._models.saw(call):
+            times = self._models.tally.failing
+            data = {"host": call.host, "status": call.status, "times": times}
+            self._write(self._attempt.record((EventType.MODEL_FAILING, data)))
 
     def _pushed(self, *, old: str, new: str) -> None:
         self._pushes.record(old=old, new=new)

@@ -47,7 +47,8 @@ class Done:
 async def execute(context: Context, commands: CommandRunner) -> Done:
     """The whole turn of the agent, up to its verdict.
 
-    :raises RunFailure: `agent_unavailable`, `agent_failed`, `model_failed`, `task_failed`, `timed_out`.
+    :raises RunFailure: `agent_unavailable`, `agent_failed`, `model_failed`, `budget_exhausted`, `task_failed`,
+        `timed_out`.
     """
     return await AgentTurn(context, commands).run()
 
@@ -71,7 +72,7 @@ class AgentTurn:
         async with context.output.stream(StepName.EXECUTE) as errors:
             turn = self._turn(agent, errors)
             async with told(self._events, context.output, partial(self._ending, turn)):
-                self._end = await self._within_time(self._talk(turn, start))
+                self._end = await self._within_time(self._within_budget(self._talk(turn, start)))
         if turn.peer.dropped.updates:
             dropped, run_id = turn.peer.dropped, context.attempt.run.id
             log.info("Run %s: %d of the agent's messages were dropped: %r", run_id, dropped.updates, dropped.kinds)
@@ -123,6 +124,31 @@ class AgentTurn:
             async with asyncio.timeout(max(0.0, self._commands.seconds_left - STOP_SECONDS)):
                 return await talking
 
+    async def _within_budget(self, talking: Coroutine[None, None, TurnEnd]) -> TurnEnd:
+        """When a limit of the budget is reached the agent is asked to stop; the verdict tells why."""
+        meter = self._context.access.usage.meter
+        meter.turn_begins()
+        main = asyncio.create_task(talking)
+        limit = asyncio.create_task(self._budget_is_over())
+        try:
+            await asyncio.wait({main, limit}, return_when=asyncio.FIRST_COMPLETED)
+            return main.result() if main.done() else TurnEnd()
+        finally:
+            meter.turn_ends()
+            for task in (limit, main):
+                task.cancel()
+            await asyncio.gather(main, limit, return_exceptions=True)
+
+    async def _budget_is_over(self) -> None:
+        calls, budget = self._context.access.models, self._context.instruction.budget
+        seconds = None if budget is None else budget.seconds
+        left = None if seconds is None else seconds - self._context.access.usage.meter.seconds
+        try:
+            async with asyncio.timeout(left):
+                await calls.until_exhausted()
+        except TimeoutError:
+            calls.budget_reached(f"This run's budget of {seconds:,} seconds is used up.")
+
     async def _started(self, agent: Agent, started: Started) -> None:
         self._context.access.models.begin()
         data = {
@@ -167,6 +193,7 @@ class AgentTurn:
                 stop_reason=None if end.stop_reason is None else self._masked(end.stop_reason, STOP_REASON),
             ),
             calls=calls.tally if agent.hosts else None,
+            budget=calls.exhausted,
             last_message=said,
             tools=events.tools,
             failed_tools=events.failed_tools,

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
+from aiohttp import ClientConnectorError, ClientError, ClientResponse, ClientSession, ClientTimeout
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 from multidict import CIMultiDict
 from yarl import URL
 
+from gitward.broker.policy import model_refusals
 from gitward.broker.policy.inject.headers import answer_headers, request_headers
 from gitward.broker.policy.inject.mask import StreamMask
 from gitward.broker.policy.inject.paths import admitted
+from gitward.broker.policy.model_refusals import ModelRefused
 from gitward.broker.policy.models import api_of
 from gitward.broker.policy.routes import Kind
 from gitward.broker.policy.verdict import Verdict
@@ -31,7 +34,8 @@ from gitward.broker.wire.config import InjectConfig
 from gitward.broker.wire.upstream import injected_value
 from gitward.errors import PolicyDenied
 from gitward.grants.endpoint import Address
-from gitward.grants.model_calls import Api, Outcome
+from gitward.grants.model_budget import ModelBudget
+from gitward.grants.model_calls import Api
 from gitward.secrets import Secret
 from gitward.web_proxy import Route
 
@@ -41,6 +45,7 @@ _TIMEOUT = ClientTimeout(total=None, sock_connect=30, sock_read=STALL_SECONDS)
 _MAX_HEADER = 64 * 1024  # bytes of one header line of an answer
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _BODILESS = frozenset({204, 304})
+_NO_LIMIT = ModelBudget()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +78,7 @@ class InjectHandler:
         closed: Callable[[], Verdict | None] = lambda: None,
         route: Route | None = None,
         is_agent: bool = False,
+        budget: ModelBudget = _NO_LIMIT,
     ) -> None:
         """`secrets` are those of `targets`, in their order; None stands for one that could not be read.
 
@@ -86,7 +92,7 @@ class InjectHandler:
         self._closed = closed
         self._route = route or Route()
         self._is_agent = is_agent
-        self._watches = ModelWatches(reporter)
+        self._watches = ModelWatches(reporter, budget)
         self._client: ClientSession | None = None
         self._reached: set[tuple[str, int]] = set()
 
@@ -107,6 +113,10 @@ class InjectHandler:
     def kind(self, request: BaseRequest) -> Kind:
         del request
         return Kind.REST
+
+    def tell_budget(self, budget: ModelBudget) -> None:
+        """What limits the run's requests to models from now on."""
+        self._watches.tell(budget)
 
     async def close(self) -> None:
         """Drops the secrets. Nothing is forwarded after it."""
@@ -153,11 +163,14 @@ class InjectHandler:
         return await (self._exchange(exchange) if api is None else self._watched(exchange, api))
 
     async def _watched(self, exchange: _Exchange, api: Api) -> StreamResponse:
-        watch = await self._watches.new(api, exchange.config.host)
+        try:
+            watch = await self._watches.new(api, exchange.config.host)
+        except ModelRefused as refused:
+            return await _refused(exchange.request, api, refused)
         try:
             return await self._exchange(replace(exchange, watch=watch))
         except InjectFailed as error:
-            await watch.over(Outcome.UNREACHABLE, str(error))
+            await watch.unreachable(str(error), was_asked=not isinstance(error.__cause__, ClientConnectorError))
             raise
         finally:
             await watch.hung_up()
@@ -255,6 +268,15 @@ async def _answered(response: ClientResponse, touch: Touch, watch: ModelWatch | 
         if watch is not None:
             await watch.end(ended=False)
         raise
+
+
+async def _refused(request: BaseRequest, api: Api, refused: ModelRefused) -> StreamResponse:
+    text = json.dumps(model_refusals.body(api, refused))
+    headers = {"Server": SERVER}
+    answer = Response(status=refused.status, text=text, content_type="application/json", headers=headers)
+    await answer.prepare(request)
+    await answer.write_eof()
+    return answer
 
 
 async def _not_found(request: BaseRequest) -> StreamResponse:

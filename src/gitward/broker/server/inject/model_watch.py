@@ -7,12 +7,15 @@ import contextlib
 import itertools
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 
-from gitward.broker.policy.models import HEAD_BYTES, AnswerReader, model_of
+from gitward.broker.policy.model_refusals import FORBIDDEN, ModelRefused
+from gitward.broker.policy.models import HEAD_BYTES, AnswerReader, Verdict, model_of
+from gitward.broker.server.inject.breaker import Breaker
 from gitward.broker.server.reporter import Reporter
 from gitward.grants.channel import ChannelClosed
+from gitward.grants.model_budget import ModelBudget
 from gitward.grants.model_calls import Api, ModelCall, Outcome
 
 SIGN_SECONDS = 5.0  # between two signs of life of one answer
@@ -39,6 +42,7 @@ class ModelWatch:
 
     reporter: Reporter
     call: ModelCall
+    on_end: Callable[[ModelCall], None]
     _reader: AnswerReader | None = None
     _head: bytes = b""  # of the request
     _told: float = field(default_factory=time.monotonic)
@@ -67,20 +71,32 @@ class ModelWatch:
     async def end(self, *, ended: bool) -> None:
         """The answer is over. `ended`: it came to its end."""
         assert self._reader is not None
-        verdict = self._reader.verdict(ended=ended)
-        await self.over(verdict.outcome, verdict.error)
+        await self._over(self._reader.verdict(ended=ended))
 
     async def hung_up(self) -> None:
         """Nothing more is passed on. What was whole by then was an answer."""
-        if self._reader is not None and self._reader.verdict(ended=False).outcome is not Outcome.CUT:
-            await self.end(ended=False)
-        await self.over(Outcome.ABANDONED)
+        verdict = Verdict(outcome=Outcome.CUT) if self._reader is None else self._reader.verdict(ended=False)
+        is_cut = verdict.outcome is Outcome.CUT
+        await self._over(replace(verdict, outcome=Outcome.ABANDONED) if is_cut else verdict)
 
-    async def over(self, outcome: Outcome, error: str = "") -> None:
+    async def unreachable(self, error: str, *, was_asked: bool) -> None:
+        """No answer came. `was_asked`: the provider may have taken the request all the same."""
+        await self._over(Verdict(outcome=Outcome.UNREACHABLE, error=error, is_counted=not was_asked))
+
+    async def _over(self, verdict: Verdict) -> None:
         """The call is over; only the first word about it counts."""
-        if self.call.outcome is None:
-            self.call = replace(self.call, outcome=outcome, error=error, model=model_of(self._head))
-            await self._tell(self.call)
+        if self.call.outcome is not None:
+            return
+        self.call = replace(
+            self.call,
+            outcome=verdict.outcome,
+            error=verdict.error,
+            model=verdict.model or model_of(self._head),
+            tokens=verdict.tokens,
+            is_counted=verdict.is_counted,
+        )
+        self.on_end(self.call)
+        await self._tell(self.call)
 
     async def _tell(self, call: ModelCall) -> None:
         self._told = time.monotonic()
@@ -89,17 +105,46 @@ class ModelWatch:
 
 
 class ModelWatches:
-    """Makes the watches of one run."""
+    """Makes the watches of one run, as long as there is a budget for them."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self, reporter: Reporter, budget: ModelBudget) -> None:
+        self.budget = budget
         self._reporter = reporter
         self._numbers = itertools.count(1)
         self._pace = Pace()
+        self._breaker = Breaker()
+        self._told = False  # whether the worker knows that the budget is used up
 
     async def new(self, api: Api, host: str) -> ModelWatch:
-        """A call that begins now, or when it is its turn."""
+        """A call that begins now, or when it is its turn.
+
+        :raises ModelRefused: the budget is used up, or too many requests wait for a model that fails.
+        """
+        await self._require_budget()
         await self._pace.turn()
+        await self._breaker.turn(host)
+        await self._require_budget()
+        self.budget = self.budget.begun()  # at once: of two requests that come together, one may be the last
         call = ModelCall(id=f"{os.getpid()}-{next(self._numbers)}", host=host, api=api)
-        watch = ModelWatch(reporter=self._reporter, call=call)
+        watch = ModelWatch(reporter=self._reporter, call=call, on_end=self._ended)
         await watch.begin()
         return watch
+
+    def tell(self, budget: ModelBudget) -> None:
+        """The worker knows more about what counts beside this run; what the run used is known here."""
+        self.budget = replace(budget, own=self.budget.own)
+
+    async def _require_budget(self) -> None:
+        message = self.budget.refusal()
+        if message is None:
+            return
+        if not self._told:
+            self._told = True
+            with contextlib.suppress(ChannelClosed):
+                await self._reporter.budget_reached(message)
+        raise ModelRefused("budget", message, status=FORBIDDEN)
+
+    def _ended(self, call: ModelCall) -> None:
+        assert call.outcome is not None
+        self.budget = self.budget.ended(call)
+        self._breaker.ended(call.host, call.outcome)

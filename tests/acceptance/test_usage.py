@@ -1,0 +1,297 @@
+"""What agents use of models is counted outside of them, kept with the run, and limited."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from gitward_standin.language_model import Fault
+from model_rig import HELPERS, ModelHouse, model_rig, sent, told
+from processes import brokers_of
+from rig import RUN_SECONDS, Client, Json
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shared() -> AsyncIterator[ModelHouse]:
+    async with model_rig() as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def house(shared: ModelHouse) -> AsyncIterator[ModelHouse]:
+    shared.calm()
+    yield shared
+    await shared.service.calm()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def caller(house: ModelHouse) -> AsyncIterator[Client]:
+    async with house.service.client() as made:
+        yield made
+
+
+def data_of(events: list[Json], kind: str) -> list[Json]:
+    return [event["data"] for event in events if event["type"] == kind]
+
+
+async def until_asked(house: ModelHouse, times: int) -> None:
+    async with asyncio.timeout(RUN_SECONDS):
+        while len(house.model.asked) < times:
+            house.model.more.clear()
+            await house.model.more.wait()
+
+
+async def prompted(
+    house: ModelHouse, caller: Client, prompt: str, budget: Json | None = None
+) -> tuple[Json, Json, list[Json]]:
+    repository = await house.service.repository()
+    return await caller.run(repository, prompt=HELPERS + prompt, agent="keyed", budget=budget)
+
+
+async def test_usage_is_what_the_model_sent_by_each_of_the_three_apis(house: ModelHouse, caller: Client) -> None:
+    prompt = """
+for path in (CHAT, RESPONSES, MESSAGES):
+    assert model(path) == model(path, stream=False) == model(path, model="other-model") == 200
+say("Done.")
+"""
+    _, run, events = await prompted(house, caller, prompt)
+    usage = run["usage"]
+    assert run["state"] == "succeeded", run
+    assert told(usage) == sent(house.model.asked)
+    assert (usage["requests"], usage["unknown_requests"], usage["usd"]) == (9, 0, None)  # other-model has no price
+    by_model = {each["model"]: each for each in usage["by_model"]}
+    assert {name: each["requests"] for name, each in by_model.items()} == {"m-1": 6, "other-model": 3}
+    first = by_model["m-1"]
+    cost = first["input_tokens"] * 100 + first["cached_tokens"] * 10 + first["output_tokens"] * 1000
+    assert first["usd"] == pytest.approx(cost / 1e6)
+    assert data_of(events, "usage.counted")[-1] == usage
+    metrics = (await caller.http.get("/metrics")).text
+    assert (
+        f'gitward_model_tokens_total{{agent="keyed",kind="output",model="m-*"}} {first["output_tokens"]}.0' in metrics
+    )
+    assert "other-model" not in metrics
+    assert 'gitward_model_requests_total{agent="keyed",model="other",outcome="answered"} 3.0' in metrics
+
+
+async def test_what_is_not_told_is_unknown(house: ModelHouse, caller: Client) -> None:
+    """A chat stream without usage, a stream that breaks off, an answer that the agent does not wait for; a refusal
+    costs nothing."""
+    house.model.fail(Fault.CUT, times=1)
+    prompt = """
+try: model(MESSAGES)
+except Exception: pass
+import http.client
+body = json.dumps({"model": "m-1", "stream": True, "messages": [{"role": "user", "content": "Hello"}]})
+link = http.client.HTTPSConnection("api.openai.com")
+link.request("POST", CHAT, body, {"Content-Type": "application/json"})
+assert link.getresponse().read()
+say("Done.")
+"""
+    _, run, _ = await prompted(house, caller, prompt)
+    usage = run["usage"]
+    assert (usage["requests"], usage["unknown_requests"]) == (2, 2), usage
+    assert usage["input_tokens"] > 0  # of the stream that broke off: its input was told
+    assert usage["output_tokens"] < 100
+
+
+async def test_a_cancel_keeps_what_was_counted(house: ModelHouse, caller: Client) -> None:
+    prompt = "assert model() == model(MESSAGES) == 200\nmodel(RESPONSES)"
+    house.model.fail(Fault.HANG, times=1, after=2)
+    repository = await house.service.repository()
+    session = await caller.session(repository, prompt=HELPERS + prompt, agent="keyed")
+    await until_asked(house, 3)
+    await caller.post(f"/sessions/{session['id']}/cancel", status=200)
+    run, events = await caller.finished(session)
+    assert run["state"] == "cancelled", run
+    assert told(run["usage"]) == sent(house.model.asked)
+    assert (run["usage"]["requests"], run["usage"]["unknown_requests"]) == (3, 1)
+    assert data_of(events, "usage.counted")[-1] == run["usage"]
+
+
+async def test_a_broker_s_replacement_loses_and_doubles_nothing(house: ModelHouse, caller: Client) -> None:
+    """What was under way at the old one is one request of which nothing is known."""
+    prompt = """
+assert model() == model(MESSAGES) == 200
+while True:
+    try:
+        assert model(RESPONSES) == 200
+        break
+    except OSError: time.sleep(0.1)
+assert model() == 403
+until_cancelled()
+"""
+    house.model.fail(Fault.HANG, times=1, after=2)
+    repository = await house.service.repository()
+    session = await caller.session(repository, prompt=HELPERS + prompt, agent="keyed", budget={"requests": 4})
+    await until_asked(house, 3)
+    assert house.service.process is not None
+    [broker] = brokers_of(house.service.process.pid)
+    os.kill(broker, signal.SIGKILL)
+    run, _ = await caller.finished(session)
+    assert run["reason"] == "budget_exhausted", run  # the new one knows what the old one has let pass
+    assert told(run["usage"]) == sent(house.model.asked)
+    assert (run["usage"]["requests"], run["usage"]["unknown_requests"]) == (4, 1)
+
+
+async def test_a_takeover_goes_on_from_what_was_counted() -> None:
+    prompt = """
+first = "/workspace/cache/first"
+if not os.path.exists(first):
+    os.makedirs("/workspace/cache", exist_ok=True)
+    open(first, "w").close()
+    assert model() == model(MESSAGES) == 200
+    say("ready ")
+    time.sleep(1000)
+assert model(RESPONSES) == 200
+say("Done.")
+"""
+    async with model_rig() as house, house.service.client() as caller:
+        repository = await house.service.repository()
+        session = await caller.session(repository, prompt=HELPERS + prompt, agent="keyed")
+        async with asyncio.timeout(RUN_SECONDS):
+            async for event in caller.stream(session):
+                if event["type"] == "agent.message":
+                    break
+            while (await usage_of(caller, session))["unknown_requests"]:
+                await asyncio.sleep(0.02)
+        await house.service.stop(signal.SIGKILL)
+        await house.service.start()
+        async with house.service.client() as again:
+            run, events = await again.finished(session)
+        assert (run["state"], run["attempt"]) == ("succeeded", 2), run
+        assert told(run["usage"]) == sent(house.model.asked)
+        assert (run["usage"]["requests"], run["usage"]["unknown_requests"]) == (3, 0)
+        assert data_of(events, "usage.counted")[-1] == run["usage"]
+
+
+async def usage_of(caller: Client, session: Json) -> Json:
+    answer = await caller.http.get(f"/sessions/{session['id']}")
+    usage: Json | None = answer.json()["runs"][-1]["usage"]
+    return usage or {"unknown_requests": 1}
+
+
+BUDGETS = [
+    ({"requests": 2}, "This run's budget of 2 model requests is used up."),
+    ({"tokens": 150}, "This run's budget of 150 tokens is used up"),
+    ({"usd": 0.04}, "This run's budget of 0.04 US dollars is used up"),
+    ({"usd": 0.04, "requests": 9}, "This run's budget of 0.04 US dollars is used up"),
+]
+
+
+@pytest.mark.parametrize("path", ["CHAT", "MESSAGES"])
+@pytest.mark.parametrize("limit", BUDGETS)
+async def test_no_request_begins_after_the_limit(
+    house: ModelHouse, caller: Client, limit: tuple[Json, str], path: str
+) -> None:
+    budget, sentence = limit
+    prompt = f"""
+edit("kept.txt", "precious")
+for _ in range(100):
+    if (status := model({path})) != 200:
+        break
+say(f"{{status}}: " + refusal["error"]["message"])
+until_cancelled()
+say("I was asked to stop.")
+stop = "cancelled"
+"""
+    session, run, events = await prompted(house, caller, prompt, budget=budget)
+    assert (run["state"], run["reason"]) == ("failed", "budget_exhausted"), run
+    assert sentence in run["message"]
+    assert run["usage"]["requests"] == len(house.model.asked) == 2
+    said = "".join(each["text"] for each in data_of(events, "agent.message"))
+    assert f"403: Gitward: {sentence}" in said
+    assert "I was asked to stop." in said
+    assert data_of(events, "work.kept")
+    assert "+precious" in (await caller.http.get(f"/sessions/{session['id']}/diff?run_id={run['id']}")).text
+    assert run["instruction"]["budget"] == {"requests": None, "tokens": None, "usd": None, "seconds": None, **budget}
+
+
+async def test_requests_that_come_together_do_not_pass_the_limit(house: ModelHouse, caller: Client) -> None:
+    prompt = """
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(20) as pool:
+    statuses = list(pool.map(lambda _: model(), range(40)))
+until_cancelled()
+"""
+    house.model.delay = 0.05
+    _, run, _ = await prompted(house, caller, prompt, budget={"requests": 5})
+    assert run["reason"] == "budget_exhausted", run
+    assert run["usage"]["requests"] == len(house.model.asked) == 5
+
+
+async def test_a_follow_up_goes_on_with_a_new_budget(house: ModelHouse, caller: Client) -> None:
+    session, run, _ = await prompted(house, caller, "model()\nmodel()\nuntil_cancelled()", budget={"requests": 1})
+    assert run["reason"] == "budget_exhausted", run
+    body = {"prompt": f"{HELPERS}\nassert model() == 200\nsay('Done.')", "agent": "keyed", "budget": {"requests": 1}}
+    more = await caller.post(f"/sessions/{session['id']}/runs", body)
+    run, _ = await caller.finished(session, more["id"])
+    assert (run["state"], run["usage"]["requests"]) == ("succeeded", 1), run
+
+
+async def test_the_seconds_of_a_budget_end_the_turn(house: ModelHouse, caller: Client) -> None:
+    prompt = "model()\nedit('kept.txt', 'precious')\nuntil_cancelled()\nsay('I was asked to stop.')\nstop = 'cancelled'"
+    _, run, events = await prompted(house, caller, prompt, budget={"seconds": 3})
+    assert run["reason"] == "budget_exhausted", run
+    assert run["message"] == "This run's budget of 3 seconds is used up."
+    assert data_of(events, "work.kept")
+    assert "I was asked to stop." in "".join(each["text"] for each in data_of(events, "agent.message"))
+
+
+async def test_a_model_without_a_price_cannot_be_limited_in_dollars(house: ModelHouse, caller: Client) -> None:
+    prompt = "model(model='unheard-of')\nmodel(model='unheard-of')\nuntil_cancelled()"
+    _, run, _ = await prompted(house, caller, prompt, budget={"usd": 5})
+    assert run["reason"] == "budget_exhausted", run
+    assert "the model unheard-of has no price in GITWARD_PRICES" in run["message"]
+    assert len(house.model.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"budget": {"usd": 1}, "model": "unheard-of", "agent": "small"}, "budget.usd"),
+        ({"budget": {"requests": 0}}, "budget.requests"),
+        ({"budget": {"coins": 3}}, "budget.coins"),
+        ({"budget": {"requests": 3}, "prompt": None, "command": "true"}, "budget"),
+    ],
+)
+async def test_budgets_that_cannot_be_kept_are_refused(
+    house: ModelHouse, caller: Client, body: Json, field: str
+) -> None:
+    whole = {"repo": "acme/x", "prompt": "Tidy up.", "agent": "keyed", **body}
+    if whole["prompt"] is None:
+        whole.pop("agent")
+    problem = await caller.post("/sessions", whole, status=422)
+    assert [each["field"].removeprefix("body.") for each in problem["errors"]] == [field], problem
+
+
+async def test_a_user_s_day_has_a_budget_for_all_of_their_runs() -> None:
+    async with model_rig(GITWARD_DAILY_BUDGET="requests=3") as house:
+        async with house.service.client() as caller:
+            two = "assert model() == model() == 200\nsay('Done.')"
+            _, run, _ = await prompted(house, caller, two)
+            assert run["state"] == "succeeded", run
+            _, run, _ = await prompted(house, caller, "model()\nmodel()\nuntil_cancelled()")
+            assert run["reason"] == "budget_exhausted", run
+            assert "Your budget for one day on this server of 3 model requests is used up." in run["message"]
+        async with house.service.client("bob") as other:
+            _, run, _ = await prompted(house, other, two)
+            assert run["state"] == "succeeded", run
+        assert len(house.model.asked) == 5
+
+
+async def test_an_agent_that_hammers_a_failing_model_is_slowed_down(house: ModelHouse, caller: Client) -> None:
+    house.model.fail(Fault.BROKEN)
+    prompt = """
+began = time.monotonic()
+while time.monotonic() - began < 5:
+    model()
+"""
+    _, run, events = await prompted(house, caller, prompt)
+    assert run["reason"] == "model_failed", run
+    assert len(house.model.asked) <= 20
+    assert [each["times"] for each in data_of(events, "model.failing")][:2] == [5, 10]
