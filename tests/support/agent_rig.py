@@ -21,6 +21,19 @@ argv = ["/usr/bin/python3", "{program}/acp_program.py"]
 mode = "everything"
 model_setting = "option"
 
+[agents.remembering]
+program = "{folder}"
+argv = ["/usr/bin/python3", "{program}/acp_program.py", "resumes"]
+env = { REMEMBERING_HOME = "{folder_mark}" }
+files = { "settings.json" = "ours" }
+conversation = ["talks/*.jsonl"]
+
+[agents.loading]
+program = "{folder}"
+argv = ["/usr/bin/python3", "{program}/acp_program.py", "loads"]
+env = { REMEMBERING_HOME = "{folder_mark}" }
+conversation = ["talks/*.jsonl"]
+
 [agents.hanging]
 program = "{folder}"
 argv = ["/usr/bin/python3", "{program}/acp_program.py", "hang"]
@@ -59,7 +72,9 @@ async def agent_rig(**settings: str) -> AsyncIterator[Rig]:
     try:
         folder.chmod(0o755)
         shutil.copy(acp_program.__file__, folder)
-        (folder / "agents.toml").write_text(AGENTS.replace("{folder}", str(folder)))
+        (folder / "agents.toml").write_text(
+            AGENTS.replace("{folder}", str(folder)).replace("{folder_mark}", "{folder}")
+        )
         async with rig(None, None, GITWARD_AGENTS_FILE=str(folder / "agents.toml"), **settings) as made:
             yield made
     finally:

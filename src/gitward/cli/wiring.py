@@ -347,6 +347,7 @@ def job_settings(settings: Settings, base_url: str) -> JobSettings:
         own_writes=settings.writes is Writes.OWN,
         never_workflows=settings.allow_workflows is AllowWorkflows.NEVER,
         agent_idle_seconds=settings.agent_idle_seconds,
+        agent_keep_seconds=settings.agent_keep_seconds,
         commit_name=settings.commit_name,
         commit_email=settings.commit_email,
     )

@@ -39,6 +39,7 @@ class JobSettings:
     own_writes: bool = True  # commands write texts of the session's own pull request and issues only
     never_workflows: bool = False  # no session may change workflows, whatever its POST said
     agent_idle_seconds: float = 900.0  # that an agent's turn may last without a sign of life
+    agent_keep_seconds: float = 300.0  # between two looks at the work of an agent that goes on
     commit_name: str | None = None
     commit_email: str | None = None
     patience: Patience = field(default_factory=Patience)  # with GitHub's faults
