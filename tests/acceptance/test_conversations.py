@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from agent_rig import agent_rig
+from gitward.runs.storage.workspace_names import workspace_of
 from rig import RUN_SECONDS, Client, Json, Rig
 
 AGENT = "remembering"
@@ -69,7 +70,7 @@ async def test_a_follow_up_goes_on_in_the_same_conversation(house: Rig, caller: 
 async def test_it_goes_on_after_the_workspace_is_gone(house: Rig, caller: Client) -> None:
     """As on another machine: only the database has it."""
     session, _, _ = await caller.run(await house.repository(), prompt="say('Hello.')", agent=AGENT)
-    await asyncio.to_thread(shutil.rmtree, house.data / "workspaces" / session["id"])
+    await asyncio.to_thread(shutil.rmtree, workspace_of(house.data / "workspaces", session["id"]))
     run, events = await follow(caller, session, "say(repr(remembered()))")
     assert (run["message"], resumed(events)) == ("[\"say('Hello.')\"]", [True]), run
 
@@ -154,14 +155,16 @@ async def test_the_next_prompt_is_told_of_kept_work_and_may_lay_it_back(house: R
         caller,
         session,
         """
-run("git", "fetch", "/workspace/kept/run-1.bundle", "HEAD")
-run("git", "merge", "--quiet", "FETCH_HEAD")
+commit = note.split("It is commit ")[1].split(",")[0]
+run("git", "merge", "--quiet", commit)
+run("git", "bundle", "verify", note.split("the bundle ")[1].split(";")[0])
 say(note)
 """,
     )
     assert (run["state"], run["changed"]) == ("succeeded", True), run
     assert "+precious" in (await caller.http.get(f"/sessions/{session['id']}/diff")).text
     said = data_of(events, "agent.ended")[0]["text"]
+    assert data_of(events, "agent.ended")[0]["failed_tools"] == 0, events
     assert "Run 1 of this session ended as failed (The agent refused to go on.)" in said
     run, _ = await follow(caller, session, "say(note)")
     assert "/workspace/kept" not in run["message"]  # it is on the branch by now
@@ -217,7 +220,7 @@ say(json.dumps([os.listdir("."), len(remembered()), note]))
                 await asyncio.sleep(0.1)
         assert (await client.http.get(f"/sessions/{session['id']}/diff")).status_code == 404
         await mortal.stop(signal.SIGKILL)
-        await asyncio.to_thread(shutil.rmtree, mortal.data / "workspaces" / session["id"])
+        await asyncio.to_thread(shutil.rmtree, workspace_of(mortal.data / "workspaces", session["id"]))
         await mortal.start()
         async with mortal.client() as again:
             run, events = await again.finished(session)

@@ -24,14 +24,14 @@ model_setting = "option"
 [agents.remembering]
 program = "{folder}"
 argv = ["/usr/bin/python3", "{program}/acp_program.py", "resumes"]
-env = { REMEMBERING_HOME = "{folder_mark}" }
+env = { REMEMBERING_HOME = "{own}" }
 files = { "settings.json" = "ours" }
 conversation = ["talks/*.jsonl"]
 
 [agents.loading]
 program = "{folder}"
 argv = ["/usr/bin/python3", "{program}/acp_program.py", "loads"]
-env = { REMEMBERING_HOME = "{folder_mark}" }
+env = { REMEMBERING_HOME = "{own}" }
 conversation = ["talks/*.jsonl"]
 
 [agents.hanging]
@@ -72,9 +72,7 @@ async def agent_rig(**settings: str) -> AsyncIterator[Rig]:
     try:
         folder.chmod(0o755)
         shutil.copy(acp_program.__file__, folder)
-        (folder / "agents.toml").write_text(
-            AGENTS.replace("{folder}", str(folder)).replace("{folder_mark}", "{folder}")
-        )
+        (folder / "agents.toml").write_text(AGENTS.replace("{folder}", str(folder)).replace("{own}", "{folder}"))
         async with rig(None, None, GITWARD_AGENTS_FILE=str(folder / "agents.toml"), **settings) as made:
             yield made
     finally:

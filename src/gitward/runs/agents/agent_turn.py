@@ -86,8 +86,7 @@ class AgentTurn:
         end = await self._talk_once(plan, start, errors)
         if end.trouble is not Trouble.NOT_RESUMED:
             return end
-        assert self._turn is not None
-        said = self._masked(self._explained(self._turn, end).said, SAID)
+        said = self._masked(end.said, SAID)
         log.info("Run %s: its conversation did not go on: %s", self._context.attempt.run.id, said)
         again = await turn_plan.without_conversation(plan, said)
         self._complaint.clear()
@@ -166,7 +165,7 @@ class AgentTurn:
     def _explained(self, turn: Turn, end: TurnEnd) -> TurnEnd:
         """With what only the program's end tells."""
         completed = turn.completed
-        if completed is None or end.trouble not in {Trouble.ENDED, Trouble.NOT_READY, Trouble.NOT_RESUMED}:
+        if completed is None or end.trouble not in {Trouble.ENDED, Trouble.NOT_READY}:
             return end
         complaint = last_lines(self._context.output.masked(bytes(self._complaint)))
         said = f"exit code {completed.exit_code}" + (f", {complaint}" if complaint else "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from gitward.repositories.baseline import Baseline
-from gitward.runs.agents.kept_work import Lost, Offered
+from gitward.runs.agents.kept_work import Brought, Lost, Offered
 from gitward.sessions.history import Past
 from gitward.sessions.model import Run, RunState
 
@@ -58,26 +58,31 @@ def _lost(lost: Lost | None) -> str:
     if lost.laid_back:
         return (
             "Your changes, as they were kept last, were laid back into it; what you did in the last minutes may be "
-            f"missing. They also are in {lost.bundle}."
+            f"missing. They also are in {lost.brought.bundle}."
         )
-    return f"Your changes were kept in {lost.bundle}, but do not fit the branch any more: {_how(lost.bundle)}"
+    return f"Your changes were kept, but do not fit the branch any more. {_where(lost.brought)}"
 
 
 def _kept(offered: Offered) -> str:
     run = offered.work.run
     how = "was a dry run" if run.state is RunState.SUCCEEDED else f"ended as {run.state}"
     return (
-        f"Run {run.number} of this session {how}{_because(run)}. Its work was kept, and is not in the checkout. It is "
-        f"in {offered.bundle}; you may lay it back if the prompt needs it: {_how(offered.bundle)}"
+        f"Run {run.number} of this session {how}{_because(run)}. Its work was kept, and is not in the checkout. "
+        f"{_where(offered.brought)}"
+    )
+
+
+def _where(brought: Brought) -> str:
+    if brought.commit is None:
+        return f"It is in the bundle {brought.bundle}."
+    return (
+        f"It is commit {brought.commit}, and in the bundle {brought.bundle}; you may lay it back if the prompt needs "
+        f"it: `git merge {brought.commit}`, or `git cherry-pick` of its commits."
     )
 
 
 def _because(run: Run) -> str:
     return f" ({_cut(run.message or str(run.reason), _MESSAGE)})" if run.reason else ""
-
-
-def _how(bundle: str) -> str:
-    return f"`git fetch {bundle} HEAD`, then `git merge FETCH_HEAD`, or `git cherry-pick` of its commits."
 
 
 def digest(past: Iterable[Past]) -> str:

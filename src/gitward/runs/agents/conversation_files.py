@@ -1,6 +1,7 @@
 """Reads an agent's conversation out of the workspace, and looks for secrets in it, outside of any sandbox.
 
-The files are hostile: bounded in number, size and depth, read without following links. A program may be writing them; see `read`.
+The files are hostile: bounded in number, size and depth, read without following links. A program may be writing
+them; see `read`.
 """
 
 from __future__ import annotations

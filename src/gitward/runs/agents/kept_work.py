@@ -25,10 +25,18 @@ _ANSWER = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
+class Brought:
+    """Kept work, inside the sandbox."""
+
+    bundle: str  # the file
+    commit: str | None  # its last one, in the checkout's objects and on no branch; None: it does not fit any more
+
+
+@dataclass(frozen=True, kw_only=True)
 class Lost:
     """Work of an attempt of this run that was lost with its worker."""
 
-    bundle: str  # where it lies inside
+    brought: Brought
     laid_back: bool  # whether it is in the checkout again
 
 
@@ -37,7 +45,7 @@ class Offered:
     """Work of an earlier run that is nowhere else."""
 
     work: KeptWork
-    bundle: str
+    brought: Brought
 
 
 async def lay_back(context: Context, commands: CommandRunner, noted: Baseline) -> Lost | None:
@@ -46,25 +54,20 @@ async def lay_back(context: Context, commands: CommandRunner, noted: Baseline) -
     number = await attempt.write(lambda tx: history.lost_work(tx, attempt.run))
     if number is None:
         return None
-    path = f"{KEPT_DIR}/attempt-{number}.bundle"
-    content = await _write(context, commands, Origin(run_id=attempt.run.id, attempt=number), path)
-    if content is None:
+    origin = Origin(run_id=attempt.run.id, attempt=number)
+    brought = await _bring(context, commands, origin, f"{KEPT_DIR}/attempt-{number}.bundle")
+    if brought is None:
         return None
-    found = _HEAD.search(content[:_HEADER])
-    return Lost(bundle=path, laid_back=found is not None and await _apply(context, commands, noted, path, found[1]))
+    fits = brought.commit is not None and await _apply(context, commands, noted, brought.commit)
+    return Lost(brought=brought, laid_back=fits)
 
 
-async def _apply(context: Context, commands: CommandRunner, noted: Baseline, path: str, head: bytes) -> bool:
+async def _apply(context: Context, commands: CommandRunner, noted: Baseline, commit: str) -> bool:
     """The branch goes on to the kept commit. One that Gitward made of loose changes becomes loose changes again."""
-    commit = head.decode()
-    steps = [
-        ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", path, "HEAD"],
-        ["merge-base", "--is-ancestor", noted.start.sha, commit],
-        ["reset", "--quiet", "--hard", commit],
-    ]
-    for each in steps:
-        if not await _does(commands, *each):
-            return False
+    if not await _does(commands, "merge-base", "--is-ancestor", noted.start.sha, commit):
+        return False
+    if not await _does(commands, "reset", "--quiet", "--hard", commit):
+        return False
     ours = await commands.capture(
         ["git", "show", "--no-patch", "--format=%(trailers:key=Gitward-Session,valueonly)", commit], limit=_ANSWER
     )
@@ -73,24 +76,29 @@ async def _apply(context: Context, commands: CommandRunner, noted: Baseline, pat
     return True
 
 
-async def _does(commands: CommandRunner, *arguments: str) -> bool:
-    return (await commands.capture(["git", *arguments], limit=_ANSWER, cwd=CHECKOUT_DIR)).exit_code == 0
-
-
 async def offer(context: Context, commands: CommandRunner) -> tuple[Offered, ...]:
-    """Brings the bundles of the session's earlier runs whose work is not on the branch."""
+    """Brings the work of the session's earlier runs that is not on the branch."""
     attempt = context.attempt
     found = await attempt.write(lambda tx: history.unpublished_work(tx, attempt.run, most=MOST_OFFERED))
     offered = []
     for each in found:
-        path = f"{KEPT_DIR}/run-{each.run.number}.bundle"
-        if await _write(context, commands, Origin(run_id=each.run.id, attempt=each.attempt), path) is not None:
-            offered.append(Offered(work=each, bundle=path))
+        origin = Origin(run_id=each.run.id, attempt=each.attempt)
+        brought = await _bring(context, commands, origin, f"{KEPT_DIR}/run-{each.run.number}.bundle")
+        offered += [] if brought is None else [Offered(work=each, brought=brought)]
     return tuple(offered)
 
 
-async def _write(context: Context, commands: CommandRunner, origin: Origin, path: str) -> bytes | None:
+async def _bring(context: Context, commands: CommandRunner, origin: Origin, path: str) -> Brought | None:
+    """Not by FETCH_HEAD: what that names came from upstream, and is no work."""
     content = await context.attempt.write(partial(artifacts.content, origin=origin, kind=ArtifactKind.BUNDLE))
-    if content is not None:
-        await commands.sandbox.write(path, content, mode=0o644)
-    return content
+    if content is None:
+        return None
+    await commands.sandbox.write(path, content, mode=0o644)
+    head = _HEAD.search(content[:_HEADER])
+    fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", path, "HEAD")
+    fits = head is not None and await _does(commands, *fetch)
+    return Brought(bundle=path, commit=head[1].decode() if head is not None and fits else None)
+
+
+async def _does(commands: CommandRunner, *arguments: str) -> bool:
+    return (await commands.capture(["git", *arguments], limit=_ANSWER, cwd=CHECKOUT_DIR)).exit_code == 0
