@@ -47,6 +47,13 @@ async def follow(client: Client, session: Json, prompt: str, agent: str = AGENT)
     return await client.finished(session, more["id"])
 
 
+async def lose_workspace(house: Rig, session: Json) -> None:
+    """As retention does, or another machine. The service may be removing a part of it at the same time."""
+    folder = workspace_of(house.data / "workspaces", session["id"])
+    while folder.exists():
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
 async def until_told(client: Client, session: Json, text: str) -> None:
     async with asyncio.timeout(RUN_SECONDS):
         async for event in client.stream(session):
@@ -70,7 +77,7 @@ async def test_a_follow_up_goes_on_in_the_same_conversation(house: Rig, caller: 
 async def test_it_goes_on_after_the_workspace_is_gone(house: Rig, caller: Client) -> None:
     """As on another machine: only the database has it."""
     session, _, _ = await caller.run(await house.repository(), prompt="say('Hello.')", agent=AGENT)
-    await asyncio.to_thread(shutil.rmtree, workspace_of(house.data / "workspaces", session["id"]))
+    await lose_workspace(house, session)
     run, events = await follow(caller, session, "say(repr(remembered()))")
     assert (run["message"], resumed(events)) == ("[\"say('Hello.')\"]", [True]), run
 
@@ -220,7 +227,7 @@ say(json.dumps([os.listdir("."), len(remembered()), note]))
                 await asyncio.sleep(0.1)
         assert (await client.http.get(f"/sessions/{session['id']}/diff")).status_code == 404
         await mortal.stop(signal.SIGKILL)
-        await asyncio.to_thread(shutil.rmtree, workspace_of(mortal.data / "workspaces", session["id"]))
+        await lose_workspace(mortal, session)
         await mortal.start()
         async with mortal.client() as again:
             run, events = await again.finished(session)

@@ -7,7 +7,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gitward.agents.lines import Json
-from gitward.agents.peer import AUTH_REQUIRED, PROTOCOL_VERSION, Answered, ConnectionEnded, Peer, PeerError, TooMuch
+from gitward.agents.peer import (
+    AUTH_REQUIRED,
+    METHOD_NOT_FOUND,
+    PROTOCOL_VERSION,
+    Answered,
+    ConnectionEnded,
+    Peer,
+    PeerError,
+    TooMuch,
+)
 from gitward.agents.texts import line_of
 from gitward.agents.verdict import Trouble, TurnEnd
 
@@ -122,9 +131,14 @@ class Conversation:
         can = can if isinstance(can, dict) else {}
         sessions = can.get("sessionCapabilities")
         asked = {"sessionId": conversation, "cwd": self._order.cwd, "mcpServers": []}
+        loads = can.get("loadSession") is True
         if isinstance(sessions, dict) and isinstance(sessions.get("resume"), dict):
-            return await self._peer.request("session/resume", asked)
-        if can.get("loadSession") is True:
+            try:
+                return await self._peer.request("session/resume", asked)
+            except Answered as error:  # qwen-code 0.15.10 offers it, and does not have it
+                if error.code != METHOD_NOT_FOUND or not loads:
+                    raise
+        if loads:
             return await self._peer.request("session/load", asked)
         raise PeerError("it can resume no conversation")
 
