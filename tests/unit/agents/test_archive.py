@@ -98,7 +98,7 @@ def test_there_is_a_limit_to_what_is_kept() -> None:
         (
             "claude",
             ["projects/-workspace-repo/1.jsonl"],
-            ["settings.json", "projects/x/memory/a.md", "plugins/a.jsonl"],
+            ["settings.json", "projects/x/memory/a.md", "hooks/a.jsonl"],
         ),
         ("codex", ["sessions/2026/11/29/rollout-1.jsonl"], ["auth.json", "config.toml", "sessions/hooks.json"]),
         ("opencode", ["data/opencode/opencode.db-wal"], ["data/opencode/auth.json", "config/opencode/opencode.json"]),

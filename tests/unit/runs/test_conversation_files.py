@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from gitward.agents import archive
 from gitward.agents.archive import KeptFile, WrongArchive
-from gitward.runs.agents.conversation_files import Changing, hold_secret, read
+from gitward.runs.agents.conversation_files import hold_secret, read
 from gitward.secrets import Secret
 from gitward.telemetry.redaction import Redactor
 
@@ -48,7 +47,7 @@ def test_a_folder_that_is_a_link_is_nobodys(home: Path, tmp_path: Path) -> None:
     (outside / "a.jsonl").write_text("not its own")
     os.rename(home, tmp_path / "aside")
     os.symlink(outside, home)
-    with pytest.raises(OSError):
+    with pytest.raises(NotADirectoryError):
         read(tmp_path, "small", ("*.jsonl",))
     assert read(tmp_path, "other", GLOBS) == ()
 
@@ -74,27 +73,6 @@ def test_a_folder_of_caches_is_not_looked_at(home: Path, tmp_path: Path) -> None
     assert [each.path for each in read(tmp_path, "small", ("talks/**/*.jsonl",))] == ["talks/a.jsonl"]
 
 
-def test_files_that_change_all_the_time_are_left_for_the_next_look(home: Path, tmp_path: Path) -> None:
-    """Two files of a database belong together: those of different moments are no database."""
-    place, over = home / "talks/a.jsonl", threading.Event()
-
-    def write() -> None:
-        number = 0
-        while not over.is_set():
-            number += 1
-            place.write_bytes(bytes(100_000 + number % 1000))
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        with pytest.raises(Changing):
-            for _ in range(200):
-                read(tmp_path, "small", GLOBS)
-    finally:
-        over.set()
-        writer.join()
-
-
 def test_a_secret_is_found_wherever_it_lies() -> None:
     redactor = Redactor([Secret(SECRET)])
     filler = b"x" * (256 * 1024 - 20)
@@ -108,15 +86,15 @@ def test_a_secret_that_a_database_parts_is_found(tmp_path: Path) -> None:
     """SQLite breaks a long row at its pages, so no search for the whole finds it."""
     redactor = Redactor([Secret(SECRET)])
     parted = 0
-    for before in range(3_900, 4_200):
+    for before in range(0, 4_200, 20):
         place = tmp_path / f"{before}.db"
         with closing(sqlite3.connect(place)) as database, database:
             database.execute("PRAGMA journal_mode = MEMORY")
             database.execute("CREATE TABLE parts (text)")
-            database.execute("INSERT INTO parts VALUES (?)", ("x" * before + SECRET + "y" * 9_000,))
+            database.execute("INSERT INTO parts VALUES (?)", ("x" * before + SECRET + "y" * (9_000 - before),))
         content = place.read_bytes()
         parted += SECRET.encode() not in content
         assert hold_secret([KeptFile(path="agent.db", content=content)], redactor)
-        if parted > 5:
+        if parted:
             break
     assert parted
