@@ -11,6 +11,7 @@ from benchmarks.figure import Figure, quantile
 from benchmarks.world import World, world
 
 RATE, SECONDS = 50, 10  # POSTs a second, and for how long
+FIRST = 20  # that are not counted: what a process needs first it then has
 PICKUPS = 20
 
 
@@ -24,8 +25,9 @@ async def posts() -> list[Figure]:
         ):
             async with around as opened:
                 latencies = await _latencies(opened)
-            p50, p99 = (quantile(latencies, share) * 1000 for share in (0.5, 0.99))
-            meaning = f"{RATE} a second for {SECONDS} s, {beside} going on beside them; p50, p99"
+            p50, p99 = (quantile(latencies[FIRST:], share) * 1000 for share in (0.5, 0.99))
+            first = f"the slowest of the {FIRST} before them {max(latencies[:FIRST]) * 1000:.0f} ms"
+            meaning = f"{RATE} a second for {SECONDS} s, {beside} going on beside them; p50, p99; {first}"
             name = f"POST /sessions, {database}, {'alone' if beside == 'nothing' else 'busy'}"
             figures.append(Figure(name=name, value=f"{p50:.0f} ms, {p99:.0f} ms", meaning=meaning))
     return figures
@@ -53,15 +55,15 @@ async def _picked_up(around: World, http: Any) -> float:
 
 
 async def _latencies(around: World) -> list[float]:
-    latencies: list[float] = []
+    """In the order in which they were sent."""
 
-    async def one(http: Any, at: float) -> None:
+    async def one(http: Any, at: float) -> float:
         await asyncio.sleep(max(0, at - time.monotonic()))
         session = await around.session(http, command="true")
-        latencies.append(time.monotonic() - at)
+        seconds = time.monotonic() - at
         await http.post(f"/sessions/{session['id']}/cancel")
+        return seconds
 
     async with around.http() as http:
         start = time.monotonic() + 0.1
-        await asyncio.gather(*(one(http, start + number / RATE) for number in range(RATE * SECONDS)))
-    return latencies
+        return await asyncio.gather(*(one(http, start + number / RATE) for number in range(FIRST + RATE * SECONDS)))

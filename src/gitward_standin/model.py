@@ -29,6 +29,7 @@ class Repository(GitFolder):
     description: str | None = None
     former_names: list[str] = field(default_factory=list)  # owner/name in lower case; they lead here still
     issues_enabled: bool = True
+    size_kib: int = 0  # as GitHub tells it, hours late
     largest_file: int = 100 * 1024 * 1024  # bytes
     protection: tuple[str, ...] = ("Changes must be made through a pull request.",)  # why `protected` ones refuse
     rules: list[Rule] = field(default_factory=list)

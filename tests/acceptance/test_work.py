@@ -123,3 +123,15 @@ async def test_an_attempt_that_lost_its_worker_keeps_all_of_it(tmp_path: Path) -
             [kept] = [event["data"] for event in events if event["type"] == "work.kept"]
             assert (kept["attempt"], "submodules" in kept["artifacts"]) == (1, True), await told(run, events)
             assert "x.txt" in await files_of(client, repository, session, "bundle", tmp_path)
+
+
+async def test_a_repository_that_github_calls_too_large_has_no_mirror(there: Rig, client: Client) -> None:
+    """Nothing of it is fetched to find that out; the run clones it."""
+    small, large = await there.repository(), await there.repository()
+    large.size_kib = 21 * 1024 * 1024  # GITWARD_MIRROR_MB is 20,480
+    for repository in (small, large):
+        _, run, _ = await client.run(repository, "echo x > x.txt")
+        assert run["state"] == "succeeded", run
+    descriptions = [each.read_text() for each in there.data.glob("mirrors/**/*.json")]
+    assert any(f'"repository_id": {small.id},' in each for each in descriptions)
+    assert not any(f'"repository_id": {large.id},' in each for each in descriptions)

@@ -40,9 +40,7 @@ async def git(*argv: str, cwd: Path, stdin: bytes = b"", env: dict[str, str] | N
     return out.decode("utf-8", "surrogateescape")
 
 
-def source_of(
-    brokers: Brokers, token: str, full_name: str, repository_id: int, *, size_kib: int | None = None
-) -> Source:
+def source_of(brokers: Brokers, token: str, full_name: str, repository_id: int, *, size_kib: int = 0) -> Source:
     """A repository of the stand-in, for whoever has this token."""
 
     @contextlib.asynccontextmanager
@@ -107,7 +105,7 @@ class World:
         finally:
             await mirrors.stop()
 
-    def source(self, *, size_kib: int | None = None, repository: Repository | None = None) -> Source:
+    def source(self, *, size_kib: int = 0, repository: Repository | None = None) -> Source:
         found = repository or self.repository
         return source_of(self.broker, self.token, found.full_name, found.id, size_kib=size_kib)
 

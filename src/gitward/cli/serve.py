@@ -13,6 +13,7 @@ import uvicorn
 from gitward.cli.child_processes import mask_proxy_login, running_child_processes
 from gitward.cli.concurrent_entry import enter_both
 from gitward.cli.data_folder import check_way_to, prepare_data_dir
+from gitward.cli.descriptor_limit import raise_limit
 from gitward.cli.egress import seal_model_keys
 from gitward.cli.preloading import loaded
 from gitward.cli.signals import Signals, drain
@@ -80,6 +81,7 @@ async def serve(settings: Settings, tokens: TokenReader, *, with_worker: bool) -
 async def _service(
     settings: Settings, tokens: TokenReader, *, base_url: str, with_worker: bool
 ) -> AsyncIterator[Service]:
+    raise_limit()
     prepare_data_dir(settings.data_dir)
     if with_worker:
         check_way_to(settings.data_dir)

@@ -8,6 +8,7 @@ import contextlib
 from gitward.cli.child_processes import mask_proxy_login, running_child_processes
 from gitward.cli.concurrent_entry import enter_both
 from gitward.cli.data_folder import check_way_to, prepare_data_dir
+from gitward.cli.descriptor_limit import raise_limit
 from gitward.cli.preloading import loaded
 from gitward.cli.signals import Signals, drain
 from gitward.settings.fields import Settings
@@ -15,6 +16,7 @@ from gitward.settings.token_reader import TokenReader
 
 
 async def _work(settings: Settings, tokens: TokenReader) -> None:
+    raise_limit()
     prepare_data_dir(settings.data_dir)
     check_way_to(settings.data_dir)
     mask_proxy_login(settings)

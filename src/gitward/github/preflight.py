@@ -34,6 +34,7 @@ class Facts:
     pull_request_state: PullRequestState | None = None  # of the session's pull request; None: it has none
     pull_request_head_sha: str | None = None  # where GitHub saw its branch last, also when the branch is gone
     merge_commit_sha: str | None = None  # by which commit it was merged
+    size_kib: int = 0  # of the whole repository, as GitHub says; it may be hours behind
     target_tree_sha: str | None = None  # the top folder of `target_sha`; None: GitHub does not tell it
 
 
@@ -81,6 +82,7 @@ async def check(github: Connection, wanted: Wanted, *, known: Known, admit: Admi
     return Facts(
         repository=full_name,
         repository_id=int(about["id"]),
+        size_kib=_size_kib(about),
         default_branch=about["default_branch"],
         target_branch=target,
         target_sha=branches.target_sha,
@@ -171,6 +173,11 @@ def _repository(answer: Answer, repo: str) -> dict[str, Any]:
     if not (isinstance(name, str) and is_repository(name) and isinstance(default, str) and is_branch(default)):
         raise RunFailure(Reason.INTERNAL, f"GitHub described {repo} in a way that Gitward does not understand.")
     return about
+
+
+def _size_kib(about: dict[str, Any]) -> int:
+    size = about.get("size")
+    return size if isinstance(size, int) and size > 0 else 0
 
 
 def _check_push(push: tuple[int, str], repository: str) -> None:

@@ -72,7 +72,7 @@ class SupervisorHandle:
     @property
     def is_alive(self) -> bool:
         """Whether the process still runs."""
-        return self._handle is not None and not select.select([self._handle], [], [], 0)[0]
+        return self._handle is not None and not _has_ended(self._handle)
 
     async def start(self, start: StartRequest, script: bytes) -> None:
         """Hands over the command, which waits for `go`."""
@@ -198,3 +198,10 @@ def failure(message: channel.Message, said: bytes = b"") -> SandboxError:
         # memory. Nothing has run; try again.
         return NotStarted(_GONE)
     return SandboxError(explain(str(message.get("stage")), f"{message.get('error')} {text}".strip()))
+
+
+def _has_ended(handle: int) -> bool:
+    """By poll: select knows no descriptor from 1,024 on, and a service with many watchers has such."""
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(0))

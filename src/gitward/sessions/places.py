@@ -22,6 +22,7 @@ from gitward.workers.queue import WAKE
 _tickets, _turns = schema.tickets, schema.turns
 HAS_PLACE, WAITS = _tickets.c.has_place == sa.true(), _tickets.c.has_place == sa.false()
 AT_ONCE = 20  # places that one transaction gives away; others wait for the lock meanwhile
+_MISSES = 10  # of runs that left the queue while they were to get a place
 _LOCK = 0x6769747761726402  # Postgres advisory lock: "gitward" and a number. SQLite has one writer anyway
 
 
@@ -82,10 +83,21 @@ class Places:
         return True
 
     def leave(self, tx: Transaction, *run_ids: str) -> None:
-        """These runs have ended. A place that gets free is given to the next run in the same transaction."""
+        """These runs have ended. A place that gets free is given to the next run in the same transaction.
+
+        One that only waited frees none: it leaves without the lock, for which hundreds of cancellations would queue up
+        and keep every connection busy. Whoever gives it a place at that moment holds its ticket, so one waits for the
+        other.
+        """
+        if len(run_ids) == 1 and self._leave_the_queue(tx, run_ids[0]):
+            return
         _lock(tx)
         gone = sa.delete(_tickets).where(_tickets.c.run_id.in_(run_ids)).returning(_tickets.c.has_place)
         self._give(tx, sum(tx.execute(gone).scalars()))
+
+    def _leave_the_queue(self, tx: Transaction, run_id: str) -> bool:
+        """Whether the run waited, and does no longer. Of a run that has a place nothing changes."""
+        return tx.execute(sa.delete(_tickets).where(_tickets.c.run_id == run_id, WAITS)).rowcount == 1
 
     def fill(self, tx: Transaction) -> int:
         """Gives away what is free, AT_ONCE at most, and says how many places that were.
@@ -117,13 +129,16 @@ class Places:
 
     def _give(self, tx: Transaction, at_most: int) -> list[str]:
         """To one run after the other, whose ids are returned; the lock is held."""
-        given = []
-        for _ in range(at_most):
+        given: list[str] = []
+        tries = at_most + _MISSES
+        while len(given) < at_most and tries:
+            tries -= 1
             row = tx.execute(self._give_one).first()
-            if row is None:
+            if row is not None:
+                _take_turn(tx, row.owner, row.place)
+                given.append(row.run_id)
+            elif not self.has_work(tx):  # else the next in the queue was cancelled at that moment
                 break
-            _take_turn(tx, row.owner, row.place)
-            given.append(row.run_id)
         if given:
             tx.after_commit(self.notify_workers)
         return given

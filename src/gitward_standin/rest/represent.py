@@ -87,7 +87,7 @@ def repository(links: Links, repo: Repository, role: Role | None) -> Json:
         "ssh_url": f"git@{links.host}:{owner}/{name}.git",
         "clone_url": f"{page}.git",
         "homepage": None,
-        "size": 0,
+        "size": repo.size_kib,
         "language": None,
         "has_issues": repo.issues_enabled,
         "has_projects": True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -472,3 +473,16 @@ async def test_a_new_lease_lets_the_engine_work_again(rig: Rig) -> None:
             await inside.run("true")
         engine.act_until(clock.seconds() + 600)
         assert (await inside.run("true")).completed.exit_code == 0
+
+
+async def test_a_worker_with_thousands_of_descriptors_goes_on(inside: Inside) -> None:
+    """Each watcher of a run costs one; select, for one, knows none from 1,024 on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    held = [os.dup(2) for _ in range(1500)]
+    try:
+        for _ in range(3):  # the second is begun by a supervisor that was made before it was wanted
+            assert (await inside.bash("echo fine")).stdout == "fine\n"
+    finally:
+        close_all(dict(enumerate(held)))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

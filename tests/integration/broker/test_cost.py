@@ -181,4 +181,6 @@ async def test_a_body_in_many_pieces(wire: Wire, line: str, host: str, size: int
     body = pkt(b"shallow " + b"1" * 40) * (size // 52)
     chunks = await asyncio.to_thread(lambda: b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n")
     dear = Dear(name="chunks", line=line, host=host, headers=("Transfer-Encoding: chunked", JSON), body=chunks)
+    answer = await wire.ask(dear.line, *dear.headers, host=dear.host, body=dear.body)
+    assert b"chunks of a body must be larger" in answer.body
     assert min([await seconds(wire, dear) for _ in range(TRIES)]) <= MOST_SECONDS

@@ -49,10 +49,12 @@ class TestFacts:
     async def test_all_that_the_run_needs_to_know(
         self, connection: Connection, repository: Repository, standin: StandIn
     ) -> None:
+        repository.size_kib = 4711
         facts = await ask(connection, repo="OCTO-org/Demo")
         assert facts == Facts(
             repository=REPOSITORY,
             repository_id=repository.id,
+            size_kib=4711,
             default_branch="main",
             target_branch="main",
             target_sha=str(await repository.head("main")),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from crowd import crowd
-from gitward.sessions.model import Owner, Run, Session
+from gitward.sessions.model import Owner, Run, RunState, Session
 from gitward.sessions.places import AT_ONCE, Places, RunLimits
 from gitward.sessions.queries import SessionFilter
 from gitward.sessions.service import SessionService
@@ -79,6 +81,48 @@ async def test_a_cancelled_run_gives_its_place_away(backend: Backend, alice: Own
     assert await backend.jobs() == [run_of(of_alice[0])]
     await cancel(backend, alice, of_alice[0])
     assert await backend.jobs() == [run_of(of_alice[0]), run_of(of_bob)]
+
+
+async def test_a_waiting_run_is_cancelled_while_places_are_given_away(backend: Backend, alice: Owner) -> None:
+    """It frees no place: hundreds of cancellations need not wait for each other."""
+    if backend.database.is_sqlite:  # one writer at a time anyway
+        return
+    backend = limited(backend, total=1, per_user=1)
+    await backend.create(alice)
+    waiting = await backend.create(alice)
+    with backend.database.transaction() as tx:
+        backend.places.fill(tx)  # holds the lock until the transaction ends
+        await asyncio.to_thread(_cancel, backend, alice, waiting.id)
+    assert (await head(backend, alice, waiting)).state is RunState.CANCELLED
+
+
+async def test_the_place_goes_to_the_next_when_the_first_in_the_queue_is_being_cancelled(
+    backend: Backend, alice: Owner
+) -> None:
+    if backend.database.is_sqlite:
+        return
+    backend = limited(backend, total=1, per_user=1)
+    sessions = [await backend.create(alice) for _ in range(3)]
+    with backend.database.transaction() as tx:
+        backend.sessions.cancel(tx, alice, sessions[1].id)  # not committed yet
+        ending = asyncio.create_task(asyncio.to_thread(_cancel, backend, alice, sessions[0].id))
+        await _until_somebody_waits_for_a_lock(backend)
+    await ending
+    assert await backend.jobs() == [run_of(sessions[2])]  # the first was cancelled before a worker took it
+
+
+def _cancel(backend: Backend, owner: Owner, session_id: str) -> None:
+    with backend.database.transaction() as tx:
+        backend.sessions.cancel(tx, owner, session_id)
+
+
+async def _until_somebody_waits_for_a_lock(backend: Backend) -> None:
+    waiting = sa.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    async with asyncio.timeout(20):
+        while not await backend.database.read(lambda tx: tx.execute(waiting).scalar()):
+            await asyncio.sleep(0.01)
 
 
 async def test_a_follow_up_waits_behind_what_its_owner_queued_before(backend: Backend, alice: Owner) -> None:

@@ -39,9 +39,15 @@ async def grant_continue(request: BaseRequest) -> None:
 
 
 async def pieces(request: BaseRequest, touch: Touch) -> AsyncIterator[bytes]:
-    """The body as it comes."""
+    """The body as it comes, unless it is cut so small that its framing costs more than itself. Raises BadBody."""
+    began, taken = received(request), 0
     while piece := await request.content.readany():
         touch()
+        taken += len(piece)
+        if received(request) - began > 2 * taken + _FRAMING:
+            error = BadBody("the chunks of a body must be larger")
+            stop_listening(request, error)
+            raise error
         yield piece
 
 
@@ -62,24 +68,12 @@ async def whole(request: BaseRequest, touch: Touch) -> bytes:
     """The body of an inspected call. Raises BadBody."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise BadBody("the body of an API request must not be compressed")
-    return await _collected(_in_fair_chunks(request, touch), "an API request")
+    return await _collected(pieces(request, touch), "an API request")
 
 
 async def whole_of_git(request: BaseRequest, touch: Touch) -> bytes:
     """The body of a request of git's that is inspected, decoded. Raises BadBody."""
     return await _collected(decoded(request, touch), "this request of git's")
-
-
-async def _in_fair_chunks(request: BaseRequest, touch: Touch) -> AsyncIterator[bytes]:
-    """The body, unless it is cut so small that its framing costs more than itself. Raises BadBody."""
-    began, taken = received(request), 0
-    async for piece in pieces(request, touch):
-        taken += len(piece)
-        if received(request) - began > 2 * taken + _FRAMING:
-            error = BadBody("the chunks of a body must be larger")
-            stop_listening(request, error)
-            raise error
-        yield piece
 
 
 async def _collected(source: AsyncIterator[bytes], what: str) -> bytes:

@@ -162,7 +162,7 @@ class Mirrors:
             log.warning("The LFS objects of %s could not be kept: %s", source.full_name, error)
 
     def _goes_directly(self, source: Source) -> bool:
-        size = (source.size_kib or 0) * _KIB
+        size = source.size_kib * _KIB
         return self._limit <= 0 or size > self._limit or self._too_large.get(source.key, 0) > time.monotonic()
 
     @contextmanager
@@ -239,7 +239,7 @@ class Mirrors:
     async def _make(
         self, source: Source, mirror: MirrorFolder, turn: Turn[str], *, instead_of: str | None = None
     ) -> str:
-        await self._evict(room=(source.size_kib or 0) * _KIB)
+        await self._evict(room=source.size_kib * _KIB)
         now = time.time()
         with self._metrics.fetching("make"):
             async with self._fetcher.cloned(source, disk_bytes=self._limit, begins=turn.begins) as fetched:

@@ -23,7 +23,7 @@ class Source:
     server_url: str  # as the sandbox sees it: "https://github.com"
     repository_id: int  # GitHub's: a name may come to mean another repository, and forks share no mirror
     full_name: str  # "owner/name" as GitHub spells it
-    size_kib: int | None = None  # as GitHub says; None: not known
+    size_kib: int = 0  # as GitHub says; 0: not known
     open_grant: Callable[[], AbstractAsyncContextManager[OpenGrant]]  # may only fetch; lives on when the run has ended
 
     @property

@@ -71,6 +71,7 @@ def source_of(context: Context) -> Source:
         server_url=context.attempt.services.settings.server_url,
         repository_id=facts.repository_id,
         full_name=facts.repository,
+        size_kib=facts.size_kib,
         open_grant=lambda: fetching(context.attempt, facts.repository, facts.repository_id),
     )
 
