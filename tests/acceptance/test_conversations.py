@@ -119,10 +119,11 @@ say("I added a.txt.")
 """
     session, run, _ = await caller.run(await house.repository(), prompt=prompt, agent=AGENT)
     assert run["changed"], run
-    run, events = await follow(caller, session, "say(json.dumps([remembered(), note]))")
+    listed = "os.listdir(os.path.dirname(memory_file()))"
+    run, events = await follow(caller, session, f"say(json.dumps([remembered(), {listed}, note]))")
     assert (run["state"], resumed(events)) == ("succeeded", [False]), run
     assert "could not be resumed (no conversation conversation-1): a new one begins" in notices(events)
-    assert run["message"].startswith("[[], "), run
+    assert run["message"].startswith('[[], ["conversation-1.jsonl"], '), run  # and not the other one
     for told in ("You do not remember", "> I added a.txt.", "- echo looked around (completed)", "> edit("):
         assert told in run["message"]
 
