@@ -155,6 +155,17 @@ async def test_another_session_and_another_owner_never_get_it(house: Rig, caller
     assert (run["message"], resumed(events)) == ('[[], ""]', [False]), run
 
 
+async def test_each_agent_of_a_session_has_its_own(house: Rig, caller: Client) -> None:
+    session, _, _ = await caller.run(await house.repository(), prompt="say('Hello.')", agent=AGENT)
+    run, events = await follow(caller, session, "say(json.dumps([remembered(), note]))", "loading")
+    assert resumed(events) == [False], events
+    assert run["message"].startswith("[[], "), run
+    assert "You do not remember" in run["message"]
+    assert not data_of(events, "notice")
+    run, events = await follow(caller, session, "say(repr(remembered()))")
+    assert (run["message"], resumed(events)) == ("[\"say('Hello.')\"]", [True]), run
+
+
 async def test_the_next_prompt_is_told_of_kept_work_and_may_lay_it_back(house: Rig, caller: Client) -> None:
     prompt = "edit('kept.txt', 'precious'); stop = 'refusal'"
     session, run, events = await caller.run(await house.repository(), prompt=prompt, agent=AGENT)

@@ -76,7 +76,8 @@ def test_a_folder_of_caches_is_not_looked_at(home: Path, tmp_path: Path) -> None
 def test_a_secret_is_found_wherever_it_lies() -> None:
     redactor = Redactor([Secret(SECRET)])
     filler = b"x" * (256 * 1024 - 20)
-    for content in (SECRET.encode(), filler + SECRET.encode() + filler, b"ghp_" + b"A1b2" * 9):
+    token = b"ghp_" + b"A1b2" * 9
+    for content in (SECRET.encode(), filler + SECRET.encode() + filler, token, filler + token):
         assert hold_secret([KeptFile(path="a", content=content)], redactor)
     assert hold_secret([KeptFile(path=SECRET, content=b"")], redactor)
     assert not hold_secret([KeptFile(path="a", content=filler + SECRET[:20].encode())], redactor)
