@@ -24,7 +24,7 @@ def kept(backend: Backend, session: Session, agent: str) -> bytes | None:
 
 def stored(backend: Backend) -> int:
     with backend.database.snapshot() as tx:
-        return tx.execute(sa.select(sa.func.count()).select_from(schema.artifacts)).scalar_one()
+        return int(tx.execute(sa.select(sa.func.count()).select_from(schema.artifacts)).scalar_one())
 
 
 async def test_one_for_each_agent_of_a_session(backend: Backend, alice: Owner) -> None:
