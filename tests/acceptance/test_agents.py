@@ -332,7 +332,7 @@ async def test_the_agents_folder_is_made_anew_for_each_run(house: Rig, caller: C
     assert run["message"] == "[]", run
 
 
-async def test_after_a_workers_death_the_prompt_is_given_again_and_the_lost_work_is_kept() -> None:
+async def test_after_a_workers_death_the_prompt_is_given_again_and_the_lost_work_is_laid_back() -> None:
     """A service of its own: others would not like its death."""
     prompt = """
 first = "/workspace/cache/first"
@@ -359,4 +359,4 @@ say("Done.")
             assert lost["head_sha"] != run["head_sha"]
             patch = (await again.http.get(f"/sessions/{session['id']}/patch")).text
             assert "+done" in patch
-            assert "+precious" not in patch
+            assert "+precious" in patch

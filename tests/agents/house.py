@@ -24,6 +24,7 @@ needs_node = true
 argv = ["{{node}}", "{{program}}/node_modules/@qwen-code/qwen-code/cli.js", "--acp", "--auth-type", "openai"]
 env = {{ QWEN_HOME = "{{folder}}", OPENAI_BASE_URL = "https://api.openai.com/v1", OPENAI_MODEL = "{{model}}" }}
 hosts = ["api.openai.com"]
+conversation = ["projects/**/chats/*.jsonl"]
 mode = "yolo"
 model = "qwen3-coder"
 model_setting = "start"

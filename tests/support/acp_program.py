@@ -93,9 +93,34 @@ def until_cancelled() -> None:
         pass
 
 
+def memory_file(session: str = SESSION) -> str:
+    """Where an agent that remembers keeps the prompts of a conversation."""
+    return os.path.join(os.environ["REMEMBERING_HOME"], "talks", f"{session}.jsonl")
+
+
+def remembered() -> list[str]:
+    """The prompts of this conversation, before this one."""
+    with open(memory_file(), encoding="utf-8") as file:
+        return [json.loads(line) for line in file][:-1]
+
+
+def resume(message: Json) -> None:
+    session = message["params"]["sessionId"]
+    if not os.path.exists(memory_file(session)):
+        send({"id": message["id"], "error": {"code": -32602, "message": f"no conversation {session}"}})
+        return
+    if message["method"] == "session/load":
+        tell({"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": "said before"}}, session)
+    send({"id": message["id"], "result": {}})
+
+
 def answer(prompt: Json) -> None:
-    text = "".join(block["text"] for block in prompt["params"]["prompt"])
-    names: Json = {**globals(), "stop": "end_turn", "id": prompt["id"]}
+    *notes, text = [block["text"] for block in prompt["params"]["prompt"]]
+    if "REMEMBERING_HOME" in os.environ:
+        os.makedirs(os.path.dirname(memory_file()), exist_ok=True)
+        with open(memory_file(), "a", encoding="utf-8") as file:
+            file.write(json.dumps(text) + "\n")
+    names: Json = {**globals(), "stop": "end_turn", "id": prompt["id"], "note": "\n".join(notes)}
     exec(text, names)
     if names["stop"] is not None:
         send({"id": prompt["id"], "result": {"stopReason": names["stop"]}})
@@ -109,7 +134,11 @@ def main() -> None:
                 if "hang" in sys.argv:
                     time.sleep(1000)
                 result: Json = {"protocolVersion": 1, "agentInfo": {"name": "small", "version": VERSION}}
-                send({"id": message["id"], "result": {**result, "agentCapabilities": {}}})
+                can: Json = {"sessionCapabilities": {"resume": {}}} if "resumes" in sys.argv else {}
+                can |= {"loadSession": "loads" in sys.argv}
+                send({"id": message["id"], "result": {**result, "agentCapabilities": can}})
+            case "session/resume" | "session/load":
+                resume(message)
             case "session/new" if "signed-out" in sys.argv:
                 send({"id": message["id"], "error": {"code": -32000, "message": "Authentication required"}})
             case "session/new":

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import acp_program
@@ -20,6 +20,19 @@ program = "{folder}"
 argv = ["/usr/bin/python3", "{program}/acp_program.py"]
 mode = "everything"
 model_setting = "option"
+
+[agents.remembering]
+program = "{folder}"
+argv = ["/usr/bin/python3", "{program}/acp_program.py", "resumes"]
+env = { REMEMBERING_HOME = "{own}" }
+files = { "settings.json" = "ours" }
+conversation = ["talks/*.jsonl"]
+
+[agents.loading]
+program = "{folder}"
+argv = ["/usr/bin/python3", "{program}/acp_program.py", "loads"]
+env = { REMEMBERING_HOME = "{own}" }
+conversation = ["talks/*.jsonl"]
 
 [agents.hanging]
 program = "{folder}"
@@ -53,14 +66,21 @@ argv = ["{program}/x"]
 """
 
 
-@asynccontextmanager
-async def agent_rig(**settings: str) -> AsyncIterator[Rig]:
+@contextmanager
+def agents_file() -> Iterator[Path]:
+    """A file for GITWARD_AGENTS_FILE, in a folder that a sandbox's own user can pass through."""
     folder = Path(tempfile.mkdtemp(prefix="gitward-test-agents-"))
     try:
         folder.chmod(0o755)
         shutil.copy(acp_program.__file__, folder)
-        (folder / "agents.toml").write_text(AGENTS.replace("{folder}", str(folder)))
-        async with rig(None, None, GITWARD_AGENTS_FILE=str(folder / "agents.toml"), **settings) as made:
-            yield made
+        (folder / "agents.toml").write_text(AGENTS.replace("{folder}", str(folder)).replace("{own}", "{folder}"))
+        yield folder / "agents.toml"
     finally:
         shutil.rmtree(folder)
+
+
+@asynccontextmanager
+async def agent_rig(**settings: str) -> AsyncIterator[Rig]:
+    with agents_file() as path:
+        async with rig(None, None, GITWARD_AGENTS_FILE=str(path), **settings) as made:
+            yield made

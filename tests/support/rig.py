@@ -98,6 +98,12 @@ class Rig:
         with closing(sqlite3.connect(self.data / "gitward.db", timeout=30)) as connection:
             return list(connection.execute(query))
 
+    def stored_kinds(self, session_id: str) -> set[str]:
+        """The kinds of artifacts that the database has of a session, shown to anybody or not."""
+        query = "SELECT DISTINCT kind FROM artifacts a JOIN runs r ON r.id = a.run_id WHERE r.session_id = ?"
+        with closing(sqlite3.connect(self.data / "gitward.db", timeout=30)) as connection:
+            return {kind for (kind,) in connection.execute(query, (session_id,))}
+
     def jwt(self, subject: str = "alice") -> str:
         return mint(load_or_make_key(self.data), subject=subject, audience="gitward")
 

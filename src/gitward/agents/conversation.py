@@ -7,7 +7,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gitward.agents.lines import Json
-from gitward.agents.peer import AUTH_REQUIRED, PROTOCOL_VERSION, Answered, ConnectionEnded, Peer, PeerError, TooMuch
+from gitward.agents.peer import (
+    AUTH_REQUIRED,
+    METHOD_NOT_FOUND,
+    PROTOCOL_VERSION,
+    Answered,
+    ConnectionEnded,
+    Peer,
+    PeerError,
+    TooMuch,
+)
 from gitward.agents.texts import line_of
 from gitward.agents.verdict import Trouble, TurnEnd
 
@@ -24,6 +33,8 @@ class Order:
     """What the agent shall do, and how it is set."""
 
     prompt: str
+    briefing: str = ""  # what it is told before the prompt, in our own words
+    resume: str | None = None  # the id of the conversation that goes on; None: a new one
     cwd: str  # inside
     mode: str | None = None  # `session/set_mode`
     model: str | None = None  # by the session's option for models; None: the agent's own, or by its environment
@@ -39,6 +50,7 @@ class Started:
     model: str
     mode: str
     conversation: str
+    resumed: bool = False
 
 
 class Conversation:
@@ -55,9 +67,9 @@ class Conversation:
             async with asyncio.timeout(self._order.start_seconds):
                 begun = await self._start()
         except TimeoutError:
-            return TurnEnd(trouble=Trouble.NOT_READY, said=f"{self._order.start_seconds:g} s were not enough")
+            return TurnEnd(trouble=self._not_ready, said=f"{self._order.start_seconds:g} s were not enough")
         except PeerError as error:
-            return TurnEnd(trouble=_trouble(error, Trouble.NOT_READY), said=str(error))
+            return TurnEnd(trouble=_trouble(error, self._not_ready), said=str(error))
         await started(begun)
         try:
             return await self._prompt()
@@ -89,8 +101,9 @@ class Conversation:
         )
         if initialized.get("protocolVersion") != PROTOCOL_VERSION:
             raise PeerError("it speaks another version of the Agent Client Protocol than 1")
-        opened = await self._peer.request("session/new", {"cwd": self._order.cwd, "mcpServers": []})
-        conversation = opened.get("sessionId")
+        resume = self._order.resume
+        opened = await (self._open() if resume is None else self._reopen(resume, initialized))
+        conversation = opened.get("sessionId") if resume is None else resume
         if not isinstance(conversation, str) or not 0 < len(conversation) <= CONVERSATION:
             raise PeerError("its answer to session/new has no usable sessionId")
         self._peer.session = conversation
@@ -102,7 +115,32 @@ class Conversation:
             model=model,
             mode=self._order.mode or "",
             conversation=line_of(conversation, CONVERSATION),
+            resumed=resume is not None,
         )
+
+    @property
+    def _not_ready(self) -> Trouble:
+        return Trouble.NOT_READY if self._order.resume is None else Trouble.NOT_RESUMED
+
+    async def _open(self) -> Json:
+        return await self._peer.request("session/new", {"cwd": self._order.cwd, "mcpServers": []})
+
+    async def _reopen(self, conversation: str, initialized: Json) -> Json:
+        """Goes on where the conversation ended: without its history, which our own log has, where the agent can."""
+        can = initialized.get("agentCapabilities")
+        can = can if isinstance(can, dict) else {}
+        sessions = can.get("sessionCapabilities")
+        asked = {"sessionId": conversation, "cwd": self._order.cwd, "mcpServers": []}
+        loads = can.get("loadSession") is True
+        if isinstance(sessions, dict) and isinstance(sessions.get("resume"), dict):
+            try:
+                return await self._peer.request("session/resume", asked)
+            except Answered as error:  # qwen-code 0.15.10 offers it, and does not have it
+                if error.code != METHOD_NOT_FOUND or not loads:
+                    raise
+        if loads:
+            return await self._peer.request("session/load", asked)
+        raise PeerError("it can resume no conversation")
 
     async def _set_mode(self) -> None:
         if self._order.mode is not None:
@@ -125,7 +163,8 @@ class Conversation:
         return wanted
 
     async def _prompt(self) -> TurnEnd:
-        prompt = [{"type": "text", "text": self._order.prompt}]
+        texts = [each for each in (self._order.briefing, self._order.prompt) if each]
+        prompt = [{"type": "text", "text": each} for each in texts]
         asking = self._peer.request("session/prompt", {"sessionId": self._peer.session, "prompt": prompt})
         self._prompting = asyncio.create_task(asking)
         try:

@@ -14,6 +14,7 @@ class Trouble(StrEnum):
 
     MISSING = "missing"  # the program could not be started
     NOT_READY = "not_ready"  # no answer to `initialize`, `session/new`, mode or model, or an error
+    NOT_RESUMED = "not_resumed"  # the same, when a conversation was to go on; then a new one is begun
     NOT_SIGNED_IN = "not_signed_in"
     ENDED = "ended"  # the program ended in the middle
     ERROR = "error"  # the prompt was answered with an error
@@ -54,6 +55,7 @@ class Verdict:
 _UNAVAILABLE = {
     Trouble.MISSING: "The agent's program could not be started",
     Trouble.NOT_READY: "The agent did not become ready",
+    Trouble.NOT_RESUMED: "The agent did not resume its conversation",
     Trouble.NOT_SIGNED_IN: "The agent is not signed in at its provider: give the server a key for the provider",
 }
 _FAILED = {

@@ -352,6 +352,7 @@ def job_settings(settings: Settings, base_url: str) -> JobSettings:
         agent_idle_seconds=settings.agent_idle_seconds,
         prices=prices_of(settings),
         daily_budget=daily_budget_of(settings),
+        agent_keep_seconds=settings.agent_keep_seconds,
         commit_name=settings.commit_name,
         commit_email=settings.commit_email,
     )

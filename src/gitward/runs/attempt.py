@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -159,6 +159,15 @@ class Attempt:
             _held_notices.reset(before)
         for message in held:
             await self.notice(message)
+
+    @contextlib.contextmanager
+    def without_notices(self) -> Iterator[None]:
+        """What this block has to tell is not told: it is done again later."""
+        before = _held_notices.set([])
+        try:
+            yield
+        finally:
+            _held_notices.reset(before)
 
     async def wait_for_cancel(self) -> None:
         """Returns when the owner asked for the end; raises AttemptLost when another worker has the run.

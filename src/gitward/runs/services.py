@@ -44,6 +44,7 @@ class JobSettings:
     agent_idle_seconds: float = 900.0  # that an agent's turn may last without a sign of life
     prices: Prices = NO_PRICES  # of models
     daily_budget: ModelLimits = NO_LIMITS  # of each user, for models
+    agent_keep_seconds: float = 300.0  # between two looks at the work of an agent that goes on
     commit_name: str | None = None
     commit_email: str | None = None
     patience: Patience = field(default_factory=Patience)  # with GitHub's faults

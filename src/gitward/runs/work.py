@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from gitward.repositories import baseline, checkout
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.refs import Refs
 from gitward.runs.access.run_access import open_access
-from gitward.runs.agents import agent_turn
+from gitward.runs.agents import agent_turn, memory
 from gitward.runs.attempt import Attempt
 from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.commands.deadline import timed_out, within_deadline
@@ -24,7 +25,7 @@ from gitward.runs.context import Context
 from gitward.runs.facts import WorkResult
 from gitward.runs.publishing.push_and_store import Published
 from gitward.runs.publishing.result_sandbox import open_result_sandbox
-from gitward.runs.recovery import disk_space, salvage
+from gitward.runs.recovery import disk_space, salvage, work_so_far
 from gitward.runs.recovery.republish import publish_kept
 from gitward.runs.services import JobServices
 from gitward.runs.steps import execute, publish
@@ -83,24 +84,30 @@ async def _work(context: Context) -> WorkResult:
     async with open_command_sandbox(context) as sandboxed, _tidied(context):
         try:
             done = await _bounded(context, _instruct(context, sandboxed))
-            await sandboxed.close()
+            await _close(context, sandboxed)
             if isinstance(done, WorkResult):
                 return done
             return await _bounded(context, _publish(context, sandboxed, done))
         except (RunCancelled, RunFailure) as end:
-            await sandboxed.close()
+            await _close(context, sandboxed)
             await salvage.rescue(context, sandboxed.user, end)
             raise
         except SandboxError as error:  # it may quote what the command wrote
             failure = RunFailure(Reason.SANDBOX_FAILED, context.access.redactor.text(str(error)))
-            await sandboxed.close()
+            await _close(context, sandboxed)
             await salvage.rescue(context, sandboxed.user, failure)
             raise failure from None
         except OSError as error:  # what the worker itself writes beside the commands
             failure = disk_space.failure_of(error)
-            await sandboxed.close()
+            await _close(context, sandboxed)
             await salvage.rescue(context, sandboxed.user, failure)
             raise failure from error
+
+
+async def _close(context: Context, sandboxed: CommandSandbox) -> None:
+    """Nothing of the run is executing any more; what its agent remembers is kept."""
+    await sandboxed.close()
+    await memory.keep(context, final=True)
 
 
 async def _bounded(context: Context, body: Coroutine[Any, Any, T]) -> T:
@@ -130,6 +137,7 @@ async def _tidy(context: Context) -> None:
 async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed | WorkResult:
     """The steps before `publish`, in the words of the design."""
     attempt, commands = context.attempt, context.commands(sandboxed.sandbox)
+    await memory.keep_lost(context)
     await salvage.store_lost_work(context, sandboxed.user)
     refs_task = asyncio.create_task(take_snapshot(context))
     try:
@@ -150,15 +158,24 @@ async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed |
     arrived = await _find_arrived(commands, noted, begun)
     if arrived is not None:  # an earlier attempt was lost after its push: its command is not run again
         return Instructed(noted=noted, refs=refs, begun=begun, arrived=arrived)
-    async with attempt.step(StepName.EXECUTE):
-        exit_code, said = await attempt.services.disk.execute(context.workspace, _execute(context, commands))
+    async with attempt.step(StepName.EXECUTE), _kept_meanwhile(context, sandboxed, noted, refs):
+        executing = _execute(context, commands, noted)
+        exit_code, said = await attempt.services.disk.execute(context.workspace, executing)
     return Instructed(noted=noted, refs=refs, begun=begun, exit_code=exit_code, said=said)
 
 
-async def _execute(context: Context, commands: CommandRunner) -> tuple[int | None, str]:
+def _kept_meanwhile(
+    context: Context, sandboxed: CommandSandbox, noted: Baseline, refs: Refs
+) -> AbstractAsyncContextManager[None]:
+    if context.instruction.prompt is None:
+        return contextlib.nullcontext()
+    return work_so_far.kept_meanwhile(context, sandboxed.user, noted, refs)
+
+
+async def _execute(context: Context, commands: CommandRunner, noted: Baseline) -> tuple[int | None, str]:
     """The command's exit code, or the agent's last message."""
     if context.instruction.prompt is not None:
-        return None, (await agent_turn.execute(context, commands)).said
+        return None, (await agent_turn.execute(context, commands, noted)).said
     return await execute.execute(commands, context.instruction), ""
 
 

@@ -106,6 +106,7 @@ class ArtifactKind(StrEnum):
     RUN_PATCH = "run_patch"
     RUN_BUNDLE = "run_bundle"
     SUBMODULES = "submodules"  # a bundle of the commits that were made inside submodules
+    CONVERSATION = "conversation"  # what an agent remembers; no route serves it
 
 
 RUN_KINDS = {  # the run's own change, by what it is in the whole one

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from gitward.errors import GitwardError, Reason
 from gitward.grants.usage import Usage
-from gitward.sessions import queries, usage_days
+from gitward.sessions import artifacts, queries, usage_days
+from gitward.sessions.artifacts import Origin
 from gitward.sessions.journal import Entry, Journal
 from gitward.sessions.model import (
     ACTIVE_STATES,
@@ -104,6 +105,8 @@ class Progress:
                 self._end_lost_steps(tx, run, at)
             kind = EventType.RUN_STARTED if first else EventType.RUN_TAKEN_OVER
             self._journal.append(tx, run.session_id, at, (kind, run_id, {"attempt": run.attempt}))
+            if not first:
+                self._adopt_work(tx, run, at)
         session = session_from_row(tx.execute(_session_of(run)).one())
         return Hold(run=run, session=session, attempt=run.attempt, first_attempt=run.attempt == 1, losses=losses)
 
@@ -116,6 +119,14 @@ class Progress:
             tx.execute(ended.values(state=StepState.FAILED, seconds=seconds))
             data = {"step": row.name, "state": StepState.FAILED, "seconds": seconds}
             self._journal.append(tx, run.session_id, at, (EventType.STEP_ENDED, run.id, data))
+
+    def _adopt_work(self, tx: Transaction, run: Run, at: datetime) -> None:
+        """What the lost attempt kept while it ran is its work, if no more of it is found."""
+        lost = Origin(run_id=run.id, attempt=run.attempt - 1)
+        kept = artifacts.adopt_so_far(tx, lost)
+        if kept is not None:
+            data = artifacts.kept_event(run.session_id, lost, *kept)
+            self._journal.append(tx, run.session_id, at, (EventType.WORK_KEPT, run.id, data))
 
     def release(self, tx: Transaction) -> None:
         """An orderly stop: gives back what this worker has, so that the next attempt does not count as a loss."""
@@ -286,6 +297,7 @@ class Progress:
         }
         update = sa.update(_runs).where(_runs.c.id == hold.run.id)
         tx.execute(update.values(**values, ended_at=at, worker=None, checkpoints=sa.null()))
+        artifacts.end_so_far(tx, hold.run.id)
         queries.refresh_session_state(tx, hold.session.id)
         self._journal.append(tx, hold.session.id, at, (EventType.RUN_ENDED, hold.run.id, values))
         following = queries.next_run(tx, hold.session.id)

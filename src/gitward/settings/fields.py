@@ -270,6 +270,16 @@ class Settings(BaseSettings):
             "`requests=500,tokens=20000000,usd=25`. Empty: no limit. See docs/agents.md."
         ),
     )
+    agent_keep_seconds: int = Field(
+        300,
+        ge=1,
+        le=24 * 3600,
+        alias="GITWARD_AGENT_KEEP_SECONDS",
+        description=(
+            "How often Gitward keeps the work of a running agent, for the case that its machine is lost; its "
+            "conversation at least once a minute."
+        ),
+    )
     agents_folder: Path | None = Field(
         None,
         alias="GITWARD_AGENTS_DIR",

@@ -19,6 +19,7 @@ _TOKEN_PREFIXES = (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_")
 _GROWING_SHAPE = re.compile(
     rb"(?:gh[por]_[A-Za-z0-9]{0,254}|gh[us]_[A-Za-z0-9._-]{0,1022}|github_pat_[A-Za-z0-9_]{0,254})\Z"
 )
+_HALF = 12  # bytes of a secret that are nobody's chance
 _LONGEST_SHAPE = 1040  # bytes; a little more than the longest text that _TOKEN_SHAPE matches
 
 
@@ -37,11 +38,20 @@ class Redactor:
         self._secrets += secrets
         forms = sorted({form for secret in self._secrets for form in masked_forms(secret)}, key=len, reverse=True)
         self._pattern = re.compile(b"|".join([re.escape(form) for form in forms] + [_TOKEN_SHAPE]))
+        halves = [half for form in forms if len(form) >= 2 * _HALF for half in _halves(form)]
+        self._halves = re.compile(b"|".join(map(re.escape, halves)) or rb"(?!)")
         self._forms = tuple(forms)
         self.longest = max([len(form) for form in forms] + [_LONGEST_SHAPE])  # bytes that one match may span
 
     def mask(self, data: bytes) -> bytes:
         return self._pattern.sub(MASK.encode(), data)
+
+    def holds_secret(self, data: bytes) -> bool:
+        """Whether there is a secret in it, or a half of one: a file in pages may part a text anywhere.
+
+        Blocks for as long as the data is long.
+        """
+        return self._pattern.search(data) is not None or self._halves.search(data) is not None
 
     def text(self, text: str) -> str:
         return self.mask(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
@@ -73,6 +83,10 @@ class Redactor:
             or any(prefix.startswith(rest) for prefix in _TOKEN_PREFIXES)
             or _GROWING_SHAPE.match(rest) is not None
         )
+
+
+def _halves(form: bytes) -> tuple[bytes, bytes]:
+    return form[: len(form) // 2], form[len(form) // 2 :]
 
 
 class RedactedStream:

@@ -34,6 +34,7 @@ class Asked:
     path: str
     key: str  # what it presented
     question: Question | None = None  # None: no model was asked for an answer
+    body: str = ""  # of a request for an answer
     status: int = 0  # 0: no answer
     usage: Usage | None = None  # what the answer told
 
@@ -127,7 +128,8 @@ class StandInModel:
 
     async def _answer(self, request: web.Request, api: Api, asked: Asked) -> web.StreamResponse:
         try:
-            asked.question = question = questions.read(api, await request.json())
+            asked.body = await request.text()
+            asked.question = question = questions.read(api, json.loads(asked.body))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             return web.json_response({"error": {"message": f"not understood: {type(error).__name__}"}}, status=400)
         fault = self._fault(question)

@@ -16,9 +16,11 @@ from gitward.agents.texts import masked
 from gitward.agents.turn import Turn
 from gitward.agents.verdict import Seen, Trouble, TurnEnd, verdict
 from gitward.errors import RunFailure
+from gitward.repositories.baseline import Baseline
 from gitward.repositories.checkout import CHECKOUT_DIR
-from gitward.runs.agents import programs
+from gitward.runs.agents import memory, programs, turn_plan
 from gitward.runs.agents.telling import told
+from gitward.runs.agents.turn_plan import TurnPlan
 from gitward.runs.commands.caches import CACHES
 from gitward.runs.commands.output import StepOutput, last_lines
 from gitward.runs.commands.runner import CommandRunner
@@ -44,23 +46,24 @@ class Done:
     said: str  # the agent's last message
 
 
-async def execute(context: Context, commands: CommandRunner) -> Done:
+async def execute(context: Context, commands: CommandRunner, noted: Baseline) -> Done:
     """The whole turn of the agent, up to its verdict.
 
     :raises RunFailure: `agent_unavailable`, `agent_failed`, `model_failed`, `budget_exhausted`, `task_failed`,
         `timed_out`.
     """
-    return await AgentTurn(context, commands).run()
+    return await AgentTurn(context, commands, noted).run()
 
 
 class AgentTurn:
     """One turn of one run."""
 
-    def __init__(self, context: Context, commands: CommandRunner) -> None:
-        self._context, self._commands = context, commands
+    def __init__(self, context: Context, commands: CommandRunner, noted: Baseline) -> None:
+        self._context, self._commands, self._noted = context, commands, noted
         self._events = Events(context.access.redactor)
         self._complaint = bytearray()
         self._end = TurnEnd()  # until it ended by itself
+        self._turn: Turn | None = None  # the last one
 
     async def run(self) -> Done:
         context, services = self._context, self._context.attempt.services
@@ -68,19 +71,45 @@ class AgentTurn:
         agent = await asyncio.to_thread(programs.usable, services.agents, name)
         assert services.agents is not None
         start = services.agents.start(agent, model=context.instruction.model)
-        await self._prepare(start)
-        async with context.output.stream(StepName.EXECUTE) as errors:
-            turn = self._turn(agent, errors)
-            async with told(self._events, context.output, partial(self._ending, turn)):
-                self._end = await self._within_time(self._within_budget(self._talk(turn, start)))
+        plan = await turn_plan.make(context, self._commands, self._noted, agent)
+        output = context.output
+        async with output.stream(StepName.EXECUTE) as errors, told(self._events, output, self._ending):
+            self._end = await self._within_time(self._within_budget(self._talk(plan, start, errors)))
+        turn = self._turn
+        if turn is None:  # the budget was used up before the agent was started
+            return await self._judge(agent, self._end)
         if turn.peer.dropped.updates:
             dropped, run_id = turn.peer.dropped, context.attempt.run.id
             log.info("Run %s: %d of the agent's messages were dropped: %r", run_id, dropped.updates, dropped.kinds)
         return await self._judge(agent, self._explained(turn, self._end))
 
+    async def _talk(self, plan: TurnPlan, start: Start, errors: StepOutput) -> TurnEnd:
+        """The turn. When the conversation cannot go on, a new one, in a folder without it."""
+        end = await self._talk_once(plan, start, errors)
+        if end.trouble is not Trouble.NOT_RESUMED:
+            return end
+        said = self._masked(end.said, SAID)
+        log.info("Run %s: its conversation did not go on: %s", self._context.attempt.run.id, said)
+        again = await turn_plan.without_conversation(plan, said)
+        self._complaint.clear()
+        return await self._talk_once(again, start, errors)
+
+    async def _talk_once(self, plan: TurnPlan, start: Start, errors: StepOutput) -> TurnEnd:
+        await self._prepare(start)
+        if plan.archive is not None:
+            await memory.put_back(self._commands.sandbox, plan.agent, plan.archive)
+        await self._write_files(start)
+        turn = self._turn = self._new_turn(plan, errors)
+        env = {**CACHES, **self._context.instruction.env, **start.env}
+        return await turn.run(lambda source, sink: self._commands.attend(start.argv, sink, source=source, env=env))
+
     async def _prepare(self, start: Start) -> None:
-        """The agent's folder and files. The checkout left nothing of an earlier run in the workspace."""
+        """The agent's own folder, without anything in it."""
+        await self._quiet(["rm", "-rf", "--", start.folder])
         await self._quiet(["install", "-d", "-m", "0700", "--", *start.folders])
+
+    async def _write_files(self, start: Start) -> None:
+        """Our configuration comes last: nothing that is kept takes its place."""
         for path, text in start.files.items():
             await self._commands.sandbox.write(path, text.encode())
 
@@ -90,10 +119,12 @@ class AgentTurn:
             unprepared = TurnEnd(trouble=Trouble.NOT_READY, said=f"its folder cannot be created: {ended.tail}")
             self._raise(Seen(end=unprepared))
 
-    def _turn(self, agent: Agent, errors: StepOutput) -> Turn:
-        instruction = self._context.instruction
+    def _new_turn(self, plan: TurnPlan, errors: StepOutput) -> Turn:
+        instruction, agent = self._context.instruction, plan.agent
         order = Order(
             prompt=instruction.prompt or "",
+            briefing=plan.briefing,
+            resume=plan.archive.conversation if plan.archive is not None else None,
             cwd=CHECKOUT_DIR,
             mode=agent.mode,
             model=instruction.model if agent.model_setting is ModelSetting.OPTION else None,
@@ -113,10 +144,6 @@ class AgentTurn:
             on_error_output=complain,
             model_sign=lambda: calls.last_sign,
         )
-
-    async def _talk(self, turn: Turn, start: Start) -> TurnEnd:
-        env = {**CACHES, **self._context.instruction.env, **start.env}
-        return await turn.run(lambda source, sink: self._commands.attend(start.argv, sink, source=source, env=env))
 
     async def _within_time(self, talking: Coroutine[None, None, TurnEnd]) -> TurnEnd:
         """The run's time ends the turn a little earlier than its commands, so that the agent is asked first."""
@@ -151,13 +178,14 @@ class AgentTurn:
 
     async def _started(self, agent: Agent, started: Started) -> None:
         self._context.access.models.begin()
+        await asyncio.to_thread(memory.note, self._context, agent, started.conversation)
         data = {
             "agent": agent.name,
             "version": self._masked(started.version, VERSION) or agent.version,
             "model": self._context.instruction.model,
             "mode": agent.mode,
             "conversation": self._masked(started.conversation, CONVERSATION),
-            "resumed": False,
+            "resumed": started.resumed,
         }
         await self._context.attempt.record((EventType.AGENT_STARTED, data))
 
@@ -171,14 +199,15 @@ class AgentTurn:
         is_missing = completed.exit_code == _NOT_FOUND and end.trouble is Trouble.NOT_READY
         return replace(end, said=said, trouble=Trouble.MISSING if is_missing else end.trouble)
 
-    def _ending(self, turn: Turn) -> Json:
+    def _ending(self) -> Json:
         events, stop_reason = self._events, self._end.stop_reason
+        peer = self._turn.peer if self._turn is not None else None
         return {
             "stop_reason": None if stop_reason is None else self._masked(stop_reason, STOP_REASON),
             "text": events.last_message,
             "tools": events.tools,
             "failed_tools": events.failed_tools,
-            "dropped": events.dropped + turn.peer.dropped.updates + turn.peer.skipped.total,
+            "dropped": events.dropped + (0 if peer is None else peer.dropped.updates + peer.skipped.total),
         }
 
     async def _judge(self, agent: Agent, end: TurnEnd) -> Done:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,7 +25,7 @@ SCARCE_BYTES = 512 * 1024  # of one artifact, while the disk of the database is 
 
 _KINDS = {Form.BUNDLE: ArtifactKind.BUNDLE, Form.PATCH: ArtifactKind.PATCH, Form.DIFF: ArtifactKind.DIFF}
 
-_PATHS = {ArtifactKind.SUBMODULES: "bundle?of=submodules&"}  # where it is, when not under its own name
+_Insert = Callable[[ArtifactKind, bytes], Awaitable[bool]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +36,16 @@ class _Wanted:
     required: bool  # whether it is told when it cannot be made
 
 
-async def store(attempt: Attempt, result_sandbox: ResultSandbox, work: Work, origin: Origin) -> StoredWork | None:
+async def store(
+    attempt: Attempt, result_sandbox: ResultSandbox, work: Work, origin: Origin, *, so_far: bool = False
+) -> StoredWork | None:
     """Stores the work as a bundle for `git fetch`, a mailbox for `git am`, and a diff to read.
 
     Each for itself: what cannot be made, or is too long, is told, and the others are stored all the same.
+
+    :param so_far: the command goes on; it is what is kept if its worker is lost.
     """
+    insert = partial(_insert, attempt, origin, so_far)
     head = work.head if work.changed or not work.left else work.left[0].oid
     kinds: list[ArtifactKind] = []
     if work.changed or work.left:
@@ -48,15 +53,15 @@ async def store(attempt: Attempt, result_sandbox: ResultSandbox, work: Work, ori
         kept = [
             wanted.kind
             for wanted in _wanted(result_sandbox, head)
-            if await _store_one(attempt, result_sandbox, wanted, origin)
+            if await _store_one(attempt, result_sandbox, wanted, insert)
         ]
         kinds += [kind for kind in kept if kind in _KINDS.values()]
-    if work.submodules is not None and await _store_submodules(attempt, result_sandbox, work.submodules, origin):
+    if work.submodules is not None and await _store_submodules(attempt, result_sandbox, work.submodules, insert):
         kinds.append(ArtifactKind.SUBMODULES)
     return StoredWork(head=head, kinds=tuple(kinds)) if kinds else None
 
 
-async def _store_submodules(attempt: Attempt, result_sandbox: ResultSandbox, kept: Submodules, origin: Origin) -> bool:
+async def _store_submodules(attempt: Attempt, result_sandbox: ResultSandbox, kept: Submodules, insert: _Insert) -> bool:
     try:
         content = await changes.make_submodules(result_sandbox.result, kept, limit=artifacts.MAX_BYTES)
     except OutputTooLong:
@@ -66,7 +71,7 @@ async def _store_submodules(attempt: Attempt, result_sandbox: ResultSandbox, kep
     except GitFailed as failure:
         await attempt.notice(f"git could not make the bundle of submodules: {failure}")
         return False
-    return await _insert(attempt, origin, ArtifactKind.SUBMODULES, content)
+    return await insert(ArtifactKind.SUBMODULES, content)
 
 
 def _wanted(result_sandbox: ResultSandbox, head: str) -> Iterator[_Wanted]:
@@ -78,7 +83,7 @@ def _wanted(result_sandbox: ResultSandbox, head: str) -> Iterator[_Wanted]:
             yield _Wanted(kind=RUN_KINDS[kind], form=form, span=Span(base=start.sha, head=head), required=False)
 
 
-async def _store_one(attempt: Attempt, result_sandbox: ResultSandbox, wanted: _Wanted, origin: Origin) -> bool:
+async def _store_one(attempt: Attempt, result_sandbox: ResultSandbox, wanted: _Wanted, insert: _Insert) -> bool:
     try:
         content = await changes.make(result_sandbox.result, wanted.form, wanted.span, limit=artifacts.MAX_BYTES)
         if wanted.form is Form.PATCH:
@@ -92,10 +97,10 @@ async def _store_one(attempt: Attempt, result_sandbox: ResultSandbox, wanted: _W
         if wanted.required:
             await attempt.notice(f"git could not make the {wanted.form}: {failure}")
         return False
-    return await _insert(attempt, origin, wanted.kind, content)
+    return await insert(wanted.kind, content)
 
 
-async def _insert(attempt: Attempt, origin: Origin, kind: ArtifactKind, content: bytes) -> bool:
+async def _insert(attempt: Attempt, origin: Origin, so_far: bool, kind: ArtifactKind, content: bytes) -> bool:
     """Not on a full disk, where the rest of the reserve is for the ends of runs; that is told."""
     database = attempt.services.database
     if database.is_low and len(content) > SCARCE_BYTES:
@@ -103,23 +108,16 @@ async def _insert(attempt: Attempt, origin: Origin, kind: ArtifactKind, content:
         if database.is_low:
             await attempt.notice(f"The disk of the database is full: the {kind} is not kept.")
             return False
-    await attempt.write(partial(_write, attempt, origin, kind, content))
+
+    def write(tx: Transaction) -> None:
+        attempt.services.progress.guard(tx, attempt.hold)
+        artifacts.store(tx, origin, kind, content, so_far=so_far)
+
+    await attempt.write(write)
     return True
-
-
-def _write(attempt: Attempt, origin: Origin, kind: ArtifactKind, content: bytes, tx: Transaction) -> None:
-    attempt.services.progress.guard(tx, attempt.hold)
-    artifacts.store(tx, origin, kind, content)
 
 
 async def record_stored(attempt: Attempt, origin: Origin, kept: StoredWork) -> None:
     """Records where the work is."""
-    session_id = attempt.session.id
-    query = f"run_id={origin.run_id}&attempt={origin.attempt}"
-    data = {
-        "run_id": origin.run_id,
-        "attempt": origin.attempt,
-        "head_sha": kept.head,
-        "artifacts": {kind: f"/sessions/{session_id}/{_PATHS.get(kind, f'{kind}?')}{query}" for kind in kept.kinds},
-    }
+    data = artifacts.kept_event(attempt.session.id, origin, kept.head, kept.kinds)
     await attempt.record((EventType.WORK_KEPT, data))

@@ -31,13 +31,20 @@ class ResultSandbox:
 
 @contextlib.asynccontextmanager
 async def open_result_sandbox(
-    context: Context, start: StartPoint, user: User | None, *, seconds: float | None = None, offline: bool = False
+    context: Context,
+    start: StartPoint,
+    user: User | None,
+    *,
+    seconds: float | None = None,
+    offline: bool = False,
+    live: bool = False,
 ) -> AsyncIterator[ResultSandbox]:
     """The result over the run's tree. The grant is narrowed before: not even a push is possible until it is named.
 
     :param user: of the run's sandbox; None: there was none, and no tree of a run is shown.
     :param seconds: of its own, when the run's time does not count.
     :param offline: nothing can be pushed; the grant stays as it is.
+    :param live: the run's command goes on, and its tree is only read: a pipe in it may cost this all its time.
     """
     attempt = context.attempt
     workspace = attempt.workspace / "result"
@@ -63,7 +70,7 @@ async def open_result_sandbox(
         prepare = partial(result.prepare, place, start=start, index=index, remote=context.remote)
         preparing = asyncio.create_task(asyncio.to_thread(prepare))
         try:
-            if user is not None:
+            if user is not None and not live:
                 await named_pipes.remove(commands, attempt.workspace)
         finally:
             await preparing

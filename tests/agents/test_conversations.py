@@ -1,0 +1,106 @@
+"""Real agents remember: a follow-up goes on where the last prompt ended, also on another machine and after a death."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from gitward.repositories.checkout import CHECKOUT_DIR
+from gitward.runs.storage.workspace_names import workspace_of
+from gitward_standin.language_model import Say, Shell, Write
+from gitward_standin.language_model.questions import Question
+from processes import processes_of
+from rig import RUN_SECONDS, Json, Rig
+
+from .house import House, house
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+AGENTS = ("claude", "codex", "opencode", "qwen")
+WORD = "plum-7319"  # of the first prompt
+SAID = "I shall remember the plums."
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared() -> AsyncIterator[House]:
+    async with house() as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def at_home(shared: House) -> AsyncIterator[House]:
+    shared.calm()
+    yield shared
+    await shared.service.calm()
+
+
+def data_of(events: list[Json], kind: str) -> list[Json]:
+    return [event["data"] for event in events if event["type"] == kind]
+
+
+async def lose_workspace(service: Rig, session: Json) -> None:
+    """As retention does, or another machine. The service may be removing a part of it at the same time."""
+    folder = workspace_of(service.data / "workspaces", session["id"])
+    while folder.exists():
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+async def test_a_follow_up_goes_on_in_the_same_conversation(at_home: House, agent: str) -> None:
+    """Its model gets the first prompt and its answer again, though only the database has kept them."""
+    at_home.model.script = lambda _: Say(text=SAID)
+    repository = await at_home.service.repository()
+    prompt = f"Remember the word {WORD}."
+    session, run, events = await at_home.caller.run(repository, prompt=prompt, agent=agent)
+    assert run["state"] == "succeeded", (run, events[-8:])
+    await lose_workspace(at_home.service, session)
+    at_home.model.asked.clear()
+    body = {"prompt": "Which word was it?", "agent": agent}
+    more = await at_home.caller.post(f"/sessions/{session['id']}/runs", body)
+    run, events = await at_home.caller.finished(session, more["id"])
+    assert run["state"] == "succeeded", (run, events[-8:])
+    [started] = data_of(events, "agent.started")
+    assert started["resumed"], (data_of(events, "notice"), at_home.service.log.read_text()[-3000:])
+    last = at_home.model.calls[-1].body
+    assert WORD in last
+    # qwen-code 0.15.10 loads its last answer only when tool calls came with it.
+    assert SAID in last or agent == "qwen"
+    assert "You do not remember" not in last
+    assert [each["text"] for each in data_of(events, "agent.ended")] == [SAID]  # the history is not told again
+
+
+def write_then_wait(question: Question) -> Write | Shell:
+    if question.done == 0:
+        return Write(path=f"{CHECKOUT_DIR}/NOTES.md", text="precious\n")
+    return Shell(command="sleep 1000")
+
+
+@pytest.mark.parametrize("agent", AGENTS[:3])
+async def test_after_kill_9_in_a_tool_call_it_goes_on(agent: str) -> None:
+    """In a service of its own."""
+    async with house() as mortal:
+        mortal.model.script = write_then_wait
+        session = await mortal.caller.session(
+            await mortal.service.repository(), prompt=f"Remember {WORD}, and write NOTES.md.", agent=agent
+        )
+        async with asyncio.timeout(RUN_SECONDS):
+            while "sleep 1000" not in " ".join(processes_of(mortal.service.root)):
+                await asyncio.sleep(0.1)
+        await mortal.service.stop(signal.SIGKILL)
+        mortal.model.asked.clear()
+        mortal.model.script = lambda _: Say(text="NOTES.md was there already.")
+        await mortal.service.start()
+        async with mortal.service.client() as again:
+            run, events = await again.finished(session)
+            assert (run["state"], run["attempt"], run["changed"]) == ("succeeded", 2, True), (run, events[-8:])
+            assert [each["resumed"] for each in data_of(events, "agent.started")] == [False, True], events
+            patch = (await again.http.get(f"/sessions/{session['id']}/patch")).text
+        assert "+precious" in patch
+        last = mortal.model.calls[-1].body
+        assert "Your turn was interrupted" in last
+        assert "precious" in last  # its own tool call
