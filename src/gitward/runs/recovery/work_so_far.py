@@ -39,7 +39,9 @@ async def kept_meanwhile(context: Context, user: User, noted: Baseline, refs: Re
         yield
     finally:
         looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        (ended,) = await asyncio.gather(looking, return_exceptions=True)
+        if isinstance(ended, Exception):  # of which the run itself need not fail
+            log.error("Run %s: its work was no longer kept meanwhile", context.attempt.run.id, exc_info=ended)
 
 
 async def _look(context: Context, user: User, noted: Baseline, refs: Refs) -> None:
