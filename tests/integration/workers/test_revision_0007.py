@@ -122,7 +122,7 @@ async def test_nothing_of_dbos_is_left(old: Database) -> None:
         tables = set(inspector.get_table_names())
     assert tables == {
         *("alembic_version", "artifacts", "events", "idempotency_keys", "runs", "schedules", "sessions", "steps"),
-        *("tickets", "turns", "workers"),
+        *("tickets", "turns", "usage_days", "workers"),
     }
 
 
