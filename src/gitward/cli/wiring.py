@@ -54,7 +54,7 @@ from gitward.sessions.service import NewSession, SessionService
 from gitward.settings.fields import Settings
 from gitward.settings.token_reader import TokenReader
 from gitward.settings.values import AllowWorkflows, Credentials, MiB, Writes
-from gitward.store.database import Database
+from gitward.store.database import API_POSTGRES_WRITERS, POSTGRES_WRITERS, Database
 from gitward.store.notify import Notifier
 from gitward.store.relay import Relay
 from gitward.telemetry.loop_watch import logging_what_holds_the_loop
@@ -90,7 +90,9 @@ async def running_service(
         verifier = await stack.enter_async_context(_verifier(settings))
         if hands is not None:
             await stack.enter_async_context(_data_folder(settings))
-        storage = await stack.enter_async_context(_storage(settings))
+        storage = await stack.enter_async_context(
+            _storage(settings, API_POSTGRES_WRITERS if hands is None else POSTGRES_WRITERS)
+        )
         watch, worker = storage.watch, None
         if hands is not None:
             worker = await stack.enter_async_context(_worker(settings, tokens, hands, storage, base_url))
@@ -164,9 +166,11 @@ class _Storage:
 
 
 @contextlib.asynccontextmanager
-async def _storage(settings: Settings) -> AsyncIterator[_Storage]:
+async def _storage(settings: Settings, postgres_writers: int = POSTGRES_WRITERS) -> AsyncIterator[_Storage]:
     async with contextlib.AsyncExitStack() as stack:
-        database = Database(settings.effective_database_url, reserve_bytes=settings.reserve_mib * MiB)
+        database = Database(
+            settings.effective_database_url, reserve_bytes=settings.reserve_mib * MiB, postgres_writers=postgres_writers
+        )
         stack.push_async_callback(database.stop)
         await asyncio.to_thread(database.reserve.open_up)
         await migrate_all(database)

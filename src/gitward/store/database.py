@@ -40,9 +40,13 @@ _PATIENCE = {
 _OPTIONS = "-c idle_in_transaction_session_timeout=5000 -c lock_timeout=7500"
 ANSWER_SECONDS = 8.0  # for one transaction, the wait for its turn included; a caller is answered within 10 s
 BUSY_TIMEOUT_MS = 8_000  # how long SQLite waits for a writer in another process
-# SQLite has room for one writer; readers disturb nobody. Of Postgres' three each waits for the interpreter's lock
-# after every answer: with eight, a POST at 50 a second took three times as long.
-_SQLITE_WRITERS, _POSTGRES_WRITERS, _READERS = 1, 3, 4
+# SQLite has room for one writer; readers disturb nobody.
+_SQLITE_WRITERS, _READERS = 1, 4
+# A worker's writers may wait for locks of others for seconds, each, while its other runs go on.
+POSTGRES_WRITERS = 8
+# An API's are all alike, and each waits for the interpreter's lock after every answer of the database: with eight, a
+# POST at 50 a second took three times as long.
+API_POSTGRES_WRITERS = 3
 
 # What a database raises that is locked for long, restarted, unreachable or out of room: the same may work later.
 PASSING_ERRORS: tuple[type[Exception], ...] = (
@@ -118,12 +122,14 @@ class Transaction:
 class Database:
     """The one way to the database. Connects when it is first used; `stop` closes every connection."""
 
-    def __init__(self, url: str, *, reserve_bytes: int = 0) -> None:
-        """:param reserve_bytes: of a SQLite database's disk, kept for it; `reserve.renew` takes it."""
+    def __init__(self, url: str, *, reserve_bytes: int = 0, postgres_writers: int = POSTGRES_WRITERS) -> None:
+        """:param reserve_bytes: of a SQLite database's disk, kept for it; `reserve.renew` takes it.
+        :param postgres_writers: transactions that may write at the same time.
+        """
         self.url = _parse(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.reserve = Reserve(Path(self.url.database or ""), reserve_bytes if self.is_sqlite else 0)
-        writers = _SQLITE_WRITERS if self.is_sqlite else _POSTGRES_WRITERS
+        writers = _SQLITE_WRITERS if self.is_sqlite else postgres_writers
         self._disk: DiskWatch | None = None
         self.engine = _create_engine(self.url, threads=writers + _READERS)
         self._writers, self._readers = Threads(writers, "database writer"), Threads(_READERS, "database reader")

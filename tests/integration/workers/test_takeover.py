@@ -93,7 +93,7 @@ class Scene:
         await self.lock("LOCK TABLE tickets IN EXCLUSIVE MODE")
         held.release()
         await self.until(held, lambda e: e["type"] == "step.ended" and e["data"]["step"] == "pull_request")
-        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'DELETE FROM tickets%'"
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%DELETE FROM tickets%'"
         async with asyncio.timeout(300), await psycopg.AsyncConnection.connect(self.database) as connection:
             while not await (await connection.execute(waiting)).fetchall():
                 await connection.rollback()
