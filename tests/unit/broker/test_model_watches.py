@@ -32,7 +32,7 @@ async def test_of_requests_that_wait_for_their_turn_only_those_begin_that_the_bu
     async def turn() -> None:
         await everybody_waits.wait()
 
-    made._pace.turn = turn  # type: ignore[method-assign] -- all of them wait for the same moment
+    made._pace.turn = turn  # type: ignore[method-assign]  # all of them wait for the same moment
     results = await asyncio.gather(*(made.new(Api.CHAT, "host") for _ in range(5)), return_exceptions=True)
     assert sum(isinstance(each, ModelRefused) for each in results) == 2
     kinds = [kind for kind, _ in sent]
