@@ -17,6 +17,7 @@ from gitward.broker import BrokerConfig
 from gitward.broker.client.authority import issue
 from gitward.broker.server.grant_service import GrantService
 from gitward.grants import clock
+from gitward.grants.model_budget import ModelBudget
 from gitward_standin import StandIn
 
 from .conftest import TOKEN, new_grant
@@ -52,6 +53,7 @@ class Process:
             "successor": TOKEN,
             "injected": [],
             "proxy_login": None,
+            "budget": ModelBudget().to_message(),
             "leaf": self.certificates.leaf_pem.decode(),
             "key": self.certificates.key_pem.decode(),
         }
