@@ -31,7 +31,7 @@ def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
     """No agent is configured in the service under test: without this, half of all instructions would be refused."""
     for name in ("InstructionIn", "SessionIn", "ScheduleIn"):
         properties = raw_schema["components"]["schemas"][name]["properties"]
-        del properties["prompt"], properties["agent"], properties["model"]
+        del properties["prompt"], properties["agent"], properties["model"], properties["budget"]
 
 
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
