@@ -14,7 +14,7 @@ import pytest_asyncio
 from agent_rig import agent_rig
 from machine import slowness
 from processes import processes_of
-from rig import RUN_SECONDS, Client, Json, Rig
+from rig import RUN_SECONDS, Client, Json, Rig, data_of
 
 IDLE_SECONDS = 5
 MODEL_KEY = "sk-CANARY-of-a-model-0123456789"
@@ -30,10 +30,6 @@ async def house() -> AsyncIterator[Rig]:
 async def caller(house: Rig) -> AsyncIterator[Client]:
     async with house.client() as made:
         yield made
-
-
-def data_of(events: list[Json], kind: str) -> list[Json]:
-    return [event["data"] for event in events if event["type"] == kind]
 
 
 async def until(client: Client, session: Json, kind: str, **data: str) -> None:

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from agent_rig import agent_rig
 from gitward.runs.storage.workspace_names import workspace_of
-from rig import RUN_SECONDS, Client, Json, Rig
+from rig import RUN_SECONDS, Client, Json, Rig, data_of
 
 AGENT = "remembering"
 MEMORY = 'say(json.dumps([remembered(), sorted(os.listdir("/workspace/agent/remembering"))]))'
@@ -28,10 +28,6 @@ async def house() -> AsyncIterator[Rig]:
 async def caller(house: Rig) -> AsyncIterator[Client]:
     async with house.client() as made:
         yield made
-
-
-def data_of(events: list[Json], kind: str) -> list[Json]:
-    return [event["data"] for event in events if event["type"] == kind]
 
 
 def resumed(events: list[Json]) -> list[bool]:

@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from agent_rig import agent_rig
 from machine import slowness
-from rig import RUN_SECONDS, Client, Json, Rig
+from rig import RUN_SECONDS, Client, Rig, data_of
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -75,10 +75,6 @@ async def caller(house: Rig) -> AsyncIterator[Client]:
         yield made
 
 
-def events_of(events: list[Json], kind: str) -> list[Json]:
-    return [event["data"] for event in events if event["type"] == kind]
-
-
 def worker_cpu(house: Rig) -> float:
     """Seconds of CPU that the service's own process has used."""
     assert house.process is not None
@@ -123,7 +119,7 @@ say("The end.")
     assert (run["state"], run["changed"]) == ("succeeded", False), run
     assert run["message"].endswith("The end.")
     assert sum(event["type"].startswith("agent.") for event in events) < 1_100
-    said = "".join(each["text"] for each in events_of(events, "agent.message"))
+    said = "".join(each["text"] for each in data_of(events, "agent.message"))
     assert said == "".join(f"word {n} " for n in range(20_000)) + "The end."
 
 
@@ -140,7 +136,7 @@ say("Still here.")
 """
     _, run, events = await caller.run(await house.repository(), prompt=prompt)
     assert (run["state"], run["message"]) == ("succeeded", "Still here."), run
-    [ended] = events_of(events, "agent.ended")
+    [ended] = data_of(events, "agent.ended")
     assert ended["dropped"] >= 6
 
 
@@ -172,7 +168,7 @@ say("Done.", messageId=lies[3])
 """
     _, run, events = await caller.run(await house.repository(), prompt=prompt)
     assert run["state"] == "succeeded", run
-    tools = events_of(events, "agent.tool")
+    tools = data_of(events, "agent.tool")
     assert len(tools) >= 4
     for tool in tools:
         assert tool["kind"] == "other"

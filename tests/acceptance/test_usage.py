@@ -13,7 +13,7 @@ import pytest_asyncio
 from gitward_standin.language_model import Fault
 from model_rig import HELPERS, ModelHouse, model_rig, sent, told
 from processes import brokers_of
-from rig import RUN_SECONDS, Client, Json
+from rig import RUN_SECONDS, Client, Json, data_of
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -33,10 +33,6 @@ async def house(shared: ModelHouse) -> AsyncIterator[ModelHouse]:
 async def caller(house: ModelHouse) -> AsyncIterator[Client]:
     async with house.service.client() as made:
         yield made
-
-
-def data_of(events: list[Json], kind: str) -> list[Json]:
-    return [event["data"] for event in events if event["type"] == kind]
 
 
 async def until_asked(house: ModelHouse, times: int) -> None:

@@ -13,6 +13,7 @@ import pytest_asyncio
 from gitward.sandboxes.engine import BubblewrapEngine
 from gitward_standin.language_model import StandInModel
 
+from .house import House, house
 from .stage import CHECKOUT, KEY, Theatre
 
 
@@ -37,3 +38,17 @@ async def theatre(folder: Path) -> AsyncIterator[Theatre]:
     yield Theatre(folder=folder, engine=engine, model=model)
     await model.stop()
     await engine.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared() -> AsyncIterator[House]:
+    """A service with real agents, for all tests of a module."""
+    async with house() as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def at_home(shared: House) -> AsyncIterator[House]:
+    shared.calm()
+    yield shared
+    await shared.service.calm()

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from gitward.repositories.checkout import CHECKOUT_DIR
 from gitward.runs.storage.workspace_names import workspace_of
 from gitward_standin.language_model import Say, Shell, Write
 from gitward_standin.language_model.questions import Question
 from processes import processes_of
-from rig import RUN_SECONDS, Json, Rig
+from rig import RUN_SECONDS, Json, Rig, data_of
 
 from .house import House, house
 
@@ -24,23 +22,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 AGENTS = ("claude", "codex", "opencode", "qwen")
 WORD = "plum-7319"  # of the first prompt
 SAID = "I shall remember the plums."
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared() -> AsyncIterator[House]:
-    async with house() as made:
-        yield made
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def at_home(shared: House) -> AsyncIterator[House]:
-    shared.calm()
-    yield shared
-    await shared.service.calm()
-
-
-def data_of(events: list[Json], kind: str) -> list[Json]:
-    return [event["data"] for event in events if event["type"] == kind]
 
 
 async def lose_workspace(service: Rig, session: Json) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from gitward.repositories.checkout import CHECKOUT_DIR
 from gitward_standin.language_model import Delegate, Fault, Say, Shell, Write, endless
@@ -16,7 +14,7 @@ from gitward_standin.language_model.questions import Question
 from machine import slowness
 from model_rig import sent, told
 from processes import processes_of
-from rig import RUN_SECONDS, Json
+from rig import RUN_SECONDS, Json, data_of
 
 from .house import House, house
 from .stage import KEY
@@ -27,23 +25,6 @@ AGENTS = ("claude", "codex", "opencode", "qwen")
 BUILT_IN = AGENTS[:3]
 DELEGATED = "Look around, and say what there is."
 NOTES = f"{CHECKOUT_DIR}/NOTES.md"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared() -> AsyncIterator[House]:
-    async with house() as made:
-        yield made
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def at_home(shared: House) -> AsyncIterator[House]:
-    shared.calm()
-    yield shared
-    await shared.service.calm()
-
-
-def data_of(events: list[Json], kind: str) -> list[Json]:
-    return [event["data"] for event in events if event["type"] == kind]
 
 
 async def run(house: House, agent: str, prompt: str = "Add NOTES.md.") -> tuple[Json, Json, list[Json]]:

@@ -174,6 +174,11 @@ class Client:
         return await self.get(f"/sessions/{session['id']}"), run, events
 
 
+def data_of(events: list[Json], kind: str) -> list[Json]:
+    """Of the events of one type, in their order."""
+    return [event["data"] for event in events if event["type"] == kind]
+
+
 def output(events: list[Json], step: str = "execute") -> str:
     """What a step of the run wrote."""
     return "".join(e["data"]["text"] for e in events if e["type"] == "output" and e["data"]["step"] == step)

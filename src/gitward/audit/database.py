@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,9 +24,13 @@ _SYSTEM = ("information_schema", "pg_catalog", "pg_toast")
 
 async def search_tables(ledger: Ledger, url: str) -> None:
     """Reads only; a value is searched whole, wherever it lies in the database's files."""
+    await _read(url, partial(_search, ledger))
+
+
+async def _read(url: str, search: Callable[[sa.Connection], None]) -> None:
     database = Database(url)
     try:
-        await database.read(lambda tx: _search(ledger, tx.connection), seconds=_SECONDS)
+        await database.read(lambda tx: search(tx.connection), seconds=_SECONDS)
     finally:
         await database.stop()
 
@@ -42,11 +47,7 @@ def _search(ledger: Ledger, connection: sa.Connection) -> None:
 
 async def search_artifacts(ledger: Ledger, url: str) -> None:
     """Each artifact put together from its pieces, and what a packed one holds: a conversation for example."""
-    database = Database(url)
-    try:
-        await database.read(lambda tx: _search_artifacts(ledger, tx.connection), seconds=_SECONDS)
-    finally:
-        await database.stop()
+    await _read(url, partial(_search_artifacts, ledger))
 
 
 def _search_artifacts(ledger: Ledger, connection: sa.Connection) -> None:

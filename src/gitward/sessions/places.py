@@ -81,18 +81,16 @@ class Places:
         tx.after_commit(self.notify_workers)
         return True
 
-    def leave(self, tx: Transaction, *run_ids: str) -> None:
-        """These runs have ended. A place that gets free is given to the next run in the same transaction.
+    def leave(self, tx: Transaction, run_id: str) -> None:
+        """The run has ended. If its place gets free, it is given to the next run in the same transaction.
 
         One that only waited frees none: it leaves without the lock, for which hundreds of cancellations would queue up
         and keep every connection busy. Whoever gives it a place at that moment holds its ticket, so one waits for the
         other; a place that finds nobody then is given away by `fill`.
         """
-        if len(run_ids) > 1 or tx.connection.dialect.name != "postgresql":
-            _lock(tx)
-        elif not tx.execute(_LEAVE_OR_LOCK, {"leaving": run_ids[0]}).scalar():
+        if tx.connection.dialect.name == "postgresql" and not tx.execute(_LEAVE_OR_LOCK, {"leaving": run_id}).scalar():
             return
-        gone = sa.delete(_tickets).where(_tickets.c.run_id.in_(run_ids)).returning(_tickets.c.has_place)
+        gone = sa.delete(_tickets).where(_tickets.c.run_id == run_id).returning(_tickets.c.has_place)
         self._give(tx, sum(tx.execute(gone).scalars()))
 
     def fill(self, tx: Transaction) -> int:

@@ -12,7 +12,7 @@ import pytest_asyncio
 from agent_rig import agents_file
 from fleet import Fleet, fleet
 from postgres import Postgres
-from rig import RUN_SECONDS, Json
+from rig import RUN_SECONDS, Json, data_of
 
 AGENT = "remembering"
 
@@ -26,10 +26,6 @@ async def machines(postgres: Postgres) -> AsyncIterator[Fleet]:
         ) as made:
             yield made
     postgres.drop(name)
-
-
-def data_of(events: list[Json], kind: str) -> list[Json]:
-    return [event["data"] for event in events if event["type"] == kind]
 
 
 def kinds(machines: Fleet, run: Json) -> set[str]:
