@@ -43,6 +43,7 @@ QWEN: dict[str, object] = {
     "mode": "yolo",
     "model": "qwen3-coder",
     "model_setting": "start",
+    "conversation": ["projects/**/chats/*.jsonl"],
 }
 
 

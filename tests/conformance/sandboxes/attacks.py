@@ -232,6 +232,7 @@ CALLS = """
 import errno
 N = {'x86_64': 0, 'aarch64': 1}[os.uname().machine]
 libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long  # an address may have its 32nd bit set
 def call(numbers, *arguments):
     result = libc.syscall(ctypes.c_long(numbers[N]), *map(ctypes.c_long, arguments))
     return result if result >= 0 else -ctypes.get_errno()

@@ -65,8 +65,16 @@ async def provider(folder: Path) -> AsyncIterator[StandInModel]:
     await model.stop()
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def world(shared: World) -> World:
+    """After an answer: the failures of earlier tests slow nothing down."""
+    _, calls = await shared.ask("/v1/messages", stream=False)
+    assert calls[-1].outcome is Outcome.ANSWERED
+    return shared
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(folder: Path, engine: BubblewrapEngine, provider: StandInModel) -> AsyncIterator[World]:
+async def shared(folder: Path, engine: BubblewrapEngine, provider: StandInModel) -> AsyncIterator[World]:
     target = InjectConfig(
         host=HOST,
         port=443,
