@@ -8,8 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
@@ -17,12 +16,11 @@ from gitward.broker import BrokerConfig
 from gitward.broker.client.authority import issue
 from gitward.broker.server.grant_service import GrantService
 from gitward.grants import clock
-from gitward.grants.model_budget import ModelBudget
 from gitward_standin import StandIn
 
-from .conftest import TOKEN, new_grant
+from .conftest import new_grant
+from .orders import CREDENTIAL, to_open
 
-CREDENTIAL = "ghp_" + "w" * 36
 HOUR = 3600.0
 
 
@@ -45,19 +43,8 @@ class Process:
         """Nobody listens to its events."""
 
     async def open(self, *, seconds: float) -> None:
-        message: dict[str, Any] = {
-            "op": "open",
-            "grant": asdict(replace(new_grant(), expires_at=clock.seconds() + seconds)),
-            "credential": CREDENTIAL,
-            "token": TOKEN,
-            "successor": TOKEN,
-            "injected": [],
-            "proxy_login": None,
-            "budget": ModelBudget().to_message(),
-            "leaf": self.certificates.leaf_pem.decode(),
-            "key": self.certificates.key_pem.decode(),
-        }
-        await self.service.take(message, [])
+        grant = replace(new_grant(), expires_at=clock.seconds() + seconds)
+        await self.service.take(to_open(grant, self.certificates), [])
         await self.service.take({"op": "attach", "name": "1"}, [os.dup(self.listener.fileno())])
 
     async def status(self) -> int:

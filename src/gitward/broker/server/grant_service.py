@@ -113,6 +113,10 @@ class _Open:
         await self._reporter.finish()
 
 
+class LeaseOver(Exception):
+    """The grant ended with the worker's lease, and this process ends: no order is answered any more."""
+
+
 class GrantService:
     """Holds the grant that the worker opened, until it closes it or is gone."""
 
@@ -123,6 +127,7 @@ class GrantService:
         self._questions = InspectionRequests(send)
         self._open: _Open | None = None
         self._lease = Lease()
+        self._is_over = False  # a grant was open when the lease ended
         self._renewed = asyncio.Event()
 
     async def watch(self) -> None:
@@ -138,6 +143,7 @@ class GrantService:
                         await self._renewed.wait()
             elif self._open is not None:
                 log.warning("The worker's lease is over: the grant is closed")
+                self._is_over = True
                 await self.stop()
                 return
             else:
@@ -157,7 +163,12 @@ class GrantService:
         """Does what one message says. Takes `fds` over. Raises ValueError or KeyError for what makes no sense.
 
         :raises PermissionError: it opens something, and the worker's lease is over.
+        :raises LeaseOver: so it is, and a grant was open. The worker may hold a newer lease, of which this process did
+            not hear while it was stopped; it learns from the process's end that its orders are for another one.
         """
+        if self._is_over or (self._open is not None and not self._lease.held):
+            channel.close_all(fds)
+            raise LeaseOver
         if message["op"] in _OPENING and not self._lease.held:
             channel.close_all(fds)
             raise PermissionError("the worker's lease is over")

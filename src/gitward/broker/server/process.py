@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 
-from gitward.broker.server.grant_service import GrantService
+from gitward.broker.server.grant_service import GrantService, LeaseOver
 from gitward.broker.server.hardening import name_process
 from gitward.broker.wire.config import BrokerConfig
 from gitward.broker.wire.link import Link
@@ -67,7 +67,8 @@ async def _serve(sock: socket.socket, config: BrokerConfig, tls: ssl.SSLContext 
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
-            task.result()
+            with contextlib.suppress(LeaseOver):
+                task.result()
     finally:
         for task in tasks:
             task.cancel()
