@@ -14,7 +14,8 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from gitward.api import patterns
-from gitward.api.auth import LEEWAY_SECONDS, Caller, Expiry
+from gitward.api.auth import Caller, Expiry
+from gitward.identity.verifier import LEEWAY_SECONDS
 from gitward.api.event_shapes import EventPage
 from gitward.api.json_answers import as_json, rendered_page
 from gitward.api.paths import SessionId

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gitward.api.auth import LEEWAY_SECONDS, Verifier
-from gitward.api.authorization import Holder
+from gitward.identity.verifier import LEEWAY_SECONDS, Verifier
+from gitward.identity.authorization import Holder
 from gitward.api.problems import problem
 from gitward.errors import Forbidden, InvalidRequest, RequestError, TooLarge, Unauthenticated, Unavailable
 

@@ -10,8 +10,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from gitward.agents.installed import Agents
-from gitward.api.auth import Verifier
-from gitward.api.authorization import Holder, Rule
+from gitward.identity.verifier import Verifier
+from gitward.identity.authorization import Holder, Rule
 from gitward.api.operator_limits import OperatorLimits
 from gitward.errors import Unavailable
 from gitward.grants.prices import NO_PRICES, Prices

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from gitward.api import idempotency
 from gitward.api.agent_choice import with_agent
 from gitward.api.auth import Caller, Claims
-from gitward.api.authorization import check_repositories, relevant_claims
+from gitward.identity.authorization import check_repositories, relevant_claims
 from gitward.api.json_answers import answer, as_json, rendered, rendered_page
 from gitward.api.paths import RunId, ScheduleQuery, SessionId
 from gitward.api.problems import documented

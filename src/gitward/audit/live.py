@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gitward.api.keys import load_or_make_key, mint
+from gitward.identity.keys import load_or_make_key, mint
 from gitward.audit.channels import Channel
 from gitward.audit.needles import SHORTEST_HALF
 from gitward.audit.stage import Stage

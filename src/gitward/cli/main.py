@@ -103,7 +103,7 @@ def token(
 
     Refused with GITWARD_OIDC_ISSUERS: the API then accepts only their tokens.
     """
-    from gitward.api.keys import load_or_make_key, mint
+    from gitward.identity.keys import load_or_make_key, mint
     from gitward.cli.data_folder import prepare_data_dir
     from gitward.settings.loading import load_settings
 

@@ -18,10 +18,10 @@ from gitward.agents.agents_file import WrongAgentsFile, read_catalogue
 from gitward.agents.installed import Agents
 from gitward.api import events
 from gitward.api.app import create_app
-from gitward.api.auth import Verifier
-from gitward.api.authorization import Holder, Rule, parse_operators, parse_rules, refused
-from gitward.api.keys import load_or_make_key, public_key
-from gitward.api.oidc import ANSWER_SECONDS, Issuer, is_safe_url
+from gitward.identity.verifier import Verifier
+from gitward.identity.authorization import Holder, Rule, parse_operators, parse_rules, refused
+from gitward.identity.keys import load_or_make_key, public_key
+from gitward.identity.oidc import ANSWER_SECONDS, Issuer, is_safe_url
 from gitward.api.operator_limits import OperatorLimits
 from gitward.api.services import Services
 from gitward.cli.child_processes import ChildProcesses

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from api import Api, fields, problem
-from gitward.api.auth import LEEWAY_SECONDS
+from gitward.identity.verifier import LEEWAY_SECONDS
 from gitward.api.events import EXPIRED
 from gitward.sessions.live_events import PAGE
 from gitward.sessions.model import EventType, Owner, RunState, now

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api import Api, problem
-from gitward.api.auth import LEEWAY_SECONDS
+from gitward.identity.verifier import LEEWAY_SECONDS
 from gitward.api.request_gate import MAX_BODY, MAX_DEPTH, MAX_VALUES, RequestGate
 from gitward.sessions.model import Owner
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from gitward.api.keys import LOCAL_ISSUER
+from gitward.identity.keys import LOCAL_ISSUER
 from gitward.errors import FieldError, InvalidRequest
 
 CONDITION_FORM = "CLAIM=VALUE[ & CLAIM=VALUE …]"
