@@ -129,7 +129,9 @@ def offer_link(tx: Transaction, subject: str, at: datetime) -> str:
 
 def take_link(tx: Transaction, secret: str, at: datetime) -> str | None:
     """The subject of a link that nobody has used: it is used now. Of two at once, one gets it."""
-    taken = sa.delete(_links).where(_links.c.digest == digest_of(secret)).returning(_links.c.subject, _links.c.expires_at)
+    taken = (
+        sa.delete(_links).where(_links.c.digest == digest_of(secret)).returning(_links.c.subject, _links.c.expires_at)
+    )
     row = tx.execute(taken).one_or_none()
     return row.subject if row is not None and row.expires_at > at else None
 

@@ -11,9 +11,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from jwt.exceptions import InvalidJTIError, InvalidSubjectError
 
+from gitward.errors import Unauthenticated
 from gitward.identity.keys import ALGORITHM, LOCAL_ISSUER
 from gitward.identity.oidc import ALGORITHMS, Issuer
-from gitward.errors import Unauthenticated
 from gitward.sessions.model import Owner
 
 LEEWAY_SECONDS = 60
