@@ -88,6 +88,7 @@ async def _service(
     if with_worker:
         check_way_to(settings.data_dir)
     mask_proxy_login(settings)
+    client_secret = take_client_secret(settings)
     async with contextlib.AsyncExitStack() as stack:
         hands = None
         if with_worker:
@@ -96,7 +97,9 @@ async def _service(
             seal_model_keys()
         from gitward.cli.wiring import running_service
 
-        yield await stack.enter_async_context(running_service(settings, tokens, hands, base_url=base_url))
+        yield await stack.enter_async_context(
+            running_service(settings, tokens, hands, base_url=base_url, client_secret=client_secret)
+        )
 
 
 async def _end(server: Server, service: Service, signals: Signals, *, seconds: float) -> None:

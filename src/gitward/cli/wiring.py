@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
-import httpx
 from fastapi import FastAPI
 
 from gitward.agents.agents_file import WrongAgentsFile, read_catalogue
@@ -23,6 +21,7 @@ from gitward.api.operator_limits import OperatorLimits
 from gitward.api.services import Services
 from gitward.cli.child_processes import ChildProcesses
 from gitward.cli.health import ServiceHealth
+from gitward.cli.identity import identities, operators_of, rules_of
 from gitward.cli.metrics_listener import metrics_listener
 from gitward.cli.model_budgets import daily_budget_of, prices_of
 from gitward.cli.sign_in import local_link
@@ -30,11 +29,8 @@ from gitward.cli.site import Site
 from gitward.cli.tokens import github_of, token_source
 from gitward.cli.write_check import WriteCheck
 from gitward.errors import SettingsError
-from gitward.github.transport import RoutedTransport
-from gitward.identity.authorization import Holder, Rule, local_holder, parse_operators, parse_rules, refused
-from gitward.identity.keys import load_or_make_key, public_key
-from gitward.identity.oidc import ANSWER_SECONDS, Issuer, is_safe_url
-from gitward.identity.verifier import Verifier
+from gitward.identity.authorization import Rule, refused
+from gitward.identity.code_flow import CodeFlow
 from gitward.repositories.mirrors import Mirrors
 from gitward.repositories.pack_inspection.inspector import PackInspector
 from gitward.runs.access import gh_login
@@ -45,6 +41,7 @@ from gitward.runs.storage.disk_guard import DiskGuard
 from gitward.runs.upkeep.periodic_tasks import worker_tasks
 from gitward.sandboxes import Limits
 from gitward.sandboxes.metered_engine import MeteredEngine
+from gitward.secrets import Secret
 from gitward.sessions.journal import Journal
 from gitward.sessions.live_events import LiveEvents
 from gitward.sessions.model import Session
@@ -87,14 +84,19 @@ class Service:
 
 @contextlib.asynccontextmanager
 async def running_service(
-    settings: Settings, tokens: TokenReader, hands: ChildProcesses | None, *, base_url: str
+    settings: Settings,
+    tokens: TokenReader,
+    hands: ChildProcesses | None,
+    *,
+    base_url: str,
+    client_secret: Secret | None = None,
 ) -> AsyncIterator[Service]:
     """The service, with a worker inside that has these hands, or without, started in the order of the lines below.
 
     :raises SettingsError: something that the settings name cannot be used.
     """
     async with contextlib.AsyncExitStack() as stack:
-        verifier = await stack.enter_async_context(_verifier(settings))
+        known = await stack.enter_async_context(identities(settings, client_secret))
         if hands is not None:
             await stack.enter_async_context(_data_folder(settings))
         storage = await stack.enter_async_context(
@@ -110,13 +112,13 @@ async def running_service(
                 database=storage.database, journal=storage.journal, notifier=storage.notifier, encode=events.line
             ),
             sessions=storage.sessions,
-            verifier=verifier,
+            verifier=known.verifier,
             checks=watch.checks,
             metrics=partial(watch.render, with_figures=True),
             stopping=stopping,
-            operators=_operators(settings),
+            operators=operators_of(settings),
             repo_globs=settings.repo_globs,
-            rules=_rules(settings),
+            rules=rules_of(settings),
             is_proxied=settings.is_proxied,
             reach=_reach(settings),
             agents=_agents(settings, hands),
@@ -126,7 +128,9 @@ async def running_service(
         await stack.enter_async_context(metrics_listener(watch, settings.metrics_port, with_figures=True))
         stack.enter_context(logging_what_holds_the_loop())
         pages = FastAPI(openapi_url=None, redirect_slashes=False)
-        signing_in.install(pages, _signing_in(settings, storage.database))
+        sign_in = _signing_in(settings, storage.database, known.flow)
+        stack.push_async_callback(sign_in.stop)
+        signing_in.install(pages, sign_in)
         app = Site(create_app(services), pages)
         link = None if settings.issuers else await local_link(settings, storage.database, base_url)
         yield Service(app=app, stopping=stopping, worker=worker, sign_in_link=link)
@@ -243,7 +247,7 @@ async def _worker(
             disk=disk,
             metrics=storage.watch.metrics,
             agents=_agents(settings, hands),
-            admission=partial(_refusal_of_move, settings.repo_globs, _rules(settings)),
+            admission=partial(_refusal_of_move, settings.repo_globs, rules_of(settings)),
         )
 
         def job(shift: Shift) -> Job:
@@ -271,7 +275,7 @@ async def _worker(
         await worker.start(job)
         stack.push_async_callback(worker.stop)
         firing = ScheduleRunner(
-            storage.sessions, partial(_refusal, settings.repo_globs, _rules(settings), _reach(settings))
+            storage.sessions, partial(_refusal, settings.repo_globs, rules_of(settings), _reach(settings))
         )
         retention = Retention(storage.database, days=settings.retention_days)
         chores = worker_tasks(parts, firing, retention)
@@ -284,53 +288,14 @@ async def _worker(
         yield worker
 
 
-@contextlib.asynccontextmanager
-async def _verifier(settings: Settings) -> AsyncIterator[Verifier]:
-    """With issuers, theirs are the only tokens that are taken; without, those of the local key."""
-    unsafe = [issuer for issuer in settings.issuers if not is_safe_url(issuer)]
-    if unsafe:
-        raise SettingsError([f"GITWARD_OIDC_ISSUERS: {issuer} must begin with https://" for issuer in unsafe])
-    if not settings.issuers:
-        key = load_or_make_key(settings.data_dir)
-        yield Verifier(public_key(key), audience=settings.oidc_audience)
-        return
-    roots = ssl.create_default_context(cafile=str(settings.ssl_cert_file) if settings.ssl_cert_file else None)
-    transport = RoutedTransport(settings.route, roots)
-    async with httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False) as http:
-        issuers = [Issuer(url, http) for url in settings.issuers]
-        for issuer in issuers:
-            issuer.start()
-        try:
-            yield Verifier(None, audience=settings.oidc_audience, issuers=issuers)
-        finally:
-            for issuer in issuers:
-                await issuer.stop()
-
-
-def _rules(settings: Settings) -> tuple[Rule, ...]:
-    try:
-        return parse_rules(settings.authorize, settings.issuers)
-    except ValueError as error:
-        raise SettingsError([f"GITWARD_AUTHORIZE: {error}"]) from None
-
-
-def _operators(settings: Settings) -> tuple[Holder, ...]:
-    """Without issuers, and unless others are named: whoever signs in by a link of this machine."""
-    named = settings.operators
-    if not named.strip() and not settings.issuers:
-        return (local_holder(settings.local_subject),)
-    try:
-        return parse_operators(named, settings.issuers)
-    except ValueError as error:
-        raise SettingsError([f"GITWARD_OPERATORS: {error}"]) from None
-
-
-def _signing_in(settings: Settings, database: Database) -> SigningIn:
+def _signing_in(settings: Settings, database: Database, flow: CodeFlow | None) -> SigningIn:
     return SigningIn(
         database,
         hosts=Hosts(settings.public_url, settings.host),
-        operators=_operators(settings),
+        operators=operators_of(settings),
         lifetime=timedelta(hours=settings.sign_in_hours),
+        flow=flow,
+        is_local=not settings.issuers,
     )
 
 

@@ -148,6 +148,28 @@ class Settings(BaseSettings):
     oidc_audience: str = Field(
         "gitward", min_length=1, alias="GITWARD_OIDC_AUDIENCE", description="The audience (`aud`) that a JWT must have."
     )
+    oidc_client_id: Line | None = Field(
+        None,
+        max_length=500,
+        alias="GITWARD_OIDC_CLIENT_ID",
+        description="What the issuer knows Gitward as, for the sign-in of browsers. See docs/signing-in.md.",
+    )
+    oidc_client_secret_file: AbsolutePath | None = Field(
+        None,
+        alias="GITWARD_OIDC_CLIENT_SECRET_FILE",
+        description="A file with the client's secret. Or export GITWARD_OIDC_CLIENT_SECRET. None: a public client.",
+    )
+    oidc_sign_in_issuer: str | None = Field(
+        None,
+        alias="GITWARD_OIDC_SIGN_IN_ISSUER",
+        description="Which of GITWARD_OIDC_ISSUERS browsers sign in at. Default: the first.",
+    )
+    oidc_scopes: Line = Field(
+        "openid profile email",
+        alias="GITWARD_OIDC_SCOPES",
+        description="What the sign-in asks the issuer for; `openid` must be among them. Often `groups` and "
+        "`offline_access` (to renew sign-ins) are wanted too.",
+    )
     credentials: Credentials = Field(
         Credentials.BROKER,
         alias="GITWARD_CREDENTIALS",
