@@ -18,9 +18,6 @@ from gitward.identity.oidc import ANSWER_SECONDS, Issuer, is_safe_url
 from gitward.identity.verifier import Verifier
 from gitward.secrets import Secret
 from gitward.settings.fields import Settings
-from gitward.settings.secret_reader import SecretReader, SecretUnreadable, is_set
-
-_SECRET = "GITWARD_OIDC_CLIENT_SECRET"  # noqa: S105 -- its name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,22 +26,6 @@ class Identities:
 
     verifier: Verifier
     flow: CodeFlow | None  # None: browsers sign in by links, or not at all
-
-
-def take_client_secret(settings: Settings) -> Secret | None:
-    """Takes it out of the environment, so that no child inherits it. Blocks on a small file.
-
-    :raises SettingsError: there is one that cannot be used.
-    """
-    reader, file = SecretReader([_SECRET]), settings.oidc_client_secret_file
-    if not reader.has(_SECRET) and file is None and not is_set(_SECRET):
-        return None
-    source = f"file:{file}" if file is not None and not reader.has(_SECRET) else _SECRET
-    try:
-        return reader.read(source)
-    except SecretUnreadable as error:
-        named = _SECRET if source == _SECRET else f"{_SECRET}_FILE"
-        raise SettingsError([f"{named}: {error}"]) from None
 
 
 @contextlib.asynccontextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from gitward.cli.child_processes import mask_proxy_login, running_child_processes
+from gitward.cli.client_secret import take_client_secret
 from gitward.cli.concurrent_entry import enter_both
 from gitward.cli.data_folder import check_way_to, prepare_data_dir
 from gitward.cli.descriptor_limit import raise_limit

@@ -72,8 +72,11 @@ class Grant:
 class CodeFlow:
     """Talks with one issuer. It keeps nothing."""
 
-    def __init__(self, issuer: Issuer, client: Client, http: httpx.AsyncClient) -> None:
+    def __init__(
+        self, issuer: Issuer, client: Client, http: httpx.AsyncClient, *, answer_seconds: float = ANSWER_SECONDS
+    ) -> None:
         self.issuer = issuer
+        self._answer_seconds = answer_seconds
         self._client = client
         self._http = http
         self._verifier = Verifier(None, audience=client.id, issuers=[issuer])
@@ -211,7 +214,7 @@ class CodeFlow:
 
     async def _asked(self, method: str, url: str, **more: Any) -> tuple[int, dict[str, Any]]:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self._answer_seconds):
                 return await asked(self._http, method, url, **more)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
             log.warning("The issuer %s does not answer: %s", self.issuer.url, type(error).__name__)
