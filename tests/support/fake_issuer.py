@@ -43,8 +43,9 @@ class FakeIssuer:
         self.asked: list[httpx.Request] = []
         self.http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
         self.issuer = Issuer(URL, self.http, ask_again_seconds=0.01, wait_seconds=20.0)
-        client = Client(id=CLIENT, secret=Secret(secret) if secret else None, scopes="openid", claims=frozenset(claims))
-        self.flow = CodeFlow(self.issuer, client, self.http)
+        secret = Secret("a client's secret")
+        client = Client(id=CLIENT, secret=secret, scopes="openid", claims=frozenset(claims))
+        self.flow = CodeFlow(self.issuer, client, self.http, answer_seconds=answer_seconds)
 
     async def stop(self) -> None:
         await self.issuer.stop()

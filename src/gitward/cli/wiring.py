@@ -277,7 +277,7 @@ async def _worker(
         firing = ScheduleRunner(
             storage.sessions, partial(_refusal, settings.repo_globs, rules_of(settings), _reach(settings))
         )
-        retention = Retention(storage.database, days=settings.retention_days)
+        retention = Retention(storage.database, days=settings.retention_days, audit_days=settings.audit_days)
         chores = worker_tasks(parts, firing, retention)
         await chores.start()
         stack.push_async_callback(chores.stop)

@@ -343,6 +343,13 @@ class Settings(BaseSettings):
             "Days after their last change until ended sessions are removed, with events and artifacts; 0 keeps them."
         ),
     )
+    audit_days: int = Field(
+        365,
+        ge=0,
+        le=36500,
+        alias="GITWARD_AUDIT_DAYS",
+        description="Days for which the audit log keeps its lines; 0: until there are a million of them.",
+    )
     workspace_hours: int = Field(
         72,
         ge=1,

@@ -64,6 +64,7 @@ async def callback(request: Request, served: Served) -> Response:
             raise Refused(f"The issuer did not sign you in ({_shown(error)}).")
         grant = await served.flow.grant(attempt, code, _callback(request, served))
     except (Refused, Unavailable) as failure:
+        await served.refusals.note(str(failure))
         return _failed(failure)
     cookie = await served.begin(grant, instead_of=served.secret_of(request))
     response = RedirectResponse(wanted, status_code=303, headers=_NO_STORE)
@@ -83,6 +84,7 @@ async def _not_begun_here(request: Request, served: SigningIn) -> Response:
     try:
         await served.person(request)
     except (NotSignedIn, Unavailable):
+        await served.refusals.note("an answer of the issuer to a question that this browser did not ask")
         return page("Not signed in", text(_UNKNOWN), _again(), status=400)
     return RedirectResponse(paths.HOME, status_code=303, headers=_NO_STORE)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -16,6 +17,8 @@ from gitward.errors import Unavailable
 from gitward.identity import credentials, sign_ins
 from gitward.identity.code_flow import CodeFlow, Grant, Refused
 from gitward.identity.sign_ins import SignIn
+from gitward.sessions import audit_log
+from gitward.sessions.audit_log import Act
 from gitward.sessions.model import now
 from gitward.store import schema
 from gitward.store.database import Database, Transaction
@@ -76,8 +79,8 @@ class Renewal:
             if tokens is None:
                 raise Refused("The sign-in has expired.")
             grant = await self._flow.renew(found.owner, tokens, found.claims)
-        except Refused:
-            await self._database.write(lambda tx: sign_ins.end(tx, secret))
+        except Refused as error:
+            await self._database.write(partial(_end, secret, found, str(error)))
             return None
         except Unavailable:
             await self._database.write(lambda tx: _release(tx, found))
@@ -89,6 +92,11 @@ def _claim(tx: Transaction, found: SignIn, at: datetime) -> bool:
     free = sa.or_(_rows.c.renewing_until.is_(None), _rows.c.renewing_until <= at)
     same = (_rows.c.digest == found.digest, _rows.c.expires_at == found.expires_at)
     return tx.execute(sa.update(_rows).where(*same, free).values(renewing_until=at + CLAIM)).rowcount > 0
+
+
+def _end(secret: str, found: SignIn, reason: str, tx: Transaction) -> None:
+    sign_ins.end(tx, secret)
+    audit_log.note(tx, Act.SIGN_IN_RENEWAL_REFUSED, found.owner, reason=reason)
 
 
 def _release(tx: Transaction, found: SignIn) -> None:

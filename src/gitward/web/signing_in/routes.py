@@ -62,11 +62,13 @@ async def sign_in(request: Request, served: Served) -> Response:
         check_origin(request, served.hosts)
         form = await read_form(request)
     except RequestError as error:
+        await served.refusals.note(error.detail)
         return page("Not signed in", text(error.detail), status=HTTP_STATUS[error.code])
     secret = None
     if is_secret(form.get("link", "")):
         secret = await served.take_link(form["link"], instead_of=served.secret_of(request))
     if secret is None:
+        await served.refusals.note("the link is used, too old, or none of ours")
         return page("Not signed in", text(_USED), status=403)
     response = RedirectResponse(paths.safe(form.get("next")), status_code=303, headers={"Cache-Control": "no-store"})
     seconds = round(served.lifetime.total_seconds())

@@ -13,6 +13,8 @@ from gitward.identity.code_flow import CodeFlow, Grant
 from gitward.identity.credentials import Tokens
 from gitward.identity.keys import LOCAL_ISSUER
 from gitward.identity.sign_ins import SignIn
+from gitward.sessions import audit_log
+from gitward.sessions.audit_log import Act, Refusals
 from gitward.sessions.model import Owner, now
 from gitward.store.database import Database, Transaction
 from gitward.web.signing_in import cookies
@@ -47,6 +49,7 @@ class SigningIn:
         self.lifetime = lifetime
         self.flow = flow
         self.is_local = is_local
+        self.refusals = Refusals(database)
         self._operators = operators
         self._renewal = None if flow is None else Renewal(database, flow)
 
@@ -103,6 +106,7 @@ class SigningIn:
             claims = {"iss": LOCAL_ISSUER, "sub": subject}
             ends_at = at + self.lifetime
             sign_ins.begin(tx, secret, owner=owner, claims=claims, expires_at=ends_at, ends_at=ends_at)
+            audit_log.note(tx, Act.SIGN_IN, owner, by="link")
             return secret
 
         return await self.database.write(take)
@@ -127,6 +131,7 @@ class SigningIn:
                 ends_at=at + self.lifetime,
                 sealed=credentials.seal(grant.tokens, secret),
             )
+            audit_log.note(tx, Act.SIGN_IN, grant.owner, by="issuer")
             return secret
 
         return await self.database.write(begin)
@@ -136,7 +141,8 @@ class SigningIn:
 
         def end(tx: Transaction) -> SignIn | None:
             found = sign_ins.find(tx, secret, now())
-            sign_ins.end(tx, secret)
+            if sign_ins.end(tx, secret) and found is not None:
+                audit_log.note(tx, Act.SIGN_OUT, found.owner)
             return found
 
         found = await self.database.write(end)
