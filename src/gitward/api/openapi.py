@@ -19,11 +19,13 @@ Every call except `/health` and `/ready` needs `Authorization: Bearer <jwt>`. Ev
 """
 _TAGS = {
     "health": "Whether the service is alive, and can work.",
+    "me": "Who the caller is.",
     "sessions": "Sessions and their runs.",
     "agents": "The agents that take prompts.",
     "schedules": "Schedules create sessions repeatedly.",
     "events": "What happened in a session, in order; as pages or as a live stream.",
     "artifacts": "What a session's branch changed.",
+    "audit log": "Who did what, for operators.",
 }
 # Where the ids are in the answers that create something.
 _IDS = {

@@ -114,6 +114,11 @@ def parse_operators(text: str, issuers: Sequence[str] = ()) -> tuple[Holder, ...
     return tuple(holders)
 
 
+def is_operator(operators: Sequence[Holder], claims: Mapping[str, Any]) -> bool:
+    """Whether one of these holders is meant."""
+    return any(operator.is_one(claims) for operator in operators)
+
+
 def local_holder(subject: str) -> Holder:
     """Whoever has this subject of the local key."""
     literal = re.sub(r"([*?[])", r"[\1]", subject)

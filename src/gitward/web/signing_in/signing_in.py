@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from starlette.requests import Request
 
 from gitward.identity import credentials, sign_ins
-from gitward.identity.authorization import Holder
+from gitward.identity.authorization import Holder, is_operator
 from gitward.identity.code_flow import CodeFlow, Grant
 from gitward.identity.credentials import Tokens
 from gitward.identity.keys import LOCAL_ISSUER
@@ -81,7 +81,7 @@ class SigningIn:
         return Person(
             owner=found.owner,
             claims=found.claims,
-            operator=any(holder.is_one(found.claims) for holder in self._operators),
+            operator=is_operator(self._operators, found.claims),
             csrf_token=sign_ins.derived(secret, "csrf"),
             expires_at=found.expires_at,
         )
