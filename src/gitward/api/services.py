@@ -14,6 +14,7 @@ from gitward.api.operator_limits import OperatorLimits
 from gitward.errors import Unavailable
 from gitward.grants.prices import NO_PRICES, Prices
 from gitward.identity.authorization import Holder, Rule
+from gitward.identity.collaborators import Collaborators
 from gitward.identity.verifier import Verifier
 from gitward.sessions.live_events import LiveEvents
 from gitward.sessions.service import SessionService
@@ -45,6 +46,7 @@ class Services:
     agents: Agents | None = None  # None: this server has none
     agents_elsewhere: bool = False  # only workers on other machines know which of them are ready
     prices: Prices = NO_PRICES  # of models
+    collaborators: Collaborators | None = None  # None: GitHub is not asked who may use a repository
     rules: tuple[Rule, ...] = ()  # who may use which; empty: everybody all that is served
 
 

@@ -11,7 +11,7 @@ import httpx
 
 from gitward.errors import SettingsError
 from gitward.github.transport import RoutedTransport
-from gitward.identity.authorization import Holder, Rule, local_holder, parse_operators, parse_rules
+from gitward.identity.authorization import Holder, Rule, holders_of_claim, local_holder, parse_operators, parse_rules
 from gitward.identity.code_flow import Client, CodeFlow
 from gitward.identity.keys import load_or_make_key, public_key
 from gitward.identity.oidc import ANSWER_SECONDS, Issuer, is_safe_url
@@ -74,6 +74,8 @@ def _named_claims(settings: Settings) -> frozenset[str]:
 
 
 def rules_of(settings: Settings) -> tuple[Rule, ...]:
+    if settings.asks_collaborators and settings.login_claim is not None:
+        return holders_of_claim(settings.login_claim, settings.issuers)
     try:
         return parse_rules(settings.authorize, settings.issuers)
     except ValueError as error:

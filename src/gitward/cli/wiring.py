@@ -31,6 +31,7 @@ from gitward.cli.write_check import WriteCheck
 from gitward.errors import SettingsError
 from gitward.identity.authorization import Rule, refused
 from gitward.identity.code_flow import CodeFlow
+from gitward.identity.collaborators import Collaborators, asking
 from gitward.repositories.mirrors import Mirrors
 from gitward.repositories.pack_inspection.inspector import PackInspector
 from gitward.runs.access import gh_login
@@ -119,6 +120,7 @@ async def running_service(
             operators=operators_of(settings),
             repo_globs=settings.repo_globs,
             rules=rules_of(settings),
+            collaborators=await stack.enter_async_context(_collaborators(settings, tokens)),
             is_proxied=settings.is_proxied,
             reach=_reach(settings),
             agents=_agents(settings, hands),
@@ -288,6 +290,20 @@ async def _worker(
         yield worker
 
 
+@contextlib.asynccontextmanager
+async def _collaborators(settings: Settings, tokens: TokenReader) -> AsyncIterator[Collaborators | None]:
+    """The API's own questions to GitHub; without GITWARD_AUTHORIZE=collaborator it asks nothing."""
+    if not settings.asks_collaborators or settings.login_claim is None:
+        yield None
+        return
+    github = github_of(settings)
+    try:
+        ask = asking(token_source(settings, tokens, github), github)
+        yield Collaborators(ask, login_claim=settings.login_claim)
+    finally:
+        await github.stop()
+
+
 def _signing_in(settings: Settings, database: Database, flow: CodeFlow | None) -> SigningIn:
     return SigningIn(
         database,
@@ -346,6 +362,7 @@ def job_settings(settings: Settings, base_url: str) -> JobSettings:
         prices=prices_of(settings),
         daily_budget=daily_budget_of(settings),
         agent_keep_seconds=settings.agent_keep_seconds,
+        login_claim=settings.login_claim if settings.asks_collaborators else None,
         commit_name=settings.commit_name,
         commit_email=settings.commit_email,
     )

@@ -125,6 +125,15 @@ def local_holder(subject: str) -> Holder:
     return Holder(conditions=(Condition(claim=_ISSUER, value=LOCAL_ISSUER), Condition(claim="sub", value=literal)))
 
 
+def holders_of_claim(claim: str, issuers: Sequence[str]) -> tuple[Rule, ...]:
+    """Whoever has this claim may use what somebody else allows; the claim is kept with their sessions."""
+    anything = Condition(claim=claim, value="*")
+    return tuple(
+        Rule(conditions=(anything, Condition(claim=_ISSUER, value=issuer)), repositories=("*",))
+        for issuer in issuers or (LOCAL_ISSUER,)
+    )
+
+
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(";") if part.strip()]
 

@@ -34,6 +34,7 @@ MAX_CLAIMS = 64 * 1024  # bytes of JSON, of those that are kept
 _NAMES = ("name", "preferred_username", "email")
 _SILENT = "The issuer does not answer as it should; try again in a moment."
 _IDENTITY = ("iss", "sub")
+_SHORT, _LONGEST = 300.0, 86400.0  # seconds that a renewed token lasts: where the issuer does not say, and at most
 
 
 class Refused(GitwardError):
@@ -222,7 +223,8 @@ class CodeFlow:
 
 
 def _lifetime(document: Mapping[str, Any]) -> float:
-    """Seconds; five minutes when the issuer does not say."""
+    """Seconds."""
     told = document.get("expires_in")
-    is_number = isinstance(told, int | float) and not isinstance(told, bool)
-    return min(max(float(told), 0.0), 86400.0) if is_number and told == told else 300.0  # noqa: PLR0124 -- NaN
+    if not isinstance(told, int | float) or isinstance(told, bool) or not 0 <= told <= _LONGEST:
+        return _SHORT
+    return float(told)

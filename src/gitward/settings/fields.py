@@ -32,6 +32,8 @@ from gitward.settings.values import (
 )
 from gitward.web_proxy import Route
 
+COLLABORATOR = "collaborator"  # instead of rules
+
 
 class Settings(BaseSettings):
     """What an operator can set. The table in docs/settings.md is made from these fields.
@@ -130,7 +132,15 @@ class Settings(BaseSettings):
         "",
         alias="GITWARD_AUTHORIZE",
         description="Who may use which repositories: `groups=platform -> acme/*; sub=repo:acme/ci:* -> acme/ci`. With "
-        "several issuers each rule names one: `iss=https://id.example & groups=platform -> acme/*`.",
+        "several issuers each rule names one: `iss=https://id.example & groups=platform -> acme/*`. Or "
+        "`collaborator`: whoever may write to a repository on GitHub. See docs/signing-in.md.",
+    )
+    login_claim: str | None = Field(
+        None,
+        max_length=200,
+        alias="GITWARD_LOGIN_CLAIM",
+        description="With GITWARD_AUTHORIZE=collaborator: the claim with the caller's login on GitHub. Callers must "
+        "not be able to change it themselves.",
     )
     local_subject: Line = Field(
         "dev",
@@ -441,6 +451,11 @@ class Settings(BaseSettings):
     @property
     def tool_paths(self) -> tuple[Path, ...]:
         return tuple(Path(part) for part in self.sandbox_paths.split(":") if part)
+
+    @property
+    def asks_collaborators(self) -> bool:
+        """Whether GitHub is asked who may use a repository."""
+        return self.authorize.strip() == COLLABORATOR
 
     @property
     def issuers(self) -> tuple[str, ...]:

@@ -55,6 +55,8 @@ def _sign_in_problems(settings: Settings) -> list[str]:
         problems.append("GITWARD_OIDC_CLIENT_ID: set GITWARD_OIDC_ISSUERS too")
     if chosen is not None and chosen not in settings.issuers:
         problems.append("GITWARD_OIDC_SIGN_IN_ISSUER: must be one of GITWARD_OIDC_ISSUERS, spelled as there")
+    if settings.asks_collaborators and settings.login_claim is None:
+        problems.append("GITWARD_AUTHORIZE: with `collaborator`, set GITWARD_LOGIN_CLAIM too")
     if "openid" not in settings.oidc_scopes.split():
         problems.append("GITWARD_OIDC_SCOPES: must contain `openid`")
     return problems

@@ -104,7 +104,7 @@ async def test_a_token_for_somebody_else_signs_nobody_in(
         lambda claims: jwt.encode(claims, OTHER_KEY, "RS256", headers={"kid": "one"}),
         lambda claims: jwt.encode(claims, OTHER_KEY, "RS256", headers={"kid": "two"}),
         lambda claims: jwt.encode(claims, KEY, "RS256"),
-        lambda claims: jwt.encode(claims, None, "none", headers={"kid": "one"}),
+        lambda claims: jwt.encode(claims, "", "none", headers={"kid": "one"}),
         lambda claims: jwt.encode(claims, b"x" * 64, "HS256", headers={"kid": "one"}),
         lambda claims: "not.a.token",
         lambda claims: "é",
