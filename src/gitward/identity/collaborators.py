@@ -33,10 +33,18 @@ _Key = tuple[str, str]
 class Collaborators:
     """Asks, and remembers for a while."""
 
-    def __init__(self, ask: Ask, *, login_claim: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        *,
+        login_claim: str,
+        clock: Callable[[], float] = time.monotonic,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
         self._ask = ask
         self._login_claim = login_claim
         self._clock = clock
+        self._answer_seconds = answer_seconds
         self._known: OrderedDict[_Key, tuple[float, Permission]] = OrderedDict()
         self._turns = asyncio.Semaphore(AT_ONCE)
 
@@ -87,7 +95,7 @@ class Collaborators:
         asked_at = self._clock()
         self._known.pop(_key(login, repository), None)  # an old yes does not outlive a question without an answer
         try:
-            async with asyncio.timeout(ANSWER_SECONDS), self._turns:
+            async with asyncio.timeout(self._answer_seconds), self._turns:
                 permission = await self._ask(repository, login)
         except TimeoutError:
             raise Unavailable(_SILENT, retry_after=_LATER_SECONDS) from None
