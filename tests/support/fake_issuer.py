@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
+import httpx2
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -21,7 +21,7 @@ URL = "https://id.example/realms/acme"
 CLIENT = "gitward-web"
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 Json = dict[str, Any]
-Handler = Callable[[httpx.Request], httpx.Response]
+Handler = Callable[[httpx2.Request], httpx2.Response]
 
 
 class FakeIssuer:
@@ -40,8 +40,8 @@ class FakeIssuer:
         self.token_answer: Handler | None = None  # instead of the good one
         self.userinfo: Json = {}
         self.hangs = asyncio.Event()
-        self.asked: list[httpx.Request] = []
-        self.http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+        self.asked: list[httpx2.Request] = []
+        self.http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer))
         self.issuer = Issuer(URL, self.http, ask_again_seconds=0.01, wait_seconds=20.0)
         secret = Secret("a client's secret")
         client = Client(id=CLIENT, secret=secret, scopes="openid", claims=frozenset(claims))
@@ -57,19 +57,19 @@ class FakeIssuer:
         self.nonce = query["nonce"][0]
         return query["state"][0]
 
-    async def _answer(self, request: httpx.Request) -> httpx.Response:
+    async def _answer(self, request: httpx2.Request) -> httpx2.Response:
         path = request.url.path.rpartition("/")[2]
         if path == "openid-configuration":
-            return httpx.Response(200, json=self.description)
+            return httpx2.Response(200, json=self.description)
         if path == "keys":
             key = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
-            return httpx.Response(200, json={"keys": [{**key, "kid": "one", "use": "sig"}]})
+            return httpx2.Response(200, json={"keys": [{**key, "kid": "one", "use": "sig"}]})
         self.asked.append(request)
         if path == "userinfo":
-            return httpx.Response(200, json={"sub": "alice", **self.userinfo})
+            return httpx2.Response(200, json={"sub": "alice", **self.userinfo})
         if self.hangs.is_set():
             await asyncio.Event().wait()
-        return self.token_answer(request) if self.token_answer else httpx.Response(200, json=self.tokens())
+        return self.token_answer(request) if self.token_answer else httpx2.Response(200, json=self.tokens())
 
     def tokens(self) -> Json:
         now = int(time.time())

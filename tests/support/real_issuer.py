@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
-import httpx
+import httpx2
 
 from contract_tools import HOME, PYTHON
 from gitward.settings.environment import clean_environment
@@ -65,7 +65,7 @@ async def _line(process: asyncio.subprocess.Process) -> str:
         return (await process.stdout.readline()).decode().strip()
 
 
-async def consent(at: httpx.AsyncClient, where: str, name: str, back: str) -> str:
+async def consent(at: httpx2.AsyncClient, where: str, name: str, back: str) -> str:
     """What a person does at the issuer, until it sends the browser back: that address."""
     for _ in range(MOST_STEPS):
         if where.startswith(back):
@@ -78,7 +78,7 @@ async def consent(at: httpx.AsyncClient, where: str, name: str, back: str) -> st
     raise AssertionError(f"the issuer does not come to an end: {where}")
 
 
-async def _filled(at: httpx.AsyncClient, where: str, page: str, name: str) -> str:
+async def _filled(at: httpx2.AsyncClient, where: str, page: str, name: str) -> str:
     action = re.search(r'action="([^"]+)"', page)
     assert action, page[:2000]
     fields = dict(re.findall(r'<input[^>]*type="hidden"[^>]*name="([^"]+)"[^>]*value="([^"]*)"', page))

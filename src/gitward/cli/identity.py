@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 
 from gitward.errors import SettingsError
 from gitward.github.transport import RoutedTransport
@@ -40,7 +40,7 @@ async def identities(settings: Settings, client_secret: Secret | None) -> AsyncI
         return
     roots = ssl.create_default_context(cafile=str(settings.ssl_cert_file) if settings.ssl_cert_file else None)
     transport = RoutedTransport(settings.route, roots)
-    async with httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False) as http:
+    async with httpx2.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False) as http:
         issuers = [Issuer(url, http) for url in settings.issuers]
         for issuer in issuers:
             issuer.start()
@@ -55,7 +55,7 @@ async def identities(settings: Settings, client_secret: Secret | None) -> AsyncI
 
 
 def _flow(
-    settings: Settings, issuers: list[Issuer], http: httpx.AsyncClient, client_secret: Secret | None
+    settings: Settings, issuers: list[Issuer], http: httpx2.AsyncClient, client_secret: Secret | None
 ) -> CodeFlow | None:
     if settings.oidc_client_id is None:
         return None

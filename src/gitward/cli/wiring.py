@@ -57,7 +57,6 @@ from gitward.settings.token_reader import TokenReader
 from gitward.settings.values import AllowWorkflows, Credentials, MiB, Writes
 from gitward.store.database import API_POSTGRES_WRITERS, POSTGRES_WRITERS, Database
 from gitward.store.notify import Notifier
-from gitward.store.relay import Relay
 from gitward.telemetry.loop_watch import logging_what_holds_the_loop
 from gitward.telemetry.metrics import Metrics
 from gitward.web import signing_in
@@ -193,9 +192,12 @@ async def _storage(settings: Settings, postgres_writers: int = POSTGRES_WRITERS)
         await migrate_all(database)
         await database.watch_disk()
         notifier = Notifier()
-        relay = Relay(database, notifier)
-        await relay.start()
-        stack.push_async_callback(relay.stop)
+        if not database.is_sqlite:  # its driver takes 9 MB, which a service on SQLite need not load
+            from gitward.store.relay import Relay
+
+            relay = Relay(database, notifier)
+            await relay.start()
+            stack.push_async_callback(relay.stop)
         metrics = Metrics()
         journal = Journal(notifier, metrics.count_events)
         limits = RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user)

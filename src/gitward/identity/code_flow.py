@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import httpx
+import httpx2
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
@@ -74,7 +74,7 @@ class CodeFlow:
     """Talks with one issuer. It keeps nothing."""
 
     def __init__(
-        self, issuer: Issuer, client: Client, http: httpx.AsyncClient, *, answer_seconds: float = ANSWER_SECONDS
+        self, issuer: Issuer, client: Client, http: httpx2.AsyncClient, *, answer_seconds: float = ANSWER_SECONDS
     ) -> None:
         self.issuer = issuer
         self._answer_seconds = answer_seconds
@@ -217,7 +217,7 @@ class CodeFlow:
         try:
             async with asyncio.timeout(self._answer_seconds):
                 return await asked(self._http, method, url, **more)
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TimeoutError) as error:
             log.warning("The issuer %s does not answer: %s", self.issuer.url, type(error).__name__)
             raise Unavailable(_SILENT) from None
 

@@ -11,7 +11,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
@@ -38,14 +38,14 @@ class World:
     signing_in: SigningIn
     app: FastAPI
 
-    async def sign_in(self, client: httpx.AsyncClient, name: str = "alice", wanted: str = "/") -> httpx.Response:
+    async def sign_in(self, client: httpx2.AsyncClient, name: str = "alice", wanted: str = "/") -> httpx2.Response:
         """The answer to the callback."""
         return await client.get(await self.callback_of(client, name, wanted))
 
-    async def callback_of(self, client: httpx.AsyncClient, name: str = "alice", wanted: str = "/") -> str:
+    async def callback_of(self, client: httpx2.AsyncClient, name: str = "alice", wanted: str = "/") -> str:
         start = await client.get("/sign-in/start", params={"next": wanted})
         assert start.status_code == 303, start.text
-        async with httpx.AsyncClient(trust_env=False) as at:
+        async with httpx2.AsyncClient(trust_env=False) as at:
             return await consent(at, start.headers["location"], name, BASE)
 
 
@@ -56,7 +56,7 @@ async def world(
     told = {"client_id": "gitward:web", "client_secret": secret, "redirect_uri": CALLBACK}
     async with (
         real_issuer(folder, **told, post_logout_redirect_uri=SIGNED_OUT, **options) as real,
-        httpx.AsyncClient(trust_env=False) as http,
+        httpx2.AsyncClient(trust_env=False) as http,
     ):
         issuer = Issuer(real.url, http, ask_again_seconds=0.01, wait_seconds=60.0)
         client = Client(
@@ -101,12 +101,12 @@ async def test_a_person_signs_in_and_out(database: Database, tmp_path: Path, by_
         assert (await bob.get("/")).status_code == 200
 
 
-async def _signs_out_at_the_issuer(client: httpx.AsyncClient, token: str) -> None:
+async def _signs_out_at_the_issuer(client: httpx2.AsyncClient, token: str) -> None:
     out = await client.post("/sign-out", data={"csrf_token": token})
     assert out.status_code == 200
     assert (await client.get("/")).status_code == 303
     where = out.headers["refresh"].removeprefix("0; url=")
-    async with httpx.AsyncClient(trust_env=False) as at:
+    async with httpx2.AsyncClient(trust_env=False) as at:
         asked = await at.get(where)
         assert asked.status_code == 200, asked.text
         fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', asked.text))

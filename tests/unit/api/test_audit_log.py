@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import sqlalchemy as sa
 
@@ -48,7 +48,7 @@ async def entries(api: Api, **parameters: str) -> list[dict[str, Any]]:
     return items
 
 
-async def test_each_act_is_one_line(api: Api, http: httpx.AsyncClient, backend: Backend) -> None:
+async def test_each_act_is_one_line(api: Api, http: httpx2.AsyncClient, backend: Backend) -> None:
     session = (await http.post("/sessions", json=POST)).json()
     path, run = f"/sessions/{session['id']}", session["runs"][0]["id"]
     await http.post(f"{path}/runs", json={"command": "true"})
@@ -72,7 +72,7 @@ async def test_each_act_is_one_line(api: Api, http: httpx.AsyncClient, backend: 
     assert POST["title"] not in json.dumps(found)
 
 
-async def test_what_was_not_done_is_not_in_it(api: Api, http: httpx.AsyncClient, bob_http: httpx.AsyncClient) -> None:
+async def test_what_was_not_done_is_not_in_it(api: Api, http: httpx2.AsyncClient, bob_http: httpx2.AsyncClient) -> None:
     session = (await http.post("/sessions", json=POST)).json()
     assert (await http.post("/sessions", json={**POST, "branch": session["branch"]})).status_code == 409
     assert (await http.post("/sessions", json={"repo": "no"})).status_code == 422
@@ -82,7 +82,7 @@ async def test_what_was_not_done_is_not_in_it(api: Api, http: httpx.AsyncClient,
     assert [each["act"] for each in await entries(api)] == ["session.posted", "session.posted"]
 
 
-async def test_it_is_for_operators(api: Api, http: httpx.AsyncClient, stranger: httpx.AsyncClient) -> None:
+async def test_it_is_for_operators(api: Api, http: httpx2.AsyncClient, stranger: httpx2.AsyncClient) -> None:
     for path in ("/audit-log", "/audit-log/export"):
         problem(await http.get(path), 403, "forbidden")
         problem(await stranger.get(path), 401, "unauthenticated")
@@ -93,14 +93,14 @@ async def test_it_is_for_operators(api: Api, http: httpx.AsyncClient, stranger: 
         assert (await client.get("/sessions")).json()["items"] == []
 
 
-async def test_an_operator_does_not_see_sessions_of_others(api: Api, http: httpx.AsyncClient) -> None:
+async def test_an_operator_does_not_see_sessions_of_others(api: Api, http: httpx2.AsyncClient) -> None:
     session = (await http.post("/sessions", json=POST)).json()
     async with api.client(OPERATOR) as client:
         problem(await client.get(f"/sessions/{session['id']}"), 404, "not_found")
         problem(await client.post(f"/sessions/{session['id']}/cancel"), 404, "not_found")
 
 
-async def test_pages_and_filters(api: Api, http: httpx.AsyncClient, bob_http: httpx.AsyncClient) -> None:
+async def test_pages_and_filters(api: Api, http: httpx2.AsyncClient, bob_http: httpx2.AsyncClient) -> None:
     for client in (http, bob_http, http):
         await client.post("/sessions", json={"repo": "acme/widgets"})
     async with api.client(OPERATOR) as client:

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import httpx
+import httpx2
 import jwt
 import pytest
 import sqlalchemy as sa
@@ -35,32 +35,32 @@ async def fake(request: pytest.FixtureRequest) -> AsyncIterator[FakeIssuer]:
 
 
 @pytest.fixture
-async def http(database: Database, fake: FakeIssuer) -> AsyncIterator[httpx.AsyncClient]:
+async def http(database: Database, fake: FakeIssuer) -> AsyncIterator[httpx2.AsyncClient]:
     signing_in = SigningIn(database, hosts=Hosts(BASE), flow=fake.flow, is_local=False)
     async with browser(pages_of(signing_in)) as client:
         yield client
     await signing_in.stop()
 
 
-async def come_back(fake: FakeIssuer, http: httpx.AsyncClient, **parameters: str) -> httpx.Response:
+async def come_back(fake: FakeIssuer, http: httpx2.AsyncClient, **parameters: str) -> httpx2.Response:
     start = await http.get("/sign-in/start")
     state = fake.seen(start.headers["location"])
     return await http.get("/sign-in/callback", params={"state": state, "code": "c", **parameters})
 
 
-async def test_the_question_has_all_that_binds_the_answer(fake: FakeIssuer, http: httpx.AsyncClient) -> None:
-    where = httpx.URL((await http.get("/sign-in/start")).headers["location"])
+async def test_the_question_has_all_that_binds_the_answer(fake: FakeIssuer, http: httpx2.AsyncClient) -> None:
+    where = httpx2.URL((await http.get("/sign-in/start")).headers["location"])
     asked = dict(where.params)
     assert (where.host, where.path, asked["tenant"]) == ("id.example", "/authorize", "a")
     assert (asked["response_type"], asked["client_id"], asked["scope"]) == ("code", CLIENT, "openid")
     assert asked["redirect_uri"] == f"{BASE}/sign-in/callback"
     assert (asked["code_challenge_method"], len(asked["code_challenge"])) == ("S256", 43)
     assert asked["nonce"] != asked["state"]
-    again = dict(httpx.URL((await http.get("/sign-in/start")).headers["location"]).params)
+    again = dict(httpx2.URL((await http.get("/sign-in/start")).headers["location"]).params)
     assert not {asked[name] for name in ("state", "nonce", "code_challenge")} & set(again.values())
 
 
-async def test_a_good_answer_signs_in(fake: FakeIssuer, http: httpx.AsyncClient) -> None:
+async def test_a_good_answer_signs_in(fake: FakeIssuer, http: httpx2.AsyncClient) -> None:
     fake.userinfo = {"groups": ["dev"], "name": "Alice", "iss": "https://evil.example"}
     answer = await come_back(fake, http, iss=URL)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
@@ -72,7 +72,7 @@ async def test_a_good_answer_signs_in(fake: FakeIssuer, http: httpx.AsyncClient)
 
 
 async def test_a_client_proves_itself_in_the_form_where_the_issuer_says_so(
-    fake: FakeIssuer, http: httpx.AsyncClient
+    fake: FakeIssuer, http: httpx2.AsyncClient
 ) -> None:
     fake.description["token_endpoint_auth_methods_supported"] = ["client_secret_post"]
     assert (await come_back(fake, http)).status_code == 303
@@ -90,7 +90,7 @@ async def test_a_client_proves_itself_in_the_form_where_the_issuer_says_so(
     ],
 )  # fmt: skip
 async def test_a_token_for_somebody_else_signs_nobody_in(
-    fake: FakeIssuer, http: httpx.AsyncClient, claims: dict[str, Any]
+    fake: FakeIssuer, http: httpx2.AsyncClient, claims: dict[str, Any]
 ) -> None:
     fake.id_claims = claims
     answer = await come_back(fake, http)
@@ -112,7 +112,7 @@ async def test_a_token_for_somebody_else_signs_nobody_in(
     ],
 )
 async def test_a_token_of_another_key_signs_nobody_in(
-    fake: FakeIssuer, http: httpx.AsyncClient, token: Callable[[Any], str]
+    fake: FakeIssuer, http: httpx2.AsyncClient, token: Callable[[Any], str]
 ) -> None:
     fake.id_token = token
     answer = await come_back(fake, http)
@@ -122,21 +122,21 @@ async def test_a_token_of_another_key_signs_nobody_in(
 @pytest.mark.parametrize(
     ("answer", "status"),
     [
-        (lambda _: httpx.Response(200, text="<html>maintenance"), 503),
-        (lambda _: httpx.Response(200, json=[]), 503),
-        (lambda _: httpx.Response(200, content=b"x" * 700_000), 503),
-        (lambda _: httpx.Response(200, content=b"[" * 100_000), 503),
-        (lambda _: httpx.Response(200, json={}), 403),
-        (lambda _: httpx.Response(302, headers={"Location": "http://169.254.169.254/"}), 503),
-        (lambda _: httpx.Response(500, json={"error": "server_error"}), 503),
-        (lambda _: httpx.Response(429), 503),
-        (lambda _: httpx.Response(400, json={"error": "invalid_grant", "error_description": "<script>"}), 403),
-        (lambda _: httpx.Response(400, json={"error": "<script>alert(1)</script>"}), 403),
-        (lambda _: httpx.Response(400, json={"error": ["x"]}), 503),
+        (lambda _: httpx2.Response(200, text="<html>maintenance"), 503),
+        (lambda _: httpx2.Response(200, json=[]), 503),
+        (lambda _: httpx2.Response(200, content=b"x" * 700_000), 503),
+        (lambda _: httpx2.Response(200, content=b"[" * 100_000), 503),
+        (lambda _: httpx2.Response(200, json={}), 403),
+        (lambda _: httpx2.Response(302, headers={"Location": "http://169.254.169.254/"}), 503),
+        (lambda _: httpx2.Response(500, json={"error": "server_error"}), 503),
+        (lambda _: httpx2.Response(429), 503),
+        (lambda _: httpx2.Response(400, json={"error": "invalid_grant", "error_description": "<script>"}), 403),
+        (lambda _: httpx2.Response(400, json={"error": "<script>alert(1)</script>"}), 403),
+        (lambda _: httpx2.Response(400, json={"error": ["x"]}), 503),
     ],
 )
 async def test_an_issuer_that_answers_badly_signs_nobody_in(
-    fake: FakeIssuer, http: httpx.AsyncClient, answer: Any, status: int
+    fake: FakeIssuer, http: httpx2.AsyncClient, answer: Any, status: int
 ) -> None:
     fake.token_answer = answer
     came = await come_back(fake, http)
@@ -146,13 +146,13 @@ async def test_an_issuer_that_answers_badly_signs_nobody_in(
 
 
 @pytest.mark.parametrize("fake", [0.05], indirect=True)
-async def test_an_issuer_that_hangs_is_waited_for_within_limits(fake: FakeIssuer, http: httpx.AsyncClient) -> None:
+async def test_an_issuer_that_hangs_is_waited_for_within_limits(fake: FakeIssuer, http: httpx2.AsyncClient) -> None:
     fake.hangs.set()
     came = await come_back(fake, http)
     assert (came.status_code, came.headers["retry-after"]) == (503, "1")
 
 
-async def test_userinfo_of_somebody_else_signs_nobody_in(fake: FakeIssuer, http: httpx.AsyncClient) -> None:
+async def test_userinfo_of_somebody_else_signs_nobody_in(fake: FakeIssuer, http: httpx2.AsyncClient) -> None:
     fake.userinfo = {"sub": "root", "groups": ["ops"]}
     assert (await come_back(fake, http)).status_code == 403
 
@@ -165,14 +165,14 @@ async def test_userinfo_of_somebody_else_signs_nobody_in(fake: FakeIssuer, http:
     ],
 )  # fmt: skip
 async def test_browsers_are_sent_to_https_addresses_only(
-    fake: FakeIssuer, http: httpx.AsyncClient, name: str, value: object
+    fake: FakeIssuer, http: httpx2.AsyncClient, name: str, value: object
 ) -> None:
     fake.description[name] = value
     answer = await http.get("/sign-in/start")
     assert (answer.status_code, "location" in answer.headers) == (403, False)
 
 
-async def test_the_secret_goes_to_https_addresses_only(fake: FakeIssuer, http: httpx.AsyncClient) -> None:
+async def test_the_secret_goes_to_https_addresses_only(fake: FakeIssuer, http: httpx2.AsyncClient) -> None:
     fake.description["token_endpoint"] = "http://evil.example/token"
     assert (await come_back(fake, http)).status_code == 403
     assert fake.asked == []
@@ -180,7 +180,7 @@ async def test_the_secret_goes_to_https_addresses_only(fake: FakeIssuer, http: h
 
 @pytest.mark.parametrize("parameters", [{"iss": "https://evil.example"}, {"iss": ""}, {}])
 async def test_the_answer_of_another_issuer_is_refused(
-    fake: FakeIssuer, http: httpx.AsyncClient, parameters: dict[str, str]
+    fake: FakeIssuer, http: httpx2.AsyncClient, parameters: dict[str, str]
 ) -> None:
     """Mix-up: it would be given the code of the right one."""
     fake.description["authorization_response_iss_parameter_supported"] = True
@@ -196,7 +196,7 @@ async def test_the_answer_of_another_issuer_is_refused(
         "state=W10.x&code=c", "state=%F0%9F%98%80&code=c",
     ],
 )  # fmt: skip
-async def test_an_answer_without_its_state_is_refused(fake: FakeIssuer, http: httpx.AsyncClient, query: str) -> None:
+async def test_an_answer_without_its_state_is_refused(fake: FakeIssuer, http: httpx2.AsyncClient, query: str) -> None:
     for _ in range(2):  # without and with the cookie of an attempt
         answer = await http.get(f"/sign-in/callback?{query}")
         assert answer.status_code == 400
@@ -206,7 +206,7 @@ async def test_an_answer_without_its_state_is_refused(fake: FakeIssuer, http: ht
     assert "gitward" not in http.cookies
 
 
-async def test_a_person_who_says_no_is_told_so(fake: FakeIssuer, http: httpx.AsyncClient) -> None:
+async def test_a_person_who_says_no_is_told_so(fake: FakeIssuer, http: httpx2.AsyncClient) -> None:
     start = await http.get("/sign-in/start")
     state = fake.seen(start.headers["location"])
     for error, shown in (
@@ -220,7 +220,7 @@ async def test_a_person_who_says_no_is_told_so(fake: FakeIssuer, http: httpx.Asy
 
 
 async def test_a_state_is_bound_to_its_cookie_and_its_time(
-    fake: FakeIssuer, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    fake: FakeIssuer, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = await http.get("/sign-in/start", params={"next": "//evil.example"})
     state = fake.seen(start.headers["location"])
@@ -232,7 +232,7 @@ async def test_a_state_is_bound_to_its_cookie_and_its_time(
     assert answer.headers["location"] == "/"
 
 
-async def test_going_back_in_the_history_is_no_failure(fake: FakeIssuer, http: httpx.AsyncClient) -> None:
+async def test_going_back_in_the_history_is_no_failure(fake: FakeIssuer, http: httpx2.AsyncClient) -> None:
     await come_back(fake, http)
     http.cookies.delete("gitward-attempt")
     answer = await http.get("/sign-in/callback", params={"state": "old", "code": "c"})
@@ -240,11 +240,11 @@ async def test_going_back_in_the_history_is_no_failure(fake: FakeIssuer, http: h
 
 
 async def test_a_silent_issuer_does_not_end_a_sign_in(
-    database: Database, fake: FakeIssuer, http: httpx.AsyncClient
+    database: Database, fake: FakeIssuer, http: httpx2.AsyncClient
 ) -> None:
     fake.token_extra = {"refresh_token": "refresh-1"}
     await come_back(fake, http)
-    fake.token_answer = lambda _: httpx.Response(502)
+    fake.token_answer = lambda _: httpx2.Response(502)
     expire = sa.update(schema.sign_ins).values(expires_at=now(), renewing_until=None)
     await database.write(lambda tx: tx.execute(expire).rowcount)
     assert (await http.get("/")).status_code == 503
@@ -255,7 +255,7 @@ async def test_a_silent_issuer_does_not_end_a_sign_in(
 
 
 async def test_a_renewal_for_somebody_else_ends_the_sign_in(
-    database: Database, fake: FakeIssuer, http: httpx.AsyncClient
+    database: Database, fake: FakeIssuer, http: httpx2.AsyncClient
 ) -> None:
     fake.token_extra = {"refresh_token": "refresh-1"}
     await come_back(fake, http)
@@ -267,14 +267,14 @@ async def test_a_renewal_for_somebody_else_ends_the_sign_in(
     assert (await http.get("/")).status_code == 303
 
 
-async def test_with_an_issuer_no_link_signs_in(database: Database, http: httpx.AsyncClient) -> None:
+async def test_with_an_issuer_no_link_signs_in(database: Database, http: httpx2.AsyncClient) -> None:
     link = await link_of(database)
     assert link not in (await http.get("/sign-in", params={"link": link})).text
     assert (await http.post("/sign-in", data={"link": link})).status_code == 403
 
 
 async def test_sign_ins_of_an_issuer_that_is_trusted_no_more_do_not_count(
-    database: Database, fake: FakeIssuer, http: httpx.AsyncClient
+    database: Database, fake: FakeIssuer, http: httpx2.AsyncClient
 ) -> None:
     await come_back(fake, http)
     async with browser(pages_of(SigningIn(database, hosts=Hosts(BASE)))) as later:
@@ -282,7 +282,7 @@ async def test_sign_ins_of_an_issuer_that_is_trusted_no_more_do_not_count(
         assert (await later.get("/")).status_code == 303
 
 
-async def test_strangers_fill_no_table(database: Database, fake: FakeIssuer, http: httpx.AsyncClient) -> None:
+async def test_strangers_fill_no_table(database: Database, fake: FakeIssuer, http: httpx2.AsyncClient) -> None:
     await asyncio.gather(*(http.get("/sign-in/start") for _ in range(50)))
     for table in (schema.sign_ins, schema.sign_in_links):
         count = sa.select(sa.func.count()).select_from(table)
