@@ -60,9 +60,9 @@ class Retention:
             keys=await self._keys(at - KEY_LIFETIME),
         )
         await self._forget_turns()
-        await self._little_by_little(
-            partial(audit_log.remove_old, before=at - self._audit_age if self._audit_age else None)
-        )
+        await self._little_by_little(partial(_remove_sign_ins, at))
+        oldest = at - self._audit_age if self._audit_age else None
+        await self._little_by_little(lambda tx: audit_log.remove_old(tx, oldest))
         if removed != Removed():
             log.info("Removed old data: %d sessions, %d keys", removed.sessions, removed.keys)
         return removed

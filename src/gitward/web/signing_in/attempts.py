@@ -26,14 +26,17 @@ def begin(secret: str, wanted: str) -> Attempt:
     return _attempt(secret, payload)
 
 
-def resume(secret: str, state: str) -> tuple[Attempt, str] | None:
-    """The attempt with this state, and the path that was wanted; None: this browser did not begin it, or long ago."""
+def resume(secret: str, state: str, *, at: float | None = None) -> tuple[Attempt, str] | None:
+    """The attempt with this state, and the path that was wanted; None: this browser did not begin it, or long ago.
+
+    :param at: seconds since 1970; default: now.
+    """
     payload = state[:MAX_STATE].partition(".")[0]
     attempt = _attempt(secret, payload)
     if not hmac.compare_digest(attempt.state.encode(), state.encode()):
         return None
     _, began, wanted = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    return (attempt, paths.safe(wanted)) if time.time() - began < ATTEMPT_SECONDS else None
+    return (attempt, paths.safe(wanted)) if (time.time() if at is None else at) - began < ATTEMPT_SECONDS else None
 
 
 def _attempt(secret: str, payload: str) -> Attempt:
