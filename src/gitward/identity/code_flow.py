@@ -24,7 +24,7 @@ from gitward.errors import GitwardError, Unauthenticated, Unavailable
 from gitward.identity import credentials
 from gitward.identity.credentials import Tokens
 from gitward.identity.oidc import ANSWER_SECONDS, Issuer, asked, is_safe_url
-from gitward.identity.verifier import Identity, Verifier
+from gitward.identity.verifier import LEEWAY_SECONDS, Identity, Verifier
 from gitward.secrets import Secret
 from gitward.sessions.model import Owner
 
@@ -156,7 +156,9 @@ class CodeFlow:
         tokens = Tokens(
             id_token=id_token, refresh_token=credentials.token_in(document, "refresh_token") or refresh_token
         )
-        return Grant(owner=identity.owner, claims=kept, expires_at=identity.expires_at, tokens=tokens)
+        # As long as the API takes a token: the issuer's clock may be behind ours.
+        expires_at = identity.expires_at + LEEWAY_SECONDS
+        return Grant(owner=identity.owner, claims=kept, expires_at=expires_at, tokens=tokens)
 
     async def _identity(self, document: Mapping[str, Any]) -> Identity:
         token = credentials.token_in(document, "id_token")
@@ -203,7 +205,10 @@ class CodeFlow:
         if secret is None:
             return {}, named
         methods = (await self.issuer.description()).get("token_endpoint_auth_methods_supported")
-        if isinstance(methods, list) and "client_secret_basic" not in methods and "client_secret_post" in methods:
+        methods = methods if isinstance(methods, list) else ["client_secret_basic"]
+        # Issuers disagree whether a secret with special characters is encoded in the header; in a form none does.
+        is_plain = credentials.is_plain(self._client.id, secret)
+        if "client_secret_post" in methods and not ("client_secret_basic" in methods and is_plain):
             return {}, {**named, "client_secret": credentials.as_parameter(secret)}
         return {"Authorization": credentials.basic(self._client.id, secret)}, {}
 

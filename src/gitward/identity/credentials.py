@@ -33,6 +33,11 @@ def basic(client_id: str, secret: Secret) -> str:
     return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
+def is_plain(client_id: str, secret: Secret) -> bool:
+    """Whether `basic` sends both as they are."""
+    return all(quote_plus(value) == value for value in (client_id, reveal(secret)))
+
+
 def bearer(token: Secret) -> str:
     return f"Bearer {reveal(token)}"
 

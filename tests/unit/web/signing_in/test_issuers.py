@@ -72,10 +72,12 @@ async def test_a_good_answer_signs_in(fake: FakeIssuer, http: httpx2.AsyncClient
     assert b"client_secret" not in token.content
 
 
+@pytest.mark.parametrize("methods", [["client_secret_post"], ["client_secret_basic", "client_secret_post"]])
 async def test_a_client_proves_itself_in_the_form_where_the_issuer_says_so(
-    fake: FakeIssuer, http: httpx2.AsyncClient
+    fake: FakeIssuer, http: httpx2.AsyncClient, methods: list[str]
 ) -> None:
-    fake.description["token_endpoint_auth_methods_supported"] = ["client_secret_post"]
+    """Issuers disagree about how special characters stand in a header."""
+    fake.description["token_endpoint_auth_methods_supported"] = methods
     assert (await come_back(fake, http)).status_code == 303
     assert b"client_secret=a+client%27s+secret" in fake.asked[0].content
     assert "authorization" not in fake.asked[0].headers
@@ -97,6 +99,30 @@ async def test_a_token_for_somebody_else_signs_nobody_in(
     answer = await come_back(fake, http)
     assert (answer.status_code, "gitward" in http.cookies) == (403, False), answer.text
     assert "a\nb" not in answer.text
+
+
+@pytest.mark.parametrize("seconds", [-45, 45])
+async def test_clocks_may_differ_by_less_than_a_minute(
+    fake: FakeIssuer, http: httpx2.AsyncClient, seconds: int
+) -> None:
+    """A token that an issuer with a slow clock gave does not end before the first page."""
+    now_ = int(time.time()) + seconds
+    fake.id_claims = {"iat": now_, "nbf": now_, "exp": now_ + 10}
+    assert (await come_back(fake, http)).status_code == 303
+    assert (await http.get("/")).status_code == 200
+
+
+async def test_many_groups_fit(fake: FakeIssuer, http: httpx2.AsyncClient) -> None:
+    """The cookie does not grow with them, so no browser drops it."""
+    fake.userinfo = {"groups": [f"/departments/engineering/team-{number:04}" for number in range(1000)]}
+    assert (await come_back(fake, http)).status_code == 303
+    assert (await http.get("/")).status_code == 200
+    assert len(http.cookies["gitward"]) == 43
+
+
+async def test_a_person_without_groups_is_a_user(fake: FakeIssuer, http: httpx2.AsyncClient) -> None:
+    assert (await come_back(fake, http)).status_code == 303
+    assert (await http.get("/")).json()["operator"] is False
 
 
 @pytest.mark.parametrize(
