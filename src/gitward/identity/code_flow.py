@@ -30,6 +30,7 @@ from gitward.sessions.model import Owner
 
 log = logging.getLogger(__name__)
 
+AT_ONCE = 16  # questions to the issuer: strangers can set them off; the others wait within the same time
 MAX_CLAIMS = 64 * 1024  # bytes of JSON, of those that are kept
 _NAMES = ("name", "preferred_username", "email")
 _SILENT = "The issuer does not answer as it should; try again in a moment."
@@ -78,6 +79,7 @@ class CodeFlow:
     ) -> None:
         self.issuer = issuer
         self._answer_seconds = answer_seconds
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._client = client
         self._http = http
         self._verifier = Verifier(None, audience=client.id, issuers=[issuer])
@@ -220,7 +222,7 @@ class CodeFlow:
 
     async def _asked(self, method: str, url: str, **more: Any) -> tuple[int, dict[str, Any]]:
         try:
-            async with asyncio.timeout(self._answer_seconds):
+            async with asyncio.timeout(self._answer_seconds), self._turns:
                 return await asked(self._http, method, url, **more)
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TimeoutError) as error:
             log.warning("The issuer %s does not answer: %s", self.issuer.url, type(error).__name__)

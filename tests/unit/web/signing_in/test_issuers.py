@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from browser import BASE, browser, link_of, pages_of
 from fake_issuer import CLIENT, KEY, URL, FakeIssuer
+from gitward.identity.code_flow import AT_ONCE
 from gitward.identity.sign_ins import new_secret
 from gitward.sessions.model import now
 from gitward.store import schema
@@ -319,3 +320,22 @@ async def test_strangers_fill_no_table(database: Database, fake: FakeIssuer, htt
     for table in (schema.sign_ins, schema.sign_in_links):
         count = sa.select(sa.func.count()).select_from(table)
         assert await database.read(lambda tx, count=count: tx.execute(count).scalar_one()) == 0  # type: ignore[misc]  # bound now
+
+
+@pytest.mark.parametrize("fake", [0.3], indirect=True)
+async def test_strangers_cannot_send_a_flood_to_the_issuer(
+    database: Database, fake: FakeIssuer, http: httpx2.AsyncClient
+) -> None:
+    """Whoever makes up a cookie and its state makes us ask."""
+    await http.get("/sign-in/start")
+    fake.hangs.set()
+
+    async def come(number: int) -> int:
+        secret = new_secret()
+        state = attempts.begin(secret, "/").state
+        cookie = {"Cookie": f"gitward-attempt={secret}"}
+        parameters = {"state": state, "code": str(number)}
+        return (await http.get("/sign-in/callback", params=parameters, headers=cookie)).status_code
+
+    assert set(await asyncio.gather(*(come(number) for number in range(60)))) == {503}
+    assert len(fake.asked) <= AT_ONCE
