@@ -40,6 +40,7 @@ class FakeIssuer:
         self.token_answer: Handler | None = None  # instead of the good one
         self.userinfo: Json = {}
         self.hangs = asyncio.Event()
+        self.hanging = self.most_hanging = 0
         self.asked: list[httpx2.Request] = []
         self.http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer))
         self.issuer = Issuer(URL, self.http, ask_again_seconds=0.01, wait_seconds=20.0)
@@ -68,8 +69,16 @@ class FakeIssuer:
         if path == "userinfo":
             return httpx2.Response(200, json={"sub": "alice", **self.userinfo})
         if self.hangs.is_set():
-            await asyncio.Event().wait()
+            await self._hang()
         return self.token_answer(request) if self.token_answer else httpx2.Response(200, json=self.tokens())
+
+    async def _hang(self) -> None:
+        self.hanging += 1
+        self.most_hanging = max(self.hanging, self.most_hanging)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.hanging -= 1
 
     def tokens(self) -> Json:
         now = int(time.time())

@@ -31,6 +31,7 @@ from gitward.sessions.model import Owner
 log = logging.getLogger(__name__)
 
 AT_ONCE = 16  # questions to the issuer: strangers can set them off; the others wait within the same time
+SAY_AGAIN_SECONDS = 5.0  # between two warnings
 MAX_CLAIMS = 64 * 1024  # bytes of JSON, of those that are kept
 _NAMES = ("name", "preferred_username", "email")
 _SILENT = "The issuer does not answer as it should; try again in a moment."
@@ -79,6 +80,7 @@ class CodeFlow:
     ) -> None:
         self.issuer = issuer
         self._answer_seconds = answer_seconds
+        self._warned_at = float("-inf")
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._client = client
         self._http = http
@@ -196,7 +198,7 @@ class CodeFlow:
             return document
         error = document.get("error")
         shown = error if isinstance(error, str) and error.isascii() and error.isprintable() else ""
-        log.warning("The issuer %s refused a sign-in: %d %s", self.issuer.url, status, shown[:60])
+        self._warn("The issuer %s refused a sign-in: %s", f"{status} {shown[:60]}")
         if status >= 500 or status == 429 or not shown:
             raise Unavailable(_SILENT)
         raise Refused(f"The issuer refused the sign-in ({shown[:60]}).")
@@ -214,6 +216,12 @@ class CodeFlow:
             return {}, {**named, "client_secret": credentials.as_parameter(secret)}
         return {"Authorization": credentials.basic(self._client.id, secret)}, {}
 
+    def _warn(self, text: str, told: str) -> None:
+        """Now and then: how often it happens is up to strangers. The audit log has the others."""
+        if time.monotonic() - self._warned_at >= SAY_AGAIN_SECONDS:
+            self._warned_at = time.monotonic()
+            log.warning(text, self.issuer.url, told)
+
     async def _endpoint(self, name: str) -> str:
         address = (await self.issuer.description()).get(name)
         if not isinstance(address, str) or not is_safe_url(address):
@@ -225,7 +233,7 @@ class CodeFlow:
             async with asyncio.timeout(self._answer_seconds), self._turns:
                 return await asked(self._http, method, url, **more)
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TimeoutError) as error:
-            log.warning("The issuer %s does not answer: %s", self.issuer.url, type(error).__name__)
+            self._warn("The issuer %s does not answer: %s", type(error).__name__)
             raise Unavailable(_SILENT) from None
 
 
