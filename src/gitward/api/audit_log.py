@@ -63,9 +63,10 @@ def _operator(claims: Claims, served: Served) -> None:
 
 
 Operator = Annotated[None, Depends(_operator)]
-Subject = Annotated[str | None, Query(max_length=255)]
-Issuer = Annotated[str | None, Query(max_length=512)]
-SessionQuery = Annotated[str | None, Query(max_length=40)]
+_TEXT = r"^[^\x00-\x1f]*$"  # Postgres takes no NUL
+Subject = Annotated[str | None, Query(max_length=255, pattern=_TEXT)]
+Issuer = Annotated[str | None, Query(max_length=512, pattern=_TEXT)]
+SessionQuery = Annotated[str | None, Query(max_length=40, pattern=_TEXT)]
 Since = Annotated[AwareDatetime | None, Query(description="Only lines of this moment and later.")]
 
 

@@ -115,6 +115,15 @@ async def test_pages_and_filters(api: Api, http: httpx2.AsyncClient, bob_http: h
     assert len(await entries(api, session_id=first["items"][0]["session_id"])) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("subject", "\0"), ("issuer", "a\0"), ("session_id", "x" * 41), ("act", "x"), ("since", "9")]
+)
+async def test_filters_that_cannot_be_are_refused(api: Api, name: str, value: str) -> None:
+    async with api.client(OPERATOR) as client:
+        for path in ("/audit-log", "/audit-log/export"):
+            problem(await client.get(path, params={name: value}), 422, "invalid_request")
+
+
 async def test_the_export_has_all_lines(api: Api, backend: Backend) -> None:
     def fill(tx: Any) -> None:
         for number in range(audit_log.PAGE + 7):
