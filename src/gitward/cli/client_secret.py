@@ -10,6 +10,11 @@ from gitward.settings.secret_reader import SecretReader, SecretUnreadable, is_se
 _SECRET = "GITWARD_OIDC_CLIENT_SECRET"  # noqa: S105 -- its name
 
 
+def forget_client_secret() -> None:
+    """For a process that needs none: no child of it shall inherit one."""
+    SecretReader([_SECRET])
+
+
 def take_client_secret(settings: Settings) -> Secret | None:
     """Takes it out of the environment, so that no child inherits it. Blocks on a small file.
 

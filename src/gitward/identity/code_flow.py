@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import json
 import logging
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 16  # questions to the issuer: strangers can set them off; the others wait within the same time
 SAY_AGAIN_SECONDS = 5.0  # between two warnings
 MAX_CLAIMS = 64 * 1024  # bytes of JSON, of those that are kept
+_URL = re.compile(r"[\x21-\x7e]{1,2000}")  # it may become a header
 _NAMES = ("name", "preferred_username", "email")
 _SILENT = "The issuer does not answer as it should; try again in a moment."
 _IDENTITY = ("iss", "sub")
@@ -224,7 +226,7 @@ class CodeFlow:
 
     async def _endpoint(self, name: str) -> str:
         address = (await self.issuer.description()).get(name)
-        if not isinstance(address, str) or not is_safe_url(address):
+        if not isinstance(address, str) or not _URL.fullmatch(address) or not is_safe_url(address):
             raise Refused(f"The issuer has no https {name}.")
         return address
 

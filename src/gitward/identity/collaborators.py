@@ -18,7 +18,7 @@ from gitward.github.retries import Patience, Retries
 from gitward.github.tokens import Access, TokenSource
 
 KNOWN_SECONDS = 60.0
-ANSWER_SECONDS = 8.0  # for one question, with its second try
+ANSWER_SECONDS = 8.0  # for all of one caller's questions, with their second tries
 AT_ONCE = 8  # questions; others wait their turn within the same time
 MOST_KNOWN = 2000
 _PATIENCE = Patience(first_seconds=0.3, longest_seconds=1.0, total_seconds=3.0, tries=2)
@@ -56,9 +56,12 @@ class Collaborators:
         :raises Unavailable: GitHub does not say.
         """
         login = self._login(claims)
-        for name in dict.fromkeys([repo, *submodules]):
-            if again or self._recent(login, name) is None:
-                await self._learn(login, name)
+        names = [name for name in dict.fromkeys([repo, *submodules]) if again or self._recent(login, name) is None]
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                await asyncio.gather(*(self._learn(login, name) for name in names))
+        except TimeoutError:
+            raise Unavailable(_SILENT, retry_after=_LATER_SECONDS) from None
         self.require(claims, repo, submodules)
 
     def require(self, claims: Mapping[str, Any], repo: str, submodules: Sequence[str]) -> None:
@@ -95,10 +98,8 @@ class Collaborators:
         asked_at = self._clock()
         self._known.pop(_key(login, repository), None)  # an old yes does not outlive a question without an answer
         try:
-            async with asyncio.timeout(self._answer_seconds), self._turns:
+            async with self._turns:
                 permission = await self._ask(repository, login)
-        except TimeoutError:
-            raise Unavailable(_SILENT, retry_after=_LATER_SECONDS) from None
         except RunFailure as failure:
             if failure.reason in _PASSING:
                 raise Unavailable(_SILENT, retry_after=_LATER_SECONDS) from None

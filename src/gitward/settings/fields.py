@@ -333,8 +333,9 @@ class Settings(BaseSettings):
     operators: str = Field(
         "",
         alias="GITWARD_OPERATORS",
-        description="Who may read /metrics from another machine, by a JWT's claims: `groups=platform-ops; sub=prom`. "
-        "With several issuers each names one, as in GITWARD_AUTHORIZE.",
+        description="Who is an operator, by claims: `groups=platform-ops; sub=prom`. Operators see the audit log, "
+        "their pages, and /metrics from another machine. With several issuers each names one, as in GITWARD_AUTHORIZE. "
+        "Default: without issuers GITWARD_LOCAL_SUBJECT, else nobody.",
     )
     metrics_port: int = Field(
         0,

@@ -189,7 +189,8 @@ async def test_userinfo_of_somebody_else_signs_nobody_in(fake: FakeIssuer, http:
     ("name", "value"),
     [
         ("authorization_endpoint", "javascript:alert(1)"), ("authorization_endpoint", "http://evil.example/"),
-        ("authorization_endpoint", None), ("authorization_endpoint", "//evil.example/"),
+        ("authorization_endpoint", None), ("authorization_endpoint", "https://a.example/\nX: y"),
+        ("authorization_endpoint", "https://a.example/é"), ("authorization_endpoint", "//evil.example/"),
     ],
 )  # fmt: skip
 async def test_browsers_are_sent_to_https_addresses_only(
