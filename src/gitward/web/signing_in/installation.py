@@ -17,8 +17,12 @@ _UNKNOWN_HOST = (
 )
 
 
-def install(app: FastAPI, signing_in: SigningIn) -> None:
-    """The routes /sign-in and /sign-out; `SignedIn` leads there; names of hosts that are not ours are refused."""
+def install(app: FastAPI, signing_in: SigningIn, *, style: str | None = None) -> None:
+    """The routes /sign-in and /sign-out; `SignedIn` leads there; names of hosts that are not ours are refused.
+
+    :param style: the address of the style sheet that the pages of sign-in use too.
+    """
+    signing_in.style = style
     app.state.signing_in = signing_in
     app.include_router(routes.router)
     app.include_router(issuer_routes.router)

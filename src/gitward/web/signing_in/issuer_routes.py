@@ -13,7 +13,7 @@ from gitward.identity.code_flow import CodeFlow, Refused
 from gitward.identity.sign_ins import new_secret
 from gitward.web.signing_in import attempts, cookies, paths
 from gitward.web.signing_in.dependencies import signing_in_of
-from gitward.web.signing_in.pages import link, page, text
+from gitward.web.signing_in.pages import link, text
 from gitward.web.signing_in.person import NotSignedIn
 from gitward.web.signing_in.signing_in import SigningIn
 
@@ -39,7 +39,7 @@ async def start(request: Request, served: Served, next: Annotated[str, Query(max
     try:
         where = await served.flow.question(attempt, _callback(request, served))
     except (Refused, Unavailable) as error:
-        return _failed(error)
+        return _failed(served, error)
     response = RedirectResponse(where, status_code=303, headers=_NO_STORE)
     cookies.write(response, cookies.ATTEMPT, secret, secure=secure, seconds=cookies.ATTEMPT_SECONDS)
     return response
@@ -50,7 +50,7 @@ async def callback(request: Request, served: Served) -> Response:
     """Back from the issuer. Each parameter may come once (RFC 6749, section 3.1)."""
     told = {name: request.query_params.getlist(name) for name in ("state", "code", "error", "iss")}
     if served.flow is None or any(len(values) > 1 for values in told.values()):
-        return page("Not signed in", text("The issuer's answer cannot be understood."), _again(), status=400)
+        return served.page("Not signed in", text("The issuer's answer cannot be understood."), _again(), status=400)
     state, code, error, iss = (values[0] if values else None for values in told.values())
     secure = served.hosts.is_secure(request)
     secret = cookies.read(request, cookies.ATTEMPT, secure=secure)
@@ -65,7 +65,7 @@ async def callback(request: Request, served: Served) -> Response:
         grant = await served.flow.grant(attempt, code, _callback(request, served))
     except (Refused, Unavailable) as failure:
         await served.refusals.note(str(failure))
-        return _failed(failure)
+        return _failed(served, failure)
     cookie = await served.begin(grant, instead_of=served.secret_of(request))
     response = RedirectResponse(wanted, status_code=303, headers=_NO_STORE)
     seconds = round(served.lifetime.total_seconds())
@@ -85,15 +85,15 @@ async def _not_begun_here(request: Request, served: SigningIn) -> Response:
         await served.person(request)
     except (NotSignedIn, Unavailable):
         await served.refusals.note("an answer of the issuer to a question that this browser did not ask")
-        return page("Not signed in", text(_UNKNOWN), _again(), status=400)
+        return served.page("Not signed in", text(_UNKNOWN), _again(), status=400)
     return RedirectResponse(paths.HOME, status_code=303, headers=_NO_STORE)
 
 
-def _failed(error: Refused | Unavailable) -> Response:
+def _failed(served: SigningIn, error: Refused | Unavailable) -> Response:
     if isinstance(error, Unavailable):
         headers = {"Retry-After": str(error.retry_after)}
-        return page("Not signed in", text(error.detail), _again(), status=503, headers=headers)
-    return page("Not signed in", text(str(error)), _again(), status=403)
+        return served.page("Not signed in", text(error.detail), _again(), status=503, headers=headers)
+    return served.page("Not signed in", text(str(error)), _again(), status=403)
 
 
 def _again() -> str:

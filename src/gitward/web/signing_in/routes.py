@@ -14,7 +14,7 @@ from gitward.web.signing_in import cookies, paths
 from gitward.web.signing_in.dependencies import CheckedForm, signing_in_of
 from gitward.web.signing_in.forms import check_origin, read_form
 from gitward.web.signing_in.issuer_routes import leave
-from gitward.web.signing_in.pages import button, link, page, text
+from gitward.web.signing_in.pages import button, link, text
 from gitward.web.signing_in.person import NotSignedIn
 from gitward.web.signing_in.signing_in import SigningIn
 
@@ -40,11 +40,11 @@ async def sign_in_page(
     """Changes nothing: previews of links and prefetching browsers come here too. It never leads on to the issuer by
     itself, so that nobody goes round in circles."""
     if secret and served.is_local:
-        return page("Sign in", button(paths.SIGN_IN, "Sign in to Gitward", link=secret, next=paths.safe(wanted)))
+        return served.page("Sign in", button(paths.SIGN_IN, "Sign in to Gitward", link=secret, next=paths.safe(wanted)))
     try:
         await served.person(request)
     except (NotSignedIn, Unavailable):
-        return page("Sign in", _way_in(request, served, paths.safe(wanted)))
+        return served.page("Sign in", _way_in(request, served, paths.safe(wanted)))
     return RedirectResponse(paths.safe(wanted), status_code=303, headers={"Cache-Control": "no-store"})
 
 
@@ -63,13 +63,13 @@ async def sign_in(request: Request, served: Served) -> Response:
         form = await read_form(request)
     except RequestError as error:
         await served.refusals.note(error.detail)
-        return page("Not signed in", text(error.detail), status=HTTP_STATUS[error.code])
+        return served.page("Not signed in", text(error.detail), status=HTTP_STATUS[error.code])
     secret = None
     if is_secret(form.get("link", "")):
         secret = await served.take_link(form["link"], instead_of=served.secret_of(request))
     if secret is None:
         await served.refusals.note("the link is used, too old, or none of ours")
-        return page("Not signed in", text(_USED), status=403)
+        return served.page("Not signed in", text(_USED), status=403)
     response = RedirectResponse(paths.safe(form.get("next")), status_code=303, headers={"Cache-Control": "no-store"})
     seconds = round(served.lifetime.total_seconds())
     cookies.write(response, cookies.SESSION, secret, secure=served.hosts.is_secure(request), seconds=seconds)
@@ -86,19 +86,19 @@ async def sign_out(request: Request, served: Served, _: CheckedForm) -> Response
     elif secret is not None:
         await served.end(secret)
     if where is None:
-        response = _signed_out()
+        response = _signed_out(served)
     else:
         onward = link(where, "Sign out at the issuer too")
-        response = page("Signed out", onward, headers={"Refresh": f"0; url={where}"})
+        response = served.page("Signed out", onward, headers={"Refresh": f"0; url={where}"})
     for kind in (cookies.SESSION, cookies.ATTEMPT):
         cookies.remove(response, kind, secure=served.hosts.is_secure(request))
     return response
 
 
 @router.get(paths.SIGNED_OUT)
-async def signed_out() -> Response:
-    return _signed_out()
+async def signed_out(served: Served) -> Response:
+    return _signed_out(served)
 
 
-def _signed_out() -> Response:
-    return page("Signed out", link(paths.SIGN_IN, "Sign in again"))
+def _signed_out(served: SigningIn) -> Response:
+    return served.page("Signed out", link(paths.SIGN_IN, "Sign in again"))

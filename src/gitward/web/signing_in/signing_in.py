@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from starlette.requests import Request
+from starlette.responses import HTMLResponse
 
 from gitward.identity import credentials, sign_ins
 from gitward.identity.authorization import Holder, is_operator
@@ -17,7 +18,7 @@ from gitward.sessions import audit_log
 from gitward.sessions.audit_log import Act, Refusals
 from gitward.sessions.model import Owner, now
 from gitward.store.database import Database, Transaction
-from gitward.web.signing_in import cookies
+from gitward.web.signing_in import cookies, pages
 from gitward.web.signing_in.hosts import Hosts
 from gitward.web.signing_in.person import NotSignedIn, Person
 from gitward.web.signing_in.renewal import AHEAD, Renewal
@@ -49,6 +50,7 @@ class SigningIn:
         self.lifetime = lifetime
         self.flow = flow
         self.is_local = is_local
+        self.style: str | None = None  # the address of the pages' style sheet
         self.refusals = Refusals(database)
         self._operators = operators
         self._renewal = None if flow is None else Renewal(database, flow)
@@ -56,6 +58,12 @@ class SigningIn:
     async def stop(self) -> None:
         if self._renewal is not None:
             await self._renewal.stop()
+
+    def page(
+        self, title: str, *paragraphs: str, status: int = 200, headers: dict[str, str] | None = None
+    ) -> HTMLResponse:
+        """One of the few pages of sign-in itself; see `pages`."""
+        return pages.page(title, *paragraphs, style=self.style, status=status, headers=headers)
 
     async def person(self, request: Request) -> Person:
         """:raises NotSignedIn: the request has no cookie of a sign-in that lasts."""
