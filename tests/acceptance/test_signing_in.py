@@ -90,7 +90,7 @@ async def test_a_person_signs_in_at_the_issuer_and_no_child_has_the_secret(tmp_p
             "GITWARD_OIDC_CLIENT_SECRET": SECRET,
             "GITWARD_REPOS": "acme/*",
         }
-        async with rig(**settings) as service, browser(service) as person:
+        async with rig(None, None, **settings) as service, browser(service) as person:
             start = await person.get("/sign-in/start")
             async with httpx2.AsyncClient(trust_env=False) as at:
                 where = await consent(at, start.headers["location"], "alice", base)
