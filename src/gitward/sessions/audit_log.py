@@ -37,6 +37,10 @@ class Act(StrEnum):
     FOLLOW_UP = "run.follow_up"
     RUN_RETRIED = "run.retried"
     RUN_PUBLISHED = "run.published"
+    SCHEDULE_POSTED = "schedule.posted"
+    SCHEDULE_CHANGED = "schedule.changed"
+    SCHEDULE_PAUSED = "schedule.paused"
+    SCHEDULE_REMOVED = "schedule.removed"
     OPERATOR = "operator"  # `detail.what` says which
 
 

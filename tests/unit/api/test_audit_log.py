@@ -134,7 +134,20 @@ async def test_the_export_has_all_lines(api: Api, backend: Backend) -> None:
         answer = await client.get("/audit-log/export")
     assert answer.headers["content-type"] == "application/x-ndjson"
     told = [json.loads(line)["detail"]["what"] for line in answer.text.splitlines()]
-    assert told == [f"é\n{number}" for number in range(audit_log.PAGE + 7)]
+    assert told == [*(f"é\n{number}" for number in range(audit_log.PAGE + 7)), "exported the audit log"]
+
+
+async def test_schedules_are_noted(api: Api, http: httpx2.AsyncClient) -> None:
+    made = (await http.post("/schedules", json={**POST, "schedule": "0 3 * * *"})).json()
+    path = f"/schedules/{made['id']}"
+    for change in ({"paused": True}, {"paused": True}, {"paused": False}):
+        await http.patch(path, json=change)
+    await http.delete(path)
+    found = await entries(api)
+    acts = ["schedule.posted", "schedule.paused", "schedule.changed", "schedule.removed"]
+    assert [each["act"] for each in reversed(found)] == acts
+    assert {each["detail"]["schedule_id"] for each in found} == {made["id"]}
+    assert PROMPT not in json.dumps(found)
 
 
 async def test_a_line_cannot_be_changed(database: Database) -> None:
