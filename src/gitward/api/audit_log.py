@@ -64,21 +64,21 @@ def _operator(claims: Claims, served: Served) -> None:
         raise Forbidden("Only callers that GITWARD_OPERATORS names may read the audit log.")
 
 
+def _iso(value: object) -> object:
+    """pydantic would take a number for seconds."""
+    if isinstance(value, str) and not _ISO.match(value):
+        raise ValueError("must be a moment with its zone, such as 2026-11-29T12:00:00Z")
+    return value
+
+
 Operator = Annotated[None, Depends(_operator)]
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]")
 _TEXT = r"^[^\x00-\x1f]*$"  # Postgres takes no NUL
 Subject = Annotated[str | None, Query(max_length=255, pattern=_TEXT)]
 Issuer = Annotated[str | None, Query(max_length=512, pattern=_TEXT)]
 SessionQuery = Annotated[str | None, Query(max_length=40, pattern=_TEXT)]
-Moment = Annotated[AwareDatetime, BeforeValidator(lambda value: _iso(value))]
+Moment = Annotated[AwareDatetime, BeforeValidator(_iso)]
 Since = Annotated[Moment | None, Query(description="Only lines of this moment and later.")]
-
-
-def _iso(value: object) -> object:
-    """pydantic would take a number for seconds."""
-    if isinstance(value, str) and not _ISO.match(value):
-        raise ValueError("must be a moment with its zone, such as 2026-11-29T12:00:00Z")
-    return value
 
 
 def _filter(
