@@ -24,6 +24,7 @@ _ERRNOS = {
     errno.EROFS: "is read-only",
     errno.EIO: "cannot be written",
 }
+_QUOTA = os.strerror(errno.EDQUOT)  # Postgres has a code for a full disk only; the rest is in the kernel's words
 _PRIMARY = 0xFF  # of an error code of SQLite; the rest tells which kind of it
 _SQLITE = {
     sqlite3.SQLITE_FULL: "is full",
@@ -38,6 +39,8 @@ def fault_of(error: BaseException) -> str | None:
     for each in _causes(error):
         if isinstance(each, psycopg.errors.DiskFull):
             return _ERRNOS[errno.ENOSPC]
+        if isinstance(each, psycopg.errors.InternalError_) and _QUOTA in str(each):
+            return _ERRNOS[errno.EDQUOT]
         if isinstance(each, sqlite3.Error):
             return _SQLITE.get(getattr(each, "sqlite_errorcode", 0) & _PRIMARY)
         if isinstance(each, OSError):
