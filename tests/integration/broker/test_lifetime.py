@@ -15,6 +15,7 @@ import pytest
 
 from gitward.broker import BrokerConfig, Brokers, OpenGrant
 from gitward.broker.client import BrokerError
+from gitward.broker.client.parent import PROGRAM
 from gitward.broker.server.hardening import UNPRIVILEGED_ID
 from gitward.broker.wire.pktline import FLUSH, pkt
 from gitward.grants import clock
@@ -31,7 +32,7 @@ URL = "https://github.com/octo/demo"
 
 @pytest.fixture
 async def wire(github: StandIn, grant: Grant) -> AsyncIterator[Wire]:
-    async with wired(github.url, github.api_url, grant, TOKEN) as wire:
+    async with wired(github.url, github.api_url, grant, TOKEN, program=PROGRAM) as wire:
         yield wire
 
 
