@@ -57,7 +57,7 @@ def main(path: str) -> None:
         listener.bind(path)
         listener.listen(64)
         os.write(1, b"ready\n")
-        while listener in select.select([listener, 0], [], [])[0]:
+        while listener.fileno() in select.select([listener.fileno(), 0], [], [])[0]:
             connection, _ = listener.accept()
             with connection:
                 _, given, _, _ = socket.recv_fds(connection, 1, 2)
