@@ -12,6 +12,7 @@ from gitward_standin.plumbing import Git
 
 _OBJECT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\n")
 
+
 @dataclass(kw_only=True, eq=False)
 class GitFolder:
     path: Path
