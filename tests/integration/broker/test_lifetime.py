@@ -36,6 +36,15 @@ async def wire(github: StandIn, grant: Grant) -> AsyncIterator[Wire]:
         yield wire
 
 
+@pytest.fixture
+async def broker(config: BrokerConfig) -> AsyncIterator[Brokers]:
+    """With a parent that was started as the product starts it: that is what this file is about."""
+    broker = Brokers(config)
+    await broker.start()
+    yield broker
+    await broker.stop()
+
+
 async def gone(handle: int) -> None:
     """Waits until the process of a pidfd has ended, and closes it."""
     ended = asyncio.Event()
