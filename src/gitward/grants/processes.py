@@ -51,7 +51,8 @@ def machine() -> str:
 def _stat(pid: int) -> list[str] | None:
     """The fields of /proc/<pid>/stat from the state on."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_bytes()
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            text = file.read()
     except (FileNotFoundError, ProcessLookupError):
         return None
     return text[text.rindex(b")") + 2 :].decode().split()
