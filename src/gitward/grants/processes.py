@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -44,7 +43,7 @@ def machine() -> str:
     """
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     seen = os.access("/proc/1/stat", os.R_OK)  # `exists` raises where hidepid=1 refuses
-    alone = "" if seen else f" {secrets.token_hex(8)}"
+    alone = "" if seen else f" {os.urandom(8).hex()}"
     return f"{boot} {os.readlink('/proc/self/ns/pid')}{alone}"
 
 
