@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import tempfile
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gitward.cli.client import account, git_here, output
 from gitward.cli.client.choice import chosen, latest_run, short_id
+from gitward.cli.client.device_login import sign_in
 from gitward.cli.client.errors import ClientError, refused
 from gitward.cli.client.following import EXITS, follow
 from gitward.cli.client.requests import Wish, new_key, session_body
@@ -189,21 +191,32 @@ def open_page(name: str | None, *, pull_request: bool) -> int:
     return _OK
 
 
-def login(url: str | None, *, jwt: str | None, mint: Any) -> int:
-    """Stores a JWT after the service accepted it. Without one, `mint` makes one by the local key of this machine."""
+def login(
+    url: str | None, *, issuer: str | None, client_id: str, with_token: bool, local_jwt: Callable[[], str]
+) -> int:
+    """Stores a JWT after the service accepted it.
+
+    :param local_jwt: makes one by the local key of this machine, for want of another.
+    """
     address = account.checked_url(url or account.current().url)
-    if jwt is None:
-        if not account.is_local(address):
-            raise refused(
-                f"give a JWT of the service's issuer on standard input: … | gitward login {address} --with-token"
-            )
-        jwt = mint()
-    found = account.Account(url=address, jwt=jwt, source="gitward login")
-    with Service(found) as service:
+    if issuer is not None:
+        jwt = sign_in(issuer, client_id=client_id, show=_show_code)
+    elif with_token:
+        jwt = _read_jwt()
+    elif account.is_local(address):
+        jwt = local_jwt()
+    else:
+        raise refused(f"name the issuer of {address} (--issuer), or pipe a JWT of it to `gitward login --with-token`")
+    with Service(account.Account(url=address, jwt=jwt, source="gitward login")) as service:
         service.get("/sessions", limit=1)
     file = account.store(address, jwt)
     output.console().print(f"signed in at {address}; the JWT is in {file} (0600)")
     return _OK
+
+
+def _show_code(address: str, code: str) -> None:
+    output.console().print(f"Open {plain(address)} and enter the code {code}")
+    webbrowser.open(address)
 
 
 def logout() -> int:
@@ -225,7 +238,7 @@ def whoami(*, as_json: bool) -> int:
     return _OK
 
 
-def read_jwt() -> str:
+def _read_jwt() -> str:
     """:raises ClientError: standard input has none."""
     jwt = sys.stdin.readline().strip()
     if jwt.count(".") != 2:

@@ -198,13 +198,16 @@ def open_page(
 
 def login(
     url: Annotated[str | None, typer.Argument(help="The service. Default: the one of this machine.")] = None,
+    issuer: Annotated[str | None, typer.Option(help="The service's issuer: sign in there, in a browser.")] = None,
+    client_id: Annotated[str, typer.Option(help="With --issuer: the client that it knows.")] = "gitward",
     with_token: Annotated[bool, typer.Option("--with-token", help="Read a JWT from standard input.")] = False,
 ) -> None:
-    """Sign in at a service: with a JWT from standard input, or on this machine with its own key."""
+    """Sign in at a service: at its issuer, with a JWT from standard input, or on its machine with its own key."""
     from gitward.cli.client import actions
 
-    jwt = actions.read_jwt() if with_token else None
-    raise typer.Exit(actions.login(url, jwt=jwt, mint=_local_jwt))
+    raise typer.Exit(
+        actions.login(url, issuer=issuer, client_id=client_id, with_token=with_token, local_jwt=_local_jwt)
+    )
 
 
 def logout() -> None:
