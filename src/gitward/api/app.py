@@ -10,6 +10,7 @@ from gitward.api import (
     agents,
     artifacts,
     audit_log,
+    deliveries,
     events,
     health,
     me,
@@ -36,7 +37,9 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.reference = reference.Reference(app)
-    for module in (health, metrics, me, sessions, schedules, agents, events, artifacts, audit_log, reference):
+    for module in (health, metrics, me, sessions, schedules, agents, events, artifacts, deliveries):
+        app.include_router(module.router)
+    for module in (audit_log, reference):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(

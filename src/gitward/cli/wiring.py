@@ -19,6 +19,7 @@ from gitward.api import events
 from gitward.api.app import create_app
 from gitward.api.operator_limits import OperatorLimits
 from gitward.api.services import Services
+from gitward.broker.policy.egress.addresses import Reach, parse_networks
 from gitward.cli.child_processes import ChildProcesses
 from gitward.cli.health import ServiceHealth
 from gitward.cli.identity import identities, operators_of, rules_of
@@ -40,6 +41,7 @@ from gitward.runs.services import JobServices, JobSettings
 from gitward.runs.storage import removable_files
 from gitward.runs.storage.disk_guard import DiskGuard
 from gitward.runs.upkeep.periodic_tasks import worker_tasks
+from gitward.runs.upkeep.webhooks.sender import Sender
 from gitward.sandboxes import Limits
 from gitward.sandboxes.metered_engine import MeteredEngine
 from gitward.secrets import Secret
@@ -52,6 +54,8 @@ from gitward.sessions.queue import RunQueue
 from gitward.sessions.retention import Retention
 from gitward.sessions.schedule_runner import ScheduleRunner
 from gitward.sessions.service import NewSession, SessionService
+from gitward.sessions.webhook_targets import read_targets
+from gitward.sessions.webhooks import Outbox
 from gitward.settings.fields import Settings
 from gitward.settings.token_reader import TokenReader
 from gitward.settings.values import AllowWorkflows, Credentials, MiB, Writes
@@ -199,7 +203,7 @@ async def _storage(settings: Settings, postgres_writers: int = POSTGRES_WRITERS)
             await relay.start()
             stack.push_async_callback(relay.stop)
         metrics = Metrics()
-        journal = Journal(notifier, metrics.count_events)
+        journal = Journal(notifier, metrics.count_events, outbox=Outbox(tuple(read_targets(settings.webhooks_file))))
         limits = RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user)
         places = Places(notifier, limits)
         yield _Storage(
@@ -282,7 +286,9 @@ async def _worker(
             storage.sessions, partial(_refusal, settings.repo_globs, rules_of(settings), _reach(settings))
         )
         retention = Retention(storage.database, days=settings.retention_days, audit_days=settings.audit_days)
-        chores = worker_tasks(parts, firing, retention)
+        sender = _webhook_sender(settings, storage, base_url)
+        stack.push_async_callback(sender.stop)
+        chores = worker_tasks(parts, firing, retention, sender)
         await chores.start()
         stack.push_async_callback(chores.stop)
         watch = storage.watch
@@ -321,6 +327,19 @@ def _reach(settings: Settings) -> OperatorLimits:
     return OperatorLimits(
         own_writes=settings.writes is Writes.OWN,
         never_workflows=settings.allow_workflows is AllowWorkflows.NEVER,
+        callback_hosts=tuple(host.strip().lower() for host in settings.callback_hosts.split(",") if host.strip()),
+    )
+
+
+def _webhook_sender(settings: Settings, storage: _Storage, base_url: str) -> Sender:
+    """:raises SettingsError: GITWARD_WEBHOOKS_FILE cannot be read."""
+    roots = str(settings.ssl_cert_file) if settings.ssl_cert_file else None
+    return Sender(
+        storage.database,
+        targets=read_targets(settings.webhooks_file),
+        session_url=job_settings(settings, base_url).session_url,
+        reach=Reach(parse_networks(settings.egress_private)),
+        tls=partial(ssl.create_default_context, cafile=roots),
     )
 
 

@@ -266,6 +266,17 @@ class Settings(BaseSettings):
         alias="GITWARD_EGRESS_PRIVATE",
         description="Private networks that may contain those hosts, such as `10.20.0.0/16`, separated by commas.",
     )
+    callback_hosts: str = Field(
+        "",
+        alias="GITWARD_CALLBACK_HOSTS",
+        description="Hosts that a session's `callback_url` may name: `hooks.example.org`, `*.example.org:8443`, "
+        "separated by commas. Empty: none. See docs/webhooks.md.",
+    )
+    webhooks_file: Path | None = Field(
+        None,
+        alias="GITWARD_WEBHOOKS_FILE",
+        description="A file with the server's own webhooks: on each line an address, a format and a secret.",
+    )
     inject: str = Field(
         "",
         alias="GITWARD_INJECT",
