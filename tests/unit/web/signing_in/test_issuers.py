@@ -152,7 +152,7 @@ async def test_a_token_of_another_key_signs_nobody_in(
     [
         (lambda _: httpx2.Response(200, text="<html>maintenance"), 503),
         (lambda _: httpx2.Response(200, json=[]), 503),
-        (lambda _: httpx2.Response(200, content=b"x" * 700_000), 503),
+        (lambda _: httpx2.Response(200, json={"padding": "x" * 700_000}), 503),
         (lambda _: httpx2.Response(200, content=b"[" * 100_000), 503),
         (lambda _: httpx2.Response(200, json={}), 403),
         (lambda _: httpx2.Response(302, headers={"Location": "http://169.254.169.254/"}), 503),
@@ -176,7 +176,8 @@ async def test_an_issuer_that_answers_badly_signs_nobody_in(
 @pytest.mark.parametrize("fake", [0.05], indirect=True)
 async def test_an_issuer_that_hangs_is_waited_for_within_limits(fake: FakeIssuer, http: httpx2.AsyncClient) -> None:
     fake.hangs.set()
-    came = await come_back(fake, http)
+    async with asyncio.timeout(10):
+        came = await come_back(fake, http)
     assert (came.status_code, came.headers["retry-after"]) == (503, "1")
 
 
@@ -293,11 +294,11 @@ async def test_a_renewal_for_somebody_else_ends_the_sign_in(
 ) -> None:
     fake.token_extra = {"refresh_token": "refresh-1"}
     await come_back(fake, http)
-    fake.id_claims = {"sub": "root"}
+    fake.id_claims = fake.userinfo = {"sub": "root"}
     expire = sa.update(schema.sign_ins).values(expires_at=now())
     await database.write(lambda tx: tx.execute(expire).rowcount)
     assert (await http.get("/")).status_code == 303
-    fake.id_claims = {}
+    fake.id_claims = fake.userinfo = {}
     assert (await http.get("/")).status_code == 303
 
 
