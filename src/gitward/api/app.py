@@ -6,7 +6,19 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from gitward import __version__
-from gitward.api import agents, artifacts, events, health, metrics, openapi, problems, reference, schedules, sessions
+from gitward.api import (
+    agents,
+    artifacts,
+    environments,
+    events,
+    health,
+    metrics,
+    openapi,
+    problems,
+    reference,
+    schedules,
+    sessions,
+)
 from gitward.api.request_gate import RequestGate
 from gitward.api.services import Services
 
@@ -23,7 +35,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.reference = reference.Reference(app)
-    for module in (health, metrics, sessions, schedules, agents, events, artifacts, reference):
+    for module in (health, metrics, sessions, schedules, agents, environments, events, artifacts, reference):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(

@@ -6,6 +6,7 @@ are regular files that nobody can write, folders and links; no owner, no set-use
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -89,11 +90,11 @@ def _down(folder: int, name: str) -> int:
 
 def _made(folder: int, name: str) -> int:
     try:
-        try:
+        with contextlib.suppress(FileExistsError):
             os.mkdir(name, 0o755, dir_fd=folder)
-        except FileExistsError:
-            pass
-        return os.open(name, _OPEN_FOLDER, dir_fd=folder)
+        made = os.open(name, _OPEN_FOLDER, dir_fd=folder)
+        os.fchmod(made, 0o755)  # whatever the umask
+        return made
     finally:
         os.close(folder)
 

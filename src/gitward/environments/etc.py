@@ -39,7 +39,8 @@ def furnish(etc: Path, texts: Mapping[str, str], roots: bytes) -> None:
         place = place / name
         if place.is_symlink() or not place.is_dir():
             place.unlink(missing_ok=True)
-            place.mkdir(mode=0o755)
+            place.mkdir()
+            place.chmod(0o755)
     _write(place / _BUNDLE[-1], roots)
 
 

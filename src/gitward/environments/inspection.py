@@ -18,7 +18,12 @@ _MOST_LINKS = 40
 _MACHINES = {62: "x86_64", 183: "aarch64", 40: "arm", 3: "i386", 22: "s390x", 21: "ppc64le", 243: "riscv64"}
 _PT_INTERP = 3
 _ELF_BYTES = 64 * 1024  # from the beginning, where the headers are
-_ROOTS = ("etc/ssl/certs/ca-certificates.crt", "etc/pki/tls/certs/ca-bundle.crt", "etc/ssl/cert.pem", "etc/ssl/ca-bundle.pem")
+_ROOTS = (
+    "etc/ssl/certs/ca-certificates.crt",
+    "etc/pki/tls/certs/ca-bundle.crt",
+    "etc/ssl/cert.pem",
+    "etc/ssl/ca-bundle.pem",
+)
 _MOST_ROOTS = 8 * 1024 * 1024  # bytes
 _PACKAGES = {"bash": "bash", "git": "git", "gh": "gh", "certificates": "ca-certificates"}  # of Debian
 
@@ -81,7 +86,9 @@ def _leading_inside(source: Path, name: str) -> str:
     said = os.readlink(source / name)
     found = resolve(source, name)
     if not found or found.split("/")[0] in RESERVED:
-        raise Unusable(f"The link /{name} leads to {said!r}; a link at an image's top must lead to a folder of its system.")
+        raise Unusable(
+            f"The link /{name} leads to {said!r}; a link at an image's top must lead to a folder of its system."
+        )
     return found
 
 

@@ -129,4 +129,6 @@ def only_tag(layout: Path, source: Source) -> str:
     if len(tags) == 1:
         return str(tags[0] or "")
     names = ", ".join(str(each) for each in tags[:20] if each)
-    raise Unusable(f"{source.text} has {len(tags)} images; name one, as in oci:DIR:TAG. There are: {names or 'no tags'}")
+    raise Unusable(
+        f"{source.text} has {len(tags)} images; name one, as in oci:DIR:TAG. There are: {names or 'no tags'}"
+    )

@@ -91,9 +91,7 @@ async def _run(sandbox: Sandbox, *argv: str) -> None:
     if completed.timed_out:
         raise Unusable(f"{argv[0]} took longer than {UNPACK_SECONDS:g} s, which is the limit.")
     if completed.limit == "disk":
-        raise Unusable(
-            "The image, unpacked, is larger than the limit allows; it is set by GITWARD_ENVIRONMENT_MB."
-        )
+        raise Unusable("The image, unpacked, is larger than the limit allows; it is set by GITWARD_ENVIRONMENT_MB.")
     if completed.limit is not None:
         raise Unusable(f"{argv[0]} needs more {completed.limit} than one sandbox may have.")
     if completed.exit_code != 0:

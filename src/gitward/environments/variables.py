@@ -15,7 +15,20 @@ _LONGEST = 32 * 1024  # bytes of a value
 # The sandbox's own, and those by which programs are led elsewhere. Upper and lower case.
 _OURS = frozenset(
     {
-        *("HOME", "USER", "LOGNAME", "SHELL", "TERM", "PWD", "OLDPWD", "SHLVL", "TMPDIR", "HOSTNAME", "BASH_ENV", "ENV"),
+        *(
+            "HOME",
+            "USER",
+            "LOGNAME",
+            "SHELL",
+            "TERM",
+            "PWD",
+            "OLDPWD",
+            "SHLVL",
+            "TMPDIR",
+            "HOSTNAME",
+            "BASH_ENV",
+            "ENV",
+        ),
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE", "PIP_CERT"),
         *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "PIP_CACHE_DIR", "NPM_CONFIG_CACHE", "GOCACHE"),
         *("GOMODCACHE", "CARGO_HOME", "GOTMPDIR"),

@@ -65,7 +65,7 @@ class Command:
     source: AsyncIterable[bytes] | None = None  # in place of `stdin`: an input that stays open until this ends
     timeout_seconds: float  # then SIGTERM, and 2 s later SIGKILL
     makes_room: bool = False  # it only removes files: the disk limit, which may be passed already, does not end it
-    in_image: bool = False  # sees the image's system in place of the host's; only where the sandbox has an image
+    in_image: bool = False  # sees the system of the sandbox's image, if there is one, in place of the host's
     last: bool = False  # no other is expected soon: nothing is made ready for one, and so holds no memory meanwhile
 
     @property

@@ -87,9 +87,7 @@ class BubblewrapSandbox:
 
     async def _run_once(self, job: Job, on_output: OnOutput | None) -> Completed:
         self._refuse_when_closed()
-        spare = self._image_spare if job.command.in_image else self._spare
-        if spare is None:
-            raise ValueError("a command asks for an image, and the sandbox has none")
+        spare = (self._image_spare if job.command.in_image else None) or self._spare
         if job.command.last:
             for other in self._spares:
                 if other is not spare:

@@ -15,7 +15,7 @@ async def execute(commands: CommandRunner, instruction: Instruction) -> int:
     """
     assert instruction.command is not None
     argv = ["/bin/bash", "-c", instruction.command]
-    ended = await commands.run(StepName.EXECUTE, argv, env={**CACHES, **instruction.env}, last=True)
+    ended = await commands.run(StepName.EXECUTE, argv, env={**CACHES, **instruction.env}, in_image=True, last=True)
     if ended.exit_code != 0:
         signal = f" (signal {ended.exit_code - 128})" if ended.exit_code > 128 else ""
         raise RunFailure(
