@@ -61,7 +61,7 @@ class Adder:
     @contextlib.asynccontextmanager
     async def _unpacked(self, source: Source) -> AsyncIterator[tuple[Path, tuple[object, ...]]]:
         if source.kind is Kind.FOLDER:
-            yield source.path, ()
+            yield source.path, tuple(variables.of_folder(source.path))
             return
         part = self.store.new_part()
         try:
@@ -110,7 +110,7 @@ class Adder:
             "folders": [*folders, *also],
             "links": links,
             "variables": values,
-            "bytes": copied.bytes,
+            "bytes": copied.size,
             "files": copied.files,
         }
         return about, copied.digest(repr(sorted(links.items())).encode(), repr(sorted(values.items())).encode())
@@ -155,6 +155,8 @@ class Adder:
             raise Unusable(f"git and gh of the image do not run: {' '.join(text.split())}")
         if "git-lfs" not in text:
             self.tell("The image has no git-lfs: commands that add or fetch LFS files fail in it.")
+        if not inspection.has_library(image.root, "libstdc++.so.6"):
+            self.tell("The image has no libstdc++.so.6: agents that need Node.js do not start in it.")
 
 
 def _clear(folder: Path) -> None:

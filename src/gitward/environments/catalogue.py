@@ -60,16 +60,18 @@ class Environments:
             return None
         if not here:
             return None if name in self._allowed else f"must be {HOST}, unless GITWARD_ENVIRONMENTS names others"
+        return self._missing(name)
+
+    def _missing(self, name: str) -> str | None:
         try:
             found = self._store.get(name)
         except Unusable as error:
             return str(error)
         if found is not None:
             return None
-        names = [each for each in (HOST, *self._store.names()) if not self._allowed or each in self._allowed]
         if name in self._allowed:
             return f"is allowed, but was not added on this machine; the operator runs: {_ADD} {name} …"
-        return f"must be one of {', '.join(names)}"
+        return f"must be one of {', '.join([HOST, *self._store.names()])}"
 
     def offers(self, *, here: bool = True) -> list[Offer]:
         """What sessions may name, the default first. Blocks shortly."""

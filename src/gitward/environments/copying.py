@@ -32,7 +32,7 @@ class Copied:
     """What arrived so far."""
 
     limit_bytes: int
-    bytes: int = 0
+    size: int = 0  # bytes
     files: int = 0
     left_out: list[str] = field(default_factory=list)  # the first few
     left_out_count: int = 0
@@ -52,8 +52,8 @@ class Copied:
             self.left_out.append(f"{_plain(path)} ({why})")
 
     def count(self, size: int = 0) -> None:
-        self.bytes += size
-        if self.bytes > self.limit_bytes:
+        self.size += size
+        if self.size > self.limit_bytes:
             raise Unusable(
                 f"The image is larger than {self.limit_bytes // 1024**2} MiB, which is the limit; it is set by "
                 "GITWARD_ENVIRONMENT_MB."

@@ -1,4 +1,4 @@
-"""The /etc of an environment: the image's, without what its system kept from others, and with the sandbox's own files."""
+"""The /etc of an environment: the image's, without what its system kept from others, with the sandbox's own files."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _LEFT_OUT = frozenset(
         *("shadow", "shadow-", "gshadow", "gshadow-", "passwd-", "group-", "sudoers", "sudoers.d", "ssh", "machine-id"),
         *("ssl/private", "security", "systemd", "init.d", "cron.d", "cron.daily", "cron.hourly", "cron.weekly"),
         *("fstab", "mtab", "hosts", "crypttab", "NetworkManager", "netplan"),
+        "profile",  # it sets PATH anew in every login shell (`bash -lc`), whatever the image's own PATH was
     }
 )
 

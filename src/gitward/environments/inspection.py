@@ -177,6 +177,12 @@ def _loaders(head: bytes) -> Iterator[bytes]:
             yield head[start : start + min(length, 4096)]
 
 
+def has_library(root: Path, name: str) -> bool:
+    """In one of the places where loaders of Debian and Fedora look."""
+    triple = f"{platform.machine()}-linux-gnu"
+    return any(resolve(root, f"{place}/{name}") for place in (f"/usr/lib/{triple}", "/usr/lib64", "/usr/lib"))
+
+
 def find_roots(root: Path) -> bytes | None:
     """Its list of certificate authorities, PEM."""
     for place in _ROOTS:

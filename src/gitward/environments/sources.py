@@ -1,4 +1,4 @@
-"""Where an image comes from, as the operator says it: `oci:DIR:TAG`, `docker-archive:FILE`, `docker://…`, or a folder."""
+"""Where an image comes from: `oci:DIR:TAG`, `docker-archive:FILE`, `docker://…`, or a folder."""
 
 from __future__ import annotations
 

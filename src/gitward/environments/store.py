@@ -84,7 +84,7 @@ class Store:
         except FileNotFoundError:
             return None
         if not isinstance(named, dict):
-            raise ValueError
+            raise ValueError("not the description of a name")  # noqa: TRY004  # as of any file that is not ours
         return named
 
     def _image(self, digest: str, about: dict[str, Any]) -> SystemImage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -31,9 +32,12 @@ _OURS = frozenset(
         ),
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE", "PIP_CERT"),
         *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "PIP_CACHE_DIR", "NPM_CONFIG_CACHE", "GOCACHE"),
-        *("GOMODCACHE", "CARGO_HOME", "GOTMPDIR"),
+        *("GOMODCACHE", "GOTMPDIR"),
     }
 )
+# Where tools write what they fetch: in an image it is read-only, and without the variable they write to the home.
+_HOMES = frozenset({"CARGO_HOME", "GOPATH", "GRADLE_USER_HOME", "MAVEN_CONFIG", "NPM_CONFIG_PREFIX", "PYTHONUSERBASE"})
+QUOTES = "\"'"
 _OUR_PREFIXES = ("GIT_", "GH_", "GITHUB_", "LD_", "XDG_", "GITWARD_")
 
 
@@ -63,12 +67,25 @@ def kept(lines: Iterable[object], root: Path) -> tuple[dict[str, str], list[str]
         if name == "PATH":
             found[name] = ":".join(part for part in value.split(":") if part.startswith("/") and _is_shown(part, root))
         elif _is_ours(name):
-            dropped += [name] if name in {"CARGO_HOME", "GOMODCACHE"} else []
-        elif value.startswith("/") and not _is_shown(value.split(":")[0], root):
+            continue
+        elif name.upper() in _HOMES or (value.startswith("/") and not _is_shown(value.split(":")[0], root)):
             dropped.append(name)
         else:
             found[name] = value
     return found, dropped
+
+
+def of_folder(root: Path) -> list[str]:
+    """What /etc/environment of an unpacked system sets; it has no other place for that."""
+    place = root / "etc/environment"
+    try:
+        descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
+            lines = file.read(_LONGEST).splitlines()
+    except OSError:
+        return []
+    pairs = [line.strip().removeprefix("export ").partition("=") for line in lines if not line.lstrip().startswith("#")]
+    return [f"{name}={value.strip(QUOTES)}" for name, _, value in pairs]
 
 
 def _is_fit(name: str, value: str) -> bool:

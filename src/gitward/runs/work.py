@@ -180,7 +180,7 @@ async def _execute(context: Context, commands: CommandRunner, noted: Baseline) -
     """The command's exit code, or the agent's last message."""
     if context.instruction.prompt is not None:
         return None, (await agent_turn.execute(context, commands, noted)).said
-    return await execute.execute(commands, context.instruction), ""
+    return await execute.execute(commands, context.instruction, has_setup=noted.has_setup), ""
 
 
 def _ready(context: Context, start: StartPoint) -> WorkResult:

@@ -1,4 +1,4 @@
-"""Step `setup`: makes the checkout ready for the instruction, in its environment and with its folders, but without keys.
+"""Step `setup`: makes the checkout ready for the instruction, in its environment and with its folders, without keys.
 
 What it leaves in the tree is no part of the work, unless the instruction changes it.
 """
@@ -15,7 +15,7 @@ from gitward.repositories.git import Ended, GitFailed
 from gitward.repositories.git_folder import Damaged
 from gitward.repositories.start_point import StartPoint
 from gitward.runs.commands import disk_full
-from gitward.runs.commands.caches import CACHES
+from gitward.runs.commands.caches import CACHES, OF_SETUP
 from gitward.runs.commands.deadline import timed_out
 from gitward.runs.commands.runner import CommandRunner
 from gitward.runs.context import Context
@@ -24,7 +24,8 @@ from gitward.sandboxes import User
 from gitward.sessions.model import StepName
 
 FILE = ".gitward/setup"  # of the repository
-_FILE = ("/bin/bash", "-c", f"if [ -x {FILE} ]; then exec ./{FILE}; else exec /bin/bash {FILE}; fi")
+_BASH = ("/bin/bash", "-eo", "pipefail")  # what fails in the middle, or in a pipe, is no setup that ended well
+_FILE = (*_BASH, "-c", f"if [ -x {FILE} ]; then exec ./{FILE}; else exec {' '.join(_BASH)} {FILE}; fi")
 _LOCAL = ("refs/heads/", "refs/stash")
 
 
@@ -56,7 +57,7 @@ async def _command(context: Context, commands: CommandRunner) -> Sequence[str] |
     instruction = context.instruction
     wanted = instruction.setup
     if isinstance(wanted, str):
-        return ("/bin/bash", "-c", wanted)
+        return (*_BASH, "-c", wanted)
     if wanted is False or (wanted is None and instruction.prompt is None):
         return None
     there = await commands.capture(["test", "-f", FILE], limit=4096)
@@ -70,7 +71,7 @@ async def _command(context: Context, commands: CommandRunner) -> Sequence[str] |
 async def _run(context: Context, commands: CommandRunner, argv: Sequence[str]) -> Ended:
     seconds = context.attempt.services.settings.setup_seconds
     own = commands.seconds_left > seconds
-    env = {**CACHES, **context.instruction.env}
+    env = {**CACHES, **OF_SETUP, **context.instruction.env}
     try:
         with commands.within(StepName.SETUP, {StepName.SETUP: seconds}):
             return await commands.run(StepName.SETUP, argv, env=env, in_image=True)
