@@ -82,21 +82,19 @@ def copy(source: Path, target: Path, path: str, copied: Copied, wanted: Wanted) 
 
 
 def _down(folder: int, name: str) -> int:
-    try:
-        return os.open(name, _OPEN_FOLDER, dir_fd=folder)
-    finally:
-        os.close(folder)
+    """Takes `folder` over, if there is such a folder in it."""
+    below = os.open(name, _OPEN_FOLDER, dir_fd=folder)
+    os.close(folder)
+    return below
 
 
 def _made(folder: int, name: str) -> int:
-    try:
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(name, 0o755, dir_fd=folder)
-        made = os.open(name, _OPEN_FOLDER, dir_fd=folder)
-        os.fchmod(made, 0o755)  # whatever the umask
-        return made
-    finally:
-        os.close(folder)
+    """The same, for a folder that may be missing yet."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o755, dir_fd=folder)
+    below = _down(folder, name)
+    os.fchmod(below, 0o755)  # whatever the umask
+    return below
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def top_names(source: Path) -> tuple[list[str], dict[str, str]]:
         if name in RESERVED:
             continue
         mode = os.lstat(source / name).st_mode
-        if stat.S_ISDIR(mode) and any(os.scandir(source / name)):
+        if stat.S_ISDIR(mode) and os.listdir(source / name):
             folders.append(name)
         elif stat.S_ISLNK(mode):
             links[name] = _leading_inside(source, name)
