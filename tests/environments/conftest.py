@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -16,15 +15,7 @@ from gitward.environments.store import Store
 from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.settings.environment import registry_environment
 
-HOME = Path(__file__).parents[2] / ".tools" / "environments"
-STORE = HOME / "store"
 LIMIT = 2 << 30
-
-
-def made(name: str) -> Path:
-    """The unpacked system of an environment."""
-    assert (HOME / f"{name}.stamp").exists(), "run scripts/environments first: it makes what this test drives"
-    return HOME / "folders" / name / "system"
 
 
 @pytest.fixture
@@ -59,12 +50,3 @@ def adder(engine: BubblewrapEngine, place: Path) -> Adder:
         environment={**registry_environment(), "HOME": str(place)},
         tell=tell,
     )
-
-
-@pytest.fixture
-def told(place: Path) -> Path:
-    return place / "told"
-
-
-def count_of(folder: Path) -> int:
-    return len(os.listdir(folder)) if folder.is_dir() else 0
