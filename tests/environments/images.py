@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
-_LAYER = "application/vnd.oci.image.layer.v1.tar"
+_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _INDEX = "application/vnd.oci.image.index.v1+json"
 
@@ -64,9 +65,7 @@ class Layout:
         (self.place / "blobs/sha256" / digest).write_bytes(content)
         return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(content)}
 
-    def image(
-        self, layers: Sequence[bytes], env: Sequence[str] = (), *, machine: str = ARCHITECTURE, media: str = _LAYER
-    ) -> dict[str, Any]:
+    def image(self, layers: Sequence[bytes], env: Sequence[str] = (), *, machine: str = ARCHITECTURE) -> dict[str, Any]:
         """Its manifest's descriptor."""
         config = {
             "architecture": machine,
@@ -78,7 +77,7 @@ class Layout:
             "schemaVersion": 2,
             "mediaType": _MANIFEST,
             "config": self.blob(json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"),
-            "layers": [self.blob(each, media) for each in layers],
+            "layers": [self.blob(gzip.compress(each, 1, mtime=0), _LAYER) for each in layers],
         }
         found = self.blob(json.dumps(manifest).encode(), _MANIFEST)
         return {**found, "platform": {"architecture": machine, "os": "linux"}}
