@@ -1,4 +1,4 @@
-"""Environments: a command in one beside the host's, the disk of sessions that share one, and a second setup's caches."""
+"""Environments: a command in one beside the host's, the disk of sessions that share one, a second setup's caches."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ ROUNDS = 60
 SESSIONS = 3
 ENVIRONMENT = "go"
 SETTINGS = {"GITWARD_ENVIRONMENTS_DIR": str(STORE)}
+_BUILD = "go build -gcflags=all=-N ./..."  # with flags of its own, so that no package is there already
 _FILES = {
     "go.mod": "module example.com/app\n\ngo 1.19\n",
     "main.go": 'package main\n\nimport "net/http"\n\nfunc main() { http.ListenAndServe("", nil) }\n',
@@ -101,13 +102,13 @@ async def _disk(folder: Path) -> Figure:
 
 
 async def _caches(world: World) -> Figure:
-    """A setup that builds Go's standard library, and the same of a follow-up, which finds it in the session's caches."""
+    """A setup that builds Go's standard library, and a follow-up's, which finds it in the session's caches."""
     repository = await world.github.add_repository(f"{LOGIN}/app", files=_FILES, permissions={LOGIN: "admin"})
     async with world.http() as http:
         wanted = {
             "repo": repository.full_name,
             "environment": ENVIRONMENT,
-            "setup": "go build ./...",
+            "setup": _BUILD,
             "command": "true",
         }
         answer = await http.post("/sessions", json=wanted)
