@@ -93,7 +93,9 @@ async def registries(folder: Path) -> AsyncIterator[Registries]:
             return web.Response(status=404)
         served.append(request.path)
         kind = "text/html" if request.path.startswith("/simple") else "application/octet-stream"
-        return web.Response(body=content, content_type="application/json" if request.path == "/greeting" else kind)
+        kind = "application/json" if request.path == "/greeting" else kind
+        kept = {"Cache-Control": "max-age=365000000, immutable"} if request.path.startswith("/packages") else None
+        return web.Response(body=content, content_type=kind, headers=kept)
 
     app = web.Application()
     app.router.add_get("/{path:.*}", answer)
