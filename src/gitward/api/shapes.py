@@ -9,7 +9,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from gitward.api import patterns
 from gitward.api.usage_shapes import UsageOut, usage_out
@@ -69,6 +79,16 @@ def _text(value: str) -> str:
     if len(value.encode()) > MAX_BYTES:
         raise ValueError(f"must be at most {MAX_BYTES} bytes long in UTF-8")
     return value
+
+
+def _setup(value: object) -> str | bool:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be a command, true or false")
+    if len(value) > MAX_BYTES:
+        raise ValueError(f"must be at most {MAX_BYTES} characters long")
+    return _text(value)
 
 
 def _line(value: str) -> str:
@@ -206,6 +226,10 @@ EnvironmentName = Annotated[
 ]
 
 
+_SETUP = {"anyOf": [{"type": "string", "minLength": 1, "maxLength": MAX_BYTES}, {"type": "boolean"}]}
+SetupIn = Annotated[str | bool, PlainValidator(_setup), WithJsonSchema(_SETUP)]
+
+
 class InstructionIn(_Request):
     """What a run does: a command, or a prompt for an agent. With neither it only checks out and creates the branch."""
 
@@ -223,7 +247,7 @@ class InstructionIn(_Request):
         "server's, of a follow-up: the session's.",
         examples=["host"],
     )
-    setup: LongText | bool | None = Field(
+    setup: SetupIn | None = Field(
         None,
         description="What makes the checkout ready before the instruction: a command for /bin/bash -c; `true`: the "
         "repository's `.gitward/setup`; `false`: nothing. Default: the session's; else, for a prompt, "

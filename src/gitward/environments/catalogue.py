@@ -11,7 +11,7 @@ from gitward.environments.store import Store, Stored, Unusable
 
 HOST = "host"  # the worker's own machine; needs no image
 NAME_RULE = (
-    "must be a name of lower-case letters, digits, '.', '_' and '-', 32 at most, beginning with one of the first two"
+    "must be a name of at most 32 lower-case letters, digits, '.', '_' and '-', and begin with a letter or digit"
 )
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 _ADD = "gitward environments add"
