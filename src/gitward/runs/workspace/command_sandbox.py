@@ -73,11 +73,11 @@ def _image(context: Context) -> SystemImage | None:
 
     :raises RunFailure: `sandbox_failed`: this worker does not have it.
     """
-    run, environments = context.attempt.run, context.attempt.services.environments
+    run = context.attempt.run
     if run.environment == HOST or not run.instruction.works:
         return None
     try:
-        stored = environments.get(run.environment)
+        stored = context.attempt.services.environments.get(run.environment)
     except Unusable as error:
         raise RunFailure(Reason.SANDBOX_FAILED, str(error)) from None
     if stored is None:
