@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from benchmarks.figure import Figure, median
 from benchmarks.sandbox import IN_A_ROW, QUIET_SECONDS
@@ -125,7 +125,7 @@ async def _caches(world: World) -> Figure:
     )
 
 
-async def _setup_seconds(http: httpx.AsyncClient, session_id: str, run_id: str) -> float:
+async def _setup_seconds(http: httpx2.AsyncClient, session_id: str, run_id: str) -> float:
     while True:
         run: dict[str, Any] = (await http.get(f"/sessions/{session_id}/runs/{run_id}")).json()
         if run["state"] == "succeeded":

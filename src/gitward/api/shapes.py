@@ -41,6 +41,8 @@ from gitward.sessions.model import (
 )
 from gitward.sessions.publish_request import PublishChange
 from gitward.sessions.service import NewSession, SessionChange
+from gitward.sessions.webhook_targets import check_secret, check_url
+from gitward.sessions.webhooks import Callback, Format
 from gitward.telemetry.redaction import Redactor
 
 _T = TypeVar("_T")
@@ -329,6 +331,23 @@ class SessionIn(TemplateIn):
         examples=["fix/readme"],
     )
 
+    callback_url: Annotated[str, Field(max_length=2048), AfterValidator(check_url)] | None = Field(
+        None, description="Told of ends of runs and of the pull request; see docs/webhooks.md."
+    )
+    callback_secret: Annotated[str, Field(max_length=200), AfterValidator(check_secret)] | None = Field(
+        None,
+        description="Signs what is sent there. No answer has it.",
+        examples=["whsec_…"],
+    )
+    callback_format: Annotated[Format, Field(strict=False)] = Format.STANDARD
+
+    @field_validator("callback_secret")
+    @classmethod
+    def _of_a_callback(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("callback_url") is None:
+            raise ValueError("needs a callback_url beside it")
+        return value
+
     @field_validator("branch")
     @classmethod
     def _own_branch(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -337,7 +356,10 @@ class SessionIn(TemplateIn):
         return value
 
     def new_session(self) -> NewSession:
-        return replace(super().new_session(), branch=self.branch)
+        callback = None
+        if self.callback_url is not None:
+            callback = Callback(url=self.callback_url, secret=self.callback_secret, format=self.callback_format)
+        return replace(super().new_session(), branch=self.branch, callback=callback)
 
 
 class SessionPatch(_Request):

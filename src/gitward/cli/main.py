@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gitward import __version__
+from gitward.cli.client.commands import add_to
+from gitward.cli.client.errors import ClientError
 from gitward.errors import EXIT_CODE, Exit, GitwardError, SettingsError
 
 app = typer.Typer(
     name="gitward",
     help="Background work on GitHub repositories, in a sandbox that never sees the token.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -43,6 +43,7 @@ agents = typer.Typer(no_args_is_help=True, help="The coding agents that take pro
 app.add_typer(agents, name="agents")
 environments = typer.Typer(no_args_is_help=True, help="The images whose tools runs can find in place of the host's.")
 app.add_typer(environments, name="environments")
+add_to(app)
 
 
 @app.command()
@@ -98,28 +99,32 @@ def migrate() -> None:
 
 @app.command()
 def token(
-    subject: Annotated[str, typer.Option(help="The subject (`sub`) of the token.")],
+    subject: Annotated[
+        str | None, typer.Option(help="The subject (`sub`) of the token. Default: GITWARD_LOCAL_SUBJECT.")
+    ] = None,
     hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="How many hours it is valid.")] = 12,
 ) -> None:
     """Mint a JWT for the API with the local key of the data folder, and print it.
 
     Refused with GITWARD_OIDC_ISSUERS: the API then accepts only their tokens.
     """
-    from gitward.api.keys import load_or_make_key, mint
-    from gitward.cli.data_folder import prepare_data_dir
+    from gitward.cli.local_token import mint_local
+
+    print(mint_local(subject, hours=hours))
+
+
+@app.command(name="sign-in")
+def sign_in(
+    subject: Annotated[str | None, typer.Option(help="Whom the link signs in. Default: GITWARD_LOCAL_SUBJECT.")] = None,
+) -> None:
+    """Print a link that signs a browser in, once, within 10 minutes.
+
+    Refused with GITWARD_OIDC_ISSUERS: people then sign in at the issuer.
+    """
+    from gitward.cli.sign_in import run
     from gitward.settings.loading import load_settings
 
-    settings = load_settings()
-    if settings.issuers:
-        raise SettingsError(
-            [
-                "gitward token: GITWARD_OIDC_ISSUERS is set, so the service accepts no token of the local key; get "
-                f"one from {' or '.join(settings.issuers)}"
-            ]
-        )
-    prepare_data_dir(settings.data_dir)
-    key = load_or_make_key(settings.data_dir)
-    print(mint(key, subject=subject, audience=settings.oidc_audience, lifetime=timedelta(hours=hours)))
+    run(load_settings(), subject)
 
 
 @app.command()
@@ -292,6 +297,9 @@ def main() -> None:
         for line in error.problems:
             print(f"gitward: {line}", file=sys.stderr)
         sys.exit(EXIT_CODE[Exit.USAGE])
+    except ClientError as error:
+        print(f"gitward: {error}", file=sys.stderr)
+        sys.exit(EXIT_CODE[error.exit])
     except GitwardError as error:
         print(f"gitward: {error}", file=sys.stderr)
         sys.exit(EXIT_CODE[Exit.FAILED])

@@ -28,6 +28,7 @@ from gitward.sessions.places import Places, Standing
 from gitward.sessions.publish_request import PublishChange
 from gitward.sessions.queries import Page, SessionFilter
 from gitward.sessions.queue_status import explain, explain_new
+from gitward.sessions.webhooks import Callback, insert_callback
 from gitward.store.database import Transaction
 from gitward.telemetry.redaction import Redactor
 
@@ -52,6 +53,7 @@ class NewSession:
     schedule_id: str | None = None
     scheduled_for: datetime | None = None
     claims: Mapping[str, Any] = field(default_factory=dict)  # of the owner's token: those that the rules looked at
+    callback: Callback | None = None  # where the owner wants to be told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +115,8 @@ class SessionService:
         told: list[Entry] = [(EventType.SESSION_CREATED, None, _created(session)), _queued(run)]
         queries.insert_session(tx, session, last_seq=len(told))
         queries.insert_run(tx, run)
+        if new.callback is not None:
+            insert_callback(tx, session_id, new.callback)
         self._journal.add(tx, session_id, 1, at, *told)
         run = self._enter(tx, owner, run, self._places.standing_for_entry(tx, owner))
         return replace(session, runs=(run,))

@@ -132,6 +132,19 @@ class Settings(BaseSettings):
         description="Who may use which repositories: `groups=platform -> acme/*; sub=repo:acme/ci:* -> acme/ci`. With "
         "several issuers each rule names one: `iss=https://id.example & groups=platform -> acme/*`.",
     )
+    local_subject: Line = Field(
+        "dev",
+        max_length=255,
+        alias="GITWARD_LOCAL_SUBJECT",
+        description="Without issuers: the subject of `gitward token` and of the links that sign a browser in.",
+    )
+    sign_in_hours: float = Field(
+        12.0,
+        ge=0.01,
+        le=24 * 365,
+        alias="GITWARD_SIGN_IN_HOURS",
+        description="How long a browser stays signed in at most. See docs/signing-in.md.",
+    )
     oidc_audience: str = Field(
         "gitward", min_length=1, alias="GITWARD_OIDC_AUDIENCE", description="The audience (`aud`) that a JWT must have."
     )
@@ -220,6 +233,17 @@ class Settings(BaseSettings):
         "",
         alias="GITWARD_EGRESS_PRIVATE",
         description="Private networks that may contain those hosts, such as `10.20.0.0/16`, separated by commas.",
+    )
+    callback_hosts: str = Field(
+        "",
+        alias="GITWARD_CALLBACK_HOSTS",
+        description="Hosts that a session's `callback_url` may name: `hooks.example.org`, `*.example.org:8443`, "
+        "separated by commas. Empty: none. See docs/webhooks.md.",
+    )
+    webhooks_file: Path | None = Field(
+        None,
+        alias="GITWARD_WEBHOOKS_FILE",
+        description="A file with the server's own webhooks: on each line an address, a format and a secret.",
     )
     inject: str = Field(
         "",

@@ -196,3 +196,54 @@ idempotency_keys = sa.Table(
     sa.Column("answer", sa.JSON, nullable=False),  # the body of the first answer
     sa.Column("created_at", UtcDateTime, nullable=False),
 )
+
+callbacks = sa.Table(  # where a session's owner wants to be told
+    "callbacks",
+    metadata,
+    sa.Column("session_id", sa.ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("secret", sa.Text),  # that signs; no route returns it
+    sa.Column("format", sa.String(16), nullable=False),
+)
+
+deliveries = sa.Table(  # the outbox: one message to one target
+    "deliveries",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("session_id", sa.ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("run_id", sa.String(40)),
+    sa.Column("type", sa.String(32), nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),  # of the event
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("target", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("next_at", UtcDateTime, nullable=False),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Column("status", sa.Integer),  # of the last answer
+    sa.Column("problem", sa.Text),
+    sa.Index(None, "state", "next_at"),
+)
+
+sign_ins = sa.Table(  # of browsers
+    "sign_ins",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),  # SHA-256 of the cookie's secret, which is stored nowhere
+    sa.Column("issuer", sa.String(512), nullable=False),
+    sa.Column("subject", sa.String(512), nullable=False),
+    sa.Column("claims", sa.JSON, nullable=False),
+    sa.Column("sealed", sa.LargeBinary),  # the issuer's tokens; only the cookie's secret opens it
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),  # until then the claims count; then they are renewed
+    sa.Column("ends_at", UtcDateTime, nullable=False, index=True),  # whatever the issuer says
+    sa.Column("renewing_until", UtcDateTime),  # a process asks the issuer; others leave it alone
+    sa.Index(None, "issuer", "subject", "created_at"),
+)
+
+sign_in_links = sa.Table(
+    "sign_in_links",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),  # SHA-256 of the link's secret
+    sa.Column("subject", sa.String(512), nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+)

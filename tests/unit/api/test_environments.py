@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from api import Api
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 @asynccontextmanager
 async def client(
     api: Api, who: Owner | None, folder: Path, *allowed: str, elsewhere: bool = False
-) -> AsyncIterator[httpx.AsyncClient]:
+) -> AsyncIterator[httpx2.AsyncClient]:
     environments = Environments(folder, allowed)
     services = replace(api.app.state.services, environments=environments, agents_elsewhere=elsewhere)
     api.app.state.services = services

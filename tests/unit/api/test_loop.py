@@ -10,7 +10,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import sqlalchemy as sa
 
@@ -30,9 +30,14 @@ MOST_SECONDS = 0.1
 
 
 class Watched:
-    """Calls of the application without a client in between: that would parse and copy in the same steps."""
+    """Calls of the application without a client in between: that would parse and copy in the same steps.
+
+    `size` is how many bytes the present or last call has answered; `more` is set by each piece.
+    """
 
     def __init__(self, api: Api, owner: Owner) -> None:
+        self.size = 0
+        self.more = asyncio.Event()
         self._api = api
         self._headers = [(b"authorization", f"Bearer {api.jwt(owner)}".encode()), (b"host", b"localhost")]
 
@@ -41,7 +46,7 @@ class Watched:
     ) -> tuple[int, int]:
         """Status, and how many bytes came."""
         pending = [{"type": "http.request", "body": body, "more_body": False}]
-        status = size = 0
+        status = self.size = 0
 
         async def receive() -> Any:
             if not pending:
@@ -49,9 +54,10 @@ class Watched:
             return pending.pop()
 
         async def send(message: Any) -> None:
-            nonlocal status, size
+            nonlocal status
             status = message.get("status", status)
-            size += len(message.get("body", b""))
+            self.size += len(message.get("body", b""))
+            self.more.set()
             await asyncio.sleep(0)  # as a server does, now and then, when it waits for its client
 
         scope = {
@@ -66,7 +72,14 @@ class Watched:
             "headers": [*self._headers, (b"accept", accept.encode())],
         }
         await self._api.app(scope, receive, send)
-        return status, size
+        return status, self.size
+
+    async def sent(self, size: int) -> None:
+        """Waits until the present call has answered so many bytes."""
+        async with asyncio.timeout(60):
+            while self.size < size:
+                self.more.clear()
+                await self.more.wait()
 
 
 @pytest.fixture
@@ -123,7 +136,7 @@ async def test_a_session_with_a_hundred_runs(api: Api, alice: Owner, call: Watch
     await holds_nobody(lambda: call("POST", f"{path}/cancel"), status=200, size=200_000)
 
 
-async def claimed(api: Api, http: httpx.AsyncClient) -> Hold:
+async def claimed(api: Api, http: httpx2.AsyncClient) -> Hold:
     session = (await http.post("/sessions", json={"repo": "owner/repo"})).json()
     with api.backend.database.transaction() as tx:
         return api.backend.progress().take(tx, session["runs"][0]["id"])
@@ -134,7 +147,7 @@ def tell(api: Api, claim: Hold, texts: Sequence[str]) -> None:
         api.backend.progress().record(tx, claim, *((EventType.OUTPUT, {"text": text}) for text in texts))
 
 
-async def test_a_session_with_thousands_of_events(api: Api, http: httpx.AsyncClient, call: Watched) -> None:
+async def test_a_session_with_thousands_of_events(api: Api, http: httpx2.AsyncClient, call: Watched) -> None:
     """As pages, as the stream of a run that has ended, and live."""
     claim = await claimed(api, http)
     for _ in range(2):
@@ -142,10 +155,14 @@ async def test_a_session_with_thousands_of_events(api: Api, http: httpx.AsyncCli
     path = f"/sessions/{claim.session.id}/events"
     await holds_nobody(lambda: call("GET", path, query="limit=200"), status=200, size=6 * 2**20)
 
+    told = 1000
+
     async def live() -> tuple[int, int]:
-        streaming = asyncio.create_task(call("GET", path, query="after=700", accept="text/event-stream"))
+        nonlocal told
+        streaming = asyncio.create_task(call("GET", path, query=f"after={told - 300}", accept="text/event-stream"))
         await asyncio.to_thread(tell, api, claim, [OUTPUT] * 200)
-        await asyncio.sleep(1.5)
+        told += 200
+        await call.sent(500 * len(json.dumps(OUTPUT)))
         api.stopping.set()
         try:
             return await streaming
@@ -159,7 +176,7 @@ async def test_a_session_with_thousands_of_events(api: Api, http: httpx.AsyncCli
 
 
 @pytest.mark.parametrize("kind", [ArtifactKind.DIFF, ArtifactKind.PATCH, ArtifactKind.BUNDLE])
-async def test_artifacts_of_10_mib(api: Api, http: httpx.AsyncClient, call: Watched, kind: ArtifactKind) -> None:
+async def test_artifacts_of_10_mib(api: Api, http: httpx2.AsyncClient, call: Watched, kind: ArtifactKind) -> None:
     claim = await claimed(api, http)
     with api.backend.database.transaction() as tx:
         artifacts.store(tx, Origin(run_id=claim.run.id, attempt=1), kind, b"x" * MAX_BYTES)
