@@ -10,6 +10,7 @@ from gitward.api import (
     agents,
     artifacts,
     deliveries,
+    environments,
     events,
     health,
     metrics,
@@ -35,7 +36,9 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.reference = reference.Reference(app)
-    for module in (health, metrics, sessions, schedules, agents, events, artifacts, deliveries, reference):
+    for module in (
+        *(health, metrics, sessions, schedules, agents, environments, events, artifacts, deliveries, reference),
+    ):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(
