@@ -11,6 +11,7 @@ from gitward.api import (
     artifacts,
     audit_log,
     deliveries,
+    environments,
     events,
     health,
     me,
@@ -37,9 +38,10 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.reference = reference.Reference(app)
-    for module in (health, metrics, me, sessions, schedules, agents, events, artifacts, deliveries):
-        app.include_router(module.router)
-    for module in (audit_log, reference):
+    for module in (
+        *(health, metrics, me, sessions, schedules, agents, environments, events, artifacts, deliveries, audit_log),
+        reference,
+    ):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(

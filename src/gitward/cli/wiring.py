@@ -30,7 +30,8 @@ from gitward.cli.sign_in import local_link
 from gitward.cli.site import Site
 from gitward.cli.tokens import github_of, token_source
 from gitward.cli.write_check import WriteCheck
-from gitward.errors import SettingsError
+from gitward.environments.catalogue import Environments
+from gitward.errors import FieldError, SettingsError
 from gitward.identity.authorization import Rule, refused
 from gitward.identity.code_flow import CodeFlow
 from gitward.identity.collaborators import Collaborators, asking
@@ -129,6 +130,7 @@ async def running_service(
             reach=_reach(settings),
             agents=_agents(settings, hands),
             agents_elsewhere=hands is None,
+            environments=environments_of(settings),
             prices=prices_of(settings),
         )
         await stack.enter_async_context(metrics_listener(watch, settings.metrics_port, with_figures=True))
@@ -256,6 +258,7 @@ async def _worker(
             disk=disk,
             metrics=storage.watch.metrics,
             agents=_agents(settings, hands),
+            environments=environments_of(settings),
             admission=partial(_refusal_of_move, settings.repo_globs, rules_of(settings)),
         )
 
@@ -284,7 +287,8 @@ async def _worker(
         await worker.start(job)
         stack.push_async_callback(worker.stop)
         firing = ScheduleRunner(
-            storage.sessions, partial(_refusal, settings.repo_globs, rules_of(settings), _reach(settings))
+            storage.sessions,
+            partial(_refusal, settings.repo_globs, rules_of(settings), _reach(settings), parts.environments),
         )
         retention = Retention(storage.database, days=settings.retention_days, audit_days=settings.audit_days)
         sender = _webhook_sender(settings, storage, base_url)
@@ -353,11 +357,22 @@ def _agents(settings: Settings, hands: ChildProcesses | None) -> Agents:
         raise SettingsError([f"GITWARD_AGENTS_FILE: {each}" for each in error.problems]) from None
 
 
+def environments_of(settings: Settings) -> Environments:
+    return Environments(settings.environments_dir, settings.allowed_environments)
+
+
 def _refusal(
-    globs: Sequence[str], rules: Sequence[Rule], reach: OperatorLimits, template: NewSession, claims: Mapping[str, Any]
+    globs: Sequence[str],
+    rules: Sequence[Rule],
+    reach: OperatorLimits,
+    environments: Environments,
+    template: NewSession,
+    claims: Mapping[str, Any],
 ) -> str | None:
     """Why a schedule may not go on: the operator's settings changed since it was posted."""
     errors = [*refused(globs, rules, claims, template.repo, template.submodules), *reach.refused(template)]
+    if (gone := environments.refusal(template.environment)) is not None:
+        errors.append(FieldError(field="environment", message=gone))
     return f"Paused: {errors[0].field} {errors[0].message}." if errors else None
 
 
@@ -380,6 +395,7 @@ def job_settings(settings: Settings, base_url: str) -> JobSettings:
         public_read=settings.public_read,
         own_writes=settings.writes is Writes.OWN,
         never_workflows=settings.allow_workflows is AllowWorkflows.NEVER,
+        setup_seconds=settings.setup_seconds,
         agent_idle_seconds=settings.agent_idle_seconds,
         prices=prices_of(settings),
         daily_budget=daily_budget_of(settings),

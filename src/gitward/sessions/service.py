@@ -13,8 +13,8 @@ from gitward.sessions.audit_log import Act
 from gitward.sessions.harmless import harmless
 from gitward.sessions.journal import Entry, Journal
 from gitward.sessions.model import (
+    HOST,
     ArtifactKind,
-    Environment,
     Event,
     EventType,
     Instruction,
@@ -49,7 +49,7 @@ class NewSession:
     labels: tuple[str, ...] = ()
     submodules: tuple[str, ...] = ()
     allow_workflows: bool = False
-    environment: Environment = Environment.HOST
+    environment: str = HOST
     instruction: Instruction = Instruction()
     schedule_id: str | None = None
     scheduled_for: datetime | None = None
@@ -100,6 +100,7 @@ class SessionService:
             submodules=new.submodules,
             allow_workflows=new.allow_workflows,
             environment=new.environment,
+            setup=new.instruction.setup,
             state=RunState.QUEUED,
             archived=False,
             pull_request=None,
@@ -110,7 +111,8 @@ class SessionService:
             updated_at=at,
             claims=new.claims,
         )
-        run = queries.new_run(session, new.instruction, run_id=new_id("run"), number=1, at=at, retry_of=None)
+        instruction = _in_session(session, new.instruction)
+        run = queries.new_run(session, instruction, run_id=new_id("run"), number=1, at=at, retry_of=None)
         told: list[Entry] = [(EventType.SESSION_CREATED, None, _created(session)), _queued(run)]
         queries.insert_session(tx, session, last_seq=len(told))
         queries.insert_run(tx, run)
@@ -152,7 +154,9 @@ class SessionService:
         at = now()
         session, seq = self._append_to(tx, owner, session_id, at, check)
         earlier, standing = queries.find_surroundings(tx, session)
-        run = self._follow(tx, session, instruction, at=at, seq=seq, earlier=earlier, standing=standing)
+        run = self._follow(
+            tx, session, _in_session(session, instruction), at=at, seq=seq, earlier=earlier, standing=standing
+        )
         audit_log.note(tx, Act.FOLLOW_UP, owner, session_id=session_id, run_id=run.id, repo=session.repo)
         return run
 
@@ -353,6 +357,13 @@ class SessionService:
         if session is None or session.owner != owner:
             raise NotFound("There is no such session.")
         return session
+
+
+def _in_session(session: Session, instruction: Instruction) -> Instruction:
+    """With what it does not name itself, and the session has. A run of the host's stays as runs were stored before."""
+    environment = instruction.environment or session.environment
+    setup = session.setup if instruction.setup is None else instruction.setup
+    return replace(instruction, environment=None if environment == HOST else environment, setup=setup)
 
 
 def _queued(run: Run) -> Entry:

@@ -42,6 +42,7 @@ sessions = sa.Table(
     sa.Column("schedule_id", sa.String(40)),  # what made it; the schedule may be gone
     sa.Column("scheduled_for", UtcDateTime),  # which of the schedule's times
     sa.Column("opened_issues", sa.JSON),  # numbers, as GitHub answered them to the session's commands; null: none
+    sa.Column("setup", sa.JSON(none_as_null=True)),  # model.Setup, of runs that name none
     sa.Column("claims", sa.JSON),  # of the JWT of its last request, those that GITWARD_AUTHORIZE names
     sa.UniqueConstraint("repo_key", "branch"),
     sa.Index(None, "schedule_id", "scheduled_for", unique=True),  # one session for each time
