@@ -31,6 +31,12 @@ hypothesis.settings.register_profile("gitward", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("gitward")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--environment", default="", help="The conformance suite's commands see this one of scripts/environments."
+    )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _loops_are_watched() -> Iterator[None]:
     with held_loops.recording():

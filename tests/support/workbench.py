@@ -300,6 +300,7 @@ async def _check_out(runner: Runner, workspace: Path, there: Upstream, start: St
     folder = git_folder.read(workspace / "work", f"{REPO}/.git")
     assert folder is not None
     noted = Baseline(run_id="run_1", attempt=1, repository="octo/demo", start=start, index=folder.index)
+    baseline.begin(workspace)
     baseline.note(workspace, noted, there.refs.raw)
     return noted
 
