@@ -29,7 +29,7 @@ _ANSWERS = documented(Code.UNAUTHENTICATED, Code.FORBIDDEN, Code.INVALID_REQUEST
 _LINES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "One AuditEntryOut on each line, the oldest first.",
-        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        "content": {"text/plain": {"schema": {"type": "string"}}},
     },
     **_ANSWERS,
 }
@@ -127,7 +127,7 @@ async def export_audit_log(caller: Caller, _: Operator, served: Served, wanted: 
     """The whole log as JSON lines, the oldest first. For operators; that they took it stands in it."""
     took = partial(audit_log.note, act=Act.OPERATOR, owner=caller, what="exported the audit log")
     await served.database.write(took)
-    return StreamingResponse(lines(served.database, wanted), media_type="application/x-ndjson")
+    return StreamingResponse(lines(served.database, wanted), media_type="text/plain")
 
 
 async def lines(database: Database, wanted: AuditFilter) -> AsyncIterator[bytes]:
