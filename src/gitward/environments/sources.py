@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 from gitward.environments.store import Unusable
 
@@ -27,7 +27,7 @@ _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE = 1024 * 1024
 _TOO_LARGE = "{} is larger than {} MiB, which is left of the limit; it is set by GITWARD_ENVIRONMENT_MB."
 # By the first bytes; a name stands for what Python does not read.
-_COMPRESSED: dict[bytes, Callable[[BinaryIO], IO[bytes]] | str] = {
+_COMPRESSED: dict[bytes, Callable[[BinaryIO], gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile] | str] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\x00": lzma.LZMAFile,

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,13 @@ import pytest
 from gitward.environments import sources
 from gitward.environments.sources import Kind
 from gitward.environments.store import Unusable
+
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "tar": bytes,
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+}
 
 
 def test_each_kind_is_told_by_its_form(tmp_path: Path) -> None:
@@ -88,7 +96,7 @@ def test_only_plain_files_of_a_layout_are_taken(tmp_path: Path) -> None:
 def test_a_compressed_archive_is_uncompressed_within_the_limit(tmp_path: Path, name: str) -> None:
     """Debian's skopeo cannot read it."""
     content = bytes(3 << 20)
-    pack = {"tar": bytes, "gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[name]
+    pack = PACK[name]
     (tmp_path / "image").write_bytes(pack(content))
     source = sources.parse(f"docker-archive:{tmp_path}/image")
     sources.bring_in(source, tmp_path / "taken", limit=4 << 20)
