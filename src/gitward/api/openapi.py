@@ -25,6 +25,7 @@ _TAGS = {
     "schedules": "Schedules create sessions repeatedly.",
     "events": "What happened in a session, in order; as pages or as a live stream.",
     "artifacts": "What a session's branch changed.",
+    "webhooks": "What others were told, and what came of it.",
 }
 # Where the ids are in the answers that create something.
 _IDS = {
