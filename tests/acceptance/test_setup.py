@@ -71,6 +71,15 @@ async def test_staging_beside_a_setup_brings_nothing_of_it(there: Rig, client: C
     assert data_of(events, "notice") == []
 
 
+async def test_a_setup_hides_no_later_change_by_its_index(there: Rig, client: Client) -> None:
+    """Ours begins as the checkout wrote it, before any foreign code ran."""
+    setup = "git update-index --assume-unchanged README.md; git update-index --skip-worktree gone.txt"
+    _, run, _ = await client.run(await repository(there), "echo hidden >> README.md; echo too > gone.txt", setup=setup)
+    shown = await diff(client, run)
+    assert "+hidden" in shown
+    assert "+too" in shown
+
+
 async def test_a_failed_setup_ends_the_run_before_its_instruction(there: Rig, client: Client) -> None:
     """Also in the middle, and in a pipe."""
     for setup, code in (("echo told >&2; exit 7", 7), ("false; true", 1), ("false | bash", 1)):

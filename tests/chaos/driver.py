@@ -22,7 +22,7 @@ AT_ONCE = 8  # sessions that have not ended yet
 CALM_SECONDS = 180.0  # for what is left to end when no more faults come
 # A fault may end a run with one of these: told truthfully, and cured by a retry.
 BY_FAULT = frozenset({"worker_lost", "sandbox_failed", "clone_failed", "push_rejected", "pull_request_failed"})
-BY_FULL_DISK = frozenset({"task_failed"})  # of a command that would have succeeded
+BY_FULL_DISK = frozenset({"task_failed", "setup_failed"})  # of what would have succeeded
 
 _EXECUTES = """SELECT count(*) FROM events
   WHERE session_id = %s AND type = 'step.started' AND data->>'step' = 'execute'"""
@@ -88,6 +88,7 @@ class Driver:
     async def _post(self, expected: Expected) -> None:
         first, *others = expected.commands
         body = {"repo": REPOSITORY, "target_branch": "main", "title": expected.name, "command": first}
+        body |= {} if expected.setup is None else {"setup": expected.setup}
         session = await self._api.post("/sessions", body, key=expected.name)
         self._posted[session["id"]] = expected
         for number, command in enumerate(others):

@@ -16,6 +16,7 @@ class Expected:
 
     name: str
     commands: tuple[str, ...]
+    setup: str | None = None  # before each command; what it leaves is not in the branch
     files: dict[str, str] = field(default_factory=dict)  # of the branch, beyond the target's
     states: tuple[str, ...]  # of its runs, in their order
     cancels: bool = False  # its caller cancels it while it runs
@@ -37,10 +38,18 @@ def _write(name: str, text: str, seconds: float) -> str:
     return f"sleep {seconds:.2f}; printf '%s\\n' {text} > {name}"
 
 
+def _setup(seconds: float) -> str:
+    return f"sleep {seconds:.2f}; echo ready > ready.txt"
+
+
 def _change(name: str, seconds: float) -> Expected:
     file = f"{name}.txt"
     return Expected(
-        name=name, commands=(_write(file, name, seconds),), files={file: f"{name}\n"}, states=("succeeded",)
+        name=name,
+        commands=(_write(file, name, seconds),),
+        setup=_setup(seconds),
+        files={file: f"{name}\n"},
+        states=("succeeded",),
     )
 
 
@@ -53,6 +62,7 @@ def _two_runs(name: str, seconds: float) -> Expected:
             _write(first, name, seconds),
             f'test "$(cat {first})" = {name} && {_write(second, name, seconds)}',
         ),
+        setup=_setup(seconds),
         files={first: f"{name}\n", second: f"{name}\n"},
         states=("succeeded", "succeeded"),
     )

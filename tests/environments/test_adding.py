@@ -12,11 +12,13 @@ import socket
 import subprocess
 import tarfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import command_line
+from company import Company
 from connect_proxy import connect_proxy
 from gitward.environments.adding import Adder
 from gitward.environments.store import Stored, Unusable
@@ -30,6 +32,7 @@ from .images import ARCHITECTURE, Entry, Layout, layer
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+NAME = "registry.corp.test"
 GH = layer([Entry("usr/bin/gh", b"#!/bin/sh\necho gh version 2.23.0\n")])  # the real one is as large as all the rest
 
 
@@ -135,14 +138,18 @@ async def gitward(*arguments: str, **settings: str) -> tuple[int, str]:
 
 
 @contextlib.asynccontextmanager
-async def registry(place: Path) -> AsyncIterator[int]:
-    """Debian's docker-registry on loopback: its port."""
+async def registry(place: Path, certificate: Path | None = None) -> AsyncIterator[int]:
+    """Debian's docker-registry on loopback: its port.
+
+    :param certificate: with its key, PEM; None: it speaks no TLS.
+    """
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
-    config = place / "registry.yml"
+    tls = "" if certificate is None else f"  tls:\n    certificate: {certificate}\n    key: {certificate}\n"
+    config = place / f"registry-{port}.yml"
     config.write_text(
         f"version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {place}/registry\n"
-        f"http:\n  addr: 127.0.0.1:{port}\n"
+        f"http:\n  addr: 127.0.0.1:{port}\n{tls}"
     )
     process = await asyncio.create_subprocess_exec(
         "docker-registry", "serve", str(config), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
@@ -163,31 +170,32 @@ async def registry(place: Path) -> AsyncIterator[int]:
 
 
 async def test_an_image_of_a_registry_directly_and_through_the_operator_s_proxy(
-    adder: Adder, engine: BubblewrapEngine, place: Path, layout: Layout, packed: bytes
+    adder: Adder, place: Path, layout: Layout, packed: bytes
 ) -> None:
+    source = layout.tag(layout.image([packed, GH]))
     async with registry(place) as port:
-        source = layout.tag(layout.image([packed, GH]))
         pushed = f"docker://127.0.0.1:{port}/team/tools:1"
         argv = ["skopeo", "--insecure-policy", "copy", "-q", "--dest-tls-verify=false", source, pushed]
         await asyncio.to_thread(subprocess.run, argv, check=True)
         direct = await adder.add("direct", pushed)
         with pytest.raises(Unusable, match=r"skopeo cannot fetch this image: .*unknown"):
             await adder.add("none", f"docker://127.0.0.1:{port}/team/tools:2")
-        # A name that the proxy alone knows: its registry speaks no TLS, so this shows the way and no more.
-        async with connect_proxy({"registry.corp.test:443": port}, login="dev:pr0xy-s3cret") as proxy:
-            behind = Adder(
-                store=adder.store,
-                engine=engine,
-                limit_bytes=adder.limit_bytes,
-                environment={**adder.environment, "HTTPS_PROXY": f"http://dev:pr0xy-s3cret@127.0.0.1:{proxy.port}"},
-                tell=adder.tell,
-            )
-            with pytest.raises(Unusable, match="skopeo cannot fetch this image") as refused:
-                await behind.add("behind", "docker://registry.corp.test/team/tools:1")
-            assert proxy.targets == {"registry.corp.test:443"}
-            assert "s3cret" not in str(refused.value)
-    assert direct.digest == (await adder.add("local", source)).digest
-    assert adder.store.names() == ["direct", "local"]
+    company = Company(place)
+    company.context(NAME)
+    # The same images by TLS, under a name that the proxy alone knows.
+    async with (
+        registry(place, place / f"{NAME}.pem") as port,
+        connect_proxy({f"{NAME}:443": port}, login="dev:pr0xy-s3cret") as proxy,
+    ):
+        way = {"HTTPS_PROXY": f"http://dev:pr0xy-s3cret@127.0.0.1:{proxy.port}", "NO_PROXY": ""}
+        trusting = {**adder.environment, **way, "SSL_CERT_FILE": str(company.ca_file)}
+        behind = replace(adder, environment=trusting)
+        assert (await behind.add("behind", f"docker://{NAME}/team/tools:1")).digest == direct.digest
+        assert proxy.targets == {f"{NAME}:443"}
+        with pytest.raises(Unusable, match="skopeo cannot fetch this image") as refused:
+            await behind.add("unknown", "docker://unknown.corp.test/team/tools:1")
+        assert "s3cret" not in str(refused.value)
+    assert adder.store.names() == ["behind", "direct"]
 
 
 async def test_what_a_run_uses_cannot_be_removed(
@@ -241,6 +249,6 @@ async def test_an_image_whose_programs_do_not_run_is_refused(adder: Adder, place
     subprocess.run(["tar", "--extract", f"--directory={place}/system"], input=packed, check=True)
     (place / "system/usr/bin/gh").write_text("#!/nowhere\n")
     (place / "system/usr/bin/gh").chmod(0o755)
-    with pytest.raises(Unusable, match=r"git and gh of the image do not run: .*bad interpreter"):
+    with pytest.raises(Unusable, match=r"git and gh of the image do not run: .*cannot execute"):
         await adder.add("broken", str(place / "system"))
     assert os.listdir(adder.store.folder / "images") == []

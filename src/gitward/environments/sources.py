@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import os
 import re
 import shutil
 import stat
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import BinaryIO
 
 from gitward.environments.store import Unusable
 
@@ -18,6 +24,15 @@ _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,500}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:/@-]{0,255}")
 _MOST_INDEX = 4 * 1024 * 1024  # bytes
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_PIECE = 1024 * 1024
+_TOO_LARGE = "{} is larger than {} MiB, which is left of the limit; it is set by GITWARD_ENVIRONMENT_MB."
+# By the first bytes; a name stands for what Python does not read.
+_COMPRESSED: dict[bytes, Callable[[BinaryIO], gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile] | str] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
 _BLOB = re.compile(r"[0-9a-f]{32,128}")
 
 
@@ -82,7 +97,7 @@ def _local(kind: Kind, text: str) -> Source:
 def bring_in(source: Source, to: Path, *, limit: int) -> None:
     """Copies an archive or an OCI layout to `to`, which must not exist; only plain files. Blocks. Raises Unusable."""
     if source.kind is Kind.ARCHIVE:
-        _copy_file(source.path, to, limit)
+        _copy_archive(source.path, to, limit)
         return
     to.mkdir()
     left = limit
@@ -98,23 +113,50 @@ def bring_in(source: Source, to: Path, *, limit: int) -> None:
                 left -= _copy_file(blob, to / "blobs" / algorithm.name / blob.name, left)
 
 
-def _copy_file(source: Path, to: Path, limit: int) -> int:
+def _copy_archive(source: Path, to: Path, limit: int) -> None:
+    """Uncompressed: skopeo 1.9 fails on a compressed one ("unexpected EOF")."""
+    with _opened(source) as file:
+        head = file.read(6)
+        file.seek(0)
+        kind = next((each for magic, each in _COMPRESSED.items() if head.startswith(magic)), None)
+        if kind is None:
+            _copy_file(source, to, limit)
+            return
+        if isinstance(kind, str):
+            raise Unusable(f"{source} is compressed by {kind}; uncompress it before.")
+        written = 0
+        try:
+            with kind(file) as content, to.open("xb") as target:
+                while piece := content.read(_PIECE):
+                    written += len(piece)
+                    if written > limit:
+                        raise Unusable(_TOO_LARGE.format(source, limit // 1024**2))
+                    target.write(piece)
+        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+            raise Unusable(f"{source} cannot be uncompressed: {error}") from None
+
+
+def _opened(source: Path) -> BinaryIO:
+    """A plain file. Raises Unusable."""
     try:
         descriptor = os.open(source, _OPEN_FILE)
     except OSError as error:
         raise Unusable(f"{source} cannot be read ({error.strerror}); is it a whole OCI layout?") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise Unusable(f"{source} is no plain file.")
-        if status.st_size > limit:
-            raise Unusable(
-                f"{source} is larger than {limit // 1024**2} MiB, which is left of the limit; it is set by "
-                "GITWARD_ENVIRONMENT_MB."
-            )
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise Unusable(f"{source} is no plain file.")
+    return file
+
+
+def _copy_file(source: Path, to: Path, limit: int) -> int:
+    with _opened(source) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise Unusable(_TOO_LARGE.format(source, limit // 1024**2))
         with to.open("xb") as target:
-            shutil.copyfileobj(file, target, 1024 * 1024)
-    return status.st_size
+            shutil.copyfileobj(file, target, _PIECE)
+    return size
 
 
 def only_tag(layout: Path, source: Source) -> str:

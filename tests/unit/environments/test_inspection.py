@@ -29,6 +29,11 @@ def test_links_are_followed_inside_the_image_alone(system: Path, target: str, le
     assert inspection.resolve(system, "/one") == leads_to
 
 
+def test_an_absolute_link_begins_at_the_image_s_root_wherever_it_lies(system: Path) -> None:
+    (system / "usr/lib/tools").symlink_to("/usr/bin")
+    assert inspection.resolve(system, "/usr/lib/tools/git") == "usr/bin/git"
+
+
 def test_an_absolute_link_never_leads_to_the_host(system: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("host")
     (system / "usr/bin/secret").symlink_to(tmp_path / "secret")

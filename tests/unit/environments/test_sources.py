@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,13 @@ import pytest
 from gitward.environments import sources
 from gitward.environments.sources import Kind
 from gitward.environments.store import Unusable
+
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "tar": bytes,
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+}
 
 
 def test_each_kind_is_told_by_its_form(tmp_path: Path) -> None:
@@ -79,6 +90,29 @@ def test_only_plain_files_of_a_layout_are_taken(tmp_path: Path) -> None:
     (layout / f"blobs/sha256/{'b' * 64}").write_bytes(bytes(2000))
     with pytest.raises(Unusable, match="larger than"):
         sources.bring_in(source, tmp_path / "third", limit=1000)
+
+
+@pytest.mark.parametrize("name", ["tar", "gz", "bz2", "xz"])
+def test_a_compressed_archive_is_uncompressed_within_the_limit(tmp_path: Path, name: str) -> None:
+    """Debian's skopeo cannot read it."""
+    content = bytes(3 << 20)
+    pack = PACK[name]
+    (tmp_path / "image").write_bytes(pack(content))
+    source = sources.parse(f"docker-archive:{tmp_path}/image")
+    sources.bring_in(source, tmp_path / "taken", limit=4 << 20)
+    assert (tmp_path / "taken").read_bytes() == content
+    with pytest.raises(Unusable, match="larger than 2 MiB"):
+        sources.bring_in(source, tmp_path / "again", limit=2 << 20)
+    if name != "tar":
+        (tmp_path / "image").write_bytes(pack(content)[:-20])
+        with pytest.raises(Unusable, match="cannot be uncompressed"):
+            sources.bring_in(source, tmp_path / "cut", limit=4 << 20)
+
+
+def test_an_archive_that_python_cannot_uncompress_is_named(tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(b"\x28\xb5\x2f\xfdrest")
+    with pytest.raises(Unusable, match="compressed by zstd; uncompress it before"):
+        sources.bring_in(sources.parse(f"docker-archive:{tmp_path}/image"), tmp_path / "taken", limit=1000)
 
 
 def test_of_several_images_one_must_be_named(tmp_path: Path) -> None:
