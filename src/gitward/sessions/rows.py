@@ -31,6 +31,7 @@ from gitward.sessions.model import (
 # it for a run without an instruction, and leaves it alone.
 WITH_PROMPT = 2
 WITH_BUDGET = 3  # of a prompt with a budget: a worker that knows none leaves it alone
+PAGE = "page"  # the origin of what somebody asked for in a browser
 _LEFT_OUT = ("publish_of", "publish_attempt", "prompt", "agent", "model", "budget")  # when there is none
 
 
@@ -124,6 +125,9 @@ def session_from_row(row: sa.Row[Any], runs: Iterable[Run] = ()) -> Session:
         updated_at=row.updated_at,
         opened_issues=tuple(row.opened_issues or ()),
         claims=row.claims or {},
+        additions=row.additions,
+        deletions=row.deletions,
+        from_page=row.origin == PAGE,
         runs=tuple(runs),
     )
 
