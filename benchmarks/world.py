@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gitward.api.keys import load_or_make_key, mint
+from gitward.identity.keys import load_or_make_key, mint
 from gitward.settings.environment import clean_environment
 from gitward_standin import StandIn, Token, TokenKind
 from postgres import running_postgres

@@ -16,11 +16,11 @@ from fastapi import FastAPI
 
 from gitward.api import events
 from gitward.api.app import create_app
-from gitward.api.auth import Verifier
-from gitward.api.authorization import Holder, Rule
-from gitward.api.keys import mint, public_key
 from gitward.api.services import Check, Services
 from gitward.cli.health import ServiceHealth
+from gitward.identity.authorization import Holder, Rule
+from gitward.identity.keys import mint, public_key
+from gitward.identity.verifier import Verifier
 from gitward.sessions.live_events import LiveEvents
 from gitward.sessions.model import Owner
 from tests_support import Backend

@@ -21,7 +21,7 @@ import httpx
 import described
 import held_loops
 from app_keys import app_key
-from gitward.api.keys import load_or_make_key, mint
+from gitward.identity.keys import load_or_make_key, mint
 from gitward.settings.environment import clean_environment
 from gitward_standin import Installation, Repository, StandIn, Token
 from small_disks import mounted

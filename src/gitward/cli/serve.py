@@ -70,6 +70,8 @@ async def serve(settings: Settings, tokens: TokenReader, *, with_worker: bool) -
             server = Server(service)
             ending = asyncio.create_task(_end(server, service, signals, seconds=settings.grace_seconds))
             print(f"Gitward is ready at {base_url}", flush=True)
+            if service.sign_in_link is not None:
+                print(f"Sign in, once, within 10 minutes: {service.sign_in_link}", flush=True)
             try:
                 await server.serve(sockets=[listener])
             finally:

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,13 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gitward.errors import HTTP_STATUS, RequestError
 from gitward.web.routes import assets, diff, downloads, new, operator, output, overview, session, stream
 from gitward.web.services import WebServices
-from gitward.web.signing_in import NotSignedIn
+from gitward.web import signing_in
+from gitward.web.signing_in import SigningIn
 from gitward.web.templating import render
 
 log = logging.getLogger(__name__)
-PREFIXES = ("/s/", "/assets/")
-PATHS = frozenset({"/", "/new", "/new/check", "/bulk", "/live", "/operator", "/favicon.ico"})
-
 # Scripts and styles come from our own files only, and nothing from elsewhere; nobody may frame a page.
 HEADERS = (
     (
@@ -37,19 +35,15 @@ HEADERS = (
 )
 
 
-def is_page(scope: Scope) -> bool:
-    """Whether a request is for a page."""
-    path = scope["path"]
-    return path in PATHS or path.startswith(PREFIXES)
-
-
-def create_pages(services: WebServices) -> FastAPI:
+def create_pages(services: WebServices, sign_in: SigningIn) -> FastAPI:
     """The application over its services; it opens and closes nothing itself."""
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.state.services = services
     for module in (assets, overview, new, session, output, diff, downloads, stream, operator):
         app.include_router(module.router)
+    app.include_router(session.pull_requests)
     _install_errors(app)
+    signing_in.install(app, sign_in)
     app.add_middleware(SecurityHeaders)
     return app
 
@@ -77,10 +71,6 @@ class SecurityHeaders:
 
 
 def _install_errors(app: FastAPI) -> None:
-    @app.exception_handler(NotSignedIn)
-    async def _sign_in(_: Request, error: NotSignedIn) -> Response:
-        return RedirectResponse(error.address, status_code=303)
-
     @app.exception_handler(RequestError)
     async def _refused(_: Request, error: RequestError) -> Response:
         return error_page(HTTP_STATUS[error.code], error.detail, [each.message for each in error.errors])

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitward.web.signing_in import Form
+from gitward.web.signing_in.forms import Form
 
 Json = dict[str, Any]
 
 
 def session_fields(form: Form) -> Json:
     """Of a new session."""
-    body: Json = {"repo": form.get("repo").strip(), **run_fields(form)}
+    body: Json = {"repo": form.get("repo", "").strip(), **run_fields(form)}
     for name in ("target_branch", "branch", "title"):
-        if form.get(name).strip():
-            body[name] = form.get(name).strip()
-    if form.get("allow_workflows"):
+        if form.get(name, "").strip():
+            body[name] = form.get(name, "").strip()
+    if form.get("allow_workflows", ""):
         body["allow_workflows"] = True
     return body
 
@@ -23,27 +23,27 @@ def session_fields(form: Form) -> Json:
 def run_fields(form: Form) -> Json:
     """Of an instruction. Of a prompt only what belongs to one, and the same of a command."""
     body: Json = {}
-    text = form.get("text").replace("\r\n", "\n")
-    kind = "prompt" if form.get("kind") == "prompt" else "command"
+    text = form.get("text", "").replace("\r\n", "\n")
+    kind = "prompt" if form.get("kind", "") == "prompt" else "command"
     if text.strip():
         body[kind] = text
     if "prompt" in body:
         for name in ("agent", "model"):
-            if form.get(name).strip():
-                body[name] = form.get(name).strip()
+            if form.get(name, "").strip():
+                body[name] = form.get(name, "").strip()
         budget = _budget(form)
         if budget:
             body["budget"] = budget
-    minutes = _number(form.get("timeout_minutes"))
+    minutes = _number(form.get("timeout_minutes", ""))
     if minutes is not None:
         body["timeout_seconds"] = minutes * 60 if isinstance(minutes, int) else minutes
-    if form.get("mode"):
-        body["publish"] = {"mode": form.get("mode")}
+    if form.get("mode", ""):
+        body["publish"] = {"mode": form.get("mode", "")}
     return body
 
 
 def _budget(form: Form) -> Json:
-    found = {name: _number(form.get(f"budget_{name}")) for name in ("requests", "tokens", "usd")}
+    found = {name: _number(form.get(f"budget_{name}", "")) for name in ("requests", "tokens", "usd")}
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -11,13 +11,12 @@ from fastapi import Depends, Request
 
 from gitward.agents.installed import Offer
 from gitward.errors import FieldError
-from gitward.sessions.live_events import LiveEvents
 from gitward.sessions.model import Instruction, Session
 from gitward.sessions.service import NewSession, SessionService
 from gitward.store.database import Database, Transaction
 from gitward.telemetry.metrics import Budget, Figures
 from gitward.web.live.boards import Boards
-from gitward.web.signing_in import Identify, Person
+from gitward.web.signing_in import Person
 
 
 class Requests(Protocol):
@@ -70,10 +69,8 @@ class OperatorFacts:
 class WebServices:
     database: Database
     sessions: SessionService
-    feeds: LiveEvents
     boards: Boards
     requests: Requests
-    identify: Identify  # who a cookie stands for
     stopping: asyncio.Event
     facts: Callable[[], Awaitable[OperatorFacts]]
     offers: Callable[[], Sequence[Offer]]  # blocks shortly: it looks at folders

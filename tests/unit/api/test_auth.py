@@ -22,9 +22,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import AUDIENCE, Api, problem
-from gitward.api.auth import Verifier
-from gitward.api.oidc import Issuer
 from gitward.errors import Unauthenticated
+from gitward.identity.oidc import Issuer
+from gitward.identity.verifier import Verifier
 from gitward.sessions.model import Owner
 
 KEY = Ed25519PrivateKey.generate()

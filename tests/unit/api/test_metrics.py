@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from api import make_api, problem
-from gitward.api.authorization import parse_operators
+from gitward.identity.authorization import parse_operators
 from gitward.sessions.model import Owner
 from gitward.store.database import Database
 from tests_support import Backend

@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from api import make_api, problem
 from gitward.api.app import create_app
-from gitward.api.auth import Verifier
-from gitward.api.authorization import admitted, parse_operators, parse_rules, relevant_claims
-from gitward.api.oidc import FRESH_SECONDS, MAX_DOCUMENT, STALE_SECONDS, Issuer, is_safe_url
 from gitward.cli.wiring import running_service
 from gitward.errors import SettingsError, Unauthenticated, Unavailable
+from gitward.identity.authorization import admitted, parse_operators, parse_rules, relevant_claims
+from gitward.identity.oidc import FRESH_SECONDS, MAX_DOCUMENT, STALE_SECONDS, Issuer, is_safe_url
+from gitward.identity.verifier import Verifier
 from gitward.settings.loading import load_settings
 from gitward.settings.token_reader import TokenReader
 from tests_support import Backend
@@ -214,7 +214,7 @@ async def test_the_warning_names_the_fault_and_is_not_repeated_for_each_caller(
     for _ in range(5):
         with pytest.raises(Unavailable):
             await provider.verifier.identify(provider.token())
-    assert [record.getMessage() for record in caplog.records if record.name == "gitward.api.oidc"] == [
+    assert [record.getMessage() for record in caplog.records if record.name == "gitward.identity.oidc"] == [
         f"The keys of the issuer {URL} could not be fetched: {name}"
     ]
 

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api import Api, problem
-from gitward.api.auth import LEEWAY_SECONDS
 from gitward.api.request_gate import MAX_BODY, MAX_DEPTH, MAX_VALUES, RequestGate
+from gitward.identity.verifier import LEEWAY_SECONDS
 from gitward.sessions.model import Owner
 
 GOOD = b'{"repo":"owner/repo","target_branch":"main"}'

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from api import Api, fields, problem
-from gitward.api.authorization import parse_rules
+from gitward.identity.authorization import parse_rules
 from gitward.sessions.schedules import find
 
 Json = dict[str, Any]

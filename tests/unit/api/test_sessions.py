@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from api import Api, fields, make_api, problem
-from gitward.api.authorization import parse_rules
+from gitward.identity.authorization import parse_rules
 from gitward.sessions import artifacts
 from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import ArtifactKind, Owner, RunState

@@ -16,7 +16,7 @@ from gitward.sessions.live_events import LiveEvents, Told
 from gitward.sessions.model import EventType, Owner, Run, Session
 from gitward.sessions.service import SessionService
 from gitward.store.database import PASSING_ERRORS, Database, Transaction
-from gitward.web.conversation import Conversation
+from gitward.web.conversation import Conversation, Item
 from gitward.web.live.messages import ended, items, lines, partials, stale
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Frame:
 
 
 RenderHead = Callable[[View, Conversation], Sequence[str]]
-RenderItem = Callable[..., str]
+RenderItem = Callable[[Item, str], str]  # an item, and the name of the agent
 
 
 class Boards:
@@ -193,7 +193,7 @@ class Board:
         shown = [talk.items[each] for each in talk.items if each in changed]
         parts = [lines(output)] if output else []
         if shown:
-            parts.append(items([(each.id, self._boards.render_item(each)) for each in shown]))
+            parts.append(items([(each.id, self._boards.render_item(each, talk.agent)) for each in shown]))
         if view is not None:
             parts.append(partials(self._boards.render_head(view, talk)))
         return b"".join(parts)

@@ -23,6 +23,15 @@ async def asset(digest: str, name: str) -> Response:
     return Response(asset_bytes(name), media_type=media_type, headers=headers)
 
 
+@router.get("/assets/{name}")
+async def renewed_asset(name: str) -> Response:
+    """The same under an address that stays, asked for again each hour."""
+    if name not in _NAMES:
+        raise NotFound("There is no such file.")
+    media_type = _TYPES["." + name.rpartition(".")[2]]
+    return Response(asset_bytes(name), media_type=media_type, headers={"Cache-Control": "max-age=3600"})
+
+
 @router.get("/favicon.ico")
 async def favicon() -> Response:
     return Response(asset_bytes("icon.svg"), media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})

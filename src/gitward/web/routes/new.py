@@ -17,7 +17,8 @@ from gitward.sessions.overview import last_session, used_repositories
 from gitward.store.database import Transaction
 from gitward.web.fields import session_fields
 from gitward.web.services import Served, WebServices
-from gitward.web.signing_in import CheckedForm, Form, Person, SignedIn
+from gitward.web.signing_in import CheckedForm, Person, SignedIn
+from gitward.web.signing_in.forms import Form
 from gitward.web.templating import part, render
 
 router = APIRouter()
@@ -89,7 +90,7 @@ def _agents(served: WebServices) -> tuple[Sequence[Offer], str | None]:
 
 
 def _values(form: Form) -> dict[str, str]:
-    return {name: form.get(name) for name in _FIELDS}
+    return {name: form.get(name, "") for name in _FIELDS}
 
 
 def _remembered(last: Session | None) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 from urllib.parse import urlencode
@@ -12,7 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from gitward.errors import Conflict, NotFound
-from gitward.sessions.model import Owner
+from gitward.sessions.model import Owner, now
 from gitward.sessions.overview import SHOWN, From, Group, Overview, OverviewFilter, read_overview, used_repositories
 from gitward.sessions.service import SessionChange
 from gitward.store.database import Transaction
@@ -95,7 +94,7 @@ async def _changes(served: WebServices, person: Person, wanted: OverviewFilter) 
         groups = _groups(read_overview(tx, served.sessions, person.owner, wanted), wanted)
         return str(part("groups.html", "groups")(groups, address("/", wanted)))
 
-    while not served.stopping.is_set() and time.time() < person.expires_at:
+    while not served.stopping.is_set() and now() < person.expires_at:
         html = await served.database.read(look)
         if hash(html) != known:
             known, spoken = hash(html), 0
@@ -111,13 +110,13 @@ async def _changes(served: WebServices, person: Person, wanted: OverviewFilter) 
 @router.post("/bulk")
 async def bulk(person: SignedIn, served: Served, form: CheckedForm) -> Response:
     """Archives or cancels what was selected, one by one: each is a change of its own."""
-    action, chosen = form.get("action"), form.all("id")[:MOST_AT_ONCE]
+    action, chosen = form.get("action", ""), form.getlist("id")[:MOST_AT_ONCE]
     done = 0
     for session_id in chosen:
         done += await _act(served, person.owner, session_id, action)
     said = {"archive": "archived", "unarchive": "unarchived", "cancel": "cancelled"}.get(action, "none")
     said = "none" if not chosen else said if done == len(chosen) else "some"
-    back = form.get("back")
+    back = form.get("back", "")
     back = back if back.startswith("/?") or back == "/" else "/"
     joiner = "&" if "?" in back else "?"
     return RedirectResponse(f"{back}{joiner}{urlencode({'said': said, 'count': done})}", status_code=303)

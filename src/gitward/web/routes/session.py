@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -22,11 +23,12 @@ from gitward.web.live.boards import View
 from gitward.web.reasons import remedy
 from gitward.web.rows import mark_of
 from gitward.web.services import Served, WebServices
-from gitward.web.signing_in import CheckedForm, Form, Person, SignedIn
+from gitward.web.signing_in import CheckedForm, Person, SignedIn
 from gitward.web.templating import part, render
 from gitward.web.timeline import segments_of
 
 router = APIRouter(prefix="/s")
+pull_requests = APIRouter()
 FIRST_LINES = 400  # of the output that the page comes with; a script adds what comes while it is open
 FIRST_CHARACTERS = 256 * 1024
 SAID = {
@@ -49,6 +51,12 @@ class Shown:
     seq: int  # of the last event that is in it
     has_work: bool
     has_submodules: bool
+
+
+@pull_requests.get("/sessions/{session_id}")
+async def from_pull_request(session_id: str, _: SignedIn) -> Response:
+    """Pull requests link here. Scripts get the API's answer at the same address."""
+    return RedirectResponse(f"/s/{quote(session_id)}", status_code=303)
 
 
 @router.get("/{session_id}")
@@ -79,7 +87,7 @@ def _page(
         session=session,
         run=run,
         runs=[each for each in reversed(session.runs) if each.id != run.id],
-        head=head_parts(served, shown.view, shown.talk, has_work=shown.has_work, has_submodules=shown.has_submodules),
+        head=head_parts(served.github, shown.view, shown.talk, has_work=shown.has_work, has_submodules=shown.has_submodules),
         talk=shown.talk,
         rows=_rows(shown.output.pieces),
         has_earlier=shown.output.has_earlier,
@@ -143,7 +151,7 @@ def _rows(pieces: Sequence[Event]) -> list[dict[str, Any]]:
 
 
 def head_parts(
-    served: WebServices | None, view: View, talk: Conversation, *, has_work: bool = False, has_submodules: bool = False
+    github: str, view: View, talk: Conversation, *, has_work: bool = False, has_submodules: bool = False
 ) -> list[str]:
     """The parts of the page that change as a whole."""
     session, run = view.session, view.run
@@ -157,7 +165,7 @@ def head_parts(
         "has_work": has_work or bool(run.changed),
         "has_submodules": has_submodules,
         "newest": session.runs[-1],
-        "github": served.github if served is not None else "",
+        "github": github,
     }
     return [str(part("session_parts.html", name)(values)) for name in ("head", "steps", "outcome", "side")]
 
@@ -179,7 +187,7 @@ async def follow_up(session_id: str, person: SignedIn, served: Served, form: Che
 
         await served.database.write(add)
     except InvalidRequest as error:
-        errors, draft = error.errors or (FieldError(field="", message=error.detail),), form.get("text")
+        errors, draft = error.errors or (FieldError(field="", message=error.detail),), form.get("text", "")
         html = await served.database.read(
             lambda tx: _page(tx, served, person, session_id, None, draft=draft, errors=errors)
         )
@@ -242,5 +250,3 @@ async def publish(session_id: str, run_id: str, person: SignedIn, served: Served
 def _back(session_id: str, said: str) -> Response:
     return RedirectResponse(f"/s/{session_id}?said={said}", status_code=303)
 
-
-__all__ = ["Form", "head_parts", "router"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 
+from gitward.sessions.model import now
 from gitward.web.live.messages import KEEP_ALIVE
 from gitward.web.services import Served, WebServices
 from gitward.web.signing_in import Person, SignedIn
@@ -44,7 +44,7 @@ async def _frames(
     spoken = clock()
     yield KEEP_ALIVE
     async with served.boards.watch(person.owner, session_id, run_id, after) as reader:
-        while not served.stopping.is_set() and time.time() < person.expires_at:
+        while not served.stopping.is_set() and now() < person.expires_at:
             data = await reader.next(1.0)
             if data:
                 yield data

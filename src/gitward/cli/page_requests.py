@@ -1,0 +1,77 @@
+"""Requests of the pages, checked by the API's own rules: what one refuses, the other does too, in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from gitward.api.agent_choice import with_agent
+from gitward.api.problems import field_errors
+from gitward.api.services import Services
+from gitward.api.shapes import InstructionIn, SessionIn
+from gitward.errors import FieldError, InvalidRequest, Unavailable
+from gitward.identity.authorization import check_repositories, relevant_claims
+from gitward.sessions.model import Instruction, Session
+from gitward.sessions.service import NewSession
+from gitward.store.database import Transaction
+from gitward.web.signing_in import Person
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageRequests:
+    """What `gitward.web.services.Requests` asks for."""
+
+    services: Services
+
+    async def new_session(self, person: Person, body: Mapping[str, Any]) -> NewSession:
+        """:raises InvalidRequest: the API would refuse this body."""
+        asked = _validated(SessionIn, body)
+        served = self.services
+        check_repositories(served.repo_globs, served.rules, person.claims, asked.repo, asked.submodules)
+        served.reach.check(asked.new_session())
+        instruction = await with_agent(served, asked.instruction())
+        self._check_room()
+        claims = relevant_claims(served.rules, person.claims)
+        return replace(asked.new_session(), instruction=instruction, claims=claims)
+
+    async def refused(self, person: Person, body: Mapping[str, Any]) -> Sequence[FieldError]:
+        """What the API would refuse of this body."""
+        try:
+            await self.new_session(person, body)
+        except InvalidRequest as error:
+            return error.errors or (FieldError(field="", message=error.detail),)
+        return ()
+
+    async def instruction(self, person: Person, body: Mapping[str, Any]) -> Instruction:
+        """:raises InvalidRequest: the API would refuse this follow-up."""
+        del person
+        asked = _validated(InstructionIn, body)
+        self._check_room()
+        return await with_agent(self.services, asked.instruction())
+
+    def admit(
+        self, tx: Transaction, person: Person, session: Session, instruction: Instruction | None = None
+    ) -> None:
+        """:raises InvalidRequest: the operator may have narrowed the settings since the session was created."""
+        served = self.services
+        check_repositories(served.repo_globs, served.rules, person.claims, session.repo, session.submodules)
+        kept = relevant_claims(served.rules, person.claims)
+        if session.claims != kept:
+            served.sessions.note_claims(tx, session.owner, session.id, kept)
+        if instruction is not None:
+            served.reach.check_texts(session.repo, instruction)
+
+    def _check_room(self) -> None:
+        if self.services.database.is_low:
+            raise Unavailable("The disk of the database is full: Gitward accepts nothing new until there is room.")
+
+
+def _validated(shape: type[Any], body: Mapping[str, Any]) -> Any:
+    try:
+        return shape.model_validate(dict(body))
+    except ValidationError as error:
+        errors = field_errors([{**each, "loc": ("body", *each["loc"])} for each in error.errors()])
+        raise InvalidRequest("The form has values that are not allowed.", errors=errors) from None

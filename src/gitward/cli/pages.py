@@ -1,0 +1,99 @@
+"""Assembles the pages over the parts of a running service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from fastapi import FastAPI
+
+from gitward.agents.installed import Offer
+from gitward.api.services import Services
+from gitward.cli.health import ServiceHealth
+from gitward.cli.mirrors import mirror_title, stored_mirrors
+from gitward.cli.page_requests import PageRequests
+from gitward.settings.fields import Settings
+from gitward.settings.values import MiB
+from gitward.telemetry.metrics import Budget
+from gitward.web.app import create_pages
+from gitward.web.live.boards import Boards, View
+from gitward.web.conversation import Conversation
+from gitward.web.routes.session import head_parts
+from gitward.web.services import Check, MirrorSize, OperatorFacts, WebServices
+from gitward.web.signing_in import SigningIn
+from gitward.web.templating import duration, part
+
+MOST_MIRRORS = 200
+
+
+def pages_of(
+    services: Services, *, watch: ServiceHealth, sign_in: SigningIn, settings: Settings, with_worker: bool
+) -> FastAPI:
+    """The pages' application."""
+
+    def head(view: View, talk: Conversation) -> Sequence[str]:
+        return head_parts(settings.github_server_url, view, talk)
+
+    async def facts() -> OperatorFacts:
+        return await _facts(watch, settings, with_worker=with_worker)
+
+    boards = Boards(
+        database=services.database,
+        sessions=services.sessions,
+        feeds=services.feeds,
+        render_head=head,
+        render_item=lambda item, agent: str(part("items.html", "item")(item, agent)),
+    )
+    agents = services.agents
+    web = WebServices(
+        database=services.database,
+        sessions=services.sessions,
+        boards=boards,
+        requests=PageRequests(services=services),
+        stopping=services.stopping,
+        facts=facts,
+        offers=lambda: _offers(services),
+        default_agent=lambda: agents.default() if agents is not None and not services.agents_elsewhere else None,
+        repositories=tuple(each for each in services.repo_globs if not set(each) & set("*?[")),
+        github=settings.github_server_url,
+    )
+    return create_pages(web, sign_in)
+
+
+def _offers(services: Services) -> Sequence[Offer]:
+    if services.agents is None:
+        return ()
+    offers = services.agents.offers()
+    return [each.elsewhere() for each in offers] if services.agents_elsewhere else offers
+
+
+async def _facts(watch: ServiceHealth, settings: Settings, *, with_worker: bool) -> OperatorFacts:
+    checks = [Check(name=each.name, ok=each.ok, detail=each.detail) for each in await watch.checks()]
+    told = watch.github.limits.snapshot() if watch.github is not None else ()
+    return OperatorFacts(
+        checks=checks,
+        figures=await watch.figures(),
+        budgets=[
+            Budget(holder=each.holder, resource=each.resource, limit=each.limit, remaining=each.remaining)
+            for each in told
+        ],
+        mirrors=await asyncio.to_thread(_mirrors, settings) if with_worker else None,
+        mirror_limit=settings.mirror_mib,
+        limits=_limits(settings),
+    )
+
+
+def _mirrors(settings: Settings) -> Sequence[MirrorSize]:
+    found = stored_mirrors(settings)[:MOST_MIRRORS]
+    return [MirrorSize(name=mirror_title(each), megabytes=round(each.size / MiB)) for each in found]
+
+
+def _limits(settings: Settings) -> Mapping[str, str]:
+    """Settings that decide why something waits or ends."""
+    return {
+        "Runs at once": str(settings.max_runs),
+        "Of one user": str(settings.max_runs_per_user),
+        "Of one worker": str(settings.slots),
+        "Time of a run": duration(settings.run_timeout_seconds),
+        "Repositories": ", ".join(settings.repo_globs) or "all that the token may use",
+    }
