@@ -60,7 +60,7 @@ def drop(settings: Settings, name: str | None, *, everything: bool, as_json: boo
     return EXIT_CODE[Exit.FAILED if failed or (name is not None and not mirrors) else Exit.SUCCEEDED]
 
 
-def _mirrors(settings: Settings) -> list[StoredMirror]:
+def stored_mirrors(settings: Settings) -> list[StoredMirror]:
     folder = settings.data_dir / "mirrors"
     try:
         return MirrorCollection(folder).all()

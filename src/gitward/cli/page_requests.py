@@ -52,9 +52,7 @@ class PageRequests:
         self._check_room()
         return await with_agent(self.services, asked.instruction())
 
-    def admit(
-        self, tx: Transaction, person: Person, session: Session, instruction: Instruction | None = None
-    ) -> None:
+    def admit(self, tx: Transaction, person: Person, session: Session, instruction: Instruction | None = None) -> None:
         """:raises InvalidRequest: the operator may have narrowed the settings since the session was created."""
         served = self.services
         check_repositories(served.repo_globs, served.rules, person.claims, session.repo, session.submodules)

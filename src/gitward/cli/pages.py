@@ -16,8 +16,8 @@ from gitward.settings.fields import Settings
 from gitward.settings.values import MiB
 from gitward.telemetry.metrics import Budget
 from gitward.web.app import create_pages
-from gitward.web.live.boards import Boards, View
 from gitward.web.conversation import Conversation
+from gitward.web.live.boards import Boards, View
 from gitward.web.routes.session import head_parts
 from gitward.web.services import Check, MirrorSize, OperatorFacts, WebServices
 from gitward.web.signing_in import SigningIn

@@ -23,8 +23,8 @@ from gitward.api.services import Services
 from gitward.cli.child_processes import ChildProcesses
 from gitward.cli.health import ServiceHealth
 from gitward.cli.metrics_listener import metrics_listener
-from gitward.cli.pages import pages_of
 from gitward.cli.model_budgets import daily_budget_of, prices_of
+from gitward.cli.pages import pages_of
 from gitward.cli.sign_in import local_link
 from gitward.cli.site import Site
 from gitward.cli.tokens import github_of, token_source

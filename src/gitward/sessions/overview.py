@@ -119,7 +119,7 @@ def _where(owner: Owner, wanted: OverviewFilter) -> list[sa.ColumnElement[bool]]
 def _rows(tx: Transaction, where: Iterable[sa.ColumnElement[bool]], group: Group, page: int) -> list[Session]:
     """The newest first; of the queued the one that waits longest."""
     order = _sessions.c.updated_at.asc() if group is Group.QUEUED else _sessions.c.updated_at.desc()
-    query = sa.select(_sessions).where(*where, _GROUP == group.value).order_by(order, _sessions.c.id)
+    query = sa.select(_sessions).where(*where, group.value == _GROUP).order_by(order, _sessions.c.id)
     return [session_from_row(row) for row in tx.execute(query.limit(SHOWN).offset((page - 1) * SHOWN))]
 
 
@@ -129,9 +129,7 @@ def _with_latest_run(
     latest = queries.latest_by_session(tx, [each.id for each in found], 1)
     runs = sessions.explained(tx, owner, [run for each in found for run in latest.get(each.id, ())])
     by_session = {run.session_id: run for run in runs}
-    return {
-        each.id: replace(each, runs=(by_session[each.id],)) if each.id in by_session else each for each in found
-    }
+    return {each.id: replace(each, runs=(by_session[each.id],)) if each.id in by_session else each for each in found}
 
 
 _TELLING = (

@@ -13,9 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gitward.errors import HTTP_STATUS, RequestError
+from gitward.web import signing_in
 from gitward.web.routes import assets, diff, downloads, new, operator, output, overview, session, stream
 from gitward.web.services import WebServices
-from gitward.web import signing_in
 from gitward.web.signing_in import SigningIn
 from gitward.web.templating import render
 

@@ -145,6 +145,9 @@ def _told(event: Event) -> tuple[str, str] | None:
             return "", f"The agent asked: {data.get('what')} Answer: {str(data.get('answer')).replace('_', ' ')}."
         case EventType.MODEL_FAILING:
             status = data.get("status") or "no answer"
-            return "warn", f"{data.get('host')} fails ({status}), {data.get('times')} times so far; the agent goes on trying."
+            return (
+                "warn",
+                f"{data.get('host')} fails ({status}), {data.get('times')} times so far; the agent goes on trying.",
+            )
         case _:
             return None

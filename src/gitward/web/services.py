@@ -34,9 +34,7 @@ class Requests(Protocol):
         :raises InvalidRequest: the API would refuse this body.
         """
 
-    def admit(
-        self, tx: Transaction, person: Person, session: Session, instruction: Instruction | None = None
-    ) -> None:
+    def admit(self, tx: Transaction, person: Person, session: Session, instruction: Instruction | None = None) -> None:
         """:raises InvalidRequest: the operator's settings do not allow this session another run."""
 
 

@@ -79,7 +79,7 @@ def _family(ending: str) -> Language | None:
     for endings, comment, words in _FAMILIES:
         if ending in endings.split():
             pattern = re.compile(
-                rf'(?P<com>(?:(?<=\s)|^){re.escape(comment)}.*|/\*.*?(?:\*/|$))'
+                rf"(?P<com>(?:(?<=\s)|^){re.escape(comment)}.*|/\*.*?(?:\*/|$))"
                 r"""|(?P<str>"[^"\\]*(?:\\.[^"\\]*)*"?|'[^'\\]*(?:\\.[^'\\]*)*'?|`[^`]*`?)"""
                 r"|(?P<word>[A-Za-z_]\w*)"
                 r"|(?P<num>\d[\w.]*)"

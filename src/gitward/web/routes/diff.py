@@ -87,9 +87,7 @@ def _whole(person: Person, session: Session, content: bytes | None, run: str | N
     )
 
 
-def _one(
-    person: Person, session: Session, content: bytes | None, run: str | None, number: int, *, bare: bool
-) -> str:
+def _one(person: Person, session: Session, content: bytes | None, run: str | None, number: int, *, bare: bool) -> str:
     files = files_of(content or b"")
     if content is None or not 0 < number <= len(files):
         raise NotFound("This change has no such file.")

@@ -76,7 +76,7 @@ async def _form(
     html = render(
         "new.html",
         person=person,
-        values={name: "" for name in _FIELDS} | dict(values),
+        values=dict.fromkeys(_FIELDS, "") | dict(values),
         repositories=repositories[:200],
         offers=offers,
         default_agent=default,

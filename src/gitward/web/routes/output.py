@@ -34,9 +34,7 @@ async def output(
         session = served.sessions.get_session(tx, person.owner, session_id)
         run = served.sessions.get_run(tx, person.owner, session_id, run_id)
         until = before if before is not None else run_log.last_seq(tx, session_id) + 1
-        found = run_log.output_before(
-            tx, session_id, run_id, before=until, lines=PAGE_LINES, most=PAGE_CHARACTERS
-        )
+        found = run_log.output_before(tx, session_id, run_id, before=until, lines=PAGE_LINES, most=PAGE_CHARACTERS)
         return session, run, found
 
     session, run, found = await served.database.read(look)

@@ -87,7 +87,9 @@ def _page(
         session=session,
         run=run,
         runs=[each for each in reversed(session.runs) if each.id != run.id],
-        head=head_parts(served.github, shown.view, shown.talk, has_work=shown.has_work, has_submodules=shown.has_submodules),
+        head=head_parts(
+            served.github, shown.view, shown.talk, has_work=shown.has_work, has_submodules=shown.has_submodules
+        ),
         talk=shown.talk,
         rows=_rows(shown.output.pieces),
         has_earlier=shown.output.has_earlier,
@@ -109,9 +111,7 @@ def _shown(tx: Transaction, served: WebServices, person: Person, session_id: str
     talk = Conversation()
     events, _ = run_log.told(tx, session_id, run.id, until=seq)
     talk.add_all(events)
-    output = run_log.output_before(
-        tx, session_id, run.id, before=seq + 1, lines=FIRST_LINES, most=FIRST_CHARACTERS
-    )
+    output = run_log.output_before(tx, session_id, run.id, before=seq + 1, lines=FIRST_LINES, most=FIRST_CHARACTERS)
     return Shown(
         view=View(session=session, run=run),
         talk=talk,
@@ -249,4 +249,3 @@ async def publish(session_id: str, run_id: str, person: SignedIn, served: Served
 
 def _back(session_id: str, said: str) -> Response:
     return RedirectResponse(f"/s/{session_id}?said={said}", status_code=303)
-
