@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, FloatRect, Page, async_playwright
 
 from rig import Rig, rig
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / ".screenshots"
+TALLEST = 1600  # of a picture
 OFFLINE = re.compile(r"ERR_(CONNECTION|NETWORK|EMPTY|INCOMPLETE)|Failed to load resource: the server responded with a "
                      r"status of (404|422|403)")  # fmt: skip
 
@@ -91,4 +92,6 @@ async def opened(service: Rig, browser: Browser) -> AsyncIterator[Opened]:
 
 async def picture(page: Page, name: str) -> None:
     SCREENSHOTS.mkdir(exist_ok=True)
-    await page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+    size = await page.evaluate("[document.documentElement.clientWidth, document.documentElement.scrollHeight]")
+    clip: FloatRect = {"x": 0, "y": 0, "width": size[0], "height": min(size[1], TALLEST)}
+    await page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True, clip=clip)

@@ -28,9 +28,9 @@ async def test_a_command_leads_from_sign_in_to_its_pull_request(service: Rig, op
     await expect(page.locator("#output .c-green")).to_have_text("green")
     await picture(page, "session-done")
 
-    await page.get_by_role("link", name="Diff").click()
+    await page.locator("#head").get_by_role("link", name="Diff").click()
     await expect(page.locator("tr.add")).to_contain_text("line")
     await picture(page, "diff")
     await page.goto(service.url)
-    await expect(page.locator(".row")).to_contain_text("#1 draft")
+    await expect(page.locator(".row").first).to_contain_text("#1 draft")
     await picture(page, "list-one")

@@ -16,7 +16,8 @@ from gitward.store import schema
 from gitward.store.database import Transaction
 
 _sessions, _events, _runs = schema.sessions, schema.events, schema.runs
-SHOWN = 50  # sessions of one group on one page
+SHOWN = 50  # sessions of one group on one page …
+SHOWN_DONE = 20  # … and of those that want nothing, beside the other groups
 _NEWEST = 60  # events of a running session that are looked at for its line
 
 
@@ -71,7 +72,12 @@ def read_overview(tx: Transaction, sessions: SessionService, owner: Owner, wante
     counted = sa.select(_GROUP.label("kind"), sa.func.count().label("sessions")).where(*where).group_by(_GROUP)
     counts = {Group(row.kind): row.sessions for row in tx.execute(counted)}
     asked = [wanted.group] if wanted.group is not None else list(Group)
-    found = {group: _rows(tx, where, group, wanted.page) for group in asked if counts.get(group)}
+    few = SHOWN_DONE if wanted.group is None else SHOWN
+    found = {
+        group: _rows(tx, where, group, wanted.page, few if group is Group.DONE else SHOWN)
+        for group in asked
+        if counts.get(group)
+    }
     shown = _with_latest_run(tx, sessions, owner, [each for rows in found.values() for each in rows])
     groups = {group: tuple(shown[each.id] for each in rows) for group, rows in found.items()}
     news = _news(tx, [each.id for each in groups.get(Group.RUNNING, ())])
@@ -116,11 +122,13 @@ def _where(owner: Owner, wanted: OverviewFilter) -> list[sa.ColumnElement[bool]]
     return where
 
 
-def _rows(tx: Transaction, where: Iterable[sa.ColumnElement[bool]], group: Group, page: int) -> list[Session]:
+def _rows(
+    tx: Transaction, where: Iterable[sa.ColumnElement[bool]], group: Group, page: int, most: int
+) -> list[Session]:
     """The newest first; of the queued the one that waits longest."""
     order = _sessions.c.updated_at.asc() if group is Group.QUEUED else _sessions.c.updated_at.desc()
     query = sa.select(_sessions).where(*where, group.value == _GROUP).order_by(order, _sessions.c.id)
-    return [session_from_row(row) for row in tx.execute(query.limit(SHOWN).offset((page - 1) * SHOWN))]
+    return [session_from_row(row) for row in tx.execute(query.limit(most).offset((page - 1) * most))]
 
 
 def _with_latest_run(

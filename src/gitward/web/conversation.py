@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -122,32 +122,35 @@ def _entry(told: Mapping[str, Any]) -> PlanEntry:
     return PlanEntry(text=str(told.get("content") or ""), state=state)
 
 
+Tell = Callable[[Mapping[str, Any]], tuple[str, str]]
+
+_TOLD: dict[EventType, Tell] = {  # tone and sentence
+    EventType.NOTICE: lambda data: ("", str(data.get("message") or "")),
+    EventType.STEP_RETRYING: lambda data: (
+        "warn",
+        f"{data.get('step')} is tried again in {data.get('seconds')} s: {data.get('cause') or ''}",
+    ),
+    EventType.RUN_TAKEN_OVER: lambda data: (
+        "warn",
+        f"The worker was lost. Attempt {data.get('attempt')} goes on, on another one.",
+    ),
+    EventType.RUN_CANCELLING: lambda _: ("warn", "Cancelling: the processes are stopped, and the work is kept."),
+    EventType.BRANCH_PUSHED: lambda data: ("ok", f"Pushed {str(data.get('head_sha'))[:8]} to {data.get('branch')}."),
+    EventType.ISSUE_OPENED: lambda data: ("", f"Opened issue #{data.get('number')}."),
+    EventType.PULL_REQUEST_OPENED: lambda data: ("ok", f"Opened pull request #{data.get('number')}."),
+    EventType.AGENT_ASKED: lambda data: (
+        "",
+        f"The agent asked: {data.get('what')} Answer: {str(data.get('answer')).replace('_', ' ')}.",
+    ),
+    EventType.MODEL_FAILING: lambda data: (
+        "warn",
+        f"{data.get('host')} fails ({data.get('status') or 'no answer'}), {data.get('times')} times so far; "
+        "the agent goes on trying.",
+    ),
+}
+
+
 def _told(event: Event) -> tuple[str, str] | None:
-    """Tone and sentence of what happened beside the conversation; None: the page shows it elsewhere."""
-    data = event.data
-    match event.type:
-        case EventType.NOTICE:
-            return "", str(data.get("message") or "")
-        case EventType.STEP_RETRYING:
-            cause = str(data.get("cause") or "")
-            return "warn", f"{data.get('step')} is tried again in {data.get('seconds')} s: {cause}"
-        case EventType.RUN_TAKEN_OVER:
-            return "warn", f"The worker was lost. Attempt {data.get('attempt')} goes on, on another one."
-        case EventType.RUN_CANCELLING:
-            return "warn", "Cancelling: the processes are stopped, and the work is kept."
-        case EventType.BRANCH_PUSHED:
-            return "ok", f"Pushed {str(data.get('head_sha'))[:8]} to {data.get('branch')}."
-        case EventType.ISSUE_OPENED:
-            return "", f"Opened issue #{data.get('number')}."
-        case EventType.PULL_REQUEST_OPENED:
-            return "ok", f"Opened pull request #{data.get('number')}."
-        case EventType.AGENT_ASKED:
-            return "", f"The agent asked: {data.get('what')} Answer: {str(data.get('answer')).replace('_', ' ')}."
-        case EventType.MODEL_FAILING:
-            status = data.get("status") or "no answer"
-            return (
-                "warn",
-                f"{data.get('host')} fails ({status}), {data.get('times')} times so far; the agent goes on trying.",
-            )
-        case _:
-            return None
+    """What happened beside the conversation; None: the page shows it elsewhere."""
+    tell = _TOLD.get(event.type)
+    return None if tell is None else tell(event.data)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitward.sessions.model import ACTIVE_STATES, Event, EventType, Run, RunState, Session
+from gitward.web.content.terminal import Terminal
 from gitward.web.content.visible import one_line
 
 _STEPS = {
@@ -38,7 +39,7 @@ def row_of(session: Session, news: Event | None) -> Row:
         run=run,
         mark=mark_of(session),
         word="cancelling" if session.state is RunState.CANCELLING else session.state.value,
-        line=one_line(_line(session, run, news), 220),
+        line=one_line(_line(run, news), 220),
         origin="schedule" if session.schedule_id else "page" if session.from_page else "API",
     )
 
@@ -52,7 +53,7 @@ def mark_of(session: Session) -> str:
     return {RunState.QUEUED: "wait", RunState.SUCCEEDED: "ok"}.get(session.state, "off")
 
 
-def _line(session: Session, run: Run | None, news: Event | None) -> str:
+def _line(run: Run | None, news: Event | None) -> str:
     if run is None:
         return ""
     if run.state is RunState.QUEUED:
@@ -76,19 +77,18 @@ def _told(news: Event) -> str:
     data: dict[str, Any] = news.data
     match news.type:
         case EventType.AGENT_TOOL:
-            return str(data.get("title") or data.get("kind") or "")
+            told = data.get("title") or data.get("kind")
         case EventType.AGENT_PLAN:
             entries = data.get("entries") or []
             done = sum(each.get("status") == "completed" for each in entries)
-            return f"{done} of {len(entries)} of its plan done"
-        case EventType.AGENT_MESSAGE | EventType.NOTICE:
-            return str(data.get("text") or data.get("message") or "")
+            told = f"{done} of {len(entries)} of its plan done"
         case EventType.OUTPUT:
             lines = [each for each in str(data.get("text") or "").splitlines() if each.strip()]
-            return lines[-1] if lines else ""
+            told = Terminal().plain(lines[-1]) if lines else ""
         case EventType.STEP_RETRYING:
-            return f"tried again: {data.get('cause')}"
+            told = f"tried again: {data.get('cause')}"
         case EventType.MODEL_FAILING:
-            return f"{data.get('host')} fails, {data.get('times')} times so far"
+            told = f"{data.get('host')} fails, {data.get('times')} times so far"
         case _:
-            return ""
+            told = data.get("text") or data.get("message")
+    return str(told or "")

@@ -33,6 +33,8 @@ def duration(seconds: float | None) -> str:
     """`0.4 s`, `34 s`, `5 min 02 s`, `3 h 20 min`."""
     if seconds is None:
         return ""
+    if seconds < 0.1:
+        return f"{round(seconds * 1000)} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)

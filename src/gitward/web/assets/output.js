@@ -146,6 +146,7 @@ const gitwardOutput = (() => {
         range.deleteContents();
       }
       box.append(fragment);
+      box.hidden = false;
       document.getElementById("no-output").hidden = box.childElementCount > 0;
       if (follow.checked) { own = true; box.scrollTop = box.scrollHeight; }
       if (find.value) mark();

@@ -122,7 +122,15 @@
       if (!waiting.size) requestAnimationFrame(showItems);
       for (const [id, html] of JSON.parse(event.detail.data)) waiting.set(id, html);
     });
-    document.addEventListener("end", () => tellConnection(null));
+    document.addEventListener("end", () => {
+      tellConnection(null);
+      for (const each of document.querySelectorAll(".said")) each.remove(); // it told of what has ended
+      const reply = document.querySelector(".reply");
+      if (reply) {
+        reply.querySelector("button").textContent = "Follow up";
+        reply.querySelector("textarea").placeholder = reply.dataset.ended;
+      }
+    });
     document.addEventListener("stale", () => {
       htmx.ajax("GET", location.pathname + location.search, {target: "#live", select: "#live", swap: "outerHTML"});
     });

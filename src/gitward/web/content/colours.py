@@ -15,9 +15,10 @@ from gitward.web.content.visible import visible
 
 _C = (
     "auto bool break case catch char class const constexpr continue default delete do double else enum explicit extern "
-    "false final float for friend goto if import inline int interface long namespace new null nullptr operator override "
-    "package private protected public register return short signed sizeof static struct super switch template this throw "
-    "throws true try typedef typename union unsigned using virtual void volatile while"
+    "false final float for friend goto if import inline int interface long namespace new null nullptr operator "
+    "override package private protected public register return short signed sizeof static struct super switch "
+    "template this "
+    "throw throws true try typedef typename union unsigned using virtual void volatile while"
 )
 _SCRIPT = (
     "as async await break case catch class const continue debugger default delete do else enum export extends false "
@@ -34,8 +35,8 @@ _GO = (
     "package range return select struct switch true type var"
 )
 _RUST = (
-    "as async await break const continue crate dyn else enum extern false fn for if impl in let loop match mod move mut "
-    "pub ref return self Self static struct super trait true type unsafe use where while"
+    "as async await break const continue crate dyn else enum extern false fn for if impl in let loop match mod move "
+    "mut pub ref return self Self static struct super trait true type unsafe use where while"
 )
 _SHELL = "case do done elif else esac exit export fi for function if in local return set then until while"
 _RUBY = (

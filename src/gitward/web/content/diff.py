@@ -20,7 +20,8 @@ class ChangedFile:
     number: int  # 1, 2, … in the diff
     path: str
     old_path: str | None  # when it had another name
-    kind: str  # added | deleted | renamed | changed | binary
+    kind: str  # added | deleted | renamed | changed
+    is_binary: bool
     additions: int
     deletions: int
     start: int
@@ -56,6 +57,7 @@ def _file(diff: bytes, number: int, start: int, end: int) -> ChangedFile:
         path=visible(new or old or "?"),
         old_path=visible(old) if old and new and old != new else None,
         kind=_kind(head),
+        is_binary=any(line.startswith(("Binary files ", "GIT binary patch")) for line in head),
         additions=counted.additions,
         deletions=counted.deletions,
         start=start,
@@ -69,8 +71,6 @@ def _kind(head: Sequence[str]) -> str:
             ("new file", "added"),
             ("deleted file", "deleted"),
             ("rename from", "renamed"),
-            ("Binary files", "binary"),
-            ("GIT binary patch", "binary"),
         ):
             if line.startswith(begin):
                 return kind

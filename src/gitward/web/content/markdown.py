@@ -27,20 +27,24 @@ class _Renderer(RendererHTML):
     """The library's, but for what could fetch, mislead or take over the page's outline."""
 
     def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        """No browser asks another server for it."""
         token = tokens[idx]
         words = self.renderInlineAsText(token.children or [], options, env)
         return f'<span class="no-image">[image: {escape(words or "without words")}]</span>'
 
     def link_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         """With the host it leads to, whatever its words say."""
+        del options, env
         opened = next(each for each in reversed(tokens[:idx]) if each.type == "link_open")
         host = _host(str(opened.attrs.get("href", "")))
         return f'</a><span class="host"> ({escape(host)})</span>' if host else "</a>"
 
     def heading_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        del options, env
         return f"<{_lower(tokens[idx].tag)}>"
 
     def heading_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        del options, env
         return f"</{_lower(tokens[idx].tag)}>"
 
 
@@ -51,9 +55,9 @@ def _lower(tag: str) -> str:
 def _host(address: str) -> str:
     try:
         parts = urlsplit(address)
-        return (parts.hostname or "") if parts.scheme in _SCHEMES else ""
     except ValueError:
         return ""
+    return (parts.hostname or "") if parts.scheme in _SCHEMES else ""
 
 
 _markdown = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}, renderer_cls=_Renderer).enable(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from gitward.web.content.visible import visible
 
@@ -72,6 +73,10 @@ class Terminal:
         for row in rows:
             yield self._line(row)
 
+    def plain(self, row: str) -> str:
+        """One line without its colours."""
+        return "".join(each.text for each in self._line(row))
+
     def _line(self, row: str) -> Line:
         row = row.rstrip("\r")
         row = row[row.rfind("\r") + 1 :]  # what was written over, such as a progress bar's earlier states
@@ -112,28 +117,25 @@ def restyled(style: Style, codes: str) -> Style:
 
 
 def _restyled(style: Style, number: int) -> Style:
-    match number:
-        case 0:
-            return PLAIN
-        case 1 | 2 | 3 | 4 | 7:
-            return replace(style, **{_SWITCHES[number]: True})
-        case 22:
-            return replace(style, bold=False, dim=False)
-        case 23 | 24 | 27:
-            return replace(style, **{_SWITCHES[number - 20]: False})
-        case 39:
-            return replace(style, color="")
-        case 49:
-            return replace(style, background="")
-        case _ if 30 <= number <= 37 or 90 <= number <= 97:
-            return replace(style, color=_NAMES[number % 10])
-        case _ if 40 <= number <= 47 or 100 <= number <= 107:
-            return replace(style, background=_NAMES[number % 10])
-        case _:
-            return style
+    if number == 0:
+        return PLAIN
+    if 30 <= number <= 37 or 90 <= number <= 97:
+        return replace(style, color=_NAMES[number % 10])
+    if 40 <= number <= 47 or 100 <= number <= 107:
+        return replace(style, background=_NAMES[number % 10])
+    return replace(style, **_CHANGES.get(number, {}))
 
 
-_SWITCHES = {1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "inverse"}
+_CHANGES: dict[int, dict[str, Any]] = {
+    **{
+        number: {name: True}
+        for number, name in {1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "inverse"}.items()
+    },
+    **{number: {name: False} for number, name in {23: "italic", 24: "underline", 27: "inverse"}.items()},
+    22: {"bold": False, "dim": False},
+    39: {"color": ""},
+    49: {"background": ""},
+}
 
 
 def _extended(rest: Sequence[int]) -> tuple[str, int]:

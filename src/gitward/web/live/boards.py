@@ -101,6 +101,7 @@ class Board:
         self._bytes = 0
         self._changed = asyncio.Event()
         self._conversation = Conversation()
+        self._ended_told = self._began_ended = False
         self._task = asyncio.create_task(self._follow(), name=f"board of {run_id}")
 
     async def stop(self) -> None:
@@ -168,7 +169,7 @@ class Board:
     async def _publish(self, told: Sequence[Told], view: View | None) -> None:
         data = await asyncio.to_thread(self._rendered, told, view)
         first, last = (told[0].event.seq, told[-1].event.seq) if told else (self.last + 1, self.last)
-        over = view is not None and view.run.state.is_final and self._has_all(view)
+        over = view is not None and view.run.state.is_final and self._has_all
         if data:
             data += f"event: at\nid: {last}\ndata: {last}\n\n".encode()
         if over:
@@ -179,8 +180,9 @@ class Board:
         self.over = over
         self._wake()
 
-    def _has_all(self, view: View) -> bool:
-        """A run's last event is committed with its state; the page reads the state later than the events."""
+    @property
+    def _has_all(self) -> bool:
+        """A run's last event is committed with its state, and the state may be read before the event."""
         return self._ended_told or self._began_ended
 
     def _rendered(self, told: Sequence[Told], view: View | None) -> bytes:
@@ -197,9 +199,6 @@ class Board:
         if view is not None:
             parts.append(partials(self._boards.render_head(view, talk)))
         return b"".join(parts)
-
-    _ended_told = False
-    _began_ended = False
 
     def _keep(self, frame: Frame) -> None:
         self.frames.append(frame)

@@ -144,7 +144,9 @@ def _groups(found: Overview, wanted: OverviewFilter) -> list[dict[str, object]]:
         if not rows:
             continue
         more = count - ((wanted.page - 1) * SHOWN if wanted.group else 0) - len(rows)
-        following = address("/", wanted, group=group, page=wanted.page + 1 if wanted.group else 2)
+        following = address(
+            "/", wanted, group=group, page=wanted.page + 1 if wanted.group else 1 if len(rows) < SHOWN else 2
+        )
         groups.append(
             {
                 "name": group.value,
