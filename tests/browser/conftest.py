@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, FloatRect, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, FloatRect, Page, async_playwright, expect
 
 from rig import Rig, rig
 
+expect.set_options(timeout=30_000)
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / ".screenshots"
 TALLEST = 1600  # of a picture
-OFFLINE = re.compile(r"ERR_(CONNECTION|NETWORK|EMPTY|INCOMPLETE)|Failed to load resource: the server responded with a "
+OFFLINE = re.compile(r"htmx:sse:error|ERR_(CONNECTION|NETWORK|EMPTY|INCOMPLETE)|Failed to load resource: the server responded with a "
                      r"status of (404|422|403)")  # fmt: skip
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
-import machine
 from playwright.async_api import Page, expect
 
+import machine
+from gitward.runs.storage.workspace_names import workspace_of
 from rig import Rig
 
 from .conftest import Opened, picture
 
-WAITS = "until [ -e go ]; do sleep 0.05; done"
+WAITS = "until [ -e /workspace/go ]; do sleep 0.05; done"
 
 
 async def start(service: Rig, command: str, **body: object) -> dict[str, str]:
@@ -24,11 +25,17 @@ async def start(service: Rig, command: str, **body: object) -> dict[str, str]:
 
 async def go(service: Rig, session: dict[str, str]) -> None:
     """Lets the command go on."""
-    checkout = service.data / "workspaces" / session["id"]
+    work = workspace_of(service.data / "workspaces", session["id"]) / "work"
     async with asyncio.timeout(60):
-        while not (found := list(checkout.rglob("README.md"))):
+        while not work.is_dir():
             await asyncio.sleep(0.05)
-    (found[0].parent / "go").touch()
+    (work / "go").touch()
+
+
+async def keep_going(service: Rig, session: dict[str, str]) -> None:
+    while True:
+        await go(service, session)
+        await asyncio.sleep(0.2)
 
 
 async def test_a_running_page_shows_output_and_steps_as_they_come(service: Rig, opened: Opened) -> None:
@@ -122,8 +129,9 @@ async def test_a_page_goes_on_when_the_server_is_back(opened: Opened, service: R
     await expect(page.locator("#connection")).to_contain_text("The connection is lost.")
     service.environment["GITWARD_PORT"] = port
     await service.start()
-    await go(service, session)
-    await expect(page.locator("#head .state")).to_have_text("succeeded")
+    going = asyncio.create_task(keep_going(service, session))  # the run may be taken over, in a checkout made anew
+    await expect(page.locator("#head .state")).to_have_text("succeeded", timeout=120_000)
+    going.cancel()
     await expect(page.locator("#output")).to_contain_text("after")
     await expect(page.locator("#connection")).to_be_hidden()
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from gitward.api.agent_choice import with_agent
 from gitward.api.problems import field_errors
@@ -18,6 +18,8 @@ from gitward.sessions.model import Instruction, Session
 from gitward.sessions.service import NewSession
 from gitward.store.database import Transaction
 from gitward.web.signing_in import Person
+
+Shape = TypeVar("Shape", bound=BaseModel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,7 @@ class PageRequests:
             raise Unavailable("The disk of the database is full: Gitward accepts nothing new until there is room.")
 
 
-def _validated(shape: type[Any], body: Mapping[str, Any]) -> Any:
+def _validated(shape: type[Shape], body: Mapping[str, Any]) -> Shape:
     try:
         return shape.model_validate(dict(body))
     except ValidationError as error:

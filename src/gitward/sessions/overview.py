@@ -127,7 +127,7 @@ def _rows(
 ) -> list[Session]:
     """The newest first; of the queued the one that waits longest."""
     order = _sessions.c.updated_at.asc() if group is Group.QUEUED else _sessions.c.updated_at.desc()
-    query = sa.select(_sessions).where(*where, group.value == _GROUP).order_by(order, _sessions.c.id)
+    query = sa.select(_sessions).where(*where, _GROUP.in_([group.value])).order_by(order, _sessions.c.id)
     return [session_from_row(row) for row in tx.execute(query.limit(most).offset((page - 1) * most))]
 
 

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from gitward.errors import GitwardError
-from gitward.sessions import run_log
+from gitward.sessions import artifacts, run_log
 from gitward.sessions.live_events import LiveEvents, Told
-from gitward.sessions.model import EventType, Owner, Run, Session
+from gitward.sessions.model import ArtifactKind, EventType, Owner, Run, Session
 from gitward.sessions.service import SessionService
 from gitward.store.database import PASSING_ERRORS, Database, Transaction
 from gitward.web.conversation import Conversation, Item
@@ -35,6 +35,20 @@ class View:
 
     session: Session
     run: Run
+    has_work: bool = False  # something of the run's work is kept
+    has_submodules: bool = False  # the same of work inside submodules
+
+
+def view_of(tx: Transaction, session: Session, run: Run) -> View:
+    def has(*kinds: ArtifactKind) -> bool:
+        return artifacts.latest(tx, session.id, *kinds, run_id=run.id) is not None
+
+    return View(
+        session=session,
+        run=run,
+        has_work=has(ArtifactKind.BUNDLE, ArtifactKind.DIFF, ArtifactKind.PATCH),
+        has_submodules=has(ArtifactKind.SUBMODULES),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +57,8 @@ class Frame:
     last: int
     data: bytes
 
+
+PASSING: tuple[type[Exception], ...] = (GitwardError, *PASSING_ERRORS)  # the session, or its database, is gone
 
 RenderHead = Callable[[View, Conversation], Sequence[str]]
 RenderItem = Callable[[Item, str], str]  # an item, and the name of the agent
@@ -135,7 +151,7 @@ class Board:
                         await self._tell(told)
         except asyncio.CancelledError:
             raise
-        except (GitwardError, *PASSING_ERRORS) as error:  # the session is gone, or the database does not answer
+        except PASSING as error:
             log.warning("A page's live part ends: %s", type(error).__name__)
         except Exception:
             log.exception("A page's live part ended unexpectedly")
@@ -157,7 +173,7 @@ class Board:
         session = self._boards.sessions.get_session(tx, self._owner, self._session_id)
         run = next((each for each in session.runs if each.id == self._run_id), None)
         run = run or self._boards.sessions.get_run(tx, self._owner, self._session_id, self._run_id)
-        return View(session=session, run=run)
+        return view_of(tx, session, run)
 
     async def _tell(self, told: Sequence[Told]) -> None:
         events = [each.event for each in told]

@@ -137,7 +137,7 @@ async def _act(served: WebServices, owner: Owner, session_id: str, action: str) 
 
 
 def _groups(found: Overview, wanted: OverviewFilter) -> list[dict[str, object]]:
-    groups = []
+    groups: list[dict[str, object]] = []
     for group in Group:
         count = found.counts.get(group, 0)
         rows = [row_of(each, found.news.get(each.id)) for each in found.groups.get(group, ())]

@@ -11,15 +11,15 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from gitward.errors import FieldError, InvalidRequest, NotFound
-from gitward.sessions import artifacts, run_log
-from gitward.sessions.model import ArtifactKind, Event, Run, Session
+from gitward.sessions import run_log
+from gitward.sessions.model import Event, Run, Session
 from gitward.sessions.publish_request import PublishChange
 from gitward.sessions.service import SessionChange
 from gitward.store.database import Transaction
 from gitward.web.content.terminal import Terminal
 from gitward.web.conversation import Conversation
 from gitward.web.fields import run_fields
-from gitward.web.live.boards import View
+from gitward.web.live.boards import View, view_of
 from gitward.web.reasons import remedy
 from gitward.web.rows import mark_of
 from gitward.web.services import Served, WebServices
@@ -49,8 +49,6 @@ class Shown:
     talk: Conversation
     output: run_log.Output
     seq: int  # of the last event that is in it
-    has_work: bool
-    has_submodules: bool
 
 
 @pull_requests.get("/sessions/{session_id}")
@@ -87,9 +85,7 @@ def _page(
         session=session,
         run=run,
         runs=[each for each in reversed(session.runs) if each.id != run.id],
-        head=head_parts(
-            served.github, shown.view, shown.talk, has_work=shown.has_work, has_submodules=shown.has_submodules
-        ),
+        head=head_parts(served.github, shown.view, shown.talk),
         talk=shown.talk,
         rows=_rows(shown.output.pieces),
         has_earlier=shown.output.has_earlier,
@@ -113,17 +109,11 @@ def _shown(tx: Transaction, served: WebServices, person: Person, session_id: str
     talk.add_all(events)
     output = run_log.output_before(tx, session_id, run.id, before=seq + 1, lines=FIRST_LINES, most=FIRST_CHARACTERS)
     return Shown(
-        view=View(session=session, run=run),
+        view=view_of(tx, session, run),
         talk=talk,
         output=output,
         seq=seq,
-        has_work=_has(tx, session_id, run, ArtifactKind.BUNDLE, ArtifactKind.DIFF, ArtifactKind.PATCH),
-        has_submodules=_has(tx, session_id, run, ArtifactKind.SUBMODULES),
     )
-
-
-def _has(tx: Transaction, session_id: str, run: Run, *kinds: ArtifactKind) -> bool:
-    return artifacts.latest(tx, session_id, *kinds, run_id=run.id) is not None
 
 
 def _run(tx: Transaction, served: WebServices, person: Person, session: Session, number: int | None) -> Run:
@@ -150,9 +140,7 @@ def _rows(pieces: Sequence[Event]) -> list[dict[str, Any]]:
     return rows[-FIRST_LINES:]
 
 
-def head_parts(
-    github: str, view: View, talk: Conversation, *, has_work: bool = False, has_submodules: bool = False
-) -> list[str]:
+def head_parts(github: str, view: View, talk: Conversation) -> list[str]:
     """The parts of the page that change as a whole."""
     session, run = view.session, view.run
     values: Mapping[str, Any] = {
@@ -162,8 +150,8 @@ def head_parts(
         "segments": segments_of(run),
         "talk": talk,
         "remedy": remedy(run.reason),
-        "has_work": has_work or bool(run.changed),
-        "has_submodules": has_submodules,
+        "has_work": view.has_work,
+        "has_submodules": view.has_submodules,
         "newest": session.runs[-1],
         "github": github,
     }
