@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -19,7 +20,8 @@ expect.set_options(timeout=30_000)
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / ".screenshots"
 TALLEST = 1600  # of a picture
-OFFLINE = re.compile(r"htmx:sse:error|ERR_(CONNECTION|NETWORK|EMPTY|INCOMPLETE)|Failed to load resource: the server responded with a "
+OFFLINE = re.compile(r"htmx:sse:error|ERR_(CONNECTION|NETWORK|EMPTY|INCOMPLETE)|"
+    r"Failed to load resource: the server responded with a "
                      r"status of (404|422|403)")  # fmt: skip
 
 
@@ -71,8 +73,9 @@ async def opened(service: Rig, browser: Browser) -> AsyncIterator[Opened]:
         if message.type == "error" and not OFFLINE.search(message.text):
             wrong.append(message.text)
 
-    async def open_page(path: str = "/", *, subject: str = "alice", **options: object) -> Page:
-        context = await browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})  # type: ignore[arg-type] # Playwright's own
+    async def open_page(path: str = "/", *, subject: str = "alice", **options: Any) -> Page:
+        options.setdefault("viewport", {"width": 1280, "height": 900})
+        context = await browser.new_context(**options)
         contexts.append(context)
         context.set_default_timeout(60_000)
         page = await context.new_page()

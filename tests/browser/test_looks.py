@@ -81,10 +81,10 @@ async def open_all(page: Page) -> None:
 
 
 async def sticking_out(page: Page) -> str:
-    return str(await page.evaluate(
-        "[...document.querySelectorAll('main *, header *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1"
-        " && !e.closest('.scroll, pre, .output')).slice(0, 4).map(e => e.outerHTML.slice(0, 160))"
-    ))  # fmt: skip
+    script = """[...document.querySelectorAll('main *, header *')]
+      .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.scroll, pre, .output'))
+      .slice(0, 4).map(e => e.outerHTML.slice(0, 160))"""
+    return str(await page.evaluate(script))
 
 
 async def violations(page: Page) -> list[str]:

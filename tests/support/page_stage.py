@@ -140,13 +140,13 @@ index 1111111..2222222 100644
 +++ b/src/app/clock.py
 @@ -1,6 +1,7 @@
  import datetime
-
+{blank}
 -def now():
 -    return datetime.datetime.utcnow().isoformat()
 +def now() -> str:
 +    # One zone for all: what is stored is UTC.
 +    return datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
-
+{blank}
  VERSION = 3
 diff --git a/docs/new name.md b/docs/new name.md
 new file mode 100644
@@ -160,9 +160,10 @@ diff --git a/logo.png b/logo.png
 new file mode 100644
 index 0000000..4444444
 Binary files /dev/null and b/logo.png differ
-"""
+""".replace(b"{blank}", b" ")
 
-AGENT = {"prompt": "Upgrade the service to Python 3.13. Keep the public API, and make the tests pass.", "agent": "codex",
+AGENT = {"prompt": "Upgrade the service to Python 3.13. Keep the public API, and make the tests pass.",
+    "agent": "codex",
          "model": "gpt-5", "budget": {"requests": None, "tokens": 200_000, "usd": 2.0, "seconds": None}}  # fmt: skip
 TOKENS = {"input": 84_120, "cached": 20_000, "cache_written": 0, "output": 9_310, "reasoning": 0}
 USAGE = {"by_model": [{"model": "gpt-5", "requests": 23, "unknown_requests": 0, "tokens": TOKENS, "usd": 0.41}],

@@ -64,7 +64,11 @@ _markdown = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}, renderer
     ["table", "strikethrough"]
 )
 _cleaner = nh3.Cleaner(
-    tags=_TAGS, attributes=_ATTRIBUTES, url_schemes=_SCHEMES, link_rel="noopener noreferrer nofollow"
+    tags=_TAGS,
+    attributes=_ATTRIBUTES,
+    url_schemes=_SCHEMES,
+    url_relative="deny",
+    link_rel="noopener noreferrer nofollow",
 )
 
 

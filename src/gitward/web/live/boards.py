@@ -117,7 +117,7 @@ class Board:
         self._bytes = 0
         self._changed = asyncio.Event()
         self._conversation = Conversation()
-        self._ended_told = self._began_ended = False
+        self._ends_with: int | None = None  # the seq by which everything of the run is told; None: it goes on
         self._task = asyncio.create_task(self._follow(), name=f"board of {run_id}")
 
     async def stop(self) -> None:
@@ -173,6 +173,8 @@ class Board:
         session = self._boards.sessions.get_session(tx, self._owner, self._session_id)
         run = next((each for each in session.runs if each.id == self._run_id), None)
         run = run or self._boards.sessions.get_run(tx, self._owner, self._session_id, self._run_id)
+        if run.state.is_final and self._ends_with is None:
+            self._ends_with = run_log.last_seq(tx, self._session_id)  # its last event is committed with its state
         return view_of(tx, session, run)
 
     async def _tell(self, told: Sequence[Told]) -> None:
@@ -185,7 +187,7 @@ class Board:
     async def _publish(self, told: Sequence[Told], view: View | None) -> None:
         data = await asyncio.to_thread(self._rendered, told, view)
         first, last = (told[0].event.seq, told[-1].event.seq) if told else (self.last + 1, self.last)
-        over = view is not None and view.run.state.is_final and self._has_all
+        over = self._ends_with is not None and last >= self._ends_with
         if data:
             data += f"event: at\nid: {last}\ndata: {last}\n\n".encode()
         if over:
@@ -196,15 +198,8 @@ class Board:
         self.over = over
         self._wake()
 
-    @property
-    def _has_all(self) -> bool:
-        """A run's last event is committed with its state, and the state may be read before the event."""
-        return self._ended_told or self._began_ended
-
     def _rendered(self, told: Sequence[Told], view: View | None) -> bytes:
         mine = [each.event for each in told if each.event.run_id == self._run_id]
-        self._ended_told = self._ended_told or any(event.type is EventType.RUN_ENDED for event in mine)
-        self._began_ended = self._began_ended or (not told and view is not None and view.run.state.is_final)
         output = [event for event in mine if event.type is EventType.OUTPUT]
         talk = self._conversation
         changed = talk.add_all(event for event in mine if event.type is not EventType.OUTPUT)
