@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-import httpx
+import httpx2
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
@@ -22,17 +22,17 @@ BASE = "http://localhost:8000"
 
 
 @asynccontextmanager
-async def browser(app: ASGIApp, base: str = BASE, *, origin: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
+async def browser(app: ASGIApp, base: str = BASE, *, origin: str | None = None) -> AsyncIterator[httpx2.AsyncClient]:
     """It keeps cookies, sends Origin with all that it asks, and follows nothing.
 
     :param origin: what it sends, if the browser knows the server by another name than `base`.
     """
     headers = {"Accept": "text/html,*/*", "Origin": origin or base}
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base, headers=headers) as client:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=base, headers=headers) as client:
         yield client
 
 
-def hidden(answer: httpx.Response, name: str) -> str:
+def hidden(answer: httpx2.Response, name: str) -> str:
     """A hidden field of the page's form."""
     found = re.search(rf'name="{re.escape(name)}" value="([^"]*)"', answer.text)
     assert found, answer.text
@@ -67,7 +67,7 @@ async def link_of(database: Database, subject: str = "dev", at: datetime | None 
     return await database.write(lambda tx: sign_ins.offer_link(tx, subject, at or now()))
 
 
-async def sign_in_by_link(database: Database, client: httpx.AsyncClient, subject: str = "dev") -> str:
+async def sign_in_by_link(database: Database, client: httpx2.AsyncClient, subject: str = "dev") -> str:
     """The CSRF token of the sign-in."""
     answer = await client.post("/sign-in", data={"link": await link_of(database, subject)})
     assert answer.status_code == 303, answer.text

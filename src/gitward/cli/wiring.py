@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-import httpx
+import httpx2
 
 from gitward.agents.agents_file import WrongAgentsFile, read_catalogue
 from gitward.agents.installed import Agents
@@ -59,7 +59,6 @@ from gitward.settings.token_reader import TokenReader
 from gitward.settings.values import AllowWorkflows, Credentials, MiB, Writes
 from gitward.store.database import API_POSTGRES_WRITERS, POSTGRES_WRITERS, Database
 from gitward.store.notify import Notifier
-from gitward.store.relay import Relay
 from gitward.telemetry.loop_watch import logging_what_holds_the_loop
 from gitward.telemetry.metrics import Metrics
 from gitward.web.signing_in import SigningIn
@@ -191,9 +190,12 @@ async def _storage(settings: Settings, postgres_writers: int = POSTGRES_WRITERS)
         await migrate_all(database)
         await database.watch_disk()
         notifier = Notifier()
-        relay = Relay(database, notifier)
-        await relay.start()
-        stack.push_async_callback(relay.stop)
+        if not database.is_sqlite:  # its driver takes 9 MB, which a service on SQLite need not load
+            from gitward.store.relay import Relay
+
+            relay = Relay(database, notifier)
+            await relay.start()
+            stack.push_async_callback(relay.stop)
         metrics = Metrics()
         journal = Journal(notifier, metrics.count_events)
         limits = RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user)
@@ -300,7 +302,7 @@ async def _verifier(settings: Settings) -> AsyncIterator[Verifier]:
         return
     roots = ssl.create_default_context(cafile=str(settings.ssl_cert_file) if settings.ssl_cert_file else None)
     transport = RoutedTransport(settings.route, roots)
-    async with httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False) as http:
+    async with httpx2.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False) as http:
         issuers = [Issuer(url, http) for url in settings.issuers]
         for issuer in issuers:
             issuer.start()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from api import make_api
@@ -27,7 +27,7 @@ from tests_support import Backend
 class Visitor:
     """Somebody who is signed in."""
 
-    http: httpx.AsyncClient
+    http: httpx2.AsyncClient
     database: Database
     csrf: str
 
@@ -36,7 +36,7 @@ class Visitor:
         assert answer.status_code == status, answer.text
         return answer.text
 
-    async def post(self, path: str, status: int = 303, **fields: Any) -> httpx.Response:
+    async def post(self, path: str, status: int = 303, **fields: Any) -> httpx2.Response:
         answer = await self.http.post(path, data={"csrf_token": self.csrf, **fields})
         assert answer.status_code == status, answer.text
         return answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import httpx
+import httpx2
 import pytest
 from fastapi import FastAPI
 
@@ -31,6 +31,6 @@ def app(signing_in: SigningIn) -> FastAPI:
 
 
 @pytest.fixture
-async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def http(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
     async with browser(app) as client:
         yield client

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import httpx
+import httpx2
 import pytest
 from fastapi import FastAPI
 
@@ -14,7 +14,7 @@ from gitward.web.signing_in.hosts import Hosts
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-async def test_a_form_of_ours_is_taken(database: Database, http: httpx.AsyncClient) -> None:
+async def test_a_form_of_ours_is_taken(database: Database, http: httpx2.AsyncClient) -> None:
     token = await sign_in_by_link(database, http)
     sent = await http.post("/change", data={"csrf_token": token, "field": "Grüße & +"})
     assert sent.json() == {"subject": "dev", "field": "Grüße & +"}
@@ -23,7 +23,7 @@ async def test_a_form_of_ours_is_taken(database: Database, http: httpx.AsyncClie
     assert (await http.post("/change", headers={"X-CSRF-Token": token})).json()["field"] is None
 
 
-async def test_a_form_without_its_token_is_refused(database: Database, app: FastAPI, http: httpx.AsyncClient) -> None:
+async def test_a_form_without_its_token_is_refused(database: Database, app: FastAPI, http: httpx2.AsyncClient) -> None:
     await sign_in_by_link(database, http)
     async with browser(app) as other:
         anothers = await sign_in_by_link(database, other, "mallory")
@@ -40,31 +40,31 @@ async def test_a_form_without_its_token_is_refused(database: Database, app: Fast
         "file://", "http://evil.example#http://localhost:8000",
     ],
 )  # fmt: skip
-async def test_a_form_of_another_origin_is_refused(database: Database, http: httpx.AsyncClient, origin: str) -> None:
+async def test_a_form_of_another_origin_is_refused(database: Database, http: httpx2.AsyncClient, origin: str) -> None:
     token = await sign_in_by_link(database, http)
     refused = await http.post("/change", data={"csrf_token": token}, headers={"Origin": origin})
     assert refused.status_code == 403
     assert (await http.post("/change", data={"csrf_token": token})).status_code == 200
 
 
-async def test_a_form_without_origin_is_refused(database: Database, http: httpx.AsyncClient) -> None:
+async def test_a_form_without_origin_is_refused(database: Database, http: httpx2.AsyncClient) -> None:
     token = await sign_in_by_link(database, http)
     del http.headers["Origin"]
     assert (await http.post("/change", data={"csrf_token": token})).status_code == 403
 
 
-async def test_a_form_without_a_cookie_leads_to_the_sign_in_and_back_to_its_page(http: httpx.AsyncClient) -> None:
+async def test_a_form_without_a_cookie_leads_to_the_sign_in_and_back_to_its_page(http: httpx2.AsyncClient) -> None:
     answer = await http.post("/change", headers={"Referer": f"{BASE}/new?repo=a"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/new%3Frepo%3Da")
 
 
-async def test_a_part_of_a_page_sends_the_whole_page_to_the_sign_in(http: httpx.AsyncClient) -> None:
+async def test_a_part_of_a_page_sends_the_whole_page_to_the_sign_in(http: httpx2.AsyncClient) -> None:
     headers = {"HX-Request": "true", "HX-Current-URL": f"{BASE}/?q=1"}
     answer = await http.get("/", headers=headers)
     assert (answer.status_code, answer.headers["hx-redirect"]) == (401, "/sign-in?next=/%3Fq%3D1")
 
 
-async def test_forms_have_limits(database: Database, http: httpx.AsyncClient) -> None:
+async def test_forms_have_limits(database: Database, http: httpx2.AsyncClient) -> None:
     token = await sign_in_by_link(database, http)
     headers = {"X-CSRF-Token": token}
     long = await http.post("/change", data={"field": "x" * 1_100_000}, headers=headers)
@@ -74,7 +74,7 @@ async def test_forms_have_limits(database: Database, http: httpx.AsyncClient) ->
     assert [each.status_code for each in (long, many, other, bytes_)] == [413, 422, 422, 422]
 
 
-async def test_operators_pages_are_for_operators(database: Database, app: FastAPI, http: httpx.AsyncClient) -> None:
+async def test_operators_pages_are_for_operators(database: Database, app: FastAPI, http: httpx2.AsyncClient) -> None:
     await sign_in_by_link(database, http, "root")
     assert (await http.get("/operator")).json() == {"subject": "root"}
     async with browser(app) as other:
@@ -83,7 +83,7 @@ async def test_operators_pages_are_for_operators(database: Database, app: FastAP
 
 
 async def test_sign_out_ends_the_sign_in_for_whoever_has_the_cookie(
-    database: Database, app: FastAPI, http: httpx.AsyncClient
+    database: Database, app: FastAPI, http: httpx2.AsyncClient
 ) -> None:
     token = await sign_in_by_link(database, http)
     stolen = http.cookies["gitward"]
@@ -96,7 +96,7 @@ async def test_sign_out_ends_the_sign_in_for_whoever_has_the_cookie(
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "A" * 43, "A" * 60_000, '"; drop', "A" * 42 + "%00"])
-async def test_cookies_that_nobody_made_are_no_sign_in(http: httpx.AsyncClient, cookie: str) -> None:
+async def test_cookies_that_nobody_made_are_no_sign_in(http: httpx2.AsyncClient, cookie: str) -> None:
     assert (await http.get("/", headers={"Cookie": f"gitward={cookie}; a=b"})).status_code == 303
 
 

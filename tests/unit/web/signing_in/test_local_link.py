@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-import httpx
+import httpx2
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
@@ -18,7 +18,7 @@ from gitward.store.database import Database, Transaction
 
 
 async def test_without_a_cookie_a_page_leads_to_the_sign_in_and_back(
-    database: Database, http: httpx.AsyncClient
+    database: Database, http: httpx2.AsyncClient
 ) -> None:
     answer = await http.get("/?q=a")
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/%3Fq%3Da")
@@ -28,7 +28,7 @@ async def test_without_a_cookie_a_page_leads_to_the_sign_in_and_back(
     assert (await http.get("/")).json()["subject"] == "dev"
 
 
-async def test_previews_do_not_use_a_link_up(database: Database, app: FastAPI, http: httpx.AsyncClient) -> None:
+async def test_previews_do_not_use_a_link_up(database: Database, app: FastAPI, http: httpx2.AsyncClient) -> None:
     link = await link_of(database)
     for _ in range(3):
         async with browser(app) as preview:
@@ -38,7 +38,7 @@ async def test_previews_do_not_use_a_link_up(database: Database, app: FastAPI, h
     assert (await http.post("/sign-in", data={"link": link})).status_code == 303
 
 
-async def test_a_link_works_once(database: Database, app: FastAPI, http: httpx.AsyncClient) -> None:
+async def test_a_link_works_once(database: Database, app: FastAPI, http: httpx2.AsyncClient) -> None:
     link = await link_of(database)
     assert (await http.post("/sign-in", data={"link": link})).status_code == 303
     async with browser(app) as other:
@@ -59,7 +59,7 @@ async def test_of_many_at_once_one_signs_in(database: Database, app: FastAPI) ->
     assert sorted(answers) == [303] + [403] * 19
 
 
-async def test_a_link_lasts_ten_minutes(database: Database, http: httpx.AsyncClient) -> None:
+async def test_a_link_lasts_ten_minutes(database: Database, http: httpx2.AsyncClient) -> None:
     late = await link_of(database, at=now() - timedelta(minutes=10, seconds=1))
     assert (await http.post("/sign-in", data={"link": late})).status_code == 403
     timely = await link_of(database, at=now() - timedelta(minutes=9))
@@ -67,13 +67,13 @@ async def test_a_link_lasts_ten_minutes(database: Database, http: httpx.AsyncCli
 
 
 @pytest.mark.parametrize("link", ["", "x", "A" * 43, "A" * 43 + "=", "é" * 43, "A" * 100_000, "' OR 1=1 --"])
-async def test_what_is_no_link_signs_nobody_in(database: Database, http: httpx.AsyncClient, link: str) -> None:
+async def test_what_is_no_link_signs_nobody_in(database: Database, http: httpx2.AsyncClient, link: str) -> None:
     await link_of(database)
     assert (await http.post("/sign-in", data={"link": link})).status_code == 403
     assert not http.cookies
 
 
-async def test_another_sites_page_cannot_use_a_link(database: Database, http: httpx.AsyncClient) -> None:
+async def test_another_sites_page_cannot_use_a_link(database: Database, http: httpx2.AsyncClient) -> None:
     """Else it would sign its visitors in as somebody else."""
     link = await link_of(database)
     for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": "http://localhost:8000.evil"}):
@@ -87,7 +87,7 @@ async def test_another_sites_page_cannot_use_a_link(database: Database, http: ht
     ).status_code == 303
 
 
-async def test_the_database_holds_no_secret(database: Database, http: httpx.AsyncClient) -> None:
+async def test_the_database_holds_no_secret(database: Database, http: httpx2.AsyncClient) -> None:
     link = await link_of(database)
     other = await link_of(database)
     await http.post("/sign-in", data={"link": link})
@@ -101,7 +101,7 @@ async def test_the_database_holds_no_secret(database: Database, http: httpx.Asyn
     assert not [secret for secret in (link, other, cookie) if secret in text]
 
 
-async def test_a_sign_in_replaces_the_one_before(database: Database, app: FastAPI, http: httpx.AsyncClient) -> None:
+async def test_a_sign_in_replaces_the_one_before(database: Database, app: FastAPI, http: httpx2.AsyncClient) -> None:
     """A cookie that somebody else planted is not the one that gets signed in."""
     await sign_in_by_link(database, http)
     planted = http.cookies["gitward"]
@@ -112,7 +112,7 @@ async def test_a_sign_in_replaces_the_one_before(database: Database, app: FastAP
         assert (await other.get("/")).status_code == 303
 
 
-async def test_a_sign_in_ends_after_its_hours(database: Database, http: httpx.AsyncClient) -> None:
+async def test_a_sign_in_ends_after_its_hours(database: Database, http: httpx2.AsyncClient) -> None:
     await sign_in_by_link(database, http)
     past = sa.update(schema.sign_ins).values(expires_at=now(), ends_at=now())
     await database.write(lambda tx: tx.execute(past).rowcount)
