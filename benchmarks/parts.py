@@ -14,6 +14,7 @@ from benchmarks.egress import egress
 from benchmarks.figure import Figure, median
 from benchmarks.fleet import takeover, throughput
 from benchmarks.history import disk, history, publishing
+from benchmarks.pages import web
 from benchmarks.posts import pickup, posts
 from benchmarks.processes import cpu_seconds, memory, proportional_memory
 from benchmarks.sandbox import compared_commands
@@ -156,6 +157,7 @@ ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "throughput": throughput,
     "takeover": takeover,
     "streams": streams,
+    "web": web,
     "broker": broker,
     "brokers": brokers,
     "egress": egress,

@@ -46,7 +46,8 @@ def test_a_very_long_line_is_cut_and_says_so() -> None:
 @pytest.mark.parametrize(
     "text",
     ["[x](javascript:alert(1))", "[x](data:text/html;base64,xx)", "![i](https://evil.example/i.png)",
-     "<script>x</script>", "<a href='https://evil.example'>x</a>", "<https://evil.example/?q=1>", "[a]: javascript:x\n\n[a]",
+     "<script>x</script>", "<a href='https://evil.example'>x</a>", "<https://evil.example/?q=1>",
+     "[a]: javascript:x\n\n[a]",
      "&#60;script&#62;", "```html\n<script>x</script>\n```", "# Big heading", "[a](//evil.example)",
      "[https://good.example](https://evil.example)"],
 )  # fmt: skip
