@@ -84,6 +84,12 @@ def read_overview(tx: Transaction, sessions: SessionService, owner: Owner, wante
     return Overview(counts=counts, groups=groups, news=news)
 
 
+def last_change(tx: Transaction, owner: Owner) -> tuple[object, ...]:
+    """Another value whenever a session of the owner's has told something: much cheaper than the overview."""
+    newest = sa.select(sa.func.max(_sessions.c.updated_at), sa.func.count()).where(*_of(owner))
+    return tuple(tx.execute(newest).one())
+
+
 def used_repositories(tx: Transaction, owner: Owner, *, most: int = 100) -> Sequence[str]:
     """Those of the owner's sessions, the one that was used last first."""
     last = sa.func.max(_sessions.c.created_at)

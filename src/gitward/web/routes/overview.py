@@ -12,7 +12,16 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response, Streamin
 
 from gitward.errors import Conflict, NotFound
 from gitward.sessions.model import Owner, now
-from gitward.sessions.overview import SHOWN, From, Group, Overview, OverviewFilter, read_overview, used_repositories
+from gitward.sessions.overview import (
+    SHOWN,
+    From,
+    Group,
+    Overview,
+    OverviewFilter,
+    last_change,
+    read_overview,
+    used_repositories,
+)
 from gitward.sessions.service import SessionChange
 from gitward.store.database import Transaction
 from gitward.web.live.messages import KEEP_ALIVE, message
@@ -24,6 +33,7 @@ from gitward.web.templating import part, render
 router = APIRouter()
 TITLES = {Group.NEEDS_YOU: "Needs you", Group.RUNNING: "Running", Group.QUEUED: "Queued", Group.DONE: "Done"}
 REFRESH_SECONDS = 2.0
+UNASKED = 15  # times, after which ages and places in the queue are looked at though nothing was told
 MOST_AT_ONCE = 200  # sessions of one bulk action: a page of all groups
 
 
@@ -90,14 +100,19 @@ async def _changes(served: WebServices, person: Person, wanted: OverviewFilter) 
     known, spoken = 0, 0
     yield KEEP_ALIVE
 
-    def look(tx: Transaction) -> str:
+    seen: tuple[object, ...] = ()
+
+    def look(tx: Transaction) -> tuple[tuple[object, ...], str | None]:
+        at = last_change(tx, person.owner)
+        if at == seen and spoken % UNASKED != 0:
+            return at, None
         groups = _groups(read_overview(tx, served.sessions, person.owner, wanted), wanted)
-        return str(part("groups.html", "groups")(groups, address("/", wanted)))
+        return at, str(part("groups.html", "groups")(groups, address("/", wanted)))
 
     while not served.stopping.is_set() and now() < person.expires_at:
-        html = await served.database.read(look)
-        if hash(html) != known:
-            known, spoken = hash(html), 0
+        seen, html = await served.database.read(look)
+        if html is not None and hash(html) != known:
+            known = hash(html)
             yield message("groups", html)
         spoken += 1
         if spoken % 8 == 0:
