@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from api import make_api
 from gitward.sessions.model import Owner, RunState
+from gitward.web.conversation import Item
 from gitward.web.live import boards as boards_module
 from gitward.web.live.boards import Boards, Reader
 from gitward.web.live.messages import MOST_CHARACTERS
@@ -36,7 +37,7 @@ class Counting:
         self.heads += 1
         return [f'<div id="head">{view.run.state}</div>']
 
-    def _item(self, item: boards_module.Item, _: str) -> str:
+    def _item(self, item: Item, _: str) -> str:
         self.items += 1
         return f'<p id="{item.id}">{item.text}</p>'
 
