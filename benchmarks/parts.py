@@ -11,6 +11,7 @@ from benchmarks.bare import bare_commands
 from benchmarks.broker import broker
 from benchmarks.brokers import brokers
 from benchmarks.egress import egress
+from benchmarks.environments import SETTINGS, environments
 from benchmarks.figure import Figure, median
 from benchmarks.fleet import takeover, throughput
 from benchmarks.history import disk, history, publishing
@@ -143,12 +144,14 @@ WITH_SERVICE: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "history": history,
     "disk": disk,
     "publish": publishing,
+    "environments": environments,
 }
 # Of `world`: the first makes and removes thousands of files.
 OPTIONS: dict[str, dict[str, Any]] = {
     "history": {"in_memory": True},
     "eight": {"runs": 8},
     "profile": {"watched": True},
+    "environments": {"more": SETTINGS},
 }
 ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "start": start,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gitward.api.agent_choice import with_agent
+from gitward.api.environment_choice import check_environment, chosen_environment
 from gitward.api.problems import field_errors
 from gitward.api.services import Services
 from gitward.api.shapes import InstructionIn, SessionIn
@@ -35,9 +36,10 @@ class PageRequests:
         check_repositories(served.repo_globs, served.rules, person.claims, asked.repo, asked.submodules)
         served.reach.check(asked.new_session())
         instruction = await with_agent(served, asked.instruction())
+        environment = await chosen_environment(served, asked.environment)
         self._check_room()
         claims = relevant_claims(served.rules, person.claims)
-        return replace(asked.new_session(), instruction=instruction, claims=claims)
+        return replace(asked.new_session(), environment=environment, instruction=instruction, claims=claims)
 
     async def refused(self, person: Person, body: Mapping[str, Any]) -> Sequence[FieldError]:
         """What the API would refuse of this body."""
@@ -63,6 +65,8 @@ class PageRequests:
             served.sessions.note_claims(tx, session.owner, session.id, kept)
         if instruction is not None:
             served.reach.check_texts(session.repo, instruction)
+        named = None if instruction is None else instruction.environment
+        check_environment(served, named or session.environment)
 
     def _check_room(self) -> None:
         if self.services.database.is_low:

@@ -19,7 +19,7 @@ from gitward.web.app import create_pages
 from gitward.web.conversation import Conversation
 from gitward.web.live.boards import Boards, View
 from gitward.web.routes.session import head_parts
-from gitward.web.services import Check, MirrorSize, OperatorFacts, WebServices
+from gitward.web.services import Check, Environment, MirrorSize, OperatorFacts, WebServices
 from gitward.web.signing_in import SigningIn
 from gitward.web.templating import duration, part
 
@@ -54,6 +54,7 @@ def pages_of(
         facts=facts,
         offers=lambda: _offers(services),
         default_agent=lambda: agents.default() if agents is not None and not services.agents_elsewhere else None,
+        environments=lambda: _environments(services),
         repositories=tuple(each for each in services.repo_globs if not set(each) & set("*?[")),
         github=settings.github_server_url,
     )
@@ -65,6 +66,14 @@ def _offers(services: Services) -> Sequence[Offer]:
         return ()
     offers = services.agents.offers()
     return [each.elsewhere() for each in offers] if services.agents_elsewhere else offers
+
+
+def _environments(services: Services) -> Sequence[Environment]:
+    known = services.environments
+    return [
+        Environment(name=each.name, ready=each.ready, reason=each.reason, is_default=each.name == known.default)
+        for each in known.offers(here=not services.agents_elsewhere)
+    ]
 
 
 async def _facts(watch: ServiceHealth, settings: Settings, *, with_worker: bool) -> OperatorFacts:

@@ -12,9 +12,11 @@ Json = dict[str, Any]
 def session_fields(form: Form) -> Json:
     """Of a new session."""
     body: Json = {"repo": form.get("repo", "").strip(), **run_fields(form)}
-    for name in ("target_branch", "branch", "title"):
+    for name in ("target_branch", "branch", "title", "environment"):
         if form.get(name, "").strip():
             body[name] = form.get(name, "").strip()
+    if form.get("setup", "").strip():
+        body["setup"] = form.get("setup", "").replace("\r\n", "\n")
     if form.get("allow_workflows", ""):
         body["allow_workflows"] = True
     return body

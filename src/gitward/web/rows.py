@@ -13,6 +13,7 @@ _STEPS = {
     "preflight": "asking GitHub",
     "authenticate": "authenticating",
     "checkout": "checking out",
+    "setup": "preparing",
     "execute": "running",
     "publish": "keeping and pushing the work",
     "pull_request": "opening the pull request",

@@ -46,6 +46,16 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Whose tools a run finds."""
+
+    name: str
+    ready: bool | None  # None: only the workers on other machines know
+    reason: str | None
+    is_default: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class MirrorSize:
     name: str
     megabytes: int
@@ -73,6 +83,7 @@ class WebServices:
     facts: Callable[[], Awaitable[OperatorFacts]]
     offers: Callable[[], Sequence[Offer]]  # blocks shortly: it looks at folders
     default_agent: Callable[[], str | None]  # the same
+    environments: Callable[[], Sequence[Environment]]  # the same
     repositories: Sequence[str] = ()  # those that the operator allows by name
     github: str = "https://github.com"  # where people see repositories
 

@@ -16,7 +16,7 @@ from gitward.sessions.model import Session
 from gitward.sessions.overview import last_session, used_repositories
 from gitward.store.database import Transaction
 from gitward.web.fields import session_fields
-from gitward.web.services import Served, WebServices
+from gitward.web.services import Environment, Served, WebServices
 from gitward.web.signing_in import CheckedForm, Person, SignedIn
 from gitward.web.signing_in.forms import Form
 from gitward.web.templating import part, render
@@ -24,7 +24,7 @@ from gitward.web.templating import part, render
 router = APIRouter()
 _FIELDS = (
     "repo", "target_branch", "branch", "title", "kind", "text", "agent", "model", "budget_requests", "budget_tokens",
-    "budget_usd", "timeout_minutes", "mode", "allow_workflows",
+    "budget_usd", "timeout_minutes", "mode", "environment", "setup", "allow_workflows",
 )  # fmt: skip
 
 
@@ -71,7 +71,7 @@ async def _form(
     errors: Sequence[FieldError] = (),
     status: int = 200,
 ) -> HTMLResponse:
-    offers, default = await asyncio.to_thread(_agents, served)
+    offers, default, environments = await asyncio.to_thread(_choices, served)
     repositories = [*used, *(each for each in served.repositories if each not in set(used))]
     html = render(
         "new.html",
@@ -80,13 +80,14 @@ async def _form(
         repositories=repositories[:200],
         offers=offers,
         default_agent=default,
+        environments=environments,
         errors=[_named(each) for each in errors],
     )
     return HTMLResponse(html, status_code=status)
 
 
-def _agents(served: WebServices) -> tuple[Sequence[Offer], str | None]:
-    return served.offers(), served.default_agent()
+def _choices(served: WebServices) -> tuple[Sequence[Offer], str | None, Sequence[Environment]]:
+    return served.offers(), served.default_agent(), served.environments()
 
 
 def _values(form: Form) -> dict[str, str]:
@@ -99,6 +100,7 @@ def _remembered(last: Session | None) -> dict[str, str]:
         return {"kind": "command", "mode": "draft"}
     run = last.runs[0].instruction if last.runs else None
     values = {"repo": last.repo, "target_branch": last.target_branch or "", "mode": "draft", "kind": "command"}
+    values |= {"environment": last.environment, "setup": last.setup if isinstance(last.setup, str) else ""}
     if run is not None:
         budget = run.budget
         values |= {

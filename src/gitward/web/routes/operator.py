@@ -24,7 +24,7 @@ async def operator(person: SignedIn, served: Served) -> HTMLResponse:
         raise Forbidden("Only operators may see this page. GITWARD_OPERATORS says who they are.")
     facts = await served.facts()
     figures = await served.database.read(read_operator_figures)
-    offers = await asyncio.to_thread(served.offers)
+    offers, environments = await asyncio.to_thread(lambda: (served.offers(), served.environments()))
     html = await asyncio.to_thread(
         lambda: render(
             "operator.html",
@@ -32,6 +32,7 @@ async def operator(person: SignedIn, served: Served) -> HTMLResponse:
             facts=facts,
             figures=figures,
             offers=offers,
+            environments=environments,
             days=days_of(figures.days),
             steps=steps_of(figures.steps),
         )
