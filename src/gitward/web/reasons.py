@@ -16,7 +16,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.BRANCH_NOT_FOUND: "Make a new session with a target branch that exists.",
     Reason.BRANCH_PROTECTED: "Make a new session with a branch name that the repository's rules allow.",
     Reason.CLONE_FAILED: "Often passing: retry. If it stays, the output of the step checkout says why.",
-    Reason.SETUP_FAILED: "Read the end of the setup's output. Mend `.gitward/setup` or the setup that was posted; then retry.",
+    Reason.SETUP_FAILED: "Read the end of the setup's output, mend `.gitward/setup` or the posted setup, then retry.",
     Reason.TASK_FAILED: "Read the end of the output, then follow up, or retry as it was.",
     Reason.WORK_NOT_ON_BRANCH: "The work is kept where the sentence says. Fetch the bundle, or follow up.",
     Reason.AGENT_UNAVAILABLE: "The operator installs the agent or sets its key; then retry, or choose another agent.",
