@@ -19,7 +19,7 @@ _WIDTH = 120  # of a table that is no terminal's
 
 
 def show(settings: Settings, *, as_json: bool) -> None:
-    mirrors = sorted(stored_mirrors(settings), key=lambda mirror: mirror.used_at)
+    mirrors = sorted(_mirrors(settings), key=lambda mirror: mirror.used_at)
     if as_json:
         print(
             json.dumps({"limit_mib": settings.mirror_mib, "mirrors": [_document(each) for each in mirrors]}, indent=1)
@@ -37,7 +37,7 @@ def drop(settings: Settings, name: str | None, *, everything: bool, as_json: boo
     """
     if (name is None) == (not everything):
         raise SettingsError(["mirrors drop: name one repository (owner/name), or give --all"])
-    mirrors = stored_mirrors(settings)
+    mirrors = _mirrors(settings)
     if name is not None:
         mirrors = [each for each in mirrors if each.is_of(name)]
     shelf = MirrorCollection(settings.data_dir / "mirrors")
@@ -52,7 +52,7 @@ def drop(settings: Settings, name: str | None, *, everything: bool, as_json: boo
         print(json.dumps({"dropped": [_document(each) for each in dropped], "failed": failed}, indent=1))
     else:
         for each in dropped:
-            print(f"dropped {mirror_title(each)} ({each.size // MiB} MiB)")
+            print(f"dropped {_title(each)} ({each.size // MiB} MiB)")
         for key, why in failed.items():
             print(f"{key} could not be dropped: {why}")
         if not mirrors:
@@ -60,7 +60,7 @@ def drop(settings: Settings, name: str | None, *, everything: bool, as_json: boo
     return EXIT_CODE[Exit.FAILED if failed or (name is not None and not mirrors) else Exit.SUCCEEDED]
 
 
-def stored_mirrors(settings: Settings) -> list[StoredMirror]:
+def _mirrors(settings: Settings) -> list[StoredMirror]:
     folder = settings.data_dir / "mirrors"
     try:
         return MirrorCollection(folder).all()
@@ -73,10 +73,10 @@ def print_table(mirrors: Sequence[StoredMirror]) -> None:
     for each in mirrors:
         meta = each.meta
         if meta is None:
-            table.add_row(mirror_title(each), "", "", "damaged", "")
+            table.add_row(_title(each), "", "", "damaged", "")
         else:
             times = (_time(meta.made_at), _time(meta.used_at))
-            table.add_row(mirror_title(each), str(each.size // MiB), str(meta.packs), *times)
+            table.add_row(_title(each), str(each.size // MiB), str(meta.packs), *times)
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console = Console(markup=False, highlight=False, width=_WIDTH)
@@ -84,7 +84,7 @@ def print_table(mirrors: Sequence[StoredMirror]) -> None:
         console.print(table)
 
 
-def mirror_title(mirror: StoredMirror) -> str:
+def _title(mirror: StoredMirror) -> str:
     return mirror.key if mirror.meta is None else mirror.meta.names[-1]
 
 

@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from gitward.agents.installed import Offer
 from gitward.api.services import Services
 from gitward.cli.health import ServiceHealth
-from gitward.cli.mirrors import mirror_title, stored_mirrors
 from gitward.cli.page_requests import PageRequests
+from gitward.repositories.mirrors.collection import MirrorCollection
 from gitward.settings.fields import Settings
 from gitward.settings.values import MiB
 from gitward.telemetry.metrics import Budget
@@ -93,8 +93,12 @@ async def _facts(watch: ServiceHealth, settings: Settings, *, with_worker: bool)
 
 
 def _mirrors(settings: Settings) -> Sequence[MirrorSize]:
-    found = stored_mirrors(settings)[:MOST_MIRRORS]
-    return [MirrorSize(name=mirror_title(each), megabytes=round(each.size / MiB)) for each in found]
+    try:
+        found = MirrorCollection(settings.data_dir / "mirrors").all()[:MOST_MIRRORS]
+    except OSError:  # there are none, or they are another user's
+        return ()
+    named = [(each.key if each.meta is None else each.meta.names[-1], each.size) for each in found]
+    return [MirrorSize(name=name, megabytes=round(size / MiB)) for name, size in named]
 
 
 def _limits(settings: Settings) -> Mapping[str, str]:
