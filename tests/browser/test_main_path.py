@@ -11,7 +11,7 @@ from .conftest import Opened, picture
 
 async def test_a_command_leads_from_sign_in_to_its_pull_request(service: Rig, opened: Opened) -> None:
     repository = await service.repository()
-    page = await opened("/")
+    page = await opened("/", subject="maria")
     await expect(page.get_by_text("There are no sessions yet.")).to_be_visible()
     await picture(page, "list-empty")
 
