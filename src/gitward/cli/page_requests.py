@@ -34,6 +34,13 @@ class PageRequests:
         asked = _validated(SessionIn, body)
         served = self.services
         check_repositories(served.repo_globs, served.rules, person.claims, asked.repo, asked.submodules)
+        if served.collaborators is not None:
+            await served.collaborators.check(person.claims, asked.repo, asked.submodules)
+        return await self._checked(person, asked)
+
+    async def _checked(self, person: Person, asked: SessionIn) -> NewSession:
+        served = self.services
+        check_repositories(served.repo_globs, served.rules, person.claims, asked.repo, asked.submodules)
         served.reach.check(asked.new_session())
         instruction = await with_agent(served, asked.instruction())
         environment = await chosen_environment(served, asked.environment)
@@ -42,9 +49,9 @@ class PageRequests:
         return replace(asked.new_session(), environment=environment, instruction=instruction, claims=claims)
 
     async def refused(self, person: Person, body: Mapping[str, Any]) -> Sequence[FieldError]:
-        """What the API would refuse of this body."""
+        """What the API would refuse of this body; GitHub is asked about the repository only when it is posted."""
         try:
-            await self.new_session(person, body)
+            await self._checked(person, _validated(SessionIn, body))
         except InvalidRequest as error:
             return error.errors or (FieldError(field="", message=error.detail),)
         return ()
@@ -56,10 +63,22 @@ class PageRequests:
         self._check_room()
         return await with_agent(self.services, asked.instruction())
 
+    async def ask_again(self, person: Person, session_id: str) -> None:
+        """Before the transaction of a further run, in which nobody may wait for GitHub.
+
+        :raises InvalidRequest, Unavailable: GitHub does not let this person work on the repository any more.
+        """
+        served = self.services
+        if served.collaborators is not None:
+            session = await served.database.read(lambda tx: served.sessions.get_session(tx, person.owner, session_id))
+            await served.collaborators.check(person.claims, session.repo, session.submodules, again=True)
+
     def admit(self, tx: Transaction, person: Person, session: Session, instruction: Instruction | None = None) -> None:
         """:raises InvalidRequest: the operator may have narrowed the settings since the session was created."""
         served = self.services
         check_repositories(served.repo_globs, served.rules, person.claims, session.repo, session.submodules)
+        if served.collaborators is not None:
+            served.collaborators.require(person.claims, session.repo, session.submodules)
         kept = relevant_claims(served.rules, person.claims)
         if session.claims != kept:
             served.sessions.note_claims(tx, session.owner, session.id, kept)

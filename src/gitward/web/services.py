@@ -34,6 +34,12 @@ class Requests(Protocol):
         :raises InvalidRequest: the API would refuse this body.
         """
 
+    async def ask_again(self, person: Person, session_id: str) -> None:
+        """Before the transaction of a further run of this session.
+
+        :raises InvalidRequest, Unavailable: the person may not work on its repository any more.
+        """
+
     def admit(self, tx: Transaction, person: Person, session: Session, instruction: Instruction | None = None) -> None:
         """:raises InvalidRequest: the operator's settings do not allow this session another run."""
 

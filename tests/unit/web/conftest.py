@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from gitward.cli.health import ServiceHealth
 from gitward.cli.pages import pages_of
 from gitward.cli.site import Site
 from gitward.identity.authorization import local_holder
+from gitward.identity.collaborators import Collaborators
 from gitward.settings.fields import Settings
 from gitward.store.database import Database
 from gitward.web.signing_in import SigningIn
@@ -42,14 +43,19 @@ class Visitor:
         return answer
 
 
-@pytest.fixture
-def site(backend: Backend, tmp_path: Path) -> Site:
+def site_of(backend: Backend, tmp_path: Path, collaborators: Collaborators | None = None) -> Site:
     made = make_api(backend, repo_globs=("acme/*",))
+    services = replace(made.services, collaborators=collaborators)
     settings = Settings(**{"GITWARD_DATA_DIR": tmp_path})  # type: ignore[arg-type]  # by its alias
     watch = ServiceHealth(metrics=backend.metrics, database=backend.database, limits=backend.places.limits)
     sign_in = SigningIn(backend.database, hosts=Hosts(), operators=(local_holder("olga"),))
-    pages = pages_of(made.services, watch=watch, sign_in=sign_in, settings=settings, with_worker=False)
+    pages = pages_of(services, watch=watch, sign_in=sign_in, settings=settings, with_worker=False)
     return Site(made.app, pages)
+
+
+@pytest.fixture
+def site(backend: Backend, tmp_path: Path) -> Site:
+    return site_of(backend, tmp_path)
 
 
 async def visit(site: Site, backend: Backend, subject: str) -> AsyncIterator[Visitor]:

@@ -162,6 +162,7 @@ def head_parts(github: str, view: View, talk: Conversation) -> list[str]:
 async def follow_up(session_id: str, person: SignedIn, served: Served, form: CheckedForm) -> Response:
     """Queues a run behind the others. What cannot be taken comes back with the words that were written."""
     try:
+        await served.requests.ask_again(person, session_id)
         instruction = await served.requests.instruction(person, run_fields(form))
 
         def add(tx: Transaction) -> None:
@@ -213,6 +214,7 @@ async def retry(session_id: str, run_id: str, person: SignedIn, served: Served, 
             tx, person.owner, session_id, run_id, check=lambda session: served.requests.admit(tx, person, session)
         )
 
+    await served.requests.ask_again(person, session_id)
     await served.database.write(again)
     return _back(session_id, "queued")
 
@@ -231,6 +233,7 @@ async def publish(session_id: str, run_id: str, person: SignedIn, served: Served
             check=lambda session: served.requests.admit(tx, person, session),
         )
 
+    await served.requests.ask_again(person, session_id)
     await served.database.write(again)
     return _back(session_id, "published")
 
