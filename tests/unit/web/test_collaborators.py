@@ -24,8 +24,10 @@ async def test_a_page_starts_nothing_that_github_does_not_allow(backend: Backend
         return Permission.NONE
 
     site = site_of(backend, tmp_path, Collaborators(ask, login_claim="sub"))
-    ended = {"state": RunState.FAILED, "run": {"reason": "task_failed", "changed": True}}
-    session_id, run_id = add_session(backend.database, ALICE, title="t", repo="acme/mine", diff=DIFF, **ended)
+    run = {"reason": "task_failed", "changed": True}
+    session_id, run_id = add_session(
+        backend.database, ALICE, title="t", repo="acme/mine", diff=DIFF, state=RunState.FAILED, run=run
+    )
     async for alices in visit(site, backend, "alice"):
         for path, fields in (
             ("/new", {"repo": "acme/mine", "text": "true", "kind": "command"}),
