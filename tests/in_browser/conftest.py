@@ -28,7 +28,7 @@ OFFLINE = re.compile(r"htmx:sse:error|ERR_(CONNECTION|NETWORK|EMPTY|INCOMPLETE)|
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All of them run on the loop that holds browser and stand-in."""
     for item in items:
-        if "browser" in item.path.parts and inspect.iscoroutinefunction(getattr(item, "function", None)):
+        if "in_browser" in item.path.parts and inspect.iscoroutinefunction(getattr(item, "function", None)):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
