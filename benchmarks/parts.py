@@ -15,6 +15,7 @@ from benchmarks.environments import SETTINGS, environments
 from benchmarks.figure import Figure, median
 from benchmarks.fleet import takeover, throughput
 from benchmarks.history import disk, history, publishing
+from benchmarks.pages import web
 from benchmarks.posts import pickup, posts
 from benchmarks.processes import cpu_seconds, memory, proportional_memory
 from benchmarks.sandbox import compared_commands
@@ -159,6 +160,7 @@ ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "throughput": throughput,
     "takeover": takeover,
     "streams": streams,
+    "web": web,
     "broker": broker,
     "brokers": brokers,
     "egress": egress,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -86,8 +87,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _validation(_: Request, error: RequestValidationError) -> JSONResponse:
-        shown = error.errors()[:MAX_ERRORS]
-        errors = [FieldError(field=_field(each["loc"]), message=_message(each)) for each in shown]
+        errors = field_errors(error.errors())
         return problem(InvalidRequest("The request has values that are not allowed.", errors=errors))
 
     async def _no_database(request: Request, error: Exception) -> JSONResponse:
@@ -132,6 +132,11 @@ def install(app: FastAPI) -> None:
         return JSONResponse(body, 500, media_type=MEDIA_TYPE)
 
 
+def field_errors(errors: Sequence[Mapping[str, Any]]) -> list[FieldError]:
+    """What pydantic refused, MAX_ERRORS at most; each `loc` begins with where the value stood."""
+    return [FieldError(field=_field(each["loc"]), message=_message(each)) for each in errors[:MAX_ERRORS]]
+
+
 def _allowed(request: Request) -> list[str]:
     """The methods of this address. Starlette's own `Allow` names those of the first route of several only."""
     scope = {name: request.scope[name] for name in ("type", "path", "root_path")}
@@ -148,7 +153,7 @@ def _field(location: tuple[int | str, ...]) -> str:
     return (".".join(str(part) for part in location[1:]) or str(location[0]))[:MAX_FIELD]
 
 
-def _message(error: dict[str, Any]) -> str:
+def _message(error: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         elsewhere = " here; POST /schedules creates sessions repeatedly" if error["loc"][-1] == "schedule" else ""
         return f"there is no such field{elsewhere}"

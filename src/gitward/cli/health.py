@@ -65,14 +65,14 @@ class ServiceHealth:
             for each in told
         ]
         moment = Moment(
-            figures=await self._figures() if with_figures else None,
+            figures=await self.figures() if with_figures else None,
             budgets=tuple(budgets),
             ready=all(check.ok for check in await self.checks()),
             brokers=_figures_of(self.brokers) if self.brokers is not None else None,
         )
         return self.metrics.render(moment)
 
-    async def _figures(self) -> Figures | None:
+    async def figures(self) -> Figures | None:
         """None while the database does not answer: the rest is told all the more."""
         try:
             return await self.database.read(lambda tx: statistics.read_figures(tx, self.limits), seconds=LOOK_SECONDS)

@@ -12,8 +12,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from fastapi import FastAPI
-
 from gitward.agents.agents_file import WrongAgentsFile, read_catalogue
 from gitward.agents.installed import Agents
 from gitward.api import events
@@ -26,6 +24,7 @@ from gitward.cli.health import ServiceHealth
 from gitward.cli.identity import identities, operators_of, rules_of
 from gitward.cli.metrics_listener import metrics_listener
 from gitward.cli.model_budgets import daily_budget_of, prices_of
+from gitward.cli.pages import pages_of
 from gitward.cli.sign_in import local_link
 from gitward.cli.site import Site
 from gitward.cli.tokens import github_of, token_source
@@ -65,7 +64,6 @@ from gitward.store.database import API_POSTGRES_WRITERS, POSTGRES_WRITERS, Datab
 from gitward.store.notify import Notifier
 from gitward.telemetry.loop_watch import logging_what_holds_the_loop
 from gitward.telemetry.metrics import Metrics
-from gitward.web import signing_in
 from gitward.web.signing_in import SigningIn
 from gitward.web.signing_in.hosts import Hosts
 from gitward.workers.file_lock import FileLock
@@ -135,10 +133,9 @@ async def running_service(
         )
         await stack.enter_async_context(metrics_listener(watch, settings.metrics_port, with_figures=True))
         stack.enter_context(logging_what_holds_the_loop())
-        pages = FastAPI(openapi_url=None, redirect_slashes=False)
         sign_in = _signing_in(settings, storage.database, known.flow)
         stack.push_async_callback(sign_in.stop)
-        signing_in.install(pages, sign_in)
+        pages = pages_of(services, watch=watch, sign_in=sign_in, settings=settings, with_worker=hands is not None)
         app = Site(create_app(services), pages)
         link = None if settings.issuers else await local_link(settings, storage.database, base_url)
         yield Service(app=app, stopping=stopping, worker=worker, sign_in_link=link)

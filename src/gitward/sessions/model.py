@@ -255,6 +255,9 @@ class Session:
     opened_issues: tuple[int, ...] = ()  # numbers of those that its commands opened
     setup: Setup = None  # of runs that name none
     claims: Mapping[str, Any] = field(default_factory=dict)  # of its last request: those that the rules looked at
+    additions: int | None = None  # lines that its branch has beyond the target; None: nothing was kept yet
+    deletions: int | None = None
+    from_page: bool = False  # somebody asked for it in a browser
     runs: tuple[Run, ...] = ()  # the latest
 
     @property

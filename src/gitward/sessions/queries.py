@@ -23,7 +23,7 @@ from gitward.sessions.model import (
     is_id,
 )
 from gitward.sessions.places import STANDING_COLUMNS, Standing, standing_from_row, standing_of
-from gitward.sessions.rows import instruction_to_json, run_from_row, session_from_row, step_from_row, version_of
+from gitward.sessions.rows import PAGE, instruction_to_json, run_from_row, session_from_row, step_from_row, version_of
 from gitward.store import schema, upsert
 from gitward.store.database import Transaction
 
@@ -76,6 +76,7 @@ def insert_session(tx: Transaction, session: Session, *, last_seq: int) -> None:
         schedule_id=session.schedule_id,
         scheduled_for=session.scheduled_for,
         claims=dict(session.claims),
+        origin=PAGE if session.from_page else None,
         last_seq=last_seq,
         created_at=session.created_at,
         updated_at=session.updated_at,
@@ -268,7 +269,7 @@ def cancel_runs(
 
 def latest_runs(tx: Transaction, session_id: str) -> Sequence[Run]:
     """The session's latest runs with their steps, MOST_RUNS at most, first to last."""
-    return _latest_by_session(tx, [session_id], MOST_RUNS).get(session_id, [])
+    return latest_by_session(tx, [session_id], MOST_RUNS).get(session_id, [])
 
 
 def runs_before(tx: Transaction, session_id: str, before: int | None, limit: int) -> Sequence[Run]:
@@ -301,7 +302,8 @@ def run_that_publishes(tx: Transaction, published: Run, *, unless: Collection[Ru
     return tx.execute(query.order_by(_runs.c.number.desc()).limit(1)).scalar()
 
 
-def _latest_by_session(tx: Transaction, session_ids: Sequence[str], most: int) -> dict[str, list[Run]]:
+def latest_by_session(tx: Transaction, session_ids: Sequence[str], most: int) -> dict[str, list[Run]]:
+    """Of each of these sessions its latest runs with their steps, so many at most, first to last."""
     others = _runs.alias("others")
     last = sa.select(sa.func.max(others.c.number)).where(others.c.session_id == _sessions.c.id)
     after = last.correlate(_sessions).scalar_subquery() - most
@@ -371,7 +373,7 @@ def list_sessions(tx: Transaction, owner: Owner, wanted: SessionFilter) -> Page:
     query = query.order_by(_sessions.c.created_at.desc(), _sessions.c.id.desc()).limit(wanted.limit + 1)
     sessions = [session_from_row(row) for row in tx.execute(query)]
     shown = sessions[: wanted.limit]
-    runs = _latest_by_session(tx, [session.id for session in shown], MOST_RUNS_IN_LIST)
+    runs = latest_by_session(tx, [session.id for session in shown], MOST_RUNS_IN_LIST)
     return Page(
         items=tuple(replace(session, runs=tuple(runs.get(session.id, ()))) for session in shown),
         next=_encode_cursor(shown[-1]) if len(sessions) > wanted.limit else None,

@@ -30,6 +30,7 @@ from gitward.sessions.model import (
 # it for a run without an instruction, and leaves it alone.
 WITH_PROMPT = 2
 WITH_BUDGET = 3  # of a prompt with a budget: a worker that knows none leaves it alone
+PAGE = "page"  # the origin of what somebody asked for in a browser
 WITH_ENVIRONMENT = 4  # of a run with an environment or a setup of its own: the same
 _LEFT_OUT = (  # when there is none
     *("publish_of", "publish_attempt", "prompt", "agent", "model", "budget", "environment", "setup"),
@@ -131,6 +132,9 @@ def session_from_row(row: sa.Row[Any], runs: Iterable[Run] = ()) -> Session:
         opened_issues=tuple(row.opened_issues or ()),
         setup=row.setup,
         claims=row.claims or {},
+        additions=row.additions,
+        deletions=row.deletions,
+        from_page=row.origin == PAGE,
         runs=tuple(runs),
     )
 

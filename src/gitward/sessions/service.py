@@ -54,6 +54,7 @@ class NewSession:
     schedule_id: str | None = None
     scheduled_for: datetime | None = None
     claims: Mapping[str, Any] = field(default_factory=dict)  # of the owner's token: those that the rules looked at
+    from_page: bool = False  # somebody asks for it in a browser
     callback: Callback | None = None  # where the owner wants to be told
 
 
@@ -110,6 +111,7 @@ class SessionService:
             created_at=at,
             updated_at=at,
             claims=new.claims,
+            from_page=new.from_page,
         )
         instruction = _in_session(session, new.instruction)
         run = queries.new_run(session, instruction, run_id=new_id("run"), number=1, at=at, retry_of=None)
@@ -312,7 +314,7 @@ class SessionService:
         return self._with_runs(tx, owner, self._own(tx, owner, session_id))
 
     def _with_runs(self, tx: Transaction, owner: Owner, session: Session) -> Session:
-        return replace(session, runs=self._explain(tx, owner, queries.latest_runs(tx, session.id)))
+        return replace(session, runs=self.explained(tx, owner, queries.latest_runs(tx, session.id)))
 
     def get_run(self, tx: Transaction, owner: Owner, session_id: str, run_id: str) -> Run:
         """:raises NotFound: there is none in this session of this owner."""
@@ -320,23 +322,24 @@ class SessionService:
         run = queries.find_run(tx, session_id, run_id)
         if run is None:
             raise NotFound("This session has no such run.")
-        return self._explain(tx, owner, (run,))[0]
+        return self.explained(tx, owner, (run,))[0]
 
     def list_runs(
         self, tx: Transaction, owner: Owner, session_id: str, *, before: int | None, limit: int
     ) -> Sequence[Run]:
         """The session's runs, newest first: those with a smaller number than `before`."""
         self._own(tx, owner, session_id)
-        return self._explain(tx, owner, queries.runs_before(tx, session_id, before, limit))
+        return self.explained(tx, owner, queries.runs_before(tx, session_id, before, limit))
 
     def list_sessions(self, tx: Transaction, owner: Owner, wanted: SessionFilter) -> Page:
         """The owner's sessions, newest first."""
         page = queries.list_sessions(tx, owner, wanted)
-        runs = {run.id: run for run in self._explain(tx, owner, [r for each in page.items for r in each.runs])}
+        runs = {run.id: run for run in self.explained(tx, owner, [r for each in page.items for r in each.runs])}
         items = [replace(each, runs=tuple(runs[run.id] for run in each.runs)) for each in page.items]
         return replace(page, items=tuple(items))
 
-    def _explain(self, tx: Transaction, owner: Owner, runs: Sequence[Run]) -> tuple[Run, ...]:
+    def explained(self, tx: Transaction, owner: Owner, runs: Sequence[Run]) -> tuple[Run, ...]:
+        """The owner's runs, each queued one with the reason why it waits and its place."""
         return explain(tx, owner, self._places.limits, runs)
 
     def events(

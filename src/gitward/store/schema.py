@@ -44,6 +44,9 @@ sessions = sa.Table(
     sa.Column("opened_issues", sa.JSON),  # numbers, as GitHub answered them to the session's commands; null: none
     sa.Column("setup", sa.JSON(none_as_null=True)),  # model.Setup, of runs that name none
     sa.Column("claims", sa.JSON),  # of the JWT of its last request, those that GITWARD_AUTHORIZE names
+    sa.Column("additions", sa.Integer),  # lines that its branch has beyond the target; null: nothing was kept yet
+    sa.Column("deletions", sa.Integer),
+    sa.Column("origin", sa.String(16)),  # where it was asked for: "page"; null: by the API
     sa.UniqueConstraint("repo_key", "branch"),
     sa.Index(None, "schedule_id", "scheduled_for", unique=True),  # one session for each time
     sa.Index(None, "issuer", "subject", "created_at", "id"),

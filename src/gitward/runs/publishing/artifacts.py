@@ -18,6 +18,7 @@ from gitward.runs.commands.runner import OutputTooLong
 from gitward.runs.publishing.result_sandbox import ResultSandbox
 from gitward.sessions import artifacts
 from gitward.sessions.artifacts import Origin
+from gitward.sessions.changed_lines import changed_lines
 from gitward.sessions.model import RUN_KINDS, ArtifactKind, EventType
 from gitward.store.database import Transaction
 
@@ -109,8 +110,14 @@ async def _insert(attempt: Attempt, origin: Origin, so_far: bool, kind: Artifact
             await attempt.notice(f"The disk of the database is full: the {kind} is not kept.")
             return False
 
+    lines = await asyncio.to_thread(changed_lines, content) if kind is ArtifactKind.DIFF else None
+
     def write(tx: Transaction) -> None:
-        attempt.services.progress.guard(tx, attempt.hold)
+        progress = attempt.services.progress
+        if lines is None:
+            progress.guard(tx, attempt.hold)
+        else:
+            progress.update_session(tx, attempt.hold, additions=lines.additions, deletions=lines.deletions)
         artifacts.store(tx, origin, kind, content, so_far=so_far)
 
     await attempt.write(write)
