@@ -337,7 +337,6 @@ class SessionIn(TemplateIn):
     callback_secret: Annotated[str, Field(max_length=200), AfterValidator(check_secret)] | None = Field(
         None,
         description="Signs what is sent there. No answer has it.",
-        examples=["whsec_…"],
     )
     callback_format: Annotated[Format, Field(strict=False)] = Format.STANDARD
 
