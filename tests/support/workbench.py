@@ -88,6 +88,7 @@ class Runner:
         cwd: str = CHECKOUT_DIR,
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
+        last: bool = False,
     ) -> Ended:
         pieces: dict[Stream, bytearray] = {stream: bytearray() for stream in Stream}
 
@@ -96,7 +97,9 @@ class Runner:
             if stream is Stream.STDOUT and len(pieces[stream]) > limit:
                 raise SandboxFailed(f"more than {limit} bytes of output of {argv}")
 
-        command = Command(argv=tuple(argv), cwd=cwd, env=dict(env or {}), stdin=stdin, timeout_seconds=_SECONDS)
+        command = Command(
+            argv=tuple(argv), cwd=cwd, env=dict(env or {}), stdin=stdin, timeout_seconds=_SECONDS, last=last
+        )
         completed = await self.sandbox.run(command, sink)
         if completed.timed_out or completed.limit:
             raise SandboxFailed(f"{argv} ended by {completed.limit or 'time'}")
@@ -255,7 +258,7 @@ class Workbench:
             try:
                 noted = await _check_out(Runner(sandbox=sandbox), workspace, there, start)
                 ended = await Runner(sandbox=sandbox).capture(
-                    ("/bin/bash", "-c", command), limit=_MIB, env=_INSIDE, cwd=CHECKOUT_DIR
+                    ("/bin/bash", "-c", command), limit=_MIB, env=_INSIDE, cwd=CHECKOUT_DIR, last=True
                 )
                 assert ended.exit_code == 0, ended.complaint
             finally:

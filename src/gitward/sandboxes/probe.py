@@ -39,7 +39,7 @@ async def try_out(engine: SandboxEngine) -> None:
     with _folder() as folder:
         sandbox = await engine.open(name="trial", workspace=folder / "trial", endpoint=NoEndpoint(), limits=Limits())
         try:
-            completed = await sandbox.run(Command(argv=("true",), timeout_seconds=_TRIAL_SECONDS))
+            completed = await sandbox.run(Command(argv=("true",), timeout_seconds=_TRIAL_SECONDS, last=True))
         finally:
             await sandbox.close()
     if completed.exit_code != 0:

@@ -74,9 +74,18 @@ def config(server_url: str | None = None, credential: str = "") -> bytes:
 
 
 async def git(
-    sandbox: Sandbox, *arguments: str, cwd: str = WORK_DIR, stdin: bytes = b"", seconds: float, limit: int = 0
+    sandbox: Sandbox,
+    *arguments: str,
+    cwd: str = WORK_DIR,
+    stdin: bytes = b"",
+    seconds: float,
+    limit: int = 0,
+    last: bool = False,
 ) -> Ended:
-    """Runs git to its end; of its output, the first `limit` bytes are kept."""
+    """Runs git to its end; of its output, the first `limit` bytes are kept.
+
+    :param last: of its sandbox.
+    """
     output, complaint = bytearray(), bytearray()
 
     async def sink(stream: Stream, piece: bytes) -> None:
@@ -86,7 +95,8 @@ async def git(
         else:
             output.extend(piece[: max(0, limit - len(output))])
 
-    command = Command(argv=("git", *arguments), env=ENVIRONMENT, cwd=cwd, stdin=stdin, timeout_seconds=seconds)
+    argv = ("git", *arguments)
+    command = Command(argv=argv, env=ENVIRONMENT, cwd=cwd, stdin=stdin, timeout_seconds=seconds, last=last)
     completed = await sandbox.run(command, sink)
     return Ended(
         exit_code=completed.exit_code,

@@ -22,7 +22,7 @@ async def log_out(attempt: Attempt, sandbox: Sandbox) -> None:
     host = urlsplit(attempt.services.settings.server_url).netloc
     argv = ("gh", "auth", "logout", "--hostname", host)
     try:
-        ended = await sandbox.run(Command(argv=argv, env=QUIET, cwd=HOME, timeout_seconds=LOGOUT_SECONDS))
+        ended = await sandbox.run(Command(argv=argv, env=QUIET, cwd=HOME, timeout_seconds=LOGOUT_SECONDS, last=True))
     except SandboxError as error:
         log.warning("Run %s: gh auth logout could not run: %s", attempt.run.id, error)
         return
