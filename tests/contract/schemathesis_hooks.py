@@ -21,6 +21,7 @@ BEYOND_SCHEMAS = (
     "must come at least once",
     "must be one line of printable characters",
     "must not be blank",
+    "must be one of host",  # an environment: the service under test has one
     "must not contain NUL",
     "must be at most 65536 bytes long in UTF-8",
     "a value must be at most 65536 bytes long in UTF-8, without NUL",
