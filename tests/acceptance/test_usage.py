@@ -10,10 +10,14 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from gitward.grants.model_calls import MOST_FAILURES
 from gitward_standin.language_model import Fault
-from model_rig import HELPERS, ModelHouse, model_rig, sent, told
+from gitward_standin.language_model.questions import Api
+from model_rig import HELPERS, KEY, ModelHouse, model_rig, sent, told
 from processes import brokers_of
 from rig import RUN_SECONDS, Client, Json, data_of
+
+KINDS = ("input_tokens", "cached_tokens", "cache_written_tokens", "output_tokens")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -72,6 +76,31 @@ say("Done.")
     )
     assert "other-model" not in metrics
     assert 'gitward_model_requests_total{agent="keyed",model="other",outcome="answered"} 3.0' in metrics
+
+
+async def test_gemini_is_counted_where_the_operator_injects_its_key(house: ModelHouse, caller: Client) -> None:
+    prompt = """
+for way in ("generateContent", "streamGenerateContent", "streamGenerateContent?alt=sse"):
+    assert model(GEMINI + way) == 200
+say("Done.")
+"""
+    _, run, _ = await prompted(house, caller, prompt)
+    assert run["state"] == "succeeded", run
+    assert told(run["usage"]) == sent(house.model.asked)
+    assert (run["usage"]["requests"], run["usage"]["unknown_requests"]) == (3, 0)
+    assert [each["model"] for each in run["usage"]["by_model"]] == ["m-g"]
+    assert {each.key for each in house.model.asked} == {KEY}
+
+
+async def test_a_budget_refuses_gemini_in_its_own_format(house: ModelHouse, caller: Client) -> None:
+    prompt = """
+statuses = [model(GEMINI + "generateContent") for _ in range(3)]
+say(json.dumps([statuses, refusal["error"]["status"]]))
+until_cancelled()
+"""
+    _, run, events = await prompted(house, caller, prompt, budget={"requests": 2})
+    assert run["reason"] == "budget_exhausted", run
+    assert data_of(events, "agent.ended")[0]["text"] == '[[200, 200, 403], "PERMISSION_DENIED"]'
 
 
 async def test_what_is_not_told_is_unknown(house: ModelHouse, caller: Client) -> None:
@@ -220,6 +249,26 @@ until_cancelled()
     assert run["usage"]["requests"] == len(house.model.asked) == 5
 
 
+@pytest.mark.parametrize(("limit", "most"), [({"tokens": 1500}, 1650), ({"usd": 0.35}, 0.39)])
+async def test_requests_that_come_together_pass_a_limit_by_one_of_them_at_most(
+    house: ModelHouse, caller: Client, limit: Json, most: float
+) -> None:
+    """Each uses about 140 tokens, or 0.034 dollars. As long as much is left they go side by side."""
+    prompt = """
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(20) as pool:
+    statuses = list(pool.map(lambda _: model(), range(40)))
+until_cancelled()
+"""
+    house.model.delay = 0.05
+    _, run, _ = await prompted(house, caller, prompt, budget=limit)
+    assert run["reason"] == "budget_exhausted", run
+    usage = run["usage"]
+    used = usage["usd"] if "usd" in limit else sum(usage[each] for each in KINDS)
+    assert max(limit.values()) <= used < most, usage
+    assert house.model.most_at_once > 1
+
+
 async def test_a_follow_up_goes_on_with_a_new_budget(house: ModelHouse, caller: Client) -> None:
     session, run, _ = await prompted(house, caller, "model()\nmodel()\nuntil_cancelled()", budget={"requests": 1})
     assert run["reason"] == "budget_exhausted", run
@@ -278,6 +327,38 @@ async def test_a_user_s_day_has_a_budget_for_all_of_their_runs() -> None:
             _, run, _ = await prompted(house, other, two)
             assert run["state"] == "succeeded", run
         assert len(house.model.asked) == 5
+
+
+async def test_a_model_that_fails_for_good_ends_the_turn(house: ModelHouse, caller: Client) -> None:
+    """Whatever the agent does about it; its work is kept."""
+    house.model.fail(Fault.BROKEN)
+    prompt = """
+edit("kept.txt", "precious")
+while model(MESSAGES) == 500:
+    pass
+say(refusal["error"]["type"])
+until_cancelled()
+"""
+    _, run, events = await prompted(house, caller, prompt)
+    assert run["reason"] == "model_failed", run
+    assert "answered 500: The stand-in is broken." in run["message"]
+    assert len(house.model.asked) == MOST_FAILURES
+    assert data_of(events, "work.kept")
+    assert data_of(events, "agent.ended")[0]["text"] in {"", "permission_error"}
+
+
+async def test_a_model_that_fails_beside_one_that_answers_ends_nothing(house: ModelHouse, caller: Client) -> None:
+    house.model.fail(Fault.BROKEN, api=Api.MESSAGES)
+    prompt = """
+from concurrent.futures import ThreadPoolExecutor
+while model(MESSAGES) == 500:
+    model()
+assert model() == 200
+say(refusal["error"]["message"])
+"""
+    _, run, _ = await prompted(house, caller, prompt)
+    assert run["state"] == "succeeded", run
+    assert "no more requests to it are passed on" in run["message"]
 
 
 async def test_an_agent_that_hammers_a_failing_model_is_slowed_down(house: ModelHouse, caller: Client) -> None:

@@ -11,6 +11,7 @@ from gitward.grants.prices import NO_PRICES, Prices
 from gitward.grants.usage import Tokens, Usage
 
 MOST_UNKNOWN = 10  # answers of one run whose tokens are unknown, where tokens or dollars are limited
+MARGIN = 2  # so many times what the largest request used is left free for each one that goes beside others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,9 @@ class Spent:
     tokens: int = 0
     usd: float = 0.0
     unpriced: str | None = None  # a model that answered and has no price
+    open: int = 0  # requests under way, at this broker
+    largest_tokens: int = 0  # what one request used at most, of those that ended at this broker
+    largest_usd: float = 0.0
 
     @classmethod
     def of(cls, usage: Usage, prices: Prices) -> Self:
@@ -50,7 +54,7 @@ class Spent:
         )
 
     def begun(self) -> Spent:
-        return replace(self, requests=self.requests + 1)
+        return replace(self, requests=self.requests + 1, open=self.open + 1)
 
     def ended(self, tokens: Tokens, *, is_known: bool, cost: float | None, model: str) -> Spent:
         return replace(
@@ -59,6 +63,9 @@ class Spent:
             tokens=self.tokens + tokens.total,
             usd=self.usd + (cost or 0.0),
             unpriced=model if cost is None and tokens.total else self.unpriced,
+            open=self.open - 1,
+            largest_tokens=max(self.largest_tokens, tokens.total),
+            largest_usd=max(self.largest_usd, cost or 0.0),
         )
 
 
@@ -81,6 +88,17 @@ class Account:
             return f"{self.whose} of {limits.usd:,.2f} US dollars is used up: {spent:,.2f} were counted."
         return self._unknown(own)
 
+    def is_tight(self, own: Spent) -> bool:
+        """Whether one more request beside those under way could pass the limit, as far as the largest one tells."""
+        limits, more = self.limits, self.elsewhere
+        left: list[tuple[float, float]] = []  # and what one request used at most
+        if limits.tokens is not None:
+            left.append((limits.tokens - own.tokens - more.tokens, own.largest_tokens))
+        if limits.usd is not None:
+            left.append((limits.usd - own.usd - more.usd, own.largest_usd))
+        together = MARGIN * (own.open + 1)
+        return own.open > 0 and any(not largest or together * largest > rest for rest, largest in left)
+
     def _unknown(self, own: Spent) -> str | None:
         """What cannot be counted cannot be limited."""
         if self.limits.usd is not None and own.unpriced is not None:
@@ -102,6 +120,11 @@ class ModelBudget:
     def refusal(self) -> str | None:
         """Why no request may begin; None: one may."""
         return next((said for each in self.accounts if (said := each.refusal(self.own)) is not None), None)
+
+    @property
+    def is_tight(self) -> bool:
+        """Whether a request must wait for those under way, so that together they do not pass a limit."""
+        return any(each.is_tight(self.own) for each in self.accounts)
 
     def begun(self) -> ModelBudget:
         """A request is passed on."""

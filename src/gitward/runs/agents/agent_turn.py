@@ -74,7 +74,7 @@ class AgentTurn:
         plan = await turn_plan.make(context, self._commands, self._noted, agent)
         output = context.output
         async with output.stream(StepName.EXECUTE) as errors, told(self._events, output, self._ending):
-            self._end = await self._within_time(self._within_budget(self._talk(plan, start, errors)))
+            self._end = await self._within_time(self._while_asking(self._talk(plan, start, errors)))
         turn = self._turn
         if turn is None:  # the budget was used up before the agent was started
             return await self._judge(agent, self._end)
@@ -151,12 +151,12 @@ class AgentTurn:
             async with asyncio.timeout(max(0.0, self._commands.seconds_left - STOP_SECONDS)):
                 return await talking
 
-    async def _within_budget(self, talking: Coroutine[None, None, TurnEnd]) -> TurnEnd:
-        """When a limit of the budget is reached the agent is asked to stop; the verdict tells why."""
+    async def _while_asking(self, talking: Coroutine[None, None, TurnEnd]) -> TurnEnd:
+        """When no more requests to models pass, the agent is asked to stop; the verdict tells why."""
         meter = self._context.access.usage.meter
         meter.turn_begins()
         main = asyncio.create_task(talking)
-        limit = asyncio.create_task(self._budget_is_over())
+        limit = asyncio.create_task(self._asking_is_over())
         try:
             await asyncio.wait({main, limit}, return_when=asyncio.FIRST_COMPLETED)
             return main.result() if main.done() else TurnEnd()
@@ -166,13 +166,14 @@ class AgentTurn:
                 task.cancel()
             await asyncio.gather(main, limit, return_exceptions=True)
 
-    async def _budget_is_over(self) -> None:
+    async def _asking_is_over(self) -> None:
+        """A limit of the budget was reached, or the model failed too often."""
         calls, budget = self._context.access.models, self._context.instruction.budget
         seconds = None if budget is None else budget.seconds
         left = None if seconds is None else seconds - self._context.access.usage.meter.seconds
         try:
             async with asyncio.timeout(left):
-                await calls.until_exhausted()
+                await calls.until_over()
         except TimeoutError:
             calls.budget_reached(f"This run's budget of {seconds:,} seconds is used up.")
 
@@ -223,6 +224,7 @@ class AgentTurn:
             ),
             calls=calls.tally if agent.hosts else None,
             budget=calls.exhausted,
+            is_given_up=calls.given_up,
             last_message=said,
             tools=events.tools,
             failed_tools=events.failed_tools,
