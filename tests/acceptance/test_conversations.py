@@ -124,6 +124,59 @@ say("I added a.txt.")
         assert told in run["message"]
 
 
+@pytest.mark.parametrize(
+    ("agent", "why"),
+    [
+        ("replacing", "it began another conversation instead"),
+        ("pretending", "it did nothing in it, and its model was never asked"),
+    ],
+)
+async def test_an_agent_that_only_says_that_it_resumed_begins_anew(
+    house: Rig, caller: Client, agent: str, why: str
+) -> None:
+    """And the next prompt too: a conversation that is gone must not fail all that follow."""
+    session, _, _ = await caller.run(await house.repository(), prompt="say('I looked around.')", agent=agent)
+    for _ in range(2):
+        run, events = await follow(caller, session, "say(note)", agent)
+        assert run["state"] == "succeeded", run
+        assert f"could not be resumed ({why}): a new one begins" in notices(events)
+        assert "> I looked around." in run["message"]
+        assert resumed(events)[-1] is False
+
+
+async def test_a_resume_that_fails_for_the_moment_is_tried_again(house: Rig, caller: Client) -> None:
+    session, _, _ = await caller.run(await house.repository(), prompt="say('Hello.')", agent="locked")
+    run, events = await follow(caller, session, "say(repr(remembered()))", "locked")
+    assert (run["message"], resumed(events)) == ("[\"say('Hello.')\"]", [True]), run
+    assert not notices(events)
+
+
+async def test_what_an_agent_remembers_after_its_answer_is_kept(house: Rig, caller: Client) -> None:
+    """Some write their last answer only then, and lose it when they are ended at once."""
+    prompt = "say('Hello.'); remember_late('my own answer')"
+    session, _, _ = await caller.run(await house.repository(), prompt=prompt, agent=AGENT)
+    run, _ = await follow(caller, session, "say(repr(remembered()[1:]))")
+    assert run["message"] == "['my own answer']", run
+
+
+async def test_an_interrupted_turn_does_not_cost_the_conversation(house: Rig, caller: Client) -> None:
+    """Neither when the agent stops at once, nor when it does not listen and is killed."""
+    session, _, _ = await caller.run(await house.repository(), prompt="say('Hello.')", agent=AGENT)
+    for wait in ("until_cancelled(); stop = 'cancelled'", "time.sleep(1000)"):
+        body = {"prompt": f"say('ready '); {wait}", "agent": AGENT}
+        more = await caller.post(f"/sessions/{session['id']}/runs", body)
+        async with asyncio.timeout(RUN_SECONDS):
+            async for event in caller.stream(session, more["id"]):
+                if event["type"] == "agent.message":
+                    break
+        await caller.post(f"/sessions/{session['id']}/cancel", status=200)
+        ended, _ = await caller.finished(session, more["id"])
+        assert ended["state"] == "cancelled", ended
+    run, events = await follow(caller, session, "say(str(len(remembered())))")
+    assert (run["message"], resumed(events)) == ("3", [True]), run
+    assert not notices(events)
+
+
 async def test_a_conversation_with_a_secret_is_not_kept(house: Rig, caller: Client) -> None:
     secret = "ghp_" + "N0tOurs" * 6
     prompt = f"say('Hello.') # {secret[:10]}"

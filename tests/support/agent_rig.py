@@ -34,6 +34,24 @@ argv = ["/usr/bin/python3", "{program}/acp_program.py", "loads"]
 env = { REMEMBERING_HOME = "{own}" }
 conversation = ["talks/*.jsonl"]
 
+[agents.locked]
+program = "{folder}"
+argv = ["/usr/bin/python3", "{program}/acp_program.py", "resumes", "locked"]
+env = { REMEMBERING_HOME = "{own}" }
+conversation = ["talks/*.jsonl"]
+
+[agents.replacing]
+program = "{folder}"
+argv = ["/usr/bin/python3", "{program}/acp_program.py", "resumes", "replaces"]
+env = { REMEMBERING_HOME = "{own}" }
+conversation = ["talks/*.jsonl"]
+
+[agents.pretending]
+program = "{folder}"
+argv = ["/usr/bin/python3", "{program}/acp_program.py", "resumes", "pretends"]
+env = { REMEMBERING_HOME = "{own}" }
+conversation = ["talks/*.jsonl"]
+
 [agents.hanging]
 program = "{folder}"
 argv = ["/usr/bin/python3", "{program}/acp_program.py", "hang"]

@@ -20,6 +20,7 @@ CLAUDE = Agent(
     },
     hosts=(ANTHROPIC,),
     conversation=("projects/**/*.jsonl",),
+    quiet_seconds=0.0,
     mode="bypassPermissions",
     model_setting=ModelSetting.START,
     package=Package(name="@agentclientprotocol/claude-agent-acp", version="0.101.0"),
@@ -57,6 +58,7 @@ CODEX = Agent(
     files=(AgentFile(path="config.toml", text=_CODEX_CONFIG),),
     hosts=(OPENAI,),
     conversation=("sessions/**/rollout-*.jsonl",),
+    quiet_seconds=0.0,
     model_setting=ModelSetting.START,
     package=Package(name="@agentclientprotocol/codex-acp", version="2.6.0"),
     needs_node=True,
@@ -91,6 +93,7 @@ OPENCODE = Agent(
     files=(AgentFile(path="config/opencode/opencode.json", text=_OPENCODE_CONFIG),),
     hosts=(ANTHROPIC, OPENAI),
     conversation=("data/opencode/opencode.db*",),
+    quiet_seconds=0.0,
     model_setting=ModelSetting.START,
     # The program without its wrapper, which is a script that picks one of them after the installation; this one runs
     # on processors without AVX2 too.

@@ -30,11 +30,13 @@ class Turn:
         on_started: Callable[[Started], Awaitable[None]],
         on_error_output: OnOutput,
         model_sign: Callable[[], float],
+        before_end: Callable[[], Awaitable[None]],
     ) -> None:
-        """`model_sign`: when the model gave the last sign of life, by the loop's clock."""
+        """`model_sign`: when the model gave the last sign of life, by the loop's clock. `before_end` is awaited between
+        the answer to the prompt and the end of the program's input."""
         self._events = events
         self._on_started, self._on_error_output = on_started, on_error_output
-        self._model_sign = model_sign
+        self._model_sign, self._before_end = model_sign, before_end
         self._clock = asyncio.get_running_loop().time
         self._sign = self._clock()
         self.peer = Peer(self._hear)
@@ -48,6 +50,8 @@ class Turn:
         talking = asyncio.create_task(self._conversation.talk(self._on_started))
         try:
             await asyncio.wait({talking})
+            if not running.done():
+                await self._before_end()
             await self._let_end(running)
         except asyncio.CancelledError:
             await self._conversation.cancel()

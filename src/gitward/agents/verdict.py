@@ -29,6 +29,7 @@ class TurnEnd:
     stop_reason: str | None = None
     trouble: Trouble | None = None
     said: str = ""  # by the agent, about the trouble
+    is_passing: bool = False  # it may be another thing a moment later
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ from gitward.sessions.usage_days import DayUsage
 log = logging.getLogger(__name__)
 
 EVENT_SECONDS = 5.0  # between two events
+EVENT_SHARE = 1 / 20  # of the time since the attempt began, when that is more: a run of a week tells some 200
 PAUSE_SECONDS = 0.1  # between two writes of a run: what passed since the last one is lost with the worker
 
 
@@ -41,7 +42,8 @@ class UsageLog:
         self._dirty = asyncio.Event()
         self._told: Usage | None = None  # by the last event
         self._held_back = False  # whether something was written since that no event tells
-        self._told_at = time.monotonic() - EVENT_SECONDS
+        self._began = time.monotonic()
+        self._told_at = self._began - EVENT_SECONDS
         self._opened: OpenGrant | None = None
 
     @classmethod
@@ -118,13 +120,17 @@ class UsageLog:
     async def _write_on(self) -> None:
         while True:
             await self._wait()
-            is_due = time.monotonic() - self._told_at >= EVENT_SECONDS
-            await self._write(told=is_due)
+            await self._write(told=time.monotonic() >= self._due)
             await asyncio.sleep(PAUSE_SECONDS)
+
+    @property
+    def _due(self) -> float:
+        """When the next event may be written."""
+        return self._told_at + max(EVENT_SECONDS, EVENT_SHARE * (self._told_at - self._began))
 
     async def _wait(self) -> None:
         """For something new; or, while an event is held back, until it is due."""
-        seconds = max(0.0, self._told_at + EVENT_SECONDS - time.monotonic()) if self._held_back else None
+        seconds = max(0.0, self._due - time.monotonic()) if self._held_back else None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._dirty.wait()

@@ -85,14 +85,27 @@ class AgentTurn:
 
     async def _talk(self, plan: TurnPlan, start: Start, errors: StepOutput) -> TurnEnd:
         """The turn. When the conversation cannot go on, a new one, in a folder without it."""
-        end = await self._talk_once(plan, start, errors)
-        if end.trouble is not Trouble.NOT_RESUMED:
-            return end
+        for last in (False, True):
+            end = self._unless_lost(plan, await self._talk_once(plan, start, errors))
+            if end.trouble is not Trouble.NOT_RESUMED:
+                return end
+            if last or not end.is_passing:
+                break
+            self._complaint.clear()
         said = self._masked(end.said, SAID)
         log.info("Run %s: its conversation did not go on: %s", self._context.attempt.run.id, said)
         again = await turn_plan.without_conversation(plan, said)
         self._complaint.clear()
         return await self._talk_once(again, start, errors)
+
+    def _unless_lost(self, plan: TurnPlan, end: TurnEnd) -> TurnEnd:
+        """Some agents say that they resumed what they do not have, and then refuse the prompt."""
+        asked = self._context.access.models.tally.begun
+        done = asked or self._events.tools or self._events.last_message
+        silent = {"refusal", "end_turn"} if plan.agent.hosts else {"refusal"}
+        if plan.archive is None or done or end.trouble is not None or end.stop_reason not in silent:
+            return end
+        return TurnEnd(trouble=Trouble.NOT_RESUMED, said="it did nothing in it, and its model was never asked")
 
     async def _talk_once(self, plan: TurnPlan, start: Start, errors: StepOutput) -> TurnEnd:
         await self._prepare(start)
@@ -128,6 +141,7 @@ class AgentTurn:
             cwd=CHECKOUT_DIR,
             mode=agent.mode,
             model=instruction.model if agent.model_setting is ModelSetting.OPTION else None,
+            start_seconds=self._context.attempt.services.settings.agent_start_seconds,
             idle_seconds=self._context.attempt.services.settings.agent_idle_seconds,
         )
 
@@ -143,6 +157,7 @@ class AgentTurn:
             on_started=partial(self._started, agent),
             on_error_output=complain,
             model_sign=lambda: calls.last_sign,
+            before_end=partial(memory.until_quiet, self._context, agent),
         )
 
     async def _within_time(self, talking: Coroutine[None, None, TurnEnd]) -> TurnEnd:

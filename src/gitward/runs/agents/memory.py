@@ -28,6 +28,7 @@ from gitward.store.database import Transaction
 
 log = logging.getLogger(__name__)
 
+QUIET_SECONDS = 3.0  # for an agent's files to rest after its turn
 _NOTE = "conversation.json"  # beside `work`, where no sandbox sees it
 
 
@@ -83,6 +84,22 @@ async def put_back(sandbox: Sandbox, agent: Agent, archive: Archive) -> None:
     """Writes the files into the agent's folder, from inside: it is new, and nothing of a run has been executed."""
     for each in archive.files:
         await sandbox.write(f"{agent.folder}/{each.path}", each.content)
+
+
+async def until_quiet(context: Context, agent: Agent) -> None:
+    """Waits until the conversation's files rest, for a while at most."""
+    if not agent.conversation or not agent.quiet_seconds:
+        return
+    look = partial(conversation_files.signature, context.workspace, agent.name, agent.conversation)
+    try:
+        async with asyncio.timeout(QUIET_SECONDS):
+            before = await asyncio.to_thread(look)
+            while True:
+                await asyncio.sleep(agent.quiet_seconds)
+                if before == (before := await asyncio.to_thread(look)):
+                    return
+    except (OSError, Damaged, WrongArchive, TimeoutError) as problem:
+        log.info("Run %s: its conversation does not rest: %s", context.attempt.run.id, type(problem).__name__)
 
 
 async def keep_lost(context: Context) -> None:
