@@ -15,8 +15,9 @@ from gitward_standin.language_model import Fault
 from gitward_standin.language_model.questions import Api
 from model_rig import HELPERS, KEY, ModelHouse, model_rig, sent, told
 from processes import brokers_of
-from rig import RUN_SECONDS, Client, Json, data_of
+from rig import RUN_SECONDS, Client, Json, data_of, until
 
+TURN_SECONDS = 120  # a turn that no budget ends has another reason then
 KINDS = ("input_tokens", "cached_tokens", "cache_written_tokens", "output_tokens")
 
 
@@ -40,17 +41,16 @@ async def caller(house: ModelHouse) -> AsyncIterator[Client]:
 
 
 async def until_asked(house: ModelHouse, times: int) -> None:
-    async with asyncio.timeout(RUN_SECONDS):
-        while len(house.model.asked) < times:
-            house.model.more.clear()
-            await house.model.more.wait()
+    await until(lambda: len(house.model.asked) >= times, f"{times} requests to the model")
 
 
 async def prompted(
     house: ModelHouse, caller: Client, prompt: str, budget: Json | None = None
 ) -> tuple[Json, Json, list[Json]]:
     repository = await house.service.repository()
-    return await caller.run(repository, prompt=HELPERS + prompt, agent="keyed", budget=budget)
+    return await caller.run(
+        repository, prompt=HELPERS + prompt, agent="keyed", budget=budget, timeout_seconds=TURN_SECONDS
+    )
 
 
 async def test_usage_is_what_the_model_sent_by_each_of_the_three_apis(house: ModelHouse, caller: Client) -> None:
@@ -152,7 +152,9 @@ until_cancelled()
 """
     house.model.fail(Fault.HANG, times=1, after=2)
     repository = await house.service.repository()
-    session = await caller.session(repository, prompt=HELPERS + prompt, agent="keyed", budget={"requests": 4})
+    session = await caller.session(
+        repository, prompt=HELPERS + prompt, agent="keyed", budget={"requests": 4}, timeout_seconds=TURN_SECONDS
+    )
     await until_asked(house, 3)
     assert house.service.process is not None
     [broker] = brokers_of(house.service.process.pid)

@@ -97,7 +97,7 @@ OPENCODE = Agent(
     model_setting=ModelSetting.START,
     # The program without its wrapper, which is a script that picks one of them after the installation; this one runs
     # on processors without AVX2 too.
-    package=Package(name="opencode-linux-x64-baseline", version="1.18.33"),
+    package=Package(name="opencode-linux-x64-baseline", version="1.18.33", machines=("x86_64",)),
 )
 
 BUILT_IN = {agent.name: agent for agent in (CLAUDE, CODEX, OPENCODE)}

@@ -42,6 +42,7 @@ class Package:
 
     name: str
     version: str
+    machines: tuple[str, ...] = ("x86_64", "aarch64")  # for which its lock has programs, as `uname -m` calls them
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """An agent's updates as events of the session's log: gathered, redacted, and not more than somebody can read.
 
 Chunks of one message become one event, and of a tool call the last state wins. A turn may tell so many events at once,
-then so many a second, fewer the longer it lasts: who tells more is gathered for longer. What is beyond that is dropped and counted.
+then so many a second, fewer the longer it lasts: who tells more is gathered for longer. What is beyond that is dropped
+and counted.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class _Plan:
 
     fault: Fault
     times: int | None  # None: always
-    sides: bool  # whether side calls meet it too
+    sides: bool | None  # None: whether it is a side call or not; else only these, or only the others
     after: int  # requests that are answered before
     api: Api | None  # None: all
 
@@ -95,7 +95,13 @@ class StandInModel:
         return [each for each in self.asked if each.question is not None and not each.question.is_side]
 
     def fail(
-        self, fault: Fault, *, times: int | None = None, sides: bool = True, after: int = 0, api: Api | None = None
+        self,
+        fault: Fault,
+        *,
+        times: int | None = None,
+        sides: bool | None = None,
+        after: int = 0,
+        api: Api | None = None,
     ) -> None:
         """From now on, or after some more answers, for so many requests; without a number for all."""
         self._plans.append(_Plan(fault=fault, times=times, sides=sides, after=after, api=api))
@@ -171,7 +177,7 @@ class StandInModel:
 
     def _fault(self, question: Question) -> Fault | None:
         for plan in list(self._plans):
-            if (question.is_side and not plan.sides) or plan.api not in {None, question.api}:
+            if plan.sides not in {None, question.is_side} or plan.api not in {None, question.api}:
                 continue
             if plan.after:
                 plan.after -= 1

@@ -126,7 +126,11 @@ async def _keep(context: Context, *, final: bool) -> None:
     attempt, services = context.attempt, context.attempt.services
     noted = await asyncio.to_thread(_find, context.workspace)
     agent = None if noted is None or services.agents is None else services.agents.get(noted.agent)
-    if noted is None or agent is None or services.database.is_low:
+    if noted is None or agent is None:
+        return
+    if services.database.is_low:
+        if final:
+            await _drop(attempt, agent, "the disk of the database is nearly full", told=True)
         return
     try:
         files = await asyncio.to_thread(conversation_files.read, context.workspace, agent.name, agent.conversation)
