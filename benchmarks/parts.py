@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from benchmarks.agents import agents
 from benchmarks.bare import bare_commands
 from benchmarks.broker import broker
 from benchmarks.brokers import brokers
@@ -142,12 +143,14 @@ WITH_SERVICE: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "history": history,
     "disk": disk,
     "publish": publishing,
+    "agents": agents,
 }
 # Of `world`: the first makes and removes thousands of files.
 OPTIONS: dict[str, dict[str, Any]] = {
     "history": {"in_memory": True},
     "eight": {"runs": 8},
     "profile": {"watched": True},
+    "agents": {"agents": True},
 }
 ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "start": start,

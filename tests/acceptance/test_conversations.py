@@ -332,8 +332,8 @@ say(json.dumps([os.listdir("."), len(remembered()), note]))
     async with agent_rig(GITWARD_AGENT_KEEP_SECONDS="1") as mortal, mortal.client() as client:
         session = await client.session(await mortal.repository(), prompt=prompt, agent=AGENT)
         await until_told(client, session, "ready")
-        for kind in ("conversation", "live_bundle", "live_head"):
-            await until(lambda kind=kind: kind in mortal.stored_kinds(session["id"]), f"{kind} while the run goes on")
+        so_far = {"conversation", "live_bundle", "live_head"}
+        await until(lambda: so_far <= mortal.stored_kinds(session["id"]), f"{sorted(so_far)} while the run goes on")
         assert (await client.http.get(f"/sessions/{session['id']}/diff")).status_code == 404
         await mortal.stop(signal.SIGKILL)
         await lose_workspace(mortal, session)

@@ -59,6 +59,7 @@ class StandInModel:
     script: Script
     key: str | None = None  # the only one that is taken; None: any
     names: Sequence[str] = (ANTHROPIC, OPENAI, GOOGLE)
+    place: tuple[str, int] = ("127.0.0.1", 0)  # where its TLS listens; 0 is any port
     delay: float = 0.0  # seconds between two events of a stream
     asked: list[Asked] = field(default_factory=list)
     more: asyncio.Event = field(default_factory=asyncio.Event)  # set by each request
@@ -112,7 +113,7 @@ class StandInModel:
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, handler_cancellation=True)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=tls).start()
+        await web.TCPSite(self._runner, *self.place, ssl_context=tls).start()
         self._proxy = NamesProxy(self.names, self.port)
         await self._proxy.start()
 

@@ -213,7 +213,9 @@ def _json(data: bytes) -> dict[str, Any]:
 def _documents(data: bytes) -> list[dict[str, Any]]:
     """An answer in one piece; Gemini's streams may be a list of such. Never empty."""
     found = _parsed(data)
-    documents = [each for each in (found if isinstance(found, list) else [found]) if isinstance(each, dict)]
+    documents: list[dict[str, Any]] = [
+        each for each in (found if isinstance(found, list) else [found]) if isinstance(each, dict)
+    ]
     return documents or [{}]
 
 
