@@ -188,7 +188,7 @@ async def test_an_agent_that_does_not_start_is_unavailable(
 
 async def test_a_start_that_hangs_ends_with_its_own_limit() -> None:
     async with agent_rig(GITWARD_AGENT_START_SECONDS="2") as service, service.client() as client:
-        body = {"prompt": "say('x')", "agent": "hanging", "timeout_seconds": 60}
+        body: Json = {"prompt": "say('x')", "agent": "hanging", "timeout_seconds": 60}
         _, run, _ = await client.run(await service.repository(), **body)
         assert (run["state"], run["reason"]) == ("failed", "agent_unavailable"), run
         assert run["message"] == "The agent did not become ready: 2 s were not enough."

@@ -271,6 +271,67 @@ until_cancelled()
     assert house.model.most_at_once > 1
 
 
+# For a prompt: a process that leaves the agent's group and session, and asks the model again and again.
+LEFT_BEHIND = """
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        for fd in (0, 1, 2):
+            os.close(fd)
+        while True:
+            try: model()
+            except BaseException: pass
+    os._exit(0)
+assert model() == 200
+"""
+
+
+async def no_more_requests(house: ModelHouse) -> None:
+    """For as long as many of them would take."""
+    asked = len(house.model.asked)
+    await asyncio.sleep(1)
+    assert len(house.model.asked) == asked
+
+
+@pytest.mark.parametrize("end", ["say('I am idle.')", "until_cancelled(); stop = 'cancelled'"])
+async def test_who_goes_on_in_the_background_is_limited_and_ends_with_the_run(
+    house: ModelHouse, caller: Client, end: str
+) -> None:
+    """An agent that says it is done, or that is stopped, may leave somebody who goes on to ask. It does not come back
+    with the next prompt."""
+    repository = await house.service.repository()
+    session = await caller.session(repository, prompt=HELPERS + LEFT_BEHIND + end, agent="keyed")
+    await until_asked(house, 3)
+    if "stop" in end:
+        await caller.post(f"/sessions/{session['id']}/cancel", status=200)
+    run, _ = await caller.finished(session)
+    assert run["state"] == ("cancelled" if "stop" in end else "succeeded"), run
+    await no_more_requests(house)
+    assert told(run["usage"])["requests"] == len(house.model.asked)
+    body = {"prompt": f"{HELPERS}\nassert model() == 200\nsay('Done.')", "agent": "keyed"}
+    more = await caller.post(f"/sessions/{session['id']}/runs", body)
+    run, _ = await caller.finished(session, more["id"])
+    assert (run["state"], run["usage"]["requests"]) == ("succeeded", 1), run
+    await no_more_requests(house)
+
+
+async def test_a_budget_holds_for_who_goes_on_in_the_background(house: ModelHouse, caller: Client) -> None:
+    _, run, _ = await prompted(house, caller, LEFT_BEHIND + "until_cancelled()", budget={"requests": 6})
+    assert run["reason"] == "budget_exhausted", run
+    assert run["usage"]["requests"] == len(house.model.asked) == 6
+    await no_more_requests(house)
+
+
+async def test_who_hangs_up_before_the_numbers_come_gets_no_more_than_ten(house: ModelHouse, caller: Client) -> None:
+    """All of the words, and none of the count."""
+    prompt = "for _ in range(40):\n    model(MESSAGES, read=700)\nuntil_cancelled()"
+    house.model.delay = 0.05
+    _, run, _ = await prompted(house, caller, prompt, budget={"tokens": 10**6})
+    assert run["reason"] == "budget_exhausted", run
+    assert "cannot be kept: of 10 model requests the tokens are unknown" in run["message"]
+    assert len(house.model.asked) == 10
+
+
 async def test_a_follow_up_goes_on_with_a_new_budget(house: ModelHouse, caller: Client) -> None:
     session, run, _ = await prompted(house, caller, "model()\nmodel()\nuntil_cancelled()", budget={"requests": 1})
     assert run["reason"] == "budget_exhausted", run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -93,3 +94,6 @@ async def test_a_turn_is_judged_by_what_was_seen(at_home: House, agent: str, nam
     told = [each["message"] for each in data_of(events, "notice")]
     assert row.notice is None or row.notice in told, (told, data_of(events, "agent.tool"))
     assert not run["changed"]
+    asked = len(at_home.model.asked)
+    await asyncio.sleep(0.5)
+    assert len(at_home.model.asked) == asked  # nobody goes on
