@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from benchmarks.figure import Figure, median
 from benchmarks.world import LOGIN, TOKEN, World
@@ -96,7 +96,7 @@ def _by_hand(world: World, *arguments: str) -> float:
     return _git(*arguments, GIT_TERMINAL_PROMPT="0", HOME=str(world.root), **header, **tls)
 
 
-async def _run(world: World, http: httpx.AsyncClient, repo: str, command: str | None) -> dict[str, Any]:
+async def _run(world: World, http: httpx2.AsyncClient, repo: str, command: str | None) -> dict[str, Any]:
     body = {"repo": repo, **({"command": command} if command else {})}
     answer = await http.post("/sessions", json=body)
     answer.raise_for_status()
@@ -149,7 +149,7 @@ async def history(world: World) -> list[Figure]:
     ]
 
 
-async def _fetched(world: World, http: httpx.AsyncClient, repo: str) -> float:
+async def _fetched(world: World, http: httpx2.AsyncClient, repo: str) -> float:
     """Seconds of the two steps in which a first session waits for the repository: they overlap."""
     run = await _run(world, http, repo, None)
     return _step(run, "authenticate") + _step(run, "checkout")
@@ -204,7 +204,7 @@ async def disk(world: World) -> list[Figure]:
     ]
 
 
-async def _until_output(world: World, http: httpx.AsyncClient, session: dict[str, Any]) -> None:
+async def _until_output(world: World, http: httpx2.AsyncClient, session: dict[str, Any]) -> None:
     async for event in world.events(http, session):
         if event["type"] == "output" and event["data"]["step"] == "execute":
             return

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 
 from gitward.settings.environment import clean_environment
 
@@ -83,7 +83,7 @@ async def calls(way: Way, *, until: asyncio.Future[Any]) -> list[float]:
     """Seconds that each of many small API calls took, on one connection, until something else is done."""
     tls = ssl.create_default_context(cafile=way.ca)
     taken = []
-    async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=30) as http:
+    async with httpx2.AsyncClient(verify=tls, trust_env=False, timeout=30) as http:
         while not until.done():
             began = time.monotonic()
             answer = await http.get(

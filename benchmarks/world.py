@@ -22,14 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from agent_rig import agents_file
-from gitward.api.keys import load_or_make_key, mint
+from gitward.identity.keys import load_or_make_key, mint
 from gitward.settings.environment import clean_environment
 from gitward_standin import StandIn, Token, TokenKind
 from gitward_standin.language_model import StandInModel, endless
@@ -56,17 +56,17 @@ class World:
     workers: tuple[Process, ...] = ()  # beside the service; without any it works itself
     model: StandInModel | None = None  # of agents
 
-    def http(self, **options: Any) -> httpx.AsyncClient:
+    def http(self, **options: Any) -> httpx2.AsyncClient:
         headers = {"Authorization": f"Bearer {self.jwt}"}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False, timeout=60, **options)
+        return httpx2.AsyncClient(base_url=self.url, headers=headers, trust_env=False, timeout=60, **options)
 
-    async def session(self, http: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
+    async def session(self, http: httpx2.AsyncClient, **body: Any) -> dict[str, Any]:
         answer = await http.post("/sessions", json={"repo": REPOSITORY, "target_branch": "main", **body})
         answer.raise_for_status()
         parsed: dict[str, Any] = answer.json()
         return parsed
 
-    async def events(self, http: httpx.AsyncClient, session: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    async def events(self, http: httpx2.AsyncClient, session: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """Live events of the session's first run, until it has ended."""
         url, run_id = f"/sessions/{session['id']}/events", session["runs"][0]["id"]
         async with http.stream(

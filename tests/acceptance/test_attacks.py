@@ -7,7 +7,7 @@ import hashlib
 import os
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from gitward.sandboxes.bwrap_process import NICENESS
@@ -262,7 +262,7 @@ async def test_other_peoples_pull_requests_are_out_of_reach_in_every_spelling(th
         gh pr comment $other_number --body /deploy 2>/dev/null || echo refused
         gh pr comment $own --body hello >/dev/null && echo written
     """
-    async with httpx.AsyncClient(headers={"Authorization": f"token {there.token}"}) as person:
+    async with httpx2.AsyncClient(headers={"Authorization": f"token {there.token}"}) as person:
         asked = {"title": "A person's", "head": "feature", "base": "main"}
         answer = await person.post(f"{there.github.api_url}/repos/{name}/pulls", json=asked)
         number = answer.json()["number"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import httpx
+import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from rig import Client, Rig
@@ -14,7 +14,7 @@ async def test_a_run_is_seen_in_the_metrics(service: Rig, alice_client: Client) 
     command = "echo x > new.txt; gh api -X DELETE repos/{owner}/{repo} || true"
     _, run, _ = await alice_client.run(repository, command)
     assert run["state"] == "succeeded"
-    async with httpx.AsyncClient(base_url=service.url, trust_env=False) as client:
+    async with httpx2.AsyncClient(base_url=service.url, trust_env=False) as client:
         answer = await client.get("/metrics")
         passed_on = await client.get("/metrics", headers={"X-Forwarded-For": "192.0.2.1"})
     assert (answer.status_code, passed_on.status_code) == (200, 401)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import httpx
+import httpx2
 
 from rig import Client, Rig, rig
 
@@ -37,7 +37,7 @@ async def test_a_commit_that_closes_elsewhere_is_kept_and_not_pushed(service: Ri
     assert [event["data"]["rule"] for event in events if event["type"] == "policy.denied"] == ["git.push.closing"]
     assert set(await repository.branches()) == {"main"}
     patch = await alice_client.http.get(f"/sessions/{session['id']}/patch")
-    assert patch.status_code == httpx.codes.OK
+    assert patch.status_code == httpx2.codes.OK
 
 
 async def test_a_post_that_closes_elsewhere_is_refused(service: Rig, alice_client: Client) -> None:
@@ -45,7 +45,7 @@ async def test_a_post_that_closes_elsewhere_is_refused(service: Rig, alice_clien
     body: dict[str, object] = {"repo": repository.full_name, "title": "Closes acme/secret-project#1", "command": "true"}
     body |= {"publish": {"body": "fixes https://github.com/acme/secret-project/issues/1"}}
     answer = await alice_client.http.post("/sessions", json=body)
-    assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY
+    assert answer.status_code == httpx2.codes.UNPROCESSABLE_CONTENT
     assert [each["field"] for each in answer.json()["errors"]] == ["title", "publish.body"]
     session, _, _ = await alice_client.run(repository, "true")
     answer = await alice_client.http.post(
@@ -74,7 +74,7 @@ async def test_never_takes_the_right_to_change_workflows_from_all() -> None:
             body = {"repo": repository.full_name, "command": "true", "allow_workflows": True}
             for path, more in (("/sessions", {}), ("/schedules", {"schedule": "0 6 * * *"})):
                 answer = await client.http.post(path, json={**body, **more})
-                assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY, path
+                assert answer.status_code == httpx2.codes.UNPROCESSABLE_CONTENT, path
                 [error] = answer.json()["errors"]
                 assert error["field"] == "allow_workflows"
                 assert "GITWARD_ALLOW_WORKFLOWS=never" in error["message"]

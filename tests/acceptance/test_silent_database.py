@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from machine import slowness
@@ -39,7 +39,7 @@ def calls(description: Json, names: dict[str, str]) -> list[tuple[str, str]]:
     return every
 
 
-async def ask(http: httpx.AsyncClient, method: str, path: str, body: Json) -> tuple[int, str, float]:
+async def ask(http: httpx2.AsyncClient, method: str, path: str, body: Json) -> tuple[int, str, float]:
     """The status, the problem's code, and how long it took."""
     loop = asyncio.get_running_loop()
     began = loop.time()

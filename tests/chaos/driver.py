@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
+import httpx2
 
 from .database import Database
 from .load import Expected, sessions
@@ -39,7 +39,7 @@ class Api:
 
     def __init__(self, world: World) -> None:
         headers = {"Authorization": f"Bearer {world.jwt}"}
-        self._http = httpx.AsyncClient(base_url=world.url, headers=headers, trust_env=False, timeout=30)
+        self._http = httpx2.AsyncClient(base_url=world.url, headers=headers, trust_env=False, timeout=30)
 
     async def post(self, path: str, body: Json | None = None, *, key: str | None = None) -> Json:
         headers = {"Idempotency-Key": key} if key else {}
@@ -50,7 +50,7 @@ class Api:
 
     async def _answer(self, call: Callable[[], Any]) -> Json:
         while True:
-            with contextlib.suppress(httpx.TransportError):
+            with contextlib.suppress(httpx2.TransportError):
                 answer = await call()
                 if answer.status_code < 500:
                     answer.raise_for_status()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 
-from gitward.api.keys import load_or_make_key, mint
+from gitward.identity.keys import load_or_make_key, mint
 from gitward.settings.environment import clean_environment
 from gitward_standin import Repository, StandIn, Token
 from postgres import Postgres, running_postgres

@@ -10,17 +10,17 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-import httpx
+import httpx2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 
 from gitward.api import events
 from gitward.api.app import create_app
-from gitward.api.auth import Verifier
-from gitward.api.authorization import Holder, Rule
-from gitward.api.keys import mint, public_key
 from gitward.api.services import Check, Services
 from gitward.cli.health import ServiceHealth
+from gitward.identity.authorization import Holder, Rule
+from gitward.identity.keys import mint, public_key
+from gitward.identity.verifier import Verifier
 from gitward.sessions.live_events import LiveEvents
 from gitward.sessions.model import Owner
 from tests_support import Backend
@@ -43,11 +43,11 @@ class Api:
         return mint(self.key, subject=owner.subject, audience=AUDIENCE, lifetime=lifetime)
 
     @asynccontextmanager
-    async def client(self, owner: Owner | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    async def client(self, owner: Owner | None = None) -> AsyncIterator[httpx2.AsyncClient]:
         """A client with the owner's token, or with none."""
         headers = {"Authorization": f"Bearer {self.jwt(owner)}"} if owner else {}
-        transport = httpx.ASGITransport(self.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
+        transport = httpx2.ASGITransport(self.app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
             yield client
 
 
@@ -85,7 +85,7 @@ def make_api(
     return Api(backend=backend, app=create_app(services), services=services, key=key, stopping=stopping)
 
 
-def problem(answer: httpx.Response, status: int, code: str) -> Json:
+def problem(answer: httpx2.Response, status: int, code: str) -> Json:
     """The problem document of an answer, checked for its form."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -98,6 +98,6 @@ def problem(answer: httpx.Response, status: int, code: str) -> Json:
     return document
 
 
-def fields(answer: httpx.Response) -> list[str]:
+def fields(answer: httpx2.Response) -> list[str]:
     """The names of the values that were refused."""
     return [error["field"] for error in problem(answer, 422, "invalid_request")["errors"]]

@@ -17,12 +17,12 @@ from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 import described
 import held_loops
 from app_keys import app_key
-from gitward.api.keys import load_or_make_key, mint
+from gitward.identity.keys import load_or_make_key, mint
 from gitward.settings.environment import clean_environment
 from gitward_standin import Installation, Repository, StandIn, Token
 from machine import slowness
@@ -113,7 +113,7 @@ class Rig:
     @asynccontextmanager
     async def client(self, subject: str = "alice") -> AsyncIterator[Client]:
         headers = {"Authorization": f"Bearer {self.jwt(subject)}"}
-        async with httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False, timeout=120) as http:
+        async with httpx2.AsyncClient(base_url=self.url, headers=headers, trust_env=False, timeout=120) as http:
             yield Client(http)
 
     async def repository(self, **options: Any) -> Repository:
@@ -127,7 +127,7 @@ class Rig:
 class Client:
     """A caller of the API."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx2.AsyncClient) -> None:
         self.http = http
 
     async def post(

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from gitward.api import patterns
-from gitward.api.auth import LEEWAY_SECONDS, Caller, Expiry
+from gitward.api.auth import Caller, Expiry
 from gitward.api.event_shapes import EventPage
 from gitward.api.json_answers import as_json, rendered_page
 from gitward.api.paths import SessionId
@@ -22,6 +22,7 @@ from gitward.api.problems import documented
 from gitward.api.services import Served, Services
 from gitward.api.shapes import StoredEvent
 from gitward.errors import Code, FieldError, InvalidRequest, NotFound
+from gitward.identity.verifier import LEEWAY_SECONDS
 from gitward.sessions.live_events import PAGE
 from gitward.sessions.model import Event, EventType, Owner
 from gitward.store.database import Transaction

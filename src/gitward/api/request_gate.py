@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gitward.api.auth import LEEWAY_SECONDS, Verifier
-from gitward.api.authorization import Holder
 from gitward.api.problems import problem
 from gitward.errors import Forbidden, InvalidRequest, RequestError, TooLarge, Unauthenticated, Unavailable
+from gitward.identity.authorization import Holder
+from gitward.identity.verifier import LEEWAY_SECONDS, Verifier
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/docs", "/openapi.json"})
 METRICS_PATH = "/metrics"

@@ -10,13 +10,13 @@ from fastapi import APIRouter, Response, status
 
 from gitward.api.agent_choice import with_agent
 from gitward.api.auth import Caller, Claims
-from gitward.api.authorization import check_repositories, relevant_claims
 from gitward.api.json_answers import as_json, rendered_page
 from gitward.api.paths import ScheduleId
 from gitward.api.problems import documented
 from gitward.api.schedule_shapes import ScheduleIn, ScheduleOut, SchedulePage, SchedulePatch
 from gitward.api.services import Served, ServedWithRoom
 from gitward.errors import Code, FieldError, InvalidRequest
+from gitward.identity.authorization import check_repositories, relevant_claims
 from gitward.sessions.schedules import Schedule, ScheduleService
 from gitward.store.database import Transaction
 

@@ -10,11 +10,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from gitward.agents.installed import Agents
-from gitward.api.auth import Verifier
-from gitward.api.authorization import Holder, Rule
 from gitward.api.operator_limits import OperatorLimits
 from gitward.errors import Unavailable
 from gitward.grants.prices import NO_PRICES, Prices
+from gitward.identity.authorization import Holder, Rule
+from gitward.identity.verifier import Verifier
 from gitward.sessions.live_events import LiveEvents
 from gitward.sessions.service import SessionService
 from gitward.store.database import Database

@@ -12,7 +12,6 @@ from fastapi.responses import JSONResponse
 from gitward.api import idempotency
 from gitward.api.agent_choice import with_agent
 from gitward.api.auth import Caller, Claims
-from gitward.api.authorization import check_repositories, relevant_claims
 from gitward.api.json_answers import answer, as_json, rendered, rendered_page
 from gitward.api.paths import RunId, ScheduleQuery, SessionId
 from gitward.api.problems import documented
@@ -30,6 +29,7 @@ from gitward.api.shapes import (
     SessionPatch,
 )
 from gitward.errors import Code, Reason
+from gitward.identity.authorization import check_repositories, relevant_claims
 from gitward.sessions.model import Run, RunState, Session
 from gitward.sessions.queries import SessionFilter
 from gitward.sessions.service import Published

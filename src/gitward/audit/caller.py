@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
+import httpx2
 
 from gitward.audit.channels import Channel
 from gitward.audit.ledger import Ledger
@@ -22,7 +22,7 @@ class Caller:
     def __init__(self, url: str, jwt: str, ledger: Ledger) -> None:
         self._ledger = ledger
         headers = {"Authorization": f"Bearer {jwt}"}
-        self._http = httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30)
+        self._http = httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30)
 
     async def __aenter__(self) -> Caller:
         return self
@@ -37,7 +37,7 @@ class Caller:
         parsed: Json = answer.json()
         return parsed
 
-    async def get(self, path: str, channel: Channel = Channel.ANSWERS, **parameters: str) -> httpx.Response:
+    async def get(self, path: str, channel: Channel = Channel.ANSWERS, **parameters: str) -> httpx2.Response:
         return self._searched(channel, await self._http.get(path, params=parameters))
 
     async def archive(self, path: str) -> None:
@@ -55,7 +55,7 @@ class Caller:
 
     async def stream(self, path: str, run_id: str) -> AsyncIterator[Json]:
         """The run's events as they come, until it has ended."""
-        timeout = httpx.Timeout(RUN_SECONDS, connect=5)
+        timeout = httpx2.Timeout(RUN_SECONDS, connect=5)
         async with self._http.stream(
             "GET", path, params={"run_id": run_id}, headers={"Accept": "text/event-stream"}, timeout=timeout
         ) as answer:
@@ -66,7 +66,7 @@ class Caller:
                     self._ledger.search_json(Channel.STREAM, path, line.removeprefix("data: ").encode())
                     yield json.loads(line.removeprefix("data: "))
 
-    def _searched(self, channel: Channel, answer: httpx.Response) -> httpx.Response:
+    def _searched(self, channel: Channel, answer: httpx2.Response) -> httpx2.Response:
         place = f"{answer.request.method} {answer.request.url.path}"
         headers = b"\n".join(name + b": " + value for name, value in answer.headers.raw)
         self._ledger.search(channel, f"{place} (headers)", headers)

@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gitward.api.keys import load_or_make_key, mint
 from gitward.audit.channels import Channel
 from gitward.audit.needles import SHORTEST_HALF
 from gitward.audit.stage import Stage
 from gitward.errors import GitwardError, SettingsError
+from gitward.identity.keys import load_or_make_key, mint
 from gitward.secrets import Secret, spellings
 from gitward.settings.fields import Settings
 from gitward.settings.token_reader import TokenReader

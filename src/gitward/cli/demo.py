@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import httpx2
 
 from gitward.audit.local_service import REPOSITORY, World, made_up_token, world
 from gitward.cli.demo_model import check_agent, modelled_world
@@ -106,7 +106,7 @@ async def _run(wish: Wish, *, as_json: bool) -> int:
 
 async def _session(around: World, wish: Wish, show: _Screen) -> Told:
     headers = {"Authorization": f"Bearer {around.jwt}"}
-    async with httpx.AsyncClient(base_url=around.service_url, headers=headers, trust_env=False) as http:
+    async with httpx2.AsyncClient(base_url=around.service_url, headers=headers, trust_env=False) as http:
         began = time.monotonic()
         body = {"repo": REPOSITORY, "target_branch": "main", **wish.instruction}
         session = _checked(await http.post("/sessions", json=body)).json()
@@ -131,11 +131,11 @@ async def _session(around: World, wish: Wish, show: _Screen) -> Told:
         )
 
 
-async def _events(http: httpx.AsyncClient, url: str, run_id: str) -> AsyncIterator[Json]:
+async def _events(http: httpx2.AsyncClient, url: str, run_id: str) -> AsyncIterator[Json]:
     """The run's events as they come, until it has ended."""
     headers = {"Accept": "text/event-stream"}
     parameters = {"run_id": run_id}
-    timeout = httpx.Timeout(RUN_SECONDS, connect=5)
+    timeout = httpx2.Timeout(RUN_SECONDS, connect=5)
     async with http.stream("GET", f"{url}/events", params=parameters, headers=headers, timeout=timeout) as answer:
         if not answer.is_success:
             await answer.aread()
@@ -145,7 +145,7 @@ async def _events(http: httpx.AsyncClient, url: str, run_id: str) -> AsyncIterat
                 yield json.loads(line.removeprefix("data: "))
 
 
-def _checked(answer: httpx.Response) -> httpx.Response:
+def _checked(answer: httpx2.Response) -> httpx2.Response:
     if not answer.is_success:
         raise GitwardError(f"The service answered {answer.status_code}: {answer.text[:500]}")
     return answer

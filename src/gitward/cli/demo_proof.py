@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import httpx2
 
 from gitward.audit.local_service import REPOSITORY, World
 
@@ -52,6 +52,6 @@ async def _head(path: str, branch: str) -> str | None:
 
 
 async def _ask_directly(world: World, credential: str) -> int:
-    async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
+    async with httpx2.AsyncClient(timeout=10, trust_env=False) as http:
         answer = await http.get(f"{world.github.api_url}/user", headers={"Authorization": f"Bearer {credential}"})
     return answer.status_code

@@ -96,15 +96,17 @@ def migrate() -> None:
 
 @app.command()
 def token(
-    subject: Annotated[str, typer.Option(help="The subject (`sub`) of the token.")],
+    subject: Annotated[
+        str | None, typer.Option(help="The subject (`sub`) of the token. Default: GITWARD_LOCAL_SUBJECT.")
+    ] = None,
     hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="How many hours it is valid.")] = 12,
 ) -> None:
     """Mint a JWT for the API with the local key of the data folder, and print it.
 
     Refused with GITWARD_OIDC_ISSUERS: the API then accepts only their tokens.
     """
-    from gitward.api.keys import load_or_make_key, mint
     from gitward.cli.data_folder import prepare_data_dir
+    from gitward.identity.keys import load_or_make_key, mint
     from gitward.settings.loading import load_settings
 
     settings = load_settings()
@@ -117,7 +119,28 @@ def token(
         )
     prepare_data_dir(settings.data_dir)
     key = load_or_make_key(settings.data_dir)
-    print(mint(key, subject=subject, audience=settings.oidc_audience, lifetime=timedelta(hours=hours)))
+    print(
+        mint(
+            key,
+            subject=subject or settings.local_subject,
+            audience=settings.oidc_audience,
+            lifetime=timedelta(hours=hours),
+        )
+    )
+
+
+@app.command(name="sign-in")
+def sign_in(
+    subject: Annotated[str | None, typer.Option(help="Whom the link signs in. Default: GITWARD_LOCAL_SUBJECT.")] = None,
+) -> None:
+    """Print a link that signs a browser in, once, within 10 minutes.
+
+    Refused with GITWARD_OIDC_ISSUERS: people then sign in at the issuer.
+    """
+    from gitward.cli.sign_in import run
+    from gitward.settings.loading import load_settings
+
+    run(load_settings(), subject)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from gitward.cli.descriptor_limit import raise_limit
 from gitward.cli.egress import seal_model_keys
 from gitward.cli.preloading import loaded
 from gitward.cli.signals import Signals, drain
+from gitward.cli.start_garbage import pause_collection, resume_collection
 from gitward.errors import SettingsError
 from gitward.settings.fields import Settings
 from gitward.settings.token_reader import TokenReader
@@ -69,7 +70,10 @@ async def serve(settings: Settings, tokens: TokenReader, *, with_worker: bool) -
             signals = Signals()
             server = Server(service)
             ending = asyncio.create_task(_end(server, service, signals, seconds=settings.grace_seconds))
+            resume_collection()
             print(f"Gitward is ready at {base_url}", flush=True)
+            if service.sign_in_link is not None:
+                print(f"Sign in, once, within 10 minutes: {service.sign_in_link}", flush=True)
             try:
                 await server.serve(sockets=[listener])
             finally:
@@ -121,4 +125,5 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def run(settings: Settings, tokens: TokenReader, *, with_worker: bool = True) -> None:
+    pause_collection()
     asyncio.run(serve(settings, tokens, with_worker=with_worker))

@@ -8,30 +8,33 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
-import httpx
+import httpx2
 from fastapi import FastAPI
 
 from gitward.agents.agents_file import WrongAgentsFile, read_catalogue
 from gitward.agents.installed import Agents
 from gitward.api import events
 from gitward.api.app import create_app
-from gitward.api.auth import Verifier
-from gitward.api.authorization import Holder, Rule, parse_operators, parse_rules, refused
-from gitward.api.keys import load_or_make_key, public_key
-from gitward.api.oidc import ANSWER_SECONDS, Issuer, is_safe_url
 from gitward.api.operator_limits import OperatorLimits
 from gitward.api.services import Services
 from gitward.cli.child_processes import ChildProcesses
 from gitward.cli.health import ServiceHealth
 from gitward.cli.metrics_listener import metrics_listener
 from gitward.cli.model_budgets import daily_budget_of, prices_of
+from gitward.cli.sign_in import local_link
+from gitward.cli.site import Site
 from gitward.cli.tokens import github_of, token_source
 from gitward.cli.write_check import WriteCheck
 from gitward.errors import SettingsError
 from gitward.github.transport import RoutedTransport
+from gitward.identity.authorization import Holder, Rule, local_holder, parse_operators, parse_rules, refused
+from gitward.identity.keys import load_or_make_key, public_key
+from gitward.identity.oidc import ANSWER_SECONDS, Issuer, is_safe_url
+from gitward.identity.verifier import Verifier
 from gitward.repositories.mirrors import Mirrors
 from gitward.repositories.pack_inspection.inspector import PackInspector
 from gitward.runs.access import gh_login
@@ -56,9 +59,11 @@ from gitward.settings.token_reader import TokenReader
 from gitward.settings.values import AllowWorkflows, Credentials, MiB, Writes
 from gitward.store.database import API_POSTGRES_WRITERS, POSTGRES_WRITERS, Database
 from gitward.store.notify import Notifier
-from gitward.store.relay import Relay
 from gitward.telemetry.loop_watch import logging_what_holds_the_loop
 from gitward.telemetry.metrics import Metrics
+from gitward.web import signing_in
+from gitward.web.signing_in import SigningIn
+from gitward.web.signing_in.hosts import Hosts
 from gitward.workers.file_lock import FileLock
 from gitward.workers.migrate import migrate_all
 from gitward.workers.shift import Job, Shift
@@ -73,9 +78,10 @@ _FOLDER_TAKEN = "GITWARD_DATA_DIR: another worker already uses this folder; give
 class Service:
     """A running service."""
 
-    app: FastAPI
+    app: Site
     stopping: asyncio.Event
     worker: Worker | None  # None: the API alone
+    sign_in_link: str | None  # None: people sign in at an issuer
 
 
 @contextlib.asynccontextmanager
@@ -118,7 +124,11 @@ async def running_service(
         )
         await stack.enter_async_context(metrics_listener(watch, settings.metrics_port, with_figures=True))
         stack.enter_context(logging_what_holds_the_loop())
-        yield Service(app=create_app(services), stopping=stopping, worker=worker)
+        pages = FastAPI(openapi_url=None, redirect_slashes=False)
+        signing_in.install(pages, _signing_in(settings, storage.database))
+        app = Site(create_app(services), pages)
+        link = None if settings.issuers else await local_link(settings, storage.database, base_url)
+        yield Service(app=app, stopping=stopping, worker=worker, sign_in_link=link)
 
 
 @contextlib.asynccontextmanager
@@ -176,9 +186,12 @@ async def _storage(settings: Settings, postgres_writers: int = POSTGRES_WRITERS)
         await migrate_all(database)
         await database.watch_disk()
         notifier = Notifier()
-        relay = Relay(database, notifier)
-        await relay.start()
-        stack.push_async_callback(relay.stop)
+        if not database.is_sqlite:  # its driver takes 9 MB, which a service on SQLite need not load
+            from gitward.store.relay import Relay
+
+            relay = Relay(database, notifier)
+            await relay.start()
+            stack.push_async_callback(relay.stop)
         metrics = Metrics()
         journal = Journal(notifier, metrics.count_events)
         limits = RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user)
@@ -285,7 +298,7 @@ async def _verifier(settings: Settings) -> AsyncIterator[Verifier]:
         return
     roots = ssl.create_default_context(cafile=str(settings.ssl_cert_file) if settings.ssl_cert_file else None)
     transport = RoutedTransport(settings.route, roots)
-    async with httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False) as http:
+    async with httpx2.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False) as http:
         issuers = [Issuer(url, http) for url in settings.issuers]
         for issuer in issuers:
             issuer.start()
@@ -304,10 +317,23 @@ def _rules(settings: Settings) -> tuple[Rule, ...]:
 
 
 def _operators(settings: Settings) -> tuple[Holder, ...]:
+    """Without issuers, and unless others are named: whoever signs in by a link of this machine."""
+    named = settings.operators
+    if not named.strip() and not settings.issuers:
+        return (local_holder(settings.local_subject),)
     try:
-        return parse_operators(settings.operators, settings.issuers)
+        return parse_operators(named, settings.issuers)
     except ValueError as error:
         raise SettingsError([f"GITWARD_OPERATORS: {error}"]) from None
+
+
+def _signing_in(settings: Settings, database: Database) -> SigningIn:
+    return SigningIn(
+        database,
+        hosts=Hosts(settings.public_url, settings.host),
+        operators=_operators(settings),
+        lifetime=timedelta(hours=settings.sign_in_hours),
+    )
 
 
 def _reach(settings: Settings) -> OperatorLimits:

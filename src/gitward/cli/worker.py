@@ -11,6 +11,7 @@ from gitward.cli.data_folder import check_way_to, prepare_data_dir
 from gitward.cli.descriptor_limit import raise_limit
 from gitward.cli.preloading import loaded
 from gitward.cli.signals import Signals, drain
+from gitward.cli.start_garbage import pause_collection, resume_collection
 from gitward.settings.fields import Settings
 from gitward.settings.token_reader import TokenReader
 
@@ -26,6 +27,7 @@ async def _work(settings: Settings, tokens: TokenReader) -> None:
 
         worker = await stack.enter_async_context(running_worker(settings, tokens, hands))
         signals = Signals()
+        resume_collection()
         print("The worker is ready", flush=True)
         await signals.first.wait()
         await drain(worker, signals, seconds=settings.grace_seconds)
@@ -33,4 +35,5 @@ async def _work(settings: Settings, tokens: TokenReader) -> None:
 
 def run(settings: Settings, tokens: TokenReader) -> None:
     """Works until SIGTERM or SIGINT; then it takes no more runs, and gives the running ones GITWARD_GRACE_SECONDS."""
+    pause_collection()
     asyncio.run(_work(settings, tokens))

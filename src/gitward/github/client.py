@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
+import httpx2
 
 from gitward.errors import Reason
 from gitward.github.credentials import authorization, git_authorization
@@ -23,7 +23,7 @@ from gitward.github.tokens import Token
 from gitward.github.transport import ProxyFailed, RoutedTransport
 from gitward.web_proxy import Route
 
-_TIMEOUT = httpx.Timeout(30, connect=10)
+_TIMEOUT = httpx2.Timeout(30, connect=10)
 _API_HEADERS = {
     "Accept": "application/vnd.github+json",
     "X-GitHub-Api-Version": "2022-11-28",
@@ -79,7 +79,7 @@ class GitHub:
         self.limits = RateLimits()
         context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
         transport = RoutedTransport(route or Route(), context)
-        self._http = httpx.AsyncClient(transport=transport, timeout=_TIMEOUT, follow_redirects=False)
+        self._http = httpx2.AsyncClient(transport=transport, timeout=_TIMEOUT, follow_redirects=False)
 
     def connect(
         self, token: Token, retries: Retries | None = None, *, before_write: Callable[[], None] = lambda: None
@@ -105,7 +105,7 @@ class Connection:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        http: httpx2.AsyncClient,
         token: Token,
         *,
         api_url: str,
@@ -156,7 +156,7 @@ class Connection:
                 self._before_write()
             try:
                 response = await self._http.send(request)
-            except httpx.HTTPError as error:
+            except httpx2.HTTPError as error:
                 raise _unreachable(error) from None
             answer = Answer(status=response.status_code, headers=_lower(response.headers), body=_json(response))
             self._look(answer.status, answer.headers, answer.message)
@@ -179,7 +179,7 @@ class Connection:
                     "GET", url, params={"service": "git-receive-pack"}, headers=headers
                 ) as response:
                     text = "" if response.is_success else await _beginning(response)
-            except httpx.HTTPError as error:
+            except httpx2.HTTPError as error:
                 raise _unreachable(error) from None
             self._look(response.status_code, _lower(response.headers), text)
             return response.status_code, text, _lower(response.headers)
@@ -215,27 +215,27 @@ def path_of(repository: str, *parts: str | int) -> str:
     return "/repos/" + "/".join(quote(part, safe="") for part in [*repository.split("/", 1), *map(str, parts)])
 
 
-def _lower(headers: httpx.Headers) -> dict[str, str]:
+def _lower(headers: httpx2.Headers) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _json(response: httpx.Response) -> Any:
+def _json(response: httpx2.Response) -> Any:
     try:
         return response.json()
     except ValueError:
         return None
 
 
-async def _beginning(response: httpx.Response) -> str:
+async def _beginning(response: httpx2.Response) -> str:
     """The first 500 bytes of an error text, made fit for one line."""
     async for chunk in response.aiter_bytes(500):
         return " ".join(chunk[:500].decode("utf-8", "replace").split())
     return ""
 
 
-def _unreachable(error: httpx.HTTPError) -> PassingFault:
-    # httpx's own text may quote the address it asked; ours names only the kind.
+def _unreachable(error: httpx2.HTTPError) -> PassingFault:
+    # httpx2's own text may quote the address it asked; ours names only the kind.
     told = str(error) if isinstance(error, ProxyFailed) else type(error).__name__
     cause = f"GitHub could not be reached ({told})"
-    unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    unsent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
     return PassingFault(Reason.INTERNAL, f"{cause}; check the network and retry.", cause=cause, carried_out=not unsent)

@@ -132,6 +132,19 @@ class Settings(BaseSettings):
         description="Who may use which repositories: `groups=platform -> acme/*; sub=repo:acme/ci:* -> acme/ci`. With "
         "several issuers each rule names one: `iss=https://id.example & groups=platform -> acme/*`.",
     )
+    local_subject: Line = Field(
+        "dev",
+        max_length=255,
+        alias="GITWARD_LOCAL_SUBJECT",
+        description="Without issuers: the subject of `gitward token` and of the links that sign a browser in.",
+    )
+    sign_in_hours: float = Field(
+        12.0,
+        ge=0.01,
+        le=24 * 365,
+        alias="GITWARD_SIGN_IN_HOURS",
+        description="How long a browser stays signed in at most. See docs/signing-in.md.",
+    )
     oidc_audience: str = Field(
         "gitward", min_length=1, alias="GITWARD_OIDC_AUDIENCE", description="The audience (`aud`) that a JWT must have."
     )

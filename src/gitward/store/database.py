@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from psycopg.conninfo import make_conninfo
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 
@@ -147,6 +146,8 @@ class Database:
     @property
     def conninfo(self) -> str:
         """The same Postgres for psycopg itself."""
+        from psycopg.conninfo import make_conninfo
+
         parts = self.url.translate_connect_args(username="user", database="dbname")
         return make_conninfo(**parts, **{name: str(value) for name, value in self.url.query.items()})
 

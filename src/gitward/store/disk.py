@@ -10,8 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
-
 MiB = 2**20
 _LOW_BYTES = 4 * MiB
 _LOW_PART = 16  # of a small disk it is this part that counts
@@ -24,6 +22,7 @@ _ERRNOS = {
     errno.EROFS: "is read-only",
     errno.EIO: "cannot be written",
 }
+_POSTGRES_DISK_FULL = "53100"  # its SQLSTATE
 _PRIMARY = 0xFF  # of an error code of SQLite; the rest tells which kind of it
 _SQLITE = {
     sqlite3.SQLITE_FULL: "is full",
@@ -36,7 +35,7 @@ _SQLITE = {
 def fault_of(error: BaseException) -> str | None:
     """What the error tells of a disk: "is full" …; None: it is about something else."""
     for each in _causes(error):
-        if isinstance(each, psycopg.errors.DiskFull):
+        if getattr(each, "sqlstate", None) == _POSTGRES_DISK_FULL:
             return _ERRNOS[errno.ENOSPC]
         if isinstance(each, sqlite3.Error):
             return _SQLITE.get(getattr(each, "sqlite_errorcode", 0) & _PRIMARY)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sqlite3
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
+
+if TYPE_CHECKING:
+    import psycopg
 
 _open: weakref.WeakSet[psycopg.BaseConnection[Any]] = weakref.WeakSet()
 
@@ -23,12 +26,14 @@ def watch() -> None:
 
 def _note(_connection: Any, record: Any) -> None:
     connection = record.driver_connection
-    if isinstance(connection, psycopg.BaseConnection):
+    if not isinstance(connection, sqlite3.Connection):
         _open.add(connection)
 
 
 def sever() -> None:
     """Breaks them: whoever waits for an answer of the server gets an error. The pools open new ones."""
+    import psycopg
+
     for connection in tuple(_open):
         with contextlib.suppress(psycopg.Error):
             cut(connection.fileno())

@@ -195,3 +195,26 @@ idempotency_keys = sa.Table(
     sa.Column("answer", sa.JSON, nullable=False),  # the body of the first answer
     sa.Column("created_at", UtcDateTime, nullable=False),
 )
+
+sign_ins = sa.Table(  # of browsers
+    "sign_ins",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),  # SHA-256 of the cookie's secret, which is stored nowhere
+    sa.Column("issuer", sa.String(512), nullable=False),
+    sa.Column("subject", sa.String(512), nullable=False),
+    sa.Column("claims", sa.JSON, nullable=False),
+    sa.Column("sealed", sa.LargeBinary),  # the issuer's tokens; only the cookie's secret opens it
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),  # until then the claims count; then they are renewed
+    sa.Column("ends_at", UtcDateTime, nullable=False, index=True),  # whatever the issuer says
+    sa.Column("renewing_until", UtcDateTime),  # a process asks the issuer; others leave it alone
+    sa.Index(None, "issuer", "subject", "created_at"),
+)
+
+sign_in_links = sa.Table(
+    "sign_in_links",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),  # SHA-256 of the link's secret
+    sa.Column("subject", sa.String(512), nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+)

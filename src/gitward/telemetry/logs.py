@@ -31,7 +31,7 @@ def setup_logging(*, level: str = "INFO", secrets: Iterable[Secret] = ()) -> Non
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("httpx", "httpcore", "alembic", "asyncio"):
+    for chatty in ("httpx2", "httpcore2", "alembic", "asyncio"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
 
 

@@ -23,13 +23,13 @@ from gitward.grants import clock, processes
 from gitward.grants.lease import Lease
 from gitward.store.database import Database
 from gitward.store.postgres_connections import cut
+from gitward.workers.heartbeat import NoAnswer
 from gitward.workers.queue import GENERATION
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-BEAT_SECONDS = 0.5
 OWN_SHARE = 0.65  # of the lease: after it a worker stops by itself; the rest is for what takes time to stop
 ANSWER_SECONDS = 1.5  # a connection that is silent for longer is given up
 _GAP_SECONDS = 2.0  # without a look at the others: what they did meanwhile is unknown
@@ -76,7 +76,7 @@ class Membership:
         self._looked = 0.0
 
     async def join(self) -> Lease:
-        """Enters the list. Raises psycopg.Error when the database cannot be used."""
+        """Enters the list. Raises NoAnswer when the database cannot be used."""
         asked = clock.seconds()
         row = (self._worker, self._machine, self._processes(), self._lease_seconds, GENERATION)
         await self._query(_JOIN, row)
@@ -85,7 +85,7 @@ class Membership:
     async def beat(self, lease: Lease) -> bool:
         """A sign of life; renews the lease. False when others have struck this worker off, or the lease is over.
 
-        :raises psycopg.Error: the database did not answer; the lease goes on until it runs out.
+        :raises NoAnswer: the database did not answer; the lease goes on until it runs out.
         """
         asked = clock.seconds()
         if not await self._query(_BEAT, (self._processes(), self._worker)):
@@ -95,7 +95,7 @@ class Membership:
     async def check(self) -> bool:
         """Strikes off those who ended or are silent for too long; whether there was one.
 
-        :raises psycopg.Error: the database did not answer.
+        :raises NoAnswer: the database did not answer.
         """
         rows = await self._query(_LOOK, (self._worker,))
         now = self._seconds()
@@ -127,7 +127,7 @@ class Membership:
 
     async def leave(self) -> None:
         """Leaves the list, as far as the database can be reached."""
-        with contextlib.suppress(psycopg.Error, OSError):
+        with contextlib.suppress(NoAnswer, OSError):
             await self.remove(self._worker)
         await self.disconnect()
 
@@ -144,12 +144,12 @@ class Membership:
         return machine == self._machine and not any(processes.is_alive(each) for each in their_processes)
 
     async def _query(self, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        connection = await self._connected()
         try:
+            connection = await self._connected()
             return await _in_time(connection, _rows(connection, query, parameters))
-        except psycopg.Error:
+        except psycopg.Error as error:
             await self.disconnect()
-            raise
+            raise NoAnswer(type(error).__name__) from error
 
     async def _connected(self) -> psycopg.AsyncConnection[Any]:
         if self._connection is None:

@@ -11,17 +11,20 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psycopg
 import sqlalchemy as sa
 
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
 from gitward.workers.checkpoints import checkpoint as checkpoint  # noqa: PLC0414  # where jobs look for it
 from gitward.workers.file_lock import FileLock
-from gitward.workers.membership import BEAT_SECONDS, Membership
+from gitward.workers.heartbeat import BEAT_SECONDS, NoAnswer
 from gitward.workers.queue import WAKE, Queue
 from gitward.workers.shift import LOOK_SECONDS, Job, Shift
+
+if TYPE_CHECKING:
+    from gitward.workers.membership import Membership
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +122,8 @@ class Worker:
         if self._database.is_sqlite:  # whoever holds the file's lock is the only one
             await self._database.write(lambda tx: self._queue.join_alone(tx, shift.id))
         else:
+            from gitward.workers.membership import Membership
+
             self._membership = Membership(
                 self._database, worker=shift.id, lease_seconds=self._lease_seconds, children=self._children
             )
@@ -179,7 +184,7 @@ class Worker:
             try:
                 if not await membership.beat(shift.lease):
                     return
-            except (psycopg.Error, OSError) as error:
+            except (NoAnswer, OSError) as error:
                 log.warning("No heartbeat reached the database (%s); %.1f s left", _kind(error), shift.lease.left)
             else:
                 self._on_lease(shift.lease.until)
@@ -190,7 +195,7 @@ class Worker:
             try:
                 if await membership.check():
                     self._notifier.notify(WAKE)
-            except (psycopg.Error, OSError) as error:
+            except (NoAnswer, OSError) as error:
                 log.warning("The other workers cannot be checked (%s)", _kind(error))
             except Exception:  # the edge of a task that must go on
                 log.exception("The other workers could not be checked; trying again")
@@ -201,7 +206,7 @@ class Worker:
             await asyncio.sleep(pause)
             try:
                 return await self._begin(make_job)
-            except (psycopg.Error, sa.exc.SQLAlchemyError, OSError) as error:
+            except (NoAnswer, sa.exc.SQLAlchemyError, OSError) as error:
                 log.warning("The database cannot be used yet (%s)", _kind(error))
                 await self._end_shift(hand_over=False)
         raise AssertionError("the pauses do not end")
@@ -264,7 +269,7 @@ class Worker:
 
 
 def _kind(error: Exception) -> str:
-    return type(error).__name__
+    return str(error) if isinstance(error, NoAnswer) else type(error).__name__
 
 
 def _end_process_on_failure(work: asyncio.Task[None]) -> None:

@@ -196,6 +196,20 @@ async def test_a_broker_that_is_killed_costs_nobody_else_a_request(house: House,
     assert (await house.first.ask()).status == 200
 
 
+async def test_a_broker_that_ends_over_and_over_costs_a_few_forks(house: House) -> None:
+    """Whatever way a run finds to end its broker, it gets the next one later each time, and no core for itself."""
+    ended, until = 0, time.monotonic() + 4
+    while time.monotonic() < until:
+        killed = house.first.pid
+        os.kill(killed, signal.SIGKILL)
+        ended += 1
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(until - time.monotonic()):
+                await house.first.opened.replaced(killed)
+    assert 3 < ended < 9  # without a pause there are some 70
+    assert await house.second.seconds() < SMALL_SECONDS
+
+
 async def test_a_broker_that_starves_delays_nobody_else(github: StandIn, grant: Grant, tmp_path: Path) -> None:
     """With less memory than its run's requests want: whatever becomes of them, the run next door is served."""
     small = Hole(

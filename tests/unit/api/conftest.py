@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import httpx
+import httpx2
 import pytest
 
 from api import Api, make_api
@@ -26,20 +26,20 @@ async def api(backend: Backend) -> Api:
 
 
 @pytest.fixture
-async def http(api: Api, alice: Owner) -> AsyncIterator[httpx.AsyncClient]:
+async def http(api: Api, alice: Owner) -> AsyncIterator[httpx2.AsyncClient]:
     """Alice's."""
     async with api.client(alice) as client:
         yield client
 
 
 @pytest.fixture
-async def bob_http(api: Api, bob: Owner) -> AsyncIterator[httpx.AsyncClient]:
+async def bob_http(api: Api, bob: Owner) -> AsyncIterator[httpx2.AsyncClient]:
     async with api.client(bob) as client:
         yield client
 
 
 @pytest.fixture
-async def stranger(api: Api) -> AsyncIterator[httpx.AsyncClient]:
+async def stranger(api: Api) -> AsyncIterator[httpx2.AsyncClient]:
     """Has no token."""
     async with api.client() as client:
         yield client

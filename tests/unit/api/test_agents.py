@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from api import Api
@@ -24,7 +24,7 @@ def programs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def listed(api: Api, who: Owner | None, agents: Agents | None, *, elsewhere: bool = False) -> httpx.Response:
+async def listed(api: Api, who: Owner | None, agents: Agents | None, *, elsewhere: bool = False) -> httpx2.Response:
     api.app.state.services = replace(api.app.state.services, agents=agents, agents_elsewhere=elsewhere)
     async with api.client(who) as client:
         return await client.get("/agents")

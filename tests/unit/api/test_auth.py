@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import httpx
+import httpx2
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -22,9 +22,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import AUDIENCE, Api, problem
-from gitward.api.auth import Verifier
-from gitward.api.oidc import Issuer
 from gitward.errors import Unauthenticated
+from gitward.identity.oidc import Issuer
+from gitward.identity.verifier import Verifier
 from gitward.sessions.model import Owner
 
 KEY = Ed25519PrivateKey.generate()
@@ -158,7 +158,7 @@ def test_what_a_caller_shall_send_is_true_also_where_issuers_make_the_tokens() -
     """`gitward token` makes none then."""
     with pytest.raises(Unauthenticated, match="`gitward token --subject <name>` mints one"):
         owner_of(None)
-    issuer = Issuer("https://id.example", httpx.AsyncClient())
+    issuer = Issuer("https://id.example", httpx2.AsyncClient())
     for header in (None, "Bearer garbage"):
         with pytest.raises(Unauthenticated, match="with a token of an issuer that this server trusts") as raised:
             asyncio.run(Verifier(None, audience=AUDIENCE, issuers=[issuer]).identify(header))
@@ -182,7 +182,7 @@ def test_no_header_of_a_token_is_an_unexpected_error(header: dict[str, Any]) -> 
 
 
 class TestOverHttp:
-    async def test_the_refusal_is_a_problem_document_with_its_challenge(self, stranger: httpx.AsyncClient) -> None:
+    async def test_the_refusal_is_a_problem_document_with_its_challenge(self, stranger: httpx2.AsyncClient) -> None:
         answer = await stranger.get("/sessions", headers={"Authorization": "Bearer secret-garbage"})
         detail = problem(answer, 401, "unauthenticated")["detail"]
         challenge = answer.headers["www-authenticate"]
@@ -190,13 +190,13 @@ class TestOverHttp:
         assert challenge.endswith(f'{detail}"')
         assert "secret-garbage" not in answer.text + str(answer.headers)
 
-    async def test_two_tokens_are_none(self, api: Api, alice: Owner, bob: Owner, stranger: httpx.AsyncClient) -> None:
+    async def test_two_tokens_are_none(self, api: Api, alice: Owner, bob: Owner, stranger: httpx2.AsyncClient) -> None:
         headers = [("Authorization", f"Bearer {api.jwt(owner)}") for owner in (alice, bob)]
         detail = problem(await stranger.get("/sessions", headers=headers), 401, "unauthenticated")["detail"]
         assert detail == "The request has several Authorization headers; send one."
 
     async def test_a_token_in_the_address_or_a_cookie_is_none(
-        self, api: Api, alice: Owner, stranger: httpx.AsyncClient
+        self, api: Api, alice: Owner, stranger: httpx2.AsyncClient
     ) -> None:
         token = api.jwt(alice)
         problem(await stranger.get("/sessions", params={"access_token": token}), 401, "unauthenticated")
@@ -217,24 +217,24 @@ class TestOverHttp:
         ],
     )
     async def test_whatever_is_not_open_needs_a_token_also_where_nothing_is(
-        self, stranger: httpx.AsyncClient, http: httpx.AsyncClient, path: str
+        self, stranger: httpx2.AsyncClient, http: httpx2.AsyncClient, path: str
     ) -> None:
         problem(await stranger.get(path), 401, "unauthenticated")
         problem(await http.get(path), 404, "not_found")
 
     @pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "PUT", "TRACE", "BREW"])
     async def test_other_methods_need_a_token_too(
-        self, stranger: httpx.AsyncClient, http: httpx.AsyncClient, method: str
+        self, stranger: httpx2.AsyncClient, http: httpx2.AsyncClient, method: str
     ) -> None:
         assert (await stranger.request(method, "/sessions")).status_code == 401
         assert (await http.request(method, "/sessions")).status_code == 405
 
     @pytest.mark.parametrize("path", ["/health", "/ready", "/docs", "/openapi.json"])
-    async def test_what_is_open_needs_none_and_minds_none(self, stranger: httpx.AsyncClient, path: str) -> None:
+    async def test_what_is_open_needs_none_and_minds_none(self, stranger: httpx2.AsyncClient, path: str) -> None:
         assert (await stranger.get(path)).status_code == 200
         assert (await stranger.get(path, headers={"Authorization": "Bearer garbage"})).status_code == 200
 
-    async def test_the_body_of_a_stranger_is_not_looked_at(self, stranger: httpx.AsyncClient) -> None:
+    async def test_the_body_of_a_stranger_is_not_looked_at(self, stranger: httpx2.AsyncClient) -> None:
         problem(await stranger.post("/sessions", content=b"x" * 2_000_000), 401, "unauthenticated")
 
     async def test_a_web_socket_is_closed(self, api: Api) -> None:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from api import Api, fields, problem
-from gitward.api.auth import LEEWAY_SECONDS
 from gitward.api.events import EXPIRED
+from gitward.identity.verifier import LEEWAY_SECONDS
 from gitward.sessions.live_events import PAGE
 from gitward.sessions.model import EventType, Owner, RunState, now
 from gitward.sessions.progress import Hold, Outcome
@@ -55,7 +55,7 @@ class Log:
 
 
 @pytest.fixture
-async def log(api: Api, http: httpx.AsyncClient) -> AsyncIterator[Log]:
+async def log(api: Api, http: httpx2.AsyncClient) -> AsyncIterator[Log]:
     session = (await http.post("/sessions", json={"repo": "owner/repo"})).json()
     with api.backend.database.transaction() as tx:
         claim = api.backend.progress().take(tx, session["runs"][0]["id"])
@@ -78,7 +78,7 @@ def parse(text: str) -> list[Json]:
 
 
 class TestPages:
-    async def test_events_have_the_shape_of_the_contract(self, http: httpx.AsyncClient, log: Log) -> None:
+    async def test_events_have_the_shape_of_the_contract(self, http: httpx2.AsyncClient, log: Log) -> None:
         page = (await http.get(log.url)).json()
         assert set(page) == {"items", "next"}
         assert [set(event) for event in page["items"]] == [{"seq", "at", "type", "run_id", "data"}] * 3
@@ -88,7 +88,7 @@ class TestPages:
             (3, "run.started"),
         ]
 
-    async def test_pages_follow_one_another(self, http: httpx.AsyncClient, log: Log) -> None:
+    async def test_pages_follow_one_another(self, http: httpx2.AsyncClient, log: Log) -> None:
         await log.note(*map(str, range(7)))
         seen: list[int] = []
         after: str | None = "0"
@@ -98,7 +98,7 @@ class TestPages:
             after = page["next"]
         assert seen == list(range(1, 11))
 
-    async def test_a_page_of_one_run(self, http: httpx.AsyncClient, log: Log) -> None:
+    async def test_a_page_of_one_run(self, http: httpx2.AsyncClient, log: Log) -> None:
         page = (await http.get(log.url, params={"run_id": log.run_id})).json()
         assert [event["run_id"] for event in page["items"]] == [log.run_id] * 2
         problem(await http.get(log.url, params={"run_id": "run_0000000000000000"}), 404, "not_found")
@@ -108,13 +108,13 @@ class TestPages:
         [({"after": "-1"}, "after"), ({"after": str(2**31)}, "after"), ({"limit": "201"}, "limit")],
     )
     async def test_wrong_parameters_are_told(
-        self, http: httpx.AsyncClient, log: Log, query: dict[str, str], field: str
+        self, http: httpx2.AsyncClient, log: Log, query: dict[str, str], field: str
     ) -> None:
         assert fields(await http.get(log.url, params=query)) == [field]
 
 
 class TestStream:
-    async def test_a_stream_of_a_run_ends_with_it(self, http: httpx.AsyncClient, log: Log) -> None:
+    async def test_a_stream_of_a_run_ends_with_it(self, http: httpx2.AsyncClient, log: Log) -> None:
         """What was written before and what is written while it is read, in order, and nothing of others."""
         answering = asyncio.create_task(http.get(log.url, params={"run_id": log.run_id}, headers=STREAM))
         for number in range(20):
@@ -131,7 +131,9 @@ class TestStream:
             f"{number}{letter}" for number in range(20) for letter in "ab"
         ]
 
-    async def test_a_stream_goes_on_after_the_last_event_that_was_seen(self, http: httpx.AsyncClient, log: Log) -> None:
+    async def test_a_stream_goes_on_after_the_last_event_that_was_seen(
+        self, http: httpx2.AsyncClient, log: Log
+    ) -> None:
         await log.note("one", "two")
         await log.end()
         whole = parse((await http.get(log.url, params={"run_id": log.run_id}, headers=STREAM)).text)
@@ -140,7 +142,7 @@ class TestStream:
             rest = await http.get(log.url, params={"run_id": log.run_id}, headers=headers)
             assert parse(rest.text) == whole[number + 1 :]
 
-    async def test_readers_that_come_and_go_see_each_event_once(self, http: httpx.AsyncClient, log: Log) -> None:
+    async def test_readers_that_come_and_go_see_each_event_once(self, http: httpx2.AsyncClient, log: Log) -> None:
         """While events are written all the time, a reader is cut off again and again and resumes."""
         written = asyncio.create_task(write(log, 30))
         seen: list[int] = []
@@ -155,7 +157,7 @@ class TestStream:
         await written
         assert seen == list(range(1, 3 + 30 + 1))
 
-    async def test_more_than_a_page_is_streamed_whole(self, http: httpx.AsyncClient, log: Log) -> None:
+    async def test_more_than_a_page_is_streamed_whole(self, http: httpx2.AsyncClient, log: Log) -> None:
         """Also when the run's last event is just the last of a page."""
         for extra in (PAGE - 3, 2 * PAGE):
             await log.note(*map(str, range(extra)))
@@ -165,7 +167,7 @@ class TestStream:
         assert len(events) == 2 + 3 * PAGE - 3 + 1
 
     async def test_a_stream_of_the_session_goes_on_after_a_run_and_ends_with_the_server(
-        self, http: httpx.AsyncClient, log: Log
+        self, http: httpx2.AsyncClient, log: Log
     ) -> None:
         answering = asyncio.create_task(http.get(log.url, headers=STREAM))
         await log.end()
@@ -177,17 +179,17 @@ class TestStream:
         events = parse((await answering).text)
         assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
 
-    async def test_a_server_that_is_stopping_begins_no_stream(self, http: httpx.AsyncClient, log: Log) -> None:
+    async def test_a_server_that_is_stopping_begins_no_stream(self, http: httpx2.AsyncClient, log: Log) -> None:
         log.api.stopping.set()
         answer = await http.get(log.url, headers={"Accept": "Text/Event-Stream, */*"})
         assert (answer.status_code, parse(answer.text)) == (200, [])
 
     @pytest.mark.parametrize("cursor", ["x", "-1", "1.0", "²", str(2**31), "9" * 30])
-    async def test_a_cursor_that_is_no_event_is_told(self, http: httpx.AsyncClient, log: Log, cursor: str) -> None:
+    async def test_a_cursor_that_is_no_event_is_told(self, http: httpx2.AsyncClient, log: Log, cursor: str) -> None:
         headers = [(b"Accept", b"text/event-stream"), (b"Last-Event-ID", cursor.encode())]
         assert [name.lower() for name in fields(await http.get(log.url, headers=headers))] == ["last-event-id"]
 
-    async def test_text_with_every_kind_of_line_break_stays_one_event(self, http: httpx.AsyncClient, log: Log) -> None:
+    async def test_text_with_every_kind_of_line_break_stays_one_event(self, http: httpx2.AsyncClient, log: Log) -> None:
         text = "a\nb\r\nc\rd\u2028e\u0085f\n\ndata: forged\n\n"
         await log.note(text)
         await log.end()
@@ -196,7 +198,7 @@ class TestStream:
         assert len(events) == 4
 
     async def test_a_stream_ends_when_its_session_is_gone(
-        self, api: Api, http: httpx.AsyncClient, log: Log, alice: Owner
+        self, api: Api, http: httpx2.AsyncClient, log: Log, alice: Owner
     ) -> None:
         """Removed by retention, for example."""
         answering = asyncio.create_task(http.get(log.url, headers=STREAM))
@@ -281,6 +283,6 @@ class TestTokenOfAStream:
         assert len(bodies) < 10
 
 
-def client_of(api: Api, owner: Owner, lifetime: timedelta) -> httpx.AsyncClient:
+def client_of(api: Api, owner: Owner, lifetime: timedelta) -> httpx2.AsyncClient:
     headers = {"Authorization": f"Bearer {api.jwt(owner, lifetime)}"}
-    return httpx.AsyncClient(transport=httpx.ASGITransport(api.app), base_url="http://localhost", headers=headers)
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(api.app), base_url="http://localhost", headers=headers)

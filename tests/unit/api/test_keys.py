@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api import AUDIENCE
-from gitward.api.auth import Verifier
-from gitward.api.keys import load_or_make_key, mint, public_key
 from gitward.errors import SettingsError
+from gitward.identity.keys import load_or_make_key, mint, public_key
+from gitward.identity.verifier import Verifier
 from gitward.sessions.model import Owner
 
 

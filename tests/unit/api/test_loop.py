@@ -10,7 +10,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import sqlalchemy as sa
 
@@ -123,7 +123,7 @@ async def test_a_session_with_a_hundred_runs(api: Api, alice: Owner, call: Watch
     await holds_nobody(lambda: call("POST", f"{path}/cancel"), status=200, size=200_000)
 
 
-async def claimed(api: Api, http: httpx.AsyncClient) -> Hold:
+async def claimed(api: Api, http: httpx2.AsyncClient) -> Hold:
     session = (await http.post("/sessions", json={"repo": "owner/repo"})).json()
     with api.backend.database.transaction() as tx:
         return api.backend.progress().take(tx, session["runs"][0]["id"])
@@ -134,7 +134,7 @@ def tell(api: Api, claim: Hold, texts: Sequence[str]) -> None:
         api.backend.progress().record(tx, claim, *((EventType.OUTPUT, {"text": text}) for text in texts))
 
 
-async def test_a_session_with_thousands_of_events(api: Api, http: httpx.AsyncClient, call: Watched) -> None:
+async def test_a_session_with_thousands_of_events(api: Api, http: httpx2.AsyncClient, call: Watched) -> None:
     """As pages, as the stream of a run that has ended, and live."""
     claim = await claimed(api, http)
     for _ in range(2):
@@ -159,7 +159,7 @@ async def test_a_session_with_thousands_of_events(api: Api, http: httpx.AsyncCli
 
 
 @pytest.mark.parametrize("kind", [ArtifactKind.DIFF, ArtifactKind.PATCH, ArtifactKind.BUNDLE])
-async def test_artifacts_of_10_mib(api: Api, http: httpx.AsyncClient, call: Watched, kind: ArtifactKind) -> None:
+async def test_artifacts_of_10_mib(api: Api, http: httpx2.AsyncClient, call: Watched, kind: ArtifactKind) -> None:
     claim = await claimed(api, http)
     with api.backend.database.transaction() as tx:
         artifacts.store(tx, Origin(run_id=claim.run.id, attempt=1), kind, b"x" * MAX_BYTES)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from api import make_api, problem
-from gitward.api.authorization import parse_operators
+from gitward.identity.authorization import parse_operators
 from gitward.sessions.model import Owner
 from gitward.store.database import Database
 from tests_support import Backend
@@ -27,13 +27,13 @@ async def ask(
     operators: str = "sub=alice; groups=ops-*",
     is_proxied: bool = False,
     host: str = "127.0.0.1:8000",
-) -> httpx.Response:
+) -> httpx2.Response:
     api = make_api(backend, operators=parse_operators(operators), is_proxied=is_proxied)
     sent = dict(headers or {})
     if caller is not None:
         sent["Authorization"] = f"Bearer {api.jwt(caller)}"
-    transport = httpx.ASGITransport(api.app, client=(peer, 1234))
-    async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+    transport = httpx2.ASGITransport(api.app, client=(peer, 1234))
+    async with httpx2.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
         return await client.get("/metrics", headers=sent)
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from api import make_api, problem
 from gitward.api.app import create_app
-from gitward.api.auth import Verifier
-from gitward.api.authorization import admitted, parse_operators, parse_rules, relevant_claims
-from gitward.api.oidc import FRESH_SECONDS, MAX_DOCUMENT, STALE_SECONDS, Issuer, is_safe_url
 from gitward.cli.wiring import running_service
 from gitward.errors import SettingsError, Unauthenticated, Unavailable
+from gitward.identity.authorization import admitted, parse_operators, parse_rules, relevant_claims
+from gitward.identity.oidc import FRESH_SECONDS, MAX_DOCUMENT, STALE_SECONDS, Issuer, is_safe_url
+from gitward.identity.verifier import Verifier
 from gitward.settings.loading import load_settings
 from gitward.settings.token_reader import TokenReader
 from tests_support import Backend
@@ -39,13 +39,13 @@ class Provider:
     def __init__(self) -> None:
         self.keys: dict[str, Any] = {"one": RSA_KEY}
         self.issuer = URL
-        self.fault: Exception | httpx.Response | None = None
+        self.fault: Exception | httpx2.Response | None = None
         self.answers = asyncio.Event()  # while it is not set, questions hang
         self.answers.set()
         self.came = asyncio.Event()  # a question
         self.asked = self.at_once = self.most_at_once = 0
         self.now = 1000.0
-        self.http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+        self.http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer))
         self.one = self.made()
         self.verifier = Verifier(None, audience="gitward", issuers=[self.one])
 
@@ -53,7 +53,7 @@ class Provider:
         quick = {"ask_again_seconds": 0.01, "wait_seconds": 20.0, **options}
         return Issuer(URL, self.http, clock=lambda: self.now, **quick)
 
-    async def _answer(self, request: httpx.Request) -> httpx.Response:
+    async def _answer(self, request: httpx2.Request) -> httpx2.Response:
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
@@ -65,9 +65,9 @@ class Provider:
             if self.fault is not None:
                 return self.fault
             if request.url.path.endswith("/openid-configuration"):
-                return httpx.Response(200, json={"issuer": self.issuer, "jwks_uri": "https://id.example/keys"})
+                return httpx2.Response(200, json={"issuer": self.issuer, "jwks_uri": "https://id.example/keys"})
             self.asked += 1
-            return httpx.Response(200, json={"keys": keys})
+            return httpx2.Response(200, json={"keys": keys})
         finally:
             self.at_once -= 1
 
@@ -193,37 +193,37 @@ async def test_a_new_key_of_an_issuer_that_hangs_is_unavailable_and_not_a_refusa
     await known(provider, "two")
 
 
-FAULTS: list[tuple[Exception | httpx.Response, str]] = [
-    (httpx.ConnectError("connection refused"), "it cannot be reached (ConnectError: connection refused)"),
-    (httpx.ReadTimeout(""), "it did not answer within 10 s (ReadTimeout)"),
-    (httpx.RemoteProtocolError(""), "RemoteProtocolError"),
-    (httpx.Response(503), "it answered 503"),
-    (httpx.Response(200, content=b"<html>"), "its document is not JSON"),
-    (httpx.Response(200, content=b"[" * 100_000), "its document is not JSON"),
-    (httpx.Response(200, json=[]), "its document is not an object"),
-    (httpx.Response(200, json={"issuer": "https://evil.example"}), "its discovery document names another issuer"),
-    (httpx.Response(200, content=b" " * (MAX_DOCUMENT + 1)), "its document is too long"),
+FAULTS: list[tuple[Exception | httpx2.Response, str]] = [
+    (httpx2.ConnectError("connection refused"), "it cannot be reached (ConnectError: connection refused)"),
+    (httpx2.ReadTimeout(""), "it did not answer within 10 s (ReadTimeout)"),
+    (httpx2.RemoteProtocolError(""), "RemoteProtocolError"),
+    (httpx2.Response(503), "it answered 503"),
+    (httpx2.Response(200, content=b"<html>"), "its document is not JSON"),
+    (httpx2.Response(200, content=b"[" * 100_000), "its document is not JSON"),
+    (httpx2.Response(200, json=[]), "its document is not an object"),
+    (httpx2.Response(200, json={"issuer": "https://evil.example"}), "its discovery document names another issuer"),
+    (httpx2.Response(200, content=b" " * (MAX_DOCUMENT + 1)), "its document is too long"),
 ]
 
 
 @pytest.mark.parametrize(("fault", "name"), FAULTS, ids=[name for _, name in FAULTS])
 async def test_the_warning_names_the_fault_and_is_not_repeated_for_each_caller(
-    provider: Provider, caplog: pytest.LogCaptureFixture, fault: Exception | httpx.Response, name: str
+    provider: Provider, caplog: pytest.LogCaptureFixture, fault: Exception | httpx2.Response, name: str
 ) -> None:
     provider.fault = fault
     for _ in range(5):
         with pytest.raises(Unavailable):
             await provider.verifier.identify(provider.token())
-    assert [record.getMessage() for record in caplog.records if record.name == "gitward.api.oidc"] == [
+    assert [record.getMessage() for record in caplog.records if record.name == "gitward.identity.oidc"] == [
         f"The keys of the issuer {URL} could not be fetched: {name}"
     ]
 
 
 async def test_the_answer_says_when_to_try_again(backend: Backend, provider: Provider) -> None:
-    provider.fault = httpx.ConnectError("down")
+    provider.fault = httpx2.ConnectError("down")
     api = make_api(backend)
     app = create_app(replace(api.services, verifier=provider.verifier))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gitward") as client:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://gitward") as client:
         answer = await client.get("/sessions", headers={"Authorization": provider.token()})
     problem(answer, 503, "unavailable")
     assert int(answer.headers["Retry-After"]) >= 1
@@ -242,7 +242,7 @@ async def test_a_key_that_is_taken_back_is_refused(provider: Provider) -> None:
 
 async def test_keys_outlive_an_issuer_that_is_down_for_a_while_but_not_for_ever(provider: Provider) -> None:
     await provider.verifier.identify(provider.token())
-    provider.fault = httpx.ConnectError("down")
+    provider.fault = httpx2.ConnectError("down")
     provider.now += FRESH_SECONDS + 1
     await provider.verifier.identify(provider.token())
     await provider.settle()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from api import problem
@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 @pytest.fixture
-async def schema(stranger: httpx.AsyncClient) -> Json:
+async def schema(stranger: httpx2.AsyncClient) -> Json:
     found: Json = (await stranger.get("/openapi.json")).json()
     return found
 
@@ -80,11 +80,11 @@ def test_what_is_posted_is_described_with_its_bounds(schema: Json) -> None:
     assert properties["labels"]["maxItems"] == 20
 
 
-async def test_the_page_that_shows_it_is_there(stranger: httpx.AsyncClient) -> None:
+async def test_the_page_that_shows_it_is_there(stranger: httpx2.AsyncClient) -> None:
     assert (await stranger.get("/docs")).text.startswith("<!doctype html>")
 
 
-async def test_a_method_that_is_not_there_is_told_as_a_problem(http: httpx.AsyncClient) -> None:
+async def test_a_method_that_is_not_there_is_told_as_a_problem(http: httpx2.AsyncClient) -> None:
     answer = await http.put("/sessions")
     assert problem(answer, 405, "invalid_request")["detail"] == "This method is not allowed here."
     assert answer.headers["allow"]

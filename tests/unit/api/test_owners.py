@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from fastapi.routing import APIRoute
 from starlette.routing import Route
@@ -37,13 +37,13 @@ def calls(api: Api) -> list[Call]:
     return sorted(every - REFERENCE)
 
 
-async def send(http: httpx.AsyncClient, call: Call, names: dict[str, str], **headers: str) -> httpx.Response:
+async def send(http: httpx2.AsyncClient, call: Call, names: dict[str, str], **headers: str) -> httpx2.Response:
     method, path = call
     body: dict[str, str] | None = {} if method in {"POST", "PATCH", "PUT"} else None
     return await http.request(method, path.format(**names), json=body, headers=headers)
 
 
-async def names_of_a_session(api: Api, http: httpx.AsyncClient) -> dict[str, str]:
+async def names_of_a_session(api: Api, http: httpx2.AsyncClient) -> dict[str, str]:
     """An ended session of Alice's that has everything that a session can have."""
     session = (await http.post("/sessions", json={"repo": "owner/repo"})).json()
     run_id = session["runs"][0]["id"]
@@ -92,7 +92,7 @@ async def test_every_route_is_described(api: Api) -> None:
 
 @pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
 async def test_a_second_user_sees_not_found_everywhere(
-    api: Api, http: httpx.AsyncClient, bob_http: httpx.AsyncClient, accept: str
+    api: Api, http: httpx2.AsyncClient, bob_http: httpx2.AsyncClient, accept: str
 ) -> None:
     """With the same words as for a session that never was; and nothing has changed afterwards."""
     names = await names_of_a_session(api, http)
@@ -110,7 +110,7 @@ async def test_a_second_user_sees_not_found_everywhere(
     assert (await bob_http.get("/sessions")).json() == {"items": [], "next": None}
 
 
-async def test_the_owner_is_let_in_by_the_same_calls(api: Api, http: httpx.AsyncClient) -> None:
+async def test_the_owner_is_let_in_by_the_same_calls(api: Api, http: httpx2.AsyncClient) -> None:
     """So that the walk above proves something."""
     for call in calls(api):
         if "{" in call[1]:
@@ -121,7 +121,7 @@ async def test_the_owner_is_let_in_by_the_same_calls(api: Api, http: httpx.Async
 
 
 async def test_a_run_of_another_session_is_not_reached_through_one_s_own(
-    api: Api, http: httpx.AsyncClient, bob_http: httpx.AsyncClient
+    api: Api, http: httpx2.AsyncClient, bob_http: httpx2.AsyncClient
 ) -> None:
     names = await names_of_a_session(api, http)
     own = (await bob_http.post("/sessions", json={"repo": "owner/repo"})).json()
@@ -134,7 +134,7 @@ async def test_a_run_of_another_session_is_not_reached_through_one_s_own(
 
 @pytest.mark.parametrize("branch", ["fix/cve-secret-2026", "gitward/0f3k9q2m"])
 async def test_a_taken_branch_is_told_in_the_same_words_whoever_has_it(
-    http: httpx.AsyncClient, bob_http: httpx.AsyncClient, branch: str
+    http: httpx2.AsyncClient, bob_http: httpx2.AsyncClient, branch: str
 ) -> None:
     """Nobody learns that somebody else has a session, or what it is about."""
     wanted = {"repo": "owner/repo", "branch": branch}
@@ -146,7 +146,9 @@ async def test_a_taken_branch_is_told_in_the_same_words_whoever_has_it(
     assert "session" not in others.text
 
 
-async def test_an_idempotency_key_of_another_owner_is_new(http: httpx.AsyncClient, bob_http: httpx.AsyncClient) -> None:
+async def test_an_idempotency_key_of_another_owner_is_new(
+    http: httpx2.AsyncClient, bob_http: httpx2.AsyncClient
+) -> None:
     """Also with another body: neither its answer nor that it was used is told."""
     key = {"Idempotency-Key": "the-same"}
     first = await http.post("/sessions", json={"repo": "owner/repo", "title": "secret"}, headers=key)
@@ -157,7 +159,7 @@ async def test_an_idempotency_key_of_another_owner_is_new(http: httpx.AsyncClien
 
 
 async def test_a_cursor_of_another_owner_shows_one_s_own(
-    api: Api, http: httpx.AsyncClient, bob_http: httpx.AsyncClient
+    api: Api, http: httpx2.AsyncClient, bob_http: httpx2.AsyncClient
 ) -> None:
     """It is a place in time, whoever had a session there."""
     mine = [(await bob_http.post("/sessions", json={"repo": "owner/repo"})).json()["id"] for _ in range(2)]
@@ -169,7 +171,7 @@ async def test_a_cursor_of_another_owner_shows_one_s_own(
 
 
 async def test_filters_find_nothing_of_another_owner(
-    api: Api, http: httpx.AsyncClient, bob_http: httpx.AsyncClient
+    api: Api, http: httpx2.AsyncClient, bob_http: httpx2.AsyncClient
 ) -> None:
     names = await names_of_a_session(api, http)
     for query in ({"repo": "owner/repo"}, {"schedule": names["schedule_id"]}, {"state": "succeeded"}):
@@ -177,7 +179,7 @@ async def test_filters_find_nothing_of_another_owner(
 
 
 async def test_what_a_new_session_is_told_of_the_queue_does_not_tell_of_others(
-    api: Api, http: httpx.AsyncClient, bob_http: httpx.AsyncClient
+    api: Api, http: httpx2.AsyncClient, bob_http: httpx2.AsyncClient
 ) -> None:
     """Only that all places are taken, never by whom or how many wait."""
     for _ in range(3):
@@ -187,7 +189,7 @@ async def test_what_a_new_session_is_told_of_the_queue_does_not_tell_of_others(
 
 
 async def test_without_a_token_every_route_that_is_not_open_is_refused(
-    api: Api, http: httpx.AsyncClient, stranger: httpx.AsyncClient
+    api: Api, http: httpx2.AsyncClient, stranger: httpx2.AsyncClient
 ) -> None:
     names = await names_of_a_session(api, http)
     for call in calls(api):

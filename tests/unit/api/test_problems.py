@@ -6,7 +6,7 @@ import logging
 import sqlite3
 from contextlib import closing
 
-import httpx
+import httpx2
 import pytest
 import sqlalchemy as sa
 
@@ -43,9 +43,9 @@ async def test_an_unexpected_error_is_whole_in_the_log_and_internal_outside(
     async def fail() -> None:
         raise RuntimeError(CANARY)
 
-    transport = httpx.ASGITransport(api.app, raise_app_exceptions=False)
+    transport = httpx2.ASGITransport(api.app, raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {api.jwt(alice)}"}
-    async with httpx.AsyncClient(transport=transport, base_url="http://gitward", headers=headers) as http:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://gitward", headers=headers) as http:
         answer = await http.get("/fail")
     assert problem(answer, 500, "internal")["detail"] == "Gitward failed; its log has the details."
     assert CANARY not in answer.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from api import Api, fields, make_api, problem
@@ -17,7 +17,7 @@ Json = dict[str, Any]
 PUBLISH = {"mode": "ready", "title": "T", "body": "B", "labels": ["l"], "reviewers": ["r"]}
 
 
-async def kept(backend: Backend, http: httpx.AsyncClient, **body: Any) -> Json:
+async def kept(backend: Backend, http: httpx2.AsyncClient, **body: Any) -> Json:
     """A session whose run failed after its work was kept."""
     session: Json = (await http.post("/sessions", json={"repo": "owner/repo", "command": "make", **body})).json()
     run_id = session["runs"][0]["id"]
@@ -31,7 +31,7 @@ def address(session: Json) -> str:
     return f"/sessions/{session['id']}/runs/{session['runs'][0]['id']}/publish"
 
 
-async def test_the_answer_is_the_run_that_does_it(api: Api, http: httpx.AsyncClient) -> None:
+async def test_the_answer_is_the_run_that_does_it(api: Api, http: httpx2.AsyncClient) -> None:
     """201 when it is new, 200 when it was asked for before; a body is not needed."""
     session = await kept(api.backend, http, publish=PUBLISH)
     answer = await http.post(address(session))
@@ -49,7 +49,7 @@ async def test_the_answer_is_the_run_that_does_it(api: Api, http: httpx.AsyncCli
     assert [each["publish_of"] for each in shown] == [None, session["runs"][0]["id"]]
 
 
-async def test_what_the_body_names_is_as_it_says(api: Api, http: httpx.AsyncClient) -> None:
+async def test_what_the_body_names_is_as_it_says(api: Api, http: httpx2.AsyncClient) -> None:
     session = await kept(api.backend, http, publish={**PUBLISH, "mode": "dry_run"})
     wanted: Json = {"title": "New", "labels": [], "body": None}
     run = (await http.post(address(session), json={"publish": wanted})).json()
@@ -69,14 +69,14 @@ async def test_what_the_body_names_is_as_it_says(api: Api, http: httpx.AsyncClie
     ],
 )
 async def test_what_cannot_be_published_so_is_refused(
-    api: Api, http: httpx.AsyncClient, body: Json, field: str
+    api: Api, http: httpx2.AsyncClient, body: Json, field: str
 ) -> None:
     session = await kept(api.backend, http)
     assert fields(await http.post(address(session), json=body)) == [field]
     assert len((await http.get(f"/sessions/{session['id']}")).json()["runs"]) == 1
 
 
-async def test_the_sentence_says_why_there_is_nothing_to_publish(api: Api, http: httpx.AsyncClient) -> None:
+async def test_the_sentence_says_why_there_is_nothing_to_publish(api: Api, http: httpx2.AsyncClient) -> None:
     session = (await http.post("/sessions", json={"repo": "owner/repo"})).json()
     assert "still queued" in problem(await http.post(address(session)), 409, "conflict")["detail"]
     await api.backend.end(session["runs"][0]["id"])

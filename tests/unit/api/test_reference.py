@@ -7,7 +7,7 @@ import hashlib
 import re
 from html.parser import HTMLParser
 
-import httpx
+import httpx2
 import pytest
 
 from api import Api
@@ -37,7 +37,7 @@ def read(text: str) -> Elements:
     return elements
 
 
-async def test_the_page_loads_nothing_and_runs_nothing(stranger: httpx.AsyncClient) -> None:
+async def test_the_page_loads_nothing_and_runs_nothing(stranger: httpx2.AsyncClient) -> None:
     elements = read((await stranger.get("/docs")).text)
     assert not elements.tags & {"script", "link", "img", "iframe", "object", "embed", "form", "base", "svg"}
     assert {name for name, _ in elements.attributes} == {"charset", "lang", "href", "id", "class"}
@@ -46,7 +46,7 @@ async def test_the_page_loads_nothing_and_runs_nothing(stranger: httpx.AsyncClie
     assert {link[1:] for link in links if link != "openapi.json"} <= {v for n, v in elements.attributes if n == "id"}
 
 
-async def test_a_browser_would_load_nothing_either(stranger: httpx.AsyncClient) -> None:
+async def test_a_browser_would_load_nothing_either(stranger: httpx2.AsyncClient) -> None:
     answer = await stranger.get("/docs")
     style = re.search("<style>(.*)</style>", answer.text, re.DOTALL)
     assert style is not None
@@ -62,7 +62,7 @@ async def test_a_browser_would_load_nothing_either(stranger: httpx.AsyncClient) 
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_it_describes_every_call_and_every_field(api: Api, stranger: httpx.AsyncClient) -> None:
+async def test_it_describes_every_call_and_every_field(api: Api, stranger: httpx2.AsyncClient) -> None:
     document = (await stranger.get("/openapi.json")).json()
     assert document == api.app.openapi()
     text = read((await stranger.get("/docs")).text).text

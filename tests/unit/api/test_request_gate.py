@@ -7,14 +7,14 @@ import json
 from datetime import timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api import Api, problem
-from gitward.api.auth import LEEWAY_SECONDS
 from gitward.api.request_gate import MAX_BODY, MAX_DEPTH, MAX_VALUES, RequestGate
+from gitward.identity.verifier import LEEWAY_SECONDS
 from gitward.sessions.model import Owner
 
 GOOD = b'{"repo":"owner/repo","target_branch":"main"}'
@@ -51,7 +51,7 @@ HOSTILE: list[tuple[str, bytes]] = [
 
 
 @pytest.mark.parametrize("body", [case[1] for case in HOSTILE], ids=[case[0] for case in HOSTILE])
-async def test_a_hostile_body_is_refused_in_a_sentence(http: httpx.AsyncClient, body: bytes) -> None:
+async def test_a_hostile_body_is_refused_in_a_sentence(http: httpx2.AsyncClient, body: bytes) -> None:
     document = problem(await http.post("/sessions", content=body), 422, "invalid_request")
     assert document["detail"].startswith("The body ")
     assert document["errors"] == []
@@ -68,7 +68,7 @@ async def test_a_hostile_body_is_refused_in_a_sentence(http: httpx.AsyncClient, 
     ],
 )
 async def test_the_user_s_own_curl_line_works_whatever_its_content_type(
-    http: httpx.AsyncClient, content_type: str | None
+    http: httpx2.AsyncClient, content_type: str | None
 ) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
     answer = await http.post("/sessions", content=GOOD, headers=headers)
@@ -76,30 +76,30 @@ async def test_the_user_s_own_curl_line_works_whatever_its_content_type(
     assert (answer.json()["repo"], answer.json()["target_branch"]) == ("owner/repo", "main")
 
 
-async def test_a_byte_order_mark_is_let_pass(http: httpx.AsyncClient) -> None:
+async def test_a_byte_order_mark_is_let_pass(http: httpx2.AsyncClient) -> None:
     """Windows tools write one."""
     assert (await http.post("/sessions", content=b"\xef\xbb\xbf" + GOOD)).status_code == 201
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"owner/repo"', b"null", b"1", b"[{}]"])
-async def test_json_that_is_no_object_is_refused_by_its_shape(http: httpx.AsyncClient, body: bytes) -> None:
+async def test_json_that_is_no_object_is_refused_by_its_shape(http: httpx2.AsyncClient, body: bytes) -> None:
     document = problem(await http.post("/sessions", content=body), 422, "invalid_request")
     assert [error["field"] for error in document["errors"]] == ["body"]
 
 
-async def test_no_body_is_told(http: httpx.AsyncClient) -> None:
+async def test_no_body_is_told(http: httpx2.AsyncClient) -> None:
     document = problem(await http.post("/sessions"), 422, "invalid_request")
     assert [error["field"] for error in document["errors"]] == ["body"]
 
 
-async def test_the_deepest_that_is_let_pass_is_let_pass(http: httpx.AsyncClient) -> None:
+async def test_the_deepest_that_is_let_pass_is_let_pass(http: httpx2.AsyncClient) -> None:
     """Its shape is then wrong, which another check says."""
     for depth, detail in ((MAX_DEPTH, "The request has values"), (MAX_DEPTH + 1, "The body is nested deeper than 32")):
         document = problem(await http.post("/sessions", content=b"[" * depth + b"]" * depth), 422, "invalid_request")
         assert document["detail"].startswith(detail)
 
 
-async def test_a_body_with_more_values_than_any_needs_is_refused(http: httpx.AsyncClient) -> None:
+async def test_a_body_with_more_values_than_any_needs_is_refused(http: httpx2.AsyncClient) -> None:
     """What follows takes time for each. A thousand labels are still told by their own limit."""
     for count, detail in ((MAX_VALUES - 3, "The request has values"), (MAX_VALUES, "The body has more than 5000")):
         body = {"repo": "owner/repo", "labels": ["x"] * count}
@@ -121,7 +121,7 @@ async def test_a_body_that_is_too_large_is_not_read_to_its_end(api: Api, alice: 
     assert pieces == MAX_BODY // 65_536 + 1
 
 
-async def test_the_largest_body_is_let_pass(http: httpx.AsyncClient) -> None:
+async def test_the_largest_body_is_let_pass(http: httpx2.AsyncClient) -> None:
     assert (await http.post("/sessions", content=GOOD.ljust(MAX_BODY))).status_code == 201
     assert (await http.post("/sessions", content=GOOD.ljust(MAX_BODY + 1))).status_code == 413
 
@@ -201,7 +201,7 @@ any_json = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(value=any_json)
-async def test_no_json_is_an_unexpected_error(http: httpx.AsyncClient, value: object) -> None:
+async def test_no_json_is_an_unexpected_error(http: httpx2.AsyncClient, value: object) -> None:
     answer = await http.post("/sessions", content=json.dumps(value).encode())
     if answer.status_code != 201:
         problem(answer, 422, "invalid_request")
@@ -209,5 +209,5 @@ async def test_no_json_is_an_unexpected_error(http: httpx.AsyncClient, value: ob
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 @given(body=st.binary(max_size=200))
-async def test_no_bytes_are_an_unexpected_error(http: httpx.AsyncClient, body: bytes) -> None:
+async def test_no_bytes_are_an_unexpected_error(http: httpx2.AsyncClient, body: bytes) -> None:
     problem(await http.post("/sessions", content=body), 422, "invalid_request")

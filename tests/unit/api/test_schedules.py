@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from api import Api, fields, problem
-from gitward.api.authorization import parse_rules
+from gitward.identity.authorization import parse_rules
 from gitward.sessions.schedules import find
 
 Json = dict[str, Any]
@@ -24,11 +24,11 @@ WEEKLY = {
 }
 
 
-async def post(http: httpx.AsyncClient, **changes: object) -> httpx.Response:
+async def post(http: httpx2.AsyncClient, **changes: object) -> httpx2.Response:
     return await http.post("/schedules", json={**WEEKLY, **changes})
 
 
-async def test_what_was_posted_is_what_is_stored(http: httpx.AsyncClient) -> None:
+async def test_what_was_posted_is_what_is_stored(http: httpx2.AsyncClient) -> None:
     answer = await post(http)
     made: Json = answer.json()
     assert answer.status_code == 201, answer.text
@@ -56,11 +56,11 @@ async def test_what_was_posted_is_what_is_stored(http: httpx.AsyncClient) -> Non
         ({"schedule": None}, ["schedule"]),
     ],
 )
-async def test_what_cannot_be_is_refused(http: httpx.AsyncClient, changes: Json, refused: list[str]) -> None:
+async def test_what_cannot_be_is_refused(http: httpx2.AsyncClient, changes: Json, refused: list[str]) -> None:
     assert fields(await post(http, **changes)) == refused
 
 
-async def test_it_is_paused_moved_and_deleted(http: httpx.AsyncClient) -> None:
+async def test_it_is_paused_moved_and_deleted(http: httpx2.AsyncClient) -> None:
     made = (await post(http)).json()
     url = f"/schedules/{made['id']}"
     paused = (await http.patch(url, json={"paused": True})).json()
@@ -73,14 +73,14 @@ async def test_it_is_paused_moved_and_deleted(http: httpx.AsyncClient) -> None:
     problem(await http.get(url), 404, "not_found")
 
 
-async def test_the_operator_s_choice_of_repositories_holds(api: Api, http: httpx.AsyncClient) -> None:
+async def test_the_operator_s_choice_of_repositories_holds(api: Api, http: httpx2.AsyncClient) -> None:
     api.app.state.services = replace(api.services, repo_globs=("acme/*",))
     assert (await post(http)).status_code == 201
     assert fields(await post(http, repo="other/widgets")) == ["repo"]
     assert fields(await post(http, submodules=["other/widgets"])) == ["submodules"]
 
 
-async def test_the_claims_that_the_rules_name_are_kept_for_later(api: Api, http: httpx.AsyncClient) -> None:
+async def test_the_claims_that_the_rules_name_are_kept_for_later(api: Api, http: httpx2.AsyncClient) -> None:
     api.app.state.services = replace(api.services, rules=parse_rules("sub=alice -> acme/*"))
     made = (await post(http)).json()
     with api.backend.database.snapshot() as tx:
@@ -90,7 +90,7 @@ async def test_the_claims_that_the_rules_name_are_kept_for_later(api: Api, http:
     assert fields(await post(http, repo="other/widgets")) == ["repo"]
 
 
-async def test_a_session_has_no_schedule_unless_one_made_it(http: httpx.AsyncClient) -> None:
+async def test_a_session_has_no_schedule_unless_one_made_it(http: httpx2.AsyncClient) -> None:
     session = (await http.post("/sessions", json={"repo": "acme/widgets"})).json()
     assert (session["schedule_id"], session["scheduled_for"]) == (None, None)
     assert (await http.get("/sessions?schedule=sch_0000000000000000")).json()["items"] == []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from api import Api, fields, make_api, problem
-from gitward.api.authorization import parse_rules
+from gitward.identity.authorization import parse_rules
 from gitward.sessions import artifacts
 from gitward.sessions.artifacts import Origin
 from gitward.sessions.model import ArtifactKind, Owner, RunState
@@ -38,14 +38,14 @@ RUN = {
 Json = dict[str, Any]
 
 
-async def post(http: httpx.AsyncClient, **body: Any) -> Json:
+async def post(http: httpx2.AsyncClient, **body: Any) -> Json:
     answer = await http.post("/sessions", json={"repo": "owner/repo", **body})
     assert answer.status_code == 201, answer.text
     session: Json = answer.json()
     return session
 
 
-async def test_the_shortest_request_makes_a_session_with_its_first_run(http: httpx.AsyncClient) -> None:
+async def test_the_shortest_request_makes_a_session_with_its_first_run(http: httpx2.AsyncClient) -> None:
     answer = await http.post("/sessions", json={"repo": "owner/repo"})
     session = answer.json()
     assert answer.headers["location"] == f"/sessions/{session['id']}"
@@ -72,7 +72,7 @@ async def test_the_shortest_request_makes_a_session_with_its_first_run(http: htt
     assert session["created_at"].endswith("Z")
 
 
-async def test_everything_that_can_be_asked_for_comes_back(http: httpx.AsyncClient) -> None:
+async def test_everything_that_can_be_asked_for_comes_back(http: httpx2.AsyncClient) -> None:
     asked = {
         "target_branch": "main",
         "branch": "fix/1",
@@ -95,20 +95,20 @@ async def test_everything_that_can_be_asked_for_comes_back(http: httpx.AsyncClie
     assert (await http.get(f"/sessions/{session['id']}")).json() == session
 
 
-async def test_null_is_the_same_as_nothing_where_nothing_is_allowed(http: httpx.AsyncClient) -> None:
+async def test_null_is_the_same_as_nothing_where_nothing_is_allowed(http: httpx2.AsyncClient) -> None:
     nothing = dict.fromkeys(("target_branch", "branch", "title", "command", "prompt", "agent", "timeout_seconds"))
     assert (await post(http, **nothing))["state"] == "queued"
 
 
 async def test_a_branch_that_another_session_has_is_a_conflict(
-    http: httpx.AsyncClient, bob_http: httpx.AsyncClient
+    http: httpx2.AsyncClient, bob_http: httpx2.AsyncClient
 ) -> None:
     await post(http, branch="fix")
     answer = await bob_http.post("/sessions", json={"repo": "Owner/Repo", "branch": "fix"})
     assert [error["field"] for error in problem(answer, 409, "conflict")["errors"]] == ["branch"]
 
 
-async def test_lists_are_pages_of_one_s_own(http: httpx.AsyncClient, bob_http: httpx.AsyncClient) -> None:
+async def test_lists_are_pages_of_one_s_own(http: httpx2.AsyncClient, bob_http: httpx2.AsyncClient) -> None:
     made = [await post(http, labels=[str(number)]) for number in range(5)][::-1]
     await post(bob_http)
     seen: list[Json] = []
@@ -133,7 +133,7 @@ async def test_lists_are_pages_of_one_s_own(http: httpx.AsyncClient, bob_http: h
         assert len((await http.get("/sessions", params=filters)).json()["items"]) == count, filters
 
 
-async def test_a_change_sets_what_it_names(http: httpx.AsyncClient) -> None:
+async def test_a_change_sets_what_it_names(http: httpx2.AsyncClient) -> None:
     session = await post(http, title="Old", labels=["a"])
     address = f"/sessions/{session['id']}"
     changed = (await http.patch(address, json={"title": "New"})).json()
@@ -144,7 +144,7 @@ async def test_a_change_sets_what_it_names(http: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-async def test_archiving(api: Api, http: httpx.AsyncClient, method: str) -> None:
+async def test_archiving(api: Api, http: httpx2.AsyncClient, method: str) -> None:
     """Refused while there is work to do; then it hides nothing, and stops new runs until it is undone."""
     session = await post(http)
     address = f"/sessions/{session['id']}"
@@ -162,7 +162,7 @@ async def test_archiving(api: Api, http: httpx.AsyncClient, method: str) -> None
     assert (await http.post(f"{address}/runs", json={})).status_code == 201
 
 
-async def test_follow_ups_wait_for_one_another(http: httpx.AsyncClient) -> None:
+async def test_follow_ups_wait_for_one_another(http: httpx2.AsyncClient) -> None:
     session = await post(http)
     answer = await http.post(f"/sessions/{session['id']}/runs", json={"command": "true"})
     run = answer.json()
@@ -173,7 +173,7 @@ async def test_follow_ups_wait_for_one_another(http: httpx.AsyncClient) -> None:
     assert got["instruction"]["command"] == "true"
 
 
-async def test_a_retry_is_a_new_run(api: Api, http: httpx.AsyncClient) -> None:
+async def test_a_retry_is_a_new_run(api: Api, http: httpx2.AsyncClient) -> None:
     session = await post(http, command="false")
     first = session["runs"][0]["id"]
     address = f"/sessions/{session['id']}/runs/{first}/retry"
@@ -185,7 +185,7 @@ async def test_a_retry_is_a_new_run(api: Api, http: httpx.AsyncClient) -> None:
     assert (run["number"], run["retry_of"], run["instruction"]["command"]) == (2, first, "false")
 
 
-async def test_cancelling_ends_what_is_queued_and_asks_what_runs(api: Api, http: httpx.AsyncClient) -> None:
+async def test_cancelling_ends_what_is_queued_and_asks_what_runs(api: Api, http: httpx2.AsyncClient) -> None:
     session = await post(http)
     await http.post(f"/sessions/{session['id']}/runs", json={})
     with api.backend.database.transaction() as tx:
@@ -198,13 +198,13 @@ async def test_cancelling_ends_what_is_queued_and_asks_what_runs(api: Api, http:
 
 
 class TestArtifacts:
-    async def test_nothing_is_there_before_something_was_changed(self, http: httpx.AsyncClient) -> None:
+    async def test_nothing_is_there_before_something_was_changed(self, http: httpx2.AsyncClient) -> None:
         session = await post(http)
         for kind in ("diff", "patch", "bundle"):
             detail = problem(await http.get(f"/sessions/{session['id']}/{kind}"), 404, "not_found")["detail"]
             assert detail == f"This session has no {kind}: none of its runs has changed anything yet."
 
-    async def test_what_was_kept_is_served_as_it_is(self, api: Api, http: httpx.AsyncClient) -> None:
+    async def test_what_was_kept_is_served_as_it_is(self, api: Api, http: httpx2.AsyncClient) -> None:
         """Bytes of a sandbox: never guessed to be anything but text, and whole."""
         session = await post(http)
         diff, mailbox = b"<script>alert(1)</script>\xff\0", b"From x\n" * 100_000
@@ -219,7 +219,7 @@ class TestArtifacts:
         assert answer.headers["content-disposition"] == f'attachment; filename="{session["id"]}.mbox"'
         assert answer.headers["content-length"] == str(len(mailbox))
 
-    async def test_each_attempt_has_its_own(self, api: Api, http: httpx.AsyncClient) -> None:
+    async def test_each_attempt_has_its_own(self, api: Api, http: httpx2.AsyncClient) -> None:
         session = await post(http)
         run_id, address = session["runs"][0]["id"], f"/sessions/{session['id']}/bundle"
         with api.backend.database.transaction() as tx:
@@ -232,7 +232,7 @@ class TestArtifacts:
         problem(await http.get(address, params={"attempt": 3}), 404, "not_found")
         problem(await http.get(address, params={"run_id": "run_0000000000000000"}), 404, "not_found")
 
-    async def test_one_run_s_own_change_is_told_from_the_branch_s(self, api: Api, http: httpx.AsyncClient) -> None:
+    async def test_one_run_s_own_change_is_told_from_the_branch_s(self, api: Api, http: httpx2.AsyncClient) -> None:
         """Where the run began at the target's commit, both are the same, and kept once."""
         session = await post(http)
         address = f"/sessions/{session['id']}"
@@ -257,7 +257,7 @@ class TestArtifacts:
             assert answer.text == f"first {kind}"
 
     async def test_a_run_s_own_change_that_was_too_long_is_not_another_s(
-        self, api: Api, http: httpx.AsyncClient
+        self, api: Api, http: httpx2.AsyncClient
     ) -> None:
         """Of the newest run only its own diff could be kept: nothing else answers for what is not there."""
         session = await post(http)
@@ -272,7 +272,7 @@ class TestArtifacts:
         assert (await http.get(f"{address}/patch?base=target")).content == b"of the first"
 
     async def test_commits_inside_of_submodules_are_a_bundle_of_their_own(
-        self, api: Api, http: httpx.AsyncClient
+        self, api: Api, http: httpx2.AsyncClient
     ) -> None:
         session = await post(http)
         address, origin = f"/sessions/{session['id']}/bundle", Origin(run_id=session["runs"][0]["id"], attempt=1)
@@ -288,7 +288,7 @@ class TestArtifacts:
         assert (await http.get(f"{address}?of=branch")).content == b"the branch"
 
     @pytest.mark.parametrize("query", ["diff?base=main", "patch?base=", "bundle?base=Run", "bundle?of=submodule"])
-    async def test_another_base_or_part_is_refused(self, http: httpx.AsyncClient, query: str) -> None:
+    async def test_another_base_or_part_is_refused(self, http: httpx2.AsyncClient, query: str) -> None:
         session = await post(http)
         [field] = fields(await http.get(f"/sessions/{session['id']}/{query}"))
         assert field == query.partition("?")[2].partition("=")[0]

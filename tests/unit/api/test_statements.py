@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import sqlalchemy as sa
 
@@ -44,7 +44,7 @@ def counted(database: Database) -> Iterator[list[str]]:
 
 
 async def post(
-    http: httpx.AsyncClient, backend: Backend, path: str, body: dict[str, Any] | None = None, **headers: str
+    http: httpx2.AsyncClient, backend: Backend, path: str, body: dict[str, Any] | None = None, **headers: str
 ) -> list[str]:
     """The statements of one POST that makes something."""
     with counted(backend.database) as statements:

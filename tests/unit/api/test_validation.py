@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from api import fields, problem
@@ -96,7 +96,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("field", "values", "sentence"), REFUSED)
 async def test_a_wrong_value_is_told_by_its_name_and_not_echoed(
-    http: httpx.AsyncClient, field: str, values: dict[str, Any], sentence: str
+    http: httpx2.AsyncClient, field: str, values: dict[str, Any], sentence: str
 ) -> None:
     answer = await http.post("/sessions", json={"repo": "owner/repo", **values})
     assert fields(answer) == [field]
@@ -107,44 +107,44 @@ async def test_a_wrong_value_is_told_by_its_name_and_not_echoed(
 
 
 @pytest.mark.parametrize("field", ["branch", "target_branch"])
-async def test_illegal_branches_are_refused(http: httpx.AsyncClient, field: str) -> None:
+async def test_illegal_branches_are_refused(http: httpx2.AsyncClient, field: str) -> None:
     for name in ILLEGAL_BRANCHES:
         assert fields(await http.post("/sessions", json={"repo": "o/r", field: name})) == [field], name
 
 
-async def test_legal_branches_are_kept_as_they_are(http: httpx.AsyncClient) -> None:
+async def test_legal_branches_are_kept_as_they_are(http: httpx2.AsyncClient) -> None:
     for name in LEGAL_BRANCHES:
         session = await http.post("/sessions", json={"repo": "o/r", "branch": name, "target_branch": f"x/{name}"})
         assert (session.json()["branch"], session.json()["target_branch"]) == (name, f"x/{name}")
 
 
-async def test_illegal_repositories_are_refused(http: httpx.AsyncClient) -> None:
+async def test_illegal_repositories_are_refused(http: httpx2.AsyncClient) -> None:
     for name in ILLEGAL_REPOSITORIES:
         assert fields(await http.post("/sessions", json={"repo": name})) == ["repo"], name
         assert fields(await http.get("/sessions", params={"repo": name})) == ["repo"], name
 
 
-async def test_owners_of_any_spelling_may_be_asked_to_review(http: httpx.AsyncClient) -> None:
+async def test_owners_of_any_spelling_may_be_asked_to_review(http: httpx2.AsyncClient) -> None:
     for name in LEGAL_OWNERS:
         wanted = [name, f"{name}/platform"]
         session = await http.post("/sessions", json={"repo": "o/r", "publish": {"reviewers": wanted}})
         assert session.json()["runs"][0]["instruction"]["publish"]["reviewers"] == wanted
 
 
-async def test_legal_repositories_are_kept_as_they_are(http: httpx.AsyncClient) -> None:
+async def test_legal_repositories_are_kept_as_they_are(http: httpx2.AsyncClient) -> None:
     for name in LEGAL_REPOSITORIES:
         session = await http.post("/sessions", json={"repo": name, "submodules": [name]})
         assert (session.json()["repo"], session.json()["submodules"]) == (name, [name])
 
 
-async def test_names_in_every_script_and_emoji_are_allowed(http: httpx.AsyncClient) -> None:
+async def test_names_in_every_script_and_emoji_are_allowed(http: httpx2.AsyncClient) -> None:
     """Also of those that came after this Python's tables, and those that are joined."""
     title, label = "grün 日本語 👩\u200d💻 \U0001fae8", "می\u200cخواهم"
     answer = await http.post("/sessions", json={"repo": "o/r", "title": f" {title} ", "labels": [label]})
     assert (answer.json()["title"], answer.json()["labels"]) == (title, [label])
 
 
-async def test_the_longest_values_are_allowed(http: httpx.AsyncClient) -> None:
+async def test_the_longest_values_are_allowed(http: httpx2.AsyncClient) -> None:
     body = {
         "repo": "o/r",
         "title": "x" * 256,
@@ -163,7 +163,7 @@ async def test_the_longest_values_are_allowed(http: httpx.AsyncClient) -> None:
     assert answer.json()["runs"][0]["instruction"]["command"] == body["command"]
 
 
-async def test_all_wrong_values_are_told_at_once_but_not_without_end(http: httpx.AsyncClient) -> None:
+async def test_all_wrong_values_are_told_at_once_but_not_without_end(http: httpx2.AsyncClient) -> None:
     answer = await http.post("/sessions", json={"repo": 1, "title": 1, "env": 1})
     assert fields(answer) == ["repo", "title", "env"] or sorted(fields(answer)) == ["env", "repo", "title"]
     flood = {"repo": "o/r", **{f"{ECHO}-{number:06}-{'x' * 200}": 1 for number in range(2000)}}
@@ -173,7 +173,7 @@ async def test_all_wrong_values_are_told_at_once_but_not_without_end(http: httpx
 
 
 @pytest.mark.parametrize("body", [{"command": ""}, {"repo": "o/r"}, {"publish": {"mode": "x"}}, {"branch": "x"}])
-async def test_a_follow_up_is_checked_like_the_first_run(http: httpx.AsyncClient, body: dict[str, Any]) -> None:
+async def test_a_follow_up_is_checked_like_the_first_run(http: httpx2.AsyncClient, body: dict[str, Any]) -> None:
     """And has nothing of a session."""
     session = (await http.post("/sessions", json={"repo": "o/r"})).json()
     assert len(fields(await http.post(f"/sessions/{session['id']}/runs", json=body))) == 1
@@ -189,7 +189,7 @@ async def test_a_follow_up_is_checked_like_the_first_run(http: httpx.AsyncClient
         ({"branch": "x"}, "branch"),
     ],
 )
-async def test_a_change_is_checked_too(http: httpx.AsyncClient, body: dict[str, Any], field: str) -> None:
+async def test_a_change_is_checked_too(http: httpx2.AsyncClient, body: dict[str, Any], field: str) -> None:
     session = (await http.post("/sessions", json={"repo": "o/r"})).json()
     assert fields(await http.patch(f"/sessions/{session['id']}", json=body)) == [field]
 
@@ -208,12 +208,12 @@ async def test_a_change_is_checked_too(http: httpx.AsyncClient, body: dict[str, 
         ({"archived": "perhaps"}, "archived"),
     ],
 )
-async def test_what_a_list_is_asked_for_is_checked(http: httpx.AsyncClient, query: dict[str, str], field: str) -> None:
+async def test_what_a_list_is_asked_for_is_checked(http: httpx2.AsyncClient, query: dict[str, str], field: str) -> None:
     assert fields(await http.get("/sessions", params=query)) == [field]
 
 
 @pytest.mark.parametrize("identifier", ["x", "ses_", "%00", "ses_%00", "ses_" + "0" * 17, "'%20OR%201=1", "%ff", "🫨"])
-async def test_what_is_no_id_is_not_found(http: httpx.AsyncClient, identifier: str) -> None:
+async def test_what_is_no_id_is_not_found(http: httpx2.AsyncClient, identifier: str) -> None:
     session = (await http.post("/sessions", json={"repo": "o/r"})).json()
     problem(await http.get(f"/sessions/{identifier}"), 404, "not_found")
     problem(await http.get(f"/sessions/{session['id']}/runs/{identifier}"), 404, "not_found")

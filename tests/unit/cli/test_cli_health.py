@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 
-import httpx
+import httpx2
 import pytest
 import sqlalchemy as sa
 
@@ -29,8 +29,8 @@ def watch_of(backend: Backend) -> ServiceHealth:
     return ServiceHealth(metrics=backend.metrics, database=backend.database, limits=backend.places.limits)
 
 
-async def get(port: int, path: str) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False) as client:
+async def get(port: int, path: str) -> httpx2.Response:
+    async with httpx2.AsyncClient(trust_env=False) as client:
         return await client.get(f"http://127.0.0.1:{port}{path}")
 
 

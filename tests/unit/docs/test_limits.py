@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from gitward.api import auth, problems, request_gate
+from gitward.api import problems, request_gate
 from gitward.api.sessions import Key, list_sessions
 from gitward.api.shapes import MAX_BYTES, InstructionIn, PublishIn, SessionIn
+from gitward.identity import verifier
 from gitward.sessions.schedules import MOST
 
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
@@ -67,5 +68,5 @@ def test_the_rest() -> None:
     assert "le=200" in repr(list_sessions.__annotations__["limit"])
     assert told("`limit` of a page").startswith("200 ")
     assert told("schedules of a user").startswith(f"{MOST} ")
-    assert told("`sub` of a JWT").startswith(f"{auth.MAX_SUBJECT} ")
+    assert told("`sub` of a JWT").startswith(f"{verifier.MAX_SUBJECT} ")
     assert told("rejected values").startswith(f"{problems.MAX_ERRORS} ")

@@ -108,7 +108,7 @@ from gitward.telemetry.logs import mask_secrets, setup_logging
 setup_logging(secrets=[Secret("the-first-secret")])
 logging.getLogger("gitward.x").info("hello the-first-secret")
 logging.getLogger("gitward.x").debug("not shown")
-logging.getLogger("httpx").info("not shown")
+logging.getLogger("httpx2").info("not shown")
 logging.getLogger("alembic").warning("shown the-first-secret")
 mask_secrets([Secret("the-second-secret")])
 logging.getLogger().error("the-second-secret")

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from gitward.broker.client.process import BrokerError, Process
@@ -16,6 +18,11 @@ log = logging.getLogger(__name__)
 REPLACE_SECONDS = 30.0  # how long a call waits for the replacement of a process that is gone
 PING_SECONDS = 30.0  # between two looks whether an idle process still answers
 _PAUSES = (0.0, 0.1, 0.5, 1.0, 5.0)  # seconds before each try of a replacement; then the last again
+
+# Seconds before the first try, by how many were made within the last minute: a process that its run makes end over and
+# over costs one fork every five seconds, and not a core.
+_REPEATED = (0.0, 0.0, 0.0, 0.5, 1.0, 2.0, 5.0)
+_REPEATED_WITHIN = 60.0  # seconds
 
 Make = Callable[[], Awaitable[Process]]  # raises BrokerError, ChannelClosed and OSError
 
@@ -35,6 +42,7 @@ class ProcessKeeper:
         self.process: Process | None = None  # the latest; it may have ended just now
         self.runs = False  # whether there is one that answers
         self.restarts = 0  # how often it was replaced
+        self._made: deque[float] = deque(maxlen=len(_REPEATED) - 1)  # when replacements were made
         self._changed = asyncio.Condition()
         self._supervising: asyncio.Task[None] | None = None
 
@@ -92,10 +100,18 @@ class ProcessKeeper:
                 await process.call({"op": "ping"}, seconds=self._answer_seconds)
 
     async def _replace(self) -> Process:
+        await asyncio.sleep(self._pause())
         for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
             await asyncio.sleep(pause)
             try:
-                return await self._make()
+                process = await self._make()
             except (BrokerError, ChannelClosed, OSError) as error:
                 log.warning("no new process for %s: %s", self._name, error)
+            else:
+                self._made.append(time.monotonic())
+                return process
         raise AssertionError("the pauses do not end")
+
+    def _pause(self) -> float:
+        now = time.monotonic()
+        return _REPEATED[sum(now - made < _REPEATED_WITHIN for made in self._made)]

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import jwt
 
 from gitward.errors import Unauthenticated, Unavailable
@@ -41,7 +41,7 @@ class Issuer:
     def __init__(
         self,
         url: str,
-        http: httpx.AsyncClient,
+        http: httpx2.AsyncClient,
         *,
         clock: Callable[[], float] = time.monotonic,
         ask_again_seconds: float = ASK_AGAIN_SECONDS,
@@ -119,7 +119,7 @@ class Issuer:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 self._keys = await self._fetch()
-        except (httpx.HTTPError, ValueError, TimeoutError) as error:
+        except (httpx2.HTTPError, ValueError, TimeoutError) as error:
             self._keys_url = None
             self._record_fault(_fault_of(error))
             return
@@ -177,11 +177,11 @@ def _object(body: bytes) -> dict[str, Any]:
 
 def _fault_of(error: Exception) -> str:
     """One that timed out has no text of its own."""
-    if isinstance(error, httpx.HTTPStatusError):
+    if isinstance(error, httpx2.HTTPStatusError):
         return f"it answered {error.response.status_code}"
-    if isinstance(error, TimeoutError | httpx.TimeoutException):
+    if isinstance(error, TimeoutError | httpx2.TimeoutException):
         return f"it did not answer within {ANSWER_SECONDS:g} s ({type(error).__name__})"
-    if isinstance(error, httpx.HTTPError):
+    if isinstance(error, httpx2.HTTPError):
         return f"it cannot be reached ({type(error).__name__}: {error})" if str(error) else type(error).__name__
     return str(error)
 

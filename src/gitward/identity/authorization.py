@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from gitward.api.keys import LOCAL_ISSUER
 from gitward.errors import FieldError, InvalidRequest
+from gitward.identity.keys import LOCAL_ISSUER
 
 CONDITION_FORM = "CLAIM=VALUE[ & CLAIM=VALUE …]"
 RULE_FORM = f"{CONDITION_FORM} -> REPOSITORY[, REPOSITORY …], rules separated by ';', with * as a wildcard"
@@ -112,6 +112,12 @@ def parse_operators(text: str, issuers: Sequence[str] = ()) -> tuple[Holder, ...
             raise ValueError(f"must be {OPERATOR_FORM}")
         holders.append(Holder(conditions=_with_issuer(conditions, issuers)))
     return tuple(holders)
+
+
+def local_holder(subject: str) -> Holder:
+    """Whoever has this subject of the local key."""
+    literal = re.sub(r"([*?[])", r"[\1]", subject)
+    return Holder(conditions=(Condition(claim=_ISSUER, value=LOCAL_ISSUER), Condition(claim="sub", value=literal)))
 
 
 def _parts(text: str) -> list[str]:
