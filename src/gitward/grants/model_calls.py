@@ -19,6 +19,7 @@ EVENT = "model.call"  # the type of the broker's event
 MAX_ERROR = 400  # characters of a provider's sentence
 MAX_MODEL = 128
 MOST_FAILURES = 16  # in a row, of one host: then the broker passes no more requests on
+MOST_UNAUTHORIZED = 4  # the same, when the host does not know the key: that does not pass
 _FIRST_TOLD = 5  # failures in a row, before it is an event
 _MOST_OPEN = 1000  # calls under way that are remembered
 
@@ -139,9 +140,10 @@ class ModelCalls:
         self.exhausted = self.exhausted or message
         self._over.set()
 
-    def give_up(self) -> None:
-        """The broker passes no more requests on to one host. The turn goes on if another host answered meanwhile."""
-        if self._tally.failing >= MOST_FAILURES:
+    def give_up(self, failures: int) -> None:
+        """The broker passes no more requests on to one host, which failed so often in a row. The turn goes on if
+        another host answered meanwhile."""
+        if self._tally.failing >= failures:
             self.given_up = True
             self._over.set()
 

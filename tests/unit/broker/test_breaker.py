@@ -51,13 +51,22 @@ async def test_a_host_is_given_up_once_and_tried_once_a_minute() -> None:
     clock = Clock()
     breaker = Breaker(clock=lambda: clock.now, sleep=clock.sleep)
     told = [breaker.ended("host", Outcome.REFUSED) for _ in range(MOST_FAILURES + 3)]
-    assert told == [False] * (MOST_FAILURES - 1) + [True] + [False] * 3
+    assert told == [0] * (MOST_FAILURES - 1) + [MOST_FAILURES] + [0] * 3
     clock.now += CLOSED_SECONDS
     await breaker.turn("host")
     with pytest.raises(ModelRefused):
         await breaker.turn("host")
     assert not breaker.ended("host", Outcome.ANSWERED)
     await breaker.turn("host")
+
+
+async def test_a_key_that_is_not_known_is_given_up_sooner() -> None:
+    clock = Clock()
+    breaker = Breaker(clock=lambda: clock.now, sleep=clock.sleep)
+    told = [breaker.ended("host", Outcome.REFUSED, status) for status in (500, 401, 401, 500, 401, 401, 401, 401)]
+    assert told == [0] * 7 + [8]
+    with pytest.raises(ModelRefused, match="no more requests"):
+        await breaker.turn("host")
 
 
 async def test_who_waits_while_the_host_is_given_up_is_refused() -> None:

@@ -137,7 +137,7 @@ class BrokerEvent:
     # issue.opened: {number}, by a command;
     # model.call: a `grants.model_calls.ModelCall`, for the job alone;
     # budget.reached: {message}, when a request to a model was refused for it: for the job alone;
-    # model.given_up: {host}, when requests to it are refused, because they failed too often: for the job alone;
+    # model.given_up: {host, failures}, when requests to it are refused after so many failures: for the job alone;
     # push.refused: {ref, new, reason}, when GitHub refused the push: for the job alone
     data: dict[str, str]
 

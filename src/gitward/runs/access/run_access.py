@@ -155,7 +155,7 @@ class _Witness:
             case "budget.reached":
                 self._models.budget_reached(event.data["message"])
             case "model.given_up":
-                self._models.give_up()
+                self._models.give_up(int(event.data["failures"]))
             case "issue.opened":
                 self._write(self._attempt.record_issue(int(event.data["number"])))
             case _:

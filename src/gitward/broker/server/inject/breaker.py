@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gitward.broker.policy.model_refusals import FORBIDDEN, TOO_MANY, ModelRefused
-from gitward.grants.model_calls import MOST_FAILURES, Outcome
+from gitward.grants.model_calls import MOST_FAILURES, MOST_UNAUTHORIZED, Outcome
 
 RULE = "model.failing"
+UNAUTHORIZED = 401
 FREE_FAILURES = 8  # in a row; agents try again about so often, with pauses of their own
 FIRST_SECONDS, LONGEST_SECONDS = 0.25, 4.0  # between two requests; doubled with each failure
 MOST_WAIT = 30.0  # of one request; then it is refused
@@ -21,6 +22,7 @@ REFUSAL_SECONDS = 1.0  # before each refusal in that time, for an agent that doe
 @dataclass(kw_only=True)
 class _Host:
     failures: int = 0  # since a model answered
+    unauthorized: int = 0  # of these: the last ones, for which the host did not know the key
     next: float = 0.0  # when a request may begin
 
     @property
@@ -30,7 +32,11 @@ class _Host:
 
     @property
     def is_given_up(self) -> bool:
-        return self.failures >= MOST_FAILURES
+        return self.failures >= MOST_FAILURES or self.unauthorized >= MOST_UNAUTHORIZED
+
+    def ended(self, *, answered: bool, status: int | None) -> None:
+        self.failures = 0 if answered else self.failures + 1
+        self.unauthorized = self.unauthorized + 1 if not answered and status == UNAUTHORIZED else 0
 
 
 class Breaker:
@@ -51,7 +57,7 @@ class Breaker:
         :raises ModelRefused: it failed too often, or too many wait already.
         """
         state = self._hosts.get(host)
-        if state is None or not state.gap:
+        if state is None or not (state.gap or state.is_given_up):
             return
         if not state.is_given_up:
             await self._wait(state, host)
@@ -75,20 +81,20 @@ class Breaker:
             raise _refused(host, state, "no more requests to it are passed on.", status=FORBIDDEN)
         state.next = now + CLOSED_SECONDS
 
-    def ended(self, host: str, outcome: Outcome) -> bool:
+    def ended(self, host: str, outcome: Outcome, status: int | None = None) -> int:
         """How a request ended. One that was given up says nothing.
 
-        :return: whether the host is given up from now on.
+        :return: after how many failures the host is given up from now on; else 0.
         """
         if outcome is Outcome.ABANDONED:
-            return False
+            return 0
         state = self._hosts.setdefault(host, _Host())
         before = state.is_given_up
-        state.failures = 0 if outcome is Outcome.ANSWERED else state.failures + 1
+        state.ended(answered=outcome is Outcome.ANSWERED, status=status)
         if not state.is_given_up or before:
-            return False
+            return 0
         state.next = self._clock() + CLOSED_SECONDS
-        return True
+        return state.failures
 
 
 def _refused(host: str, state: _Host, what: str, *, status: int) -> ModelRefused:

@@ -43,7 +43,7 @@ class ModelWatch:
 
     reporter: Reporter
     call: ModelCall
-    on_end: Callable[[ModelCall], bool]  # whether the host is given up with it
+    on_end: Callable[[ModelCall], int]  # after how many failures the host is given up with it, else 0
     _reader: AnswerReader | None = None
     _head: bytes = b""  # of the request
     _told: float = field(default_factory=time.monotonic)
@@ -96,11 +96,11 @@ class ModelWatch:
             tokens=verdict.tokens,
             is_counted=verdict.is_counted,
         )
-        given_up = self.on_end(self.call)
+        failures = self.on_end(self.call)
         await self._tell(self.call)
-        if given_up:
+        if failures:
             with contextlib.suppress(ChannelClosed):
-                await self.reporter.model_given_up(self.call.host)
+                await self.reporter.model_given_up(self.call.host, failures)
 
     async def _tell(self, call: ModelCall) -> None:
         self._told = time.monotonic()
@@ -162,8 +162,8 @@ class ModelWatches:
                 await self._reporter.budget_reached(message)
         raise ModelRefused("budget", message, status=FORBIDDEN)
 
-    def _ended(self, call: ModelCall) -> bool:
+    def _ended(self, call: ModelCall) -> int:
         assert call.outcome is not None
         self.budget = self.budget.ended(call)
         self._more.set()
-        return self._breaker.ended(call.host, call.outcome)
+        return self._breaker.ended(call.host, call.outcome, call.status)
