@@ -392,6 +392,23 @@ async def test_a_user_s_day_has_a_budget_for_all_of_their_runs() -> None:
         assert len(house.model.asked) == 5
 
 
+async def test_runs_that_ask_at_the_same_time_do_not_pass_the_day_s_limit_of_requests() -> None:
+    """Exactly: each request is reserved before it begins. What an ended run did not use is free again."""
+    prompt = """
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(8) as pool:
+    statuses = list(pool.map(lambda _: model(), range(20)))
+until_cancelled()
+"""
+    async with model_rig(GITWARD_DAILY_BUDGET="requests=12") as house, house.service.client() as caller:
+        _, run, _ = await prompted(house, caller, "assert model() == 200\nsay('Done.')")
+        assert run["state"] == "succeeded", run
+        together = await asyncio.gather(*(prompted(house, caller, prompt) for _ in range(3)))
+        assert {run["reason"] for _, run, _ in together} == {"budget_exhausted"}, [run for _, run, _ in together]
+        assert sum(run["usage"]["requests"] for _, run, _ in together) == 11
+        assert len(house.model.asked) == 12
+
+
 async def test_a_model_that_fails_for_good_ends_the_turn(house: ModelHouse, caller: Client) -> None:
     """Whatever the agent does about it; its work is kept."""
     house.model.fail(Fault.BROKEN)

@@ -76,11 +76,14 @@ class Account:
     whose: str  # as the sentence of a refusal begins: "This run's budget"
     limits: ModelLimits
     elsewhere: Spent = Spent()  # what counts beside the run's own; may be negative: the run's own of another day
+    # Of the run's requests, how many may have begun by what was reserved for it; None: as many as the limit has room.
+    granted: int | None = None
+    is_exhausted: bool = False  # no more can be reserved
 
     def refusal(self, own: Spent) -> str | None:
         """Why no request may begin."""
         limits, more = self.limits, self.elsewhere
-        if limits.requests is not None and own.requests + more.requests >= limits.requests:
+        if limits.requests is not None and self._is_used_up(own, limits.requests):
             return f"{self.whose} of {limits.requests:,} model requests is used up."
         if limits.tokens is not None and (used := own.tokens + more.tokens) >= limits.tokens:
             return f"{self.whose} of {limits.tokens:,} tokens is used up: {used:,} were counted."
@@ -88,8 +91,16 @@ class Account:
             return f"{self.whose} of {limits.usd:,.2f} US dollars is used up: {spent:,.2f} were counted."
         return self._unknown(own)
 
+    def _is_used_up(self, own: Spent, requests: int) -> bool:
+        if self.granted is None:
+            return own.requests + self.elsewhere.requests >= requests
+        return self.is_exhausted and own.requests >= self.granted
+
     def is_tight(self, own: Spent) -> bool:
-        """Whether one more request beside those under way could pass the limit, as far as the largest one tells."""
+        """Whether one more request beside those under way could pass the limit, as far as the largest one tells; or
+        whether none is reserved for it yet."""
+        if self.granted is not None and not self.is_exhausted and own.requests >= self.granted:
+            return True
         limits, more = self.limits, self.elsewhere
         left: list[tuple[float, float]] = []  # and what one request used at most
         if limits.tokens is not None:
@@ -148,7 +159,7 @@ class ModelBudget:
     def of_message(cls, message: Mapping[str, Any]) -> Self:
         return cls(
             accounts=tuple(
-                Account(whose=each["whose"], limits=ModelLimits(**each["limits"]), elsewhere=Spent(**each["elsewhere"]))
+                Account(**{**each, "limits": ModelLimits(**each["limits"]), "elsewhere": Spent(**each["elsewhere"])})
                 for each in message["accounts"]
             ),
             own=Spent(**message["own"]),

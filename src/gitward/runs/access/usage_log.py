@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from typing import Self
 
@@ -45,6 +46,10 @@ class UsageLog:
         self._began = time.monotonic()
         self._told_at = self._began - EVENT_SECONDS
         self._opened: OpenGrant | None = None
+        # Of the owner's day, all of whose runs may ask at the same time, one request ahead is reserved for this run.
+        self._day_limit = services.settings.daily_budget.requests
+        self._granted = 0  # of this run's requests, how many may have begun
+        self._is_exhausted = False  # no more can be reserved
 
     @classmethod
     async def begin(cls, attempt: Attempt) -> Self:
@@ -52,7 +57,10 @@ class UsageLog:
         owner, today = attempt.session.owner, DayUsage()
         if attempt.run.instruction.prompt is not None:
             today = await attempt.write(lambda tx: usage_days.read(tx, owner, now()))
-        return cls(attempt, today)
+        log = cls(attempt, today)
+        if log._day_limit is not None:
+            await log._write(told=False)
+        return log
 
     def saw(self, call: ModelCall) -> None:
         """A call began, goes on or ended."""
@@ -89,7 +97,13 @@ class UsageLog:
         elsewhere = Spent(requests=more.requests, tokens=more.tokens, usd=more.usd)
         accounts = (
             Account(whose="This run's budget", limits=own),
-            Account(whose="Your budget for one day on this server", limits=daily, elsewhere=elsewhere),
+            Account(
+                whose="Your budget for one day on this server",
+                limits=daily,
+                elsewhere=elsewhere,
+                granted=None if self._day_limit is None else self._granted,
+                is_exhausted=self._is_exhausted,
+            ),
         )
         return tuple(each for each in accounts if each.limits)
 
@@ -107,13 +121,15 @@ class UsageLog:
                     log.warning("Run %s: its usage is not written any more: %s", self._attempt.run.id, problem)
 
     async def close(self) -> None:
-        """The broker is gone: writes what there is, and tells it."""
+        """The broker is gone: writes what there is, and tells it. What is still reserved is free again."""
         self.meter.close()
         usage = self.meter.usage
-        if not usage.by_model or usage == self._told:
+        news = bool(usage.by_model) and usage != self._told
+        if not news and self._day_limit is None:
             return
+        self._day_limit = None
         try:
-            await self._write(told=True)
+            await self._write(told=news)
         except GitwardError as error:  # another attempt goes on from what was written before
             log.warning("Run %s: its usage could not be written: %s", self._attempt.run.id, error)
 
@@ -139,15 +155,22 @@ class UsageLog:
         self._dirty.clear()
         usage = self.meter.usage
         progress, hold = self._attempt.services.progress, self._attempt.hold
-        today = await self._attempt.write(partial(progress.record_usage, hold=hold, usage=usage, told=told))
+        counted = await self._attempt.write(
+            partial(progress.record_usage, hold=hold, usage=usage, told=told, day_limit=self._day_limit)
+        )
         self._held_back = not told
         if told:
             self._told, self._told_at = usage, time.monotonic()
-        await self._share(today - usage_days.part_of(usage))
+        granted, is_exhausted = usage.requests + counted.reserved, not counted.reserved
+        elsewhere = counted.today - usage_days.part_of(replace(usage, reserved=counted.reserved))
+        is_new = (granted, is_exhausted) != (self._granted, self._is_exhausted) and self._day_limit is not None
+        self._granted, self._is_exhausted = granted, is_exhausted
+        await self._share(elsewhere, is_new=is_new)
 
-    async def _share(self, elsewhere: DayUsage) -> None:
-        """What other runs of the owner used limits this one as well."""
-        if elsewhere == self._elsewhere or self._opened is None:
+    async def _share(self, elsewhere: DayUsage, *, is_new: bool) -> None:
+        """What other runs of the owner used limits this one as well. `is_new`: there is more to tell the broker."""
+        if (elsewhere == self._elsewhere and not is_new) or self._opened is None:
+            self._elsewhere = elsewhere
             return
         self._elsewhere = elsewhere
         if self._attempt.services.settings.daily_budget:

@@ -118,7 +118,7 @@ class ModelWatches:
         self._pace = Pace()
         self._breaker = Breaker()
         self._told = False  # whether the worker knows that the budget is used up
-        self._more = asyncio.Event()  # a request has ended
+        self._more = asyncio.Event()  # a request has ended, or the worker knows more
 
     async def new(self, api: Api, host: str, model: str = "") -> ModelWatch:
         """A call that begins now, or when it is its turn.
@@ -140,9 +140,11 @@ class ModelWatches:
     def tell(self, budget: ModelBudget) -> None:
         """The worker knows more about what counts beside this run; what the run used is known here."""
         self.budget = replace(budget, own=self.budget.own)
+        self._more.set()
 
     async def _have_room(self) -> None:
-        """Waits while requests under way could use up the budget: together they must not pass its limit."""
+        """Waits while requests under way could use up the budget: together they must not pass its limit. Also until
+        the worker has reserved the request for the owner's day, which other runs share."""
         try:
             async with asyncio.timeout(_HELD_SECONDS):
                 while self.budget.is_tight and self.budget.refusal() is None:
