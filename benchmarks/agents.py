@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 import sys
@@ -80,6 +81,7 @@ async def _compared(world: World, http: Any, agent: Agent) -> list[Figure]:
         for step in run["steps"]:
             steps.setdefault(step["name"], []).append(step["seconds"])
     where = ", ".join(f"{name} {median(values):.2f}" for name, values in steps.items())
+    print(f"bench: {agent.name}: {median(ours):.2f} s over {median(bare):.2f} s; {where}", file=sys.stderr, flush=True)
     return [
         Figure(
             name=f"session with {agent.name} / by hand",
@@ -160,10 +162,11 @@ async def _memory(world: World, http: Any, agent: Agent) -> Figure:
 
 def _inside(pid: int) -> list[int]:
     """The processes of the agent, once its tool runs."""
-    lines = {each: Path(f"/proc/{each}/cmdline").read_bytes().split(b"\0") for each in tree(pid)}
-    if not any(line[:2] == [b"sleep", b"12"] for line in lines.values()):
-        return []
-    return [each for each in lines if Path(f"/proc/{each}/cgroup").exists() and _is_confined(each, pid)]
+    found = tree(pid)
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # one ended meanwhile
+        if any(Path(f"/proc/{each}/cmdline").read_bytes().startswith(b"sleep\012\0") for each in found):
+            return [each for each in found if _is_confined(each, pid)]
+    return []
 
 
 def _is_confined(pid: int, of: int) -> bool:
