@@ -18,11 +18,12 @@ TOKEN = "ghp_" + "R3adm3" * 6
 
 
 def quick_start() -> str:
-    """The first shell block under the heading."""
-    text = (ROOT / "README.md").read_text()
-    found = re.search(r"^## Quick start$.*?^```sh$\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert found, "the README has no quick start"
-    return found[1]
+    """The two shell blocks under the heading: the terminal's is run while the server of the first still serves."""
+    text = (ROOT / "README.md").read_text().partition("\n## Quick start\n")[2].partition("\n## ")[0]
+    with_curl, in_terminal = re.findall(r"^```sh$\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    before, kill, after = with_curl.rpartition('kill "$SERVER"')
+    assert kill
+    return f"{before}{in_terminal}{kill}{after}"
 
 
 def free_port() -> int:
@@ -53,7 +54,8 @@ async def test_the_quick_start_works_as_it_is_written() -> None:
     assert "Successfully read GitHub token from environment" in out
     assert "event: run.ended" in out
     assert "+hello" in out
-    assert len(repository.pulls) == 1
+    assert "publish       succeeded" in out
+    assert len(repository.pulls) == 2
     assert TOKEN not in out
 
 
@@ -72,6 +74,8 @@ async def _bash(script: str, folder: Path, github: StandIn, port: int) -> tuple[
         "GITWARD_UPSTREAM_URL": github.url,
         "GITWARD_UPSTREAM_API_URL": github.api_url,
         "GITWARD_PORT": str(port),
+        "GITWARD_URL": f"http://127.0.0.1:{port}",
+        "XDG_CONFIG_HOME": str(folder / "config"),
     }
     process = await asyncio.create_subprocess_exec(
         *("bash", "-e", "-c", script + '\nwait "$SERVER"'),

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gitward import __version__
+from gitward.cli.client.commands import add_to
+from gitward.cli.client.errors import ClientError
 from gitward.errors import EXIT_CODE, Exit, GitwardError, SettingsError
 
 app = typer.Typer(
     name="gitward",
     help="Background work on GitHub repositories, in a sandbox that never sees the token.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -41,6 +41,7 @@ mirrors = typer.Typer(no_args_is_help=True, help="The copies of repositories tha
 app.add_typer(mirrors, name="mirrors")
 agents = typer.Typer(no_args_is_help=True, help="The coding agents that take prompts.")
 app.add_typer(agents, name="agents")
+add_to(app)
 
 
 @app.command()
@@ -105,28 +106,9 @@ def token(
 
     Refused with GITWARD_OIDC_ISSUERS: the API then accepts only their tokens.
     """
-    from gitward.cli.data_folder import prepare_data_dir
-    from gitward.identity.keys import load_or_make_key, mint
-    from gitward.settings.loading import load_settings
+    from gitward.cli.local_token import mint_local
 
-    settings = load_settings()
-    if settings.issuers:
-        raise SettingsError(
-            [
-                "gitward token: GITWARD_OIDC_ISSUERS is set, so the service accepts no token of the local key; get "
-                f"one from {' or '.join(settings.issuers)}"
-            ]
-        )
-    prepare_data_dir(settings.data_dir)
-    key = load_or_make_key(settings.data_dir)
-    print(
-        mint(
-            key,
-            subject=subject or settings.local_subject,
-            audience=settings.oidc_audience,
-            lifetime=timedelta(hours=hours),
-        )
-    )
+    print(mint_local(subject, hours=hours))
 
 
 @app.command(name="sign-in")
@@ -269,6 +251,9 @@ def main() -> None:
         for line in error.problems:
             print(f"gitward: {line}", file=sys.stderr)
         sys.exit(EXIT_CODE[Exit.USAGE])
+    except ClientError as error:
+        print(f"gitward: {error}", file=sys.stderr)
+        sys.exit(EXIT_CODE[error.exit])
     except GitwardError as error:
         print(f"gitward: {error}", file=sys.stderr)
         sys.exit(EXIT_CODE[Exit.FAILED])

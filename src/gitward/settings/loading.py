@@ -15,6 +15,8 @@ from gitward.settings.fields import Settings
 
 log = logging.getLogger(__name__)
 
+OF_CLIENTS = ("GITWARD_URL", "GITWARD_JWT")  # a person's shell may have them for `gitward run` and the like
+
 
 def load_settings(**overrides: Any) -> Settings:
     """The settings of this process.
@@ -78,5 +80,5 @@ def _problem(location: tuple[int | str, ...], message: str) -> str:
 
 def _unknown_names() -> list[str]:
     """Names of ours in the environment that no setting reads: usually a slip of the pen."""
-    known = {*(str(field.alias) for field in Settings.model_fields.values()), *env_file.SECRETS}
+    known = {*(str(field.alias) for field in Settings.model_fields.values()), *env_file.SECRETS, *OF_CLIENTS}
     return sorted(name for name in variables() if name.startswith("GITWARD_") and name not in known)
