@@ -58,7 +58,9 @@ CODEX = Agent(
     files=(AgentFile(path="config.toml", text=_CODEX_CONFIG),),
     hosts=(OPENAI,),
     conversation=("sessions/**/rollout-*.jsonl",),
-    quiet_seconds=0.0,
+    # It takes two seconds to end, in which it writes nothing: the conversation is whole when its file rests.
+    quiet_seconds=0.15,
+    end_seconds=0.05,
     model_setting=ModelSetting.START,
     package=Package(name="@agentclientprotocol/codex-acp", version="2.6.0"),
     needs_node=True,

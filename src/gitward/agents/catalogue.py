@@ -80,6 +80,7 @@ class Agent:
     # How long these files must rest after a turn before the program is ended: some write their last answer only after
     # they said that they are done, and do not wait for it when they end.
     quiet_seconds: float = 0.3
+    end_seconds: float = 1.0  # for the program to end by itself, when its turn is over and its input at its end
     mode: str | None = None  # for session/set_mode after each new and each resume, so that it asks nobody
     model_setting: ModelSetting = ModelSetting.NONE
     model: str | None = None  # when the caller names none; None: the agent's own choice

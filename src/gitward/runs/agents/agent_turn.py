@@ -158,6 +158,7 @@ class AgentTurn:
             on_error_output=complain,
             model_sign=lambda: calls.last_sign,
             before_end=partial(memory.until_quiet, self._context, agent),
+            end_seconds=agent.end_seconds,
         )
 
     async def _within_time(self, talking: Coroutine[None, None, TurnEnd]) -> TurnEnd:
