@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import shutil
 import sys
@@ -163,16 +162,26 @@ async def _memory(world: World, http: Any, agent: Agent) -> Figure:
 def _inside(pid: int) -> list[int]:
     """The processes of the agent, once its tool runs."""
     found = tree(pid)
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # one ended meanwhile
-        if any(Path(f"/proc/{each}/cmdline").read_bytes().startswith(b"sleep\012\0") for each in found):
-            return [each for each in found if _is_confined(each, pid)]
-    return []
+    if not any(_command(each)[:2] == ["sleep", "12"] for each in found):
+        return []
+    return [each for each in found if _is_confined(each, pid)]
+
+
+def _command(pid: int) -> list[str]:
+    """Of a process that may have ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _is_confined(pid: int, of: int) -> bool:
     """Whether it has a process namespace of its own, and is no part of bubblewrap."""
-    name = Path(f"/proc/{pid}/comm").read_text().strip()
-    return Path(f"/proc/{pid}/ns/pid").readlink() != Path(f"/proc/{of}/ns/pid").readlink() and name != "bwrap"
+    try:
+        name, own = Path(f"/proc/{pid}/comm").read_text().strip(), Path(f"/proc/{pid}/ns/pid").readlink()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return own != Path(f"/proc/{of}/ns/pid").readlink() and name != "bwrap"
 
 
 async def _flood(world: World, http: Any) -> list[Figure]:
