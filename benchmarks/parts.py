@@ -12,6 +12,7 @@ from benchmarks.bare import bare_commands
 from benchmarks.broker import broker
 from benchmarks.brokers import brokers
 from benchmarks.egress import egress
+from benchmarks.environments import SETTINGS, environments
 from benchmarks.figure import Figure, median
 from benchmarks.fleet import takeover, throughput
 from benchmarks.history import disk, history, publishing
@@ -144,6 +145,7 @@ WITH_SERVICE: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "disk": disk,
     "publish": publishing,
     "agents": agents,
+    "environments": environments,
 }
 # Of `world`: the first makes and removes thousands of files.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -151,6 +153,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "eight": {"runs": 8},
     "profile": {"watched": True},
     "agents": {"agents": True},
+    "environments": {"more": SETTINGS},
 }
 ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "start": start,

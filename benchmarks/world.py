@@ -16,7 +16,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +133,7 @@ async def world(
     runs: int = 4,
     watched: bool = False,
     agents: bool = False,
+    more: Mapping[str, str] | None = None,
 ) -> AsyncIterator[World]:
     """One service on SQLite; or, with a number of `workers`, an API and so many worker processes on Postgres.
 
@@ -140,6 +141,7 @@ async def world(
     :param runs: that may have a place at the same time.
     :param agents: real agents, a small one for floods of updates, and a stand-in for their models.
     :param watched: the service notes what its runs wait for (`benchmarks/watched.py`), in its folder.
+    :param more: settings of the service.
     :param in_memory: all files lie on a tmpfs. On ext4 a file takes 0.4 ms to make, not 0.02, for minutes after
         thousands were removed, whoever removed them: it passes over inodes that were used of late.
     """
@@ -161,7 +163,7 @@ async def world(
         github.add_token(TOKEN, Token(login=LOGIN, kind=TokenKind.FINE_GRAINED))
         await github.add_repository(REPOSITORY, permissions={LOGIN: "admin"})
         settings = {"GITHUB_TOKEN": TOKEN, "GITWARD_PORT": "0", "SSL_CERT_FILE": str(ca)}
-        settings |= {"GITWARD_MAX_RUNS": str(runs), "GITWARD_MAX_RUNS_PER_USER": str(runs)}
+        settings |= {"GITWARD_MAX_RUNS": str(runs), "GITWARD_MAX_RUNS_PER_USER": str(runs), **(more or {})}
         model = await _model(stack, root, ca, settings) if agents else None
         service = Process(
             root / "service",

@@ -20,6 +20,7 @@ from gitward.store.database import Database
 from gitward.store.notify import Notifier
 from gitward.telemetry.metrics import Metrics
 from gitward.workers.migrate import migrate_all
+from lent_databases import LentDatabases
 from postgres import Postgres, running_postgres
 from tests_support import Backend
 
@@ -28,6 +29,12 @@ pytest_plugins = ["leftovers"]
 # The same examples on every machine, and none judged by its time: machines are shared.
 hypothesis.settings.register_profile("gitward", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("gitward")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--environment", default="", help="The conformance suite's commands see this one of scripts/environments."
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,6 +70,11 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def lent_databases(postgres: Postgres) -> LentDatabases:
+    return LentDatabases(postgres)
+
+
 @pytest.fixture
 def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty database of the test's own."""
@@ -96,10 +108,10 @@ def migrated_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: P
         shutil.copyfile(migrated, tmp_path / "gitward.db")
         yield f"sqlite:///{tmp_path / 'gitward.db'}"
         return
-    postgres: Postgres = request.getfixturevalue("postgres")
-    name = postgres.make()
-    yield postgres.url(name)
-    postgres.drop(name)
+    databases: LentDatabases = request.getfixturevalue("lent_databases")
+    name = databases.lend()
+    yield databases.server.url(name)
+    databases.give_back(name)
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ class Reason(StrEnum):
     BRANCH_NOT_FOUND = "branch_not_found"
     BRANCH_PROTECTED = "branch_protected"
     CLONE_FAILED = "clone_failed"
+    SETUP_FAILED = "setup_failed"
     TASK_FAILED = "task_failed"
     WORK_NOT_ON_BRANCH = "work_not_on_branch"
     AGENT_UNAVAILABLE = "agent_unavailable"

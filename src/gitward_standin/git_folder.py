@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gitward_standin.plumbing import Git
+
+_OBJECT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\n")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -27,7 +30,7 @@ class GitFolder:
         """The object of exactly this full ref; None when there is none."""
         if "\0" in ref:
             return None
-        return (await self.refs(ref)).get(ref)
+        return _loose(self.path, ref) or (await self.refs(ref)).get(ref)
 
     async def branches(self) -> dict[str, str]:
         """Every branch with its commit, in git's order."""
@@ -49,6 +52,17 @@ class GitFolder:
     ) -> None:
         """Commits files on a branch, after the commit `tip` if there is one."""
         await self.run_git("fast-import", "--quiet", stdin=_stream(branch, files, deletions, message, tip))
+
+
+def _loose(folder: Path, ref: str) -> str | None:
+    """The object of a ref that has a file of its own, as nearly all have: no process is needed to read it."""
+    if not ref.startswith("refs/") or {"", ".", ".."} & set(ref.split("/")):
+        return None
+    try:
+        text = (folder / ref).read_text("ascii")
+    except (OSError, ValueError):  # packed, or there is none
+        return None
+    return text.strip() if _OBJECT.fullmatch(text) else None
 
 
 def _stream(

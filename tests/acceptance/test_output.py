@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
-from rig import Client, Rig, output
+from gitward.runs.storage.workspace_names import workspace_of
+from rig import RUN_SECONDS, Client, Rig, output
 
 MIB = 1024 * 1024
 
@@ -53,12 +55,16 @@ async def test_binary_output_and_output_without_a_line_break(service: Rig, alice
 
 async def test_colours_are_kept_and_a_prompt_is_shown_before_its_line_ends(service: Rig, alice_client: Client) -> None:
     repository = await service.repository()
-    command = "printf '\\033[31mred\\033[0m\\n'; printf 'Continue?'; sleep 1.5; echo"
+    command = "printf '\\033[31mred\\033[0m\\n'; printf 'Continue?'; until [ -e ../answer ]; do sleep 0.05; done; echo"
     session = await alice_client.session(repository, command=command)
+    answer = workspace_of(service.data / "workspaces", session["id"]) / "work" / "answer"
     pieces = []
-    async for event in alice_client.stream(session):
-        if event["type"] == "output" and event["data"]["step"] == "execute":
-            pieces.append(event["data"]["text"])
+    async with asyncio.timeout(RUN_SECONDS):
+        async for event in alice_client.stream(session):
+            if event["type"] == "output" and event["data"]["step"] == "execute":
+                pieces.append(event["data"]["text"])
+                if "Continue?" in pieces[-1]:
+                    answer.touch()
     assert pieces[0] == "\x1b[31mred\x1b[0m\n"
     assert "Continue?" in pieces, "shown by itself, before the line was ended"
 

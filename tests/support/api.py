@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import httpx2
+import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 
@@ -49,6 +51,17 @@ class Api:
         transport = httpx2.ASGITransport(self.app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
             yield client
+
+
+def expiry_of(token: str) -> float:
+    """The token's `exp`."""
+    return float(jwt.decode(token, options={"verify_signature": False})["exp"])
+
+
+async def past(moment: float) -> None:
+    """Waits until the clock of tokens has passed it."""
+    while (left := moment - time.time()) >= 0:
+        await asyncio.sleep(left + 0.001)
 
 
 def make_api(

@@ -191,14 +191,13 @@ class Taken:
     async def trees(self, *, patch: bool = True) -> set[str]:
         """The trees that diff, patch, bundle and push lead to, as other people's git sees them. They must be one."""
         ours = (await self.result.bare.do("rev-parse", f"{self.work.head}^{{tree}}")).decode().strip()
-        bundle = run("git", "rev-parse", "HEAD^{tree}", cwd=await self.recovered()).decode().strip()
+        recovered = await self.recovered()
+        bundle = run("git", "rev-parse", "HEAD^{tree}", cwd=recovered).decode().strip()
         pushed = run("git", "rev-parse", f"{BRANCH}^{{tree}}", cwd=await self.pushed()).decode().strip()
         found = {ours, bundle, pushed}
         clone = self.clone()
         index = {"GIT_INDEX_FILE": str(clone / ".git/applied")}  # no file is written, so no attribute counts
-        base = (
-            run("git", "merge-base", self.start.target_sha, "FETCH_HEAD", cwd=await self.recovered()).decode().strip()
-        )
+        base = run("git", "merge-base", self.start.target_sha, "FETCH_HEAD", cwd=recovered).decode().strip()
         run("git", "read-tree", base, cwd=clone, env=index)
         run("git", "apply", "--cached", "--binary", cwd=clone, env=index, stdin=await self.make(Form.DIFF))
         found.add(run("git", "write-tree", cwd=clone, env=index).decode().strip())
@@ -301,6 +300,7 @@ async def _check_out(runner: Runner, workspace: Path, there: Upstream, start: St
     folder = git_folder.read(workspace / "work", f"{REPO}/.git")
     assert folder is not None
     noted = Baseline(run_id="run_1", attempt=1, repository="octo/demo", start=start, index=folder.index)
+    baseline.begin(workspace)
     baseline.note(workspace, noted, there.refs.raw)
     return noted
 

@@ -6,7 +6,20 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from gitward import __version__
-from gitward.api import agents, artifacts, events, health, metrics, openapi, problems, reference, schedules, sessions
+from gitward.api import (
+    agents,
+    artifacts,
+    deliveries,
+    environments,
+    events,
+    health,
+    metrics,
+    openapi,
+    problems,
+    reference,
+    schedules,
+    sessions,
+)
 from gitward.api.request_gate import RequestGate
 from gitward.api.services import Services
 
@@ -23,7 +36,9 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.reference = reference.Reference(app)
-    for module in (health, metrics, sessions, schedules, agents, events, artifacts, reference):
+    for module in (
+        *(health, metrics, sessions, schedules, agents, environments, events, artifacts, deliveries, reference),
+    ):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(

@@ -21,9 +21,11 @@ _TAGS = {
     "health": "Whether the service is alive, and can work.",
     "sessions": "Sessions and their runs.",
     "agents": "The agents that take prompts.",
+    "environments": "Images whose tools setup and instruction find in place of the host's.",
     "schedules": "Schedules create sessions repeatedly.",
     "events": "What happened in a session, in order; as pages or as a live stream.",
     "artifacts": "What a session's branch changed.",
+    "webhooks": "What others were told, and what came of it.",
 }
 # Where the ids are in the answers that create something.
 _IDS = {

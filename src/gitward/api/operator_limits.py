@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from gitward.errors import FieldError, InvalidRequest
 from gitward.grants.closing_keywords import closes_elsewhere
 from gitward.sessions.model import Instruction
 from gitward.sessions.service import NewSession
+from gitward.sessions.webhook_targets import host_of
+from gitward.sessions.webhooks import Callback
 
 NO_WORKFLOWS = "must be false: on this server no session may change .github/workflows/ (GITWARD_ALLOW_WORKFLOWS=never)"
 
@@ -19,6 +22,7 @@ class OperatorLimits:
 
     own_writes: bool = True  # GITWARD_WRITES=own
     never_workflows: bool = False  # GITWARD_ALLOW_WORKFLOWS=never
+    callback_hosts: tuple[str, ...] = ()  # GITWARD_CALLBACK_HOSTS: `host` or `host:port`, with wildcards; empty: none
 
     def refused(self, new: NewSession) -> list[FieldError]:
         """What a session or a schedule may not be made of."""
@@ -26,7 +30,14 @@ class OperatorLimits:
         return (workflows if new.allow_workflows and self.never_workflows else []) + [
             *self._texts(new.repo, {"title": new.title}),
             *self.refused_texts(new.repo, new.instruction),
+            *self._callback(new.callback),
         ]
+
+    def _callback(self, callback: Callback | None) -> list[FieldError]:
+        if callback is None or any(fnmatchcase(host_of(callback.url), each) for each in self.callback_hosts):
+            return []
+        allowed = ", ".join(self.callback_hosts) or "none (GITWARD_CALLBACK_HOSTS)"
+        return [FieldError(field="callback_url", message=f"must lead to a host that this server allows: {allowed}")]
 
     def refused_texts(self, repo: str, instruction: Instruction) -> list[FieldError]:
         publish = instruction.publish

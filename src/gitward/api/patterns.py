@@ -14,6 +14,7 @@ BRANCH = (
 )
 LINE = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"  # printable, and not blank
 REVIEWER = r"^[A-Za-z0-9-][A-Za-z0-9_-]{0,99}(?:/[A-Za-z0-9_-]{1,100})?$"
+ENVIRONMENT = r"^[a-z0-9][a-z0-9._-]{0,31}$"
 ENV_NAME = r"^(?![gG][iI][tT]_|[gG][hH]_|[gG][iI][tT][hH][uU][bB]_|[lL][dD]_)[A-Za-z_][A-Za-z0-9_]{0,127}$"
 DIGITS = r"^[0-9]{0,20}$"
 SESSION_ID = r"^ses_[0-9a-hjkmnp-tv-z]{16}$"

@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field
 from gitward.api import patterns
 from gitward.api.shapes import InstructionOut, OwnerOut, TemplateIn, _Request
 from gitward.sessions.cron import CronTimes
-from gitward.sessions.model import Environment
 from gitward.sessions.schedules import Schedule, ScheduleChange
 
 _CRON_RULE = "A cron expression with five fields: minute, hour, day of month, month, day of week."
@@ -64,7 +63,7 @@ class ScheduleOut(BaseModel):
     target_branch: str | None
     title: str | None
     labels: list[str]
-    environment: Environment
+    environment: str
     submodules: list[str]
     allow_workflows: bool
     instruction: InstructionOut

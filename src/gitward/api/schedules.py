@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response, status
 
 from gitward.api.agent_choice import with_agent
 from gitward.api.auth import Caller, Claims
+from gitward.api.environment_choice import chosen_environment
 from gitward.api.json_answers import as_json, rendered_page
 from gitward.api.paths import ScheduleId
 from gitward.api.problems import documented
@@ -43,7 +44,9 @@ async def create_schedule(
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
     template = body.new_session()
     served.reach.check(template)
-    template = replace(template, instruction=await with_agent(served, template.instruction))
+    instruction = await with_agent(served, template.instruction)
+    environment = await chosen_environment(served, body.environment)
+    template = replace(template, environment=environment, instruction=instruction)
     timetable = _valid(body.timetable)
     kept = relevant_claims(served.rules, claims)
     made = await served.database.write(

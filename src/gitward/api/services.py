@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from gitward.agents.installed import Agents
 from gitward.api.operator_limits import OperatorLimits
+from gitward.environments.catalogue import Environments
 from gitward.errors import Unavailable
 from gitward.grants.prices import NO_PRICES, Prices
 from gitward.identity.authorization import Holder, Rule
@@ -44,6 +46,7 @@ class Services:
     reach: OperatorLimits = field(default_factory=OperatorLimits)  # how far sessions may reach at GitHub
     agents: Agents | None = None  # None: this server has none
     agents_elsewhere: bool = False  # only workers on other machines know which of them are ready
+    environments: Environments = field(default_factory=lambda: Environments(Path("/nonexistent")))
     prices: Prices = NO_PRICES  # of models
     rules: tuple[Rule, ...] = ()  # who may use which; empty: everybody all that is served
 

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from gitward.api import idempotency
 from gitward.api.agent_choice import with_agent
 from gitward.api.auth import Caller, Claims
+from gitward.api.environment_choice import check_environment, chosen_environment
 from gitward.api.json_answers import answer, as_json, rendered, rendered_page
 from gitward.api.paths import RunId, ScheduleQuery, SessionId
 from gitward.api.problems import documented
@@ -73,7 +74,13 @@ async def create_session(
     raw = await request.body()
     served.reach.check(body.new_session())
     instruction = await with_agent(served, body.instruction())
-    new = replace(body.new_session(), instruction=instruction, claims=relevant_claims(served.rules, claims))
+    environment = await chosen_environment(served, body.environment)
+    new = replace(
+        body.new_session(),
+        environment=environment,
+        instruction=instruction,
+        claims=relevant_claims(served.rules, claims),
+    )
 
     def create(tx: Transaction) -> Json:
         return SessionOut.of(served.sessions.create_session(tx, caller, new)).model_dump(mode="json")
@@ -187,6 +194,7 @@ async def add_run(
         def admit(session: Session) -> None:
             _admit(tx, served, claims, session)
             served.reach.check_texts(session.repo, instruction)
+            check_environment(served, instruction.environment or session.environment)
 
         return served.sessions.add_run(tx, caller, session_id, instruction, check=admit)
 

@@ -9,14 +9,25 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from gitward.api import patterns
 from gitward.api.usage_shapes import UsageOut, usage_out
+from gitward.environments.catalogue import NAME_RULE, is_name
 from gitward.github.names import BRANCH_RULE, REPOSITORY_RULE, is_branch, is_repository
 from gitward.sessions.model import (
+    HOST,
     Budget,
-    Environment,
     Event,
     EventType,
     Instruction,
@@ -30,6 +41,8 @@ from gitward.sessions.model import (
 )
 from gitward.sessions.publish_request import PublishChange
 from gitward.sessions.service import NewSession, SessionChange
+from gitward.sessions.webhook_targets import check_secret, check_url
+from gitward.sessions.webhooks import Callback, Format
 from gitward.telemetry.redaction import Redactor
 
 _T = TypeVar("_T")
@@ -54,6 +67,12 @@ def _branch(value: str) -> str:
     return value
 
 
+def _environment(value: str) -> str:
+    if not is_name(value):
+        raise ValueError(NAME_RULE)
+    return value
+
+
 def _text(value: str) -> str:
     if "\0" in value:
         raise ValueError("must not contain NUL")
@@ -62,6 +81,16 @@ def _text(value: str) -> str:
     if len(value.encode()) > MAX_BYTES:
         raise ValueError(f"must be at most {MAX_BYTES} bytes long in UTF-8")
     return value
+
+
+def _setup(value: object) -> str | bool:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be a command, true or false")
+    if len(value) > MAX_BYTES:
+        raise ValueError(f"must be at most {MAX_BYTES} characters long")
+    return _text(value)
 
 
 def _line(value: str) -> str:
@@ -194,6 +223,15 @@ class BudgetIn(_Request):
         return None if given == Budget() else given
 
 
+EnvironmentName = Annotated[
+    str, Field(max_length=32, json_schema_extra=_like(patterns.ENVIRONMENT)), AfterValidator(_environment)
+]
+
+
+_SETUP = {"anyOf": [{"type": "string", "minLength": 1, "maxLength": MAX_BYTES}, {"type": "boolean"}]}
+SetupIn = Annotated[str | bool, PlainValidator(_setup), WithJsonSchema(_SETUP)]
+
+
 class InstructionIn(_Request):
     """What a run does: a command, or a prompt for an agent. With neither it only checks out and creates the branch."""
 
@@ -205,6 +243,18 @@ class InstructionIn(_Request):
     model: Label | None = Field(None, description="Default: the agent's own choice.")
     budget: BudgetIn | None = None
     env: Annotated[dict[str, str], Field(max_length=64, json_schema_extra=_ENV), AfterValidator(_env)] = {}
+    environment: EnvironmentName | None = Field(
+        None,
+        description="Whose tools setup and instruction find; `/environments` lists them. Default of a session: the "
+        "server's, of a follow-up: the session's.",
+        examples=["host"],
+    )
+    setup: SetupIn | None = Field(
+        None,
+        description="What makes the checkout ready before the instruction: a command for /bin/bash -c; `true`: the "
+        "repository's `.gitward/setup`; `false`: nothing. Default: the session's; else, for a prompt, "
+        "`.gitward/setup` where the repository has it.",
+    )
     timeout_seconds: Annotated[int, Field(ge=1, le=7 * 24 * 3600), BeforeValidator(_whole)] | None = None
     commit_message: LongText | None = None
     publish: PublishIn = PublishIn()
@@ -231,6 +281,8 @@ class InstructionIn(_Request):
             model=self.model,
             budget=None if self.budget is None else self.budget.budget(),
             env=self.env,
+            environment=self.environment,
+            setup=self.setup,
             timeout_seconds=self.timeout_seconds,
             commit_message=self.commit_message,
             publish=Publish(
@@ -252,9 +304,6 @@ class TemplateIn(InstructionIn):
     )
     title: Title | None = None
     labels: Annotated[list[Label], Field(max_length=20)] = []
-    environment: Annotated[Environment, Field(strict=False)] = Field(
-        Environment.HOST, description="The tools that commands find: those of the worker's machine."
-    )
     submodules: Annotated[list[Repository], Field(max_length=50)] = Field(
         [], description="Further repositories that the run may fetch."
     )
@@ -268,7 +317,7 @@ class TemplateIn(InstructionIn):
             labels=tuple(self.labels),
             submodules=tuple(self.submodules),
             allow_workflows=self.allow_workflows,
-            environment=self.environment,
+            environment=self.environment or HOST,
             instruction=self.instruction(),
         )
 
@@ -282,6 +331,22 @@ class SessionIn(TemplateIn):
         examples=["fix/readme"],
     )
 
+    callback_url: Annotated[str, Field(max_length=2048), AfterValidator(check_url)] | None = Field(
+        None, description="Told of ends of runs and of the pull request; see docs/webhooks.md."
+    )
+    callback_secret: Annotated[str, Field(max_length=200), AfterValidator(check_secret)] | None = Field(
+        None,
+        description="Signs what is sent there. No answer has it.",
+    )
+    callback_format: Annotated[Format, Field(strict=False)] = Format.STANDARD
+
+    @field_validator("callback_secret")
+    @classmethod
+    def _of_a_callback(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("callback_url") is None:
+            raise ValueError("needs a callback_url beside it")
+        return value
+
     @field_validator("branch")
     @classmethod
     def _own_branch(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -290,7 +355,10 @@ class SessionIn(TemplateIn):
         return value
 
     def new_session(self) -> NewSession:
-        return replace(super().new_session(), branch=self.branch)
+        callback = None
+        if self.callback_url is not None:
+            callback = Callback(url=self.callback_url, secret=self.callback_secret, format=self.callback_format)
+        return replace(super().new_session(), branch=self.branch, callback=callback)
 
 
 class SessionPatch(_Request):
@@ -346,6 +414,7 @@ class InstructionOut(_Answer):
     prompt: str | None
     budget: BudgetOut | None
     env: dict[str, str]
+    setup: str | bool | None
     timeout_seconds: int | None
     commit_message: str | None
     publish: PublishOut
@@ -369,6 +438,7 @@ class RunOut(_Answer):
     message: str | None
     instruction: InstructionOut
     agent: ChosenAgentOut | None
+    environment: str = Field(description="Whose tools its setup and its instruction found.")
     changed: bool | None
     head_sha: str | None
     exit_code: int | None
@@ -403,7 +473,8 @@ class SessionOut(_Answer):
     branch: str
     title: str
     labels: list[str]
-    environment: Environment
+    environment: str
+    setup: str | bool | None
     submodules: list[str]
     allow_workflows: bool
     owner: OwnerOut

@@ -60,13 +60,29 @@ def search_temporary(ledger: Ledger, *, since: float, but: Path) -> None:
 
 def _fresh(since: float, but: Path) -> Iterator[tuple[int, Path]]:
     for root in TEMPORARY:
-        for path in _files(Path(root), but=frozenset(), depth=_DEEPEST, leave=but):
-            try:
-                status = path.lstat()
-            except OSError:
+        yield from _fresh_below(root, since, str(but), _DEEPEST)
+
+
+def _fresh_below(folder: str, since: float, but: str, depth: int) -> Iterator[tuple[int, Path]]:
+    """A machine may have a million temporary files: none gets a `Path` that is not fresh."""
+    if folder == but:
+        return
+    try:
+        with os.scandir(folder) as listed:
+            entries = list(listed)
+    except OSError:
+        return
+    for entry in entries:
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                if depth > 0:
+                    yield from _fresh_below(entry.path, since, but, depth - 1)
                 continue
-            if stat.S_ISREG(status.st_mode) and max(status.st_mtime, status.st_ctime) >= since:
-                yield status.st_size, path
+            status = entry.stat(follow_symlinks=False)
+        except OSError:
+            continue
+        if stat.S_ISREG(status.st_mode) and max(status.st_mtime, status.st_ctime) >= since:
+            yield status.st_size, Path(entry.path)
 
 
 def _target(path: Path) -> bytes:
@@ -76,13 +92,9 @@ def _target(path: Path) -> bytes:
         return b""
 
 
-def _files(folder: Path, *, but: frozenset[str], depth: int = 100, leave: Path | None = None) -> Iterator[Path]:
+def _files(folder: Path, *, but: frozenset[str]) -> Iterator[Path]:
     for root, folders, files in os.walk(folder):
         here = Path(root)
         if here == folder:
             folders[:] = [name for name in folders if name not in but]
-        if here == leave or len(here.relative_to(folder).parts) >= depth:
-            folders.clear()
-            if here == leave:
-                continue
         yield from (here / name for name in files if here != folder or name not in but)

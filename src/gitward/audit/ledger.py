@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gitward.audit.needles import Needles, Plant
+from gitward.audit.needles import Needles, Plant, condensed
 from gitward.secrets import Secret
 from gitward.telemetry.redaction import Redactor
 
@@ -49,7 +49,7 @@ class Ledger:
 
     def search(self, channel: str, place: str, data: bytes) -> set[str]:
         """Searches `data` and the place's own name; the spellings of secrets that were found."""
-        whole = place.encode("utf-8", "surrogateescape") + b"\n" + data
+        whole = place.encode("utf-8", "surrogateescape") + b"\n" + condensed(data)
         each = {name: needles.found_in(whole) for name, needles in self._needles.items()}
         planted = self._plant.found_in(whole)
         shown = self._redactor.text(place)

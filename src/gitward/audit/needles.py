@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 
 from gitward.errors import GitwardError
 from gitward.secrets import Secret, spellings
 
 SHORTEST_HALF = 10  # bytes; a shorter needle would be found by chance
 _BINARY = ("UTF-16LE", "UTF-16BE")  # spellings that no argument, variable or text can hold
+_ESCAPE = b"\\"
 _ESCAPES = b"\\\\"  # JSON inside JSON writes its backslashes twice
+_EMPTY, _FEWER = bytes(4096), bytes(64)  # a page of memory or of a database that nobody wrote, and what stands for it
 
 
 class TokenTooShort(GitwardError):
@@ -26,7 +29,9 @@ class Needles:
             raise TokenTooShort(
                 f"The token has fewer than {2 * SHORTEST_HALF} characters: its halves are too short to search for."
             )
-        self._halves = {name: (form[: len(form) // 2], form[len(form) // 2 :]) for name, form in forms.items()}
+        halves = {name: (form[: len(form) // 2], form[len(form) // 2 :]) for name, form in forms.items()}
+        self._halves = halves
+        self._escaped = {name: each for name, each in halves.items() if any(_ESCAPE in half for half in each)}
         self._forms = forms
         self.longest = max(map(len, forms.values()))
 
@@ -35,21 +40,31 @@ class Needles:
 
     def found_in(self, data: bytes) -> set[str]:
         """The names of the spellings that stand in `data`; of half a spelling, its name and which half."""
-        found = self._find(data)
-        while _ESCAPES in data:
-            data = data.replace(_ESCAPES, b"\\")
-            found |= self._find(data)
+        found = self._find(data, self._halves)
+        while self._escaped and _ESCAPES in data:
+            data = data.replace(_ESCAPES, _ESCAPE)
+            found |= self._find(data, self._escaped)  # only what has a backslash can have come by that
         return found
 
-    def _find(self, data: bytes) -> set[str]:
+    def _find(self, data: bytes, halves: Mapping[str, tuple[bytes, bytes]]) -> set[str]:
         found = set()
-        for name, (first, second) in self._halves.items():
-            has_first, has_second = first in data, second in data
+        present = {half for half in set().union(*halves.values()) if half in data}  # many spellings are equal
+        for name, (first, second) in halves.items() if present else ():
+            has_first, has_second = first in present, second in present
             if has_first and has_second and self._forms[name] in data:
                 found.add(name)
             elif has_first or has_second:
                 found.add(f"{name}, {'both halves' if has_first and has_second else 'half'}")
         return found
+
+    def halves_in(self, data: bytes) -> set[str]:
+        """As `found_in`, of the plain spelling alone."""
+        return self._find(data, {"plain": self._halves["plain"]})
+
+
+def condensed(data: bytes) -> bytes:
+    """The same without long runs of zeros, in which nothing can stand, and of which memory and databases are full."""
+    return data.replace(_EMPTY, _FEWER)
 
 
 class Plant:
@@ -69,5 +84,4 @@ class Plant:
 
     def found_in(self, data: bytes) -> set[str]:
         """What of the plant stands in `data`."""
-        halves = {name for name in self._halved.found_in(data) if name.startswith("plain")}
-        return self._whole.found_in(data) | {f"a half: {name}" for name in halves}
+        return self._whole.found_in(data) | {f"a half: {name}" for name in self._halved.halves_in(data)}

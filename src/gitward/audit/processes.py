@@ -64,8 +64,11 @@ class Sampler:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.wait(PAUSE_SECONDS):
+        pause = PAUSE_SECONDS
+        while not self._stopping.wait(pause):
+            began = time.thread_time()
             self._sample()
+            pause = max(PAUSE_SECONDS, time.thread_time() - began)  # half of a core is enough, however many there are
 
     def _sample(self) -> None:
         present, now = set(_pids()), time.monotonic()

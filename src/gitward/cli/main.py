@@ -41,6 +41,8 @@ mirrors = typer.Typer(no_args_is_help=True, help="The copies of repositories tha
 app.add_typer(mirrors, name="mirrors")
 agents = typer.Typer(no_args_is_help=True, help="The coding agents that take prompts.")
 app.add_typer(agents, name="agents")
+environments = typer.Typer(no_args_is_help=True, help="The images whose tools runs can find in place of the host's.")
+app.add_typer(environments, name="environments")
 add_to(app)
 
 
@@ -241,6 +243,50 @@ def install_agents(
     from gitward.settings.loading import load_settings
 
     install(load_settings(), names)
+
+
+@environments.command(name="list")
+def list_environments(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+) -> None:
+    """Show every environment that sessions may name, the default first."""
+    from gitward.cli.environments import show
+    from gitward.settings.loading import load_settings
+
+    show(load_settings(), as_json=as_json)
+
+
+@environments.command(name="add")
+def add_environment(
+    name: Annotated[str, typer.Argument(help="What sessions call it: lower case, such as `go-1.22`.", metavar="NAME")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="oci:DIR:TAG, docker-archive:FILE, docker://registry/image:tag, or a folder with an unpacked system.",
+            metavar="SOURCE",
+        ),
+    ],
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", help="NAME=VALUE for commands in it; may be repeated. PATH is put before the image's."),
+    ] = None,
+) -> None:
+    """Unpack, check and try an image, then give it the name. Replaces one of this name; runs in it go on."""
+    from gitward.cli.environments import add
+    from gitward.settings.loading import load_settings
+
+    add(load_settings(), name, source, env or [])
+
+
+@environments.command(name="remove")
+def remove_environment(
+    name: Annotated[str, typer.Argument(help="The environment's name.", metavar="NAME")],
+) -> None:
+    """Remove an environment. Refused while a run uses it."""
+    from gitward.cli.environments import remove
+    from gitward.settings.loading import load_settings
+
+    remove(load_settings(), name)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from gitward.api import events
 from gitward.api.app import create_app
 from gitward.api.operator_limits import OperatorLimits
 from gitward.api.services import Services
+from gitward.broker.policy.egress.addresses import Reach, parse_networks
 from gitward.cli.child_processes import ChildProcesses
 from gitward.cli.health import ServiceHealth
 from gitward.cli.metrics_listener import metrics_listener
@@ -29,7 +30,8 @@ from gitward.cli.sign_in import local_link
 from gitward.cli.site import Site
 from gitward.cli.tokens import github_of, token_source
 from gitward.cli.write_check import WriteCheck
-from gitward.errors import SettingsError
+from gitward.environments.catalogue import Environments
+from gitward.errors import FieldError, SettingsError
 from gitward.github.transport import RoutedTransport
 from gitward.identity.authorization import Holder, Rule, local_holder, parse_operators, parse_rules, refused
 from gitward.identity.keys import load_or_make_key, public_key
@@ -43,6 +45,7 @@ from gitward.runs.services import JobServices, JobSettings
 from gitward.runs.storage import removable_files
 from gitward.runs.storage.disk_guard import DiskGuard
 from gitward.runs.upkeep.periodic_tasks import worker_tasks
+from gitward.runs.upkeep.webhooks.sender import Sender
 from gitward.sandboxes import Limits
 from gitward.sandboxes.metered_engine import MeteredEngine
 from gitward.sessions.journal import Journal
@@ -54,6 +57,8 @@ from gitward.sessions.queue import RunQueue
 from gitward.sessions.retention import Retention
 from gitward.sessions.schedule_runner import ScheduleRunner
 from gitward.sessions.service import NewSession, SessionService
+from gitward.sessions.webhook_targets import read_targets
+from gitward.sessions.webhooks import Outbox
 from gitward.settings.fields import Settings
 from gitward.settings.token_reader import TokenReader
 from gitward.settings.values import AllowWorkflows, Credentials, MiB, Writes
@@ -120,6 +125,7 @@ async def running_service(
             reach=_reach(settings),
             agents=_agents(settings, hands),
             agents_elsewhere=hands is None,
+            environments=environments_of(settings),
             prices=prices_of(settings),
         )
         await stack.enter_async_context(metrics_listener(watch, settings.metrics_port, with_figures=True))
@@ -193,7 +199,7 @@ async def _storage(settings: Settings, postgres_writers: int = POSTGRES_WRITERS)
             await relay.start()
             stack.push_async_callback(relay.stop)
         metrics = Metrics()
-        journal = Journal(notifier, metrics.count_events)
+        journal = Journal(notifier, metrics.count_events, outbox=Outbox(tuple(read_targets(settings.webhooks_file))))
         limits = RunLimits(total=settings.max_runs, per_user=settings.max_runs_per_user)
         places = Places(notifier, limits)
         yield _Storage(
@@ -245,6 +251,7 @@ async def _worker(
             disk=disk,
             metrics=storage.watch.metrics,
             agents=_agents(settings, hands),
+            environments=environments_of(settings),
             admission=partial(_refusal_of_move, settings.repo_globs, _rules(settings)),
         )
 
@@ -273,10 +280,13 @@ async def _worker(
         await worker.start(job)
         stack.push_async_callback(worker.stop)
         firing = ScheduleRunner(
-            storage.sessions, partial(_refusal, settings.repo_globs, _rules(settings), _reach(settings))
+            storage.sessions,
+            partial(_refusal, settings.repo_globs, _rules(settings), _reach(settings), parts.environments),
         )
         retention = Retention(storage.database, days=settings.retention_days)
-        chores = worker_tasks(parts, firing, retention)
+        sender = _webhook_sender(settings, storage, base_url)
+        stack.push_async_callback(sender.stop)
+        chores = worker_tasks(parts, firing, retention, sender)
         await chores.start()
         stack.push_async_callback(chores.stop)
         watch = storage.watch
@@ -340,6 +350,19 @@ def _reach(settings: Settings) -> OperatorLimits:
     return OperatorLimits(
         own_writes=settings.writes is Writes.OWN,
         never_workflows=settings.allow_workflows is AllowWorkflows.NEVER,
+        callback_hosts=tuple(host.strip().lower() for host in settings.callback_hosts.split(",") if host.strip()),
+    )
+
+
+def _webhook_sender(settings: Settings, storage: _Storage, base_url: str) -> Sender:
+    """:raises SettingsError: GITWARD_WEBHOOKS_FILE cannot be read."""
+    roots = str(settings.ssl_cert_file) if settings.ssl_cert_file else None
+    return Sender(
+        storage.database,
+        targets=read_targets(settings.webhooks_file),
+        session_url=job_settings(settings, base_url).session_url,
+        reach=Reach(parse_networks(settings.egress_private)),
+        tls=partial(ssl.create_default_context, cafile=roots),
     )
 
 
@@ -352,11 +375,22 @@ def _agents(settings: Settings, hands: ChildProcesses | None) -> Agents:
         raise SettingsError([f"GITWARD_AGENTS_FILE: {each}" for each in error.problems]) from None
 
 
+def environments_of(settings: Settings) -> Environments:
+    return Environments(settings.environments_dir, settings.allowed_environments)
+
+
 def _refusal(
-    globs: Sequence[str], rules: Sequence[Rule], reach: OperatorLimits, template: NewSession, claims: Mapping[str, Any]
+    globs: Sequence[str],
+    rules: Sequence[Rule],
+    reach: OperatorLimits,
+    environments: Environments,
+    template: NewSession,
+    claims: Mapping[str, Any],
 ) -> str | None:
     """Why a schedule may not go on: the operator's settings changed since it was posted."""
     errors = [*refused(globs, rules, claims, template.repo, template.submodules), *reach.refused(template)]
+    if (gone := environments.refusal(template.environment)) is not None:
+        errors.append(FieldError(field="environment", message=gone))
     return f"Paused: {errors[0].field} {errors[0].message}." if errors else None
 
 
@@ -380,6 +414,7 @@ def job_settings(settings: Settings, base_url: str) -> JobSettings:
         own_writes=settings.writes is Writes.OWN,
         never_workflows=settings.allow_workflows is AllowWorkflows.NEVER,
         agent_start_seconds=settings.agent_start_seconds,
+        setup_seconds=settings.setup_seconds,
         agent_idle_seconds=settings.agent_idle_seconds,
         prices=prices_of(settings),
         daily_budget=daily_budget_of(settings),

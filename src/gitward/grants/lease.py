@@ -2,11 +2,12 @@
 
 A lease ends at a time of a clock that all processes of the machine share, that nobody can set, and that continues while
 a process or the whole machine is stopped.
+
+The launcher loads this module, and each supervisor copies what the launcher has loaded: no asyncio here.
 """
 
 from __future__ import annotations
 
-import asyncio
 import math
 
 from gitward.errors import GitwardError
@@ -52,8 +53,3 @@ class Lease:
     def give_up(self) -> None:
         """Ends it now."""
         self._until = -math.inf
-
-    async def over(self) -> None:
-        """Returns when it has run out."""
-        while self.held:  # noqa: ASYNC110 -- it may be renewed meanwhile, and a suspended machine skips time
-            await asyncio.sleep(min(self.left, 60.0) + 0.001)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -44,14 +43,15 @@ def machine() -> str:
     """
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     seen = os.access("/proc/1/stat", os.R_OK)  # `exists` raises where hidepid=1 refuses
-    alone = "" if seen else f" {secrets.token_hex(8)}"
+    alone = "" if seen else f" {os.urandom(8).hex()}"
     return f"{boot} {os.readlink('/proc/self/ns/pid')}{alone}"
 
 
 def _stat(pid: int) -> list[str] | None:
     """The fields of /proc/<pid>/stat from the state on."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_bytes()
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            text = file.read()
     except (FileNotFoundError, ProcessLookupError):
         return None
     return text[text.rindex(b")") + 2 :].decode().split()

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gitward.repositories import index_additions, tree_entries
+from gitward.repositories.baseline import SetupFile
 from gitward.repositories.git import LISTING_BYTES, Git, GitFailed
 from gitward.repositories.index_additions import Added, Candidates
 from gitward.repositories.tree_entries import GITLINK, Change, shown
@@ -39,6 +40,7 @@ class Scope:
     start: str  # its .gitattributes wrote the tree
     their_index: str | None = None  # the command's own index, when it wrote one
     sparse: bool = False  # whether the command narrowed its checkout
+    setup: Mapping[bytes, SetupFile] = field(default_factory=dict)  # what was in the tree before the instruction
 
 
 async def take(scope: Scope) -> Files:
@@ -61,6 +63,7 @@ async def take(scope: Scope) -> Files:
     changes = await _without_untouched(git, changes, untouched)
     if scope.sparse:
         changes = await _without_out_of_cone(git, changes, scope, readable=theirs is not None)
+    changes = await _put_back(git, changes, {path for path, each in changes.items() if _is_setup(each, scope)})
     changes, strange = await _without_gitlinks(git, changes, scope)
     refused = await _refused(git, written, found, added, on_disk)
     return Files(
@@ -68,7 +71,7 @@ async def take(scope: Scope) -> Files:
         nested=_shown({path.rstrip(b"/") for path in [*found.nested, *strange]} - declared),
         refused=_shown(refused),
         conflicts=_shown(each.path for each in staged.values() if each.status == "U"),
-        staged=tuple(_only_staged(staged.values(), changes)),
+        staged=tuple(_only_staged([each for each in staged.values() if not _is_setup(each, scope)], changes)),
         errors=tuple(line for line in added.errors if _is_about(line, added, changes)),
     )
 
@@ -94,6 +97,12 @@ async def _their_index(git: Git, scope: Scope) -> list[Change] | None:
 
 
 Changes = dict[bytes, Change]
+
+
+def _is_setup(change: Change, scope: Scope) -> bool:
+    """Whether the setup left the file as it is now: the instruction did not change it."""
+    noted = scope.setup.get(change.path)
+    return noted is not None and (noted.mode, noted.oid) == (change.new_mode, change.new)
 
 
 async def _untouched(

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from gitward.errors import Reason
 from gitward.repositories import commits, git_folder, left_commits, submodules
 from gitward.repositories import files as tree_files
+from gitward.repositories.baseline import setup_files
 from gitward.repositories.checkout import CHECKOUT_DIR, REPO
 from gitward.repositories.commits import Problem, Scene, Seen
 from gitward.repositories.files import Files, Scope
@@ -124,6 +125,7 @@ async def _files(res: Result, scene: Scene, theirs: _Repository, base: str) -> F
         start=baseline.start.sha,
         their_index=f"{theirs.git}/index" if written else None,
         sparse=folder is not None and folder.sparse,
+        setup=await asyncio.to_thread(setup_files, scene.workspace) if baseline.has_setup else {},
     )
     return await tree_files.take(scope)
 

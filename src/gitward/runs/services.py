@@ -9,6 +9,7 @@ from pathlib import Path
 from gitward.agents.installed import Agents
 from gitward.broker import Brokers
 from gitward.broker.client.injected_secrets import SecretSources
+from gitward.environments.catalogue import Environments
 from gitward.github.client import GitHub
 from gitward.github.retries import Patience
 from gitward.github.tokens import TokenSource
@@ -42,6 +43,7 @@ class JobSettings:
     own_writes: bool = True  # commands write texts of the session's own pull request and issues only
     never_workflows: bool = False  # no session may change workflows, whatever its POST said
     agent_start_seconds: float = 90.0  # from the start of an agent's program until it is ready for its prompt
+    setup_seconds: float = 1800.0  # that a setup may take
     agent_idle_seconds: float = 900.0  # that an agent's turn may last without a sign of life
     prices: Prices = NO_PRICES  # of models
     daily_budget: ModelLimits = NO_LIMITS  # of each user, for models
@@ -85,4 +87,5 @@ class JobServices:
     admission: Admission = refuse  # whether a session may go on in a repository that was renamed or moved
     metrics: Metrics | None = None
     agents: Agents | None = None  # None: this worker has none
+    environments: Environments = field(default_factory=lambda: Environments(Path("/nonexistent")))
     lease: Lease = field(default_factory=Lease)  # of the worker's shift; without end where nobody can take over

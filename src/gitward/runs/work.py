@@ -14,6 +14,7 @@ from gitward.github.preflight import Facts
 from gitward.repositories import baseline, checkout
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.refs import Refs
+from gitward.repositories.start_point import StartPoint
 from gitward.runs.access.run_access import open_access
 from gitward.runs.agents import agent_turn, memory
 from gitward.runs.attempt import Attempt
@@ -30,7 +31,8 @@ from gitward.runs.recovery.republish import publish_kept
 from gitward.runs.services import JobServices
 from gitward.runs.steps import execute, publish
 from gitward.runs.steps.authenticate import authenticate
-from gitward.runs.steps.checkout import check_out
+from gitward.runs.steps.checkout import check_out, note_baseline
+from gitward.runs.steps.setup import set_up
 from gitward.runs.storage import workspace_names
 from gitward.runs.workspace.command_sandbox import CommandSandbox, open_command_sandbox
 from gitward.runs.workspace.snapshot import take_snapshot
@@ -147,15 +149,17 @@ async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed |
         async with attempt.step(StepName.CHECKOUT):
             with commands.within(StepName.CHECKOUT):
                 refs = await refs_task
-                noted = await check_out(context, commands, refs)
+                start = await check_out(context, commands, refs)
     finally:
         refs_task.cancel()
         await asyncio.wait([refs_task])
-    begun = await attempt.write(lambda tx: attempt.services.progress.record_start(tx, attempt.hold, noted.start.sha))
+    begun = await attempt.write(lambda tx: attempt.services.progress.record_start(tx, attempt.hold, start.sha))
     if not context.instruction.works:
         await asyncio.to_thread(baseline.drop, context.workspace)
-        return _ready(context, noted)
-    arrived = await _find_arrived(commands, noted, begun)
+        return _ready(context, start)
+    arrived = await _find_arrived(commands, start, begun)
+    has_setup = arrived is None and await set_up(context, commands, sandboxed.user, start)
+    noted = await note_baseline(context, refs, start, has_setup=has_setup)
     if arrived is not None:  # an earlier attempt was lost after its push: its command is not run again
         return Instructed(noted=noted, refs=refs, begun=begun, arrived=arrived)
     async with attempt.step(StepName.EXECUTE), _kept_meanwhile(context, sandboxed, noted, refs):
@@ -176,20 +180,19 @@ async def _execute(context: Context, commands: CommandRunner, noted: Baseline) -
     """The command's exit code, or the agent's last message."""
     if context.instruction.prompt is not None:
         return None, (await agent_turn.execute(context, commands, noted)).said
-    return await execute.execute(commands, context.instruction), ""
+    return await execute.execute(commands, context.instruction, has_setup=noted.has_setup), ""
 
 
-def _ready(context: Context, noted: Baseline) -> WorkResult:
+def _ready(context: Context, start: StartPoint) -> WorkResult:
     login_name, target = context.facts.identity.login, context.facts.target_branch
-    start = noted.start
     return WorkResult(
         message=f"authenticated as {login_name}; {target} at {start.target_sha[:12]}; branch ready", head_sha=start.sha
     )
 
 
-async def _find_arrived(commands: CommandRunner, noted: Baseline, begun: EarlierAttempts) -> str | None:
+async def _find_arrived(commands: CommandRunner, start: StartPoint, begun: EarlierAttempts) -> str | None:
     """The head that an earlier attempt pushed, when it is in the session's branch upstream."""
-    head, start = begun.pushing_sha, noted.start
+    head = begun.pushing_sha
     if head is None or start.sha == begun.start_sha:
         return None
     if head == start.sha:

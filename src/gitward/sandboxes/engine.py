@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gitward.grants import cgroups
 from gitward.grants.endpoint import Endpoint
+from gitward.grants.system_image import SystemImage
 from gitward.sandboxes import descriptor_waits, probe, system_calls, uids
 from gitward.sandboxes.launcher_handle import LauncherHandle
 from gitward.sandboxes.protocol import WORK_DIR, Guard, Limits, Sandbox, SandboxError, Shown, User
@@ -113,6 +114,7 @@ class BubblewrapEngine:
         shown: Sequence[Shown] = (),
         user: User | None = None,
         work_dir: str = WORK_DIR,
+        image: SystemImage | None = None,
     ) -> Sandbox:
         self._refuse_when_stopped()
         async with contextlib.AsyncExitStack() as undo:
@@ -121,7 +123,13 @@ class BubblewrapEngine:
             tenancy = SandboxResources()
             undo.push_async_callback(asyncio.to_thread, tenancy.release)
             occupation = ResourceRequest(
-                workspace=workspace, endpoint=endpoint, limits=limits, shown=tuple(shown), user=user, work_dir=work_dir
+                workspace=workspace,
+                endpoint=endpoint,
+                limits=limits,
+                shown=tuple(shown),
+                user=user,
+                work_dir=work_dir,
+                image=image,
             )
             await descriptor_waits.uninterrupted(asyncio.to_thread(tenancy.occupy, occupation, self._terms()))
             self._refuse_when_stopped()

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gitward.grants.endpoint import Address
+from gitward.grants.system_image import SystemImage
 from gitward.sandboxes import foreign_folders
-from gitward.sandboxes.plan import CA_BUNDLE, HOST_NAME, UID, USER
+from gitward.sandboxes.plan import CA_BUNDLE, HOST_NAME, IMAGE_ROOTS, UID, USER
 from gitward.sandboxes.protocol import HOME_DIR, SandboxError
 
 _HOST_ROOTS = (CA_BUNDLE, "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
@@ -35,19 +36,22 @@ GIT_CONFIG = """\
 _BOUND = ("alternatives", "java-*-openjdk")  # folders too large to be copied each time
 
 
+# The same in every sandbox. An image that is added gets them too.
+TEXTS = {
+    "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\n{USER}:x:{UID}:{UID}::{HOME_DIR}:/bin/bash\n"
+    "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+    "gitconfig": GIT_CONFIG,
+    "group": f"root:x:0:\n{USER}:x:{UID}:\nnogroup:x:65534:\n",
+    "hostname": f"{HOST_NAME}\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n",
+    "resolv.conf": "# no DNS: the hosts file has the names that can be reached\n",
+}
+
+
 def build(folder: Path, *, addresses: Iterable[Address], ca_pem: bytes) -> tuple[Path, ...]:
     """Fills an empty folder. Returns the host's folders that have to be bound at their own names over it."""
-    texts = {
-        "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\n{USER}:x:{UID}:{UID}::{HOME_DIR}:/bin/bash\n"
-        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-        "gitconfig": GIT_CONFIG,
-        "group": f"root:x:0:\n{USER}:x:{UID}:\nnogroup:x:65534:\n",
-        "hosts": _hosts(addresses),
-        "hostname": f"{HOST_NAME}\n",
-        "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n",
-        "resolv.conf": "# no DNS: the hosts file has the names that can be reached\n",
-    }
-    files = {name: text.encode() for name, text in texts.items()}
+    files = {name: text.encode() for name, text in TEXTS.items()}
+    files["hosts"] = _hosts(addresses).encode()
     files[CA_BUNDLE.removeprefix("/etc/")] = _host_roots() + b"\n" + ca_pem
     for name in _COPIED:
         if (source := Path("/etc", name)).is_file():
@@ -61,6 +65,13 @@ def build(folder: Path, *, addresses: Iterable[Address], ca_pem: bytes) -> tuple
         (folder / path.name).mkdir()
     _open_to_all(folder)
     return bound
+
+
+def add_roots(folder: Path, image: SystemImage, *, ca_pem: bytes) -> None:
+    """Adds the authorities for programs of an image: its own (a company's may be there alone), the host's and ours."""
+    roots = folder / IMAGE_ROOTS
+    roots.write_bytes(b"\n".join([image.roots.read_bytes(), _host_roots(), ca_pem]))
+    roots.chmod(0o644)
 
 
 def _open_to_all(folder: Path) -> None:

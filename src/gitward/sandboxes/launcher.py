@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from gitward.grants import channel
 from gitward.grants.lease import Lease
+from gitward.sandboxes import system_calls
 from gitward.sandboxes.bwrap_process import Descriptors
 from gitward.sandboxes.disk_ledger import DiskLedger, Entry
 from gitward.sandboxes.supervisor import supervise
@@ -29,6 +30,8 @@ _LOOK_SECONDS = 1.0  # a machine that was suspended has more time behind it than
 
 def main(worker: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps; a supervisor reports for itself
+    if os.uname().machine in system_calls.MACHINES:
+        system_calls.program(os.uname().machine)  # what every child needs is made once
     gc.disable()
     gc.freeze()
     lease, ledger = Lease(), DiskLedger()

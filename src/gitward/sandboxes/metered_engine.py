@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gitward.grants.endpoint import Endpoint
+from gitward.grants.system_image import SystemImage
 from gitward.sandboxes.protocol import WORK_DIR, Limits, Sandbox, SandboxEngine, Shown, User
 from gitward.telemetry.metrics import Metrics
 
@@ -33,6 +34,7 @@ class MeteredEngine:
         shown: Sequence[Shown] = (),
         user: User | None = None,
         work_dir: str = WORK_DIR,
+        image: SystemImage | None = None,
     ) -> Sandbox:
         with self._metrics.opening_a_sandbox():
             return await self._engine.open(
@@ -43,4 +45,5 @@ class MeteredEngine:
                 shown=shown,
                 user=user,
                 work_dir=work_dir,
+                image=image,
             )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from gitward.grants.system_image import SystemImage
 from gitward.sandboxes.protocol import HOME_DIR, MIB, WORK_DIR, Limits, Shown
 from gitward.sandboxes.walls import ALL_WALLS, Wall
 
@@ -14,6 +15,7 @@ USER = "gitward"  # inside
 UID = 1000  # inside
 HOST_NAME = "sandbox"
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+IMAGE_ROOTS = "image-roots.crt"  # beside `hosts` in a sandbox's /etc: the authorities for programs of an image
 CA_VARIABLES = (
     "SSL_CERT_FILE",
     "GIT_SSL_CAINFO",
@@ -40,27 +42,34 @@ class Plan:
     tool_paths: tuple[Path, ...] = ()
     shown: tuple[Shown, ...] = ()
     proxy: Mapping[str, str] = field(default_factory=dict)  # variables that lead tools to the proxy, if there is one
+    image: SystemImage | None = None  # for the commands that ask for it
     walls: frozenset[Wall] = field(default=ALL_WALLS)
+
+    def of_host(self) -> Plan:
+        """For commands that see the host's system."""
+        return replace(self, image=None)
 
     def environment(self) -> dict[str, str]:
         """The variables that every command has."""
         tools = [str(path / "bin" if (path / "bin").is_dir() else path) for path in self.tool_paths]
+        given = {} if self.image is None else dict(self.image.variables)
+        places = [*tools, *filter(None, given.get("PATH", "").split(":")), *_PATH]
         own = {
             "HOME": HOME_DIR,
-            "PATH": ":".join([*tools, *_PATH]),
-            "LANG": "C.UTF-8",
+            "PATH": ":".join(dict.fromkeys(places)),
+            "LANG": given.get("LANG", "C.UTF-8"),
             "TERM": "dumb",
             "USER": USER,
             "LOGNAME": USER,
             "SHELL": "/bin/bash",
         }
-        return own | dict.fromkeys(CA_VARIABLES, CA_BUNDLE) | dict(self.proxy)
+        return given | own | dict.fromkeys(CA_VARIABLES, CA_BUNDLE) | dict(self.proxy)
 
     def options(self) -> tuple[str, ...]:
-        """Bubblewrap's options, for `--args`: the same for all commands of a sandbox."""
+        """Bubblewrap's options, for `--args`: the same for all commands of a sandbox that see the same system."""
         return (
             *self._namespaces(),
-            *self._system(),
+            *(self._system() if self.image is None else self._image(self.image)),
             *self._devices(),
             *self._own_folders(),
             *self._sealing(),
@@ -106,6 +115,20 @@ class Plan:
         yield from self._bind(self.etc, "/etc")
         for path in self.etc_bound:
             yield from self._bind(path, path)
+        yield from self._host_files()
+
+    def _image(self, image: SystemImage) -> Iterator[str]:
+        """An image's system folders, and its /etc with what is this sandbox's own."""
+        for name in image.folders:
+            yield from self._bind(image.root / name, f"/{name}")
+        for name, target in image.links.items():
+            yield from ("--symlink", target, f"/{name}")
+        yield from self._bind(image.root / "etc", "/etc")
+        yield from self._bind(self.etc / "hosts", "/etc/hosts")
+        yield from self._bind(self.etc / IMAGE_ROOTS, CA_BUNDLE)
+        yield from self._host_files()
+
+    def _host_files(self) -> Iterator[str]:
         if not self._has(Wall.HOST_FILES_HIDDEN):
             yield from ("--ro-bind", "/", "/host")
 

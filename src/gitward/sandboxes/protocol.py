@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from gitward.errors import GitwardError
 from gitward.grants.endpoint import Endpoint
+from gitward.grants.system_image import SystemImage
 
 WORK_DIR = "/workspace"  # inside; `workspace/work` outside
 HOME_DIR = "/home/gitward"  # inside; `workspace/home` outside
@@ -64,6 +65,7 @@ class Command:
     source: AsyncIterable[bytes] | None = None  # in place of `stdin`: an input that stays open until this ends
     timeout_seconds: float  # then SIGTERM, and 2 s later SIGKILL
     makes_room: bool = False  # it only removes files: the disk limit, which may be passed already, does not end it
+    in_image: bool = False  # sees the system of the sandbox's image, if there is one, in place of the host's
     last: bool = False  # no other is expected soon: nothing is made ready for one, and so holds no memory meanwhile
 
     @property
@@ -152,6 +154,7 @@ class SandboxEngine(Protocol):
         shown: Sequence[Shown] = (),
         user: User | None = None,
         work_dir: str = WORK_DIR,
+        image: SystemImage | None = None,
     ) -> Sandbox:
         """Opens a sandbox over a folder of the host.
 
@@ -159,5 +162,6 @@ class SandboxEngine(Protocol):
         `/workspace`, its `home`, emptied by this call, is `/home/gitward`. Processes that an earlier sandbox,
         of whatever worker on this machine, still has on the workspace are ended first. `user` is what another
         sandbox shared; without one a free user id is taken. `work_dir` is where `work` is seen, if not at `/workspace`.
+        `image` is for commands that ask for it; while the sandbox is open it cannot be removed.
         """
         ...

@@ -7,12 +7,14 @@ import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePosixPath
 
 from gitward.grants.endpoint import Endpoint, ports_of
 from gitward.sandboxes import descriptor_waits
 from gitward.sandboxes.command_execution import CommandExecution, Job
 from gitward.sandboxes.launcher_handle import LauncherHandle
+from gitward.sandboxes.plan import Plan
 from gitward.sandboxes.protocol import Command, Completed, OnOutput, SandboxError, Stream, User
 from gitward.sandboxes.sandbox_resources import SandboxResources
 from gitward.sandboxes.spare_supervisor import SpareSupervisor
@@ -42,7 +44,10 @@ class BubblewrapSandbox:
         self.name = name
         self._tenancy = tenancy
         self._endpoint = endpoint
-        self._spare = SpareSupervisor(self._prepare)
+        self._spare = SpareSupervisor(partial(self._prepare, tenancy.plan.of_host()))
+        self._image_spare = None
+        if tenancy.plan.image is not None:
+            self._image_spare = SpareSupervisor(partial(self._prepare, tenancy.plan))
         self._bwrap = bwrap
         self._on_close = on_close
         self._busy: set[asyncio.Event] = set()  # one for each `run`, set when it is over
@@ -50,8 +55,13 @@ class BubblewrapSandbox:
         self._closing: asyncio.Task[None] | None = None
 
     def warm_up(self) -> None:
-        """Begins to make the first command's supervisor ready."""
-        self._spare.refill()
+        """Begins to make the first command's supervisor ready, of each system."""
+        for spare in self._spares:
+            spare.refill()
+
+    @property
+    def _spares(self) -> tuple[SpareSupervisor, ...]:
+        return (self._spare,) if self._image_spare is None else (self._spare, self._image_spare)
 
     async def run(self, command: Command, on_output: OnOutput | None = None) -> Completed:
         check(command)
@@ -77,7 +87,12 @@ class BubblewrapSandbox:
 
     async def _run_once(self, job: Job, on_output: OnOutput | None) -> Completed:
         self._refuse_when_closed()
-        link = await self._spare.take(last=job.command.last)
+        spare = (self._image_spare if job.command.in_image else None) or self._spare
+        if job.command.last:
+            for other in self._spares:
+                if other is not spare:
+                    await other.drop()
+        link = await spare.take(last=job.command.last)
         try:
             self._refuse_when_closed()
         except SandboxError:
@@ -95,8 +110,8 @@ class BubblewrapSandbox:
         if self._closing is not None:
             raise SandboxError(f"the sandbox of {self.name} is closed")
 
-    async def _prepare(self) -> SupervisorHandle:
-        tenancy, walls = self._tenancy, self._tenancy.plan.walls
+    async def _prepare(self, plan: Plan) -> SupervisorHandle:
+        tenancy, walls = self._tenancy, plan.walls
         prepare = PrepareRequest(
             uid=tenancy.uid,
             cgroup=None if tenancy.group is None else tenancy.group.entrance,
@@ -107,7 +122,7 @@ class BubblewrapSandbox:
             forgets_keys=Wall.KEYS_FORGOTTEN in walls,
         )
         return await SupervisorHandle.prepare(
-            self._launcher.send, prepare, claim=tenancy.lock, options=tenancy.plan.options(), owner=tenancy.uid
+            self._launcher.send, prepare, claim=tenancy.lock, options=plan.options(), owner=tenancy.uid
         )
 
     def _build(self) -> Build:
@@ -179,7 +194,8 @@ class BubblewrapSandbox:
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await over.wait()
         try:
-            await self._spare.close()
+            for spare in self._spares:
+                await spare.close()
         finally:
             try:
                 await asyncio.to_thread(self._tenancy.release)

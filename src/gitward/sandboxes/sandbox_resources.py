@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from gitward.grants import cgroups
 from gitward.grants.endpoint import Endpoint
+from gitward.grants.system_image import SystemImage
 from gitward.sandboxes import etc_folder, foreign_folders, uids, workspace_lock
 from gitward.sandboxes.plan import Plan
 from gitward.sandboxes.protocol import WORK_DIR, Limits, SandboxError, Shown, User
@@ -37,6 +39,7 @@ class ResourceRequest:
     shown: tuple[Shown, ...] = ()
     user: User | None = None  # of another sandbox
     work_dir: str = WORK_DIR
+    image: SystemImage | None = None
 
 
 class SameUser:
@@ -79,6 +82,9 @@ class SandboxResources:
         foreign_folders.clear(home)
         foreign_folders.clear(own_etc)
         bound = etc_folder.build(own_etc, addresses=endpoint.addresses, ca_pem=endpoint.ca_pem)
+        if occupation.image is not None:
+            self._hold(occupation.image)
+            etc_folder.add_roots(own_etc, occupation.image, ca_pem=endpoint.ca_pem)
         work.chmod(0o700)
         self._make_cgroup(terms, occupation.limits)
         if terms.uid_base is not None:
@@ -100,6 +106,7 @@ class SandboxResources:
             shown=occupation.shown,
             work_dir=occupation.work_dir,
             proxy=proxy_variables(endpoint),
+            image=occupation.image,
             walls=terms.walls,
         )
 
@@ -107,6 +114,20 @@ class SandboxResources:
         self.lock = workspace_lock.acquire(workspace)
         self.lock_path = str(workspace / workspace_lock.CLAIM)
         self._held.callback(workspace_lock.release, workspace, self.lock)
+
+    def _hold(self, image: SystemImage) -> None:
+        """Until `release` the image cannot be removed."""
+        try:
+            lock = os.open(image.lock, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise SandboxError(f"the environment in {image.root} was removed") from None
+        self._held.callback(os.close, lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SandboxError(f"the environment in {image.root} is being removed") from None
+        if not image.root.is_dir():
+            raise SandboxError(f"the environment in {image.root} was removed")
 
     def _end_with_all(self) -> None:
         """To be released first: a group or a user id that still has processes cannot be given back."""

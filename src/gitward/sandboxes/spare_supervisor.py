@@ -39,8 +39,12 @@ class SpareSupervisor:
             self._next = asyncio.ensure_future(self._prepare())
 
     async def close(self) -> None:
-        """Ends the spare one."""
+        """Ends the spare one, for good."""
         self._closed = True
+        await self.drop()
+
+    async def drop(self) -> None:
+        """Ends the spare one."""
         waiting, self._next = self._next, None
         if waiting is not None and (link := await self._finished(waiting)):
             await link.end()

@@ -11,6 +11,7 @@ changes nothing. Sources: seccomp(2), bpf(4) of BSD, linux/{filter,seccomp,audit
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import struct
 from collections.abc import Iterator, Mapping
@@ -110,8 +111,12 @@ _MACHINES = {
 MACHINES = tuple(_MACHINES)
 
 
+@functools.cache
 def program(machine: str) -> bytes:
-    """The filter for a machine, as `os.uname` names it. KeyError for one that is not in MACHINES."""
+    """The filter for a machine, as `os.uname` names it. KeyError for one that is not in MACHINES.
+
+    The launcher asks once, before it forks, so that no child has to.
+    """
     return b"".join(_program(_MACHINES[machine]))
 
 

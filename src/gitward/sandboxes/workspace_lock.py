@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import select
 import signal
 import time
@@ -54,7 +53,7 @@ def acquire(workspace: Path) -> int:
     """
     with _locked(workspace):
         path = workspace / CLAIM
-        temporary = workspace / f"{CLAIM}.{secrets.token_hex(8)}"
+        temporary = workspace / f"{CLAIM}.{os.urandom(8).hex()}"
         lock = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             with contextlib.ExitStack() as stack:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from gitward.sessions.model import Event, EventType
 from gitward.sessions.rows import event_from_row
+from gitward.sessions.webhooks import Outbox
 from gitward.store import schema
 from gitward.store.database import Transaction
 from gitward.store.notify import Notifier
@@ -21,10 +22,17 @@ Entry = tuple[EventType, str | None, dict[str, Any]]  # type, run id, data
 class Journal:
     """Writes and reads events. A write takes the session's row lock, so `seq` follows the order of commits."""
 
-    def __init__(self, notifier: Notifier, told: Callable[[Sequence[Entry]], None] | None = None) -> None:
-        """`told` is called with what was committed."""
+    def __init__(
+        self,
+        notifier: Notifier,
+        told: Callable[[Sequence[Entry]], None] | None = None,
+        *,
+        outbox: Outbox | None = None,
+    ) -> None:
+        """`told` is called with what was committed; `outbox` tells others."""
         self._notifier = notifier
         self._told = told
+        self._outbox = outbox
 
     def append(self, tx: Transaction, session_id: str, at: datetime, *entries: Entry) -> None:
         """Adds events in the caller's transaction; readers are woken when it has been committed."""
@@ -55,6 +63,8 @@ class Journal:
             for i, (kind, run_id, data) in enumerate(entries)
         ]
         tx.execute(sa.insert(schema.events), rows)
+        if self._outbox is not None:
+            self._outbox.add(tx, session_id, at, entries)
         tx.after_commit(lambda: self._notifier.notify(session_id))
         if self._told is not None:
             tx.after_commit(partial(self._told, entries))

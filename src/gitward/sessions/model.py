@@ -37,6 +37,7 @@ class StepName(StrEnum):
     PREFLIGHT = "preflight"
     AUTHENTICATE = "authenticate"
     CHECKOUT = "checkout"
+    SETUP = "setup"  # only when there is one
     EXECUTE = "execute"
     PUBLISH = "publish"
     PULL_REQUEST = "pull_request"
@@ -90,10 +91,8 @@ class PublishMode(StrEnum):
     DRY_RUN = "dry_run"
 
 
-class Environment(StrEnum):
-    """Which tools a session's commands find in their sandbox."""
-
-    HOST = "host"  # those of the worker's machine
+HOST = "host"  # the environment with the tools of the worker's machine
+Setup = str | bool | None  # a command; True: the repository's file; False: none; None: the file, for a prompt, if any
 
 
 class ArtifactKind(StrEnum):
@@ -153,6 +152,8 @@ class Instruction:
     model: str | None = None  # None: the catalogue's, or the agent's own
     budget: Budget | None = None  # beside a prompt only
     env: dict[str, str] = field(default_factory=dict)
+    environment: str | None = None  # whose tools setup and instruction find; None: those of the worker's machine
+    setup: Setup = None  # what makes the checkout ready
     timeout_seconds: int | None = None  # of the whole run; None: the service's limit
     commit_message: str | None = None
     publish: Publish = Publish()
@@ -221,6 +222,11 @@ class Run:
         return None if name is None else AgentChoice(name=name, model=self.instruction.model)
 
     @property
+    def environment(self) -> str:
+        """Whose tools its setup and its instruction find."""
+        return self.instruction.environment or HOST
+
+    @property
     def publish_of(self) -> str | None:
         """The run whose kept work this one publishes."""
         return self.instruction.publish_of
@@ -237,7 +243,7 @@ class Session:
     labels: tuple[str, ...]
     submodules: tuple[str, ...]
     allow_workflows: bool
-    environment: Environment
+    environment: str  # of runs that name none
     state: RunState
     archived: bool
     pull_request: PullRequest | None
@@ -247,6 +253,7 @@ class Session:
     created_at: datetime
     updated_at: datetime
     opened_issues: tuple[int, ...] = ()  # numbers of those that its commands opened
+    setup: Setup = None  # of runs that name none
     claims: Mapping[str, Any] = field(default_factory=dict)  # of its last request: those that the rules looked at
     runs: tuple[Run, ...] = ()  # the latest
 

@@ -70,6 +70,7 @@ def insert_session(tx: Transaction, session: Session, *, last_seq: int) -> None:
         submodules=list(session.submodules),
         allow_workflows=session.allow_workflows,
         environment=session.environment,
+        setup=session.setup,
         state=session.state,
         archived=session.archived,
         schedule_id=session.schedule_id,

@@ -17,7 +17,7 @@ from gitward.sessions.journal import Journal
 from gitward.sessions.model import ACTIVE_STATES, FINAL_STATES, RunState
 from gitward.sessions.places import HAS_PLACE, Places
 from gitward.sessions.progress import AttemptLost, Outcome, Progress, locked_run
-from gitward.sessions.rows import WITH_BUDGET, WITH_PROMPT
+from gitward.sessions.rows import WITH_BUDGET, WITH_ENVIRONMENT, WITH_PROMPT
 from gitward.store import schema
 from gitward.store.database import Transaction
 from gitward.workers.queue import GENERATION, Taken
@@ -27,7 +27,7 @@ ABANDONED = "Gitward's worker ended the job before the run was settled; its log 
 _TRIES = 5  # for a run that another worker took in the same moment
 _runs, _tickets, _sessions, _workers = schema.runs, schema.tickets, schema.sessions, schema.workers
 
-_VERSIONS = (VERSION, WITH_PROMPT, WITH_BUDGET)
+_VERSIONS = (VERSION, WITH_PROMPT, WITH_BUDGET, WITH_ENVIRONMENT)
 _UNDERSTOOD = sa.or_(_runs.c.checkpoints_version.is_(None), _runs.c.checkpoints_version.in_(_VERSIONS))
 _STAYS = sa.func.coalesce(_runs.c.checkpoints_version, VERSION)
 _FREE = sa.and_(

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from gitward.grants.usage import Usage
 from gitward.sessions.model import (
     Budget,
-    Environment,
     Event,
     EventType,
     Instruction,
@@ -31,7 +30,10 @@ from gitward.sessions.model import (
 # it for a run without an instruction, and leaves it alone.
 WITH_PROMPT = 2
 WITH_BUDGET = 3  # of a prompt with a budget: a worker that knows none leaves it alone
-_LEFT_OUT = ("publish_of", "publish_attempt", "prompt", "agent", "model", "budget")  # when there is none
+WITH_ENVIRONMENT = 4  # of a run with an environment or a setup of its own: the same
+_LEFT_OUT = (  # when there is none
+    *("publish_of", "publish_attempt", "prompt", "agent", "model", "budget", "environment", "setup"),
+)
 
 
 def instruction_to_json(instruction: Instruction) -> dict[str, Any]:
@@ -48,6 +50,8 @@ def instruction_from_json(value: dict[str, Any]) -> Instruction:
         model=value.get("model"),
         budget=Budget(**value["budget"]) if value.get("budget") else None,
         env=dict(value.get("env") or {}),
+        environment=value.get("environment"),
+        setup=value.get("setup"),
         timeout_seconds=value.get("timeout_seconds"),
         commit_message=value.get("commit_message"),
         publish=Publish(
@@ -64,6 +68,8 @@ def instruction_from_json(value: dict[str, Any]) -> Instruction:
 
 def version_of(instruction: Instruction) -> int | None:
     """The checkpoints' version of a run from its beginning: which workers understand it; None: all."""
+    if instruction.environment is not None or instruction.setup not in {None, False}:
+        return WITH_ENVIRONMENT
     if instruction.prompt is None:
         return None
     return WITH_PROMPT if instruction.budget is None else WITH_BUDGET
@@ -113,7 +119,7 @@ def session_from_row(row: sa.Row[Any], runs: Iterable[Run] = ()) -> Session:
         labels=tuple(row.labels),
         submodules=tuple(row.submodules),
         allow_workflows=row.allow_workflows,
-        environment=Environment(row.environment),
+        environment=row.environment,
         state=RunState(row.state),
         archived=row.archived,
         pull_request=pull_request_from_json(row.pull_request),
@@ -123,6 +129,7 @@ def session_from_row(row: sa.Row[Any], runs: Iterable[Run] = ()) -> Session:
         created_at=row.created_at,
         updated_at=row.updated_at,
         opened_issues=tuple(row.opened_issues or ()),
+        setup=row.setup,
         claims=row.claims or {},
         runs=tuple(runs),
     )

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from gitward.errors import Conflict, NotFound
 from gitward.sessions.cron import CronTimes
-from gitward.sessions.model import Environment, Instruction, Owner, is_id, new_id, now
+from gitward.sessions.model import Instruction, Owner, is_id, new_id, now
 from gitward.sessions.rows import instruction_from_json, instruction_to_json
 from gitward.sessions.service import NewSession
 from gitward.store import schema
@@ -157,7 +157,7 @@ def schedule_from_row(row: sa.Row[Any]) -> Schedule:
             labels=tuple(row.labels),
             submodules=tuple(row.submodules),
             allow_workflows=row.allow_workflows,
-            environment=Environment(row.environment),
+            environment=row.environment,
             instruction=instruction,
         ),
         claims=row.claims,

@@ -12,8 +12,8 @@ from gitward.sessions import artifacts, publish_request, queries
 from gitward.sessions.harmless import harmless
 from gitward.sessions.journal import Entry, Journal
 from gitward.sessions.model import (
+    HOST,
     ArtifactKind,
-    Environment,
     Event,
     EventType,
     Instruction,
@@ -28,6 +28,7 @@ from gitward.sessions.places import Places, Standing
 from gitward.sessions.publish_request import PublishChange
 from gitward.sessions.queries import Page, SessionFilter
 from gitward.sessions.queue_status import explain, explain_new
+from gitward.sessions.webhooks import Callback, insert_callback
 from gitward.store.database import Transaction
 from gitward.telemetry.redaction import Redactor
 
@@ -47,11 +48,12 @@ class NewSession:
     labels: tuple[str, ...] = ()
     submodules: tuple[str, ...] = ()
     allow_workflows: bool = False
-    environment: Environment = Environment.HOST
+    environment: str = HOST
     instruction: Instruction = Instruction()
     schedule_id: str | None = None
     scheduled_for: datetime | None = None
     claims: Mapping[str, Any] = field(default_factory=dict)  # of the owner's token: those that the rules looked at
+    callback: Callback | None = None  # where the owner wants to be told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,7 @@ class SessionService:
             submodules=new.submodules,
             allow_workflows=new.allow_workflows,
             environment=new.environment,
+            setup=new.instruction.setup,
             state=RunState.QUEUED,
             archived=False,
             pull_request=None,
@@ -107,10 +110,13 @@ class SessionService:
             updated_at=at,
             claims=new.claims,
         )
-        run = queries.new_run(session, new.instruction, run_id=new_id("run"), number=1, at=at, retry_of=None)
+        instruction = _in_session(session, new.instruction)
+        run = queries.new_run(session, instruction, run_id=new_id("run"), number=1, at=at, retry_of=None)
         told: list[Entry] = [(EventType.SESSION_CREATED, None, _created(session)), _queued(run)]
         queries.insert_session(tx, session, last_seq=len(told))
         queries.insert_run(tx, run)
+        if new.callback is not None:
+            insert_callback(tx, session_id, new.callback)
         self._journal.add(tx, session_id, 1, at, *told)
         run = self._enter(tx, owner, run, self._places.standing_for_entry(tx, owner))
         return replace(session, runs=(run,))
@@ -138,7 +144,9 @@ class SessionService:
         at = now()
         session, seq = self._append_to(tx, owner, session_id, at, check)
         earlier, standing = queries.find_surroundings(tx, session)
-        return self._follow(tx, session, instruction, at=at, seq=seq, earlier=earlier, standing=standing)
+        return self._follow(
+            tx, session, _in_session(session, instruction), at=at, seq=seq, earlier=earlier, standing=standing
+        )
 
     def retry(
         self,
@@ -326,6 +334,13 @@ class SessionService:
         if session is None or session.owner != owner:
             raise NotFound("There is no such session.")
         return session
+
+
+def _in_session(session: Session, instruction: Instruction) -> Instruction:
+    """With what it does not name itself, and the session has. A run of the host's stays as runs were stored before."""
+    environment = instruction.environment or session.environment
+    setup = session.setup if instruction.setup is None else instruction.setup
+    return replace(instruction, environment=None if environment == HOST else environment, setup=setup)
 
 
 def _queued(run: Run) -> Entry:

@@ -42,11 +42,20 @@ def is_exported(variable: str) -> bool:
     return bool(os.environ.get(variable, "").strip())
 
 
+_PROXY = re.compile(r"(?i:https?_proxy|no_proxy|all_proxy)")
 _OF_INSTALLERS = re.compile(
     r"(?i:https?_proxy|no_proxy|all_proxy)|(?:PIP|NPM_CONFIG|npm_config)_\w+|TMPDIR|XDG_CACHE_HOME"
 )
+_OF_REGISTRIES = ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_RUNTIME_DIR")
 _ROOTS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 _SYSTEM_ROOTS = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def registry_environment() -> dict[str, str]:
+    """What skopeo may inherit: how it reaches a registry, and where the operator's logins are; never a key of ours."""
+    kept = {name: value for name, value in os.environ.items() if name in _ROOTS or _PROXY.fullmatch(name)}
+    kept |= {name: os.environ[name] for name in _OF_REGISTRIES if name in os.environ}
+    return clean_environment(**kept)
 
 
 def installers_environment() -> dict[str, str]:

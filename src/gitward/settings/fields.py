@@ -234,6 +234,17 @@ class Settings(BaseSettings):
         alias="GITWARD_EGRESS_PRIVATE",
         description="Private networks that may contain those hosts, such as `10.20.0.0/16`, separated by commas.",
     )
+    callback_hosts: str = Field(
+        "",
+        alias="GITWARD_CALLBACK_HOSTS",
+        description="Hosts that a session's `callback_url` may name: `hooks.example.org`, `*.example.org:8443`, "
+        "separated by commas. Empty: none. See docs/webhooks.md.",
+    )
+    webhooks_file: Path | None = Field(
+        None,
+        alias="GITWARD_WEBHOOKS_FILE",
+        description="A file with the server's own webhooks: on each line an address, a format and a secret.",
+    )
     inject: str = Field(
         "",
         alias="GITWARD_INJECT",
@@ -304,6 +315,32 @@ class Settings(BaseSettings):
         None,
         alias="GITWARD_AGENTS_DIR",
         description="The folder for programs of `gitward agents install`. Default: `agents` in the data folder.",
+    )
+    environments: str = Field(
+        "",
+        alias="GITWARD_ENVIRONMENTS",
+        description=(
+            "Environments that sessions may name, separated by commas; the first is the default. `host` is the "
+            "worker's machine. Empty: `host`, and all that were added. See docs/environments.md."
+        ),
+    )
+    environments_folder: AbsolutePath | None = Field(
+        None,
+        alias="GITWARD_ENVIRONMENTS_DIR",
+        description="The folder for `gitward environments add`. Default: `environments` in the data folder.",
+    )
+    environment_mib: int = Field(
+        16384,
+        ge=16,
+        alias="GITWARD_ENVIRONMENT_MB",
+        description="The largest image that `gitward environments add` takes, unpacked, in MiB.",
+    )
+    setup_seconds: int = Field(
+        1800,
+        ge=1,
+        le=7 * 24 * 3600,
+        alias="GITWARD_SETUP_SECONDS",
+        description="How long a run's setup may take, within the run's own limit.",
     )
     operators: str = Field(
         "",
@@ -392,6 +429,14 @@ class Settings(BaseSettings):
     @property
     def agents_dir(self) -> Path:
         return self.agents_folder or self.data_dir / "agents"
+
+    @property
+    def environments_dir(self) -> Path:
+        return self.environments_folder or self.data_dir / "environments"
+
+    @property
+    def allowed_environments(self) -> tuple[str, ...]:
+        return tuple(part.strip() for part in self.environments.split(",") if part.strip())
 
     @property
     def effective_upstream_url(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from gitward import env_file
 from gitward.errors import SettingsError
 from gitward.settings.environment import variables
 from gitward.settings.fields import Settings
+
+_ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +43,11 @@ def load_settings(**overrides: Any) -> Settings:
             "GITWARD_OIDC_ISSUERS: set GITWARD_REPOS or GITWARD_AUTHORIZE too, "
             "or everybody with an account there could use the token on everything"
         )
+    problems += [
+        f"GITWARD_ENVIRONMENTS: {name!r} is no environment's name"
+        for name in settings.allowed_environments
+        if not _ENVIRONMENT.fullmatch(name)
+    ]
     problems += _app_problems(settings)
     problems += _file_problems(settings)
     if problems:

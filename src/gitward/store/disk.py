@@ -23,6 +23,7 @@ _ERRNOS = {
     errno.EIO: "cannot be written",
 }
 _POSTGRES_DISK_FULL = "53100"  # its SQLSTATE
+_POSTGRES_INTERNAL = "XX000"  # for a used up quota it has no other; the rest is in the kernel's words
 _PRIMARY = 0xFF  # of an error code of SQLite; the rest tells which kind of it
 _SQLITE = {
     sqlite3.SQLITE_FULL: "is full",
@@ -37,6 +38,8 @@ def fault_of(error: BaseException) -> str | None:
     for each in _causes(error):
         if getattr(each, "sqlstate", None) == _POSTGRES_DISK_FULL:
             return _ERRNOS[errno.ENOSPC]
+        if getattr(each, "sqlstate", None) == _POSTGRES_INTERNAL and os.strerror(errno.EDQUOT) in str(each):
+            return _ERRNOS[errno.EDQUOT]
         if isinstance(each, sqlite3.Error):
             return _SQLITE.get(getattr(each, "sqlite_errorcode", 0) & _PRIMARY)
         if isinstance(each, OSError):

@@ -42,6 +42,7 @@ sessions = sa.Table(
     sa.Column("schedule_id", sa.String(40)),  # what made it; the schedule may be gone
     sa.Column("scheduled_for", UtcDateTime),  # which of the schedule's times
     sa.Column("opened_issues", sa.JSON),  # numbers, as GitHub answered them to the session's commands; null: none
+    sa.Column("setup", sa.JSON(none_as_null=True)),  # model.Setup, of runs that name none
     sa.Column("claims", sa.JSON),  # of the JWT of its last request, those that GITWARD_AUTHORIZE names
     sa.UniqueConstraint("repo_key", "branch"),
     sa.Index(None, "schedule_id", "scheduled_for", unique=True),  # one session for each time
@@ -194,6 +195,34 @@ idempotency_keys = sa.Table(
     sa.Column("fingerprint", sa.String(64), nullable=False),  # SHA-256 of method, path and body
     sa.Column("answer", sa.JSON, nullable=False),  # the body of the first answer
     sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+callbacks = sa.Table(  # where a session's owner wants to be told
+    "callbacks",
+    metadata,
+    sa.Column("session_id", sa.ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("secret", sa.Text),  # that signs; no route returns it
+    sa.Column("format", sa.String(16), nullable=False),
+)
+
+deliveries = sa.Table(  # the outbox: one message to one target
+    "deliveries",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("session_id", sa.ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("run_id", sa.String(40)),
+    sa.Column("type", sa.String(32), nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),  # of the event
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("target", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("next_at", UtcDateTime, nullable=False),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Column("status", sa.Integer),  # of the last answer
+    sa.Column("problem", sa.Text),
+    sa.Index(None, "state", "next_at"),
 )
 
 sign_ins = sa.Table(  # of browsers

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from gitward.grants.lease_end import over
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
 from gitward.workers.checkpoints import checkpoint as checkpoint  # noqa: PLC0414  # where jobs look for it
@@ -163,11 +164,11 @@ class Worker:
     async def _watch(self, shift: Shift) -> None:
         """Returns when the lease is over."""
         if self._membership is None:
-            await shift.lease.over()
+            await over(shift.lease)
             return
         tasks = [
             asyncio.create_task(each)
-            for each in (self._beat(shift, self._membership), self._check(self._membership), shift.lease.over())
+            for each in (self._beat(shift, self._membership), self._check(self._membership), over(shift.lease))
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -11,14 +11,16 @@ import pytest
 import pytest_asyncio
 
 from gitward.sandboxes.engine import BubblewrapEngine
+from made_environments import image_of
 
 from .rig import Inside, Rig, reachable_folder
 
 
 @pytest.fixture
-def rig() -> Iterator[Rig]:
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    name = request.config.getoption("environment")
     with reachable_folder() as folder:
-        yield Rig(folder)
+        yield Rig(folder, image_of(name) if name else None)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

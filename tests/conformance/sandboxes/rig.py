@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gitward.grants.system_image import SystemImage
 from gitward.sandboxes import Command, Completed, Limits, Sandbox, Stream
 from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.sandboxes.fake import FakeEndpoint
@@ -59,7 +60,7 @@ class Inside:
             output[stream] += piece
             self.heard.set()
 
-        command = Command(argv=argv, env=env or {}, timeout_seconds=seconds, **more)
+        command = Command(argv=argv, env=env or {}, timeout_seconds=seconds, in_image=True, **more)
         completed = await self.sandbox.run(command, keep)
         return Outcome(completed, *(bytes(text).decode("utf-8", "replace") for text in output.values()))
 
@@ -73,8 +74,9 @@ class Inside:
 class Rig:
     """Opens sandboxes of one kind of engine, below one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, image: SystemImage | None = None) -> None:
         self.folder = folder
+        self.image = image  # what commands see in place of the host's system
 
     @asynccontextmanager
     async def engine(self, *without: Wall, slots: int = 2, **more: Any) -> AsyncIterator[BubblewrapEngine]:
@@ -91,7 +93,7 @@ class Rig:
     ) -> AsyncIterator[Inside]:
         endpoint = FakeEndpoint(**more)
         workspace = self.folder / name
-        sandbox = await engine.open(name=name, workspace=workspace, endpoint=endpoint, limits=limits)
+        sandbox = await engine.open(name=name, workspace=workspace, endpoint=endpoint, limits=limits, image=self.image)
         try:
             yield Inside(sandbox, workspace, endpoint)
         finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import warm_parents
 from gitward.broker import BrokerConfig, BrokerEvent, Brokers, OpenGrant
 from gitward.grants import clock
 from gitward.grants.grant import Grant
@@ -73,6 +74,12 @@ def new_grant(*, readable: tuple[str, ...] = (), allow_workflows: bool = True, o
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _warm_parents() -> Iterator[None]:
+    with warm_parents.nursery():
+        yield
+
+
 @pytest.fixture
 async def github(tmp_path: Path) -> AsyncIterator[StandIn]:
     async with populated(tmp_path / "github") as standin:
@@ -91,7 +98,7 @@ def config(github: StandIn) -> BrokerConfig:
 
 @pytest.fixture
 async def broker(config: BrokerConfig) -> AsyncIterator[Brokers]:
-    broker = Brokers(config)
+    broker = Brokers(config, program=warm_parents.program())
     await broker.start()
     yield broker
     await broker.stop()

@@ -13,7 +13,6 @@ from http import HTTPStatus
 from aiohttp import web
 
 from gitward.broker import InjectConfig
-from gitward.broker.client.parent import PROGRAM
 from gitward.grants.grant import ExactPush
 
 from .conftest import BRANCH, TOKEN, new_grant
@@ -173,7 +172,7 @@ Try = Callable[[Asked, str], list[str]]
 
 @contextlib.contextmanager
 def fuzzed(
-    *, program: Sequence[str] = PROGRAM, reach: Reach = Reach.REPOSITORY, oracle: Reach | None = None
+    *, program: Sequence[str] | None = None, reach: Reach = Reach.REPOSITORY, oracle: Reach | None = None
 ) -> Iterator[tuple[Target, Try]]:
     """A target, and how to send a request to it, on a loop of its own: hypothesis calls plain functions.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
+from gitward.broker.client.parent import PROGRAM
 from gitward.broker.policy import lfs, push, rest
 from gitward.broker.server.request_bodies import MAX_INSPECTED
 from gitward.broker.wire.pktline import FLUSH, pkt
@@ -129,7 +130,9 @@ def of_lfs() -> Iterator[Dear]:
 async def wire() -> AsyncIterator[Wire]:
     async with (
         upstream() as server,
-        wired(server.url, f"{server.url}/api/v3", new_grant(readable=("octo/library",)), TOKEN) as wire,
+        wired(
+            server.url, f"{server.url}/api/v3", new_grant(readable=("octo/library",)), TOKEN, program=PROGRAM
+        ) as wire,
     ):
         warm = json.dumps({"query": "{viewer{login}}"}).encode()
         assert (await wire.ask("POST /graphql", JSON, body=warm)).status == 200  # the parser is imported

@@ -15,6 +15,7 @@ import pytest
 
 from gitward.broker import BrokerConfig, Brokers, OpenGrant
 from gitward.broker.client import BrokerError
+from gitward.broker.client.parent import PROGRAM
 from gitward.broker.server.hardening import UNPRIVILEGED_ID
 from gitward.broker.wire.pktline import FLUSH, pkt
 from gitward.grants import clock
@@ -31,8 +32,17 @@ URL = "https://github.com/octo/demo"
 
 @pytest.fixture
 async def wire(github: StandIn, grant: Grant) -> AsyncIterator[Wire]:
-    async with wired(github.url, github.api_url, grant, TOKEN) as wire:
+    async with wired(github.url, github.api_url, grant, TOKEN, program=PROGRAM) as wire:
         yield wire
+
+
+@pytest.fixture
+async def broker(config: BrokerConfig) -> AsyncIterator[Brokers]:
+    """With a parent that was started as the product starts it: that is what this file is about."""
+    broker = Brokers(config)
+    await broker.start()
+    yield broker
+    await broker.stop()
 
 
 async def gone(handle: int) -> None:

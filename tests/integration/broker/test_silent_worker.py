@@ -9,6 +9,7 @@ import pytest
 
 from gitward.broker import OpenGrant
 from gitward.broker.client import BrokerError
+from gitward.broker.client.parent import PROGRAM
 from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
@@ -20,7 +21,7 @@ from .wire import Wire, wired
 
 @pytest.fixture
 async def wire(github: StandIn, grant: Grant) -> AsyncIterator[Wire]:
-    async with wired(github.url, github.api_url, grant, TOKEN) as wire:
+    async with wired(github.url, github.api_url, grant, TOKEN, program=PROGRAM) as wire:
         yield wire
 
 

@@ -11,8 +11,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
+import warm_parents
 from gitward.broker import BrokerConfig, BrokerEvent, Brokers, InjectConfig, OpenGrant
-from gitward.broker.client.parent import PROGRAM
 from gitward.grants import clock
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
@@ -145,11 +145,12 @@ async def wired(
     *,
     login: bool = False,
     inject: Sequence[InjectConfig] = (),
-    program: Sequence[str] = PROGRAM,
+    program: Sequence[str] | None = None,
     seconds: float | None = None,
 ) -> AsyncIterator[Wire]:
     """A broker process of its own, with `grant` open and listening; for so long, from when there is a process.
 
+    :param program: of the brokers' parent; a test that is about the parent itself needs the product's, `PROGRAM`.
     :param inject: at the port of this machine, whatever they say, and with the token as their secret.
     """
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
@@ -163,7 +164,7 @@ async def wired(
                 login_mode=login,
                 inject=tuple(dataclasses.replace(each, port=port) for each in inject),
             ),
-            program=program,
+            program=program or warm_parents.program(),
         )
         await broker.start()
         events = Told()

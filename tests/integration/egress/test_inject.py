@@ -240,6 +240,25 @@ async def test_a_broker_that_crashes_is_replaced_with_its_secrets(world: World, 
     assert "on github.com.evil.test, only this is open" in outcome.out
 
 
+async def test_while_it_is_held_back_no_host_with_a_key_is_open(world: World) -> None:
+    """As in a setup; also from a broker that took the place of another one meanwhile."""
+    opened = world.inside.opened
+    await opened.hold_back(True)
+    try:
+        asked = len(world.provider.requests)
+        for _ in range(2):
+            said = await world.curl("-w", " %{http_code}")
+            assert f"{HOST} opens when the setup has ended; a setup gets no key" in said
+            assert said.endswith("403")
+            pid = world.inside.pid
+            os.kill(pid, signal.SIGKILL)
+            await opened.replaced(pid)
+        assert len(world.provider.requests) == asked
+    finally:
+        await opened.hold_back(False)
+    assert (await world.curl("-w", " %{http_code}")).endswith("200")
+
+
 async def test_no_key_is_in_the_sandbox(world: World) -> None:
     """Not in a variable, a process, or a file; the search finds one that is planted."""
     search = (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import warm_parents
 from gitward.broker import Brokers
 from gitward.repositories.mirrors import Mirrors
 from gitward.sandboxes.engine import BubblewrapEngine
@@ -23,6 +24,12 @@ def data() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _warm_parents() -> Iterator[None]:
+    with warm_parents.nursery():
+        yield
+
+
 @pytest.fixture
 async def github(tmp_path: Path) -> AsyncIterator[StandIn]:
     standin = StandIn(tmp_path / "github")
@@ -36,7 +43,7 @@ async def github(tmp_path: Path) -> AsyncIterator[StandIn]:
 
 @pytest.fixture
 async def broker(github: StandIn) -> AsyncIterator[Brokers]:
-    broker = Brokers(broker_config(github.url, github.api_url))
+    broker = Brokers(broker_config(github.url, github.api_url), program=warm_parents.program())
     await broker.start()
     yield broker
     await broker.stop()

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from api import Api, fields, problem
+from api import Api, expiry_of, fields, past, problem
 from gitward.api.events import EXPIRED
 from gitward.identity.verifier import LEEWAY_SECONDS
 from gitward.sessions.live_events import PAGE
@@ -252,15 +252,14 @@ class TestTokenOfAStream:
         async def receive() -> Any:
             await asyncio.Event().wait()
 
+        token = log.api.jwt(alice, timedelta(seconds=2))
+
         async def send(message: Any) -> None:
             sent.append(message)
             if len(sent) == 5:
-                await asyncio.sleep(2.1)
+                await past(expiry_of(token))
 
-        headers = [
-            (b"accept", b"text/event-stream"),
-            (b"authorization", f"Bearer {log.api.jwt(alice, timedelta(seconds=2))}".encode()),
-        ]
+        headers = [(b"accept", b"text/event-stream"), (b"authorization", f"Bearer {token}".encode())]
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},

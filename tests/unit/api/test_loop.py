@@ -30,9 +30,14 @@ MOST_SECONDS = 0.1
 
 
 class Watched:
-    """Calls of the application without a client in between: that would parse and copy in the same steps."""
+    """Calls of the application without a client in between: that would parse and copy in the same steps.
+
+    `size` is how many bytes the present or last call has answered; `more` is set by each piece.
+    """
 
     def __init__(self, api: Api, owner: Owner) -> None:
+        self.size = 0
+        self.more = asyncio.Event()
         self._api = api
         self._headers = [(b"authorization", f"Bearer {api.jwt(owner)}".encode()), (b"host", b"localhost")]
 
@@ -41,7 +46,7 @@ class Watched:
     ) -> tuple[int, int]:
         """Status, and how many bytes came."""
         pending = [{"type": "http.request", "body": body, "more_body": False}]
-        status = size = 0
+        status = self.size = 0
 
         async def receive() -> Any:
             if not pending:
@@ -49,9 +54,10 @@ class Watched:
             return pending.pop()
 
         async def send(message: Any) -> None:
-            nonlocal status, size
+            nonlocal status
             status = message.get("status", status)
-            size += len(message.get("body", b""))
+            self.size += len(message.get("body", b""))
+            self.more.set()
             await asyncio.sleep(0)  # as a server does, now and then, when it waits for its client
 
         scope = {
@@ -66,7 +72,14 @@ class Watched:
             "headers": [*self._headers, (b"accept", accept.encode())],
         }
         await self._api.app(scope, receive, send)
-        return status, size
+        return status, self.size
+
+    async def sent(self, size: int) -> None:
+        """Waits until the present call has answered so many bytes."""
+        async with asyncio.timeout(60):
+            while self.size < size:
+                self.more.clear()
+                await self.more.wait()
 
 
 @pytest.fixture
@@ -142,10 +155,14 @@ async def test_a_session_with_thousands_of_events(api: Api, http: httpx2.AsyncCl
     path = f"/sessions/{claim.session.id}/events"
     await holds_nobody(lambda: call("GET", path, query="limit=200"), status=200, size=6 * 2**20)
 
+    told = 1000
+
     async def live() -> tuple[int, int]:
-        streaming = asyncio.create_task(call("GET", path, query="after=700", accept="text/event-stream"))
+        nonlocal told
+        streaming = asyncio.create_task(call("GET", path, query=f"after={told - 300}", accept="text/event-stream"))
         await asyncio.to_thread(tell, api, claim, [OUTPUT] * 200)
-        await asyncio.sleep(1.5)
+        told += 200
+        await call.sent(500 * len(json.dumps(OUTPUT)))
         api.stopping.set()
         try:
             return await streaming

@@ -68,6 +68,7 @@ async def test_the_routes_are_those_of_the_contract(api: Api) -> None:
         ("GET", "/sessions"),
         ("GET", "/sessions/{session_id}"),
         ("GET", "/sessions/{session_id}/bundle"),
+        ("GET", "/sessions/{session_id}/deliveries"),
         ("GET", "/sessions/{session_id}/diff"),
         ("GET", "/sessions/{session_id}/events"),
         ("GET", "/sessions/{session_id}/events/stream"),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api import Api, problem
+from api import Api, expiry_of, past, problem
 from gitward.api.request_gate import MAX_BODY, MAX_DEPTH, MAX_VALUES, RequestGate
 from gitward.identity.verifier import LEEWAY_SECONDS
 from gitward.sessions.model import Owner
@@ -141,7 +141,7 @@ async def test_a_body_that_outlives_its_token_is_refused(api: Api, alice: Owner)
     token = api.jwt(alice, timedelta(seconds=1 - LEEWAY_SECONDS))
 
     async def receive() -> dict[str, Any]:
-        await asyncio.sleep(2.1)
+        await past(expiry_of(token) + LEEWAY_SECONDS)
         return {"type": "http.request", "body": GOOD, "more_body": False}
 
     sent = await call(api, alice, receive, token=token)

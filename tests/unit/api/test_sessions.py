@@ -17,7 +17,7 @@ from tests_support import Backend
 SESSION = {
     *("id", "repo", "target_branch", "branch", "title", "labels", "environment", "submodules", "allow_workflows"),
     *("owner", "state", "archived", "created_at", "updated_at", "runs", "pull_request"),
-    *("schedule_id", "scheduled_for", "earlier_runs"),
+    *("schedule_id", "scheduled_for", "earlier_runs", "setup"),
 }
 RUN = {
     *("id", "session_id", "number", "state", "reason", "message", "instruction", "changed", "head_sha", "exit_code"),
@@ -25,6 +25,7 @@ RUN = {
         "retry_of",
         "publish_of",
         "agent",
+        "environment",
         "attempt",
         "queued_because",
         "queue_place",
@@ -65,6 +66,7 @@ async def test_the_shortest_request_makes_a_session_with_its_first_run(http: htt
         "prompt": None,
         "budget": None,
         "env": {},
+        "setup": None,
         "timeout_seconds": None,
         "commit_message": None,
         "publish": {"mode": "draft", "title": None, "body": None, "labels": [], "reviewers": []},
@@ -85,6 +87,7 @@ async def test_everything_that_can_be_asked_for_comes_back(http: httpx2.AsyncCli
     instruction = {
         "command": "make\n",
         "env": {"A": "b"},
+        "setup": "make ready\n",
         "timeout_seconds": 5,
         "commit_message": "Change",
         "publish": {"mode": "ready", "title": "T", "body": "B", "labels": ["l"], "reviewers": ["r"]},

@@ -69,6 +69,24 @@ def test_other_values_are_not_found() -> None:
         Needles(Secret("ghp_short"))
 
 
+def test_an_escaped_spelling_is_found_however_deep_it_stands() -> None:
+    """Only what has a backslash can come to light when some are taken away."""
+    data = "".join(f"\\u{ord(each):04x}" for each in TOKEN).encode()
+    for _ in range(4):
+        data = data.replace(b"\\", b"\\\\")
+        assert Needles(Secret(TOKEN)).found_in(b"x" + data) == {"JSON-escaped"}
+    assert Needles(Secret(TOKEN)).found_in(TOKEN.replace("T", "\\\\T").encode()) == {"plain, half"}
+
+
+def test_nothing_is_lost_with_the_zeros_of_an_empty_page() -> None:
+    ledger = Ledger(Secret(TOKEN), Plant())
+    pages = bytes(3 * 4096)
+    for before in range(0, 4097, 241):
+        data = pages[:before] + TOKEN.encode("utf-16-be") + pages + TOKEN.encode() + pages[: 4096 - before]
+        assert ledger.search(Channel.MEMORY, "a process", data) >= {"plain", "UTF-16BE"}
+    assert ledger.findings(Channel.MEMORY).bytes >= 17 * len(pages)
+
+
 def test_a_plant_is_found_as_a_whole() -> None:
     plant = Plant()
     assert len(plant.text_spellings) == len(spellings(Secret(TOKEN))) - 1  # both UTF-16 left out, the halves counted

@@ -45,7 +45,7 @@ def test_the_exit_codes_never_change() -> None:
 def test_the_reasons_never_change() -> None:
     documented = """
         token_missing token_rejected token_expired token_lacks_permission sso_required repository_not_found
-        repository_archived repository_empty branch_not_found branch_protected clone_failed task_failed
+        repository_archived repository_empty branch_not_found branch_protected clone_failed setup_failed task_failed
             work_not_on_branch agent_unavailable agent_failed model_failed budget_exhausted push_rejected
         pull_request_failed timed_out rate_limited sandbox_failed worker_lost internal
     """

@@ -9,15 +9,16 @@ import pytest
 
 from gitward.grants import clock, processes
 from gitward.grants.lease import Lease, LeaseLost
+from gitward.grants.lease_end import over
 
 
 async def test_it_ends_at_its_time_unless_it_is_renewed() -> None:
     lease = Lease(clock.seconds() + 0.2)
-    over = asyncio.create_task(lease.over())
+    ending = asyncio.create_task(over(lease))
     assert lease.renew(clock.seconds() + 0.4)
     lease.require()
     async with asyncio.timeout(20):
-        await over
+        await ending
     assert clock.seconds() >= lease.until
     assert (lease.held, lease.left) == (False, 0.0)
 

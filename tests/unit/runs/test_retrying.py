@@ -57,6 +57,7 @@ NO_ROOM = [
     "gh auth login failed: write /home/gitward/.config/gh/hosts.yml: no space left on device",
     "error: unable to write file main.py / fatal: cannot create directory at 'app': Disk quota exceeded",
     "fatal: unable to create '/workspace/repo/.git/index.lock': Read-only file system",
+    "The repository could not be fetched: the fetched objects could not be kept: [Errno 122] Disk quota exceeded",
 ]
 OTHERS = [
     "remote: fatal: write error: No space left on device / ! [remote rejected] HEAD -> gitward/1 (unpacker error)",

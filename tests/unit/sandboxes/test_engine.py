@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,17 @@ from gitward.sandboxes.supervisor_handle import SupervisorHandle
 from gitward.sandboxes.supervisor_requests import Build, PrepareRequest
 
 BUILD = Build(bwrap="/usr/bin/bwrap")
+
+
+def test_the_launcher_loads_little() -> None:
+    """Each command's supervisor, and what becomes its bubblewrap, copies the pages of what the launcher has loaded."""
+    program = "import gitward.sandboxes.launcher, sys; print(*sys.modules)"
+    ended = subprocess.run(
+        [sys.executable, "-I", "-c", program], capture_output=True, check=True, timeout=60, text=True
+    )
+    loaded = set(ended.stdout.split())
+    assert "gitward.sandboxes.supervisor" in loaded
+    assert not loaded & {"asyncio", "ssl", "logging", "subprocess", "secrets", "hashlib"}
 
 
 async def test_an_engine_that_is_not_started_opens_nothing(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from gitward.errors import Conflict, NotFound
 from gitward.sessions.model import (
-    Environment,
+    HOST,
     EventType,
     Instruction,
     Owner,
@@ -87,7 +87,7 @@ class TestCreate:
         stored = await backend.get(alice, created.id)
         assert replace(stored, runs=()) == replace(created, runs=())
         assert stored.runs[0].instruction == FULL
-        assert (stored.repo, stored.branch, stored.environment) == ("Acme/Widgets", "fix/1", Environment.HOST)
+        assert (stored.repo, stored.branch, stored.environment) == ("Acme/Widgets", "fix/1", HOST)
         assert (stored.state, stored.archived, stored.pull_request) == (RunState.QUEUED, False, None)
 
     async def test_a_branch_and_a_title_are_made_up(self, backend: Backend, alice: Owner) -> None:

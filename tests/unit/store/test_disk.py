@@ -33,6 +33,12 @@ def test_an_error_of_postgres_tells_of_its_disk() -> None:
     assert disk.fault_of(error) == "is full"
 
 
+def test_a_quota_of_postgres_is_told_like_a_full_disk() -> None:
+    words = 'could not extend file "base/16384/2619": Disk quota exceeded\nHINT:  Check free disk space.'
+    error = sa.exc.InternalError("INSERT", {}, psycopg.errors.InternalError_(words))
+    assert disk.fault_of(error) == "is full: a quota is used up"
+
+
 def test_other_errors_of_a_database_tell_nothing_of_a_disk() -> None:
     with pytest.raises(sqlite3.OperationalError) as caught:
         sqlite3.connect(":memory:").execute("nonsense")

@@ -83,6 +83,7 @@ class OpenGrant:
         self._names = itertools.count(1)
         self._listeners: dict[str, tuple[socket.socket, ...]] = {}
         self._narrowed: ExactPush | None = None
+        self._held_back = False
         self._closed = False
         self._upkeep = ProcessKeeper(
             "the broker", self._new_broker, answer_seconds=house.answer_seconds, ping_seconds=house.ping_seconds
@@ -157,6 +158,15 @@ class OpenGrant:
         """More or less is left for models than the broker knows."""
         self._require_open()
         await self._deliver({"op": "budget", "budget": self._budget().to_message()})
+
+    async def hold_back(self, held: bool) -> None:
+        """While it is held back, the grant leads to no host for which the broker has a key."""
+        self._require_open()
+        self._held_back = held
+        await self._deliver(self._hold_message())
+
+    def _hold_message(self) -> Message:
+        return {"op": "hold_back", "held": self._held_back}
 
     async def narrow(self, push: ExactPush) -> None:
         """After it returned the grant allows this push, with what git and git-lfs ask around it, and nothing else.
@@ -269,7 +279,9 @@ class OpenGrant:
         until = self._until_message()
         await broker.call(until, seconds=seconds)
         await broker.call(self._open_message(), seconds=seconds)
-        if self._narrowed is not None:  # before there is a listener
+        if self._held_back:  # before there is a listener
+            await broker.call(self._hold_message(), seconds=seconds)
+        if self._narrowed is not None:  # the same
             with narrowing_messages(self._narrowed) as (message, fds):
                 await broker.call(message, fds, seconds=seconds)
         for name in list(self._listeners):

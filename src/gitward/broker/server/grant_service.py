@@ -86,8 +86,11 @@ class _Open:
     def secrets(self) -> tuple[Secret, ...]:
         return (*self._login, *self.gate.secrets, *self._injector.secrets)
 
-    def tell_budget(self, budget: ModelBudget) -> None:
-        self._injector.tell_budget(budget)
+    def limit_injection(self, message: Message) -> None:
+        if message["op"] == "budget":
+            self._injector.tell_budget(ModelBudget.of_message(message["budget"]))
+        else:
+            self._injector.hold_back(bool(message["held"]))
 
     async def narrow(self, push: ExactPush) -> None:
         """After it returned nothing but this push is possible: what was under way has ended. Raises ValueError."""
@@ -178,8 +181,8 @@ class GrantService:
             case "refresh":
                 self._opened.gate.refresh(Secret(message["token"]))
                 self._know()
-            case "budget":
-                self._opened.tell_budget(ModelBudget.of_message(message["budget"]))
+            case "budget" | "hold_back":
+                self._opened.limit_injection(message)
             case "narrow":
                 push = narrowing_of(message, fds)
                 await self._opened.narrow(push)

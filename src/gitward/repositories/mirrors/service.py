@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import secrets
 import time
@@ -113,8 +112,7 @@ class Mirrors:
                     await in_thread(_place, fetched.packs, into)
                     return fetched.refs
         except (OSError, snapshot.BadPacks) as error:
-            limit = "disk" if isinstance(error, OSError) and error.errno == errno.ENOSPC else None
-            raise FetchFailed(f"the fetched objects could not be kept: {error}", limit=limit) from error
+            raise FetchFailed(f"the fetched objects could not be kept: {error}") from error
 
     async def forget(self, server_url: str, full_name: str) -> None:
         """Drops the mirrors of a name that is gone, or that the token may not read any more."""

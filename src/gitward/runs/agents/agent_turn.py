@@ -21,7 +21,7 @@ from gitward.repositories.checkout import CHECKOUT_DIR
 from gitward.runs.agents import memory, programs, turn_plan
 from gitward.runs.agents.telling import told
 from gitward.runs.agents.turn_plan import TurnPlan
-from gitward.runs.commands.caches import CACHES
+from gitward.runs.commands.caches import AFTER_SETUP, CACHES
 from gitward.runs.commands.output import StepOutput, last_lines
 from gitward.runs.commands.runner import CommandRunner
 from gitward.runs.context import Context
@@ -113,7 +113,8 @@ class AgentTurn:
             await memory.put_back(self._commands.sandbox, plan.agent, plan.archive)
         await self._write_files(start)
         turn = self._turn = self._new_turn(plan, errors)
-        env = {**CACHES, **self._context.instruction.env, **start.env}
+        handed_on = AFTER_SETUP if self._noted.has_setup else {}
+        env = {**CACHES, **handed_on, **self._context.instruction.env, **start.env}
         return await turn.run(lambda source, sink: self._commands.attend(start.argv, sink, source=source, env=env))
 
     async def _prepare(self, start: Start) -> None:

@@ -51,10 +51,12 @@ class CommandRunner:
         cwd: str = CHECKOUT_DIR,
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
+        in_image: bool = False,
         last: bool = False,
     ) -> Ended:
         """Runs a command whose output belongs to the session's log.
 
+        :param in_image: finds the tools of the run's environment.
         :param last: of its sandbox.
         :raises RunFailure: `timed_out`, or `sandbox_failed` when it hit a limit of the sandbox.
         """
@@ -67,7 +69,7 @@ class CommandRunner:
                     del complaint[:-_COMPLAINT_BYTES]
                 await sink(stream, piece)
 
-            command = replace(self._command(argv, cwd=cwd, env=env, stdin=stdin), last=last)
+            command = replace(self._command(argv, cwd=cwd, env=env, stdin=stdin), in_image=in_image, last=last)
             completed = await self.sandbox.run(command, both)
         self._check(completed.timed_out, completed.limit)
         return self._ended(completed.exit_code, b"", complaint)
@@ -108,11 +110,12 @@ class CommandRunner:
         source: AsyncIterable[bytes],
         env: Mapping[str, str] | None = None,
     ) -> Completed:
-        """Runs a program that is spoken to while it runs.
+        """Runs a program of the run's environment that is spoken to while it runs.
 
         :raises RunFailure: as `run`.
         """
-        completed = await self.sandbox.run(self._command(argv, cwd=CHECKOUT_DIR, env=env, source=source), sink)
+        command = self._command(argv, cwd=CHECKOUT_DIR, env=env, source=source)
+        completed = await self.sandbox.run(replace(command, in_image=True), sink)
         self._check(completed.timed_out, completed.limit)
         return completed
 

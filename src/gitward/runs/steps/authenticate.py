@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from gitward.errors import Reason, RunFailure
@@ -15,7 +16,7 @@ from gitward.runs.commands import disk_full
 from gitward.runs.commands.retrying import run_with_retries
 from gitward.runs.commands.runner import HOME, CommandRunner
 from gitward.secrets import Secret
-from gitward.sessions.model import StepName
+from gitward.sessions.model import HOST, StepName
 
 
 async def authenticate(attempt: Attempt, commands: CommandRunner, facts: Facts, credential: Secret) -> None:
@@ -44,6 +45,16 @@ async def authenticate(attempt: Attempt, commands: CommandRunner, facts: Facts, 
     ended = await commands.run(StepName.AUTHENTICATE, setup, cwd=HOME, env=QUIET)
     if ended.exit_code != 0:
         raise disk_full.named(RunFailure(Reason.TOKEN_REJECTED, f"gh auth setup-git failed: {ended.tail}"), ended)
+    if attempt.run.environment != HOST and attempt.run.instruction.works:
+        await _set_up_image(attempt, commands, setup)
+
+
+async def _set_up_image(attempt: Attempt, commands: CommandRunner, setup: Sequence[str]) -> None:
+    """The environment's own gh, wherever it lies, becomes git's credential helper."""
+    ended = await commands.run(StepName.AUTHENTICATE, setup, cwd=HOME, env=QUIET, in_image=True)
+    if ended.exit_code != 0:
+        message = f"gh of the environment {attempt.run.environment} failed: {ended.tail}"
+        raise disk_full.named(RunFailure(Reason.SANDBOX_FAILED, message), ended)
 
 
 def _name(attempt: Attempt, facts: Facts) -> str:

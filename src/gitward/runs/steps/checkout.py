@@ -24,8 +24,8 @@ from gitward.sessions.model import StepName
 _MOST_ERRORS = 5  # of git's that are told
 
 
-async def check_out(context: Context, commands: CommandRunner, refs: Refs) -> Baseline:
-    """Makes the checkout, and notes what it looks like before the instruction.
+async def check_out(context: Context, commands: CommandRunner, refs: Refs) -> StartPoint:
+    """Makes the checkout; where it starts.
 
     :raises RunFailure: `clone_failed`, `branch_not_found`, `sandbox_failed`: no room.
     """
@@ -40,6 +40,13 @@ async def check_out(context: Context, commands: CommandRunner, refs: Refs) -> Ba
         failure = RunFailure(Reason.CLONE_FAILED, f"git could not check out {start.branch}: {ended.tail}")
         raise disk_full.named(failure, ended)
     await lfs_content.bring(context, commands)
+    await asyncio.to_thread(baseline.begin, context.workspace)
+    return start
+
+
+async def note_baseline(context: Context, refs: Refs, start: StartPoint, *, has_setup: bool = False) -> Baseline:
+    """Notes what the checkout looks like right before the instruction: from here on it holds the run's work."""
+    attempt = context.attempt
     folder = await asyncio.to_thread(git_folder.read, context.workspace / "work", f"{REPO}/.git")
     noted = Baseline(
         run_id=attempt.run.id,
@@ -47,6 +54,7 @@ async def check_out(context: Context, commands: CommandRunner, refs: Refs) -> Ba
         repository=context.facts.repository,
         start=start,
         index=folder.index if folder is not None else None,
+        has_setup=has_setup,
     )
     await asyncio.to_thread(baseline.note, context.workspace, noted, refs.raw)
     return noted

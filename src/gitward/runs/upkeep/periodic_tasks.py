@@ -10,6 +10,7 @@ from functools import partial
 
 from gitward.runs.services import JobServices
 from gitward.runs.upkeep.idle_workspaces import remove_idle
+from gitward.runs.upkeep.webhooks.sender import Sender
 from gitward.sessions.places import AT_ONCE
 from gitward.sessions.retention import Retention
 from gitward.sessions.schedule_runner import ScheduleRunner
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 FILL_SECONDS = 1.0
 SCHEDULE_SECONDS = 1.0
 RETENTION_SECONDS = 600.0
+WEBHOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,7 @@ async def fire_schedules(database: Database, firing: ScheduleRunner) -> None:
             log.exception("Schedule %s could not create its session", schedule_id)
 
 
-def worker_tasks(services: JobServices, firing: ScheduleRunner, retention: Retention) -> PeriodicTasks:
+def worker_tasks(services: JobServices, firing: ScheduleRunner, retention: Retention, sender: Sender) -> PeriodicTasks:
     """Those of a worker."""
     settings = services.settings
     idle = partial(remove_idle, services.database, settings.workspaces, hours=settings.workspace_hours)
@@ -92,6 +94,7 @@ def worker_tasks(services: JobServices, firing: ScheduleRunner, retention: Reten
         PeriodicTask(
             name="follow schedules", every=SCHEDULE_SECONDS, do=lambda: fire_schedules(services.database, firing)
         ),
+        PeriodicTask(name="send webhooks", every=WEBHOOK_SECONDS, do=sender.send_due),
         PeriodicTask(name="remove old sessions", every=RETENTION_SECONDS, do=retention.sweep),
         PeriodicTask(name="remove idle workspaces", every=RETENTION_SECONDS, do=idle),
     )

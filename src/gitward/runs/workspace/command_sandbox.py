@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from gitward.environments.store import Unusable
+from gitward.errors import Reason, RunFailure
+from gitward.grants.system_image import SystemImage
 from gitward.runs.access import gh_login
 from gitward.runs.access.run_access import OPENING_SECONDS, opening_took_too_long
 from gitward.runs.agents import programs
@@ -14,6 +17,7 @@ from gitward.runs.commands.deadline import within_deadline
 from gitward.runs.context import Context
 from gitward.runs.workspace.object_folders import shown_objects
 from gitward.sandboxes import Sandbox, Shown, User
+from gitward.sessions.model import HOST
 
 
 class CommandSandbox:
@@ -50,6 +54,7 @@ async def open_command_sandbox(context: Context) -> AsyncIterator[CommandSandbox
         endpoint=context.access.grant,
         limits=attempt.services.settings.limits,
         shown=await asyncio.to_thread(_shown, context),
+        image=await asyncio.to_thread(_image, context),
     )
     here = CommandSandbox(
         attempt, await within_deadline(attempt, opening, seconds=OPENING_SECONDS, late=opening_took_too_long())
@@ -61,6 +66,27 @@ async def open_command_sandbox(context: Context) -> AsyncIterator[CommandSandbox
             await here.close()
         finally:
             here.user.release()
+
+
+def _image(context: Context) -> SystemImage | None:
+    """Of the run's environment. It was there when the run was posted; that may be long ago, or elsewhere. Blocks.
+
+    :raises RunFailure: `sandbox_failed`: this worker does not have it.
+    """
+    run = context.attempt.run
+    if run.environment == HOST or not run.instruction.works:
+        return None
+    try:
+        stored = context.attempt.services.environments.get(run.environment)
+    except Unusable as error:
+        raise RunFailure(Reason.SANDBOX_FAILED, str(error)) from None
+    if stored is None:
+        message = (
+            f"This worker has no environment {run.environment}; the operator runs: gitward environments add "
+            f"{run.environment} …"
+        )
+        raise RunFailure(Reason.SANDBOX_FAILED, message)
+    return stored.image
 
 
 def _shown(context: Context) -> list[Shown]:

@@ -94,6 +94,7 @@ class InjectHandler:
         self._is_agent = is_agent
         self._watches = ModelWatches(reporter, budget)
         self._client: ClientSession | None = None
+        self._held_back = False
         self._reached: set[tuple[str, int]] = set()
 
     @property
@@ -118,6 +119,10 @@ class InjectHandler:
         """What limits the run's requests to models from now on."""
         self._watches.tell(budget)
 
+    def hold_back(self, held: bool) -> None:
+        """While it is held back, nothing leads to these hosts: what a repository's setup runs needs none of them."""
+        self._held_back = held
+
     async def close(self) -> None:
         """Drops the secrets. Nothing is forwarded after it."""
         self._secrets = [None for _ in self._targets]
@@ -130,6 +135,8 @@ class InjectHandler:
             raise PolicyDenied("http.target", "the request target must be a path; no proxy requests")
         if (closed := self._closed()) is not None:
             raise PolicyDenied(closed.rule, closed.message)
+        if self._held_back:
+            raise PolicyDenied("inject.setup", f"{at.host} opens when the setup has ended; a setup gets no key")
         return await self._forward(request, at, touch)
 
     async def _forward(self, request: BaseRequest, at: Address, touch: Touch) -> StreamResponse:
