@@ -145,7 +145,7 @@ async def _memory(world: World, http: Any, agent: Agent) -> Figure:
     await asyncio.sleep(2)
     before = proportional_memory(world.pid)
     running = asyncio.create_task(_run(world, http, agent=agent.name, prompt="Wait."))
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         while not (inside := _inside(world.pid)):  # noqa: ASYNC110  # the processes of others give no signal
             await asyncio.sleep(0.2)
     await asyncio.sleep(2)
