@@ -42,6 +42,9 @@ _FIRST = {
     "`GITWARD_OIDC_ISSUERS`, `GITWARD_AUTHORIZE`": (
         "an identity provider, and the repositories that each caller may use ([api.md](api.md#authentication))"
     ),
+    "`GITWARD_PUBLIC_URL`, `GITWARD_OIDC_CLIENT_ID`": (
+        "the address of the pages, and where browsers sign in ([signing-in.md](signing-in.md))"
+    ),
     "`GITWARD_CREDENTIALS`": "`broker` or `login`: whether the token enters the sandbox",
     "`GITWARD_WRITES`": (
         "`own`: commands write the texts of their session's own pull request and issues; `repository`: of all "

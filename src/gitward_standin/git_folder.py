@@ -30,7 +30,13 @@ class GitFolder:
         """The object of exactly this full ref; None when there is none."""
         if "\0" in ref:
             return None
-        return _loose(self.path, ref) or (await self.refs(ref)).get(ref)
+        if _is_plain(ref):  # a ref with a file of its own, as nearly all have, needs no process to be read
+            text = _text(self.path / ref)
+            if text is None and not (self.path / "packed-refs").exists():
+                return None
+            if text is not None and _OBJECT.fullmatch(text):
+                return text.strip()
+        return (await self.refs(ref)).get(ref)
 
     async def branches(self) -> dict[str, str]:
         """Every branch with its commit, in git's order."""
@@ -54,15 +60,27 @@ class GitFolder:
         await self.run_git("fast-import", "--quiet", stdin=_stream(branch, files, deletions, message, tip))
 
 
-def _loose(folder: Path, ref: str) -> str | None:
-    """The object of a ref that has a file of its own, as nearly all have: no process is needed to read it."""
-    if not ref.startswith("refs/") or {"", ".", ".."} & set(ref.split("/")):
-        return None
+def make_bare(path: Path, default_branch: str) -> None:
+    """What `git init --bare --template=` makes, without a process: tests make a repository each."""
+    for folder in ("objects/info", "objects/pack", "refs/heads", "refs/tags"):
+        (path / folder).mkdir(parents=True)
+    (path / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n")
+    (path / "HEAD").write_text(f"ref: refs/heads/{default_branch}\n")
+
+
+def _is_plain(ref: str) -> bool:
+    """Whether a file of this name, if there is one, is this ref."""
+    return ref.startswith("refs/") and not {"", ".", ".."} & set(ref.split("/"))
+
+
+def _text(path: Path) -> str | None:
+    """None when there is no such file; empty when it is no text of git's."""
     try:
-        text = (folder / ref).read_text("ascii")
-    except (OSError, ValueError):  # packed, or there is none
+        return path.read_text("ascii")
+    except OSError:
         return None
-    return text.strip() if _OBJECT.fullmatch(text) else None
+    except ValueError:
+        return ""
 
 
 def _stream(

@@ -7,7 +7,7 @@ import re
 from gitward_standin.accounts import Token
 
 _REST = (  # below /repos/owner/name, the first that fits; any of the permissions is enough
-    (r"(|/|/rules/branches/.*)", ("metadata",)),
+    (r"(|/|/rules/branches/.*|/collaborators/[^/]+/permission)", ("metadata",)),
     (r"/pulls/\d+/merge", ("contents",)),
     (r"/pulls(|/.*)", ("pull_requests",)),
     (r"/(issues|labels)(|/.*)", ("issues", "pull_requests")),

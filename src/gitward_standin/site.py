@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 from gitward_standin.accounts import Account, Accounts, Role
 from gitward_standin.apps import Apps
 from gitward_standin.downloads import Downloads
+from gitward_standin.git_folder import make_bare
 from gitward_standin.model import Repository
 from gitward_standin.plumbing import Git
 
@@ -123,8 +124,7 @@ class Site:
         path = self.repositories_root / owner.login.lower() / f"{name.lower()}.git"
         if path.exists():  # of one that was renamed
             path = path.with_name(f"{name.lower()}-{number}.git")
-        path.mkdir(parents=True)
-        await self.git.run("init", "--quiet", "--bare", "--template=", f"--initial-branch={default_branch}", cwd=path)
+        make_bare(path, default_branch)
         repository = Repository(
             id=number,
             owner=owner,

@@ -47,6 +47,7 @@ def pages_of(signing_in: SigningIn) -> FastAPI:
     async def _refused(_: Request, error: RequestError) -> JSONResponse:
         return JSONResponse({"detail": error.detail}, HTTP_STATUS[error.code])
 
+    @app.get("/new")
     @app.get("/")
     async def who(person: SignedIn) -> Response:
         told = {"subject": person.owner.subject, "operator": person.operator, "csrf": person.csrf_token}

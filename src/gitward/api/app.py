@@ -9,10 +9,12 @@ from gitward import __version__
 from gitward.api import (
     agents,
     artifacts,
+    audit_log,
     deliveries,
     environments,
     events,
     health,
+    me,
     metrics,
     openapi,
     problems,
@@ -37,7 +39,8 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.state.reference = reference.Reference(app)
     for module in (
-        *(health, metrics, sessions, schedules, agents, environments, events, artifacts, deliveries, reference),
+        *(health, metrics, me, sessions, schedules, agents, environments, events, artifacts, deliveries, audit_log),
+        reference,
     ):
         app.include_router(module.router)
     problems.install(app)

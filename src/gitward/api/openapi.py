@@ -19,6 +19,7 @@ Every call except `/health` and `/ready` needs `Authorization: Bearer <jwt>`. Ev
 """
 _TAGS = {
     "health": "Whether the service is alive, and can work.",
+    "me": "Who the caller is.",
     "sessions": "Sessions and their runs.",
     "agents": "The agents that take prompts.",
     "environments": "Images whose tools setup and instruction find in place of the host's.",
@@ -26,6 +27,7 @@ _TAGS = {
     "events": "What happened in a session, in order; as pages or as a live stream.",
     "artifacts": "What a session's branch changed.",
     "webhooks": "What others were told, and what came of it.",
+    "audit log": "Who did what, for operators.",
 }
 # Where the ids are in the answers that create something.
 _IDS = {

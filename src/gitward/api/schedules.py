@@ -42,6 +42,8 @@ async def create_schedule(
 ) -> ScheduleOut:
     """Stores a session and its times. The first session is created at the next time, not now."""
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
+    if served.collaborators is not None:
+        await served.collaborators.check(claims, body.repo, body.submodules)
     template = body.new_session()
     served.reach.check(template)
     instruction = await with_agent(served, template.instruction)

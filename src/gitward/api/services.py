@@ -16,6 +16,7 @@ from gitward.environments.catalogue import Environments
 from gitward.errors import Unavailable
 from gitward.grants.prices import NO_PRICES, Prices
 from gitward.identity.authorization import Holder, Rule
+from gitward.identity.collaborators import Collaborators
 from gitward.identity.verifier import Verifier
 from gitward.sessions.live_events import LiveEvents
 from gitward.sessions.service import SessionService
@@ -48,6 +49,7 @@ class Services:
     agents_elsewhere: bool = False  # only workers on other machines know which of them are ready
     environments: Environments = field(default_factory=lambda: Environments(Path("/nonexistent")))
     prices: Prices = NO_PRICES  # of models
+    collaborators: Collaborators | None = None  # None: GitHub is not asked who may use a repository
     rules: tuple[Rule, ...] = ()  # who may use which; empty: everybody all that is served
 
 

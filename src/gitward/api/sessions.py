@@ -71,6 +71,8 @@ async def create_session(
 ) -> Response:
     """Creates a session with its first run queued. `Location` is the session's address."""
     check_repositories(served.repo_globs, served.rules, claims, body.repo, body.submodules)
+    if served.collaborators is not None:
+        await served.collaborators.check(claims, body.repo, body.submodules)
     raw = await request.body()
     served.reach.check(body.new_session())
     instruction = await with_agent(served, body.instruction())
@@ -101,9 +103,21 @@ def _admit(tx: Transaction, served: Services, claims: Claims, session: Session) 
     :raises InvalidRequest: so that this caller's session is not allowed any more.
     """
     check_repositories(served.repo_globs, served.rules, claims, session.repo, session.submodules)
+    if served.collaborators is not None:
+        served.collaborators.require(claims, session.repo, session.submodules)
     kept = relevant_claims(served.rules, claims)
     if session.claims != kept:
         served.sessions.note_claims(tx, session.owner, session.id, kept)
+
+
+async def _ask_github_again(served: Services, caller: Caller, claims: Claims, session_id: str) -> None:
+    """Before a transaction, in which nobody may wait for GitHub.
+
+    :raises InvalidRequest, Unavailable: as `Collaborators.check`.
+    """
+    if served.collaborators is not None:
+        session = await served.database.read(lambda tx: served.sessions.get_session(tx, caller, session_id))
+        await served.collaborators.check(claims, session.repo, session.submodules, again=True)
 
 
 @router.get(
@@ -188,6 +202,7 @@ async def add_run(
     session_id: SessionId, body: InstructionIn, caller: Caller, claims: Claims, served: ServedWithRoom
 ) -> RunOut:
     """A follow-up on the same branch, after the session's other runs."""
+    await _ask_github_again(served, caller, claims, session_id)
     instruction = await with_agent(served, body.instruction())
 
     def add(tx: Transaction) -> Run:
@@ -230,6 +245,7 @@ async def retry_run(
     session_id: SessionId, run_id: RunId, caller: Caller, claims: Claims, served: ServedWithRoom
 ) -> RunOut:
     """A new run with the instruction of an ended one."""
+    await _ask_github_again(served, caller, claims, session_id)
 
     def retry(tx: Transaction) -> Run:
         admit = partial(_admit, tx, served, claims)
@@ -254,6 +270,7 @@ async def publish_run(
 ) -> RunOut:
     """A new run that pushes what an ended one kept and opens its pull request; no command runs."""
     change = (body or PublishAgainIn()).change()
+    await _ask_github_again(served, caller, claims, session_id)
 
     def publish(tx: Transaction) -> Published:
         def admit(session: Session) -> None:

@@ -41,6 +41,8 @@ mirrors = typer.Typer(no_args_is_help=True, help="The copies of repositories tha
 app.add_typer(mirrors, name="mirrors")
 agents = typer.Typer(no_args_is_help=True, help="The coding agents that take prompts.")
 app.add_typer(agents, name="agents")
+audit_log = typer.Typer(no_args_is_help=True, help="The log of who did what.")
+app.add_typer(audit_log, name="audit-log")
 environments = typer.Typer(no_args_is_help=True, help="The images whose tools runs can find in place of the host's.")
 app.add_typer(environments, name="environments")
 add_to(app)
@@ -243,6 +245,15 @@ def install_agents(
     from gitward.settings.loading import load_settings
 
     install(load_settings(), names)
+
+
+@audit_log.command(name="export")
+def export_audit_log() -> None:
+    """Print the log as JSON lines, the oldest first. The service may be running."""
+    from gitward.cli.audit_log import export
+    from gitward.settings.loading import load_settings
+
+    export(load_settings())
 
 
 @environments.command(name="list")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from gitward.cli.child_processes import mask_proxy_login, running_child_processes
+from gitward.cli.client_secret import take_client_secret
 from gitward.cli.concurrent_entry import enter_both
 from gitward.cli.data_folder import check_way_to, prepare_data_dir
 from gitward.cli.descriptor_limit import raise_limit
@@ -90,6 +91,7 @@ async def _service(
     if with_worker:
         check_way_to(settings.data_dir)
     mask_proxy_login(settings)
+    client_secret = take_client_secret(settings)
     async with contextlib.AsyncExitStack() as stack:
         hands = None
         if with_worker:
@@ -98,7 +100,9 @@ async def _service(
             seal_model_keys()
         from gitward.cli.wiring import running_service
 
-        yield await stack.enter_async_context(running_service(settings, tokens, hands, base_url=base_url))
+        yield await stack.enter_async_context(
+            running_service(settings, tokens, hands, base_url=base_url, client_secret=client_secret)
+        )
 
 
 async def _end(server: Server, service: Service, signals: Signals, *, seconds: float) -> None:

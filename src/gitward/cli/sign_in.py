@@ -7,16 +7,24 @@ import asyncio
 from gitward.cli.data_folder import prepare_data_dir
 from gitward.errors import SettingsError
 from gitward.identity import sign_ins
-from gitward.sessions.model import now
+from gitward.identity.keys import LOCAL_ISSUER
+from gitward.sessions import audit_log
+from gitward.sessions.audit_log import Act
+from gitward.sessions.model import Owner, now
 from gitward.settings.fields import Settings
-from gitward.store.database import Database
+from gitward.store.database import Database, Transaction
 from gitward.workers.migrate import migrate_all
 
 
 async def local_link(settings: Settings, database: Database, base_url: str, subject: str | None = None) -> str:
     """A link, which works once within 10 minutes."""
     chosen = subject or settings.local_subject
-    secret = await database.write(lambda tx: sign_ins.offer_link(tx, chosen, now()))
+
+    def offer(tx: Transaction) -> str:
+        audit_log.note(tx, Act.SIGN_IN_LINK, Owner(issuer=LOCAL_ISSUER, subject=chosen))
+        return sign_ins.offer_link(tx, chosen, now())
+
+    secret = await database.write(offer)
     return f"{settings.public_url or base_url}/sign-in?link={secret}"
 
 

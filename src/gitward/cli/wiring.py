@@ -12,7 +12,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-import httpx2
 from fastapi import FastAPI
 
 from gitward.agents.agents_file import WrongAgentsFile, read_catalogue
@@ -24,6 +23,7 @@ from gitward.api.services import Services
 from gitward.broker.policy.egress.addresses import Reach, parse_networks
 from gitward.cli.child_processes import ChildProcesses
 from gitward.cli.health import ServiceHealth
+from gitward.cli.identity import identities, operators_of, rules_of
 from gitward.cli.metrics_listener import metrics_listener
 from gitward.cli.model_budgets import daily_budget_of, prices_of
 from gitward.cli.sign_in import local_link
@@ -32,11 +32,9 @@ from gitward.cli.tokens import github_of, token_source
 from gitward.cli.write_check import WriteCheck
 from gitward.environments.catalogue import Environments
 from gitward.errors import FieldError, SettingsError
-from gitward.github.transport import RoutedTransport
-from gitward.identity.authorization import Holder, Rule, local_holder, parse_operators, parse_rules, refused
-from gitward.identity.keys import load_or_make_key, public_key
-from gitward.identity.oidc import ANSWER_SECONDS, Issuer, is_safe_url
-from gitward.identity.verifier import Verifier
+from gitward.identity.authorization import Rule, refused
+from gitward.identity.code_flow import CodeFlow
+from gitward.identity.collaborators import Collaborators, asking
 from gitward.repositories.mirrors import Mirrors
 from gitward.repositories.pack_inspection.inspector import PackInspector
 from gitward.runs.access import gh_login
@@ -48,6 +46,7 @@ from gitward.runs.upkeep.periodic_tasks import worker_tasks
 from gitward.runs.upkeep.webhooks.sender import Sender
 from gitward.sandboxes import Limits
 from gitward.sandboxes.metered_engine import MeteredEngine
+from gitward.secrets import Secret
 from gitward.sessions.journal import Journal
 from gitward.sessions.live_events import LiveEvents
 from gitward.sessions.model import Session
@@ -91,14 +90,19 @@ class Service:
 
 @contextlib.asynccontextmanager
 async def running_service(
-    settings: Settings, tokens: TokenReader, hands: ChildProcesses | None, *, base_url: str
+    settings: Settings,
+    tokens: TokenReader,
+    hands: ChildProcesses | None,
+    *,
+    base_url: str,
+    client_secret: Secret | None = None,
 ) -> AsyncIterator[Service]:
     """The service, with a worker inside that has these hands, or without, started in the order of the lines below.
 
     :raises SettingsError: something that the settings name cannot be used.
     """
     async with contextlib.AsyncExitStack() as stack:
-        verifier = await stack.enter_async_context(_verifier(settings))
+        known = await stack.enter_async_context(identities(settings, client_secret))
         if hands is not None:
             await stack.enter_async_context(_data_folder(settings))
         storage = await stack.enter_async_context(
@@ -114,13 +118,14 @@ async def running_service(
                 database=storage.database, journal=storage.journal, notifier=storage.notifier, encode=events.line
             ),
             sessions=storage.sessions,
-            verifier=verifier,
+            verifier=known.verifier,
             checks=watch.checks,
             metrics=partial(watch.render, with_figures=True),
             stopping=stopping,
-            operators=_operators(settings),
+            operators=operators_of(settings),
             repo_globs=settings.repo_globs,
-            rules=_rules(settings),
+            rules=rules_of(settings),
+            collaborators=await stack.enter_async_context(_collaborators(settings, tokens)),
             is_proxied=settings.is_proxied,
             reach=_reach(settings),
             agents=_agents(settings, hands),
@@ -131,7 +136,9 @@ async def running_service(
         await stack.enter_async_context(metrics_listener(watch, settings.metrics_port, with_figures=True))
         stack.enter_context(logging_what_holds_the_loop())
         pages = FastAPI(openapi_url=None, redirect_slashes=False)
-        signing_in.install(pages, _signing_in(settings, storage.database))
+        sign_in = _signing_in(settings, storage.database, known.flow)
+        stack.push_async_callback(sign_in.stop)
+        signing_in.install(pages, sign_in)
         app = Site(create_app(services), pages)
         link = None if settings.issuers else await local_link(settings, storage.database, base_url)
         yield Service(app=app, stopping=stopping, worker=worker, sign_in_link=link)
@@ -252,7 +259,7 @@ async def _worker(
             metrics=storage.watch.metrics,
             agents=_agents(settings, hands),
             environments=environments_of(settings),
-            admission=partial(_refusal_of_move, settings.repo_globs, _rules(settings)),
+            admission=partial(_refusal_of_move, settings.repo_globs, rules_of(settings)),
         )
 
         def job(shift: Shift) -> Job:
@@ -281,9 +288,9 @@ async def _worker(
         stack.push_async_callback(worker.stop)
         firing = ScheduleRunner(
             storage.sessions,
-            partial(_refusal, settings.repo_globs, _rules(settings), _reach(settings), parts.environments),
+            partial(_refusal, settings.repo_globs, rules_of(settings), _reach(settings), parts.environments),
         )
-        retention = Retention(storage.database, days=settings.retention_days)
+        retention = Retention(storage.database, days=settings.retention_days, audit_days=settings.audit_days)
         sender = _webhook_sender(settings, storage, base_url)
         stack.push_async_callback(sender.stop)
         chores = worker_tasks(parts, firing, retention, sender)
@@ -297,52 +304,27 @@ async def _worker(
 
 
 @contextlib.asynccontextmanager
-async def _verifier(settings: Settings) -> AsyncIterator[Verifier]:
-    """With issuers, theirs are the only tokens that are taken; without, those of the local key."""
-    unsafe = [issuer for issuer in settings.issuers if not is_safe_url(issuer)]
-    if unsafe:
-        raise SettingsError([f"GITWARD_OIDC_ISSUERS: {issuer} must begin with https://" for issuer in unsafe])
-    if not settings.issuers:
-        key = load_or_make_key(settings.data_dir)
-        yield Verifier(public_key(key), audience=settings.oidc_audience)
+async def _collaborators(settings: Settings, tokens: TokenReader) -> AsyncIterator[Collaborators | None]:
+    """The API's own questions to GitHub; without GITWARD_AUTHORIZE=collaborator it asks nothing."""
+    if not settings.asks_collaborators or settings.login_claim is None:
+        yield None
         return
-    roots = ssl.create_default_context(cafile=str(settings.ssl_cert_file) if settings.ssl_cert_file else None)
-    transport = RoutedTransport(settings.route, roots)
-    async with httpx2.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False) as http:
-        issuers = [Issuer(url, http) for url in settings.issuers]
-        for issuer in issuers:
-            issuer.start()
-        try:
-            yield Verifier(None, audience=settings.oidc_audience, issuers=issuers)
-        finally:
-            for issuer in issuers:
-                await issuer.stop()
-
-
-def _rules(settings: Settings) -> tuple[Rule, ...]:
+    github = github_of(settings)
     try:
-        return parse_rules(settings.authorize, settings.issuers)
-    except ValueError as error:
-        raise SettingsError([f"GITWARD_AUTHORIZE: {error}"]) from None
+        ask = asking(token_source(settings, tokens, github), github)
+        yield Collaborators(ask, login_claim=settings.login_claim)
+    finally:
+        await github.stop()
 
 
-def _operators(settings: Settings) -> tuple[Holder, ...]:
-    """Without issuers, and unless others are named: whoever signs in by a link of this machine."""
-    named = settings.operators
-    if not named.strip() and not settings.issuers:
-        return (local_holder(settings.local_subject),)
-    try:
-        return parse_operators(named, settings.issuers)
-    except ValueError as error:
-        raise SettingsError([f"GITWARD_OPERATORS: {error}"]) from None
-
-
-def _signing_in(settings: Settings, database: Database) -> SigningIn:
+def _signing_in(settings: Settings, database: Database, flow: CodeFlow | None) -> SigningIn:
     return SigningIn(
         database,
         hosts=Hosts(settings.public_url, settings.host),
-        operators=_operators(settings),
+        operators=operators_of(settings),
         lifetime=timedelta(hours=settings.sign_in_hours),
+        flow=flow,
+        is_local=not settings.issuers,
     )
 
 
@@ -419,6 +401,7 @@ def job_settings(settings: Settings, base_url: str) -> JobSettings:
         prices=prices_of(settings),
         daily_budget=daily_budget_of(settings),
         agent_keep_seconds=settings.agent_keep_seconds,
+        login_claim=settings.login_claim if settings.asks_collaborators else None,
         commit_name=settings.commit_name,
         commit_email=settings.commit_email,
     )

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 from gitward.cli.child_processes import mask_proxy_login, running_child_processes
+from gitward.cli.client_secret import forget_client_secret
 from gitward.cli.concurrent_entry import enter_both
 from gitward.cli.data_folder import check_way_to, prepare_data_dir
 from gitward.cli.descriptor_limit import raise_limit
@@ -21,6 +22,7 @@ async def _work(settings: Settings, tokens: TokenReader) -> None:
     prepare_data_dir(settings.data_dir)
     check_way_to(settings.data_dir)
     mask_proxy_login(settings)
+    forget_client_secret()
     async with contextlib.AsyncExitStack() as stack:
         hands, _ = await enter_both(stack, running_child_processes(settings), loaded("gitward.cli.wiring"))
         from gitward.cli.wiring import running_worker

@@ -114,10 +114,24 @@ def parse_operators(text: str, issuers: Sequence[str] = ()) -> tuple[Holder, ...
     return tuple(holders)
 
 
+def is_operator(operators: Sequence[Holder], claims: Mapping[str, Any]) -> bool:
+    """Whether one of these holders is meant."""
+    return any(operator.is_one(claims) for operator in operators)
+
+
 def local_holder(subject: str) -> Holder:
     """Whoever has this subject of the local key."""
     literal = re.sub(r"([*?[])", r"[\1]", subject)
     return Holder(conditions=(Condition(claim=_ISSUER, value=LOCAL_ISSUER), Condition(claim="sub", value=literal)))
+
+
+def holders_of_claim(claim: str, issuers: Sequence[str]) -> tuple[Rule, ...]:
+    """Whoever has this claim may use what somebody else allows; the claim is kept with their sessions."""
+    anything = Condition(claim=claim, value="*")
+    return tuple(
+        Rule(conditions=(anything, Condition(claim=_ISSUER, value=issuer)), repositories=("*",))
+        for issuer in issuers or (LOCAL_ISSUER,)
+    )
 
 
 def _parts(text: str) -> list[str]:

@@ -10,7 +10,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -54,6 +54,7 @@ class Issuer:
         self._wait_seconds = wait_seconds
         self._keys: dict[str, jwt.PyJWK] = {}
         self._keys_url: str | None = None  # as its discovery document says
+        self._description: Mapping[str, Any] | None = None  # that document, the last that could be had
         self._fetched_at = self._discovered_at = self._asked_at = float("-inf")
         self._began = 0  # questions
         self._answered = 0  # the newest question that was answered well
@@ -86,6 +87,21 @@ class Issuer:
         elif self._clock() - self._fetched_at > FRESH_SECONDS:
             self._start_refresh()
         return self._keys[kid]
+
+    async def description(self) -> Mapping[str, Any]:
+        """Its discovery document: the last one, renewed in the background when it is old.
+
+        :raises Unavailable: it could not be had.
+        """
+        if self._description is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._wait_seconds):
+                    await asyncio.wait([self._start_refresh()])
+        elif self._clock() - self._discovered_at > FRESH_SECONDS:
+            self._start_refresh()
+        if self._description is None:
+            raise Unavailable("The issuer of sign-ins does not answer; try again in a moment.")
+        return self._description
 
     def _has(self, kid: str) -> bool:
         return kid in self._keys and self._clock() - self._fetched_at <= STALE_SECONDS
@@ -152,17 +168,40 @@ class Issuer:
         address = document.get("jwks_uri")
         if not isinstance(address, str) or not is_safe_url(address):
             raise ValueError("its discovery document has no https jwks_uri")
+        self._description = document
         return address
 
     async def _get(self, url: str) -> dict[str, Any]:
-        async with self._http.stream("GET", url, headers={"Accept": "application/json"}) as answer:
-            answer.raise_for_status()
-            body = bytearray()
-            async for piece in answer.aiter_bytes():
-                body += piece
-                if len(body) > MAX_DOCUMENT:
-                    raise ValueError("its document is too long")
-        return await asyncio.to_thread(_object, bytes(body))
+        status, document = await asked(self._http, "GET", url)
+        if status >= 400 or status // 100 == 3:
+            raise ValueError(f"it answered {status}")
+        return document
+
+
+async def asked(
+    http: httpx2.AsyncClient,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    form: Mapping[str, str] | None = None,
+) -> tuple[int, dict[str, Any]]:
+    """What an issuer answers: its status and its document, within limits. Redirects are not followed.
+
+    :raises httpx2.HTTPError, ValueError: it cannot be reached, or what it sends is no document.
+    """
+    sent = {"Accept": "application/json", **(headers or {})}
+    async with http.stream(method, url, headers=sent, data=form) as answer:
+        body = bytearray()
+        async for piece in answer.aiter_bytes():
+            body += piece
+            if len(body) > MAX_DOCUMENT:
+                raise ValueError("its document is too long")
+    if answer.status_code >= 400 and not answer.headers.get("content-type", "").startswith("application/json"):
+        return answer.status_code, {}
+    if answer.status_code // 100 == 3:
+        return answer.status_code, {}
+    return answer.status_code, await asyncio.to_thread(_object, bytes(body))
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -25,7 +25,6 @@ from gitward.store.database import Transaction
 LINK_LIFETIME = timedelta(minutes=10)
 MOST_SIGN_INS = 50  # of one subject; the oldest goes first
 MOST_LINKS = 100
-ROWS_AT_ONCE = 500
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 _sign_ins, _links = schema.sign_ins, schema.sign_in_links
 
@@ -134,9 +133,3 @@ def take_link(tx: Transaction, secret: str, at: datetime) -> str | None:
     )
     row = tx.execute(taken).one_or_none()
     return row.subject if row is not None and row.expires_at > at else None
-
-
-def remove_ended(tx: Transaction, at: datetime) -> int:
-    """Removes some that have ended; how many."""
-    old = sa.select(_sign_ins.c.digest).where(_sign_ins.c.ends_at <= at).limit(ROWS_AT_ONCE)
-    return tx.execute(sa.delete(_sign_ins).where(_sign_ins.c.digest.in_(tx.execute(old).scalars().all()))).rowcount

@@ -46,6 +46,7 @@ class JobSettings:
     setup_seconds: float = 1800.0  # that a setup may take
     agent_idle_seconds: float = 900.0  # that an agent's turn may last without a sign of life
     prices: Prices = NO_PRICES  # of models
+    login_claim: str | None = None  # GitHub is asked whether who has it may still use the repository
     daily_budget: ModelLimits = NO_LIMITS  # of each user, for models
     agent_keep_seconds: float = 300.0  # between two looks at the work of an agent that goes on
     commit_name: str | None = None

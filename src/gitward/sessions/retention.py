@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,6 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from gitward.sessions import audit_log
 from gitward.sessions.model import FINAL_STATES, now
 from gitward.store import schema
 from gitward.store.database import Database, Transaction
@@ -22,7 +23,7 @@ from gitward.store.database import Database, Transaction
 log = logging.getLogger(__name__)
 
 _sessions, _runs, _keys, _turns = schema.sessions, schema.runs, schema.idempotency_keys, schema.turns
-_tickets, _artifacts = schema.tickets, schema.artifacts
+_tickets, _artifacts, _sign_ins = schema.tickets, schema.artifacts, schema.sign_ins
 KEY_LIFETIME = timedelta(hours=24)  # of an Idempotency-Key
 EVENTS_AT_ONCE = 2_000  # that go in one transaction, at least one session
 EVENTS_PER_PIECE = 40  # what a piece of an artifact takes to remove, in events
@@ -45,8 +46,10 @@ class Removed:
 class Retention:
     """Does nothing but `sweep`, which is safe to call again and from many processes."""
 
-    def __init__(self, database: Database, *, days: int) -> None:
+    def __init__(self, database: Database, *, days: int, audit_days: int = 0) -> None:
+        """:param days, audit_days: 0: for ever."""
         self._database = database
+        self._audit_age = timedelta(days=audit_days) if audit_days else None
         self._age = timedelta(days=days) if days else None  # None: what ended is kept for ever
 
     async def sweep(self, at: datetime | None = None) -> Removed:
@@ -57,6 +60,9 @@ class Retention:
             keys=await self._keys(at - KEY_LIFETIME),
         )
         await self._forget_turns()
+        await self._little_by_little(partial(_remove_sign_ins, at))
+        oldest = at - self._audit_age if self._audit_age else None
+        await self._little_by_little(lambda tx: audit_log.remove_old(tx, oldest))
         if removed != Removed():
             log.info("Removed old data: %d sessions, %d keys", removed.sessions, removed.keys)
         return removed
@@ -74,9 +80,12 @@ class Retention:
         return removed
 
     async def _keys(self, before: datetime) -> int:
+        return await self._little_by_little(partial(_remove_keys, before))
+
+    async def _little_by_little(self, remove: Callable[[Transaction], int]) -> int:
         removed = 0
         while True:
-            gone = await self._database.write(partial(_remove_keys, before))
+            gone = await self._database.write(remove)
             removed += gone
             if gone < ROWS_AT_ONCE:
                 return removed
@@ -123,6 +132,13 @@ def _remove_keys(before: datetime, tx: Transaction) -> int:
     if old:
         tx.execute(sa.delete(_keys).where(sa.tuple_(*names).in_([tuple(row) for row in old])))
     return len(old)
+
+
+def _remove_sign_ins(at: datetime, tx: Transaction) -> int:
+    """Those of browsers that have ended; and links that nobody used."""
+    tx.execute(sa.delete(schema.sign_in_links).where(schema.sign_in_links.c.expires_at <= at))
+    ended = sa.select(_sign_ins.c.digest).where(_sign_ins.c.ends_at <= at).limit(ROWS_AT_ONCE)
+    return tx.execute(sa.delete(_sign_ins).where(_sign_ins.c.digest.in_(tx.execute(ended).scalars().all()))).rowcount
 
 
 def _remove_alone(session_ids: list[str], before: datetime, tx: Transaction) -> int | None:

@@ -10,6 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from gitward.errors import Conflict, NotFound
+from gitward.sessions import audit_log
+from gitward.sessions.audit_log import Act
 from gitward.sessions.cron import CronTimes
 from gitward.sessions.model import Instruction, Owner, is_id, new_id, now
 from gitward.sessions.rows import instruction_from_json, instruction_to_json
@@ -70,6 +72,7 @@ class ScheduleService:
             updated_at=at,
         )
         tx.execute(sa.insert(_schedules).values(**_to_row(made)))
+        audit_log.note(tx, Act.SCHEDULE_POSTED, owner, schedule_id=made.id, repo=template.repo)
         return made
 
     def list(self, tx: Transaction, owner: Owner) -> Sequence[Schedule]:
@@ -96,12 +99,15 @@ class ScheduleService:
         next_at = None if paused else timetable.after(now())
         new = replace(old, timetable=timetable, paused=paused, next_at=next_at, skipped_because=None, updated_at=now())
         update(tx, new)
+        act = Act.SCHEDULE_PAUSED if paused and not old.paused else Act.SCHEDULE_CHANGED
+        audit_log.note(tx, act, owner, schedule_id=new.id, repo=new.template.repo)
         return new
 
     def delete(self, tx: Transaction, owner: Owner, schedule_id: str) -> None:
         """Its sessions stay."""
-        self.get(tx, owner, schedule_id)
+        old = self.get(tx, owner, schedule_id)
         tx.execute(sa.delete(_schedules).where(_schedules.c.id == schedule_id))
+        audit_log.note(tx, Act.SCHEDULE_REMOVED, owner, schedule_id=schedule_id, repo=old.template.repo)
 
 
 def find(tx: Transaction, schedule_id: str, *, lock: bool = False) -> Schedule | None:

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from gitward.errors import Conflict, NotFound
-from gitward.sessions import artifacts, publish_request, queries
+from gitward.sessions import artifacts, audit_log, publish_request, queries
+from gitward.sessions.audit_log import Act
 from gitward.sessions.harmless import harmless
 from gitward.sessions.journal import Entry, Journal
 from gitward.sessions.model import (
@@ -118,6 +119,15 @@ class SessionService:
         if new.callback is not None:
             insert_callback(tx, session_id, new.callback)
         self._journal.add(tx, session_id, 1, at, *told)
+        audit_log.note(
+            tx,
+            Act.SESSION_POSTED,
+            owner,
+            session_id=session_id,
+            run_id=run.id,
+            repo=new.repo,
+            schedule_id=new.schedule_id,
+        )
         run = self._enter(tx, owner, run, self._places.standing_for_entry(tx, owner))
         return replace(session, runs=(run,))
 
@@ -144,9 +154,11 @@ class SessionService:
         at = now()
         session, seq = self._append_to(tx, owner, session_id, at, check)
         earlier, standing = queries.find_surroundings(tx, session)
-        return self._follow(
+        run = self._follow(
             tx, session, _in_session(session, instruction), at=at, seq=seq, earlier=earlier, standing=standing
         )
+        audit_log.note(tx, Act.FOLLOW_UP, owner, session_id=session_id, run_id=run.id, repo=session.repo)
+        return run
 
     def retry(
         self,
@@ -170,9 +182,13 @@ class SessionService:
         old, earlier, standing = found
         if not old.state.is_final:
             raise Conflict(f"Run {old.number} is still {old.state}; only an ended run can be retried.")
-        return self._follow(
+        run = self._follow(
             tx, session, old.instruction, at=at, seq=seq, earlier=earlier, standing=standing, retry_of=old.id
         )
+        audit_log.note(
+            tx, Act.RUN_RETRIED, owner, session_id=session_id, run_id=run.id, repo=session.repo, retry_of=old.id
+        )
+        return run
 
     def publish(
         self,
@@ -208,6 +224,9 @@ class SessionService:
         at = now()
         session, seq = self._append_to(tx, owner, session_id, at, check=lambda _session: None)
         made = self._follow(tx, session, instruction, at=at, seq=seq, earlier=unfinished, standing=standing)
+        audit_log.note(
+            tx, Act.RUN_PUBLISHED, owner, session_id=session_id, run_id=made.id, repo=session.repo, publish_of=run.id
+        )
         return Published(run=made, created=True)
 
     def _append_to(
@@ -264,6 +283,7 @@ class SessionService:
                 tx, session_id, at, states={run.state for run in unfinished}, events=len(entries)
             )
             self._journal.add(tx, session_id, seq, at, *entries)
+            audit_log.note(tx, Act.SESSION_CANCELLED, owner, session_id=session_id, repo=session.repo)
         if unfinished and unfinished[0].state is RunState.QUEUED:  # only the first of a session has a ticket
             self._places.leave(tx, unfinished[0].id)
         return self._with_runs(tx, owner, session)
@@ -278,6 +298,9 @@ class SessionService:
         if changed:
             queries.update_session(tx, session_id, changed)
             self._journal.append(tx, session_id, now(), (EventType.SESSION_UPDATED, None, changed))
+        if "archived" in changed:
+            act = Act.SESSION_ARCHIVED if change.archived else Act.SESSION_UNARCHIVED
+            audit_log.note(tx, act, owner, session_id=session_id, repo=session.repo)
         return self.get_session(tx, owner, session_id)
 
     def check_owner(self, tx: Transaction, owner: Owner, session_id: str) -> None:

@@ -32,6 +32,8 @@ from gitward.settings.values import (
 )
 from gitward.web_proxy import Route
 
+COLLABORATOR = "collaborator"  # instead of rules
+
 
 class Settings(BaseSettings):
     """What an operator can set. The table in docs/settings.md is made from these fields.
@@ -130,7 +132,15 @@ class Settings(BaseSettings):
         "",
         alias="GITWARD_AUTHORIZE",
         description="Who may use which repositories: `groups=platform -> acme/*; sub=repo:acme/ci:* -> acme/ci`. With "
-        "several issuers each rule names one: `iss=https://id.example & groups=platform -> acme/*`.",
+        "several issuers each rule names one: `iss=https://id.example & groups=platform -> acme/*`. Or "
+        "`collaborator`: whoever may write to a repository on GitHub. See docs/signing-in.md.",
+    )
+    login_claim: str | None = Field(
+        None,
+        max_length=200,
+        alias="GITWARD_LOGIN_CLAIM",
+        description="With GITWARD_AUTHORIZE=collaborator: the claim with the caller's login on GitHub. Callers must "
+        "not be able to change it themselves.",
     )
     local_subject: Line = Field(
         "dev",
@@ -147,6 +157,28 @@ class Settings(BaseSettings):
     )
     oidc_audience: str = Field(
         "gitward", min_length=1, alias="GITWARD_OIDC_AUDIENCE", description="The audience (`aud`) that a JWT must have."
+    )
+    oidc_client_id: Line | None = Field(
+        None,
+        max_length=500,
+        alias="GITWARD_OIDC_CLIENT_ID",
+        description="What the issuer knows Gitward as, for the sign-in of browsers. See docs/signing-in.md.",
+    )
+    oidc_client_secret_file: AbsolutePath | None = Field(
+        None,
+        alias="GITWARD_OIDC_CLIENT_SECRET_FILE",
+        description="A file with the client's secret. Or export GITWARD_OIDC_CLIENT_SECRET. None: a public client.",
+    )
+    oidc_sign_in_issuer: str | None = Field(
+        None,
+        alias="GITWARD_OIDC_SIGN_IN_ISSUER",
+        description="Which of GITWARD_OIDC_ISSUERS browsers sign in at. Default: the first.",
+    )
+    oidc_scopes: Line = Field(
+        "openid profile email",
+        alias="GITWARD_OIDC_SCOPES",
+        description="What the sign-in asks the issuer for; `openid` must be among them. Often `groups` and "
+        "`offline_access` (to renew sign-ins) are wanted too.",
     )
     credentials: Credentials = Field(
         Credentials.BROKER,
@@ -345,8 +377,9 @@ class Settings(BaseSettings):
     operators: str = Field(
         "",
         alias="GITWARD_OPERATORS",
-        description="Who may read /metrics from another machine, by a JWT's claims: `groups=platform-ops; sub=prom`. "
-        "With several issuers each names one, as in GITWARD_AUTHORIZE.",
+        description="Who is an operator, by claims: `groups=platform-ops; sub=prom`. Operators see the audit log, "
+        "their pages, and /metrics from another machine. With several issuers each names one, as in GITWARD_AUTHORIZE. "
+        "Default: without issuers GITWARD_LOCAL_SUBJECT, else nobody.",
     )
     metrics_port: int = Field(
         0,
@@ -364,6 +397,13 @@ class Settings(BaseSettings):
         description=(
             "Days after their last change until ended sessions are removed, with events and artifacts; 0 keeps them."
         ),
+    )
+    audit_days: int = Field(
+        365,
+        ge=0,
+        le=36500,
+        alias="GITWARD_AUDIT_DAYS",
+        description="Days for which the audit log keeps its lines; 0: until there are a million of them.",
     )
     workspace_hours: int = Field(
         72,
@@ -464,6 +504,11 @@ class Settings(BaseSettings):
     @property
     def tool_paths(self) -> tuple[Path, ...]:
         return tuple(Path(part) for part in self.sandbox_paths.split(":") if part)
+
+    @property
+    def asks_collaborators(self) -> bool:
+        """Whether GitHub is asked who may use a repository."""
+        return self.authorize.strip() == COLLABORATOR
 
     @property
     def issuers(self) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ def load_settings(**overrides: Any) -> Settings:
             "GITWARD_OIDC_ISSUERS: set GITWARD_REPOS or GITWARD_AUTHORIZE too, "
             "or everybody with an account there could use the token on everything"
         )
+    problems += _sign_in_problems(settings)
     problems += [
         f"GITWARD_ENVIRONMENTS: {name!r} is no environment's name"
         for name in settings.allowed_environments
@@ -55,6 +56,20 @@ def load_settings(**overrides: Any) -> Settings:
     if names := env_file.used(variables()):
         log.info("Read from %s in %s: %s", env_file.NAME, Path.cwd(), ", ".join(names))
     return settings
+
+
+def _sign_in_problems(settings: Settings) -> list[str]:
+    """What is wrong with the sign-in of browsers."""
+    chosen, problems = settings.oidc_sign_in_issuer, []
+    if settings.oidc_client_id is not None and not settings.issuers:
+        problems.append("GITWARD_OIDC_CLIENT_ID: set GITWARD_OIDC_ISSUERS too")
+    if chosen is not None and chosen not in settings.issuers:
+        problems.append("GITWARD_OIDC_SIGN_IN_ISSUER: must be one of GITWARD_OIDC_ISSUERS, spelled as there")
+    if settings.asks_collaborators and settings.login_claim is None:
+        problems.append("GITWARD_AUTHORIZE: with `collaborator`, set GITWARD_LOGIN_CLAIM too")
+    if "openid" not in settings.oidc_scopes.split():
+        problems.append("GITWARD_OIDC_SCOPES: must contain `openid`")
+    return problems
 
 
 def _file_problems(settings: Settings) -> list[str]:

@@ -24,6 +24,10 @@ class SecretReader:
         exported = {name: environment.take(name) for name in frozenset(variables)}
         self._exported = {name: _seal(value) for name, value in exported.items() if value}
 
+    def has(self, variable: str) -> bool:
+        """Whether it was exported."""
+        return variable in self._exported
+
     def read(self, source: str) -> Secret:
         """:raises SecretUnreadable: the text goes on after the secret's name."""
         secret = self._exported[source] if source in self._exported else _seal(_named_value(source).strip())

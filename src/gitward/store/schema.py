@@ -247,3 +247,16 @@ sign_in_links = sa.Table(
     sa.Column("subject", sa.String(512), nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False),
 )
+
+audit_log = sa.Table(  # of who did what; a trigger refuses changes of its rows
+    "audit_log",
+    metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
+    sa.Column("act", sa.String(40), nullable=False),  # audit_log.Act
+    sa.Column("issuer", sa.String(512)),  # null: nobody knows who it was
+    sa.Column("subject", sa.String(512)),
+    sa.Column("session_id", sa.String(40)),  # it may be gone
+    sa.Column("run_id", sa.String(40)),
+    sa.Column("detail", sa.JSON, nullable=False),  # names and reasons, never texts of people or secrets
+)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from gitward_standin import history
-from gitward_standin.access import role_of
+from gitward_standin.access import may_write, role_of
+from gitward_standin.accounts import Role, TokenKind
 from gitward_standin.model import Repository
 from gitward_standin.rest import represent
-from gitward_standin.rest.call import Answer, ApiError, Call, Json
+from gitward_standin.rest.call import Answer, ApiError, Call, Json, inaccessible
 from gitward_standin.rest.commits import git_commit
 from gitward_standin.rest.pages import page
 
@@ -34,6 +35,29 @@ async def branch(call: Call) -> Answer:
     assert found is not None
     shown["commit"]["commit"] = git_commit(call, found)
     shown["_links"] = {"self": _url(call, repository, "branches", name), "html": _tree(call, repository, name)}
+    return Answer(payload=shown)
+
+
+async def collaborator_permission(call: Call) -> Answer:
+    """Told to those who may push. Maintain counts as write, triage as read; whoever may see a public one may read."""
+    sender, repository = call.sender(), call.repository()
+    asked = call.site.accounts.find(call.params["login"])
+    if not may_write(repository, sender):
+        if sender.token.kind is TokenKind.CLASSIC:
+            raise ApiError(403, "Must have push access to view collaborator permission.")
+        raise inaccessible(sender)
+    if asked is None:
+        raise ApiError(404, "Not Found")
+    role = repository.role(asked) or (None if repository.private else Role.PULL)
+    names = {Role.PULL: "read", Role.TRIAGE: "read", Role.PUSH: "write", Role.MAINTAIN: "write", Role.ADMIN: "admin"}
+    own = {Role.PULL: "read", Role.TRIAGE: "triage", Role.PUSH: "write", Role.MAINTAIN: "maintain", Role.ADMIN: "admin"}
+    user = represent.account(call.site.links, asked)
+    rights = represent.permissions(role) if role else dict.fromkeys(represent.permissions(Role.PULL), False)
+    shown = {
+        "permission": names[role] if role else "none",
+        "user": {**user, "permissions": rights, "role_name": own[role] if role else ""},
+        "role_name": own[role] if role else "none",
+    }
     return Answer(payload=shown)
 
 

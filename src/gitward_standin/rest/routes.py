@@ -82,6 +82,12 @@ ROUTES = (
     _route("GET", "/search/issues", accounts.search_issues, "search/search"),
     _route("GET", "/search/repositories", accounts.search_repositories, "search/search"),
     _route("GET", _REPO, repositories.get, "repos/repos#get-a-repository", "repo"),
+    _route(
+        "GET",
+        f"{_REPO}/collaborators/{{login}}/permission",
+        repositories.collaborator_permission,
+        "collaborators/collaborators#get-repository-permissions-for-a-user",
+    ),
     _route("GET", f"{_REPO}/branches", repositories.branches, "branches/branches#list-branches"),
     _route("GET", f"{_REPO}/branches/{{branch...}}", repositories.branch, "branches/branches#get-a-branch"),
     _route("GET", f"{_REPO}/readme", commits.readme, "repos/contents#get-a-repository-readme"),

@@ -60,6 +60,7 @@ async def test_the_routes_are_those_of_the_contract(api: Api) -> None:
         ("DELETE", "/schedules/{schedule_id}"),
         ("DELETE", "/sessions/{session_id}"),
         ("GET", "/agents"),
+        ("GET", "/environments"),
         ("GET", "/health"),
         METRICS,
         ("GET", "/ready"),

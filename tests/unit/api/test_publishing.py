@@ -39,7 +39,7 @@ async def test_the_answer_is_the_run_that_does_it(api: Api, http: httpx2.AsyncCl
     assert answer.status_code == 201
     assert (run["number"], run["publish_of"], run["retry_of"]) == (2, session["runs"][0]["id"], None)
     assert run["instruction"] == {
-        **{"command": None, "prompt": None, "budget": None, "env": {}},
+        **{"command": None, "prompt": None, "budget": None, "env": {}, "setup": None},
         **{"timeout_seconds": None, "commit_message": None},
         "publish": PUBLISH,
     }

@@ -22,8 +22,9 @@ from gitward.sessions.service import SessionService
 from gitward.store.database import Database
 from tests_support import Backend
 
-MOST_OF_A_POST, MOST_OF_AN_EVENT = 8, 3
-MOST_OF_A_PUBLISH, MOST_OF_A_CANCEL = 10, 10
+# One of each is the line of the audit log.
+MOST_OF_A_POST, MOST_OF_AN_EVENT = 9, 3
+MOST_OF_A_PUBLISH, MOST_OF_A_CANCEL = 11, 11
 BODY = {"repo": "acme/widgets", "target_branch": "main", "command": "true"}
 
 

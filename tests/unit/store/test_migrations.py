@@ -21,14 +21,14 @@ from gitward.store.migrations import versions
 PROGRAM = """
 import asyncio, sys
 from gitward.store.database import Database
-from gitward.store.migrate import migrate
 from gitward.store.migrations import versions
+from gitward.workers.migrate import migrate_all
 
 async def main():
     database = Database(sys.argv[1])
     print("ready", flush=True)
     sys.stdin.readline()
-    await migrate(database)
+    await migrate_all(database)
     await database.stop()
 
 asyncio.run(main())

@@ -21,6 +21,8 @@ Prompt = Annotated[str | None, typer.Option("--prompt", "-p", help="For a coding
 File = Annotated[Path | None, typer.Option("--file", help="A file with the command; - reads standard input.")]
 Agent = Annotated[str | None, typer.Option(help="The agent that gets the prompt.")]
 Model = Annotated[str | None, typer.Option(help="The agent's model.")]
+Environment = Annotated[str | None, typer.Option(help="The environment whose tools the run finds.")]
+Setup = Annotated[str | None, typer.Option(help="A command that makes the checkout ready, before the work.")]
 Publish = Annotated[str | None, typer.Option(help="draft (default), ready, branch or dry_run.", metavar="MODE")]
 Timeout = Annotated[int | None, typer.Option(min=1, help="Seconds that the run may take.")]
 Env = Annotated[list[str] | None, typer.Option("--env", help="A variable of the command.", metavar="NAME=VALUE")]
@@ -59,6 +61,8 @@ def run(
     file: File = None,
     agent: Agent = None,
     model: Model = None,
+    environment: Environment = None,
+    setup: Setup = None,
     target: Annotated[str | None, typer.Option(help="The branch that the pull request goes to.")] = None,
     branch: Annotated[str | None, typer.Option(help="The session's own branch.")] = None,
     title: Annotated[str | None, typer.Option(help="Of the session.")] = None,
@@ -83,7 +87,7 @@ def run(
     """
     from gitward.cli.client import actions, many
 
-    wish = _wish(command, prompt, file, agent, model, publish, timeout, env)
+    wish = _wish(command, prompt, file, agent, model, environment, setup, publish, timeout, env)
     more = {"target_branch": target, "branch": branch, "title": title, "labels": label}
     if repos is None:
         raise typer.Exit(actions.run(repo, wish, following=follow, as_json=as_json, **more))
@@ -173,6 +177,8 @@ def follow_up(
     file: File = None,
     agent: Agent = None,
     model: Model = None,
+    environment: Environment = None,
+    setup: Setup = None,
     publish: Publish = None,
     timeout: Timeout = None,
     env: Env = None,
@@ -182,7 +188,7 @@ def follow_up(
     """Give a session more to do, on the same branch."""
     from gitward.cli.client import actions
 
-    wish = _wish(command, prompt, file, agent, model, publish, timeout, env)
+    wish = _wish(command, prompt, file, agent, model, environment, setup, publish, timeout, env)
     raise typer.Exit(actions.follow_up(session, wish, following=follow, as_json=as_json))
 
 
@@ -236,6 +242,8 @@ def _wish(
     file: Path | None,
     agent: str | None,
     model: str | None,
+    environment: str | None,
+    setup: str | None,
     publish: str | None,
     timeout: int | None,
     env: list[str] | None,
@@ -248,6 +256,8 @@ def _wish(
         file=file,
         agent=agent,
         model=model,
+        environment=environment,
+        setup=setup,
         publish=publish,
         timeout=timeout,
         env=tuple(env or ()),

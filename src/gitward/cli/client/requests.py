@@ -23,6 +23,8 @@ class Wish:
     file: Path | None = None  # that holds the command; `-` is standard input
     agent: str | None = None
     model: str | None = None
+    environment: str | None = None
+    setup: str | None = None  # a command that makes the checkout ready
     publish: str | None = None  # draft, ready, branch or dry_run
     timeout: int | None = None  # seconds
     env: tuple[str, ...] = ()  # NAME=VALUE
@@ -38,7 +40,8 @@ class Wish:
         body: Json = {"prompt": self.prompt} if self.prompt is not None else {"command": self.command or self._read()}
         if self.prompt is None and (self.agent or self.model):
             raise refused("--agent and --model need a --prompt")
-        more = {"agent": self.agent, "model": self.model, "timeout_seconds": self.timeout, "env": self._variables()}
+        more: Json = {"agent": self.agent, "model": self.model, "environment": self.environment, "setup": self.setup}
+        more |= {"timeout_seconds": self.timeout, "env": self._variables()}
         body |= {name: value for name, value in more.items() if value}
         return body | ({"publish": {"mode": self.publish}} if self.publish else {})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -10,6 +11,7 @@ from functools import partial
 from gitward.errors import Reason, RunFailure
 from gitward.github import preflight as questions
 from gitward.github.client import Connection
+from gitward.github.collaborators import Permission, is_login, permission_of
 from gitward.github.names import same_repository
 from gitward.github.ownership import Known
 from gitward.github.retries import Retries
@@ -51,11 +53,31 @@ async def _request(attempt: Attempt, retries: Retries) -> questions.Facts:
     )
 
     async def check(github: Connection) -> questions.Facts:
-        return await questions.check(github, wanted, known=known, admit=partial(services.admission, session))
+        facts = await questions.check(github, wanted, known=known, admit=partial(services.admission, session))
+        if services.settings.login_claim is not None:
+            login = session.claims.get(services.settings.login_claim)
+            await _check_collaborator(github, facts.repository, session.submodules, login)
+        return facts
 
     facts = await request(attempt, retries, check, level=logging.INFO)
     await attempt.write(partial(_store_findings, attempt, facts))
     return facts
+
+
+async def _check_collaborator(github: Connection, repository: str, submodules: Sequence[str], login: object) -> None:
+    """The owner may have lost access since the run was queued, or its schedule was posted.
+
+    :raises RunFailure: they have, or GitHub does not say.
+    """
+    wanted = [(repository, Permission.WRITE, "write to"), *((name, Permission.READ, "read") for name in submodules)]
+    for name, needed, verb in wanted:
+        held = await permission_of(github, name, login) if isinstance(login, str) and is_login(login) else None
+        if held is None or held < needed:
+            raise RunFailure(
+                Reason.TOKEN_LACKS_PERMISSION,
+                f"GitHub does not let {login if held is not None else 'the owner of this session'} {verb} {name}, "
+                "which this server asks for; retry when it does.",
+            )
 
 
 def _store_findings(attempt: Attempt, facts: questions.Facts, tx: Transaction) -> None:

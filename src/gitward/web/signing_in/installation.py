@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gitward.web.signing_in import paths, routes
+from gitward.web.signing_in import issuer_routes, paths, routes
 from gitward.web.signing_in.hosts import Hosts
 from gitward.web.signing_in.person import NotSignedIn
 from gitward.web.signing_in.signing_in import SigningIn
@@ -17,10 +17,15 @@ _UNKNOWN_HOST = (
 )
 
 
-def install(app: FastAPI, signing_in: SigningIn) -> None:
-    """The routes /sign-in and /sign-out; `SignedIn` leads there; names of hosts that are not ours are refused."""
+def install(app: FastAPI, signing_in: SigningIn, *, style: str | None = None) -> None:
+    """The routes /sign-in and /sign-out; `SignedIn` leads there; names of hosts that are not ours are refused.
+
+    :param style: the address of the style sheet that the pages of sign-in use too.
+    """
+    signing_in.style = style
     app.state.signing_in = signing_in
     app.include_router(routes.router)
+    app.include_router(issuer_routes.router)
     app.add_exception_handler(NotSignedIn, _to_sign_in)
     app.add_middleware(KnownHosts, hosts=signing_in.hosts)
 

@@ -25,8 +25,7 @@ _PAGE = """\
 <meta name="color-scheme" content="light dark">
 <meta name="robots" content="noindex">
 <title>{title} · Gitward</title>
-<link rel="stylesheet" href="/assets/gitward.css">
-</head>
+{style}</head>
 <body>
 <main>
 <h1>{title}</h1>
@@ -37,12 +36,15 @@ _PAGE = """\
 """
 
 
-def page(title: str, *paragraphs: str, status: int = 200, headers: dict[str, str] | None = None) -> HTMLResponse:
-    """:param paragraphs: HTML."""
-    body = "\n".join(paragraphs)
-    return HTMLResponse(
-        _PAGE.format(title=escape(title), body=body), status_code=status, headers={**_HEADERS, **(headers or {})}
-    )
+def page(
+    title: str, *paragraphs: str, style: str | None, status: int = 200, headers: dict[str, str] | None = None
+) -> HTMLResponse:
+    """:param paragraphs: HTML.
+    :param style: the address of the style sheet.
+    """
+    sheet = "" if style is None else f'<link rel="stylesheet" href="{escape(style)}">\n'
+    html = _PAGE.format(title=escape(title), body="\n".join(paragraphs), style=sheet)
+    return HTMLResponse(html, status_code=status, headers={**_HEADERS, **(headers or {})})
 
 
 def text(sentence: str) -> str:
@@ -52,7 +54,7 @@ def text(sentence: str) -> str:
 def button(action: str, label: str, **hidden: str) -> str:
     """A form with nothing but a button."""
     fields = "".join(f'<input type="hidden" name="{escape(k)}" value="{escape(v)}">' for k, v in hidden.items())
-    return f'<form method="post" action="{escape(action)}">{fields}<button>{escape(label)}</button></form>'
+    return f'<form method="post" action="{escape(action)}">{fields}<button class="go">{escape(label)}</button></form>'
 
 
 def link(address: str, label: str) -> str:

@@ -7,7 +7,8 @@ from urllib.parse import quote, urlsplit
 
 from starlette.requests import Request
 
-SIGN_IN, SIGN_OUT, START, CALLBACK = "/sign-in", "/sign-out", "/sign-in/start", "/sign-in/callback"
+SIGN_IN, SIGN_OUT, SIGNED_OUT = "/sign-in", "/sign-out", "/signed-out"
+START, CALLBACK = "/sign-in/start", "/sign-in/callback"
 HOME = "/"
 MAX_PATH = 500  # characters
 # One slash and then none: `//host` and, for browsers, `/\host` name another host. No control character: some are
@@ -17,7 +18,12 @@ _PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 
 def safe(path: str | None) -> str:
     """The path, or the first page."""
-    if not path or len(path) > MAX_PATH or not _PATH.fullmatch(path) or path.startswith((SIGN_IN, SIGN_OUT)):
+    if (
+        not path
+        or len(path) > MAX_PATH
+        or not _PATH.fullmatch(path)
+        or path.startswith((SIGN_IN, SIGN_OUT, SIGNED_OUT))
+    ):
         return HOME
     return path
 
@@ -35,5 +41,5 @@ def wanted_by(request: Request) -> str:
     return safe(f"{told.path}?{told.query}" if told.query else told.path)
 
 
-def sign_in(wanted: str) -> str:
-    return SIGN_IN if wanted == HOME else f"{SIGN_IN}?next={quote(wanted, safe='/')}"
+def sign_in(wanted: str, path: str = SIGN_IN) -> str:
+    return path if wanted == HOME else f"{path}?next={quote(wanted, safe='/')}"

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from browser import browser, hidden, link_of, sign_in_by_link
 from gitward.identity import sign_ins
 from gitward.sessions.model import Owner, now
+from gitward.sessions.retention import Retention
 from gitward.store import schema
 from gitward.store.database import Database, Transaction
 
@@ -117,7 +118,9 @@ async def test_a_sign_in_ends_after_its_hours(database: Database, http: httpx2.A
     past = sa.update(schema.sign_ins).values(expires_at=now(), ends_at=now())
     await database.write(lambda tx: tx.execute(past).rowcount)
     assert (await http.get("/")).status_code == 303
-    assert await database.write(lambda tx: sign_ins.remove_ended(tx, now())) == 1
+    await Retention(database, days=0).sweep()
+    count = sa.select(sa.func.count()).select_from(schema.sign_ins)
+    assert await database.read(lambda tx: tx.execute(count).scalar_one()) == 0
 
 
 async def test_one_subject_has_few_sign_ins(database: Database) -> None:

@@ -9,6 +9,21 @@ branch_labels = None
 depends_on = None
 
 
+# What is written stays as it is. Retention removes whole rows.
+_APPEND_ONLY = {
+    "sqlite": (
+        "CREATE TRIGGER audit_log_is_append_only BEFORE UPDATE ON audit_log "
+        "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END",
+    ),
+    "postgresql": (
+        "CREATE FUNCTION audit_log_is_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$",
+        "CREATE TRIGGER audit_log_is_append_only BEFORE UPDATE ON audit_log "
+        "FOR EACH ROW EXECUTE FUNCTION audit_log_is_append_only()",
+    ),
+}
+
+
 def upgrade() -> None:
     op.create_table(
         "sign_ins",
@@ -30,8 +45,25 @@ def upgrade() -> None:
         sa.Column("subject", sa.String(512), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
     )
+    op.create_table(
+        "audit_log",
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("act", sa.String(40), nullable=False),
+        sa.Column("issuer", sa.String(512), nullable=True),
+        sa.Column("subject", sa.String(512), nullable=True),
+        sa.Column("session_id", sa.String(40), nullable=True),
+        sa.Column("run_id", sa.String(40), nullable=True),
+        sa.Column("detail", sa.JSON(), nullable=False),
+    )
+    op.create_index("ix_audit_log_at", "audit_log", ["at"])
+    for statement in _APPEND_ONLY[op.get_bind().dialect.name]:
+        op.execute(statement)
 
 
 def downgrade() -> None:
+    op.drop_table("audit_log")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION audit_log_is_append_only")
     op.drop_table("sign_in_links")
     op.drop_table("sign_ins")
