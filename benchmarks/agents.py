@@ -148,6 +148,8 @@ async def _memory(world: World, http: Any, agent: Agent) -> Figure:
     async with asyncio.timeout(300):
         while not (inside := _inside(world.pid)):  # noqa: ASYNC110  # the processes of others give no signal
             await asyncio.sleep(0.2)
+            if running.done():
+                raise RuntimeError(f"{agent.name}'s tool did not run: {running.result()['message']}")
     await asyncio.sleep(2)
     own = sum(proportional_memory_of(pid) for pid in inside)
     beyond = proportional_memory(world.pid) - before - own

@@ -198,6 +198,7 @@ async def _model(stack: AsyncExitStack, root: Path, ca: Path, settings: dict[str
     stack.push_async_callback(model.stop)
     ca.write_bytes(ca.read_bytes() + model.ca_file.read_bytes())
     settings |= {"ANTHROPIC_API_KEY": MODEL_KEY, "OPENAI_API_KEY": MODEL_KEY, "GITWARD_AGENTS_DIR": str(PROGRAMS)}
+    settings["GITWARD_AGENT_START_SECONDS"] = "600"  # on a busy machine
     settings["GITWARD_AGENTS_FILE"] = str(stack.enter_context(agents_file()))
     return model
 
