@@ -146,7 +146,7 @@ async def _memory(world: World, http: Any, agent: Agent) -> Figure:
     before = proportional_memory(world.pid)
     running = asyncio.create_task(_run(world, http, agent=agent.name, prompt="Wait."))
     async with asyncio.timeout(300):
-        while not (inside := _inside(world.pid)):  # noqa: ASYNC110  # the processes of others give no signal
+        while not (inside := _inside(world.pid)):  # the processes of others give no signal
             await asyncio.sleep(0.2)
             if running.done():
                 raise RuntimeError(f"{agent.name}'s tool did not run: {running.result()['message']}")
