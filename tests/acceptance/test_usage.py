@@ -255,7 +255,7 @@ until_cancelled()
 async def test_requests_that_come_together_pass_a_limit_by_one_of_them_at_most(
     house: ModelHouse, caller: Client, limit: Json, most: float
 ) -> None:
-    """Each uses about 140 tokens, or 0.034 dollars. As long as much is left they go side by side."""
+    """Each uses about 140 tokens, or 0.034 dollars."""
     prompt = """
 from concurrent.futures import ThreadPoolExecutor
 with ThreadPoolExecutor(20) as pool:
@@ -268,7 +268,6 @@ until_cancelled()
     usage = run["usage"]
     used = usage["usd"] if "usd" in limit else sum(usage[each] for each in KINDS)
     assert max(limit.values()) <= used < most, usage
-    assert house.model.most_at_once > 1
 
 
 # For a prompt: a process that leaves the agent's group and session, and asks the model again and again.

@@ -59,7 +59,6 @@ class ModelHouse:
         self.model.asked.clear()
         self.model.more.clear()
         self.model.delay = 0
-        self.model.most_at_once = 0
         self.model.script = endless
         self.model._numbers = itertools.count(1)
 

@@ -63,8 +63,6 @@ class StandInModel:
     delay: float = 0.0  # seconds between two events of a stream
     asked: list[Asked] = field(default_factory=list)
     more: asyncio.Event = field(default_factory=asyncio.Event)  # set by each request
-    most_at_once: int = 0  # requests for an answer
-    _now: int = 0  # under way
     _plans: list[_Plan] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _runner: web.AppRunner | None = None
@@ -137,12 +135,7 @@ class StandInModel:
         elif by_path is None:
             answer = _other(request)
         else:
-            self._now += 1
-            self.most_at_once = max(self.most_at_once, self._now)
-            try:
-                answer = await self._answer(request, *by_path, asked)
-            finally:
-                self._now -= 1
+            answer = await self._answer(request, *by_path, asked)
         asked.status = answer.status
         return answer
 
