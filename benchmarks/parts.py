@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from benchmarks.agents import agents
 from benchmarks.bare import bare_commands
 from benchmarks.broker import broker
 from benchmarks.brokers import brokers
@@ -144,6 +145,7 @@ WITH_SERVICE: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "history": history,
     "disk": disk,
     "publish": publishing,
+    "agents": agents,
     "environments": environments,
 }
 # Of `world`: the first makes and removes thousands of files.
@@ -151,6 +153,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "history": {"in_memory": True},
     "eight": {"runs": 8},
     "profile": {"watched": True},
+    "agents": {"agents": True},
     "environments": {"more": SETTINGS},
 }
 ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {

@@ -28,13 +28,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from agent_rig import agents_file
 from gitward.identity.keys import load_or_make_key, mint
 from gitward.settings.environment import clean_environment
 from gitward_standin import StandIn, Token, TokenKind
+from gitward_standin.language_model import StandInModel, endless
+from gitward_standin.language_model.server import ANTHROPIC, OPENAI
 from postgres import running_postgres
 
 LOGIN, REPOSITORY, TOKEN = "octocat", "octocat/hello-world", "github_pat_benchmark"
 HOSTS = ("github.com", "api.github.com")
+MODEL_ADDRESS, MODEL_KEY = "127.0.0.2", "sk-of-the-benchmark-0123456789"
+PROGRAMS = Path(__file__).parents[1] / ".tools" / "agents"  # by scripts/agents
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +54,7 @@ class World:
     ca: Path  # certificates, PEM, of the stand-in
     settings: dict[str, str]  # of every process
     workers: tuple[Process, ...] = ()  # beside the service; without any it works itself
+    model: StandInModel | None = None  # of agents
 
     def http(self, **options: Any) -> httpx2.AsyncClient:
         headers = {"Authorization": f"Bearer {self.jwt}"}
@@ -77,9 +83,9 @@ def own_network() -> None:
 
 
 def _own_hosts(root: Path) -> None:
-    """Gives GitHub's names to loopback."""
+    """Gives GitHub's names, and those of models, to loopback."""
     hosts = root / "hosts"
-    hosts.write_text("127.0.0.1 localhost " + " ".join(HOSTS) + "\n")
+    hosts.write_text(f"127.0.0.1 localhost {' '.join(HOSTS)}\n{MODEL_ADDRESS} {ANTHROPIC} {OPENAI}\n")
     subprocess.run(["mount", "--bind", str(hosts), "/etc/hosts"], check=True, timeout=10)
 
 
@@ -126,12 +132,14 @@ async def world(
     in_memory: bool = False,
     runs: int = 4,
     watched: bool = False,
+    agents: bool = False,
     more: Mapping[str, str] | None = None,
 ) -> AsyncIterator[World]:
     """One service on SQLite; or, with a number of `workers`, an API and so many worker processes on Postgres.
 
     :param idle: the service on SQLite has no worker: what is posted waits.
     :param runs: that may have a place at the same time.
+    :param agents: real agents, a small one for floods of updates, and a stand-in for their models.
     :param watched: the service notes what its runs wait for (`benchmarks/watched.py`), in its folder.
     :param more: settings of the service.
     :param in_memory: all files lie on a tmpfs. On ext4 a file takes 0.4 ms to make, not 0.02, for minutes after
@@ -156,6 +164,7 @@ async def world(
         await github.add_repository(REPOSITORY, permissions={LOGIN: "admin"})
         settings = {"GITHUB_TOKEN": TOKEN, "GITWARD_PORT": "0", "SSL_CERT_FILE": str(ca)}
         settings |= {"GITWARD_MAX_RUNS": str(runs), "GITWARD_MAX_RUNS_PER_USER": str(runs), **(more or {})}
+        model = await _model(stack, root, ca, settings) if agents else None
         service = Process(
             root / "service",
             *(("serve",) if workers is None and not idle else ("serve", "--no-worker")),
@@ -178,7 +187,20 @@ async def world(
             ca=ca,
             settings=settings,
             workers=started[1:],
+            model=model,
         )
+
+
+async def _model(stack: AsyncExitStack, root: Path, ca: Path, settings: dict[str, str]) -> StandInModel:
+    """At the providers' own names, for agents of the service and for those beside it."""
+    model = StandInModel(folder=root, script=endless, key=MODEL_KEY, place=(MODEL_ADDRESS, 443))
+    await model.start()
+    stack.push_async_callback(model.stop)
+    ca.write_bytes(ca.read_bytes() + model.ca_file.read_bytes())
+    settings |= {"ANTHROPIC_API_KEY": MODEL_KEY, "OPENAI_API_KEY": MODEL_KEY, "GITWARD_AGENTS_DIR": str(PROGRAMS)}
+    settings["GITWARD_AGENT_START_SECONDS"] = "600"  # on a busy machine
+    settings["GITWARD_AGENTS_FILE"] = str(stack.enter_context(agents_file()))
+    return model
 
 
 @contextlib.contextmanager

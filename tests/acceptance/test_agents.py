@@ -186,6 +186,14 @@ async def test_an_agent_that_does_not_start_is_unavailable(
     assert said in run["message"]
 
 
+async def test_a_start_that_hangs_ends_with_its_own_limit() -> None:
+    async with agent_rig(GITWARD_AGENT_START_SECONDS="2") as service, service.client() as client:
+        body: Json = {"prompt": "say('x')", "agent": "hanging", "timeout_seconds": 60}
+        _, run, _ = await client.run(await service.repository(), **body)
+        assert (run["state"], run["reason"]) == ("failed", "agent_unavailable"), run
+        assert run["message"] == "The agent did not become ready: 2 s were not enough."
+
+
 @pytest.mark.parametrize(
     ("stop", "reason", "said"),
     [

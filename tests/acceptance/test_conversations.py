@@ -11,8 +11,13 @@ import pytest
 import pytest_asyncio
 
 from agent_rig import agent_rig
+from gitward.audit.channels import Channel
+from gitward.audit.database import search_artifacts
+from gitward.audit.ledger import Ledger
+from gitward.audit.needles import Plant
 from gitward.runs.storage.workspace_names import workspace_of
-from rig import RUN_SECONDS, Client, Json, Rig, data_of
+from gitward.secrets import Secret
+from rig import RUN_SECONDS, Client, Json, Rig, data_of, until
 
 AGENT = "remembering"
 MEMORY = 'say(json.dumps([remembered(), sorted(os.listdir("/workspace/agent/remembering"))]))'
@@ -46,8 +51,12 @@ async def follow(client: Client, session: Json, prompt: str, agent: str = AGENT)
 async def lose_workspace(house: Rig, session: Json) -> None:
     """As retention does, or another machine. The service may be removing a part of it at the same time."""
     folder = workspace_of(house.data / "workspaces", session["id"])
-    while folder.exists():
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    def is_gone() -> bool:
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+
+    await until(is_gone, f"{folder} is removed")
 
 
 async def until_told(client: Client, session: Json, text: str) -> None:
@@ -124,6 +133,59 @@ say("I added a.txt.")
         assert told in run["message"]
 
 
+@pytest.mark.parametrize(
+    ("agent", "why"),
+    [
+        ("replacing", "it began another conversation instead"),
+        ("pretending", "it did nothing in it, and its model was never asked"),
+    ],
+)
+async def test_an_agent_that_only_says_that_it_resumed_begins_anew(
+    house: Rig, caller: Client, agent: str, why: str
+) -> None:
+    """And the next prompt too: a conversation that is gone must not fail all that follow."""
+    session, _, _ = await caller.run(await house.repository(), prompt="say('I looked around.')", agent=agent)
+    for _ in range(2):
+        run, events = await follow(caller, session, "say(note)", agent)
+        assert run["state"] == "succeeded", run
+        assert f"could not be resumed ({why}): a new one begins" in notices(events)
+        assert "> I looked around." in run["message"]
+        assert resumed(events)[-1] is False
+
+
+async def test_a_resume_that_fails_for_the_moment_is_tried_again(house: Rig, caller: Client) -> None:
+    session, _, _ = await caller.run(await house.repository(), prompt="say('Hello.')", agent="locked")
+    run, events = await follow(caller, session, "say(repr(remembered()))", "locked")
+    assert (run["message"], resumed(events)) == ("[\"say('Hello.')\"]", [True]), run
+    assert not notices(events)
+
+
+async def test_what_an_agent_remembers_after_its_answer_is_kept(house: Rig, caller: Client) -> None:
+    """Some write their last answer only then, and lose it when they are ended at once."""
+    prompt = "say('Hello.'); remember_late('my own answer')"
+    session, _, _ = await caller.run(await house.repository(), prompt=prompt, agent=AGENT)
+    run, _ = await follow(caller, session, "say(repr(remembered()[1:]))")
+    assert run["message"] == "['my own answer']", run
+
+
+async def test_an_interrupted_turn_does_not_cost_the_conversation(house: Rig, caller: Client) -> None:
+    """Neither when the agent stops at once, nor when it does not listen and is killed."""
+    session, _, _ = await caller.run(await house.repository(), prompt="say('Hello.')", agent=AGENT)
+    for wait in ("until_cancelled(); stop = 'cancelled'", "time.sleep(1000)"):
+        body = {"prompt": f"say('ready '); {wait}", "agent": AGENT}
+        more = await caller.post(f"/sessions/{session['id']}/runs", body)
+        async with asyncio.timeout(RUN_SECONDS):
+            async for event in caller.stream(session, more["id"]):
+                if event["type"] == "agent.message":
+                    break
+        await caller.post(f"/sessions/{session['id']}/cancel", status=200)
+        ended, _ = await caller.finished(session, more["id"])
+        assert ended["state"] == "cancelled", ended
+    run, events = await follow(caller, session, "say(str(len(remembered())))")
+    assert (run["message"], resumed(events)) == ("3", [True]), run
+    assert not notices(events)
+
+
 async def test_a_conversation_with_a_secret_is_not_kept(house: Rig, caller: Client) -> None:
     secret = "ghp_" + "N0tOurs" * 6
     prompt = f"say('Hello.') # {secret[:10]}"
@@ -136,6 +198,46 @@ async def test_a_conversation_with_a_secret_is_not_kept(house: Rig, caller: Clie
     run, events = await follow(caller, session, "say(repr(remembered()))")
     assert (run["message"], resumed(events)) == ("[]", [False]), run
     assert "a new one begins, with a digest" in notices(events)
+
+
+async def test_the_audit_reads_what_a_conversation_holds(house: Rig, caller: Client) -> None:
+    """It is packed in the database, where no search of the rows sees a key."""
+    word = "plum-0123456789-abcdefghij"
+    session, run, _ = await caller.run(await house.repository(), prompt=f"say('Hello.') # {word}", agent=AGENT)
+    assert "conversation" in house.stored_kinds(session["id"]), run
+    ledger = Ledger(Secret(house.token), Plant(), {"WORD": Secret(word)})
+    await search_artifacts(ledger, f"sqlite:///{house.data / 'gitward.db'}")
+    hits = ledger.findings(Channel.ARTIFACTS).hits
+    assert {hit.place for hit in hits} == {f"conversation of {run['id']}, attempt 1, unpacked"}
+    assert {hit.of for hit in hits} == {"WORD"}
+
+
+async def test_a_pipe_where_git_reads_costs_no_look_at_the_work_its_time() -> None:
+    """It is passed over until the pipe is gone; the run is not touched."""
+    prompt = """
+edit("so-far.txt", "precious")
+os.mkfifo(".gitattributes")
+say("ready ")
+until_removed = "/workspace/go"
+while not os.path.exists(until_removed):
+    time.sleep(0.05)
+os.unlink(".gitattributes")
+say("steady ")
+until_cancelled()
+stop = "cancelled"
+"""
+    async with agent_rig(GITWARD_AGENT_KEEP_SECONDS="1") as service, service.client() as client:
+        session = await client.session(await service.repository(), prompt=prompt, agent=AGENT)
+        await until_told(client, session, "ready")
+        refused = "its work so far could not be kept"
+        await until(lambda: refused in service.log.read_text(), "a look at the work that found the pipe")
+        assert f"{refused}: a named pipe stands where git reads: 'repo/.gitattributes'" in service.log.read_text()
+        assert "live_bundle" not in service.stored_kinds(session["id"])
+        (workspace_of(service.data / "workspaces", session["id"]) / "work" / "go").touch()
+        await until(lambda: "live_bundle" in service.stored_kinds(session["id"]), "the work so far is kept")
+        await client.post(f"/sessions/{session['id']}/cancel", status=200)
+        run, _ = await client.finished(session)
+        assert run["state"] == "cancelled", run
 
 
 async def test_another_session_and_another_owner_never_get_it(house: Rig, caller: Client) -> None:
@@ -230,9 +332,8 @@ say(json.dumps([os.listdir("."), len(remembered()), note]))
     async with agent_rig(GITWARD_AGENT_KEEP_SECONDS="1") as mortal, mortal.client() as client:
         session = await client.session(await mortal.repository(), prompt=prompt, agent=AGENT)
         await until_told(client, session, "ready")
-        async with asyncio.timeout(RUN_SECONDS):
-            while not {"live_bundle", "live_head", "conversation"} <= mortal.stored_kinds(session["id"]):
-                await asyncio.sleep(0.1)
+        so_far = {"conversation", "live_bundle", "live_head"}
+        await until(lambda: so_far <= mortal.stored_kinds(session["id"]), f"{sorted(so_far)} while the run goes on")
         assert (await client.http.get(f"/sessions/{session['id']}/diff")).status_code == 404
         await mortal.stop(signal.SIGKILL)
         await lose_workspace(mortal, session)

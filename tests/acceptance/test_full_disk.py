@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent_rig import agent_rig
 from gitward.runs.storage.workspace_names import workspace_of
 from postgres import running_postgres
 from processes import until_output
@@ -141,6 +142,35 @@ async def test_the_end_of_a_run_needs_no_room_that_others_could_take() -> None:
         assert output(events).endswith("99999\n100000\n")
         told = [event["data"]["message"] for event in events if event["type"] == "notice"]
         assert "The disk of the database was full: a part of the output is not kept." in told
+
+
+async def test_a_conversation_for_which_there_is_no_room_is_told_and_begins_anew() -> None:
+    async with agent_rig(DISK) as service, service.client() as client:
+        first = "say('Hello.')"
+        session, _, _ = await client.run(await service.repository(), prompt=first, agent="remembering")
+        wait = "say('ready ')\nwhile not os.path.lexists('/workspace/go'): time.sleep(0.05)"
+        body = {"prompt": wait, "agent": "remembering"}
+        more = await client.post(f"/sessions/{session['id']}/runs", body)
+        async for event in client.stream(session, more["id"]):
+            if event["type"] == "agent.message":
+                break
+        filler = await asyncio.to_thread(fill, data_of(service))
+        await until_faults(client, "database writes", "disk")
+        work = workspace_of(data_of(service) / "workspaces", session["id"]) / "work"
+        (work / "go").symlink_to("nothing")  # a file would need room
+        _, events = await client.finished(session, more["id"])
+        told = [event["data"]["message"] for event in events if event["type"] == "notice"]
+        assert (
+            "The conversation with remembering is not kept: the disk of the database is nearly full. "
+            "The next prompt begins a new one." in told
+        ), told
+        filler.unlink()
+        await until_faults(client)
+        body = {"prompt": "say(json.dumps([remembered(), note]))", "agent": "remembering"}
+        again = await client.post(f"/sessions/{session['id']}/runs", body)
+        run, events = await client.finished(session, again["id"])
+        assert run["message"].startswith("[[], "), run
+        assert "You do not remember" in run["message"]
 
 
 @pytest.mark.parametrize("reserve", ["0", "32"])

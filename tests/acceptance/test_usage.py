@@ -10,10 +10,15 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from gitward.grants.model_calls import MOST_FAILURES
 from gitward_standin.language_model import Fault
-from model_rig import HELPERS, ModelHouse, model_rig, sent, told
+from gitward_standin.language_model.questions import Api
+from model_rig import HELPERS, KEY, ModelHouse, model_rig, sent, told
 from processes import brokers_of
-from rig import RUN_SECONDS, Client, Json, data_of
+from rig import RUN_SECONDS, Client, Json, data_of, until
+
+TURN_SECONDS = 120  # a turn that no budget ends has another reason then
+KINDS = ("input_tokens", "cached_tokens", "cache_written_tokens", "output_tokens")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -36,17 +41,16 @@ async def caller(house: ModelHouse) -> AsyncIterator[Client]:
 
 
 async def until_asked(house: ModelHouse, times: int) -> None:
-    async with asyncio.timeout(RUN_SECONDS):
-        while len(house.model.asked) < times:
-            house.model.more.clear()
-            await house.model.more.wait()
+    await until(lambda: len(house.model.asked) >= times, f"{times} requests to the model")
 
 
 async def prompted(
     house: ModelHouse, caller: Client, prompt: str, budget: Json | None = None
 ) -> tuple[Json, Json, list[Json]]:
     repository = await house.service.repository()
-    return await caller.run(repository, prompt=HELPERS + prompt, agent="keyed", budget=budget)
+    return await caller.run(
+        repository, prompt=HELPERS + prompt, agent="keyed", budget=budget, timeout_seconds=TURN_SECONDS
+    )
 
 
 async def test_usage_is_what_the_model_sent_by_each_of_the_three_apis(house: ModelHouse, caller: Client) -> None:
@@ -72,6 +76,31 @@ say("Done.")
     )
     assert "other-model" not in metrics
     assert 'gitward_model_requests_total{agent="keyed",model="other",outcome="answered"} 3.0' in metrics
+
+
+async def test_gemini_is_counted_where_the_operator_injects_its_key(house: ModelHouse, caller: Client) -> None:
+    prompt = """
+for way in ("generateContent", "streamGenerateContent", "streamGenerateContent?alt=sse"):
+    assert model(GEMINI + way) == 200
+say("Done.")
+"""
+    _, run, _ = await prompted(house, caller, prompt)
+    assert run["state"] == "succeeded", run
+    assert told(run["usage"]) == sent(house.model.asked)
+    assert (run["usage"]["requests"], run["usage"]["unknown_requests"]) == (3, 0)
+    assert [each["model"] for each in run["usage"]["by_model"]] == ["m-g"]
+    assert {each.key for each in house.model.asked} == {KEY}
+
+
+async def test_a_budget_refuses_gemini_in_its_own_format(house: ModelHouse, caller: Client) -> None:
+    prompt = """
+statuses = [model(GEMINI + "generateContent") for _ in range(3)]
+say(json.dumps([statuses, refusal["error"]["status"]]))
+until_cancelled()
+"""
+    _, run, events = await prompted(house, caller, prompt, budget={"requests": 2})
+    assert run["reason"] == "budget_exhausted", run
+    assert data_of(events, "agent.ended")[0]["text"] == '[[200, 200, 403], "PERMISSION_DENIED"]'
 
 
 async def test_what_is_not_told_is_unknown(house: ModelHouse, caller: Client) -> None:
@@ -123,7 +152,9 @@ until_cancelled()
 """
     house.model.fail(Fault.HANG, times=1, after=2)
     repository = await house.service.repository()
-    session = await caller.session(repository, prompt=HELPERS + prompt, agent="keyed", budget={"requests": 4})
+    session = await caller.session(
+        repository, prompt=HELPERS + prompt, agent="keyed", budget={"requests": 4}, timeout_seconds=TURN_SECONDS
+    )
     await until_asked(house, 3)
     assert house.service.process is not None
     [broker] = brokers_of(house.service.process.pid)
@@ -220,6 +251,89 @@ until_cancelled()
     assert run["usage"]["requests"] == len(house.model.asked) == 5
 
 
+@pytest.mark.parametrize(("limit", "most"), [({"tokens": 1500}, 1650), ({"usd": 0.35}, 0.39)])
+async def test_requests_that_come_together_pass_a_limit_by_one_of_them_at_most(
+    house: ModelHouse, caller: Client, limit: Json, most: float
+) -> None:
+    """Each uses about 140 tokens, or 0.034 dollars."""
+    prompt = """
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(20) as pool:
+    statuses = list(pool.map(lambda _: model(), range(40)))
+until_cancelled()
+"""
+    house.model.delay = 0.05
+    _, run, _ = await prompted(house, caller, prompt, budget=limit)
+    assert run["reason"] == "budget_exhausted", run
+    usage = run["usage"]
+    used = usage["usd"] if "usd" in limit else sum(usage[each] for each in KINDS)
+    assert max(limit.values()) <= used < most, usage
+
+
+# For a prompt: a process that leaves the agent's group and session, and asks the model again and again.
+LEFT_BEHIND = """
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        for fd in (0, 1, 2):
+            os.close(fd)
+        for number in range(10**6):
+            if number == 3:
+                open("/workspace/three", "w").close()
+            try: model()
+            except BaseException: pass
+    os._exit(0)
+assert model() == 200
+while not os.path.exists("/workspace/three"): time.sleep(0.02)
+"""
+
+
+async def no_more_requests(house: ModelHouse) -> None:
+    """For as long as many of them would take."""
+    asked = len(house.model.asked)
+    await asyncio.sleep(1)
+    assert len(house.model.asked) == asked
+
+
+@pytest.mark.parametrize("end", ["say('I am idle.')", "until_cancelled(); stop = 'cancelled'"])
+async def test_who_goes_on_in_the_background_is_limited_and_ends_with_the_run(
+    house: ModelHouse, caller: Client, end: str
+) -> None:
+    """An agent that says it is done, or that is stopped, may leave somebody who goes on to ask. It does not come back
+    with the next prompt."""
+    repository = await house.service.repository()
+    session = await caller.session(repository, prompt=HELPERS + LEFT_BEHIND + end, agent="keyed")
+    await until_asked(house, 4)
+    if "stop" in end:
+        await caller.post(f"/sessions/{session['id']}/cancel", status=200)
+    run, _ = await caller.finished(session)
+    assert run["state"] == ("cancelled" if "stop" in end else "succeeded"), run
+    await no_more_requests(house)
+    assert told(run["usage"])["requests"] == len(house.model.asked)
+    body = {"prompt": f"{HELPERS}\nassert model() == 200\nsay('Done.')", "agent": "keyed"}
+    more = await caller.post(f"/sessions/{session['id']}/runs", body)
+    run, _ = await caller.finished(session, more["id"])
+    assert (run["state"], run["usage"]["requests"]) == ("succeeded", 1), run
+    await no_more_requests(house)
+
+
+async def test_a_budget_holds_for_who_goes_on_in_the_background(house: ModelHouse, caller: Client) -> None:
+    _, run, _ = await prompted(house, caller, LEFT_BEHIND + "until_cancelled()", budget={"requests": 6})
+    assert run["reason"] == "budget_exhausted", run
+    assert run["usage"]["requests"] == len(house.model.asked) == 6
+    await no_more_requests(house)
+
+
+async def test_who_hangs_up_before_the_numbers_come_gets_no_more_than_ten(house: ModelHouse, caller: Client) -> None:
+    """Words, and none of the count: of each answer it reads the beginning, before the end was sent."""
+    prompt = "for _ in range(40):\n    model(CHAT, read=100)\nuntil_cancelled()"
+    house.model.fail(Fault.STALL)
+    _, run, _ = await prompted(house, caller, prompt, budget={"tokens": 10**6})
+    assert run["reason"] == "budget_exhausted", run
+    assert "cannot be kept: of 10 model requests the tokens are unknown" in run["message"]
+    assert len(house.model.asked) == 10
+
+
 async def test_a_follow_up_goes_on_with_a_new_budget(house: ModelHouse, caller: Client) -> None:
     session, run, _ = await prompted(house, caller, "model()\nmodel()\nuntil_cancelled()", budget={"requests": 1})
     assert run["reason"] == "budget_exhausted", run
@@ -278,6 +392,55 @@ async def test_a_user_s_day_has_a_budget_for_all_of_their_runs() -> None:
             _, run, _ = await prompted(house, other, two)
             assert run["state"] == "succeeded", run
         assert len(house.model.asked) == 5
+
+
+async def test_runs_that_ask_at_the_same_time_do_not_pass_the_day_s_limit_of_requests() -> None:
+    """Exactly: each request is reserved before it begins. What an ended run did not use is free again."""
+    prompt = """
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(8) as pool:
+    statuses = list(pool.map(lambda _: model(), range(20)))
+until_cancelled()
+"""
+    async with model_rig(GITWARD_DAILY_BUDGET="requests=12") as house, house.service.client() as caller:
+        _, run, _ = await prompted(house, caller, "assert model() == 200\nsay('Done.')")
+        assert run["state"] == "succeeded", run
+        together = await asyncio.gather(*(prompted(house, caller, prompt) for _ in range(3)))
+        assert {run["reason"] for _, run, _ in together} == {"budget_exhausted"}, [run for _, run, _ in together]
+        assert sum(run["usage"]["requests"] for _, run, _ in together) == 11
+        assert len(house.model.asked) == 12
+
+
+async def test_a_model_that_fails_for_good_ends_the_turn(house: ModelHouse, caller: Client) -> None:
+    """Whatever the agent does about it; its work is kept."""
+    house.model.fail(Fault.BROKEN)
+    prompt = """
+edit("kept.txt", "precious")
+while model(MESSAGES) == 500:
+    pass
+say(refusal["error"]["type"])
+until_cancelled()
+"""
+    _, run, events = await prompted(house, caller, prompt)
+    assert run["reason"] == "model_failed", run
+    assert "answered 500: The stand-in is broken." in run["message"]
+    assert len(house.model.asked) == MOST_FAILURES
+    assert data_of(events, "work.kept")
+    assert data_of(events, "agent.ended")[0]["text"] in {"", "permission_error"}
+
+
+async def test_a_model_that_fails_beside_one_that_answers_ends_nothing(house: ModelHouse, caller: Client) -> None:
+    house.model.fail(Fault.BROKEN, api=Api.MESSAGES)
+    prompt = """
+from concurrent.futures import ThreadPoolExecutor
+while model(MESSAGES) == 500:
+    model()
+assert model() == 200
+say(refusal["error"]["message"])
+"""
+    _, run, _ = await prompted(house, caller, prompt)
+    assert run["state"] == "succeeded", run
+    assert "no more requests to it are passed on" in run["message"]
 
 
 async def test_an_agent_that_hammers_a_failing_model_is_slowed_down(house: ModelHouse, caller: Client) -> None:

@@ -58,6 +58,7 @@ async def house(idle_seconds: int = IDLE_SECONDS) -> AsyncIterator[House]:
             **{"ANTHROPIC_API_KEY": KEY, "OPENAI_API_KEY": KEY, "GITWARD_AGENTS_DIR": str(PROGRAMS)},
             **{"HTTPS_PROXY": model.proxy_url, "NO_PROXY": "127.0.0.1", "SSL_CERT_FILE": str(model.ca_file)},
             **{"GITWARD_AGENTS_FILE": str(folder / "agents.toml"), "GITWARD_AGENT_IDLE_SECONDS": str(idle_seconds)},
+            "GITWARD_AGENT_START_SECONDS": str(IDLE_SECONDS),
         }
         async with rig(None, None, **settings) as service, service.client() as caller:
             yield House(service=service, caller=caller, model=model)

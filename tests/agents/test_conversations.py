@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
+from gitward.agents.archive import pack, unpack
+from gitward.agents.built_in import BUILT_IN
 from gitward.repositories.checkout import CHECKOUT_DIR
 from gitward.runs.storage.workspace_names import workspace_of
 from gitward_standin.language_model import Say, Shell, Write
@@ -49,10 +54,41 @@ async def test_a_follow_up_goes_on_in_the_same_conversation(at_home: House, agen
     assert started["resumed"], (data_of(events, "notice"), at_home.service.log.read_text()[-3000:])
     last = at_home.model.calls[-1].body
     assert WORD in last
-    # qwen-code 0.15.10 loads its last answer only when tool calls came with it.
-    assert SAID in last or agent == "qwen"
+    assert SAID in last  # its last answer, which some write only after they said that they are done
     assert "You do not remember" not in last
     assert [each["text"] for each in data_of(events, "agent.ended")] == [SAID]  # the history is not told again
+
+
+def forget(service: Rig, agent: str) -> None:
+    """The agent's id of the conversation is one that it does not know any more."""
+    stale = "ses_0123456789abcdefghijklmnop" if agent == "opencode" else "00000000-0000-4000-8000-000000000000"
+    with closing(sqlite3.connect(service.data / "gitward.db", timeout=30)) as database, database:
+        [(row, packed)] = database.execute("SELECT rowid, content FROM artifacts WHERE kind = 'conversation'")
+        known = unpack(packed, BUILT_IN[agent].conversation)
+        database.execute(
+            "UPDATE artifacts SET content = ? WHERE rowid = ?", (pack(replace(known, conversation=stale)), row)
+        )
+
+
+@pytest.mark.parametrize("agent", AGENTS[:3])
+async def test_a_conversation_that_the_agent_does_not_know_begins_anew_and_says_so(agent: str) -> None:
+    """In a service of its own. What was said is told again, from the session's log."""
+    async with house() as forgetful:
+        forgetful.model.script = lambda _: Say(text=SAID)
+        repository = await forgetful.service.repository()
+        session, run, _ = await forgetful.caller.run(repository, prompt=f"Remember the word {WORD}.", agent=agent)
+        await asyncio.to_thread(forget, forgetful.service, agent)
+        forgetful.model.asked.clear()
+        body = {"prompt": "Which word was it?", "agent": agent}
+        more = await forgetful.caller.post(f"/sessions/{session['id']}/runs", body)
+        run, events = await forgetful.caller.finished(session, more["id"])
+        assert run["state"] == "succeeded", (run, events[-8:])
+        assert data_of(events, "agent.started")[-1]["resumed"] is False, events
+        assert "could not be resumed" in str(data_of(events, "notice"))
+        last = forgetful.model.calls[-1].body
+        assert "You do not remember" in last
+        assert WORD in last
+        assert SAID in last
 
 
 def write_then_wait(question: Question) -> Write | Shell:

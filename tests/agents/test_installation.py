@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,14 +27,18 @@ TINY = "isexe"  # a package of npm without others, which an agent's lock has too
 class Site:
     """A folder of programs with a Node.js in it, and the lock of one small program."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, machine: str = platform.machine()) -> None:
         self.root, self.told = root, list[str]()
         self.locks = root / "locks"
         shutil.copytree(LOCKS / NODE, self.locks / NODE)
         (root / "programs").mkdir()
         (root / "programs" / NODE).symlink_to(PROGRAMS / NODE)
         self.installation = Installation(
-            folder=root / "programs", environment=installers_environment(), tell=self.told.append, locks=self.locks
+            folder=root / "programs",
+            environment=installers_environment(),
+            tell=self.told.append,
+            locks=self.locks,
+            machine=machine,
         )
         known = json.loads((LOCKS / "codex" / "package-lock.json").read_text())["packages"][f"node_modules/{TINY}"]
         self.version = known["version"]
@@ -104,6 +112,51 @@ def test_what_an_interrupted_installation_left_is_no_obstacle(site: Site) -> Non
     (part / "half").write_text("x")
     assert site.installation.install([site.agent]) == ["tiny"]
     assert not part.exists()
+
+
+@pytest.mark.parametrize(
+    ("machine", "agent", "sentence"),
+    [
+        ("riscv64", "claude", "Node.js is locked for x86_64 and aarch64; this machine is riscv64."),
+        ("aarch64", "opencode", "opencode is locked for x86_64; this machine is aarch64."),
+    ],
+)
+def test_another_machine_is_refused_before_anything_is_fetched(
+    tmp_path: Path, machine: str, agent: str, sentence: str
+) -> None:
+    site = Site(tmp_path, machine)
+    with pytest.raises(InstallationFailed, match=re.escape(sentence)):
+        site.installation.install([BUILT_IN["codex"], BUILT_IN[agent]])
+    assert sorted(os.listdir(tmp_path / "programs")) == [NODE]
+    assert site.told == []
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_lock_has_the_programs_of_each_machine_that_it_names(name: str, machine: str) -> None:
+    package = BUILT_IN[name].package
+    assert package is not None
+    lock = json.loads((LOCKS / name / "package-lock.json").read_text())
+    cpu = {"x86_64": "x64", "aarch64": "arm64"}[machine]
+    built = [
+        place
+        for place, each in lock["packages"].items()
+        if cpu in each.get("cpu", []) and "linux" in each.get("os", []) and "musl" not in each.get("libc", [])
+    ]
+    assert bool(built) == (machine in package.machines), built
+
+
+def test_claude_is_installed_on_a_machine_without_node(tmp_path: Path) -> None:
+    """By the command itself: Node.js comes from PyPI's wheel, and npm with it."""
+    environment = {**installers_environment(), "PATH": "/nowhere", "GITWARD_AGENTS_DIR": str(tmp_path / "agents")}
+    argv = (sys.executable, "-m", "gitward", "agents", "install", "claude")
+    ended = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    node = tmp_path / "agents" / NODE / "current" / "bin" / "node"
+    program = tmp_path / "agents" / "claude" / "current" / "node_modules" / "@agentclientprotocol/claude-agent-acp"
+    package = json.loads((program / "package.json").read_text())
+    said = subprocess.run((node, "--version"), env={}, capture_output=True, text=True, timeout=60, check=True)
+    assert (said.stdout.strip(), package["version"]) == ("v24.19.0", "0.101.0")
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -9,12 +9,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
 Json = dict[str, Any]
 SESSION = "conversation-1"
 VERSION = "1.0"
+forgotten: list[str] = []  # conversations that this program only says it resumed
 
 
 def send(message: Json) -> None:
@@ -104,8 +106,38 @@ def remembered() -> list[str]:
         return [json.loads(line) for line in file][:-1]
 
 
+def is_first(name: str) -> bool:
+    """Whether nothing in this run has asked so before."""
+    try:
+        os.close(os.open(f"/workspace/{name}", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+def remember_late(text: str) -> None:
+    """Answers first, and remembers a moment later; when the input ends before that, it is lost."""
+
+    def write_down() -> None:
+        time.sleep(0.1)
+        with open(memory_file(), "a", encoding="utf-8") as file:
+            file.write(json.dumps(text) + "\n")
+
+    threading.Thread(target=write_down, daemon=True).start()
+
+
 def resume(message: Json) -> None:
     session = message["params"]["sessionId"]
+    if "locked" in sys.argv and is_first("locked"):
+        send({"id": message["id"], "error": {"code": -32603, "message": "Internal error: the storage is locked"}})
+        return
+    if "replaces" in sys.argv:
+        send({"id": message["id"], "result": {"sessionId": "conversation-2"}})
+        return
+    if "pretends" in sys.argv:
+        forgotten.append(session)
+        send({"id": message["id"], "result": {}})
+        return
     if not os.path.exists(memory_file(session)):
         send({"id": message["id"], "error": {"code": -32602, "message": f"no conversation {session}"}})
         return
@@ -115,6 +147,9 @@ def resume(message: Json) -> None:
 
 
 def answer(prompt: Json) -> None:
+    if forgotten:
+        send({"id": prompt["id"], "result": {"stopReason": "refusal"}})
+        return
     *notes, text = [block["text"] for block in prompt["params"]["prompt"]]
     if "REMEMBERING_HOME" in os.environ:
         os.makedirs(os.path.dirname(memory_file()), exist_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -31,6 +31,24 @@ conversation = ["talks/*.jsonl"]
 [agents.loading]
 program = "{folder}"
 argv = ["/usr/bin/python3", "{program}/acp_program.py", "loads"]
+env = { REMEMBERING_HOME = "{own}" }
+conversation = ["talks/*.jsonl"]
+
+[agents.locked]
+program = "{folder}"
+argv = ["/usr/bin/python3", "{program}/acp_program.py", "resumes", "locked"]
+env = { REMEMBERING_HOME = "{own}" }
+conversation = ["talks/*.jsonl"]
+
+[agents.replacing]
+program = "{folder}"
+argv = ["/usr/bin/python3", "{program}/acp_program.py", "resumes", "replaces"]
+env = { REMEMBERING_HOME = "{own}" }
+conversation = ["talks/*.jsonl"]
+
+[agents.pretending]
+program = "{folder}"
+argv = ["/usr/bin/python3", "{program}/acp_program.py", "resumes", "pretends"]
 env = { REMEMBERING_HOME = "{own}" }
 conversation = ["talks/*.jsonl"]
 
@@ -80,7 +98,8 @@ def agents_file() -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def agent_rig(**settings: str) -> AsyncIterator[Rig]:
+async def agent_rig(disks: Mapping[str, int | str] | None = None, **settings: str) -> AsyncIterator[Rig]:
+    """:param disks: as `rig` takes them."""
     with agents_file() as path:
-        async with rig(None, None, GITWARD_AGENTS_FILE=str(path), **settings) as made:
+        async with rig(None, disks, GITWARD_AGENTS_FILE=str(path), **settings) as made:
             yield made

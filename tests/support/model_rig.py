@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agent_rig import agent_rig
 from gitward_standin.language_model import StandInModel, endless
-from gitward_standin.language_model.server import Asked
+from gitward_standin.language_model.server import GOOGLE, Asked
 from rig import Json, Rig
 
 KEY = "sk-CANARY-of-a-model-0123456789"
@@ -21,16 +21,20 @@ PRICES = {
     "date": "2026-11-29",
     "models": {"m-*": {"input": 100, "cached": 10, "output": 1000}, "dear": {"input": 10**6, "output": 10**6}},
 }
-# For a prompt: asks the model by one of the three APIs; its status.
+# For a prompt: asks the model by one of the four APIs; its status.
 HELPERS = """
 import urllib.error, urllib.request
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
+GEMINI = "/v1beta/models/m-g:"
 def model(path=CHAT, model="m-1", stream=True, seconds=60, read=None):
     words = [{"role": "user", "content": "Hello"}]
     body = {"model": model, "stream": stream, "messages": words, "input": "Hello", "max_tokens": 9}
     if path == CHAT and stream:
         body["stream_options"] = {"include_usage": True}
+    if "/models/" in path:
+        body = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
     host = "api.anthropic.com" if path == MESSAGES else "api.openai.com"
+    host = "generativelanguage.googleapis.com" if "/models/" in path else host
     asked = urllib.request.Request(f"https://{host}{path}", json.dumps(body).encode())
     asked.add_header("Content-Type", "application/json")
     try:
@@ -67,10 +71,11 @@ async def model_rig(**settings: str) -> AsyncIterator[ModelHouse]:
     (folder / "prices.json").write_text(json.dumps(PRICES))
     try:
         around = {
+            **{"GITWARD_INJECT": f"{GOOGLE} = x-goog-api-key: GEMINI_API_KEY", "GEMINI_API_KEY": KEY},
             **{"ANTHROPIC_API_KEY": KEY, "OPENAI_API_KEY": KEY, "GITWARD_PRICES": str(folder / "prices.json")},
             **{"HTTPS_PROXY": model.proxy_url, "NO_PROXY": "127.0.0.1", "SSL_CERT_FILE": str(model.ca_file)},
         }
-        async with agent_rig(**around, **settings) as service:
+        async with agent_rig(None, **around, **settings) as service:
             yield ModelHouse(service=service, model=model)
     finally:
         await model.stop()

@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
@@ -24,11 +25,13 @@ from app_keys import app_key
 from gitward.identity.keys import load_or_make_key, mint
 from gitward.settings.environment import clean_environment
 from gitward_standin import Installation, Repository, StandIn, Token
+from machine import slowness
 from small_disks import mounted
 
 Json = dict[str, Any]
 LOGIN = "octocat"
 RUN_SECONDS = 300.0  # bounds a hang; a run takes one or two, some more on a busy machine
+WAIT_SECONDS = 30.0  # the same, of what takes a moment, on a machine that is idle
 START_SECONDS = 120.0  # the same, for a start or a stop
 
 
@@ -159,8 +162,13 @@ class Client:
     async def finished(self, session: Json, run_id: str | None = None) -> tuple[Json, list[Json]]:
         """Waits for the run's end: the run, and its events."""
         run_id = run_id or session["runs"][-1]["id"]
-        async with asyncio.timeout(RUN_SECONDS):
-            events = [event async for event in self.stream(session, run_id)]
+        events: list[Json] = []
+        try:
+            async with asyncio.timeout(RUN_SECONDS):
+                async for event in self.stream(session, run_id):
+                    events.append(event)
+        except TimeoutError:
+            raise AssertionError(f"the run did not end: {events[-8:]}") from None
         for event in events:
             described.check(event)
         return await self.get(f"/sessions/{session['id']}/runs/{run_id}"), events
@@ -172,6 +180,14 @@ class Client:
         session = await self.session(repository, **({"command": command} if command else {}), **body)
         run, events = await self.finished(session)
         return await self.get(f"/sessions/{session['id']}"), run, events
+
+
+async def until(holds: Callable[[], bool], what: str, *, seconds: float = WAIT_SECONDS) -> None:
+    """Waits for what takes a moment; when it never comes, the test says what is missing."""
+    end = time.monotonic() + seconds * slowness()
+    while not await asyncio.to_thread(holds):
+        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
+        await asyncio.sleep(0.05)
 
 
 def data_of(events: list[Json], kind: str) -> list[Json]:

@@ -20,6 +20,7 @@ CLAUDE = Agent(
     },
     hosts=(ANTHROPIC,),
     conversation=("projects/**/*.jsonl",),
+    quiet_seconds=0.0,
     mode="bypassPermissions",
     model_setting=ModelSetting.START,
     package=Package(name="@agentclientprotocol/claude-agent-acp", version="0.101.0"),
@@ -57,6 +58,9 @@ CODEX = Agent(
     files=(AgentFile(path="config.toml", text=_CODEX_CONFIG),),
     hosts=(OPENAI,),
     conversation=("sessions/**/rollout-*.jsonl",),
+    # It takes two seconds to end, in which it writes nothing: the conversation is whole when its file rests.
+    quiet_seconds=0.15,
+    end_seconds=0.05,
     model_setting=ModelSetting.START,
     package=Package(name="@agentclientprotocol/codex-acp", version="2.6.0"),
     needs_node=True,
@@ -91,10 +95,11 @@ OPENCODE = Agent(
     files=(AgentFile(path="config/opencode/opencode.json", text=_OPENCODE_CONFIG),),
     hosts=(ANTHROPIC, OPENAI),
     conversation=("data/opencode/opencode.db*",),
+    quiet_seconds=0.0,
     model_setting=ModelSetting.START,
     # The program without its wrapper, which is a script that picks one of them after the installation; this one runs
     # on processors without AVX2 too.
-    package=Package(name="opencode-linux-x64-baseline", version="1.18.33"),
+    package=Package(name="opencode-linux-x64-baseline", version="1.18.33", machines=("x86_64",)),
 )
 
 BUILT_IN = {agent.name: agent for agent in (CLAUDE, CODEX, OPENCODE)}

@@ -42,6 +42,7 @@ class Package:
 
     name: str
     version: str
+    machines: tuple[str, ...] = ("x86_64", "aarch64")  # for which its lock has programs, as `uname -m` calls them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,10 @@ class Agent:
     files: tuple[AgentFile, ...] = ()
     hosts: tuple[ModelHost, ...] = ()  # it needs a key for one of them; none: it needs no key
     conversation: tuple[str, ...] = ()  # globs below its folder: what is kept between runs, and nothing else
+    # How long these files must rest after a turn before the program is ended: some write their last answer only after
+    # they said that they are done, and do not wait for it when they end.
+    quiet_seconds: float = 0.3
+    end_seconds: float = 1.0  # for the program to end by itself, when its turn is over and its input at its end
     mode: str | None = None  # for session/set_mode after each new and each resume, so that it asks nobody
     model_setting: ModelSetting = ModelSetting.NONE
     model: str | None = None  # when the caller names none; None: the agent's own choice

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from gitward.agents.lines import Json
 from gitward.agents.peer import (
     AUTH_REQUIRED,
+    INTERNAL_ERROR,
     METHOD_NOT_FOUND,
     PROTOCOL_VERSION,
     Answered,
@@ -20,7 +21,7 @@ from gitward.agents.peer import (
 from gitward.agents.texts import line_of
 from gitward.agents.verdict import Trouble, TurnEnd
 
-START_SECONDS = 90.0  # from the program's start to its answer to `session/new`, mode and model included
+START_SECONDS = 90.0  # as usual: from the program's start to its answer to `session/new`, mode and model included
 ANSWER_SECONDS = 1.0  # for the answer to a prompt that was cancelled
 STOP_REASON = 64  # characters
 VERSION = 64
@@ -69,7 +70,8 @@ class Conversation:
         except TimeoutError:
             return TurnEnd(trouble=self._not_ready, said=f"{self._order.start_seconds:g} s were not enough")
         except PeerError as error:
-            return TurnEnd(trouble=_trouble(error, self._not_ready), said=str(error))
+            is_passing = isinstance(error, Answered) and error.code == INTERNAL_ERROR
+            return TurnEnd(trouble=_trouble(error, self._not_ready), said=str(error), is_passing=is_passing)
         await started(begun)
         try:
             return await self._prompt()
@@ -103,7 +105,9 @@ class Conversation:
             raise PeerError("it speaks another version of the Agent Client Protocol than 1")
         resume = self._order.resume
         opened = await (self._open() if resume is None else self._reopen(resume, initialized))
-        conversation = opened.get("sessionId") if resume is None else resume
+        conversation = opened.get("sessionId") or resume
+        if resume is not None and conversation != resume:
+            raise PeerError("it began another conversation instead")
         if not isinstance(conversation, str) or not 0 < len(conversation) <= CONVERSATION:
             raise PeerError("its answer to session/new has no usable sessionId")
         self._peer.session = conversation

@@ -1,12 +1,14 @@
 """An agent's updates as events of the session's log: gathered, redacted, and not more than somebody can read.
 
 Chunks of one message become one event, and of a tool call the last state wins. A turn may tell so many events at once,
-then so many a second: who tells more is gathered for longer. What is beyond that is dropped and counted.
+then so many a second, fewer the longer it lasts: who tells more is gathered for longer. What is beyond that is dropped
+and counted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import Any
@@ -36,8 +38,9 @@ Pending = Message | ToolCall | Plan | Usage | Asked
 
 GATHER_SECONDS = 0.05
 SLOWER_SECONDS = 0.2  # when half of the events that may be told at once were told
-BURST = 900  # events
-A_SECOND = 1.0  # events, after that
+BURST = 800  # events
+A_SECOND = 1.0  # events, after that; less and less, so that a turn of a week stays below 2,000
+HALVED_SECONDS = 100.0  # of a turn, after which it is half as many, after twice as long a third, and so on
 HELD = 64  # of what waits to be told
 KEPT_CALLS = 256  # whose state is known; of an older one only what is new is told
 LAST_MESSAGE = 16 * 1024  # characters, from its beginning
@@ -50,7 +53,8 @@ class Events:
     def __init__(self, redactor: Redactor, *, clock: Callable[[], float] | None = None) -> None:
         self._redactor = redactor
         self._clock = clock or asyncio.get_running_loop().time
-        self._allowed, self._since = float(BURST), self._clock()
+        self._began = self._clock()
+        self._allowed, self._earned = float(BURST), 0.0
         self._pending: dict[object, Pending] = {}  # in the order in which they came up
         self._message: Message | None = None  # the one that grows
         self._messages = 0
@@ -100,10 +104,10 @@ class Events:
         return told
 
     def _hold(self, key: object, what: Pending) -> None:
-        if key in self._pending or len(self._pending) < HELD:
-            self._pending[key] = what
-        else:
+        if key not in self._pending and len(self._pending) >= HELD:  # the newest stay
+            del self._pending[next(iter(self._pending))]
             self.dropped += 1
+        self._pending[key] = what
 
     def _say(self, said: Said) -> None:
         if self._message is None or not self._message.takes(said):
@@ -146,9 +150,9 @@ class Events:
                 self._hold(("call", call.id), replace(call, status="cancelled"))
 
     def _refilled(self) -> float:
-        now = self._clock()
-        self._allowed = min(float(BURST), self._allowed + (now - self._since) * A_SECOND)
-        self._since = now
+        earned = A_SECOND * HALVED_SECONDS * math.log1p((self._clock() - self._began) / HALVED_SECONDS)
+        self._allowed = min(float(BURST), self._allowed + earned - self._earned)
+        self._earned = earned
         return self._allowed
 
     def _told(self) -> Iterator[Entry]:

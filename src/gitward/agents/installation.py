@@ -33,7 +33,7 @@ _CACHE = ".downloads"
 _TAIL = 15  # lines of a tool's output that are shown when it fails
 _MARK = "gitward-complete"
 _MIB = 1024 * 1024
-_PLATFORMS = ("x86_64", "aarch64")
+_MACHINES = ("x86_64", "aarch64")  # for which Node.js is locked
 
 Tell = Callable[[str], None]
 
@@ -50,14 +50,17 @@ class Installation:
     environment: Mapping[str, str]  # of pip and npm: registries, proxies, certificates
     tell: Tell  # progress, for a person
     locks: Path = Path(str(files("gitward.agents") / "locks"))  # a folder for each program
+    machine: str = platform.machine()
 
     def install(self, agents: Sequence[Agent]) -> list[str]:
         """Installs what is missing; the names of what was installed. Blocks for minutes.
 
         :raises InstallationFailed
         """
-        if platform.machine() not in _PLATFORMS:
-            raise InstallationFailed(f"The locked agents are for {' and '.join(_PLATFORMS)}, not {platform.machine()}.")
+        self._require_machine("Node.js", _MACHINES)
+        for agent in agents:
+            if agent.package is not None:
+                self._require_machine(agent.title, agent.package.machines)
         _make(self.folder)
         with _alone(self.folder):
             done = []
@@ -73,6 +76,10 @@ class Installation:
                     done.append(agent.name)
             shutil.rmtree(self.folder / _CACHE, ignore_errors=True)
             return done
+
+    def _require_machine(self, title: str, machines: Sequence[str]) -> None:
+        if self.machine not in machines:
+            raise InstallationFailed(f"{title} is locked for {' and '.join(machines)}; this machine is {self.machine}.")
 
     def _lock(self, agent: Agent) -> _Lock:
         """:raises InstallationFailed: the operator's own agent, which is installed by hand."""

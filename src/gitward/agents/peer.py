@@ -22,6 +22,7 @@ OUTBOX = 64  # messages that wait for the agent to read them
 ERROR_TEXT = 2_000  # characters of an agent's own error
 AUTH_REQUIRED = -32000
 METHOD_NOT_FOUND = -32601
+INTERNAL_ERROR = -32603
 _ID = 256  # characters of a request's id
 
 Hears = Callable[[Update | Asked], Awaitable[None]]

@@ -13,8 +13,6 @@ from gitward.agents.updates import Asked, Update
 from gitward.agents.verdict import TurnEnd
 from gitward.sandboxes import Completed, OnOutput, Stream
 
-END_SECONDS = 1.0  # for the program to end by itself, when its turn is over and its input at its end
-
 # Runs the program with this input, and gives this function its output.
 Program = Callable[[AsyncIterable[bytes], OnOutput], Coroutine[Any, Any, Completed]]
 
@@ -30,11 +28,14 @@ class Turn:
         on_started: Callable[[Started], Awaitable[None]],
         on_error_output: OnOutput,
         model_sign: Callable[[], float],
+        before_end: Callable[[], Awaitable[None]],
+        end_seconds: float,
     ) -> None:
-        """`model_sign`: when the model gave the last sign of life, by the loop's clock."""
+        """`model_sign`: when the model gave the last sign of life, by the loop's clock. `before_end` is awaited between
+        the answer to the prompt and the end of the program's input; then it has `end_seconds` to end by itself."""
         self._events = events
         self._on_started, self._on_error_output = on_started, on_error_output
-        self._model_sign = model_sign
+        self._model_sign, self._before_end, self._end_seconds = model_sign, before_end, end_seconds
         self._clock = asyncio.get_running_loop().time
         self._sign = self._clock()
         self.peer = Peer(self._hear)
@@ -48,6 +49,8 @@ class Turn:
         talking = asyncio.create_task(self._conversation.talk(self._on_started))
         try:
             await asyncio.wait({talking})
+            if not running.done():
+                await self._before_end()
             await self._let_end(running)
         except asyncio.CancelledError:
             await self._conversation.cancel()
@@ -62,7 +65,7 @@ class Turn:
 
     async def _let_end(self, running: asyncio.Task[Completed]) -> None:
         try:
-            async with asyncio.timeout(END_SECONDS):
+            async with asyncio.timeout(self._end_seconds):
                 await self.peer.outbox.end()
                 await asyncio.wait({running})
         except TimeoutError:

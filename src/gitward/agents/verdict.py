@@ -29,6 +29,7 @@ class TurnEnd:
     stop_reason: str | None = None
     trouble: Trouble | None = None
     said: str = ""  # by the agent, about the trouble
+    is_passing: bool = False  # it may be another thing a moment later
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,7 @@ class Seen:
     end: TurnEnd
     calls: Tally | None = None  # since the prompt; None: the broker does not see this agent's model
     budget: str | None = None  # the sentence about the limit that was reached
+    is_given_up: bool = False  # the model failed so often that no more requests to it passed
     last_message: str = ""
     tools: int = 0
     failed_tools: int = 0
@@ -82,7 +84,7 @@ def verdict(seen: Seen) -> Verdict:
         return Verdict(reason=Reason.BUDGET_EXHAUSTED, message=seen.budget)
     # A program that fell over before it asked its model did so for a reason of its own.
     asked = seen.calls is not None and (seen.calls.begun > 0 or end.trouble is None)
-    if seen.calls is not None and asked and not seen.calls.is_answered:
+    if seen.calls is not None and asked and (seen.is_given_up or not seen.calls.is_answered):
         return Verdict(reason=Reason.MODEL_FAILED, message=_model_failed(seen.calls))
     if end.trouble is not None:
         return Verdict(reason=Reason.AGENT_FAILED, message=_sentence(_FAILED[end.trouble], end.said))
@@ -107,6 +109,8 @@ def _sentence(what: str, said: str) -> str:
 
 def _model_failed(calls: Tally) -> str:
     failure = calls.last_failure
+    if failure is None and calls.failed:
+        return "The model failed again and again, and no more requests were passed on."
     if failure is None:
         asked = "did not answer" if calls.begun else "was never asked"
         return f"The model {asked}, so the agent cannot have done anything."

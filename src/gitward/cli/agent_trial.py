@@ -25,10 +25,19 @@ class NotStarted(GitwardError):
     """The text goes on after the agent's name."""
 
 
-async def initialise(agents: Agents, agent: Agent, engine: SandboxEngine, folder: Path, limits: Limits) -> str:
+async def initialise(
+    agents: Agents,
+    agent: Agent,
+    engine: SandboxEngine,
+    folder: Path,
+    limits: Limits,
+    *,
+    seconds: float = START_SECONDS,
+) -> str:
     """What the agent calls itself, with its version.
 
     :param folder: where a workspace can be made for the moment.
+    :param seconds: for its answer.
     :raises NotStarted: it is not installed, or does not answer.
     """
     problem = await asyncio.to_thread(agents.missing_program, agent)
@@ -36,7 +45,7 @@ async def initialise(agents: Agents, agent: Agent, engine: SandboxEngine, folder
         raise NotStarted(problem)
     try:
         async with _sandbox(agents, agent, engine, folder, limits) as sandbox:
-            return await _asked(agents, agent, sandbox)
+            return await _asked(agents, agent, sandbox, seconds)
     except SandboxError as error:
         raise NotStarted(f"no sandbox could be opened: {error}") from error
 
@@ -59,9 +68,9 @@ async def _sandbox(
         await asyncio.to_thread(shutil.rmtree, workspace, ignore_errors=True)
 
 
-async def _asked(agents: Agents, agent: Agent, sandbox: Sandbox) -> str:
+async def _asked(agents: Agents, agent: Agent, sandbox: Sandbox, seconds: float) -> str:
     start = agents.start(agent, model=None)
-    made = Command(argv=("mkdir", "-p", "--", *start.folders), timeout_seconds=START_SECONDS)
+    made = Command(argv=("mkdir", "-p", "--", *start.folders), timeout_seconds=seconds)
     if (await sandbox.run(made)).exit_code != 0:
         raise NotStarted("its folder could not be created")
     for path, text in start.files.items():
@@ -76,14 +85,14 @@ async def _asked(agents: Agents, agent: Agent, sandbox: Sandbox) -> str:
             complaint.extend(piece)
             del complaint[:-_SHORT]
 
-    command = Command(argv=start.argv, env=start.env, source=peer.outbox, timeout_seconds=START_SECONDS)
+    command = Command(argv=start.argv, env=start.env, source=peer.outbox, timeout_seconds=seconds)
     running = asyncio.create_task(sandbox.run(command, take))
     running.add_done_callback(lambda _: peer.end(ConnectionEnded("it ended")))
     try:
-        async with asyncio.timeout(START_SECONDS):
+        async with asyncio.timeout(seconds):
             return _name(await peer.request("initialize", _WISH))
     except TimeoutError:
-        raise NotStarted(f"it did not answer within {START_SECONDS:g} s") from None
+        raise NotStarted(f"it did not answer within {seconds:g} s") from None
     except PeerError as error:
         said = " ".join(complaint.decode("utf-8", "replace").split())
         raise NotStarted(f"{error}{f': {_printable(said)}' if said else ''}") from None

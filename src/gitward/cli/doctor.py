@@ -137,7 +137,14 @@ async def _agents(settings: Settings, sources: SecretSources, engine: Bubblewrap
         agent = agents.get(name)
         assert agent is not None
         try:
-            told = await initialise(agents, agent, engine, settings.data_dir / "workspaces", sandbox_limits(settings))
+            told = await initialise(
+                agents,
+                agent,
+                engine,
+                settings.data_dir / "workspaces",
+                sandbox_limits(settings),
+                seconds=settings.agent_start_seconds,
+            )
         except NotStarted as error:
             yield Finding(name=f"agent: {name}", ok=False, detail=str(error))
         else:

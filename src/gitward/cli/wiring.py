@@ -392,6 +392,7 @@ def job_settings(settings: Settings, base_url: str) -> JobSettings:
         public_read=settings.public_read,
         own_writes=settings.writes is Writes.OWN,
         never_workflows=settings.allow_workflows is AllowWorkflows.NEVER,
+        agent_start_seconds=settings.agent_start_seconds,
         setup_seconds=settings.setup_seconds,
         agent_idle_seconds=settings.agent_idle_seconds,
         prices=prices_of(settings),

@@ -18,6 +18,8 @@ from gitward.grants.usage import Tokens
 EVENT = "model.call"  # the type of the broker's event
 MAX_ERROR = 400  # characters of a provider's sentence
 MAX_MODEL = 128
+MOST_FAILURES = 16  # in a row, of one host: then the broker passes no more requests on
+MOST_UNAUTHORIZED = 4  # the same, when the host does not know the key: that does not pass
 _FIRST_TOLD = 5  # failures in a row, before it is an event
 _MOST_OPEN = 1000  # calls under way that are remembered
 
@@ -28,6 +30,7 @@ class Api(StrEnum):
     MESSAGES = "messages"  # Anthropic's
     RESPONSES = "responses"  # OpenAI's
     CHAT = "chat"  # chat completions
+    GEMINI = "gemini"  # Google's generateContent
 
 
 class Outcome(StrEnum):
@@ -115,6 +118,7 @@ class ModelCalls:
         self._changed = asyncio.Event()
         self._over = asyncio.Event()
         self.exhausted: str | None = None  # the sentence about the budget that is used up
+        self.given_up = False  # the broker refuses further requests, for the model failed too often
 
     @property
     def tally(self) -> Tally:
@@ -136,7 +140,14 @@ class ModelCalls:
         self.exhausted = self.exhausted or message
         self._over.set()
 
-    async def until_exhausted(self) -> None:
+    def give_up(self, failures: int) -> None:
+        """The broker passes no more requests on to one host, which failed so often in a row. The turn goes on if
+        another host answered meanwhile."""
+        if self._tally.failing >= failures:
+            self.given_up = True
+            self._over.set()
+
+    async def until_over(self) -> None:
         """Returns when no further request begins."""
         await self._over.wait()
 

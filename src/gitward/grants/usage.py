@@ -65,6 +65,7 @@ class Usage:
 
     by_model: tuple[ModelUsage, ...] = ()
     open: int = 0  # calls under way
+    reserved: int = 0  # calls that may still begin: they count for the owner's day already
     seconds: float = 0.0  # that agents' turns took
 
     @property
@@ -106,14 +107,20 @@ class Usage:
 
     def to_stored(self) -> dict[str, Any]:
         """As a run's row keeps it."""
-        return {"by_model": [asdict(each) for each in self.by_model], "open": self.open, "seconds": self.seconds}
+        by_model = [asdict(each) for each in self.by_model]
+        return {"by_model": by_model, "open": self.open, "reserved": self.reserved, "seconds": self.seconds}
 
     @classmethod
     def of_stored(cls, stored: Mapping[str, Any]) -> Usage:
         by_model = tuple(
             ModelUsage(**{**each, "tokens": Tokens(**each["tokens"])}) for each in stored.get("by_model", ())
         )
-        return cls(by_model=by_model, open=stored.get("open", 0), seconds=stored.get("seconds", 0.0))
+        return cls(
+            by_model=by_model,
+            open=stored.get("open", 0),
+            reserved=stored.get("reserved", 0),
+            seconds=stored.get("seconds", 0.0),
+        )
 
 
 def _numbers(requests: int, unknown: int, tokens: Tokens, usd: float | None) -> dict[str, Any]:

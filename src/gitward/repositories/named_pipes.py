@@ -14,6 +14,14 @@ from gitward.repositories.git import LISTING_BYTES, Runner
 from gitward.sandboxes import WORK_DIR
 
 _FIND = ("find", WORK_DIR, "-path", CACHE_DIR, "-prune", "-o", "-type", "p", "-print0")
+# Where git reads: a pipe there costs it all the time it has.
+_FIND_READ = (*_FIND[:-1], "(", "-name", ".git*", "-o", "-path", "*/.git/*", ")", "-print0", "-quit")
+
+
+async def in_the_way(runner: Runner) -> str | None:
+    """One that git would read, in a tree in which a program is alive: nothing is removed there."""
+    ended = await runner.capture(_FIND_READ, limit=LISTING_BYTES, cwd="/")
+    return os.fsdecode(ended.output.split(b"\0")[0]).removeprefix(f"{WORK_DIR}/") or None
 
 
 async def remove(runner: Runner, workspace: Path) -> None:

@@ -42,6 +42,7 @@ class JobSettings:
     public_read: bool = False
     own_writes: bool = True  # commands write texts of the session's own pull request and issues only
     never_workflows: bool = False  # no session may change workflows, whatever its POST said
+    agent_start_seconds: float = 90.0  # from the start of an agent's program until it is ready for its prompt
     setup_seconds: float = 1800.0  # that a setup may take
     agent_idle_seconds: float = 900.0  # that an agent's turn may last without a sign of life
     prices: Prices = NO_PRICES  # of models

@@ -27,7 +27,7 @@ from gitward.sessions.model import (
 )
 from gitward.sessions.places import Places
 from gitward.sessions.rows import run_from_row, session_from_row
-from gitward.sessions.usage_days import DayUsage
+from gitward.sessions.usage_days import Counted, DayUsage
 from gitward.store import schema, upsert
 from gitward.store.database import Transaction
 
@@ -247,24 +247,30 @@ class Progress:
         entry: Entry = (EventType.ISSUE_OPENED, hold.run.id, {"number": number})
         self._journal.append(tx, hold.session.id, now(), entry)
 
-    def record_usage(self, tx: Transaction, hold: Hold, usage: Usage, *, told: bool) -> DayUsage:
+    def record_usage(
+        self, tx: Transaction, hold: Hold, usage: Usage, *, told: bool, day_limit: int | None = None
+    ) -> Counted:
         """Keeps what models were used for by now, and adds what is new to the day of its owner; may be repeated.
 
         :param told: whether it is an event too.
-        :return: what all runs of the owner used today.
+        :param day_limit: one more request is reserved for this run, if the owner's day has room below so many.
         """
         self.guard(tx, hold)
         at, this = now(), _runs.c.id == hold.run.id
         stored = tx.execute(sa.select(_runs.c.usage).where(this)).scalar_one()
         before = None if stored is None else Usage.of_stored(stored)
-        more = usage_days.part_of(usage) - usage_days.part_of(before)
+        owner = hold.session.owner
+        if day_limit is not None:
+            usage_days.add(tx, owner, at, DayUsage())  # runs of one owner come one after the other here
+            others = usage_days.read(tx, owner, at) - usage_days.part_of(before)
+            usage = replace(usage, reserved=int(others.requests + usage.requests < day_limit))
         if usage != before:
             tx.execute(sa.update(_runs).where(this).values(usage=usage.to_stored()))
-            usage_days.add(tx, hold.session.owner, at, more)
+            usage_days.add(tx, owner, at, usage_days.part_of(usage) - usage_days.part_of(before))
         if told:
             entry: Entry = (EventType.USAGE_COUNTED, hold.run.id, usage.to_json())
             self._journal.append(tx, hold.session.id, at, entry)
-        return usage_days.read(tx, hold.session.owner, at)
+        return Counted(today=usage_days.read(tx, owner, at), reserved=usage.reserved)
 
     def record_truncated_output(self, tx: Transaction, hold: Hold) -> None:
         self.guard(tx, hold)

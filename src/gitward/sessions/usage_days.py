@@ -30,11 +30,19 @@ class DayUsage:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """What was written of a run's usage."""
+
+    today: DayUsage  # of its owner, this run included
+    reserved: int = 0  # of that: requests that may still begin
+
+
 def part_of(usage: Usage | None) -> DayUsage:
     """What a run's usage adds to its owner's."""
     if usage is None:
         return DayUsage()
-    return DayUsage(requests=usage.requests, tokens=usage.tokens.total, usd=usage.known_usd)
+    return DayUsage(requests=usage.requests + usage.reserved, tokens=usage.tokens.total, usd=usage.known_usd)
 
 
 def day_of(at: datetime) -> str:

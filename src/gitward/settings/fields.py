@@ -303,6 +303,13 @@ class Settings(BaseSettings):
         alias="GITWARD_AGENTS_FILE",
         description="A TOML file with agents beside the built-in ones. See docs/agents.md.",
     )
+    agent_start_seconds: int = Field(
+        90,
+        ge=1,
+        le=3600,
+        alias="GITWARD_AGENT_START_SECONDS",
+        description="How long an agent may take from its start until it is ready for its prompt.",
+    )
     agent_idle_seconds: int = Field(
         900,
         ge=1,

@@ -1,4 +1,5 @@
-"""A stand-in for model providers on loopback: Anthropic Messages, OpenAI Responses and Chat Completions.
+"""A stand-in for model providers on loopback: Anthropic Messages, OpenAI Responses, Chat Completions and
+Gemini.
 
 It follows a script, whatever it is told: it uses a tool, edits a file and answers; and it fails in the ways in which
 providers fail. It counts what it was asked. It needs no key but the one it is given, and costs nothing.

@@ -1,4 +1,4 @@
-"""A step as the three APIs tell it, whole or as a stream of events."""
+"""A step as the four APIs tell it, whole or as a stream of events."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ def whole(api: Api, answer: Answer) -> dict[str, Any]:
             message: dict[str, Any] = {"role": "assistant", "content": None, **_chat_part(answer)}
             choice = {"index": 0, "message": message, "finish_reason": _finish_reason(answer), "logprobs": None}
             return {**_chat(answer, "chat.completion"), "choices": [choice], "usage": _chat_usage(answer)}
+        case Api.GEMINI:
+            return _gemini(answer, _gemini_part(answer), is_last=True)
 
 
 def events(api: Api, answer: Answer, question: Question) -> Iterator[bytes]:
@@ -56,6 +58,8 @@ def events(api: Api, answer: Answer, question: Question) -> Iterator[bytes]:
             )
         case Api.CHAT:
             return _chat_events(answer, wants_usage=question.wants_usage)
+        case Api.GEMINI:
+            return (_sse(each) for each in _gemini_chunks(answer))
 
 
 def _sse(document: dict[str, Any], *, name: str | None = None) -> bytes:
@@ -253,3 +257,44 @@ def _chat_events(answer: Answer, *, wants_usage: bool) -> Iterator[bytes]:
     if wants_usage:
         yield _sse({**head, "choices": [], "usage": _chat_usage(answer)})
     yield b"data: [DONE]\n\n"
+
+
+# Gemini
+
+
+def _gemini(answer: Answer, part: dict[str, Any], *, is_last: bool) -> dict[str, Any]:
+    usage = answer.usage
+    output = usage.output if is_last else 1
+    candidate: dict[str, Any] = {"content": {"role": "model", "parts": [part]}, "index": 0}
+    if is_last:
+        candidate["finishReason"] = (
+            "SAFETY" if isinstance(answer.content, Say) and answer.content.is_refusal else "STOP"
+        )
+    return {
+        "candidates": [candidate],
+        "usageMetadata": {
+            "promptTokenCount": usage.input + usage.cached,
+            "cachedContentTokenCount": usage.cached,
+            "candidatesTokenCount": output,
+            "totalTokenCount": usage.input + usage.cached + output,
+        },
+        "modelVersion": answer.model,
+        "responseId": answer.id,
+    }
+
+
+def _gemini_part(answer: Answer) -> dict[str, Any]:
+    if isinstance(answer.content, Say):
+        return {"text": answer.content.text}
+    return {"functionCall": {"name": answer.content.name, "args": answer.content.arguments}}
+
+
+def _gemini_chunks(answer: Answer) -> Iterator[dict[str, Any]]:
+    """Each with the sums by then."""
+    if isinstance(answer.content, Say):
+        *pieces, last = _pieces(answer.content.text) or [""]
+        for piece in pieces:
+            yield _gemini(answer, {"text": piece}, is_last=False)
+        yield _gemini(answer, {"text": last}, is_last=True)
+    else:
+        yield _gemini(answer, _gemini_part(answer), is_last=True)

@@ -38,6 +38,12 @@ _ANTHROPIC = {
     Fault.BROKEN: "api_error",
     Fault.LATE_ERROR: "overloaded_error",
 }
+_GEMINI = {
+    Fault.UNAUTHORIZED: "UNAUTHENTICATED",
+    Fault.TOO_MANY: "RESOURCE_EXHAUSTED",
+    Fault.BROKEN: "INTERNAL",
+    Fault.LATE_ERROR: "UNAVAILABLE",
+}
 _OPENAI = {
     Fault.UNAUTHORIZED: "invalid_request_error",
     Fault.TOO_MANY: "rate_limit_exceeded",
@@ -51,6 +57,8 @@ def error(api: Api, fault: Fault) -> dict[str, Any]:
     sentence = SENTENCES[fault]
     if api is Api.MESSAGES:
         return {"type": "error", "error": {"type": _ANTHROPIC[fault], "message": sentence}}
+    if api is Api.GEMINI:
+        return {"error": {"code": fault.status, "message": sentence, "status": _GEMINI[fault]}}
     return {"error": {"message": sentence, "type": _OPENAI[fault], "param": None, "code": _OPENAI[fault]}}
 
 

@@ -1,7 +1,8 @@
-"""What a model is asked, read out of the three APIs into one value."""
+"""What a model is asked, read out of the four APIs into one value."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,7 @@ class Api(StrEnum):
     MESSAGES = "messages"
     RESPONSES = "responses"
     CHAT = "chat"
+    GEMINI = "gemini"
 
 
 PATHS = {
@@ -23,6 +25,15 @@ PATHS = {
     "/v1/responses": Api.RESPONSES,
     "/v1/chat/completions": Api.CHAT,
 }
+_GEMINI = re.compile(r"/v1(?:beta)?/models/([\w.-]+):(stream)?[gG]enerateContent")
+
+
+def asked_by(path: str) -> tuple[Api, Json] | None:
+    """How this path asks a model, and what it says beside the body. None: it asks none."""
+    if path in PATHS:
+        return PATHS[path], {}
+    found = _GEMINI.fullmatch(path)
+    return None if found is None else (Api.GEMINI, {"model": found[1], "stream": found[2] is not None})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +79,7 @@ def _tools(body: Json) -> Iterator[Json]:
     lists = [body.get("tools"), *(each.get("tools") for each in entries if each.get("type") == "additional_tools")]
     for tools in lists:
         for tool in tools or []:
-            yield from tool.get("tools") or [] if tool.get("type") == "namespace" else [tool]
+            yield from tool.get("tools") or tool.get("functionDeclarations") or [tool]
 
 
 def _name(tool: Json) -> str:
@@ -118,7 +129,23 @@ def _of_chat(body: Json) -> tuple[str, int]:
     return prompt, done
 
 
-_READERS = {Api.MESSAGES: _of_messages, Api.RESPONSES: _of_responses, Api.CHAT: _of_chat}
+def _of_gemini(body: Json) -> tuple[str, int]:
+    prompt, done = "", 0
+    for content in body["contents"]:
+        results = sum("functionResponse" in part for part in content["parts"])
+        if results:
+            done += results
+        elif content.get("role", "user") == "user":
+            prompt, done = _text(content["parts"]), 0
+    return prompt, done
+
+
+_READERS = {
+    Api.MESSAGES: _of_messages,
+    Api.RESPONSES: _of_responses,
+    Api.CHAT: _of_chat,
+    Api.GEMINI: _of_gemini,
+}
 
 
 def _blocks(content: str | Sequence[Json]) -> Iterable[Json]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from gitward_standin.language_model import answers, faults, questions
 from gitward_standin.language_model.answers import Answer, Usage
 from gitward_standin.language_model.faults import Fault
 from gitward_standin.language_model.proxy import NamesProxy
-from gitward_standin.language_model.questions import PATHS, Api, Question
+from gitward_standin.language_model.questions import Api, Question
 from gitward_standin.language_model.scripts import SIDE_ANSWER, Call, Say, Script, call_of, edit_and_answer
 from gitward_standin.language_model.tls import authority
 
-ANTHROPIC, OPENAI = "api.anthropic.com", "api.openai.com"
+ANTHROPIC, OPENAI, GOOGLE = "api.anthropic.com", "api.openai.com", "generativelanguage.googleapis.com"
+_KEY_HEADERS = ("x-api-key", "x-goog-api-key", "authorization")
 _MOST_BODY = 64 * 1024 * 1024
 
 
@@ -45,8 +46,9 @@ class _Plan:
 
     fault: Fault
     times: int | None  # None: always
-    sides: bool  # whether side calls meet it too
+    sides: bool | None  # None: whether it is a side call or not; else only these, or only the others
     after: int  # requests that are answered before
+    api: Api | None  # None: all
 
 
 @dataclass(kw_only=True)
@@ -56,7 +58,8 @@ class StandInModel:
     folder: Path
     script: Script
     key: str | None = None  # the only one that is taken; None: any
-    names: Sequence[str] = (ANTHROPIC, OPENAI)
+    names: Sequence[str] = (ANTHROPIC, OPENAI, GOOGLE)
+    place: tuple[str, int] = ("127.0.0.1", 0)  # where its TLS listens; 0 is any port
     delay: float = 0.0  # seconds between two events of a stream
     asked: list[Asked] = field(default_factory=list)
     more: asyncio.Event = field(default_factory=asyncio.Event)  # set by each request
@@ -90,9 +93,17 @@ class StandInModel:
         """The requests for an answer, without those beside the work."""
         return [each for each in self.asked if each.question is not None and not each.question.is_side]
 
-    def fail(self, fault: Fault, *, times: int | None = None, sides: bool = True, after: int = 0) -> None:
+    def fail(
+        self,
+        fault: Fault,
+        *,
+        times: int | None = None,
+        sides: bool | None = None,
+        after: int = 0,
+        api: Api | None = None,
+    ) -> None:
         """From now on, or after some more answers, for so many requests; without a number for all."""
-        self._plans.append(_Plan(fault=fault, times=times, sides=sides, after=after))
+        self._plans.append(_Plan(fault=fault, times=times, sides=sides, after=after, api=api))
 
     async def start(self) -> None:
         self._ca_file, tls = await asyncio.to_thread(authority, self.folder, self.names)
@@ -100,7 +111,7 @@ class StandInModel:
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, handler_cancellation=True)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=tls).start()
+        await web.TCPSite(self._runner, *self.place, ssl_context=tls).start()
         self._proxy = NamesProxy(self.names, self.port)
         await self._proxy.start()
 
@@ -112,24 +123,28 @@ class StandInModel:
             await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        key = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
+        key = next((request.headers[name] for name in _KEY_HEADERS if name in request.headers), "")
+        key = key.removeprefix("Bearer ")
         asked = Asked(host=request.host.partition(":")[0], method=request.method, path=request.path, key=key)
         self.asked.append(asked)
         self.more.set()
-        api = PATHS.get(request.path) if request.method == "POST" else None
+        by_path = questions.asked_by(request.path) if request.method == "POST" else None
+        api = None if by_path is None else by_path[0]
         if self.key is not None and key != self.key:
             answer: web.StreamResponse = _refusal(api or Api.MESSAGES, Fault.UNAUTHORIZED)
-        elif api is None:
+        elif by_path is None:
             answer = _other(request)
         else:
-            answer = await self._answer(request, api, asked)
+            answer = await self._answer(request, *by_path, asked)
         asked.status = answer.status
         return answer
 
-    async def _answer(self, request: web.Request, api: Api, asked: Asked) -> web.StreamResponse:
+    async def _answer(
+        self, request: web.Request, api: Api, beside: Mapping[str, Any], asked: Asked
+    ) -> web.StreamResponse:
         try:
             asked.body = await request.text()
-            asked.question = question = questions.read(api, json.loads(asked.body))
+            asked.question = question = questions.read(api, {**json.loads(asked.body), **beside})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             return web.json_response({"error": {"message": f"not understood: {type(error).__name__}"}}, status=400)
         fault = self._fault(question)
@@ -143,6 +158,8 @@ class StandInModel:
             asked.usage = answer.usage
         if not question.streamed:
             return web.json_response(answers.whole(api, answer))
+        if api is Api.GEMINI and request.query.get("alt") != "sse":  # a stream of another kind: one long list
+            return web.json_response([answers.whole(api, answer)])
         return await self._stream(request, api, answer, question, fault)
 
     def _content(self, question: Question) -> Answer:
@@ -154,7 +171,7 @@ class StandInModel:
 
     def _fault(self, question: Question) -> Fault | None:
         for plan in list(self._plans):
-            if question.is_side and not plan.sides:
+            if plan.sides not in {None, question.is_side} or plan.api not in {None, question.api}:
                 continue
             if plan.after:
                 plan.after -= 1

@@ -51,6 +51,13 @@ ROWS: list[tuple[str, Seen, Reason | None, str]] = [
     # no successful model answer, or the last ones failed, whatever the stop reason says
     ("429 all through", stopped(calls=failing()), MODEL, REFUSED),
     ("500 all through", stopped(calls=failing(500, error="")), MODEL, "The model at api.example.com answered 500."),
+    ("given up", Seen(end=TurnEnd(), calls=failing(500), is_given_up=True), MODEL, "answered 500: Slow down."),
+    (
+        "given up, then answered",  # what was under way ended after all; the agent was asked to stop before that
+        Seen(end=TurnEnd(), calls=Tally(begun=9, answered=1, failed=8), is_given_up=True),
+        MODEL,
+        "The model failed again and again",
+    ),
     ("failed at last", stopped(calls=failing(401, answered=5)), MODEL, "api.example.com answered 401: Slow down."),
     ("unreachable", stopped(calls=failing(None)), MODEL, "gave no whole answer (unreachable): Slow down."),
     ("never asked", stopped(calls=Tally()), MODEL, NEVER),

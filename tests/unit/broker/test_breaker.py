@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gitward.broker.policy.model_refusals import ModelRefused
-from gitward.broker.server.inject.breaker import FREE_FAILURES, LONGEST_SECONDS, MOST_WAIT, Breaker
-from gitward.grants.model_calls import Outcome
+from gitward.broker.policy.model_refusals import FORBIDDEN, TOO_MANY, ModelRefused
+from gitward.broker.server.inject.breaker import CLOSED_SECONDS, FREE_FAILURES, LONGEST_SECONDS, MOST_WAIT, Breaker
+from gitward.grants.model_calls import MOST_FAILURES, Outcome
 
 
 class Clock:
@@ -33,12 +33,55 @@ async def asked(breaker: Breaker, clock: Clock, outcomes: list[Outcome]) -> list
 
 
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.CUT, Outcome.UNREACHABLE])
-async def test_within_twenty_failures_each_further_request_waits_for_long(outcome: Outcome) -> None:
+async def test_each_further_request_waits_for_longer_and_after_some_more_none_passes(outcome: Outcome) -> None:
+    """All of it in less than a minute, for an agent that asks again at once."""
     clock = Clock()
-    waited = await asked(Breaker(clock=lambda: clock.now, sleep=clock.sleep), clock, [outcome] * 20)
+    breaker = Breaker(clock=lambda: clock.now, sleep=clock.sleep)
+    waited = await asked(breaker, clock, [outcome] * MOST_FAILURES)
     assert waited[:FREE_FAILURES] == [0.0] * FREE_FAILURES
     assert waited == sorted(waited)
     assert waited[-1] == LONGEST_SECONDS
+    with pytest.raises(ModelRefused, match="no more requests to it are passed on") as refused:
+        await breaker.turn("host")
+    assert refused.value.status == FORBIDDEN  # agents do not ask again after that
+    assert clock.now < 30
+
+
+async def test_a_host_is_given_up_once_and_tried_once_a_minute() -> None:
+    clock = Clock()
+    breaker = Breaker(clock=lambda: clock.now, sleep=clock.sleep)
+    told = [breaker.ended("host", Outcome.REFUSED) for _ in range(MOST_FAILURES + 3)]
+    assert told == [0] * (MOST_FAILURES - 1) + [MOST_FAILURES] + [0] * 3
+    clock.now += CLOSED_SECONDS
+    await breaker.turn("host")
+    with pytest.raises(ModelRefused):
+        await breaker.turn("host")
+    assert not breaker.ended("host", Outcome.ANSWERED)
+    await breaker.turn("host")
+
+
+async def test_a_key_that_is_not_known_is_given_up_sooner() -> None:
+    clock = Clock()
+    breaker = Breaker(clock=lambda: clock.now, sleep=clock.sleep)
+    told = [breaker.ended("host", Outcome.REFUSED, status) for status in (500, 401, 401, 500, 401, 401, 401, 401)]
+    assert told == [0] * 7 + [8]
+    with pytest.raises(ModelRefused, match="no more requests"):
+        await breaker.turn("host")
+
+
+async def test_who_waits_while_the_host_is_given_up_is_refused() -> None:
+    """A request that came before the last failure waited for its turn."""
+    clock = Clock()
+    breaker = Breaker(clock=lambda: clock.now, sleep=clock.sleep)
+    await asked(breaker, clock, [Outcome.REFUSED] * (MOST_FAILURES - 1))
+
+    async def meanwhile(seconds: float) -> None:
+        clock.now += seconds
+        breaker.ended("host", Outcome.REFUSED)
+
+    breaker._sleep = meanwhile
+    with pytest.raises(ModelRefused, match=f"failed {MOST_FAILURES + 1} times in a row; no more requests"):
+        await breaker.turn("host")
 
 
 async def test_an_answer_lets_everything_pass_again() -> None:
@@ -64,10 +107,12 @@ async def test_requests_that_come_together_wait_for_one_another_and_not_for_ever
         slept.append(seconds)
 
     breaker = Breaker(clock=lambda: 0.0, sleep=sleep)
-    for _ in range(20):
+    for _ in range(MOST_FAILURES - 1):
         breaker.ended("host", Outcome.REFUSED)
-    for _ in range(int(MOST_WAIT / LONGEST_SECONDS)):
+    together = int(MOST_WAIT / LONGEST_SECONDS)
+    for _ in range(together):
         await breaker.turn("host")
-    with pytest.raises(ModelRefused, match="failed 20 times in a row"):
+    with pytest.raises(ModelRefused, match="requests to it wait for one another") as refused:
         await breaker.turn("host")
-    assert slept == [15.0, 30.0, 45.0, 60.0, MOST_WAIT]
+    assert refused.value.status == TOO_MANY
+    assert slept == [LONGEST_SECONDS * (number + 1) for number in range(together)] + [MOST_WAIT]

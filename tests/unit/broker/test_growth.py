@@ -228,6 +228,7 @@ CASES: dict[str, Case] = {
     "policy.lfs.read_batch": body(lfs.read_batch, '{"operation":"', '{"objects":['),
     "policy.model_usage.UsageReader": header(lambda text: UsageReader(Api.CHAT).document({"model": text})),
     "policy.models.api_of": header(lambda text: models.api_of("POST", "/" + text), "v1/messages", "v1/messages?"),
+    "policy.models.model_in": header(models.model_in, "/v1beta/models/", "/models/a"),
     "policy.models.model_of": body(models.model_of, '{"model":"', '{"model" '),
     "policy.models.AnswerReader": fed(
         partial(models.AnswerReader, Api.RESPONSES, status=200, content_type="text/event-stream"),

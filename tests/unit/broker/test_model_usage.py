@@ -1,4 +1,4 @@
-"""What an answer says it used, whole or in part, in the shapes of the three APIs."""
+"""What an answer says it used, whole or in part, in the shapes of the four APIs."""
 
 from __future__ import annotations
 
@@ -104,12 +104,26 @@ USAGES: list[tuple[Api, Any, Tokens | None]] = [
     ),
     (Api.CHAT, {"prompt_tokens": 5}, None),
     (Api.CHAT, {"input_tokens": 5, "output_tokens": 3}, None),
+    (
+        Api.GEMINI,
+        {
+            **{"promptTokenCount": 16, "cachedContentTokenCount": 11, "toolUsePromptTokenCount": 2},
+            **{"candidatesTokenCount": 6, "thoughtsTokenCount": 4, "totalTokenCount": 28},
+        },
+        Tokens(input=7, cached=11, output=10, reasoning=4),
+    ),
+    (Api.GEMINI, {"promptTokenCount": 5}, Tokens(input=5)),  # nothing was said
+    (Api.GEMINI, {"candidatesTokenCount": 5}, None),
+    (Api.GEMINI, {"promptTokenCount": 5, "cachedContentTokenCount": 6}, None),
 ]
+
+
+_NAMES = {Api.GEMINI: "usageMetadata"}
 
 
 @pytest.mark.parametrize(("api", "usage", "tokens"), USAGES)
 def test_shapes_of_usage(api: Api, usage: Any, tokens: Tokens | None) -> None:
-    document = {**answers.whole(Asked(api.value), ANSWER), "usage": usage}
+    document = {**answers.whole(Asked(api.value), ANSWER), _NAMES.get(api, "usage"): usage}
     verdict = read(api, json.dumps(document).encode(), kind=JSON, size=4096)
     assert (verdict.outcome, verdict.tokens, verdict.is_counted) == ("answered", tokens, tokens is not None)
 
@@ -119,6 +133,49 @@ def test_a_later_event_of_a_message_counts_instead_of_an_earlier() -> None:
     delta = {"type": "message_delta", "delta": {}, "usage": {"input_tokens": 12, "output_tokens": 40}}
     data = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in (start, delta, delta))
     assert read(Api.MESSAGES, data).tokens == Tokens(input=12, output=40)
+
+
+START, DELTA = "message_start", "message_delta"
+CACHED, WRITTEN = "cache_read_input_tokens", "cache_creation_input_tokens"
+STREAMS: dict[str, tuple[Any, Any, Tokens]] = {
+    "cached tokens in both": (
+        {"input_tokens": 6, CACHED: 500, WRITTEN: 40, "output_tokens": 1},
+        {"input_tokens": 6, CACHED: 500, WRITTEN: 40, "output_tokens": 9},
+        Tokens(input=6, cached=500, cache_written=40, output=9),
+    ),
+    "the input only at the end": (
+        {"input_tokens": 0, "output_tokens": 0},
+        {"input_tokens": 4522, WRITTEN: 4511, "output_tokens": 5},
+        Tokens(input=4522, cache_written=4511, output=5),
+    ),
+    "all as input first": (
+        {"input_tokens": 9000, CACHED: 0, WRITTEN: 0, "output_tokens": 0},
+        {"input_tokens": 200, CACHED: 8800, WRITTEN: 0, "output_tokens": 7},
+        Tokens(input=200, cached=8800, output=7),
+    ),
+}
+
+
+@pytest.mark.parametrize(("first", "last", "tokens"), STREAMS.values(), ids=STREAMS)
+def test_numbers_that_a_message_tells_twice_count_once(first: Any, last: Any, tokens: Tokens) -> None:
+    events = [{"type": START, "message": {"usage": first}}, {"type": DELTA, "delta": {}, "usage": last}]
+    data = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in events)
+    verdict = read(Api.MESSAGES, data)
+    assert (verdict.tokens, verdict.is_counted) == (tokens, True)
+
+
+def test_a_gemini_stream_as_a_list_is_read_to_its_end() -> None:
+    chunks = [json.loads(each.removeprefix(b"data: ")) for each in stream(Api.GEMINI)]
+    data = json.dumps(chunks).encode()
+    verdict = read(Api.GEMINI, data, kind=JSON)
+    assert (verdict.outcome, verdict.tokens, verdict.is_counted, verdict.model) == ("answered", SENT, True, "m-1")
+    assert read(Api.GEMINI, data[:-40], kind=JSON, ended=False).outcome == "cut"
+
+
+def test_a_prompt_that_gemini_blocks_is_answered() -> None:
+    document = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 5}}
+    verdict = read(Api.GEMINI, json.dumps(document).encode(), kind=JSON)
+    assert (verdict.outcome, verdict.tokens, verdict.is_counted) == ("answered", Tokens(input=5), True)
 
 
 def test_an_event_without_end_is_unknown_and_takes_no_room() -> None:

@@ -85,6 +85,34 @@ def test_what_cannot_be_counted_cannot_be_limited(limits: ModelLimits, call: Mod
     assert passed(budget(limits), call)[0] == number
 
 
+def test_near_a_limit_requests_wait_for_those_under_way() -> None:
+    """The first one goes alone, for nobody knows yet what one uses; then each has room for twice the largest."""
+    given = budget(ModelLimits(tokens=1_000_000))
+    assert not given.is_tight
+    given = given.begun()
+    assert given.is_tight
+    given = given.ended(CALL)  # 100,000: 900,000 are left
+    for _ in range(4):
+        assert not given.is_tight
+        given = given.begun()
+    assert given.is_tight  # for five times 200,000 are more
+    while given.own.open:
+        given = given.ended(CALL)
+    assert not given.is_tight  # alone a request may begin as long as something is left
+
+
+@pytest.mark.parametrize("limits", [ModelLimits(requests=1), ModelLimits()])
+def test_a_limit_of_requests_holds_without_waiting(limits: ModelLimits) -> None:
+    assert not budget(limits).begun().begun().is_tight
+
+
+def test_dollars_are_kept_free_as_tokens_are() -> None:
+    given = budget(ModelLimits(usd=1.0)).begun().ended(CALL).begun()  # 0.2 each
+    assert not given.is_tight
+    assert given.begun().is_tight
+    assert budget(ModelLimits(usd=1.0), Spent(usd=0.5)).begun().ended(CALL).begun().is_tight
+
+
 def test_the_sums_of_a_run_go_on_at_another_broker() -> None:
     used = ModelUsage(model="m-1", requests=3, unknown_requests=1, tokens=Tokens(input=5, output=2), usd=0.25)
     other = ModelUsage(model="x", requests=1, tokens=Tokens(input=1))

@@ -33,7 +33,7 @@ async def test_what_is_counted_is_kept_told_and_adds_up_to_the_day_once(
             (other, usage(2), True),
             (held, usage(4), True),
         ):
-            days.append(progress.record_usage(tx, hold, counted, told=told))
+            days.append(progress.record_usage(tx, hold, counted, told=told).today)
         assert usage_days.read(tx, bob, now()) == DayUsage()
     assert [each.requests for each in days] == [1, 1, 3, 6]
     assert days[-1] == DayUsage(requests=6, tokens=60, usd=3.0)

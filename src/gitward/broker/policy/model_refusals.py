@@ -11,6 +11,7 @@ FORBIDDEN = 403  # for good: agents ask again for minutes after 429 and 5xx
 TOO_MANY = 429
 _ANTHROPIC = {FORBIDDEN: "permission_error", TOO_MANY: "rate_limit_error"}
 _OPENAI = {FORBIDDEN: "insufficient_quota", TOO_MANY: "rate_limit_exceeded"}
+_GEMINI = {FORBIDDEN: "PERMISSION_DENIED", TOO_MANY: "RESOURCE_EXHAUSTED"}
 
 
 class ModelRefused(PolicyDenied):
@@ -26,5 +27,7 @@ def body(api: Api, refused: ModelRefused) -> dict[str, Any]:
     message = f"Gitward: {refused.message}"
     if api is Api.MESSAGES:
         return {"type": "error", "error": {"type": _ANTHROPIC[refused.status], "message": message}}
+    if api is Api.GEMINI:
+        return {"error": {"code": refused.status, "message": message, "status": _GEMINI[refused.status]}}
     code = _OPENAI[refused.status]
     return {"error": {"message": message, "type": code, "param": None, "code": code}}

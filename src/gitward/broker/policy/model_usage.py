@@ -12,6 +12,7 @@ from gitward.grants.usage import Tokens
 _MOST = 10**12  # tokens of one answer
 _MODEL = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_CUMULATIVE = frozenset({Api.CHAT, Api.GEMINI})  # whose numbers are known when the stream is whole
 
 Json = Mapping[str, Any]
 
@@ -32,7 +33,7 @@ class UsageReader:
 
     def is_counted(self, *, whole: bool) -> bool:
         """Whether `tokens` are all that the answer used. `whole`: it came to its end."""
-        return self.tokens is not None and (self._is_last or (whole and self._api is Api.CHAT))
+        return self.tokens is not None and (self._is_last or (whole and self._api in _CUMULATIVE))
 
     def event(self, kind: str, document: Json) -> None:
         """One event of a stream."""
@@ -45,7 +46,7 @@ class UsageReader:
             case Api.RESPONSES, _ if kind.startswith("response."):
                 self._take(_part(document, "response"))
                 self._is_last = self._is_last or kind in _LAST
-            case Api.CHAT, _:
+            case ((Api.CHAT | Api.GEMINI), _):
                 self._take(document)
 
     def document(self, document: Json) -> None:
@@ -54,10 +55,11 @@ class UsageReader:
         self._is_last = True
 
     def _take(self, document: Json) -> None:
-        model = document.get("model")
+        model = document.get("model") or document.get("modelVersion")
         if not self.model and isinstance(model, str) and len(model) <= MAX_MODEL and _MODEL.fullmatch(model):
             self.model = model
-        self._told.update({name: value for name, value in _part(document, "usage").items() if value is not None})
+        usage = _part(document, "usageMetadata" if self._api is Api.GEMINI else "usage")
+        self._told.update({name: value for name, value in usage.items() if value is not None})
 
 
 def _part(document: Json, name: str) -> Json:
@@ -90,7 +92,24 @@ def _of_chat(told: Json) -> Tokens | None:
     )
 
 
-_READERS = {Api.MESSAGES: _of_messages, Api.RESPONSES: _of_responses, Api.CHAT: _of_chat}
+def _of_gemini(told: Json) -> Tokens | None:
+    """What was cached is a part of the prompt; thoughts stand beside the candidates."""
+    names = ("promptTokenCount", "cachedContentTokenCount", "toolUsePromptTokenCount")
+    counts = _counts(told, names[0], optional=(*names[1:], "candidatesTokenCount", "thoughtsTokenCount"))
+    if counts is None:
+        return None
+    prompt, cached, of_tools, candidates, thoughts = counts
+    if cached > prompt:
+        return None
+    return Tokens(input=prompt - cached + of_tools, cached=cached, output=candidates + thoughts, reasoning=thoughts)
+
+
+_READERS = {
+    Api.MESSAGES: _of_messages,
+    Api.RESPONSES: _of_responses,
+    Api.CHAT: _of_chat,
+    Api.GEMINI: _of_gemini,
+}
 
 
 def _of_openai(counts: list[int] | None, of_input: Json, of_output: Json) -> Tokens | None:

@@ -26,9 +26,15 @@ _PATHS = {
     "/responses": Api.RESPONSES,
     "/responses/compact": Api.RESPONSES,
     "/chat/completions": Api.CHAT,
+    ":generateContent": Api.GEMINI,
+    ":streamGenerateContent": Api.GEMINI,
 }
+_GEMINI_MODEL = re.compile(rf"/models/([\w.-]{{1,{MAX_MODEL}}}):", re.ASCII)
 # A line of a stream is understood only when it has one of these: most hold a piece of text.
-_TELLING = (b"message_stop", b"error", b"response.", b"finish_reason", b"[DONE]", b'"usage"')
+_TELLING = (
+    *(b"message_stop", b"error", b"response.", b"finish_reason", b"[DONE]", b'"usage"'),
+    *(b"finishReason", b"blockReason", b"usageMetadata"),  # Gemini's
+)
 _WHOLE = frozenset({"message_stop", "response.completed", "response.incomplete"})
 _FAILED = frozenset({"error", "response.failed"})
 
@@ -45,6 +51,12 @@ def model_of(head: bytes) -> str:
     """The model that a request names in its first bytes; empty when none is seen."""
     found = _MODEL.search(head[:HEAD_BYTES])
     return found[1].decode("ascii") if found else ""
+
+
+def model_in(target: str) -> str:
+    """The model that a request to Gemini names in its path; empty when there is none."""
+    found = _GEMINI_MODEL.search(target.partition("?")[0])
+    return found[1] if found else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,20 +136,24 @@ class AnswerReader:
     def _data(self, document: Mapping[str, Any], *, done: bool) -> None:
         kind = str(document.get("type") or self._event)
         self._usage.event(kind, document)
-        if kind in _FAILED or (self._api is Api.CHAT and document.get("error")):
+        if kind in _FAILED or (self._api in {Api.CHAT, Api.GEMINI} and document.get("error")):
             self._error = _sentence(document)
         elif self._api is Api.CHAT:
             self._whole = self._whole or done or _is_finished(document)
+        elif self._api is Api.GEMINI:
+            self._whole = self._whole or _is_whole(Api.GEMINI, document)
         else:
             self._whole = self._whole or kind in _WHOLE
 
     def _of_json(self, *, ended: bool) -> tuple[Outcome, str]:
-        document = {} if self._overlong else _json(bytes(self._kept))
+        documents = [{}] if self._overlong else _documents(bytes(self._kept))
+        document = documents[-1]
         if not 200 <= self._status < 300:
             return Outcome.REFUSED, _sentence(document) or _text(bytes(self._kept))
         if not ended:
             return Outcome.CUT, ""
-        self._usage.document(document)
+        for each in documents:
+            self._usage.document(each)
         if self._overlong or _is_whole(self._api, document):
             return Outcome.ANSWERED, ""
         return Outcome.REFUSED, _sentence(document) or "the answer is not that of a model"
@@ -153,13 +169,22 @@ def _is_whole(api: Api, document: Mapping[str, Any]) -> bool:
             return document.get("object") == "response" and document.get("status") in {"completed", "incomplete"}
         case Api.CHAT:
             return bool(document.get("choices")) and not document.get("error")
+        case Api.GEMINI:
+            return _is_finished(document) or _is_blocked(document)
 
 
 def _is_finished(document: Mapping[str, Any]) -> bool:
-    choices = document.get("choices")
+    choices = document.get("choices") or document.get("candidates")
     return isinstance(choices, list) and any(
-        isinstance(each, dict) and each.get("finish_reason") is not None for each in choices
+        isinstance(each, dict) and (each.get("finish_reason") or each.get("finishReason")) is not None
+        for each in choices
     )
+
+
+def _is_blocked(document: Mapping[str, Any]) -> bool:
+    """Gemini does not answer what it takes for harmful: that is an answer."""
+    feedback = document.get("promptFeedback")
+    return isinstance(feedback, dict) and bool(feedback.get("blockReason"))
 
 
 def _sentence(document: Mapping[str, Any]) -> str:
@@ -181,8 +206,21 @@ def _text(body: bytes) -> str:
 
 
 def _json(data: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
+    document = _parsed(data)
     return document if isinstance(document, dict) else {}
+
+
+def _documents(data: bytes) -> list[dict[str, Any]]:
+    """An answer in one piece; Gemini's streams may be a list of such. Never empty."""
+    found = _parsed(data)
+    documents: list[dict[str, Any]] = [
+        each for each in (found if isinstance(found, list) else [found]) if isinstance(each, dict)
+    ]
+    return documents or [{}]
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None

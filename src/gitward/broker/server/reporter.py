@@ -65,6 +65,10 @@ class Reporter:
         """A request to a model was refused, because the budget is used up."""
         await self._tell("budget.reached", {"message": message})
 
+    async def model_given_up(self, host: str, failures: int) -> None:
+        """Requests to the models of this host are refused, because they failed so often in a row."""
+        await self._tell("model.given_up", {"host": host, "failures": str(failures)})
+
     async def rejected(self) -> None:
         """GitHub answered 401 to the token."""
         await self._tell("token.rejected", {})

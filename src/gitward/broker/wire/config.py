@@ -131,11 +131,13 @@ class BrokerEvent:
         "issue.opened",
         "model.call",
         "budget.reached",
+        "model.given_up",
     ]
     # policy.denied: {rule, message}; branch.pushed: {ref, old, new}; token.rejected: {}; egress.opened: {host, port};
     # issue.opened: {number}, by a command;
     # model.call: a `grants.model_calls.ModelCall`, for the job alone;
     # budget.reached: {message}, when a request to a model was refused for it: for the job alone;
+    # model.given_up: {host, failures}, when requests to it are refused after so many failures: for the job alone;
     # push.refused: {ref, new, reason}, when GitHub refused the push: for the job alone
     data: dict[str, str]
 

@@ -154,6 +154,8 @@ class _Witness:
                 self._called(ModelCall.of(event.data))
             case "budget.reached":
                 self._models.budget_reached(event.data["message"])
+            case "model.given_up":
+                self._models.give_up(int(event.data["failures"]))
             case "issue.opened":
                 self._write(self._attempt.record_issue(int(event.data["number"])))
             case _:

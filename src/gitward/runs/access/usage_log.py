@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from typing import Self
 
@@ -25,6 +26,7 @@ from gitward.sessions.usage_days import DayUsage
 log = logging.getLogger(__name__)
 
 EVENT_SECONDS = 5.0  # between two events
+EVENT_SHARE = 1 / 20  # of the time since the attempt began, when that is more: a run of a week tells some 200
 PAUSE_SECONDS = 0.1  # between two writes of a run: what passed since the last one is lost with the worker
 
 
@@ -41,8 +43,13 @@ class UsageLog:
         self._dirty = asyncio.Event()
         self._told: Usage | None = None  # by the last event
         self._held_back = False  # whether something was written since that no event tells
-        self._told_at = time.monotonic() - EVENT_SECONDS
+        self._began = time.monotonic()
+        self._told_at = self._began - EVENT_SECONDS
         self._opened: OpenGrant | None = None
+        # Of the owner's day, all of whose runs may ask at the same time, one request ahead is reserved for this run.
+        self._day_limit = services.settings.daily_budget.requests
+        self._granted = 0  # of this run's requests, how many may have begun
+        self._is_exhausted = False  # no more can be reserved
 
     @classmethod
     async def begin(cls, attempt: Attempt) -> Self:
@@ -50,7 +57,10 @@ class UsageLog:
         owner, today = attempt.session.owner, DayUsage()
         if attempt.run.instruction.prompt is not None:
             today = await attempt.write(lambda tx: usage_days.read(tx, owner, now()))
-        return cls(attempt, today)
+        log = cls(attempt, today)
+        if log._day_limit is not None:
+            await log._write(told=False)
+        return log
 
     def saw(self, call: ModelCall) -> None:
         """A call began, goes on or ended."""
@@ -87,7 +97,13 @@ class UsageLog:
         elsewhere = Spent(requests=more.requests, tokens=more.tokens, usd=more.usd)
         accounts = (
             Account(whose="This run's budget", limits=own),
-            Account(whose="Your budget for one day on this server", limits=daily, elsewhere=elsewhere),
+            Account(
+                whose="Your budget for one day on this server",
+                limits=daily,
+                elsewhere=elsewhere,
+                granted=None if self._day_limit is None else self._granted,
+                is_exhausted=self._is_exhausted,
+            ),
         )
         return tuple(each for each in accounts if each.limits)
 
@@ -105,26 +121,32 @@ class UsageLog:
                     log.warning("Run %s: its usage is not written any more: %s", self._attempt.run.id, problem)
 
     async def close(self) -> None:
-        """The broker is gone: writes what there is, and tells it."""
+        """The broker is gone: writes what there is, and tells it. What is still reserved is free again."""
         self.meter.close()
         usage = self.meter.usage
-        if not usage.by_model or usage == self._told:
+        news = bool(usage.by_model) and usage != self._told
+        if not news and self._day_limit is None:
             return
+        self._day_limit = None
         try:
-            await self._write(told=True)
+            await self._write(told=news)
         except GitwardError as error:  # another attempt goes on from what was written before
             log.warning("Run %s: its usage could not be written: %s", self._attempt.run.id, error)
 
     async def _write_on(self) -> None:
         while True:
             await self._wait()
-            is_due = time.monotonic() - self._told_at >= EVENT_SECONDS
-            await self._write(told=is_due)
+            await self._write(told=time.monotonic() >= self._due)
             await asyncio.sleep(PAUSE_SECONDS)
+
+    @property
+    def _due(self) -> float:
+        """When the next event may be written."""
+        return self._told_at + max(EVENT_SECONDS, EVENT_SHARE * (self._told_at - self._began))
 
     async def _wait(self) -> None:
         """For something new; or, while an event is held back, until it is due."""
-        seconds = max(0.0, self._told_at + EVENT_SECONDS - time.monotonic()) if self._held_back else None
+        seconds = max(0.0, self._due - time.monotonic()) if self._held_back else None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._dirty.wait()
@@ -133,15 +155,22 @@ class UsageLog:
         self._dirty.clear()
         usage = self.meter.usage
         progress, hold = self._attempt.services.progress, self._attempt.hold
-        today = await self._attempt.write(partial(progress.record_usage, hold=hold, usage=usage, told=told))
+        counted = await self._attempt.write(
+            partial(progress.record_usage, hold=hold, usage=usage, told=told, day_limit=self._day_limit)
+        )
         self._held_back = not told
         if told:
             self._told, self._told_at = usage, time.monotonic()
-        await self._share(today - usage_days.part_of(usage))
+        granted, is_exhausted = usage.requests + counted.reserved, not counted.reserved
+        elsewhere = counted.today - usage_days.part_of(replace(usage, reserved=counted.reserved))
+        is_new = (granted, is_exhausted) != (self._granted, self._is_exhausted) and self._day_limit is not None
+        self._granted, self._is_exhausted = granted, is_exhausted
+        await self._share(elsewhere, is_new=is_new)
 
-    async def _share(self, elsewhere: DayUsage) -> None:
-        """What other runs of the owner used limits this one as well."""
-        if elsewhere == self._elsewhere or self._opened is None:
+    async def _share(self, elsewhere: DayUsage, *, is_new: bool) -> None:
+        """What other runs of the owner used limits this one as well. `is_new`: there is more to tell the broker."""
+        if (elsewhere == self._elsewhere and not is_new) or self._opened is None:
+            self._elsewhere = elsewhere
             return
         self._elsewhere = elsewhere
         if self._attempt.services.settings.daily_budget:

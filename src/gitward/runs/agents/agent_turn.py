@@ -74,7 +74,7 @@ class AgentTurn:
         plan = await turn_plan.make(context, self._commands, self._noted, agent)
         output = context.output
         async with output.stream(StepName.EXECUTE) as errors, told(self._events, output, self._ending):
-            self._end = await self._within_time(self._within_budget(self._talk(plan, start, errors)))
+            self._end = await self._within_time(self._while_asking(self._talk(plan, start, errors)))
         turn = self._turn
         if turn is None:  # the budget was used up before the agent was started
             return await self._judge(agent, self._end)
@@ -85,14 +85,27 @@ class AgentTurn:
 
     async def _talk(self, plan: TurnPlan, start: Start, errors: StepOutput) -> TurnEnd:
         """The turn. When the conversation cannot go on, a new one, in a folder without it."""
-        end = await self._talk_once(plan, start, errors)
-        if end.trouble is not Trouble.NOT_RESUMED:
-            return end
+        for last in (False, True):
+            end = self._unless_lost(plan, await self._talk_once(plan, start, errors))
+            if end.trouble is not Trouble.NOT_RESUMED:
+                return end
+            if last or not end.is_passing:
+                break
+            self._complaint.clear()
         said = self._masked(end.said, SAID)
         log.info("Run %s: its conversation did not go on: %s", self._context.attempt.run.id, said)
         again = await turn_plan.without_conversation(plan, said)
         self._complaint.clear()
         return await self._talk_once(again, start, errors)
+
+    def _unless_lost(self, plan: TurnPlan, end: TurnEnd) -> TurnEnd:
+        """Some agents say that they resumed what they do not have, and then refuse the prompt."""
+        asked = self._context.access.models.tally.begun
+        done = asked or self._events.tools or self._events.last_message
+        silent = {"refusal", "end_turn"} if plan.agent.hosts else {"refusal"}
+        if plan.archive is None or done or end.trouble is not None or end.stop_reason not in silent:
+            return end
+        return TurnEnd(trouble=Trouble.NOT_RESUMED, said="it did nothing in it, and its model was never asked")
 
     async def _talk_once(self, plan: TurnPlan, start: Start, errors: StepOutput) -> TurnEnd:
         await self._prepare(start)
@@ -129,6 +142,7 @@ class AgentTurn:
             cwd=CHECKOUT_DIR,
             mode=agent.mode,
             model=instruction.model if agent.model_setting is ModelSetting.OPTION else None,
+            start_seconds=self._context.attempt.services.settings.agent_start_seconds,
             idle_seconds=self._context.attempt.services.settings.agent_idle_seconds,
         )
 
@@ -144,6 +158,8 @@ class AgentTurn:
             on_started=partial(self._started, agent),
             on_error_output=complain,
             model_sign=lambda: calls.last_sign,
+            before_end=partial(memory.until_quiet, self._context, agent),
+            end_seconds=agent.end_seconds,
         )
 
     async def _within_time(self, talking: Coroutine[None, None, TurnEnd]) -> TurnEnd:
@@ -152,12 +168,12 @@ class AgentTurn:
             async with asyncio.timeout(max(0.0, self._commands.seconds_left - STOP_SECONDS)):
                 return await talking
 
-    async def _within_budget(self, talking: Coroutine[None, None, TurnEnd]) -> TurnEnd:
-        """When a limit of the budget is reached the agent is asked to stop; the verdict tells why."""
+    async def _while_asking(self, talking: Coroutine[None, None, TurnEnd]) -> TurnEnd:
+        """When no more requests to models pass, the agent is asked to stop; the verdict tells why."""
         meter = self._context.access.usage.meter
         meter.turn_begins()
         main = asyncio.create_task(talking)
-        limit = asyncio.create_task(self._budget_is_over())
+        limit = asyncio.create_task(self._asking_is_over())
         try:
             await asyncio.wait({main, limit}, return_when=asyncio.FIRST_COMPLETED)
             return main.result() if main.done() else TurnEnd()
@@ -167,13 +183,14 @@ class AgentTurn:
                 task.cancel()
             await asyncio.gather(main, limit, return_exceptions=True)
 
-    async def _budget_is_over(self) -> None:
+    async def _asking_is_over(self) -> None:
+        """A limit of the budget was reached, or the model failed too often."""
         calls, budget = self._context.access.models, self._context.instruction.budget
         seconds = None if budget is None else budget.seconds
         left = None if seconds is None else seconds - self._context.access.usage.meter.seconds
         try:
             async with asyncio.timeout(left):
-                await calls.until_exhausted()
+                await calls.until_over()
         except TimeoutError:
             calls.budget_reached(f"This run's budget of {seconds:,} seconds is used up.")
 
@@ -224,6 +241,7 @@ class AgentTurn:
             ),
             calls=calls.tally if agent.hosts else None,
             budget=calls.exhausted,
+            is_given_up=calls.given_up,
             last_message=said,
             tools=events.tools,
             failed_tools=events.failed_tools,

@@ -23,7 +23,7 @@ _MOST_NAMES = 5_000  # that are looked at
 _TRIES = 3  # for files that change meanwhile
 _PIECE = 256 * 1024  # of a search, during which no other thread runs
 
-_Signature = tuple[tuple[str, int, int, int], ...]
+Signature = tuple[tuple[str, int, int, int], ...]
 
 
 class Changing(Exception):
@@ -48,11 +48,23 @@ def read(workspace: Path, agent: str, globs: Sequence[str]) -> tuple[KeptFile, .
         return ()
 
 
+def signature(workspace: Path, agent: str, globs: Sequence[str]) -> Signature:
+    """Which files there are, and when they were written; the same again means that they rest. Blocks.
+
+    :raises WrongArchive: there is more than may be kept.
+    """
+    try:
+        with git_folder.opened(workspace / "work") as work, work.below(_below(agent)) as folder:
+            return _signature(folder, globs)
+    except FileNotFoundError:
+        return ()
+
+
 def _below(agent: str) -> str:
     return f"{AGENTS_DIR}/{agent}".removeprefix(f"{WORK_DIR}/")
 
 
-def _signature(folder: Tree, globs: Sequence[str]) -> _Signature:
+def _signature(folder: Tree, globs: Sequence[str]) -> Signature:
     """Name, inode, size and time of each regular file that is kept."""
     found: list[tuple[str, int, int, int]] = []
     for path in _paths(folder, globs):
@@ -64,7 +76,7 @@ def _signature(folder: Tree, globs: Sequence[str]) -> _Signature:
     return tuple(sorted(found))
 
 
-def _contents(folder: Tree, signature: _Signature) -> Iterator[KeptFile]:
+def _contents(folder: Tree, signature: Signature) -> Iterator[KeptFile]:
     for path, _, size, _ in signature:
         content = folder.read(path, size)
         if content is not None and len(content) == size:

@@ -28,6 +28,7 @@ from gitward.store.database import Transaction
 
 log = logging.getLogger(__name__)
 
+QUIET_SECONDS = 3.0  # for an agent's files to rest after its turn
 _NOTE = "conversation.json"  # beside `work`, where no sandbox sees it
 
 
@@ -85,6 +86,22 @@ async def put_back(sandbox: Sandbox, agent: Agent, archive: Archive) -> None:
         await sandbox.write(f"{agent.folder}/{each.path}", each.content)
 
 
+async def until_quiet(context: Context, agent: Agent) -> None:
+    """Waits until the conversation's files rest, for a while at most."""
+    if not agent.conversation or not agent.quiet_seconds:
+        return
+    look = partial(conversation_files.signature, context.workspace, agent.name, agent.conversation)
+    try:
+        async with asyncio.timeout(QUIET_SECONDS):
+            before = await asyncio.to_thread(look)
+            while True:
+                await asyncio.sleep(agent.quiet_seconds)
+                if before == (before := await asyncio.to_thread(look)):
+                    return
+    except (OSError, Damaged, WrongArchive, TimeoutError) as problem:
+        log.info("Run %s: its conversation does not rest: %s", context.attempt.run.id, type(problem).__name__)
+
+
 async def keep_lost(context: Context) -> None:
     """Before the workspace is emptied: what an attempt that was lost on this machine left."""
     await keep(context, final=True)
@@ -109,7 +126,11 @@ async def _keep(context: Context, *, final: bool) -> None:
     attempt, services = context.attempt, context.attempt.services
     noted = await asyncio.to_thread(_find, context.workspace)
     agent = None if noted is None or services.agents is None else services.agents.get(noted.agent)
-    if noted is None or agent is None or services.database.is_low:
+    if noted is None or agent is None:
+        return
+    if services.database.is_low:
+        if final:
+            await _drop(attempt, agent, "the disk of the database is nearly full", told=True)
         return
     try:
         files = await asyncio.to_thread(conversation_files.read, context.workspace, agent.name, agent.conversation)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from gitward.errors import Reason, RunFailure
 from gitward.grants.endpoint import Nowhere
 from gitward.grants.grant import ExactPush
 from gitward.repositories import baseline, named_pipes, result
@@ -44,7 +45,8 @@ async def open_result_sandbox(
     :param user: of the run's sandbox; None: there was none, and no tree of a run is shown.
     :param seconds: of its own, when the run's time does not count.
     :param offline: nothing can be pushed; the grant stays as it is.
-    :param live: the run's command goes on, and its tree is only read: a pipe in it may cost this all its time.
+    :param live: the run's command goes on, and its tree is only read.
+    :raises RunFailure: `task_failed`: it is live, and git would wait at a pipe in it.
     """
     attempt = context.attempt
     workspace = attempt.workspace / "result"
@@ -70,13 +72,21 @@ async def open_result_sandbox(
         prepare = partial(result.prepare, place, start=start, index=index, remote=context.remote)
         preparing = asyncio.create_task(asyncio.to_thread(prepare))
         try:
-            if user is not None and not live:
+            if live:
+                await _require_no_pipe(commands)
+            elif user is not None:
                 await named_pipes.remove(commands, attempt.workspace)
         finally:
             await preparing
         yield ResultSandbox(result=Result(commands, place, start), commands=commands, start=start)
     finally:
         await sandbox.close()
+
+
+async def _require_no_pipe(commands: CommandRunner) -> None:
+    pipe = await named_pipes.in_the_way(commands)
+    if pipe is not None:
+        raise RunFailure(Reason.TASK_FAILED, f"a named pipe stands where git reads: {pipe[:200]!r}")
 
 
 async def narrow_to(context: Context, start: StartPoint, *, head: str, lfs_oids: tuple[str, ...] = ()) -> ExactPush:

@@ -1,4 +1,4 @@
-"""Slows an agent down that goes on asking a model which fails."""
+"""Slows an agent down that goes on asking a model which fails, and after a while refuses it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,36 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from gitward.broker.policy.model_refusals import TOO_MANY, ModelRefused
-from gitward.grants.model_calls import Outcome
+from gitward.broker.policy.model_refusals import FORBIDDEN, TOO_MANY, ModelRefused
+from gitward.grants.model_calls import MOST_FAILURES, MOST_UNAUTHORIZED, Outcome
 
+RULE = "model.failing"
+UNAUTHORIZED = 401
 FREE_FAILURES = 8  # in a row; agents try again about so often, with pauses of their own
-FIRST_SECONDS, LONGEST_SECONDS = 0.25, 15.0  # between two requests; doubled with each failure
-MOST_WAIT = 60.0  # of one request; then it is refused
+FIRST_SECONDS, LONGEST_SECONDS = 0.25, 4.0  # between two requests; doubled with each failure
+MOST_WAIT = 30.0  # of one request; then it is refused
+CLOSED_SECONDS = 60.0  # after MOST_FAILURES: between two requests that try whether the model answers again
+REFUSAL_SECONDS = 1.0  # before each refusal in that time, for an agent that does not listen
 
 
 @dataclass(kw_only=True)
 class _Host:
     failures: int = 0  # since a model answered
+    unauthorized: int = 0  # of these: the last ones, for which the host did not know the key
     next: float = 0.0  # when a request may begin
 
     @property
     def gap(self) -> float:
         late = self.failures - FREE_FAILURES
         return 0.0 if late < 0 else min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** min(late, 20))
+
+    @property
+    def is_given_up(self) -> bool:
+        return self.failures >= MOST_FAILURES or self.unauthorized >= MOST_UNAUTHORIZED
+
+    def ended(self, *, answered: bool, status: int | None) -> None:
+        self.failures = 0 if answered else self.failures + 1
+        self.unauthorized = self.unauthorized + 1 if not answered and status == UNAUTHORIZED else 0
 
 
 class Breaker:
@@ -41,26 +54,48 @@ class Breaker:
     async def turn(self, host: str) -> None:
         """Waits until a request to this host may begin.
 
-        :raises ModelRefused: too many wait already.
+        :raises ModelRefused: it failed too often, or too many wait already.
         """
         state = self._hosts.get(host)
-        if state is None or not state.gap:
+        if state is None or not (state.gap or state.is_given_up):
             return
+        if not state.is_given_up:
+            await self._wait(state, host)
+        if state.is_given_up:  # maybe by now
+            await self._require_time(state, host)
+
+    async def _wait(self, state: _Host, host: str) -> None:
+        """For the requests that came before, and their pauses."""
         now = self._clock()
         begins = max(now, state.next) + state.gap
         if begins - now > MOST_WAIT:
             await self._sleep(MOST_WAIT)
-            raise ModelRefused(
-                "model.failing",
-                f"the model at {host} failed {state.failures} times in a row; requests to it wait for one another.",
-                status=TOO_MANY,
-            )
+            raise _refused(host, state, "requests to it wait for one another.", status=TOO_MANY)
         state.next = begins
         await self._sleep(begins - now)
 
-    def ended(self, host: str, outcome: Outcome) -> None:
-        """How a request ended. One that was given up says nothing."""
+    async def _require_time(self, state: _Host, host: str) -> None:
+        now = self._clock()
+        if now < state.next:
+            await self._sleep(REFUSAL_SECONDS)
+            raise _refused(host, state, "no more requests to it are passed on.", status=FORBIDDEN)
+        state.next = now + CLOSED_SECONDS
+
+    def ended(self, host: str, outcome: Outcome, status: int | None = None) -> int:
+        """How a request ended. One that was given up says nothing.
+
+        :return: after how many failures the host is given up from now on; else 0.
+        """
         if outcome is Outcome.ABANDONED:
-            return
+            return 0
         state = self._hosts.setdefault(host, _Host())
-        state.failures = 0 if outcome is Outcome.ANSWERED else state.failures + 1
+        before = state.is_given_up
+        state.ended(answered=outcome is Outcome.ANSWERED, status=status)
+        if not state.is_given_up or before:
+            return 0
+        state.next = self._clock() + CLOSED_SECONDS
+        return state.failures
+
+
+def _refused(host: str, state: _Host, what: str, *, status: int) -> ModelRefused:
+    return ModelRefused(RULE, f"the model at {host} failed {state.failures} times in a row; {what}", status=status)

@@ -19,7 +19,7 @@ from gitward.broker.policy.inject.headers import answer_headers, request_headers
 from gitward.broker.policy.inject.mask import StreamMask
 from gitward.broker.policy.inject.paths import admitted
 from gitward.broker.policy.model_refusals import ModelRefused
-from gitward.broker.policy.models import api_of
+from gitward.broker.policy.models import api_of, model_in
 from gitward.broker.policy.routes import Kind
 from gitward.broker.policy.verdict import Verdict
 from gitward.broker.server.forwarder import UpstreamFailed
@@ -171,7 +171,7 @@ class InjectHandler:
 
     async def _watched(self, exchange: _Exchange, api: Api) -> StreamResponse:
         try:
-            watch = await self._watches.new(api, exchange.config.host)
+            watch = await self._watches.new(api, exchange.config.host, model_in(exchange.target))
         except ModelRefused as refused:
             return await _refused(exchange.request, api, refused)
         try:

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 
-from gitward.broker.policy.model_refusals import FORBIDDEN, ModelRefused
+from gitward.broker.policy.model_refusals import FORBIDDEN, TOO_MANY, ModelRefused
 from gitward.broker.policy.models import HEAD_BYTES, AnswerReader, Verdict, model_of
 from gitward.broker.server.inject.breaker import Breaker
 from gitward.broker.server.reporter import Reporter
@@ -20,6 +20,7 @@ from gitward.grants.model_calls import Api, ModelCall, Outcome
 
 SIGN_SECONDS = 5.0  # between two signs of life of one answer
 _PER_SECOND = 50.0  # calls of one run that are let through; more wait: each is told to the worker
+_HELD_SECONDS = 600.0  # that a request waits for others, near a limit of the budget; then it is refused
 
 
 class Pace:
@@ -42,7 +43,7 @@ class ModelWatch:
 
     reporter: Reporter
     call: ModelCall
-    on_end: Callable[[ModelCall], None]
+    on_end: Callable[[ModelCall], int]  # after how many failures the host is given up with it, else 0
     _reader: AnswerReader | None = None
     _head: bytes = b""  # of the request
     _told: float = field(default_factory=time.monotonic)
@@ -91,12 +92,15 @@ class ModelWatch:
             self.call,
             outcome=verdict.outcome,
             error=verdict.error,
-            model=verdict.model or model_of(self._head),
+            model=verdict.model or self.call.model or model_of(self._head),
             tokens=verdict.tokens,
             is_counted=verdict.is_counted,
         )
-        self.on_end(self.call)
+        failures = self.on_end(self.call)
         await self._tell(self.call)
+        if failures:
+            with contextlib.suppress(ChannelClosed):
+                await self.reporter.model_given_up(self.call.host, failures)
 
     async def _tell(self, call: ModelCall) -> None:
         self._told = time.monotonic()
@@ -114,18 +118,21 @@ class ModelWatches:
         self._pace = Pace()
         self._breaker = Breaker()
         self._told = False  # whether the worker knows that the budget is used up
+        self._more = asyncio.Event()  # a request has ended, or the worker knows more
 
-    async def new(self, api: Api, host: str) -> ModelWatch:
+    async def new(self, api: Api, host: str, model: str = "") -> ModelWatch:
         """A call that begins now, or when it is its turn.
 
-        :raises ModelRefused: the budget is used up, or too many requests wait for a model that fails.
+        :param model: that is asked, where the path names it.
+        :raises ModelRefused: the budget is used up, or the model fails again and again.
         """
         await self._require_budget()
         await self._pace.turn()
         await self._breaker.turn(host)
+        await self._have_room()
         await self._require_budget()
         self.budget = self.budget.begun()  # at once: of two requests that come together, one may be the last
-        call = ModelCall(id=f"{os.getpid()}-{next(self._numbers)}", host=host, api=api)
+        call = ModelCall(id=f"{os.getpid()}-{next(self._numbers)}", host=host, api=api, model=model)
         watch = ModelWatch(reporter=self._reporter, call=call, on_end=self._ended)
         await watch.begin()
         return watch
@@ -133,6 +140,19 @@ class ModelWatches:
     def tell(self, budget: ModelBudget) -> None:
         """The worker knows more about what counts beside this run; what the run used is known here."""
         self.budget = replace(budget, own=self.budget.own)
+        self._more.set()
+
+    async def _have_room(self) -> None:
+        """Waits while requests under way could use up the budget: together they must not pass its limit. Also until
+        the worker has reserved the request for the owner's day, which other runs share."""
+        try:
+            async with asyncio.timeout(_HELD_SECONDS):
+                while self.budget.is_tight and self.budget.refusal() is None:
+                    self._more.clear()
+                    await self._more.wait()
+        except TimeoutError:
+            message = "near the limit of a budget, requests to models wait for one another."
+            raise ModelRefused("budget", message, status=TOO_MANY) from None
 
     async def _require_budget(self) -> None:
         message = self.budget.refusal()
@@ -144,7 +164,8 @@ class ModelWatches:
                 await self._reporter.budget_reached(message)
         raise ModelRefused("budget", message, status=FORBIDDEN)
 
-    def _ended(self, call: ModelCall) -> None:
+    def _ended(self, call: ModelCall) -> int:
         assert call.outcome is not None
         self.budget = self.budget.ended(call)
-        self._breaker.ended(call.host, call.outcome)
+        self._more.set()
+        return self._breaker.ended(call.host, call.outcome, call.status)

@@ -1,0 +1,20 @@
+# The same work by hand: clone, an agent, commit, push, pull request; without any sandbox.
+# Arguments: repository, branch, folder to work in, then a command that gives the agent its prompt. The token comes on
+# standard input.
+set -eu
+repository="$1" branch="$2" home="$3"
+shift 3
+export HOME="$home" GH_PROMPT_DISABLED=1 GH_NO_UPDATE_NOTIFIER=1
+cd "$home"
+gh auth login --with-token --hostname github.com --git-protocol https
+gh auth setup-git --hostname github.com
+git config --global user.name "The Octocat"
+git config --global user.email "octocat@example.com"
+git clone --quiet "https://github.com/$repository.git" repo
+cd repo
+git checkout --quiet -b "$branch"
+"$@" < /dev/null
+git add --all
+git commit --quiet --message "bench"
+git push --quiet --set-upstream origin "$branch"
+gh pr create --draft --title bench --body bench --base main --head "$branch"
