@@ -181,7 +181,7 @@ def open_page(name: str | None, *, pull_request: bool) -> int:
     """Opens the session's page, or its pull request, in a browser; prints the address as well."""
     with connect() as service:
         session = chosen(service, name, git_here.repository)
-        url = f"{service.url}/ui/sessions/{session['id']}"
+        url = f"{service.url}/sessions/{session['id']}"
         if pull_request:
             if session["pull_request"] is None:
                 raise refused(f"{short_id(session)} has no pull request")
