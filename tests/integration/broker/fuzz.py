@@ -32,6 +32,7 @@ from .reaches import Reach
 
 _BATCH = 1000  # cases that hypothesis keeps in mind, so as not to repeat them
 SHARES = {Reach.REPOSITORY: 4, Reach.OWN: 4, Reach.NARROWED: 2}  # of ten requests
+_TOLD_EVERY = 1_000  # requests
 _HOLE_CASES = 10_000  # requests of a hole's kind, within which it must be found
 
 
@@ -102,9 +103,16 @@ def _policy_holds(cases: int, first: int) -> bool:
     command = [sys.executable, "-m", "broker.fuzz", "--part", str(part), "--seed"]
     counts: defaultdict[str, Counts] = defaultdict(Counts)
     with contextlib.ExitStack() as logs:
+        tell = os.dup(sys.stdout.fileno())
+        logs.callback(os.close, tell)
         log = [logs.enter_context(tempfile.TemporaryFile("w+")) for _ in range(cores)]
         parts = [
-            subprocess.Popen([*command, str(first + number * part)], stdout=subprocess.PIPE, stderr=log[number])
+            subprocess.Popen(
+                [*command, str(first + number * part), "--tell", str(tell)],
+                stdout=subprocess.PIPE,
+                stderr=log[number],
+                pass_fds=[tell],
+            )
             for number in range(cores)
         ]
         outputs = [process.communicate()[0] for process in parts]
@@ -142,16 +150,38 @@ def _is_found(hole: Hole, first: int) -> bool:
     return bool(found)
 
 
-def _tried(attempt: Try, request: Asked) -> list[str]:
+class Progress:
+    """A line after every so many requests of one part."""
+
+    def __init__(self, cases: int, told: int | None) -> None:
+        self._cases, self._told, self._asked, self._began = cases, told, 0, time.monotonic()
+
+    def __call__(self) -> None:
+        self._asked += 1
+        if self._told is not None and self._asked % _TOLD_EVERY == 0:
+            line = f"fuzz: {self._asked} of {self._cases} requests of one process, {self._seconds:.0f} s\n"
+            os.write(self._told, line.encode())
+
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
+
+
+def _tried(attempt: Try, progress: Progress, request: Asked) -> list[str]:
+    progress()
     return attempt(request, BRANCH)
 
 
-def one_part(cases: int, first: int) -> None:
-    """One process's part: prints its counts, or raises Beyond."""
+def one_part(cases: int, first: int, told: int | None) -> None:
+    """One process's part: prints its counts, or raises Beyond.
+
+    :param told: a descriptor that progress is written to.
+    """
     counts: dict[str, dict[str, int]] = {}
+    progress = Progress(cases, told)
     for number, (reach, share) in enumerate(SHARES.items()):
         with fuzzed(reach=reach) as (target, attempt):
-            search(partial(_tried, attempt), cases=-(-cases * share // 10), first=first + number * 2**32)
+            search(partial(_tried, attempt, progress), cases=-(-cases * share // 10), first=first + number * 2**32)
             counts |= {f"{kind}, {reach}": vars(each) for kind, each in target.counts.items()}
     print(json.dumps(counts))
 
@@ -161,8 +191,9 @@ if __name__ == "__main__":
     parser.add_argument("cases", type=int, nargs="?", default=50_000, help="requests (default: 50000)")
     parser.add_argument("--part", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--tell", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.part is not None:
-        one_part(arguments.part, arguments.seed)
+        one_part(arguments.part, arguments.seed, arguments.tell)
     else:
         sys.exit(main(arguments.cases))
