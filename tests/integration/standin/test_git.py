@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gzip
 import os
+import re
 import random
 from pathlib import Path
 from typing import Any
@@ -332,14 +333,14 @@ async def git_runs() -> None:
 
 
 def children() -> list[str]:
-    """Process ids of git's processes below this one, which may have others: a Postgres of other tests."""
+    """Process ids of git's processes below this one, which may have others: Postgres, a parent of brokers."""
     found: list[str] = []
     pending = [str(os.getpid())]
     while pending:
         for path in Path(f"/proc/{pending.pop()}/task").glob("*/children"):
             try:
                 pending += (below := path.read_text().split())
-                found += [child for child in below if Path(f"/proc/{child}/comm").read_text().startswith("git")]
+                found += [child for child in below if re.match("git(?!ward)", Path(f"/proc/{child}/comm").read_text())]
             except (FileNotFoundError, ProcessLookupError):
                 continue
     return found

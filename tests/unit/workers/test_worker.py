@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from gitward.sessions.queue import ABANDONED, VERSION
-from gitward.sessions.rows import WITH_BUDGET
+from gitward.sessions.rows import WITH_ENVIRONMENT
 from gitward.store import schema
 from gitward.store.database import Database
 from gitward.store.notify import Notifier
@@ -227,7 +227,7 @@ async def test_a_run_with_checkpoints_of_another_version_is_left_alone(database:
     queue_runs(database, "theirs", "ours")
     with database.transaction() as tx:
         other = sa.update(schema.runs).where(schema.runs.c.id == "theirs")
-        tx.execute(other.values(checkpoints={"fine": 1}, checkpoints_version=WITH_BUDGET + 1))
+        tx.execute(other.values(checkpoints={"fine": 1}, checkpoints_version=WITH_ENVIRONMENT + 1))
     ended = Ended("ours")
 
     async def job(run_id: str) -> None:
