@@ -6,8 +6,8 @@ import asyncio
 import base64
 import gzip
 import os
-import re
 import random
+import re
 from pathlib import Path
 from typing import Any
 
