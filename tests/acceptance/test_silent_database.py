@@ -14,6 +14,7 @@ from postgres import Postgres, running_postgres
 from rig import rig
 
 LIMIT_SECONDS = 10.0
+NEED_NONE = {"/agents", "/environments", "/me", "/audit-log", "/audit-log/export"}  # the last two refuse this caller
 Json = dict[str, Any]
 
 
@@ -63,7 +64,7 @@ async def test_every_route_says_so_in_time_and_runs_go_on_afterwards(server: Pos
         asked = [
             (method, path)
             for method, path in calls(description, names)
-            if (method, path) not in {("PATCH", f"/schedules/{names['schedule_id']}"), ("GET", "/agents")}  # needs none
+            if path not in NEED_NONE and (method, path) != ("PATCH", f"/schedules/{names['schedule_id']}")
         ]
         answers = await asyncio.gather(
             *(
