@@ -136,6 +136,8 @@ async def test_a_person_leaves_and_comes_back(there: Rig, terminal: Terminal) ->
         stderr=follower,
         cwd=terminal.folder,
         env=clean_environment(**terminal.environment, TERM="xterm"),
+        # Whoever started the tests in the background had this signal ignored, and everything below inherits that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     os.close(follower)
     seen = b""
