@@ -90,7 +90,10 @@ async def create_session(
     if key is None:
         return _created(await served.database.write(create))
     once = partial(idempotency.once, owner=caller, key=key, method="POST /sessions", body=raw, do=create)
-    return _created(await served.database.write(once))
+    try:
+        return _created(await served.database.write(once))
+    except idempotency.Repeated as repeated:
+        return _created(repeated.answer)
 
 
 def _created(session: Json) -> Response:

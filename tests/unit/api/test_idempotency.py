@@ -34,6 +34,19 @@ async def test_a_repeat_gets_the_first_answer(api: Api, http: httpx2.AsyncClient
     assert await count(http) == 1
 
 
+async def test_a_repeat_with_a_branch_of_its_own_gets_the_first_answer(http: httpx2.AsyncClient) -> None:
+    """The branch is taken then, by the session that the first one made."""
+    body = {**BODY, "branch": "fix/one"}
+    first = await post(http, "key-1", body)
+    async with asyncio.timeout(60):
+        again = await asyncio.gather(*(post(http, "key-1", body) for _ in range(5)))
+    assert {(answer.status_code, answer.content) for answer in again} == {(201, first.content)}
+    problem(await post(http, "key-2", body), 409, "conflict")
+    assert await count(http) == 1
+    events = await http.get(f"/sessions/{first.json()['id']}/events")
+    assert [event["seq"] for event in events.json()["items"]] == [1, 2]
+
+
 async def test_another_key_makes_another_session(http: httpx2.AsyncClient) -> None:
     assert (await post(http, "key-1")).json()["id"] != (await post(http, "key-2")).json()["id"]
     assert await count(http) == 2

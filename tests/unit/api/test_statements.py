@@ -23,7 +23,7 @@ from gitward.store.database import Database
 from tests_support import Backend
 
 # One of each is the line of the audit log.
-MOST_OF_A_POST, MOST_OF_AN_EVENT = 9, 3
+MOST_OF_A_POST, MOST_OF_AN_EVENT = 8, 3
 MOST_OF_A_PUBLISH, MOST_OF_A_CANCEL = 11, 11
 BODY = {"repo": "acme/widgets", "target_branch": "main", "command": "true"}
 
