@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 import machine
 from gitward.runs.storage.workspace_names import workspace_of
@@ -61,6 +61,24 @@ async def test_a_list_changes_by_itself_and_keeps_what_was_selected(service: Rig
     await go(service, session)
     await expect(page.locator("section", has=page.locator("#group-done")).locator(f"#{session['id']}")).to_be_visible()
     await expect(page.locator(f"#{session['id']}").get_by_role("checkbox")).to_be_checked()
+
+
+async def test_a_slow_script_makes_no_page_that_stands_still(service: Rig, opened: Opened) -> None:
+    """htmx looked for what is live before its extension had come: over a slow line the page never changed."""
+    session = await start(service, f"echo now in sight; {WAITS}")
+    page = await opened("/new")
+
+    async def late(route: Route) -> None:
+        await asyncio.sleep(0.5)
+        await route.continue_()
+
+    await page.context.route("**/hx-sse-*", late)
+    await page.context.route("**/page.js*", late)
+    await page.goto(f"{service.url}/")
+    row = page.locator(f"#{session['id']}")
+    await expect(row).to_contain_text("now in sight")
+    await go(service, session)
+    await expect(page.locator("section", has=page.locator("#group-done")).locator(f"#{session['id']}")).to_be_visible()
 
 
 async def test_cancel_ends_the_run_and_says_what_is_kept(service: Rig, opened: Opened) -> None:
