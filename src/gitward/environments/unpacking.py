@@ -90,7 +90,8 @@ async def _run(sandbox: Sandbox, *argv: str) -> None:
     completed = await sandbox.run(Command(argv=argv, timeout_seconds=UNPACK_SECONDS), keep)
     if completed.timed_out:
         raise Unusable(f"{argv[0]} took longer than {UNPACK_SECONDS:g} s, which is the limit.")
-    if completed.limit == "disk":
+    # Its size is limited twice, as a whole and by file: whichever comes first.
+    if completed.limit == "disk" or (completed.exit_code != 0 and b"file too large" in said):
         raise Unusable("The image, unpacked, is larger than the limit allows; it is set by GITWARD_ENVIRONMENT_MB.")
     if completed.limit is not None:
         raise Unusable(f"{argv[0]} needs more {completed.limit} than one sandbox may have.")
