@@ -224,9 +224,16 @@ os.kill(0, 9)
 """
 
 
+@pytest.fixture
+def alone(rig: Rig) -> Iterator[Rig]:
+    """On a disk of its own, where that can be mounted: what anybody else writes or frees there counts as well."""
+    with reachable_folder() as folder, mounted({folder / "disk": 1024} if os.geteuid() == 0 else {}):
+        yield Rig(folder / "disk" if os.geteuid() == 0 else folder, rig.image)
+
+
 @pytest.mark.parametrize("way", HIDING)
-async def test_the_watchdog_stops_who_hides_files(rig: Rig, way: str) -> None:
-    async with rig.sandbox() as inside:
+async def test_the_watchdog_stops_who_hides_files(alone: Rig, way: str) -> None:
+    async with alone.sandbox() as inside:
         outcome = await inside.python(HIDE.format(HIDING[way]), "20", seconds=60)
         assert (outcome.completed.limit, outcome.said) == ("disk", ""), outcome
 
@@ -236,13 +243,6 @@ async def test_nobody_stops_who_hides_files_without_the_wall(rig: Rig, way: str)
     async with rig.sandbox(Wall.DISK_LIMIT) as inside:
         outcome = await inside.python(HIDE.format(HIDING[way]), "0.5", seconds=60)
         assert (outcome.completed.limit, outcome.said) == (None, "BREACHED"), outcome
-
-
-@pytest.fixture
-def alone() -> Iterator[Rig]:
-    """On a disk of its own, where that can be mounted: what anybody else writes counts, for nobody accounts for it."""
-    with reachable_folder() as folder, mounted({folder / "disk": 1024} if os.geteuid() == 0 else {}):
-        yield Rig(folder / "disk" if os.geteuid() == 0 else folder)
 
 
 BYSTANDER = """
