@@ -7,7 +7,9 @@ import base64
 import datetime
 import ipaddress
 import json
+import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -305,6 +307,30 @@ async def test_receivers_that_hang_delay_no_other_owner(house: House, start: Sta
         await house.settled(house.session(to(quick), owner=BOB), state=DeliveryState.DELIVERED)
     assert len(hanging.got) == 3
     assert len(quick.got) == 2
+
+
+async def test_names_that_hang_take_no_thread_that_runs_need(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    hanging: list[str] = []
+
+    def look_up(host: str, *_: object, **__: object) -> list[object]:
+        hanging.append(host)
+        released.wait(60)
+        raise OSError("no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)  # a name server elsewhere that does not answer
+    for number in range(12):
+        callback = Callback(url=f"https://h{number}.example/", secret=SECRET, format=Format.STANDARD)
+        house.session(callback, owner=Owner(issuer="gitward", subject=f"u{number}"))
+    try:
+        await house.sender.send_due()
+        async with asyncio.timeout(30):
+            while len(hanging) < 4:
+                await asyncio.sleep(0.01)
+            assert await asyncio.to_thread(lambda: 1) == 1
+        assert len(hanging) == 4
+    finally:
+        released.set()
 
 
 async def test_two_workers_send_each_message_once(house: House, start: Start) -> None:

@@ -152,10 +152,8 @@ class Campaign:
             if not waiting and not any(row.state in _UNFINISHED for row in self.rows.values()):
                 return
             time.sleep(_POLL_SECONDS)
-            for name, session in self._sessions().items():
-                known = self.rows.get(name)
-                if known is not None and known.todo is Todo.WATCH and known.session != session:
-                    self._put(replace(known, session=session))
+            for row in [each for each in self.rows.values() if each.state in _UNFINISHED]:
+                self._look_at(row)
 
     def _post(self, row: Row) -> bool:
         """Whether it is under way now; a refusal is this repository's alone."""
@@ -175,6 +173,13 @@ class Campaign:
             return False
         self._put(replace(row, todo=Todo.WATCH, session=session))
         return True
+
+    def _look_at(self, row: Row) -> None:
+        assert row.session is not None
+        path = f"/sessions/{row.session['id']}"
+        session = self._patiently(lambda: self._service.get(path))
+        if session != row.session:
+            self._put(replace(row, session=session))
 
     def _sessions(self) -> dict[str, Json]:
         """The newest of each repository."""

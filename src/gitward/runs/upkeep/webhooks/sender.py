@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import httpx2
 
 from gitward.broker.policy.egress.addresses import Address, Reach
+from gitward.broker.server.egress.resolver import SystemResolver
 from gitward.runs.upkeep.webhooks.messages import request_for
 from gitward.sessions import webhooks
 from gitward.sessions.model import Owner, now
@@ -50,6 +49,7 @@ class Sender:
         """
         self._database, self._targets, self._session_url, self._reach = database, targets, session_url, reach
         self._tls = tls
+        self._resolver = SystemResolver()  # in threads of its own: a name that hangs takes none of those that runs need
         self._under_way: dict[asyncio.Task[None], Owner] = {}
         self._http: httpx2.AsyncClient | None = None
 
@@ -76,6 +76,7 @@ class Sender:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._resolver.stop()
         if self._http is not None:
             await self._http.aclose()
 
@@ -101,7 +102,7 @@ class Sender:
     async def _post(self, due: Due, target: Callback) -> int:
         parts = urlsplit(target.url)
         host, port = parts.hostname or "", parts.port or 443
-        address = await self._address(host, port)
+        address = await self._address(host)
         message = request_for(due, target, session_url=self._session_url, at=now())
         literal = f"[{address}]" if address.version == 6 else str(address)
         url = parts._replace(netloc=f"{literal}:{port}").geturl()
@@ -114,11 +115,9 @@ class Sender:
             await answer.aclose()  # nobody reads what it says
         return answer.status_code
 
-    async def _address(self, host: str, port: int) -> Address:
+    async def _address(self, host: str) -> Address:
         """One that may be reached; it is connected to as it was judged. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        allowed = self._reach.allowed(ip_address(str(each[4][0])) for each in found)
+        allowed = self._reach.allowed(await self._resolver.resolve(host))
         if not allowed:
             raise _NotPublic
         return allowed[0]
