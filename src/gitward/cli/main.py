@@ -24,14 +24,16 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"gitward {__version__}")
+        from gitward.commit import commit
+
+        print(f"gitward {__version__} (commit {commit()})")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and its commit.")
     ] = False,
 ) -> None:
     pass
