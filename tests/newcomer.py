@@ -26,13 +26,16 @@ PULL_REQUEST = "https://github.example/octocat/hello-world/pull/1"
 _PACKAGES = "python3,git,ca-certificates"
 _CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 _MOUNTS = """
-mount -t proc proc "$1/proc"
-mount --rbind /dev "$1/dev"
-mount --rbind /sys "$1/sys"
-mount -t tmpfs -o mode=755 tmpfs "$1/run"
-mount -t tmpfs -o mode=1777 tmpfs "$1/tmp"
-exec chroot "$@"
-"""
+mount --bind "$1" "$1" && cd "$1" && shift
+mount -t proc proc proc
+mount --rbind /dev dev
+mount --rbind /sys sys
+mount -t tmpfs -o mode=755 tmpfs run
+mkdir -p /run/gitward run/gitward && mount --bind /run/gitward run/gitward
+mount -t tmpfs -o mode=1777 tmpfs tmp
+pivot_root . mnt && umount -l mnt
+exec chroot . "$@"
+"""  # A new root, not a chroot: in one of those the kernel refuses user namespaces. User ids are leased in /run/gitward.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,19 @@ class Machine:
     def argv(self, line: str, *, user: str | None = None) -> Sequence[str]:
         """A line as somebody types it in their shell."""
         shell = ("runuser", "-u", user or self.user, "--", "bash", "-c", f"cd {self.folder} && {line}")
-        return ("unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-euc", _MOUNTS, "-", str(self.root), *shell)
+        return (
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "bash",
+            "-euc",
+            _MOUNTS,
+            "-",
+            str(self.root),
+            *shell,
+        )
 
     @property
     def environment(self) -> dict[str, str]:
@@ -75,9 +90,20 @@ def minimal_machine(*, ordinary: bool) -> Iterator[Machine]:
     folder = Path(tempfile.mkdtemp(prefix="gitward-newcomer-", dir="/var/tmp"))
     root = folder / "root"
     try:
-        make = ("unshare", "--mount", "mmdebstrap", "--quiet", "--variant=minbase", f"--include={_PACKAGES}", "bookworm")
+        make = (
+            "unshare",
+            "--mount",
+            "mmdebstrap",
+            "--quiet",
+            "--variant=minbase",
+            f"--include={_PACKAGES}",
+            "bookworm",
+        )
         subprocess.run((*make, str(root)), check=True, stdin=subprocess.DEVNULL)
-        for name in ("etc/resolv.conf", "etc/hosts", _CERTIFICATES):
+        (root / "etc/hosts").write_text(
+            "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+        )  # as installed
+        for name in ("etc/resolv.conf", _CERTIFICATES):
             shutil.copy(f"/{name}", root / name)
         subprocess.run(("git", "clone", "--quiet", "--bare", str(ROOT), str(root / "srv/gitward.git")), check=True)
         (root / "srv/wheel").mkdir()

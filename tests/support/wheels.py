@@ -26,7 +26,9 @@ def build(folder: Path, *, root: Path = ROOT, target: str = "wheel") -> Path:
     """By the build back end itself, which scripts/setup installed: a front end would fetch another one."""
     before = set(folder.iterdir()) if folder.exists() else set()
     argv = (sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(folder))
-    done = subprocess.run(argv, cwd=root, env=clean_environment(), capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        argv, cwd=root, env=clean_environment(), capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
     [made] = set(folder.iterdir()) - before
     return made

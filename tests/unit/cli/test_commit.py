@@ -41,9 +41,7 @@ def test_a_work_tree_beside_the_clone_is_a_checkout_too(checkout: Path, tmp_path
     assert of_checkout(tmp_path / "second") == git(checkout, "rev-parse", "HEAD")
 
 
-def test_another_repository_is_never_asked(
-    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_repository_is_never_asked(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An environment may lie in a checkout of somebody else's, and a caller may have variables of git's."""
     inside = checkout / "venv" / "lib"
     inside.mkdir(parents=True)
