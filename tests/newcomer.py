@@ -35,7 +35,7 @@ mkdir -p /run/gitward run/gitward && mount --bind /run/gitward run/gitward
 mount -t tmpfs -o mode=1777 tmpfs tmp
 pivot_root . mnt && umount -l mnt
 exec chroot . "$@"
-"""  # A new root, not a chroot: in one of those the kernel refuses user namespaces. User ids are leased in /run/gitward.
+"""  # A new root, because the kernel refuses user namespaces in a chroot. User ids are leased in /run/gitward.
 
 
 @dataclass(frozen=True, kw_only=True)

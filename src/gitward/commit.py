@@ -14,7 +14,7 @@ _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "GIT_CONFIG_NOSYSTEM": "
 
 
 def commit() -> str:
-    """As noted when the wheel was built; in a checkout, as git says: with `-dirty` when files differ; else `unknown`."""
+    """As noted when the wheel was built; in a checkout, as git says, with `-dirty` when files differ; or `unknown`."""
     here = Path(__file__)
     try:
         noted = here.with_name(FILE_NAME).read_text().strip()

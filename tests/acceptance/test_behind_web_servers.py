@@ -1,4 +1,4 @@
-"""nginx and Caddy before Gitward, by the files of deploy/: events come at once, people can sign in, metrics stay inside."""
+"""nginx and Caddy before Gitward, by the files of deploy/: events come at once, people sign in, metrics stay inside."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ async def test_plain_http_leads_to_the_name(front: Front) -> None:
 
 
 def test_nginx_gathers_nothing_and_waits_long() -> None:
-    """Whatever else lies before it: Gitward asks for the same by X-Accel-Buffering, which a directive may switch off."""
+    """Gitward asks for the same by X-Accel-Buffering, which a directive elsewhere may switch off."""
     text = NGINX_FILE.read_text()
     for line in ("proxy_buffering off;", "proxy_http_version 1.1;", "proxy_read_timeout 1h;"):
         assert line in text

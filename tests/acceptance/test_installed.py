@@ -8,13 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
 
@@ -25,6 +21,7 @@ from gitward import __version__
 from gitward.commit import commit
 from gitward.sandboxes.uids import has_account
 from gitward.settings.environment import clean_environment
+from wheels import Installed
 
 SECONDS = 300.0  # bounds a hang
 ORDINARY = next(uid for uid in range(34567, 35567) if not has_account(uid))
@@ -32,62 +29,33 @@ USERS = [os.geteuid(), ORDINARY] if os.geteuid() == 0 else [os.geteuid()]
 PACKAGES = ("gitward", "gitward_standin")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Installed:
-    """Where a wheel lies, with those that it needs beside it, and where it is installed."""
-
-    wheel: Path
-    house: Path
-    program: Path
-    folder: Path
-
-    async def run(self, *arguments: str, uid: int, program: tuple[str, ...] | None = None) -> tuple[int | None, str]:
-        """Exit code and all that was printed, as that user with a home of its own."""
-        home = self.folder / f"home-{uid}"
-        if not home.exists():
-            home.mkdir(mode=0o711)
-            os.chown(home, uid, uid)
-        process = await asyncio.create_subprocess_exec(
-            *(*(program or (str(self.program),)), *arguments),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            cwd=home,
-            env=clean_environment(
-                HOME=str(home), GITWARD_DATA_DIR=str(home / "data"), GITHUB_TOKEN="ghp_" + "1nsta11ed" * 4
-            ),
-            **({} if uid == os.geteuid() else {"user": uid, "group": uid, "extra_groups": []}),
-        )
-        async with asyncio.timeout(SECONDS):
-            out, _ = await process.communicate()
-        return process.returncode, out.decode()
-
-
 @pytest.fixture(scope="module")
 def installed() -> Iterator[Installed]:
-    folder = Path(tempfile.mkdtemp(prefix="gitward-installed-", dir="/var/tmp"))
-    folder.chmod(0o755)
-    try:
-        house = folder / "house"
-        house.mkdir()
-        wheels.add_dependencies(house)
-        wheel = wheels.build(house)
-        python = folder / "clean" / "bin" / "python"
-        # Not of a seed that the machine happens to have: pip itself is among what Gitward needs.
-        _checked(str(wheels.UV), "venv", "--quiet", "--python", os.path.realpath(sys.executable), str(folder / "clean"))
-        pip = (sys.executable, "-m", "pip", "--isolated", "--python", str(python), "install", "--quiet", "--no-compile")
-        _checked(*pip, "--no-index", "--find-links", str(house), "gitward")
-        yield Installed(wheel=wheel, house=house, program=python.with_name("gitward"), folder=folder)
-    finally:
-        shutil.rmtree(folder)
+    with wheels.installed() as made:
+        yield made
 
 
-def _checked(*argv: str, cwd: Path | None = None) -> str:
-    done = subprocess.run(
-        argv, cwd=cwd, env=clean_environment(), capture_output=True, text=True, timeout=SECONDS, check=False
+async def run(
+    installed: Installed, *arguments: str, uid: int, program: tuple[str, ...] | None = None
+) -> tuple[int | None, str]:
+    """Exit code and all that was printed, as that user with a home of its own."""
+    home = installed.folder / f"home-{uid}"
+    if not home.exists():
+        home.mkdir(mode=0o711)
+        os.chown(home, uid, uid)
+    token = "ghp_" + "1nsta11ed" * 4
+    process = await asyncio.create_subprocess_exec(
+        *(*(program or (str(installed.program),)), *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=home,
+        env=clean_environment(HOME=str(home), GITWARD_DATA_DIR=str(home / "data"), GITHUB_TOKEN=token),
+        **({} if uid == os.geteuid() else {"user": uid, "group": uid, "extra_groups": []}),
     )
-    assert done.returncode == 0, (argv, done.stdout, done.stderr)
-    return done.stdout
+    async with asyncio.timeout(SECONDS):
+        out, _ = await process.communicate()
+    return process.returncode, out.decode()
 
 
 def test_every_file_of_the_packages_is_in_the_wheel(installed: Installed) -> None:
@@ -117,7 +85,7 @@ def test_version_and_needs_are_those_of_the_project(installed: Installed) -> Non
 
 @pytest.mark.parametrize("uid", USERS)
 async def test_it_tells_its_commit(installed: Installed, uid: int) -> None:
-    code, out = await installed.run("--version", uid=uid)
+    code, out = await run(installed, "--version", uid=uid)
     assert (code, out) == (0, f"gitward {__version__} (commit {commit()})\n")
     assert zipfile.ZipFile(installed.wheel).read("gitward/commit.txt").decode() == f"{commit()}\n"
 
@@ -125,7 +93,7 @@ async def test_it_tells_its_commit(installed: Installed, uid: int) -> None:
 @pytest.mark.parametrize("uid", USERS)
 async def test_the_doctor_finds_the_machine_fit(installed: Installed, uid: int) -> None:
     """What an ordinary user cannot have is told, with what would help."""
-    code, out = await installed.run("doctor", uid=uid)
+    code, out = await run(installed, "doctor", uid=uid)
     assert code == 0, out
     assert "a command ran in bubblewrap" in out
     memory = re.search(r"^ok +limit: memory +(\w+): (.+)$", out, re.MULTILINE)
@@ -139,7 +107,7 @@ async def test_the_doctor_finds_the_machine_fit(installed: Installed, uid: int) 
 
 @pytest.mark.parametrize("uid", USERS)
 async def test_the_demo_opens_its_pull_request(installed: Installed, uid: int) -> None:
-    code, out = await installed.run("demo", uid=uid)
+    code, out = await run(installed, "demo", uid=uid)
     assert code == 0, out
     assert "Pull request: https://github.example/octocat/hello-world/pull/1" in out
     assert "NOT TRUE" not in out
@@ -148,7 +116,7 @@ async def test_the_demo_opens_its_pull_request(installed: Installed, uid: int) -
 async def test_uvx_runs_the_demo_without_an_installation(installed: Installed) -> None:
     uvx = (str(wheels.UV), "tool", "run", "--quiet", "--offline", "--no-index", "--find-links", str(installed.house))
     uvx += ("--cache-dir", str(installed.folder / "cache"), "--python", os.path.realpath(sys.executable), "gitward")
-    code, out = await installed.run("demo", uid=os.geteuid(), program=uvx)
+    code, out = await run(installed, "demo", uid=os.geteuid(), program=uvx)
     assert code == 0, out
     assert "Pull request: https://github.example/octocat/hello-world/pull/1" in out
 
@@ -156,7 +124,7 @@ async def test_uvx_runs_the_demo_without_an_installation(installed: Installed) -
 def test_a_wheel_of_the_source_archive_keeps_the_commit(installed: Installed, tmp_path: Path) -> None:
     """`uv build` makes its wheel so, where there is no git any more."""
     archive = wheels.build(tmp_path / "archive", target="sdist")
-    _checked("tar", "-xf", str(archive), "-C", str(tmp_path))
+    wheels.checked("tar", "-xf", str(archive), "-C", str(tmp_path))
     [unpacked] = tmp_path.glob("gitward-*")
     again = wheels.build(tmp_path / "wheel", root=unpacked)
     assert zipfile.ZipFile(again).read("gitward/commit.txt").decode() == f"{commit()}\n"

@@ -1,4 +1,4 @@
-"""A person's first look: opens the demo's link, presses the button, and reads the session's page; without JavaScript."""
+"""A person's first look: opens the demo's link, presses the button, and reads the session's page."""
 
 from __future__ import annotations
 

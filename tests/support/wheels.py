@@ -5,13 +5,19 @@ The others' wheels are made of what scripts/setup installed by the lock file, so
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib.metadata
 import io
+import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from gitward.settings.environment import clean_environment
@@ -20,6 +26,40 @@ ROOT = Path(__file__).parents[2]
 UV = ROOT / ".tools" / "bin" / "uv"
 LOCK = ROOT / "deploy" / "requirements.lock"
 _OF_AN_INSTALLATION = ("INSTALLER", "REQUESTED", "direct_url.json", "RECORD")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """Where a wheel lies, with those that it needs beside it, and where it is installed."""
+
+    wheel: Path
+    house: Path
+    program: Path
+    folder: Path  # every user can pass through
+
+
+@contextlib.contextmanager
+def installed() -> Iterator[Installed]:
+    """The wheel in a clean environment that every user can read, installed by pip."""
+    folder = Path(tempfile.mkdtemp(prefix="gitward-installed-", dir="/var/tmp"))
+    folder.chmod(0o755)
+    try:
+        house = folder / "house"
+        house.mkdir()
+        add_dependencies(house)
+        wheel = build(house)
+        python = folder / "clean" / "bin" / "python"
+        checked(str(UV), "venv", "--quiet", "--python", os.path.realpath(sys.executable), str(folder / "clean"))
+        pip = (sys.executable, "-m", "pip", "--isolated", "--python", str(python), "install", "--quiet", "--no-compile")
+        checked(*pip, "--no-index", "--find-links", str(house), "gitward")
+        yield Installed(wheel=wheel, house=house, program=python.with_name("gitward"), folder=folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def checked(*argv: str) -> None:
+    done = subprocess.run(argv, env=clean_environment(), capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, (argv, done.stdout, done.stderr)
 
 
 def build(folder: Path, *, root: Path = ROOT, target: str = "wheel") -> Path:
