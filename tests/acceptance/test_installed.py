@@ -44,14 +44,16 @@ async def run(
         home.mkdir(mode=0o711)
         os.chown(home, uid, uid)
     token = "ghp_" + "1nsta11ed" * 4
+    become = ("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--")
     process = await asyncio.create_subprocess_exec(
-        *(*(program or (str(installed.program),)), *arguments),
+        *(() if uid == os.geteuid() else become),
+        *(program or (str(installed.program),)),
+        *arguments,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         cwd=home,
         env=clean_environment(HOME=str(home), GITWARD_DATA_DIR=str(home / "data"), GITHUB_TOKEN=token),
-        **({} if uid == os.geteuid() else {"user": uid, "group": uid, "extra_groups": []}),
     )
     async with asyncio.timeout(SECONDS):
         out, _ = await process.communicate()
@@ -114,7 +116,16 @@ async def test_the_demo_opens_its_pull_request(installed: Installed, uid: int) -
 
 
 async def test_uvx_runs_the_demo_without_an_installation(installed: Installed) -> None:
-    uvx = (str(wheels.UV), "tool", "run", "--quiet", "--offline", "--no-index", "--find-links", str(installed.house))
+    uvx: tuple[str, ...] = (
+        str(wheels.UV),
+        "tool",
+        "run",
+        "--quiet",
+        "--offline",
+        "--no-index",
+        "--find-links",
+        str(installed.house),
+    )
     uvx += ("--cache-dir", str(installed.folder / "cache"), "--python", os.path.realpath(sys.executable), "gitward")
     code, out = await run(installed, "demo", uid=os.geteuid(), program=uvx)
     assert code == 0, out

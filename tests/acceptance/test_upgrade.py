@@ -104,7 +104,7 @@ async def house(database_kind: str, postgres: Postgres, open_folder: Path) -> As
     async with contextlib.AsyncExitStack() as stack:
         if name:
             stack.callback(postgres.drop, name)
-        service = await stack.enter_async_context(rig(**settings))
+        service = await stack.enter_async_context(rig(None, None, **settings))
         service.data = data
         yield House(service=service, folder=open_folder, kind=database_kind, variables=variables, url=url)
 
