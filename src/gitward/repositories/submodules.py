@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from gitward.repositories import files as tree_files
-from gitward.repositories import git_folder, left_commits, result, tree_entries
+from gitward.repositories import foreign_folder, git_folder, left_commits, result, tree_entries
 from gitward.repositories.checkout import CHECKOUT_DIR, REPO
 from gitward.repositories.commits import TRACKING, Scene
 from gitward.repositories.files import Scope
+from gitward.repositories.foreign_folder import Damaged
 from gitward.repositories.git import LISTING_BYTES, Git, GitFailed
-from gitward.repositories.git_folder import Damaged, GitFolder
+from gitward.repositories.git_folder import GitFolder
 from gitward.repositories.result import OTHER_INDEX, Result
 from gitward.repositories.tree_entries import GITLINK, Change, shown
 from gitward.sandboxes import WORK_DIR
@@ -139,7 +140,7 @@ async def _cloned(res: Result, scene: Scene) -> tuple[list[_Submodule], list[str
 def _names_any(scene: Scene, tree: str) -> bool:
     """Whether there is a .gitmodules. Blocks."""
     try:
-        with git_folder.opened(scene.workspace / "work") as work:
+        with foreign_folder.opened(scene.workspace / "work") as work:
             return work.has(posixpath.join(REPO, tree, ".gitmodules"))
     except OSError:
         return False

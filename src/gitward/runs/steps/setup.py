@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from gitward.errors import Reason, RunFailure
 from gitward.repositories import baseline, git_folder, setup_files
 from gitward.repositories.checkout import REPO
+from gitward.repositories.foreign_folder import Damaged
 from gitward.repositories.git import Ended, GitFailed
-from gitward.repositories.git_folder import Damaged
 from gitward.repositories.start_point import StartPoint
 from gitward.runs.commands import disk_full
 from gitward.runs.commands.caches import CACHES, OF_SETUP
