@@ -29,8 +29,9 @@ from gitward.runs.upkeep.webhooks.sender import Sender
 from gitward.sessions import webhooks
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import EventType, Owner, RunState, now
+from gitward.sessions.new_session import NewSession
 from gitward.sessions.places import Places, RunLimits
-from gitward.sessions.service import NewSession, SessionService
+from gitward.sessions.service import SessionService
 from gitward.sessions.webhooks import Callback, Delivery, DeliveryState, Format, Outbox
 from gitward.store import schema
 from gitward.store.database import Database
