@@ -12,7 +12,8 @@ from fastapi import Depends, Request
 from gitward.agents.installed import Offer
 from gitward.errors import FieldError
 from gitward.sessions.model import Instruction, Session
-from gitward.sessions.service import NewSession, SessionService
+from gitward.sessions.new_session import NewSession
+from gitward.sessions.service import SessionService
 from gitward.store.database import Database, Transaction
 from gitward.telemetry.metrics import Budget, Figures
 from gitward.web.live.boards import Boards
