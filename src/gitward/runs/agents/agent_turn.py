@@ -7,7 +7,6 @@ import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from gitward.agents.catalogue import Agent, ModelSetting, Start
 from gitward.agents.conversation import CONVERSATION, STOP_REASON, VERSION, Order, Started
@@ -19,7 +18,7 @@ from gitward.errors import RunFailure
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.checkout import CHECKOUT_DIR
 from gitward.runs.agents import memory, programs, turn_plan
-from gitward.runs.agents.telling import told
+from gitward.runs.agents.telling import TurnSummary, told
 from gitward.runs.agents.turn_plan import TurnPlan
 from gitward.runs.commands.caches import AFTER_SETUP, CACHES
 from gitward.runs.commands.output import StepOutput, last_lines
@@ -29,8 +28,6 @@ from gitward.sandboxes import Stream
 from gitward.sessions.model import EventType, StepName
 
 log = logging.getLogger(__name__)
-
-Json = dict[str, Any]
 
 STOP_SECONDS = 3.0  # before the run's time is over: for the agent to be asked to stop
 SETTLE_SECONDS = 2.0  # for the broker to tell of the last model call
@@ -217,16 +214,16 @@ class AgentTurn:
         is_missing = completed.exit_code == _NOT_FOUND and end.trouble is Trouble.NOT_READY
         return replace(end, said=said, trouble=Trouble.MISSING if is_missing else end.trouble)
 
-    def _ending(self) -> Json:
+    def _ending(self) -> TurnSummary:
         events, stop_reason = self._events, self._end.stop_reason
         peer = self._turn.peer if self._turn is not None else None
-        return {
-            "stop_reason": None if stop_reason is None else self._masked(stop_reason, STOP_REASON),
-            "text": events.last_message,
-            "tools": events.tools,
-            "failed_tools": events.failed_tools,
-            "dropped": events.dropped + (0 if peer is None else peer.dropped.updates + peer.skipped.total),
-        }
+        return TurnSummary(
+            stop_reason=None if stop_reason is None else self._masked(stop_reason, STOP_REASON),
+            text=events.last_message,
+            tools=events.tools,
+            failed_tools=events.failed_tools,
+            dropped=events.dropped + (0 if peer is None else peer.dropped.updates + peer.skipped.total),
+        )
 
     async def _judge(self, agent: Agent, end: TurnEnd) -> Done:
         calls = self._context.access.models
