@@ -17,7 +17,7 @@ STORED = "Stored"  # the edge's name for that JSON
 MAPPINGS = {"dict", "Dict", "Mapping", "MutableMapping", "defaultdict", "OrderedDict"}
 
 
-def annotations(tree: ast.Module) -> Iterator[ast.expr]:
+def annotated(tree: ast.Module) -> Iterator[ast.expr]:
     """Of parameters, results, fields and variables; and the types that a module gives a name to."""
     for node in ast.walk(tree):
         match node:
@@ -38,7 +38,7 @@ def mappings_of_anything(annotation: ast.expr) -> Iterator[str]:
 
 
 def found_in(source: str) -> list[str]:
-    return [each for one in annotations(ast.parse(source)) for each in mappings_of_anything(one)]
+    return [each for one in annotated(ast.parse(source)) for each in mappings_of_anything(one)]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 class EnvironmentSettings(BaseSettings):
     """Fields are read by their alias alone, in this spelling: many a shell exports a HOST or PORT that is not ours."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, case_sensitive=True)
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        case_sensitive=True,
+        defer_build=True,  # a group is never made by itself, and need not be ready for it
+    )
 
     @classmethod
     def settings_customise_sources(
