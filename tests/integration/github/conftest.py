@@ -13,15 +13,21 @@ from gitward.github.client import Connection, GitHub
 from gitward.github.retries import Retries
 from gitward.secrets import Secret, masked_forms
 from gitward_standin import Repository, StandIn, Token
-from octocat import REPOSITORY, TOKEN, octocat
+
+TOKEN = "ghp_octocat0000000000000000000000000000"
+REPOSITORY = "octo-org/demo"
 
 Connect = Callable[[Token], Connection]
 
 
 @pytest.fixture
 async def standin(tmp_path: Path) -> AsyncIterator[StandIn]:
-    async with octocat(tmp_path) as github:
-        yield github
+    standin = StandIn(tmp_path / "github")
+    standin.add_user("octocat", id=583231, name="Mona Lisa", email="mona@example.org")
+    await standin.add_repository(REPOSITORY, permissions={"octocat": "push"})
+    await standin.start()
+    yield standin
+    await standin.stop()
 
 
 @pytest.fixture

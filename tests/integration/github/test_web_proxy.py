@@ -16,7 +16,8 @@ from gitward.github.client import Connection, GitHub
 from gitward.github.retries import Retries
 from gitward.web_proxy import Route, WebProxy
 from gitward_standin import StandIn, Token
-from octocat import REPOSITORY, TOKEN
+
+from .conftest import REPOSITORY, TOKEN
 
 LOGIN = "dev:pr0xy-s3cret-pass"
 GIT, API = "ghe.test", "api.ghe.test"
