@@ -43,6 +43,7 @@ class Shift:
         may_take: Callable[[], bool] = lambda: True,
     ) -> None:
         """:param may_take: whether a run that begins now has a chance; it waits otherwise."""
+        # These are the worker's, which outlives its shifts: a shift holds the ones that it uses, not the worker.
         self.id = new_name()
         self.lease = Lease()  # without end, where a lock of the kernel tells who lives
         self._database = database
