@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gitward.repositories import OBJECTS_DIR, foreign_folder
 from gitward.repositories.checkout import CHECKOUT_DIR
-from gitward.repositories.git import LISTING_BYTES, Ended, Git, GitFailed, Runner
+from gitward.repositories.git import LISTING_BYTES, CommandResult, Git, GitFailed, Runner
 from gitward.repositories.lfs import filter_process
 from gitward.repositories.remote import Remote, authorization
 from gitward.repositories.start_point import StartPoint
@@ -73,7 +73,7 @@ class Result:
         with foreign_folder.opened(self._place) as folder:
             text = (folder.read("git/HEAD", 100) or b"").decode("ascii", "replace").strip()
         if not _ID.fullmatch(text):
-            raise GitFailed(Ended(exit_code=0, tail="git made no commit"))
+            raise GitFailed(CommandResult(exit_code=0, tail="git made no commit"))
         self._head = text
         return text
 

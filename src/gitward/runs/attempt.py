@@ -44,7 +44,7 @@ class StoredWork:
 
 
 class Attempt:
-    """A claimed run."""
+    """A run that this worker took."""
 
     def __init__(self, services: JobServices, hold: Hold) -> None:
         self.services = services
@@ -75,14 +75,14 @@ class Attempt:
 
     @classmethod
     async def begin(cls, services: JobServices, run_id: str) -> Attempt:
-        """Claims the run for this worker.
+        """Takes the run for this worker.
 
         :raises AttemptLost: it has ended.
         :raises LeaseLost: this worker was silent for too long.
         :raises RunFailure: `worker_lost`: it has cost too many workers.
         :raises RunCancelled: the owner asked for its end already.
         """
-        what = f"Run {run_id}: its claim"
+        what = f"Run {run_id}: taking it"
         hold = await persist(services.database, partial(_take, services, run_id), lease=services.lease, what=what)
         if hold.losses >= MAX_LOSSES:
             raise RunFailure(

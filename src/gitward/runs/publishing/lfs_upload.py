@@ -11,7 +11,7 @@ from gitward.errors import Reason, RunFailure
 from gitward.grants.grant import MAX_LFS_OIDS
 from gitward.repositories import foreign_folder, git_folder
 from gitward.repositories.checkout import REPO
-from gitward.repositories.git import LISTING_BYTES, Ended
+from gitward.repositories.git import LISTING_BYTES, CommandResult
 from gitward.repositories.lfs import objects, transfer
 from gitward.repositories.lfs.named import named_by
 from gitward.repositories.lfs.pointers import Pointer
@@ -141,10 +141,10 @@ async def upload(context: Context, result_sandbox: ResultSandbox, head: str, fou
     folder = context.workspace / "result" / "work" / Path(LFS_TRANSFER).name
     await asyncio.to_thread(transfer.prepare, folder, context.remote, storage=LFS_STORAGE)
 
-    async def once(_again: bool) -> Ended:
+    async def once(_again: bool) -> CommandResult:
         return await transfer.push(result_sandbox.commands, LFS_TRANSFER, found)
 
-    def failed(ended: Ended) -> RunFailure:
+    def failed(ended: CommandResult) -> RunFailure:
         message = f"The LFS objects of the change could not be uploaded: {ended.tail} {_KEPT_HERE}"
         return RunFailure(Reason.PUSH_REJECTED, message, exit_code=0, head_sha=head)
 
