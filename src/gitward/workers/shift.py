@@ -130,7 +130,7 @@ class Shift:
                 lease=self.lease,
                 what=f"Run {taken.run_id}: its checkpoints",
             )
-        except LeaseLost as lost:  # whoever has the run next does the step again
+        except LeaseLost as lost:  # whoever has the run next does the checkpoint again
             raise asyncio.CancelledError from lost
 
     def _ended(self, run_id: str, task: asyncio.Task[None]) -> None:
