@@ -5,24 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gitward.api.usage_shapes import UsageOut, usage_out
-from gitward.sessions.model import (
-    Event,
-    EventType,
-    PublishMode,
-    Run,
-    RunState,
-    Session,
-    StepName,
-    StepState,
-)
+from gitward.sessions.model import Event, EventType, PublishMode, Run, RunState, Session, StepName, StepState
 
 
 class _Answer(BaseModel):

@@ -6,12 +6,7 @@ import re
 import unicodedata
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    PlainValidator,
-    WithJsonSchema,
-)
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from gitward.api import patterns
 from gitward.environments.catalogue import NAME_RULE, is_name

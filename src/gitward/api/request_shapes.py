@@ -6,15 +6,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from gitward.api.field_types import (
     ENV_SCHEMA,
@@ -29,13 +21,7 @@ from gitward.api.field_types import (
     checked_env,
     whole_number,
 )
-from gitward.sessions.model import (
-    HOST,
-    Budget,
-    Instruction,
-    Publish,
-    PublishMode,
-)
+from gitward.sessions.model import HOST, Budget, Instruction, Publish, PublishMode
 from gitward.sessions.new_session import NewSession
 from gitward.sessions.publish_request import PublishChange
 from gitward.sessions.service import SessionChange

@@ -8,14 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from gitward.sessions.harmless import harmless
-from gitward.sessions.model import (
-    HOST,
-    Instruction,
-    Owner,
-    RunState,
-    Session,
-    new_id,
-)
+from gitward.sessions.model import HOST, Instruction, Owner, RunState, Session, new_id
 from gitward.sessions.webhooks import Callback
 from gitward.telemetry.redaction import Redactor
 

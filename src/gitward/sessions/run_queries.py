@@ -8,14 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from gitward.sessions.model import (
-    Instruction,
-    Run,
-    RunState,
-    Session,
-    Step,
-    is_id,
-)
+from gitward.sessions.model import Instruction, Run, RunState, Session, Step, is_id
 from gitward.sessions.rows import instruction_to_json, run_from_row, step_from_row, version_of
 from gitward.store import schema
 from gitward.store.database import Transaction

@@ -12,12 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gitward.errors import FieldError, InvalidRequest, Reason
-from gitward.sessions.model import (
-    Owner,
-    RunState,
-    Session,
-    is_id,
-)
+from gitward.sessions.model import Owner, RunState, Session, is_id
 from gitward.sessions.rows import session_from_row
 from gitward.sessions.run_queries import latest_by_session
 from gitward.store import schema
@@ -25,7 +20,6 @@ from gitward.store.database import Transaction
 
 _sessions = schema.sessions
 _runs = schema.runs
-
 
 MOST_RUNS_IN_LIST = 20
 

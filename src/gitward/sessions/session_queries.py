@@ -9,12 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gitward.errors import Conflict, FieldError
-from gitward.sessions.model import (
-    Owner,
-    RunState,
-    Session,
-    is_id,
-)
+from gitward.sessions.model import Owner, RunState, Session, is_id
 from gitward.sessions.rows import PAGE, session_from_row
 from gitward.store import schema, upsert
 from gitward.store.database import Transaction

@@ -7,11 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from gitward.sessions.model import (
-    Run,
-    RunState,
-    Session,
-)
+from gitward.sessions.model import Run, RunState, Session
 from gitward.sessions.places import STANDING_COLUMNS, Standing, standing_from_row, standing_of
 from gitward.sessions.rows import run_from_row
 from gitward.store import schema

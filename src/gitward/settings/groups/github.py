@@ -5,15 +5,7 @@ from __future__ import annotations
 from pydantic import AliasChoices, Field
 
 from gitward.settings.groups.source import EnvironmentSettings
-from gitward.settings.values import (
-    AbsolutePath,
-    ApiUrl,
-    AppId,
-    ExistingFile,
-    Proxy,
-    ServerUrl,
-    Url,
-)
+from gitward.settings.values import AbsolutePath, ApiUrl, AppId, ExistingFile, Proxy, ServerUrl, Url
 from gitward.web_proxy import Route
 
 
