@@ -28,7 +28,7 @@ router = APIRouter(prefix="/setup/app")
 MADE = "/setup/app/made"
 _ORIGIN_ONLY = "strict-origin-when-cross-origin"  # or the browser tells GitHub that the form came from nowhere
 _ORGANIZATION = FieldError(
-    field="Organisation", message="must be its name in GitHub's addresses: letters, digits and hyphens"
+    field="Organization", message="must be its name in GitHub's addresses: letters, digits and hyphens"
 )
 Text = Annotated[str, Query(max_length=2000)]
 
@@ -109,19 +109,19 @@ async def _page(
         key=registration.files.key,
         used_id=registration.used_id,
         server=served.github,
-        permissions=[(name.replace("_", " ").capitalize(), level, _PURPOSES[name]) for name, level in _ASKED.items()],
+        permissions=[(*_PERMISSIONS[name], level) for name, level in {**REQUIRED, **USEFUL}.items()],
         workflows=registration.may_change_workflows,
     )
     return HTMLResponse(html, status_code=status)
 
 
-_ASKED = {**REQUIRED, **USEFUL}
-_PURPOSES = {
-    "contents": "clone, and push the session's branch",
-    "pull_requests": "open the session's pull request",
-    "metadata": "GitHub gives it with every App",
-    "issues": "issues and labels, where a session asks for them",
-    "actions": "gh run",
-    "checks": "gh pr checks",
-    "statuses": "gh pr checks",
+# As GitHub's own pages call them, and what they are for.
+_PERMISSIONS = {
+    "contents": ("Contents", "clone, and push the session's branch"),
+    "pull_requests": ("Pull requests", "open the session's pull request"),
+    "metadata": ("Metadata", "every App has it"),
+    "issues": ("Issues", "labels, and what a session's gh writes to its own issues"),
+    "actions": ("Actions", "gh run list, gh run view"),
+    "checks": ("Checks", "gh pr checks"),
+    "statuses": ("Commit statuses", "gh pr checks"),
 }
