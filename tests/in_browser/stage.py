@@ -91,6 +91,7 @@ def add_deliveries(database: Database, session_id: str) -> None:
     rows = (
         {"target": "session", "type": "run.ended", "state": "delivered", "tries": 1, "status": 204, "problem": None},
         {"target": "session", "type": "session.needs_attention", "state": "pending", "tries": 2, "status": 503,
+         "next_at": at + timedelta(days=9),
          "problem": "The target answered 503."},
         {"target": "server-4f2a90c1d7e3", "type": "run.ended", "state": "failed", "tries": 9, "status": None,
          "problem": "The target could not be reached (ConnectTimeout)."},
@@ -99,7 +100,7 @@ def add_deliveries(database: Database, session_id: str) -> None:
         url = "https://hooks.example.com/services/T00/secret-path"
         tx.execute(sa.insert(schema.callbacks).values(session_id=session_id, url=url, secret=None, format="slack"))
         for each in rows:
-            tx.execute(sa.insert(schema.deliveries).values(id=new_id("msg"), **row, **each))
+            tx.execute(sa.insert(schema.deliveries).values(id=new_id("msg"), **(row | each)))
 
 
 def add_schedules(database: Database) -> None:

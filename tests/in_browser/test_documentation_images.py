@@ -21,8 +21,8 @@ from .github_pages import lead_to_standin
 from .stage import Stage, fill
 
 FOLDER = ROOT / os.environ.get("GITWARD_SCREENSHOTS", str(SCREENSHOTS / "documentation"))
-MOST_BYTES = 150 * 1024
-WIDE = {"width": 1120, "height": 760}
+MOST_BYTES = 150_000
+WIDE = {"width": 1000, "height": 700}
 PHONE = {"width": 360, "height": 720}
 
 
@@ -30,7 +30,7 @@ PHONE = {"width": 360, "height": 720}
 class Shot:
     path: str
     options: dict[str, Any]
-    tallest: int = 760
+    tallest: int = 700
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -51,10 +51,10 @@ async def stage(service: Rig) -> AsyncIterator[Stage]:
 def shots(stage: Stage) -> dict[str, Shot]:
     return {
         "session-list": Shot(path="/", options={"viewport": WIDE}),
-        "session-with-agent": Shot(path=f"/s/{stage.running}", options={"viewport": WIDE}, tallest=980),
-        "failed-session": Shot(path=f"/s/{stage.failed}", options={"viewport": WIDE}, tallest=1100),
+        "session-with-agent": Shot(path=f"/s/{stage.running}", options={"viewport": WIDE}, tallest=960),
+        "failed-session": Shot(path=f"/s/{stage.failed}", options={"viewport": WIDE}, tallest=870),
         "diff": Shot(path=f"/s/{stage.failed}/diff", options={"viewport": WIDE}),
-        "operator": Shot(path="/operator", options={"viewport": WIDE}, tallest=1100),
+        "operator": Shot(path="/operator", options={"viewport": WIDE}, tallest=840),
         "schedules": Shot(path="/schedules", options={"viewport": WIDE}),
         "session-list-dark": Shot(path="/", options={"viewport": WIDE, "color_scheme": "dark"}),
         "session-on-a-phone": Shot(path=f"/s/{stage.failed}", options={"viewport": PHONE}, tallest=960),
@@ -78,7 +78,7 @@ async def test_the_pictures_of_a_github_app_can_be_taken(service: Rig, opened: O
     await take(page, service, stage, "github-app-made")
 
 
-async def take(page: Page, service: Rig, stage: Stage, name: str, *, tallest: int = 760) -> None:
+async def take(page: Page, service: Rig, stage: Stage, name: str, *, tallest: int = 700) -> None:
     await page.evaluate(
         STEADY,
         {
