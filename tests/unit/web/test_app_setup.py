@@ -294,7 +294,12 @@ async def test_a_code_that_github_does_not_know_is_told(olgas: Visitor, github: 
 async def test_what_is_there_is_never_overwritten(olgas: Visitor, github: StandIn, data: Path, kind: str) -> None:
     where = await made_at_github(github, await begun(olgas))
     key, elsewhere = key_of(data), data / "elsewhere"
-    {"file": lambda: key.write_text("mine"), "link": lambda: key.symlink_to(elsewhere), "folder": key.mkdir}[kind]()
+    if kind == "file":
+        key.write_text("mine")
+    elif kind == "link":
+        key.symlink_to(elsewhere)
+    else:
+        key.mkdir()
     page = await olgas.get(where, status=507)
     assert "never overwritten" in page
     assert conversions(github) == []  # the code is not spent: another form may still bring it

@@ -23,7 +23,7 @@ HOSTILE = "<script>x</script>"
 
 def add_delivery(database: Database, session_id: str, **values: object) -> None:
     at = now() - timedelta(minutes=5)
-    row = {
+    row: dict[str, object] = {
         "id": new_id("msg"), "session_id": session_id, "run_id": None, "data": {}, "at": at, "next_at": at,
         "ended_at": None, "target": "session", "type": "run.ended", "state": "delivered", "tries": 1, "status": 204,
         "problem": None,
