@@ -87,7 +87,14 @@ def fill(database: Database) -> Stage:
 def add_deliveries(database: Database, session_id: str) -> None:
     """One of each state, to the session's callback and to one of the server's webhooks."""
     at = now() - timedelta(minutes=5)
-    row: dict[str, object] = {"session_id": session_id, "run_id": None, "data": {}, "at": at, "next_at": at, "ended_at": None}
+    row: dict[str, object] = {
+        "session_id": session_id,
+        "run_id": None,
+        "data": {},
+        "at": at,
+        "next_at": at,
+        "ended_at": None,
+    }
     rows = (
         {"target": "session", "type": "run.ended", "state": "delivered", "tries": 1, "status": 204, "problem": None},
         {"target": "session", "type": "session.needs_attention", "state": "pending", "tries": 2, "status": 503,
