@@ -19,6 +19,7 @@ async def made_app(page: Page, service: Rig, *, organization: str = "") -> None:
     await lead_to_standin(page, service)
     await page.goto(f"{service.url}/operator")
     await page.get_by_role("link", name="GitHub App…").click()
+    await expect(page.get_by_role("heading", name="GitHub App")).to_be_visible()
     await picture(page, "setup-app-before")
     if organization:
         await page.get_by_label("Organization").fill(organization)
