@@ -45,6 +45,8 @@ def pages(stage: Stage) -> dict[str, str]:
         "diff-file": f"/s/{stage.failed}/diff/1",
         "output": f"/s/{stage.running}/runs/{stage.running_run}/output",
         "operator": "/operator",
+        "setup-app": "/setup/app",
+        "schedules": "/schedules",
         "not-found": "/s/ses_nothing",
     }
 

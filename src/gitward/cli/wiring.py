@@ -95,7 +95,9 @@ async def running_service(
         stack.enter_context(logging_what_holds_the_loop())
         sign_in = _signing_in(settings, storage.database, known.flow)
         stack.push_async_callback(sign_in.stop)
-        pages = pages_of(services, watch=watch, sign_in=sign_in, settings=settings, with_worker=hands is not None)
+        pages = pages_of(
+            services, watch=watch, sign_in=sign_in, settings=settings, with_worker=hands is not None, tokens=tokens
+        )
         app = Site(create_app(services), pages)
         link = None if settings.issuers else await local_link(settings, storage.database, base_url)
         yield Service(app=app, stopping=stopping, worker=worker, sign_in_link=link)
