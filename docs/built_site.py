@@ -40,8 +40,8 @@ def problems(html: Path) -> list[str]:
         for address in (*page.linked, *page.loaded)
         if (problem := _problem(file, address, address in page.loaded, pages))
     ]
-    home = html / "index.html"
-    reached = {_target(home, address) for address in pages[home].linked}
+    entries = [html / "index.html", html / "adr" / "index.html"]  # each page has the nav; decisions are in a list
+    reached = {_target(entry, address) for entry in entries for address in pages[entry].linked}
     found += [f"{file.relative_to(html)}: is not in the nav of mkdocs.yml" for file in pages if file not in reached]
     return found
 

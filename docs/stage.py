@@ -19,6 +19,7 @@ ROOT_PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
 }
+DECISIONS = "adr"
 LINK = re.compile(r"(?<=\]\()([^()\s]+)(?=\))")
 FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 
@@ -37,6 +38,7 @@ def stage(repository: Path, folder: Path) -> None:
         target = folder / place(repository, page)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(_rewritten(repository, page, folder))
+    (folder / DECISIONS / "index.md").write_text(_decisions(repository))
 
 
 def pages(repository: Path) -> list[Path]:
@@ -48,6 +50,15 @@ def place(repository: Path, file: Path) -> str:
     """Where a file of the repository stands in the site."""
     name = file.relative_to(repository).as_posix()
     return ROOT_PAGES.get(name, name.removeprefix("docs/"))
+
+
+def _decisions(repository: Path) -> str:
+    """A page that lists the decisions by their titles."""
+    lines = [
+        f"* [{page.read_text().partition(chr(10))[0].removeprefix('# ')}]({page.name})"
+        for page in sorted((repository / "docs" / DECISIONS).glob("*.md"))
+    ]
+    return "\n".join(["# Decisions", "", *lines, ""])
 
 
 def _rewritten(repository: Path, page: Path, folder: Path) -> str:
