@@ -1,5 +1,7 @@
-"""What must be true of the built site, and what zensical does not look at: every link, image, script and style leads to
-a file of the site, every anchor to a heading, every page stands in the navigation, and nothing is loaded from elsewhere.
+"""What must be true of the built site, and what zensical does not look at.
+
+Every link, image, script and style leads to a file of the site, every anchor to a heading; every page stands in the
+navigation; and nothing is loaded from another host.
 """
 
 from __future__ import annotations
