@@ -133,6 +133,7 @@ async def world(
     runs: int = 4,
     watched: bool = False,
     agents: bool = False,
+    restarted: bool = False,
     more: Mapping[str, str] | None = None,
 ) -> AsyncIterator[World]:
     """One service on SQLite; or, with a number of `workers`, an API and so many worker processes on Postgres.
@@ -142,6 +143,7 @@ async def world(
     :param agents: real agents, a small one for floods of updates, and a stand-in for their models.
     :param watched: the service notes what its runs wait for (`benchmarks/watched.py`), in its folder.
     :param more: settings of the service.
+    :param restarted: the service has made its database in an earlier life, and loads no migrations.
     :param in_memory: all files lie on a tmpfs. On ext4 a file takes 0.4 ms to make, not 0.02, for minutes after
         thousands were removed, whoever removed them: it passes over inodes that were used of late.
     """
@@ -177,6 +179,9 @@ async def world(
         for process in started:
             stack.push_async_callback(process.stop)
             await process.start(settings)
+            if restarted:
+                await process.stop()
+                await process.start(settings)
         jwt = mint(load_or_make_key(service.folder / "data"), subject="bench", audience="gitward")
         yield World(
             root=root,
