@@ -16,6 +16,7 @@ from docs.stage import BrokenLink, stage
 ROOT = Path(__file__).parents[1]
 TOOLS = ROOT / ".tools" / "site"
 MERMAID = TOOLS / "node_modules" / "@mermaid-js" / "tiny" / "dist" / "mermaid.tiny.js"
+STYLE = ROOT / "docs" / "tools" / "site.css"
 BUILD_SECONDS = 120
 
 
@@ -32,6 +33,7 @@ def build(repository: Path, folder: Path) -> list[str]:
     shutil.copyfile(repository / "mkdocs.yml", folder / "mkdocs.yml")
     (folder / "pages" / "assets").mkdir()
     shutil.copyfile(MERMAID, folder / "pages" / "assets" / "mermaid.js")
+    shutil.copyfile(STYLE, folder / "pages" / "assets" / "site.css")
     built = subprocess.run(
         [TOOLS / "bin" / "zensical", "build", "--strict"],
         cwd=folder,

@@ -20,7 +20,7 @@ ROOT_PAGES = {
     "CHANGELOG.md": "changelog.md",
 }
 DECISIONS = "adr"
-LINK = re.compile(r"(?<=\]\()([^()\s]+)(?=\))")
+LINK = re.compile(r"\[([^\[\]]*)\]\(([^()\s]+)\)")
 FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 
 
@@ -63,13 +63,23 @@ def _decisions(repository: Path) -> str:
 
 def _rewritten(repository: Path, page: Path, folder: Path) -> str:
     def lead(link: re.Match[str]) -> str:
-        return _link(repository, page, link[1], folder)
+        text, address = link.groups()
+        return f"[{_title(page, text, address)}]({_link(repository, page, address, folder)})"
 
     text, rewritten, end = page.read_text(), "", 0
     for fence in FENCE.finditer(text):  # what is quoted stays as it is
         rewritten += LINK.sub(lead, text[end : fence.start()]) + fence[0]
         end = fence.end()
     return rewritten + LINK.sub(lead, text[end:])
+
+
+def _title(page: Path, text: str, address: str) -> str:
+    """The text of a link: the page's title in place of its file's name, which says something on GitHub only."""
+    path = address.partition("#")[0]
+    if not text.endswith(".md") or not path.endswith(text.rpartition("/")[2]):
+        return text
+    linked = page.parent / path
+    return linked.read_text().partition("\n")[0].removeprefix("# ") if linked.is_file() else text
 
 
 def _link(repository: Path, page: Path, link: str, folder: Path) -> str:
