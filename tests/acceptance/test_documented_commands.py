@@ -8,17 +8,20 @@ import re
 import sys
 import tempfile
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from standardwebhooks import Webhook
 
 from contract_tools import run_node
 from documented import ROOT, code, shell
 from gitward.settings.environment import clean_environment
 from gitward_standin import Repository
-from rig import LOGIN, RUN_SECONDS, Client, Rig, rig
+from postgres import Postgres
+from rig import LOGIN, RUN_SECONDS, START_SECONDS, Client, Rig, rig
 
 # What a script is given: the tools by their names, and a curl that fails when the server refuses.
 _PRELUDE = 'curl() { command curl --fail-with-body --max-time 100 "$@"; }\n'
@@ -258,3 +261,54 @@ async def test_the_webhooks_page(reader: Reader, caller: Client) -> None:
     assert "callback_secret" not in posted
     assert deliveries["items"] == []
     await caller.finished(posted)
+
+
+async def test_the_webhooks_page_checks_a_signature(reader: Reader) -> None:
+    secret, sent = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", datetime.now(UTC)
+    body = json.dumps({"type": "run.ended", "data": {"session": {"url": "https://gitward.example/s/1"}}})
+    headers = {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(int(sent.timestamp())),
+        "webhook-signature": Webhook(secret).sign("msg_1", sent, body),
+    }
+    program = code("docs/webhooks.md", "what-is-sent", "python")
+    out = await reader.python(f"secret, body, headers = {secret!r}, {body!r}, {headers!r}\n{program}")
+    assert out == "run.ended https://gitward.example/s/1\n"
+
+
+async def test_the_page_on_many_workers(reader: Reader, postgres: Postgres) -> None:
+    data, name = reader.there.root / "another", postgres.make()
+    given = {**reader.environment, "GITWARD_DATABASE_URL": postgres.url(name), "GITWARD_DATA_DIR": str(data)}
+    migrate, serve, worker = shell("docs/operations.md", "many-workers").splitlines()
+    try:
+        for line, ready in ((migrate, ""), (serve, "Gitward is ready at"), (worker, "The worker is ready")):
+            assert ready in await until_ready(f"exec {line}", ready, reader.folder, given)
+    finally:
+        await asyncio.to_thread(postgres.drop, name)
+
+
+async def until_ready(script: str, ready: str, folder: Path, environment: dict[str, str]) -> str:
+    """Runs a command to its first line, then ends it as a service manager does; the line. It must end well."""
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", script),
+        cwd=folder,
+        env=clean_environment(**environment),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(START_SECONDS):
+        line = await process.stdout.readline() if ready else b""
+        if ready:
+            process.terminate()
+        await process.communicate()
+    assert process.returncode == 0, line
+    return line.decode()
+
+
+async def test_the_page_on_installation(reader: Reader) -> None:
+    assert "bubblewrap" in await reader.types(shell("docs/install.md", "check-a-machine"))
+    token, serve = shell("docs/install.md", "start-it").splitlines()
+    assert token == "export GITHUB_TOKEN=..."
+    given = {**reader.environment, "GITWARD_DATA_DIR": str(reader.there.root / "third")}
+    await until_ready(f"exec {serve}", "Gitward is ready at", reader.folder, given)
