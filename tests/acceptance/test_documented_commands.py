@@ -4,81 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
 from standardwebhooks import Webhook
 
 from contract_tools import run_node
-from documented import ROOT, code, shell
+from documented import code, shell
 from gitward.settings.environment import clean_environment
 from gitward_standin import Repository
 from postgres import Postgres
+from reader import Reader, clone, documents
 from rig import LOGIN, RUN_SECONDS, START_SECONDS, Client, Rig, rig
 
-# What a script is given: the tools by their names, and a curl that fails when the server refuses.
-_PRELUDE = 'curl() { command curl --fail-with-body --max-time 100 "$@"; }\n'
 _TOOLS = {"make": "echo made >> made.txt", "npm": "exit 0", "go": "exit 0"}
-
-
-class Reader:
-    """Somebody who types what the pages show: a folder, a shell and a repository `owner/repo`."""
-
-    def __init__(self, there: Rig, folder: Path, repository: Repository) -> None:
-        self.there = there
-        self.folder = folder
-        self.repository = repository
-        self.environment = {
-            **there.environment,
-            "GITWARD_URL": there.url,
-            "GITWARD_JWT": there.jwt("dev"),
-            "JWT": there.jwt("dev"),
-            "AUTH": f"Authorization: Bearer {there.jwt('dev')}",
-            "API": there.url,
-            "HOME": str(folder),
-            "XDG_CONFIG_HOME": str(folder / "config"),
-            "BROWSER": "true",
-            "PATH": f"{ROOT}/.venv/bin:/usr/local/bin:/usr/bin:/bin",
-        }
-
-    async def types(self, script: str, **variables: str) -> str:
-        """Runs a script as it stands; all that it printed.
-
-        :param variables: what the page takes from an earlier step, such as `SESSION`.
-        """
-        script = script.replace("http://localhost:8000", self.there.url).replace(
-            "http://127.0.0.1:8000", self.there.url
-        )
-        for name, value in variables.items():
-            script = re.sub(rf"\b{name}=\w+_\.\.\.", f"{name}={value}", script)
-        code, out = await self._run("bash", "-euo", "pipefail", "-c", _PRELUDE + script, **variables)
-        assert code == 0, out
-        return out
-
-    async def python(self, program: str) -> str:
-        code, out = await self._run(sys.executable, "-c", program)
-        assert code == 0, out
-        return out
-
-    async def _run(self, *argv: str, **variables: str) -> tuple[int | None, str]:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            cwd=self.folder,
-            env=clean_environment(**{**self.environment, **variables}),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        async with asyncio.timeout(RUN_SECONDS):
-            out, _ = await process.communicate()
-        return process.returncode, out.decode(errors="replace")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -98,35 +41,18 @@ async def shared() -> AsyncIterator[tuple[Rig, Repository]]:
 
 @pytest.fixture
 def reader(shared: tuple[Rig, Repository], tmp_path: Path) -> Reader:
-    there, repository = shared
-    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
-    return Reader(there, tmp_path, repository)
+    return Reader(shared[0], tmp_path)
+
+
+@pytest.fixture
+def repository(shared: tuple[Rig, Repository]) -> Repository:
+    return shared[1]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def caller(shared: tuple[Rig, Repository]) -> AsyncIterator[Client]:
     async with shared[0].client("dev") as made:
         yield made
-
-
-async def clone(reader: Reader) -> None:
-    """The reader stands in a clone of the repository, whose remote looks as GitHub's."""
-    address, path = "https://github.com/owner/repo.git", reader.repository.path
-    await reader.types(
-        f"git clone --quiet {path} clone\ngit -C clone remote set-url origin {address}\n"
-        f"git config --global url.{path}.insteadOf {address}\n"
-        "git config --global user.name A\ngit config --global user.email a@example.com\n"
-    )
-    reader.folder = reader.folder / "clone"
-
-
-def documents(out: str) -> list[dict[str, Any]]:
-    """The JSON documents that follow one another in what curl printed."""
-    decoder, found, at = json.JSONDecoder(), [], 0
-    while (at := out.find("{", at)) >= 0:
-        document, at = decoder.raw_decode(out, at)
-        found.append(document)
-    return found
 
 
 async def test_the_api_page_creates_reads_and_follows(reader: Reader, caller: Client) -> None:
@@ -152,18 +78,16 @@ async def test_the_api_page_makes_a_schedule(reader: Reader) -> None:
     assert schedule["next_at"]
 
 
-async def test_the_api_page_recovers_work(reader: Reader, caller: Client) -> None:
-    session, _, _ = await caller.run(
-        reader.repository, "echo kept > kept.txt; git add .; git stash; echo new > new.txt"
-    )
-    await clone(reader)
+async def test_the_api_page_recovers_work(reader: Reader, repository: Repository, caller: Client) -> None:
+    session, _, _ = await caller.run(repository, "echo kept > kept.txt; git add .; git stash; echo new > new.txt")
+    await clone(reader, repository)
     await reader.types(shell("docs/api.md", "recover-work"), SESSION=session["id"])
     assert (reader.folder / "new.txt").read_text() == "new\n"
     assert "left/" in await reader.types("git branch --list 'left/*'")
 
 
-async def test_the_api_page_publishes_again(reader: Reader, caller: Client) -> None:
-    session, run, _ = await caller.run(reader.repository, "echo dry > dry.txt", publish={"mode": "dry_run"})
+async def test_the_api_page_publishes_again(reader: Reader, repository: Repository, caller: Client) -> None:
+    session, run, _ = await caller.run(repository, "echo dry > dry.txt", publish={"mode": "dry_run"})
     out = await reader.types(shell("docs/api.md", "publish-again"), SESSION=session["id"], RUN=run["id"])
     first, second = documents(out)
     assert first["publish_of"] == run["id"]
@@ -172,7 +96,7 @@ async def test_the_api_page_publishes_again(reader: Reader, caller: Client) -> N
     assert published["pull_request"]["draft"] is True
 
 
-async def test_the_cookbook_in_the_shell(reader: Reader, caller: Client) -> None:
+async def test_the_cookbook_in_the_shell(reader: Reader, repository: Repository, caller: Client) -> None:
     first = shell("docs/cookbook.md", "api-cookbook") + shell(
         "docs/cookbook.md", "run-a-command-follow-it-read-what-came-of-it"
     )
@@ -187,13 +111,13 @@ async def test_the_cookbook_in_the_shell(reader: Reader, caller: Client) -> None
     answers = documents(await reader.types(once + once))
     assert len({answer["id"] for answer in answers}) == 1
     await caller.finished(answers[0])
-    await clone(reader)
+    await clone(reader, repository)
     assert "hello" in await reader.types(
         shell("docs/cookbook.md", "take-the-work-home") + "git show FETCH_HEAD", SESSION=session
     )
 
 
-async def test_the_cookbook_in_python(reader: Reader, caller: Client) -> None:
+async def test_the_cookbook_in_python(reader: Reader, repository: Repository, caller: Client) -> None:
     base = code("docs/cookbook.md", "run-a-command-follow-it-read-what-came-of-it", "python")
     out = await reader.python(base)
     assert out.splitlines()[-1].startswith("succeeded ")
@@ -201,7 +125,7 @@ async def test_the_cookbook_in_python(reader: Reader, caller: Client) -> None:
     await reader.python(base + code("docs/cookbook.md", "one-change-in-many-repositories", "python"))
     made = (await caller.get("/sessions", label="spelling"))["items"]
     assert {session["repo"] for session in made} == {"owner/repo", "owner/other"}
-    made.append(await caller.session(reader.repository, command="exit 3", labels=["spelling"]))
+    made.append(await caller.session(repository, command="exit 3", labels=["spelling"]))
     for session in made:
         await caller.finished(session)
     out = await reader.python(base + code("docs/cookbook.md", "retry-what-failed", "python"))
@@ -222,7 +146,7 @@ async def test_the_cookbook_in_typescript(reader: Reader) -> None:
     assert "/pull/" in out
 
 
-async def test_the_terminal_page(reader: Reader) -> None:
+async def test_the_terminal_page(reader: Reader, repository: Repository) -> None:
     environment = dict(reader.environment)
     for name in ("GITWARD_URL", "GITWARD_JWT"):
         del reader.environment[name]
@@ -230,7 +154,7 @@ async def test_the_terminal_page(reader: Reader) -> None:
     out = await reader.types(shell("docs/terminal.md", "the-terminal").replace("login  ", f"login {reader.there.url} "))
     assert "dev" in out
     reader.environment = environment
-    await clone(reader)
+    await clone(reader, repository)
     (reader.folder / "chores.sh").write_text("echo swept > swept.txt\n")
     out = await reader.types(shell("docs/terminal.md", "one-repository"))
     assert out.count("/pull/") >= 2
@@ -252,8 +176,8 @@ async def test_the_pages_of_operators(reader: Reader, caller: Client) -> None:
     assert "The database answers." in out
 
 
-async def test_the_webhooks_page(reader: Reader, caller: Client) -> None:
-    session = await caller.session(reader.repository)
+async def test_the_webhooks_page(reader: Reader, repository: Repository, caller: Client) -> None:
+    session = await caller.session(repository)
     await caller.finished(session)
     posted, deliveries = documents(
         await reader.types(shell("docs/webhooks.md", "for-one-session"), SESSION=session["id"])

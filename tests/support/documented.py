@@ -23,6 +23,7 @@ LEFT_OUT = {
     "gitward run --prompt": "needs an agent; tests/agents/test_documentation.py runs it",
     "gitward run -c 'go vet ./...' --environment go": "needs an image; tests/environments/test_projects.py runs it",
     "gitward agents install": "npm installs for minutes; scripts/agents runs it, and tests/agents what it installs",
+    "gitward demo --agent": "needs an agent; tests/agents/test_demo.py runs it",
     "ANTHROPIC_API_KEY=": "needs an agent and a model; tests/agents starts the service so",
     ".venv/bin/gitward agents install": "as above",
     ".venv/bin/gitward run owner/repo --prompt": "needs an agent; tests/agents/test_documentation.py runs it",

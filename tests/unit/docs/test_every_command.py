@@ -16,7 +16,6 @@ _CODE = re.compile(r"\bcode\(\s*\"([\w./-]+\.md)\", \"([\w-]+)\", \"(\w+)\"")
 # Sections that a test runs which reads its page in its own way.
 ELSEWHERE = {
     "README.md#quick-start": "tests/acceptance/test_readme.py",
-    "docs/agents.md#set-up": "tests/agents/test_documentation.py",
     "docs/backup.md#sqlite": "tests/acceptance/test_backup.py",
     "docs/backup.md#postgres": "tests/acceptance/test_backup.py",
     "docs/environments.md#environments-and-setup": "tests/environments/test_documentation.py",
