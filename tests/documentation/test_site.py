@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 def build(repository: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     assert (ROOT / ".tools/site/stamp").exists(), "run scripts/site first: it installs what builds the site"
-    argv = [sys.executable, "-m", "docs.build_site", "--repository", repository, "--folder", folder]
+    argv = [sys.executable, "-m", "docs.build_site", "--repository", str(repository), "--folder", str(folder)]
     return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
 

@@ -20,6 +20,7 @@ _COMMAND = re.compile(r"(?:[^\n]*\\\n)*[^\n]+")
 # Commands of blocks that are run without them: how each begins, and why.
 LEFT_OUT = {
     "gitward login https://": "needs an issuer; tests/integration/signing_in/test_device_login.py signs in at one",
+    "gitward environments add": "tests/environments/test_documentation.py adds images of the same kinds",
     "gitward run --prompt": "needs an agent; tests/agents/test_documentation.py runs it",
     "gitward run -c 'go vet ./...' --environment go": "needs an image; tests/environments/test_projects.py runs it",
     "gitward agents install": "npm installs for minutes; scripts/agents runs it, and tests/agents what it installs",

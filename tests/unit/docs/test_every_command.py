@@ -18,7 +18,6 @@ ELSEWHERE = {
     "README.md#quick-start": "tests/acceptance/test_readme.py",
     "docs/backup.md#sqlite": "tests/acceptance/test_backup.py",
     "docs/backup.md#postgres": "tests/acceptance/test_backup.py",
-    "docs/environments.md#environments-and-setup": "tests/environments/test_documentation.py",
     "docs/environments.md#setup": "tests/environments/test_documentation.py",
     "docs/environments.md#from-debian-packages-without-docker": "tests/environments/test_documentation.py",
     "docs/environments.md#a-monorepo-with-two-toolchains": "tests/environments/test_documentation.py",
