@@ -442,7 +442,7 @@ class Settings(BaseSettings):
     commit_email: Line | None = Field(
         None,
         alias="GITWARD_COMMIT_EMAIL",
-        description="Their address. Default: the token owner's noreply address.",
+        description="E-mail address of the author. Default: the token owner's noreply address.",
     )
 
     @classmethod
