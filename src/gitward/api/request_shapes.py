@@ -204,7 +204,7 @@ class SessionIn(TemplateIn):
     )
 
     callback_url: Annotated[str, Field(max_length=2048), AfterValidator(check_url)] | None = Field(
-        None, description="Told of ends of runs and of the pull request; see docs/webhooks.md."
+        None, description="Where Gitward reports the pull request and the ends of runs; see docs/webhooks.md."
     )
     callback_secret: Annotated[str, Field(max_length=200), AfterValidator(check_secret)] | None = Field(
         None,
