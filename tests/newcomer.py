@@ -1,4 +1,4 @@
-"""A newcomer's first minutes, in a minimal Debian: see scripts/newcomer."""
+"""A newcomer's first minutes in a minimal Debian, by README.md and docs/install.md: see scripts/newcomer."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from command_line import gitward
-from documented_commands import blocks, run, with_programs_of
+from documented_commands import lines, run, with_programs_of
 from outside import look_at
 from postgres import Postgres
 from rig import rig
@@ -17,13 +17,13 @@ from rig import rig
 
 def commands(section: str) -> list[str]:
     """The lines of the shell blocks below a heading of the page."""
-    return [line for block in blocks("backup.md", section) for line in block]
+    return [line for block in lines("docs/backup.md", section) for line in block]
 
 
 async def test_sqlite_is_copied_while_it_is_used_and_restored(tmp_path: Path) -> None:
     for name in ("var/backups", "var/lib"):
         (tmp_path / name).mkdir(parents=True)
-    backup, *restore = commands("SQLite")
+    backup, *restore = commands("sqlite")
     async with rig() as service, service.client() as client:
         kept = await client.session(await service.repository(), command="true")
         await client.finished(kept)
@@ -77,7 +77,7 @@ async def test_postgres_is_dumped_and_restored(postgres: Postgres, tmp_path: Pat
     environment["PATH"] = with_programs_of(postgres.program("pg_dump"))
     add = "INSERT INTO turns VALUES ('{}', 1) RETURNING 1"
     look_and_commit(url, add.format("kept"))
-    dump, *restore = commands("Postgres")
+    dump, *restore = commands("postgres")
     await run(dump, tmp_path, **environment)
     look_and_commit(url, add.format("lost"))
     look_and_commit(url, "CREATE TABLE of_a_newer_version (id int)")

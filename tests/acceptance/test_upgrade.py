@@ -17,7 +17,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from command_line import gitward
-from documented_commands import blocks, run, with_programs_of
+from documented_commands import lines, run, with_programs_of
 from gitward.store.database import Database
 from gitward.store.revisions import newest, revision_of
 from postgres import Postgres
@@ -116,9 +116,9 @@ async def refusal(house: House, command: str) -> tuple[int, str]:
 
 async def test_an_upgrade_keeps_all_and_the_backup_leads_back(house: House, newer: dict[str, str]) -> None:
     service = house.service
-    on_sqlite, on_postgres, migrate = blocks("upgrade.md", "Upgrade")
+    on_sqlite, on_postgres, migrate = lines("docs/upgrade.md", "upgrade")
     backup = on_sqlite if house.kind == "sqlite" else on_postgres
-    back = blocks("upgrade.md", "Go back")[0 if house.kind == "sqlite" else 1]
+    back = lines("docs/upgrade.md", "go-back")[0 if house.kind == "sqlite" else 1]
     repository = await service.repository()
     async with service.client() as client:
         kept = await client.session(repository, command="echo kept > kept.txt")

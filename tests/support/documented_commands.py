@@ -9,18 +9,17 @@ import shlex
 import sys
 from pathlib import Path
 
+import documented
 from gitward.settings.environment import clean_environment
 
-PAGES = Path(__file__).parents[2] / "docs"
 _FOLDERS = ("/var/backups", "/var/lib/gitward")
 _SECONDS = 100.0
 
 
-def blocks(page: str, section: str) -> list[list[str]]:
-    """The lines of each shell block below a heading of the page."""
-    text = (PAGES / page).read_text().split(f"\n## {section}\n")[1].split("\n## ")[0]
-    found = re.findall(r"^ *```sh\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
-    return [[line.strip() for line in block.splitlines()] for block in found]
+def lines(page: str, heading: str) -> list[list[str]]:
+    """Of each shell block under a heading of the page."""
+    found = [each for each in documented.blocks(page) if (each.heading, each.language) == (heading, "sh")]
+    return [block.text.splitlines() for block in found]
 
 
 async def run(line: str, folder: Path, **environment: str) -> str:

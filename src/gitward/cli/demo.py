@@ -117,7 +117,7 @@ async def _run(wish: Wish, *, as_json: bool) -> int:
     return code
 
 
-async def _stay(around: World, told: Told, show: _Screen) -> None:
+async def _stay(around: World, told: DemoResult, show: _Screen) -> None:
     """Until Ctrl-C or SIGTERM; then everything of the demo goes."""
     ended = asyncio.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
