@@ -15,27 +15,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import minimal_machines
 import wheels
 from first_look import first_look
-from gitward.settings.environment import installers_environment
 
 ROOT = Path(__file__).parents[1]
 MOST_SECONDS = 180.0  # what we promise, set-up included
 STEP_SECONDS = 600.0  # bounds a hang
 PULL_REQUEST = "https://github.example/octocat/hello-world/pull/1"
-_PACKAGES = "python3,git,ca-certificates"
-_CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
-_MOUNTS = """
-mount --bind "$1" "$1" && cd "$1" && shift
-mount -t proc proc proc
-mount --rbind /dev dev
-mount --rbind /sys sys
-mount -t tmpfs -o mode=755 tmpfs run
-mkdir -p /run/gitward run/gitward && mount --bind /run/gitward run/gitward
-mount -t tmpfs -o mode=1777 tmpfs tmp
-pivot_root . mnt && umount -l mnt
-exec chroot . "$@"
-"""  # A new root, because the kernel refuses user namespaces in a chroot. User ids are leased in /run/gitward.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,25 +36,7 @@ class Machine:
     def argv(self, line: str, *, user: str | None = None) -> Sequence[str]:
         """A line as somebody types it in their shell."""
         shell = ("runuser", "-u", user or self.user, "--", "bash", "-c", f"cd {self.folder} && {line}")
-        return (
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "bash",
-            "-euc",
-            _MOUNTS,
-            "-",
-            str(self.root),
-            *shell,
-        )
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """How this machine reaches the registries; else what a login has."""
-        ours = installers_environment()
-        return {**ours, "HOME": self.folder, "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+        return minimal_machines.inside(self.root, *shell)
 
 
 class Clock:
@@ -86,25 +55,11 @@ class Clock:
 
 @contextlib.contextmanager
 def minimal_machine(*, ordinary: bool) -> Iterator[Machine]:
-    """It has a copy of this clone to be cloned, and a wheel; it trusts the certificates that this machine trusts."""
+    """It has a copy of this clone to be cloned, and a wheel."""
     folder = Path(tempfile.mkdtemp(prefix="gitward-newcomer-", dir="/var/tmp"))
     root = folder / "root"
     try:
-        make = (
-            "unshare",
-            "--mount",
-            "mmdebstrap",
-            "--quiet",
-            "--variant=minbase",
-            f"--include={_PACKAGES}",
-            "bookworm",
-        )
-        subprocess.run((*make, str(root)), check=True, stdin=subprocess.DEVNULL)
-        (root / "etc/hosts").write_text(
-            "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
-        )  # as installed
-        for name in ("etc/resolv.conf", _CERTIFICATES):
-            shutil.copy(f"/{name}", root / name)
+        minimal_machines.make(root, "python3", "git", "ca-certificates")
         subprocess.run(("git", "clone", "--quiet", "--bare", str(ROOT), str(root / "srv/gitward.git")), check=True)
         (root / "srv/wheel").mkdir()
         wheels.build(root / "srv/wheel")
@@ -156,7 +111,7 @@ async def _start(machine: Machine, line: str, user: str | None) -> asyncio.subpr
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env=machine.environment,
+        env=minimal_machines.environment(machine.folder),
     )
 
 
