@@ -10,7 +10,7 @@ FILE_NAME = "commit.txt"  # beside this module, in a wheel and in a source archi
 _SECONDS = 10.0
 _DESCRIBE = ("--no-optional-locks", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
 # Nothing of the caller's: GIT_DIR would lead to another repository.
-_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CEILING_DIRECTORIES": "/"}
+_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 def commit() -> str:
@@ -30,7 +30,7 @@ def of_checkout(root: Path) -> str:
     try:
         told = subprocess.run(
             ("git", "-C", str(root), *_DESCRIBE),
-            env=_ENVIRONMENT,
+            env={**_ENVIRONMENT, "GIT_CEILING_DIRECTORIES": str(root.resolve().parent)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

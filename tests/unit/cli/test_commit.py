@@ -46,6 +46,8 @@ def test_another_repository_is_never_asked(checkout: Path, tmp_path: Path, monke
     inside = checkout / "venv" / "lib"
     inside.mkdir(parents=True)
     assert of_checkout(inside) == UNKNOWN
+    (inside / ".git").mkdir()  # which is no repository: git would look above it
+    assert of_checkout(inside) == UNKNOWN
     other = tmp_path / "other"
     git(tmp_path, "clone", "-q", str(checkout), str(other))
     git(other, "commit", "-qm", "second", "--allow-empty")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
+
+import pytest
 
 from gitward.cli.tools import PACKAGES
 from gitward.settings.fields import Settings
@@ -30,9 +33,10 @@ def test_every_line_is_an_instruction() -> None:
     assert {name for name, _ in instructions()} <= INSTRUCTIONS
 
 
-def test_what_it_copies_is_in_the_repository() -> None:
-    for path in re.findall(r"deploy/[\w.]+|requirements\.lock", TEXT):
-        assert (ROOT / path).exists() or path == "requirements.lock", path
+def test_what_it_installs_from_is_in_the_repository() -> None:
+    named = re.findall(r"(?<=-r )\S+", TEXT)
+    assert named
+    assert all((ROOT / path).is_file() for path in named)
 
 
 def test_the_last_image_has_every_program_that_a_run_needs() -> None:
@@ -41,18 +45,22 @@ def test_the_last_image_has_every_program_that_a_run_needs() -> None:
     assert set(PACKAGES.values()) <= set(install.split())
 
 
-def test_it_is_built_by_the_back_end_of_the_tests() -> None:
-    [version] = re.findall(r"hatchling==(\S+)", TEXT)
-    assert pins(LOCK)["hatchling"] == version
-
-
-def test_an_installation_has_the_versions_of_the_tests() -> None:
-    """deploy/requirements.lock is written from requirements.lock; it has no tool of tests."""
-    installed, tested = pins(ROOT / "deploy" / "requirements.lock"), pins(LOCK)
-    assert installed.items() <= tested.items()
+@pytest.mark.parametrize("name", ["requirements.lock", "build.lock"])
+def test_an_installation_has_the_versions_of_the_tests(name: str) -> None:
+    """They are written from requirements.lock, by scripts/lock, and have no tool of tests."""
+    file = ROOT / "deploy" / name
+    installed = pins(file)
+    assert installed.items() <= pins(LOCK).items()
     assert {"pytest", "mypy", "ruff", "playwright"}.isdisjoint(installed)
-    hashes = r"--hash=sha256:[0-9a-f]{64}"
-    assert len(re.findall(hashes, (ROOT / "deploy" / "requirements.lock").read_text())) >= len(installed)
+    assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}", file.read_text())) >= len(installed)
+    assert f"--require-hashes -r deploy/{name}\n" in TEXT
+
+
+def test_the_locks_are_not_older_than_what_the_project_needs() -> None:
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split(r"[^\w-]", line)[0].lower() for line in needed}
+    assert names <= pins(ROOT / "deploy" / "requirements.lock").keys()
+    assert "hatchling" in pins(ROOT / "deploy" / "build.lock")
 
 
 def test_its_environment_has_settings_only() -> None:
