@@ -65,6 +65,8 @@ def minimal_machine(*, ordinary: bool) -> Iterator[Machine]:
         wheels.build(root / "srv/wheel")
         if ordinary:
             subprocess.run(("chroot", str(root), "useradd", "--create-home", "ada"), check=True)
+            # git clones no folder of somebody else's; from a server it would not matter whose it is
+            subprocess.run(("chroot", str(root), "chown", "-R", "ada", "/srv/gitward.git"), check=True)
         yield Machine(root=root, user="ada" if ordinary else "root", folder="/home/ada" if ordinary else "/root")
     finally:
         shutil.rmtree(folder)

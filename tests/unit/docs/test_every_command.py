@@ -31,7 +31,7 @@ NOT_RUN = {
     "CONTRIBUTING.md#checks": "they run the tests themselves; test_the_tests_that_contributing_names_exist checks them",
     "docs/environments.md#from-a-dockerfile-that-is-built-elsewhere": "no Docker here; the archive it makes is tested",
     "docs/install.md#from-a-wheel": "tests/acceptance/test_installed.py does the same without a network",
-    "docs/deployment.md#systemd": "no systemd runs here; tests/unit/deploy/test_systemd.py reads the unit",
+    "docs/deployment.md#systemd": "scripts/systemd does the same in a Debian of its own",
     "docs/deployment.md#a-container": "no container engine here; scripts/container carries out the file's steps",
     "docs/deployment.md#kubernetes": "no cluster here; tests/unit/deploy/test_kubernetes.py reads the manifests",
     "docs/quick-start.md#a-token": "the reader's own token",
