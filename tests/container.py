@@ -31,8 +31,9 @@ class Stage:
 
     def run(self, *argv: str, user: str | None = None, rights: tuple[str, ...] = ()) -> None:
         become = ("setpriv", f"--reuid={user or self.user}", f"--regid={user or self.user}", "--clear-groups", *rights)
-        line = ("env", f"--chdir={self.folder}", *become, *argv)
-        variables = {**minimal_machines.environment("/root"), "DEBIAN_FRONTEND": "noninteractive", **self.variables}
+        its_own = (f"{name}={value}" for name, value in self.variables.items())
+        line = ("env", f"--chdir={self.folder}", *its_own, *become, *argv)
+        variables = {**minimal_machines.environment("/root"), "DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run(minimal_machines.inside(self.root, *line), env=variables, check=True, stdin=subprocess.DEVNULL)
 
 

@@ -140,7 +140,7 @@ async def test_an_upgrade_keeps_all_and_the_backup_leads_back(house: House, newe
         assert run_["state"] == "succeeded", run_
     assert await service.stop() == 0
 
-    for command in ("serve", "worker", "migrate"):
+    for command in ("migrate", "worker", "serve"):
         assert await refusal(house, command) == (2, REFUSED), command
     assert house.revision() == "9999", "a refusal changes nothing"
 
