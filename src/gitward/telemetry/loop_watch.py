@@ -1,7 +1,8 @@
 """Detects callbacks that hold an event loop, for which everything else in the process waits. asyncio itself detects
 them only in its debug mode, which costs far more.
 
-This module reads one clock twice and another once for each callback.
+This module reads one clock twice for each callback. The clock of a thread's CPU time costs twenty times as much, so it
+is read again only when the last reading is older than READ_SECONDS.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import contextlib
 import gc
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from threading import get_ident
 from time import monotonic, thread_time
 from typing import Any
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 WALL_SECONDS = 0.25  # that one callback may take in production, before the log tells of it; machines are busy
 CPU_SECONDS = 0.1  # that one callback may compute
+READ_SECONDS = 0.002  # by so much a callback's CPU time may be told too high: what computed just before it
 MOST_TOLD, TOLD_SECONDS = 10, 60.0  # so many records in so many seconds, the others are counted
 
 
@@ -47,56 +49,62 @@ def watching(tell: Tell, *, wall: float, cpu: float) -> Iterator[None]:
     CPU time is the thread's own: how busy the machine is makes no difference.
     """
     original = asyncio.Handle._run
-    collecting = _Collecting()
+    threads = _Threads()
     shortest = min(wall, cpu)
 
     def run(handle: Any) -> None:
-        modules, collected = len(sys.modules), collecting.seconds
-        began, computed = monotonic(), thread_time()
+        modules, here, began = len(sys.modules), threads.here, monotonic()
+        if began - here.read_at > READ_SECONDS:
+            here.read_at, here.computed = began, thread_time()
+        collected = here.collected
         original(handle)
         took = monotonic() - began
         if took < shortest:  # no thread computes longer than it runs
             return
-        computed = thread_time() - computed
+        computed = thread_time() - here.computed
         if took >= wall or computed >= cpu:
             held = Held(
                 what=_describe(handle),
                 wall=took,
                 cpu=computed,
-                gc=collecting.seconds - collected,
+                gc=here.collected - collected,
                 imported=len(sys.modules) != modules,
                 origin=_origin(handle),
             )
             tell(held)
 
     asyncio.Handle._run = run  # type: ignore[method-assign, assignment]  # every callback passes here
-    gc.callbacks.append(collecting)
+    gc.callbacks.append(threads)
     try:
         yield
     finally:
-        gc.callbacks.remove(collecting)
+        gc.callbacks.remove(threads)
         asyncio.Handle._run = original  # type: ignore[method-assign]  # puts back what was there
 
 
-class _Collecting:
-    """Counts the CPU seconds of garbage collections."""
+class _Thread:
+    """What is known of one thread's CPU time."""
 
     def __init__(self) -> None:
-        self._seconds: dict[int, float] = {}  # by thread
-        self._began: dict[int, float] = {}
+        self.read_at = float("-inf")  # when its clock was read last
+        self.computed = 0.0  # what it said
+        self.collected = 0.0  # CPU seconds of garbage collections
+        self.collects_since: float | None = None
 
-    @property
-    def seconds(self) -> float:
-        """Of this thread."""
-        return self._seconds.get(get_ident(), 0.0)
+
+class _Threads(threading.local):
+    """Counts garbage collections for the thread in which they happen."""
+
+    def __init__(self) -> None:
+        self.here = _Thread()
 
     def __call__(self, phase: str, _info: dict[str, int]) -> None:
+        here = self.here
         if phase == "start":
-            self._began[get_ident()] = thread_time()
-        else:
-            began = self._began.pop(get_ident(), None)
-            if began is not None:
-                self._seconds[get_ident()] = self.seconds + thread_time() - began
+            here.collects_since = thread_time()
+        elif here.collects_since is not None:
+            here.collected += thread_time() - here.collects_since
+            here.collects_since = None
 
 
 def _origin(handle: Any) -> str:
