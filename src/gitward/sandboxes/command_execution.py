@@ -30,6 +30,7 @@ class Job:
 
     start: StartRequest
     command: Command
+    is_patient: bool = False  # in series: waits for a place that is there, in place of a further one
 
 
 class CommandExecution:

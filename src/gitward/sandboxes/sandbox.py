@@ -67,7 +67,9 @@ class BubblewrapSandbox:
 
     async def run(self, command: Command, on_output: OnOutput | None = None) -> Completed:
         check(command)
-        job = self._job(command)
+        return await self._run_to_its_end(self._job(command), on_output)
+
+    async def _run_to_its_end(self, job: Job, on_output: OnOutput | None) -> Completed:
         over = asyncio.Event()
         self._busy.add(over)
         try:
@@ -92,7 +94,7 @@ class BubblewrapSandbox:
         if not job.command.in_series:
             await self._series.drop()  # what may run foreign code has no idle program of ours beside it
             return (await self._execute(job, await self._place(job.command), on_output))[0]
-        place, stays = await self._series.take(last=job.command.last), False
+        place, stays = await self._series.take(last=job.command.last, is_patient=job.is_patient), False
         try:
             completed, stays = await self._execute(job, place, on_output)
             return completed
@@ -175,7 +177,8 @@ class BubblewrapSandbox:
             (output if stream is Stream.STDOUT else errors).extend(piece)
 
         argv = ("head", "-c", str(limit + 1), "--", path)
-        completed = await self.run(Command(argv=argv, cwd="/", timeout_seconds=_FILE_SECONDS, in_series=True), keep)
+        command = Command(argv=argv, cwd="/", timeout_seconds=_FILE_SECONDS, in_series=True)
+        completed = await self._run_patiently(command, keep)
         if completed.exit_code != 0:
             raise SandboxError(f"{path} could not be read in the sandbox: {_text(errors)}")
         if len(output) > limit:
@@ -190,9 +193,14 @@ class BubblewrapSandbox:
 
         argv = ("install", "-D", "-T", "-m", f"{mode:04o}", "--", "/dev/stdin", path)
         command = Command(argv=argv, cwd="/", stdin=data, timeout_seconds=_FILE_SECONDS, in_series=True)
-        completed = await self.run(command, keep)
+        completed = await self._run_patiently(command, keep)
         if completed.exit_code != 0:
             raise SandboxError(f"{path} could not be written in the sandbox: {_text(errors)}")
+
+    async def _run_patiently(self, command: Command, on_output: OnOutput) -> Completed:
+        """What takes a moment needs no sandbox of its own beside a busy one."""
+        check(command)
+        return await self._run_to_its_end(replace(self._job(command), is_patient=True), on_output)
 
     def share_user(self) -> User:
         return self._tenancy.share_user()

@@ -51,10 +51,17 @@ class SeriesPlaces:
         self._endpoint = endpoint
         self._idle: list[SupervisedPlace] = []
         self._busy = 0
+        self._given_back = asyncio.Event()
         self._closed = False
 
-    async def take(self, *, last: bool) -> SupervisedPlace:
-        """One that is idle, else a new one. A second one is made ready while the first is used, a third is not."""
+    async def take(self, *, last: bool, is_patient: bool) -> SupervisedPlace:
+        """One that is idle, else a new one. A second one is made ready while the first is used, a third is not.
+
+        :param is_patient: waits for a busy one.
+        """
+        while is_patient and self._busy and not self._idle:
+            self._given_back.clear()
+            await self._given_back.wait()
         self._busy += 1
         try:
             while self._idle:
@@ -70,6 +77,7 @@ class SeriesPlaces:
     async def give_back(self, place: SupervisedPlace, *, stays: bool) -> None:
         """:param stays: it can serve another command; else it has ended."""
         self._busy -= 1
+        self._given_back.set()
         if stays and not self._closed:
             self._idle.append(place)
         elif stays:

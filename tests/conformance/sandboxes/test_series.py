@@ -243,3 +243,14 @@ async def test_memory_limit_of_one_is_told_and_another_follows(inside: Inside) -
     outcome = await python(inside, "b = bytearray(1 << 30)")
     assert outcome.completed.limit == "memory"
     assert (await ours(inside, "echo", "there")).said == "there"
+
+
+async def test_a_file_is_written_where_a_command_has_just_ended(inside: Inside) -> None:
+    """It waits for the place, and needs no sandbox of its own."""
+    running = asyncio.create_task(script(inside, f"echo begun; {PLACE}; sleep 0.2"))
+    async with asyncio.timeout(20):
+        await inside.heard.wait()
+    await inside.sandbox.write("/home/gitward/file", b"content")
+    assert running.done()
+    assert (await running).said.splitlines()[1:] == (await place_of(inside)).splitlines()
+    assert await inside.sandbox.read("/home/gitward/file", limit=10) == b"content"

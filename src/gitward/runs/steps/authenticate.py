@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -34,8 +35,12 @@ async def authenticate(attempt: Attempt, commands: CommandRunner, facts: Facts, 
     def failed(ended: Ended) -> RunFailure:
         return RunFailure(Reason.TOKEN_REJECTED, f"gh auth login failed: {ended.tail}")
 
-    await commands.sandbox.write(f"{HOME}/.gitconfig", config.encode(), mode=0o644)
-    await run_with_retries(attempt, commands, StepName.AUTHENTICATE, log_in, failed=failed)
+    try:
+        async with asyncio.TaskGroup() as both:  # when one fails or is cancelled, the other is ended and awaited
+            both.create_task(run_with_retries(attempt, commands, StepName.AUTHENTICATE, log_in, failed=failed))
+            both.create_task(commands.sandbox.write(f"{HOME}/.gitconfig", config.encode(), mode=0o644))
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
     setup = ["gh", "auth", "setup-git", "--hostname", host]
     ended = await commands.run(StepName.AUTHENTICATE, setup, cwd=HOME, env=QUIET)
     if ended.exit_code != 0:
