@@ -56,7 +56,7 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ufffc]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
+class GitResult:
     """How a git command ended."""
 
     exit_code: int
@@ -80,7 +80,7 @@ async def git(
     stdin: bytes = b"",
     seconds: float,
     limit: int = 0,
-) -> Ended:
+) -> GitResult:
     """Runs git to its end; of its output, the first `limit` bytes are kept."""
     output, complaint = bytearray(), bytearray()
 
@@ -97,7 +97,7 @@ async def git(
         argv=argv, env=ENVIRONMENT, cwd=cwd, stdin=stdin, timeout_seconds=seconds, last=True, in_series=True
     )
     completed = await sandbox.run(command, sink)
-    return Ended(
+    return GitResult(
         exit_code=completed.exit_code,
         limit="time" if completed.timed_out else completed.limit,
         output=bytes(output),
