@@ -81,13 +81,17 @@ class BubblewrapSandbox:
     async def _run(self, job: Job, on_output: OnOutput | None) -> Completed:
         group = self._resources.group
         kills = 0 if group is None else group.kills()
-        try:
-            completed = await self._run_once(job, on_output)
-        except NotStarted:  # the one that was ready died while it waited, as with its launcher
-            completed = await self._run_once(job, on_output)
+        completed = await self._run_in_one_that_lives(job, on_output)
         if group is not None and completed.exit_code != 0 and group.kills() > kills:
             return replace(completed, limit="memory")
         return completed
+
+    async def _run_in_one_that_lives(self, job: Job, on_output: OnOutput | None) -> Completed:
+        """Those that are ready may have died while they waited, as with their launcher, or for want of memory."""
+        for _ in range(self._series.idle + 1):
+            with contextlib.suppress(NotStarted):
+                return await self._run_once(job, on_output)
+        return await self._run_once(job, on_output)
 
     async def _run_once(self, job: Job, on_output: OnOutput | None) -> Completed:
         self._refuse_when_closed()

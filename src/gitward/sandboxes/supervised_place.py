@@ -54,6 +54,11 @@ class SeriesPlaces:
         self._given_back = asyncio.Event()
         self._closed = False
 
+    @property
+    def idle(self) -> int:
+        """How many wait for a command."""
+        return len(self._idle)
+
     async def take(self, *, last: bool, is_patient: bool) -> SupervisedPlace:
         """One that is idle, else a new one. A second one is made ready while the first is used, a third is not.
 
