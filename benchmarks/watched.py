@@ -16,8 +16,8 @@ from gitward.broker.client.brokers import Brokers
 from gitward.broker.client.open_grant import OpenGrant
 from gitward.cli.main import main
 from gitward.github.client import Connection
-from gitward.runs import run_session
 from gitward.runs.attempt import Attempt
+from gitward.runs.checkpoints import Checkpoint
 from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.sandboxes.sandbox import BubblewrapSandbox
 from gitward.store.database import Database
@@ -53,7 +53,7 @@ def _caller(_database: Any, call: Any, **_: Any) -> str:
 
 
 def _watch_all(file: Any) -> None:
-    watch(run_session, "step", "checkpoint", lambda name, *_, **__: name, file)
+    watch(Checkpoint, "once", "checkpoint", lambda checkpoint, *_, **__: checkpoint.name, file)
     watch(Brokers, "open", "grant", lambda *_, **__: "fork and tell a broker", file)
     for name in ("attach", "detach", "narrow", "close"):
         watch(OpenGrant, name, "grant", lambda *_, done=name, **__: done, file)
