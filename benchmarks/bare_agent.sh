@@ -1,9 +1,11 @@
 # The same work by hand: clone, an agent, commit, push, pull request; without any sandbox.
-# Arguments: repository, branch, folder to work in, then a command that gives the agent its prompt. The token comes on
-# standard input.
+# Arguments: niceness, repository, branch, folder to work in, then a command that gives the agent its prompt. The token
+# comes on standard input.
 set -eu
-repository="$1" branch="$2" home="$3"
-shift 3
+niceness="$1" repository="$2" branch="$3" home="$4"
+shift 4
+renice -n "$niceness" $$ > /dev/null
+[ ! -e /proc/self/autogroup ] || echo "$niceness" > /proc/$$/autogroup
 export HOME="$home" GH_PROMPT_DISABLED=1 GH_NO_UPDATE_NOTIFIER=1
 cd "$home"
 gh auth login --with-token --hostname github.com --git-protocol https
