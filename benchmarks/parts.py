@@ -154,6 +154,7 @@ WITH_SERVICE: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
 OPTIONS: dict[str, dict[str, Any]] = {
     "history": {"in_memory": True},
     "eight": {"runs": 8},
+    "idle": {"restarted": True},
     "profile": {"watched": True},
     "agents": {"agents": True},
     "agents-memory": {"agents": True},

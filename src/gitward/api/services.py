@@ -25,7 +25,7 @@ from gitward.store.database import Database
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing that `/ready` looks at."""
+    """One thing that `/ready` looks at. The pages have a value like it: pages and API do not know each other."""
 
     name: str
     ok: bool
@@ -53,7 +53,7 @@ class Services:
     rules: tuple[Rule, ...] = ()  # who may use which; empty: everybody all that is served
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services = request.app.state.services
     assert isinstance(services, Services)
     return services
@@ -62,7 +62,7 @@ def _services(request: Request) -> Services:
 Served = Annotated[Services, Depends(_services)]
 
 
-def _with_room(services: Served) -> Services:
+async def _with_room(services: Served) -> Services:
     if services.database.is_low:
         raise Unavailable("The disk of the database is full: Gitward accepts nothing new until there is room.")
     return services

@@ -8,8 +8,8 @@ import tarfile
 from collections.abc import Iterator
 
 from gitward.agents.archive import Archive
-from gitward.agents.catalogue import AGENTS_DIR, Start
-from gitward.repositories.git import Ended
+from gitward.agents.catalogue import AGENTS_DIR, AgentStart
+from gitward.repositories.git import CommandResult
 from gitward.runs.commands.runner import CommandRunner
 from gitward.sandboxes import WORK_DIR
 
@@ -26,7 +26,7 @@ _UNPACK = (
 )
 
 
-async def make(commands: CommandRunner, start: Start, kept: Archive | None) -> Ended:
+async def make(commands: CommandRunner, start: AgentStart, kept: Archive | None) -> CommandResult:
     """From inside, before anything of the turn is executed. Of earlier turns nothing stays but `kept`.
 
     :raises RunFailure: as `CommandRunner.capture`.
@@ -35,7 +35,7 @@ async def make(commands: CommandRunner, start: Start, kept: Archive | None) -> E
     return await commands.capture(_UNPACK, limit=_COMPLAINT, cwd="/", stdin=packed)
 
 
-def _packed(start: Start, kept: Archive | None) -> bytes:
+def _packed(start: AgentStart, kept: Archive | None) -> bytes:
     """Our configuration comes last: nothing that is kept takes its place."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive:
@@ -46,7 +46,7 @@ def _packed(start: Start, kept: Archive | None) -> bytes:
     return packed.getvalue()
 
 
-def _files(start: Start, kept: Archive | None) -> Iterator[tuple[str, bytes]]:
+def _files(start: AgentStart, kept: Archive | None) -> Iterator[tuple[str, bytes]]:
     if kept is not None:
         yield from ((f"{start.folder}/{each.path}", each.content) for each in kept.files)
     yield from ((path, text.encode()) for path, text in start.files.items())
