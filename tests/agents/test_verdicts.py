@@ -55,7 +55,7 @@ ROWS = {
         reason="model_failed",
         said="answered 500",
         fails=lambda model: model.fail(Fault.BROKEN),
-        body={"env": {"CLAUDE_CODE_MAX_RETRIES": "2"}},  # else it tries for a minute and a half
+        body={"env": {"CLAUDE_CODE_MAX_RETRIES": "2"}},  # else claude tries for a minute and a half
     ),
     "401 after a tool call": Row(
         reason="model_failed",
