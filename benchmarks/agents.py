@@ -98,7 +98,7 @@ async def _compared(world: World, http: Any, agent: Agent) -> list[Figure]:
 
 
 async def _by_hand(world: World, agent: Agent, number: int) -> float:
-    """As nice as a sandbox: on a machine that does something else, niceness alone would be compared otherwise."""
+    """The agent is as nice as in a sandbox: on a busy machine niceness alone would be compared otherwise."""
     home = world.root / f"{agent.name}-{number}"
     home.mkdir()
     folder = home / "agent"
@@ -124,7 +124,6 @@ async def _by_hand(world: World, agent: Agent, number: int) -> float:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={**clean_environment(), **dict.fromkeys(roots, str(world.ca)), **keys, **env, "IS_SANDBOX": "1"},
-        start_new_session=True,
     )
     async with asyncio.timeout(TOOL_SECONDS):
         out, _ = await process.communicate(TOKEN.encode())
