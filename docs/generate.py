@@ -16,7 +16,7 @@ from gitward.settings.fields import Settings
 _HEAD = """\
 # Settings
 
-<!-- Written by scripts/docs from src/gitward/settings/fields.py. Change the fields there, then run scripts/docs. -->
+<!-- Written by scripts/docs from src/gitward/settings/groups. Change the fields there, then run scripts/docs. -->
 
 Gitward reads its settings once, at start, from the environment. Names are spelled exactly as below. An empty value
 counts as no value. A wrong value, or an unknown name that begins with `GITWARD_`, stops the start with one line each

@@ -12,9 +12,9 @@ from gitward.broker.client.injected_secrets import SecretSources
 from gitward.cli.agent_trial import NotStarted, initialise
 from gitward.cli.agents import catalogue_of
 from gitward.cli.data_folder import check_way_to, prepare_data_dir
+from gitward.cli.derived_settings import sandbox_limits
 from gitward.cli.egress import egress_config, secret_sources
 from gitward.cli.tokens import app_of, github_of
-from gitward.cli.wiring import sandbox_limits
 from gitward.errors import EXIT_CODE, Exit, RunFailure, SettingsError
 from gitward.github.apps import KeyUnreadable
 from gitward.github.credentials import kind_of

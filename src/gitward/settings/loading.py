@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gitward import env_file
 from gitward.errors import SettingsError
+from gitward.settings import env_file
 from gitward.settings.environment import variables
 from gitward.settings.fields import Settings
 
