@@ -131,17 +131,27 @@ def sign_in(
 
 @app.command()
 def doctor(
+    repo: Annotated[
+        str | None, typer.Option(help="Ask GitHub instead what the token may do with this repository: owner/name.")
+    ] = None,
     with_agents: Annotated[
         bool, typer.Option("--agents", help="Also start each agent in a sandbox, without a model.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on each line.")] = False,
 ) -> None:
-    """Check whether this machine can do the work, and which limits of the sandbox it enforces."""
-    from gitward.cli.doctor import run
+    """Give a verdict on each part that runs need, and what to do about it. Run it as the service's own user.
+
+    Exit code 0: runs can succeed here, though a line with `warn` is worth a look; 1: something must be mended.
+    """
+    from gitward.cli.doctor.command import run
     from gitward.settings.loading import load_settings
     from gitward.settings.token_reader import TokenReader
+    from gitward.telemetry.logs import setup_logging
 
+    setup_logging(level="ERROR")
     settings = load_settings()
-    raise typer.Exit(run(settings, TokenReader(settings.github_token_file), with_agents=with_agents))
+    tokens = TokenReader(settings.github_token_file)
+    raise typer.Exit(run(settings, tokens, repo=repo, with_agents=with_agents, as_json=as_json))
 
 
 @app.command()

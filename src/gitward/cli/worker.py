@@ -8,9 +8,9 @@ import contextlib
 from gitward.cli.child_processes import mask_proxy_login, running_child_processes
 from gitward.cli.client_secret import forget_client_secret
 from gitward.cli.concurrent_entry import enter_both
-from gitward.cli.data_folder import check_way_to, prepare_data_dir
 from gitward.cli.descriptor_limit import raise_limit
 from gitward.cli.preloading import loaded
+from gitward.cli.safe_start import prepare_start
 from gitward.cli.signals import Signals, drain
 from gitward.cli.start_garbage import pause_collection, resume_collection
 from gitward.settings.fields import Settings
@@ -19,8 +19,7 @@ from gitward.settings.token_reader import TokenReader
 
 async def _work(settings: Settings, tokens: TokenReader) -> None:
     raise_limit()
-    prepare_data_dir(settings.data_dir)
-    check_way_to(settings.data_dir)
+    prepare_start(settings, with_worker=True)
     mask_proxy_login(settings)
     forget_client_secret()
     async with contextlib.AsyncExitStack() as stack:

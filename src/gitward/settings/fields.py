@@ -461,6 +461,12 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data_dir / 'gitward.db'}"
 
     @property
+    def sqlite_file(self) -> Path | None:
+        """The file of a SQLite database; None: the database is no SQLite one. Known without loading a driver."""
+        url = self.effective_database_url.partition("?")[0]
+        return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+    @property
     def model_key_files(self) -> dict[str, Path]:
         """Files with the keys of known models' providers, by the variable in whose place they stand."""
         found = {"ANTHROPIC_API_KEY": self.anthropic_api_key_file, "OPENAI_API_KEY": self.openai_api_key_file}
