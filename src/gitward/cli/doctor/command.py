@@ -33,10 +33,11 @@ def run(settings: Settings, tokens: TokenReader, *, repo: str | None, with_agent
 
 
 async def _report(parts: list[Part], *, as_json: bool) -> int:
-    """All parts are examined at the same time, and told in their order."""
-    examinations = [asyncio.create_task(examine(part)) for part in parts]
+    """The first part may make what the others look at; those are examined at the same time, and told in their order."""
     verdicts = set()
-    for examination in examinations:
+    first = asyncio.create_task(examine(parts[0]))
+    await asyncio.wait([first])
+    for examination in [first, *(asyncio.create_task(examine(part)) for part in parts[1:])]:
         for finding in await examination:
             verdicts.add(finding.verdict)
             print(finding.document() if as_json else "\n".join(finding.lines()), flush=True)
@@ -53,9 +54,9 @@ def _of_machine(settings: Settings, tokens: TokenReader, *, with_agents: bool) -
     keys = hosts.injected_places(injections)
     seconds = _AGENTS * settings.agent_start_seconds if with_agents else _SANDBOX_SECONDS
     return [
+        Part(name="data folder", look=partial(data.look_at_folder, settings)),
         Part(name="programs", look=partial(machine.look_at_programs, settings)),
         Part(name="sandbox", look=partial(machine.look_at_sandbox, settings), seconds=_SANDBOX_SECONDS),
-        Part(name="data folder", look=partial(data.look_at_folder, settings)),
         Part(name="secret files", look=partial(data.look_at_secret_files, settings)),
         Part(name="database", look=partial(data.look_at_database, settings)),
         Part(name="disk reserve", look=partial(data.look_at_reserve, settings)),

@@ -1,4 +1,4 @@
-"""What the service keeps: its folder, database, reserve, mirrors and environments. Nothing here changes their content."""
+"""What the service keeps: its folder, database, reserve, mirrors and environments. All of it stays as it is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from gitward.cli.data_folder import check_way_to, prepare_data_dir
+from gitward.cli.data_folder import check_way_to, prepare_data_dir, user_name
 from gitward.cli.doctor.findings import Finding, fail, ok, warn
 from gitward.cli.doctor.images import examine_environment
 from gitward.cli.doctor.parts import Findings, in_thread
@@ -36,16 +36,12 @@ async def look_at_folder(settings: Settings) -> Findings:
     kind = await in_thread(lambda: file_system_of(folder))
     free = await in_thread(lambda: disk.free(folder))
     if fault := await in_thread(lambda: disk.refusal(folder)):
-        yield fail(
-            "data folder", f"the disk of {folder} {fault}", "make room on it, or mount it so that it can be written"
-        )
+        yield fail("data folder", f"the disk of {folder} {fault}", "make room on it, or make it writable")
     elif kind.startswith(_NETWORKS):
         detail = f"{folder} is on a network file system ({kind}), whose locks and hard links may not hold"
         yield warn("data folder", detail, "set GITWARD_DATA_DIR to a folder on a local disk")
     elif free < settings.disk_mib * MiB:
-        detail = (
-            f"{folder} has {free // MiB} MiB left, less than one workspace may take (GITWARD_DISK, {settings.disk_mib})"
-        )
+        detail = f"{folder} has {free // MiB} MiB left; one workspace may take {settings.disk_mib} (GITWARD_DISK)"
         yield warn("data folder", detail, "make room on its disk, or set GITWARD_DISK lower")
     else:
         yield ok("data folder", f"{folder} belongs to this user alone; {free // MiB} MiB are free ({kind})")
@@ -66,6 +62,10 @@ async def look_at_database(settings: Settings) -> Findings:
     file = settings.sqlite_file
     if file is not None and not await in_thread(file.exists):
         yield ok("database", f"there is none yet; the first start makes {file}")
+        return
+    if file is not None and (owner := await in_thread(lambda: file.stat().st_uid)) != os.geteuid():
+        detail = f"not opened: {file} belongs to {user_name(owner)}, whom files of ours beside it would lock out"
+        yield fail("database", detail, f"run the doctor as {user_name(owner)}")
         return
     database = Database(settings.effective_database_url)
     try:
@@ -108,9 +108,7 @@ async def look_at_reserve(settings: Settings) -> Findings:
         remedy = "set GITWARD_RESERVE_MB to 32, so that runs can end truthfully on a full disk"
         yield warn("disk reserve", f"there is none (GITWARD_RESERVE_MB=0); {room}", remedy)
     elif await in_thread(lambda: disk.is_low(file.parent)):
-        yield fail(
-            "disk reserve", f"the disk of the database is full: {room}", f"make room on the disk of {file.parent}"
-        )
+        yield fail("disk reserve", f"the disk of the database is full: {room}", f"make room for {file.parent}")
     elif not await in_thread(file.exists):
         yield ok("disk reserve", f"the first start takes {settings.reserve_mib} MiB; {room}")
     elif (held := await in_thread(lambda: Reserve(file, settings.reserve_mib * MiB).held())) < MiB:
@@ -148,10 +146,12 @@ async def look_at_mirrors(settings: Settings) -> Findings:
 def _linking(mirrors: Path, workspaces: Path) -> str | None:
     """Why a file of one folder cannot be lent to the other; None: it can."""
     try:
-        with tempfile.TemporaryDirectory(prefix="doctor-", dir=mirrors) as lender:
-            with tempfile.TemporaryDirectory(prefix="doctor-", dir=workspaces) as borrower:
-                (Path(lender) / "file").touch()
-                os.link(Path(lender) / "file", Path(borrower) / "file")
+        with (
+            tempfile.TemporaryDirectory(prefix="doctor-", dir=mirrors) as lender,
+            tempfile.TemporaryDirectory(prefix="doctor-", dir=workspaces) as borrower,
+        ):
+            (Path(lender) / "file").touch()
+            os.link(Path(lender) / "file", Path(borrower) / "file")
     except OSError as error:
         return f"a file of {mirrors} cannot be linked into {workspaces} ({error.strerror})"
     return None

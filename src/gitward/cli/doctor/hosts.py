@@ -49,20 +49,12 @@ async def _key(settings: Settings, reach: Reach, injection: Injection, problem: 
     try:
         addresses = await _addresses(target.host, target.port)
     except OSError as error:  # TimeoutError is one
-        return warn(
-            part,
-            f"{there}, but the host has no address here ({type(error).__name__})",
-            "see to its spelling, and to DNS",
-        )
+        detail = f"{there}, but the host has no address here ({type(error).__name__})"
+        return warn(part, detail, "check its spelling, and this machine's DNS")
     if not reach.allowed(parse_addresses(addresses)):
         detail = f"{there}, but {target.host} is on a private network ({addresses[0]}), which the broker does not reach"
         return fail(part, detail, "name that network in GITWARD_EGRESS_PRIVATE")
-    return ok(
-        part,
-        f"{there}; the host has a public address"
-        if not settings.egress_private
-        else f"{there}; the host may be reached",
-    )
+    return ok(part, f"{there}; the broker may connect to the host")
 
 
 async def _addresses(host: str, port: int) -> list[str]:
@@ -76,10 +68,8 @@ async def look_at_webhooks(settings: Settings) -> Findings:
     """The server's own targets; their addresses may be secrets."""
     targets = await in_thread(lambda: read_targets(settings.webhooks_file))
     hosts = sorted({urlsplit(each.url).hostname or "" for each in targets.values()})
-    yield ok(
-        "webhooks",
-        f"{len(targets)} of the server's own, to {', '.join(hosts)}" if targets else "none of the server's own",
-    )
+    own = f"{len(targets)} of the server's own, to {', '.join(hosts)}" if targets else "none of the server's own"
+    yield ok("webhooks", own)
 
 
 async def look_at_listening(settings: Settings) -> Findings:

@@ -1,4 +1,4 @@
-"""What the service must reach: GitHub, the operator's proxy, issuers; and whether this machine's clock agrees with them."""
+"""What the service must reach: GitHub, the operator's proxy, issuers; and whether the clock agrees with theirs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def look_at_github(settings: Settings) -> Findings:
         answers = await asyncio.gather(*(_reach(http, url) for url in urls))
     silent = [f"{url} {each}" for url, each in zip(urls, answers, strict=True) if isinstance(each, str)]
     if silent:
-        remedy = "open the way to it, or set HTTPS_PROXY to the proxy that leads there, and SSL_CERT_FILE to its certificates"
+        remedy = "open the way to it, or name the proxy that leads there in HTTPS_PROXY, its roots in SSL_CERT_FILE"
         yield fail("GitHub", f"{ways}: {'; '.join(silent)}", remedy)
     else:
         slowest = max(each.seconds for each in answers if isinstance(each, Reached))

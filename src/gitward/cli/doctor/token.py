@@ -83,12 +83,8 @@ def _taken(there: str, facts: TokenFacts) -> Finding:
         if facts.expires - datetime.now(UTC) < _SOON:
             return warn("token", detail, f"it ends soon: {RENEW}")
     if facts.scopes is not None and "repo" not in facts.scopes:
-        scopes = ", ".join(facts.scopes) or "none"
-        return warn(
-            "token",
-            f"{detail}; its scopes are: {scopes}",
-            "give it the scope `repo`, or private repositories are hidden",
-        )
+        remedy = "give it the scope `repo`: without it, private repositories are hidden from it"
+        return warn("token", f"{detail}; its scopes are: {', '.join(facts.scopes) or 'none'}", remedy)
     return ok("token", detail)
 
 
@@ -142,10 +138,8 @@ async def _rights(asked: _Asked) -> Findings:
     full, default = str(answer.body["full_name"]), str(answer.body["default_branch"])
     yield _existing(asked, full, answer.body.get("private") is True)
     facts = token_facts(answer.headers)
-    kind = f"{asked.token.kind}" + (
-        f" with the scopes {', '.join(facts.scopes) or 'none'}" if facts.scopes is not None else ""
-    )
-    yield ok(f"{part}: token", kind)
+    scopes = "" if facts.scopes is None else f", with the scopes {', '.join(facts.scopes) or 'none'}"
+    yield ok(f"{part}: token", f"{asked.token.kind}{scopes}")
     if (state := repository_rights.state_of(answer)) is not None:
         yield _finding(part, state)
     told = await all_of(
