@@ -201,7 +201,7 @@ async def test_an_issuer_that_is_well_is_told_and_one_without_sign_in_too(patien
         return web.json_response({"keys": [{**key, "kid": "one", "use": "sig"}]})
 
     async with http_server(answer) as url:
-        settings = {"GITWARD_OIDC_ISSUERS": url, "GITWARD_REPOS": "acme/*"}
+        settings: Json = {"GITWARD_OIDC_ISSUERS": url, "GITWARD_REPOS": "acme/*"}
         [well] = (await patient(**settings))[f"issuer: {url}"]
         found = await patient(code=1, GITWARD_OIDC_CLIENT_ID="web", **settings)
     assert (well["verdict"], well["detail"]) == ("ok", "answers, with 1 signing key")
@@ -273,7 +273,7 @@ async def test_rules_and_names_that_block_the_sessions_branch_are_told(patient: 
     told = {each["verdict"]: each["detail"] for each in found["repo: acme/widgets: branches"]}
     assert "signed" in told["warn"]
     assert "may create it" in told["fail"]
-    await repository.git.run("branch", "gitward", "main")
+    await repository.commit("gitward", {"a.txt": "a"})
     blocked = (await rights(patient, "acme/widgets", code=1))["branches"]
     assert "has a branch gitward" in blocked["detail"]
 
@@ -284,7 +284,7 @@ async def test_an_app_is_told_what_its_installation_may_do(patient: Patient, git
     key.write_bytes(private)
     app = github.add_app("widget-bot", public_key=public)
     await github.add_repository("acme/widgets")
-    settings = {"GITHUB_APP_ID": app.client_id, "GITHUB_APP_PRIVATE_KEY_FILE": str(key), "GITHUB_TOKEN": ""}
+    settings: Json = {"GITHUB_APP_ID": app.client_id, "GITHUB_APP_PRIVATE_KEY_FILE": str(key), "GITHUB_TOKEN": ""}
     missing = await rights(patient, "acme/widgets", code=1, **settings)
     assert "not installed" in missing[""]["detail"]
     some = {"contents": "write", "pull_requests": "write", "metadata": "read"}

@@ -51,7 +51,7 @@ def check_owner(data_dir: Path) -> None:
         raise SettingsError(
             [
                 f"GITWARD_DATA_DIR: {data_dir} belongs to {user_name(owner)}, and Gitward runs as {user_name(mine)}; "
-                f"start it as {user_name(owner)}, or run: chown -R {user_name(mine)} {data_dir}"
+                f"start it as {user_name(owner)}, or run: chown -R {user_name(mine, for_command=True)} {data_dir}"
             ]
         )
     for folder in data_dir.absolute().parents:
@@ -65,12 +65,12 @@ def check_owner(data_dir: Path) -> None:
             )
 
 
-def user_name(uid: int) -> str:
+def user_name(uid: int, *, for_command: bool = False) -> str:
     """As people know the user; the number where there is no name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return f"user {uid}"
+        return str(uid) if for_command else f"user {uid}"
 
 
 def check_way_to(data_dir: Path) -> None:

@@ -20,8 +20,9 @@ async def _breaks() -> Findings:
 
 
 async def _refused() -> Findings:
-    raise SettingsError(["A: is wrong", "B: is wrong too"])
-    yield
+    for problems in (["A: is wrong", "B: is wrong too"],):
+        raise SettingsError(problems)
+    yield ok("part", "not reached")
 
 
 async def _hangs() -> Findings:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gitward.cli import programs
+from gitward.cli.data_folder import user_name
 from gitward.cli.safe_start import prepare_start
 from gitward.errors import SettingsError
 from gitward.settings.fields import Settings
 
 
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder() -> Iterator[Path]:
     """One that others may get to; the umask comes back."""
-    import tempfile
-
     before = os.umask(0o022)
     with tempfile.TemporaryDirectory() as made:
         Path(made).chmod(0o711)
@@ -26,8 +27,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.umask(before)
 
 
-def settings(folder: Path, **more: object) -> Settings:
-    return Settings(**{"GITWARD_DATA_DIR": folder / "data", **more})
+def settings(folder: Path, **more: Any) -> Settings:
+    given: dict[str, Any] = {"GITWARD_DATA_DIR": folder / "data", **more}
+    return Settings(**given)
 
 
 def refusal(given: Settings) -> list[str]:
@@ -36,14 +38,15 @@ def refusal(given: Settings) -> list[str]:
     return list(refused.value.problems)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
-def test_a_data_folder_of_somebody_else_is_refused(folder: Path) -> None:
+def test_a_data_folder_of_somebody_else_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = settings(folder)
     prepare_start(given, with_worker=True)
-    os.chown(folder / "data", 12345, 12345)
+    owner = user_name(os.geteuid())
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
     [problem] = refusal(given)
-    assert problem.startswith(f"GITWARD_DATA_DIR: {folder / 'data'} belongs to user 12345, and Gitward runs as root; ")
-    assert problem.endswith(f"run: chown -R root {folder / 'data'}")
+    data = folder / "data"
+    assert problem.startswith(f"GITWARD_DATA_DIR: {data} belongs to {owner}, and Gitward runs as user 12345; ")
+    assert problem.endswith(f"start it as {owner}, or run: chown -R 12345 {data}")
 
 
 def test_a_data_folder_that_everybody_may_replace_is_refused(folder: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from gitward.broker.client.injected_secrets import SecretSources
-from gitward.broker.policy.egress.addresses import Reach, parse_addresses
+from gitward.broker.policy.egress.addresses import Reach, parse_addresses, parse_networks
 from gitward.broker.policy.inject.rules import Injection
 from gitward.cli.doctor.findings import Finding, fail, ok, warn
 from gitward.cli.doctor.parts import Findings, in_thread
@@ -32,7 +32,7 @@ async def look_at_keys(settings: Settings, sources: SecretSources) -> Findings:
     if not checked:
         yield ok("injected keys", "none")
         return
-    reach = Reach(egress_config(settings).private)
+    reach = _reach(settings)
     findings = await asyncio.gather(*(_key(settings, reach, each, problem) for each, problem in checked))
     for finding in findings:
         yield finding
@@ -55,6 +55,13 @@ async def _key(settings: Settings, reach: Reach, injection: Injection, problem: 
         detail = f"{there}, but {target.host} is on a private network ({addresses[0]}), which the broker does not reach"
         return fail(part, detail, "name that network in GITWARD_EGRESS_PRIVATE")
     return ok(part, f"{there}; the broker may connect to the host")
+
+
+def _reach(settings: Settings) -> Reach:
+    try:
+        return Reach(parse_networks(settings.egress_private))
+    except ValueError:
+        return Reach()  # what is wrong with the setting is told among the other hosts
 
 
 async def _addresses(host: str, port: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from gitward.settings.token_reader import TokenReader, TokenUnreadable
 from gitward.settings.values import AllowWorkflows
 
 _BRANCH = "gitward/00000000"  # such as a session gets that names none
+_ANSWER_SECONDS = 10.0
 _SOON = timedelta(days=7)
 
 
@@ -63,7 +65,11 @@ async def look_at_token(settings: Settings, tokens: TokenReader) -> Findings:
     async with _github(settings) as github:
         token = await token_source(settings, tokens, github).take(Access(repository=""))
         try:
-            answer = await github.connect(token, _retries()).get("/")
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                answer = await github.connect(token, _retries()).get("/")
+        except TimeoutError:
+            yield _unasked(there)
+            return
         except RunFailure as error:
             yield _untaken(there, error)
             return
@@ -72,8 +78,12 @@ async def look_at_token(settings: Settings, tokens: TokenReader) -> Findings:
 
 def _untaken(there: str, error: RunFailure) -> Finding:
     if error.reason in {Reason.INTERNAL, Reason.RATE_LIMITED}:
-        return warn("token", f"{there}; GitHub could not be asked about it", "mend the way to GitHub first")
+        return _unasked(there)
     return fail("token", f"{there}: {error.message}", None if RENEW in error.message else RENEW)
+
+
+def _unasked(there: str) -> Finding:
+    return warn("token", f"{there}; GitHub could not be asked about it", "mend the way to GitHub first")
 
 
 def _taken(there: str, facts: TokenFacts) -> Finding:
