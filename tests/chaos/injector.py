@@ -27,11 +27,11 @@ Find = Callable[[int], int | None]  # from a worker to a process of its
 
 
 class Injector:
-    """`made` is what it did; `takeovers` how long each lost run waited for another worker, by kind."""
+    """`made` is what it did; `takeovers` how long each lost run waited for another worker."""
 
     def __init__(self, world: World, database: Database) -> None:
         self.made: list[Hit] = []
-        self.takeovers: list[tuple[Kind, float]] = []
+        self.takeovers: list[tuple[Hit, float]] = []
         self.missed: list[Hit] = []  # nobody went on with the run
         self._world = world
         self._database = database
@@ -97,7 +97,7 @@ class Injector:
         while time.monotonic() < deadline:
             at = await self._database.goes_on(hit.run_id, hit.at)
             if at is not None:
-                self.takeovers.append((hit.kind, at - hit.at))
+                self.takeovers.append((hit, at - hit.at))
                 return
             if await self._database.has_ended(hit.run_id):
                 return  # it had ended when the fault came, just after it was looked for

@@ -93,7 +93,14 @@ class Leftovers:
             new = self._without_shared(new, {key: name for key, name in self._known.items() if key not in present})
             if time.monotonic() > deadline or all(kind in {"file", "mount"} for kind, _ in new):
                 return new
-            time.sleep(0.005)
+            self._wait_a_moment()
+
+    def _wait_a_moment(self) -> None:
+        """The loops that tests share run meanwhile: a shared server may be about to end what served a connection."""
+        for runner in self.shared.values():
+            if not runner.get_loop().is_closed():
+                runner.run(asyncio.sleep(0))
+        time.sleep(0.005)
 
     def _without_shared(self, new: Names, gone: Names) -> Names:
         """Without threads of a shared loop's pool, and successors of shared processes and threads that have ended."""

@@ -51,7 +51,7 @@ class Wanted:
     base: Base
 
 
-def _wanted(
+async def _wanted(
     run_id: Annotated[
         str | None, Query(max_length=40, description="Of this run; by default of the newest run that has one.")
     ] = None,

@@ -59,7 +59,7 @@ class AuditPage(BaseModel):
     next: str | None = Field(description="`before` of the next page; null: this is the last.")
 
 
-def _operator(claims: Claims, served: Served) -> None:
+async def _operator(claims: Claims, served: Served) -> None:
     if not is_operator(served.operators, claims):
         raise Forbidden("Only callers that GITWARD_OPERATORS names may read the audit log.")
 
@@ -81,7 +81,7 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_iso)]
 Since = Annotated[Moment | None, Query(description="Only lines of this moment and later.")]
 
 
-def _filter(
+async def _filter(
     act: Act | None = None,
     issuer: Issuer = None,
     subject: Subject = None,

@@ -1,4 +1,7 @@
-"""Authentication of the API's routes: the gate has checked the bearer token, and the routes ask who it was."""
+"""Authentication of the API's routes: the gate has checked the bearer token, and the routes ask who it was.
+
+FastAPI runs a dependency that is no coroutine in a thread: that takes longer than all that these do.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _scheme = HTTPBearer(
 )
 
 
-def _caller(request: Request, _: Annotated[object, Depends(_scheme)]) -> Owner:
+async def _caller(request: Request, _: Annotated[object, Depends(_scheme)]) -> Owner:
     """The gate has authenticated the request before it came here; a route outside the gate fails closed."""
     owner = request.scope.get("gitward.owner")
     if not isinstance(owner, Owner):
@@ -26,12 +29,12 @@ def _caller(request: Request, _: Annotated[object, Depends(_scheme)]) -> Owner:
     return owner
 
 
-def _claims(request: Request) -> Mapping[str, Any]:
+async def _claims(request: Request) -> Mapping[str, Any]:
     claims = request.scope.get("gitward.claims")
     return claims if isinstance(claims, Mapping) else {}
 
 
-def _expiry(request: Request) -> float:
+async def _expiry(request: Request) -> float:
     """When the caller's token expires, in seconds since 1970; a route outside the gate fails closed."""
     expires_at = request.scope.get("gitward.expires_at")
     return expires_at if isinstance(expires_at, float) else 0.0

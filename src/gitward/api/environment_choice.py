@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 
 from gitward.api.services import Services
+from gitward.environments.catalogue import HOST
 from gitward.errors import FieldError, InvalidRequest
 
 
 async def chosen_environment(served: Services, name: str | None) -> str:
     """Of a new session. Raises InvalidRequest."""
-    return await asyncio.to_thread(check_environment, served, name or served.environments.default)
+    name = name or served.environments.default
+    if name == HOST:  # has no folder: nothing here blocks
+        return check_environment(served, name)
+    return await asyncio.to_thread(check_environment, served, name)
 
 
 def check_environment(served: Services, name: str) -> str:

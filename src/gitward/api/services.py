@@ -53,7 +53,7 @@ class Services:
     rules: tuple[Rule, ...] = ()  # who may use which; empty: everybody all that is served
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services = request.app.state.services
     assert isinstance(services, Services)
     return services
@@ -62,7 +62,7 @@ def _services(request: Request) -> Services:
 Served = Annotated[Services, Depends(_services)]
 
 
-def _with_room(services: Served) -> Services:
+async def _with_room(services: Served) -> Services:
     if services.database.is_low:
         raise Unavailable("The disk of the database is full: Gitward accepts nothing new until there is room.")
     return services

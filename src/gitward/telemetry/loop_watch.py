@@ -1,7 +1,8 @@
 """Detects callbacks that hold an event loop, for which everything else in the process waits. asyncio itself detects
 them only in its debug mode, which costs far more.
 
-This module reads one clock twice and another once for each callback.
+For a callback this module reads the monotonic clock twice. To read the thread's clock is a system call: that happens
+only every CPU_CLOCK_SECONDS, and after a callback that took long.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import contextlib
 import gc
 import logging
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +25,7 @@ log = logging.getLogger(__name__)
 
 WALL_SECONDS = 0.25  # that one callback may take in production, before the log tells of it; machines are busy
 CPU_SECONDS = 0.1  # that one callback may compute
+CPU_CLOCK_SECONDS = 0.005  # how far the CPU time that is told may be above what the callback took
 MOST_TOLD, TOLD_SECONDS = 10, 60.0  # so many records in so many seconds, the others are counted
 
 
@@ -47,56 +51,82 @@ def watching(tell: Tell, *, wall: float, cpu: float) -> Iterator[None]:
     CPU time is the thread's own: how busy the machine is makes no difference.
     """
     original = asyncio.Handle._run
-    collecting = _Collecting()
+    collections = _Collections()
+    cpu_clock = _CpuClock()
     shortest = min(wall, cpu)
 
     def run(handle: Any) -> None:
-        modules, collected = len(sys.modules), collecting.seconds
-        began, computed = monotonic(), thread_time()
+        modules = len(sys.modules)
+        began = monotonic()
+        if began >= cpu_clock.next_reading:
+            cpu_clock.read(began)
         original(handle)
         took = monotonic() - began
         if took < shortest:  # no thread computes longer than it runs
             return
-        computed = thread_time() - computed
+        computed = min(took, cpu_clock.computed())
         if took >= wall or computed >= cpu:
             held = Held(
                 what=_describe(handle),
                 wall=took,
                 cpu=computed,
-                gc=collecting.seconds - collected,
+                gc=collections.seconds_since(began),
                 imported=len(sys.modules) != modules,
                 origin=_origin(handle),
             )
             tell(held)
 
     asyncio.Handle._run = run  # type: ignore[method-assign, assignment]  # every callback passes here
-    gc.callbacks.append(collecting)
+    gc.callbacks.append(collections)
     try:
         yield
     finally:
-        gc.callbacks.remove(collecting)
+        gc.callbacks.remove(collections)
         asyncio.Handle._run = original  # type: ignore[method-assign]  # puts back what was there
 
 
-class _Collecting:
-    """Counts the CPU seconds of garbage collections."""
+class _CpuClock:
+    """The CPU time of each thread that runs a loop, read now and then."""
 
     def __init__(self) -> None:
-        self._seconds: dict[int, float] = {}  # by thread
-        self._began: dict[int, float] = {}
+        self._threads = threading.local()
 
     @property
-    def seconds(self) -> float:
-        """Of this thread."""
-        return self._seconds.get(get_ident(), 0.0)
+    def next_reading(self) -> float:
+        """By the monotonic clock, for this thread."""
+        return getattr(self._threads, "next_reading", float("-inf"))
 
-    def __call__(self, phase: str, _info: dict[str, int]) -> None:
+    def read(self, now: float) -> None:
+        self._threads.cpu = thread_time()
+        self._threads.next_reading = now + CPU_CLOCK_SECONDS
+
+    def computed(self) -> float:
+        """Seconds of CPU since the last reading; the next callback reads anew."""
+        self._threads.next_reading = float("-inf")
+        since: float = thread_time() - self._threads.cpu
+        return since
+
+
+class _Collections:
+    """The last garbage collections: whose thread, when they ended, and their CPU seconds."""
+
+    def __init__(self) -> None:
+        self._last: deque[tuple[int, float, float]] = deque(maxlen=100)
+        self._began: dict[int, float] = {}  # by thread
+
+    def seconds_since(self, began: float) -> float:
+        """Of this thread."""
+        return sum(seconds for thread, at, seconds in tuple(self._last) if thread == get_ident() and at >= began)
+
+    def __call__(self, phase: str, info: dict[str, int]) -> None:
+        if info["generation"] < 2:  # the others take less than a millisecond, and come often
+            return
         if phase == "start":
             self._began[get_ident()] = thread_time()
         else:
             began = self._began.pop(get_ident(), None)
             if began is not None:
-                self._seconds[get_ident()] = self.seconds + thread_time() - began
+                self._last.append((get_ident(), monotonic(), thread_time() - began))
 
 
 def _origin(handle: Any) -> str:

@@ -94,7 +94,7 @@ class WebServices:
     github: str = "https://github.com"  # where people see repositories
 
 
-def _services(request: Request) -> WebServices:
+async def _services(request: Request) -> WebServices:
     services = request.app.state.services
     assert isinstance(services, WebServices)
     return services

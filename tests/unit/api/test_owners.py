@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from asyncio import iscoroutinefunction
 from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import pytest
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
 from starlette.routing import Route
 
 from api import Api, problem
@@ -53,6 +56,26 @@ async def names_of_a_session(api: Api, http: httpx2.AsyncClient) -> dict[str, st
     await api.backend.end(run_id)
     schedule = (await http.post("/schedules", json={"repo": "owner/repo", "schedule": "0 6 * * MON"})).json()
     return {"session_id": session["id"], "run_id": run_id, "schedule_id": schedule["id"]}
+
+
+def dependencies(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for each in dependant.dependencies:
+        yield from dependencies(each)
+
+
+async def test_nothing_that_a_request_needs_is_done_in_a_thread_by_fastapi(api: Api) -> None:
+    """It does so for what is no coroutine: two hops between threads, for what takes microseconds."""
+    needed = [
+        (route.path, each.call)
+        for route in routes(api.app)
+        if isinstance(route, APIRoute)
+        for each in dependencies(route.dependant)
+    ]
+    assert len(needed) > 50
+    assert [
+        (where, call) for where, call in needed if not isinstance(call, HTTPBearer) and not iscoroutinefunction(call)
+    ] == []
 
 
 async def test_the_routes_are_those_of_the_contract(api: Api) -> None:

@@ -129,6 +129,19 @@ async def test_successor_of_a_task(task):
     await asyncio.wait(task)
     task[0] = asyncio.create_task(asyncio.sleep(600))
 
+class RequestHandler:
+    async def start(self):  # as a shared server's connection, which ends its process when its client has left
+        process = subprocess.Popen(["sleep", "600"])
+        for _ in range(3):
+            await asyncio.sleep(0.005)
+        process.kill()
+        process.wait()
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_connection_of_a_shared_server(task):
+    task.append(asyncio.create_task(RequestHandler().start()))
+    await asyncio.sleep(0)
+
 @pytest.mark.asyncio(loop_scope="session")
 async def test_after(process, folder, task):
     assert process[0].poll() is None
