@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -312,6 +313,8 @@ def remove_environment(
 
 def main() -> None:
     """The entry point: errors of ours become sentences on standard error and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal, or file, can hold what a command wrote
     try:
         app()
     except SettingsError as error:

@@ -142,14 +142,14 @@ def checkout(name: str | None) -> int:
     """Switches this clone to the session's work: its branch as it was pushed, or what is kept of it."""
     with connect() as service:
         session = chosen(service, name, git_here.repository)
-        git_here.required(session["repo"])
+        remote = git_here.required(session["repo"])
         branch = session["branch"]
-        commit = git_here.remote_branch(branch)
+        commit = git_here.remote_branch(remote, branch)
         if commit is None:
             with tempfile.TemporaryDirectory(prefix="gitward-") as folder:
                 file = Path(folder) / "work.bundle"
                 file.write_bytes(service.content(f"/sessions/{session['id']}/bundle"))
-                commit = git_here.fetch_bundle(file)
+                commit = git_here.fetch_bundle(remote, file)
         git_here.switch(branch, commit)
         output.console().print(f"on {plain(branch)} at {commit[:12]}")
     return _OK
@@ -211,6 +211,8 @@ def login(
         service.get("/sessions", limit=1)
     file = account.store(address, jwt)
     output.console().print(f"signed in at {address}; the JWT is in {file} (0600)")
+    if account.current().source == account.JWT_VARIABLE:
+        output.console().print(f"{account.JWT_VARIABLE} is set, and comes before it: unset it to use this sign-in")
     return _OK
 
 
