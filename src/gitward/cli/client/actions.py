@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gitward.cli.client import account, git_here, output
+from gitward.cli.client import account, browser_login, git_here, output
 from gitward.cli.client.choice import chosen, latest_run, short_id
 from gitward.cli.client.device_login import sign_in
 from gitward.cli.client.errors import ClientError, refused
@@ -192,14 +192,24 @@ def open_page(name: str | None, *, pull_request: bool) -> int:
 
 
 def login(
-    url: str | None, *, issuer: str | None, client_id: str, with_token: bool, local_jwt: Callable[[], str]
+    url: str | None,
+    *,
+    issuer: str | None,
+    client_id: str,
+    with_token: bool,
+    local_jwt: Callable[[], str],
+    browser: bool = False,
 ) -> int:
     """Stores a JWT after the service accepted it.
 
     :param local_jwt: makes one by the local key of this machine, for want of another.
     """
     address = account.checked_url(url or account.current().url)
-    if issuer is not None:
+    if browser and issuer is None:
+        raise refused("--browser needs the service's issuer: --issuer https://id.example.com")
+    if issuer is not None and browser:
+        jwt = browser_login.sign_in(issuer, client_id=client_id, show=_show_page)
+    elif issuer is not None:
         jwt = sign_in(issuer, client_id=client_id, show=_show_code)
     elif with_token:
         jwt = _read_jwt()
@@ -218,6 +228,11 @@ def login(
 
 def _show_code(address: str, code: str) -> None:
     output.console().print(f"Open {plain(address)} and enter the code {code}")
+    webbrowser.open(address)
+
+
+def _show_page(address: str) -> None:
+    output.console().print(f"Sign in in the browser that opens, or open {plain(address)}")
     webbrowser.open(address)
 
 
