@@ -108,6 +108,28 @@ async def test_a_code_that_the_issuer_never_gave_is_refused_by_it(issuer: RealIs
         await terminal.task
 
 
+async def test_a_token_that_answers_another_question_is_not_taken() -> None:
+    """Its nonce is not ours: somebody else's sign-in was put into ours."""
+    url = "https://id.example"
+    asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("openid-configuration"):
+            pages = {f"{name}_endpoint": f"{url}/{name}" for name in ("authorization", "token")}
+            return httpx2.Response(200, json={"issuer": url, **pages})
+        claims = {"aud": "gitward", "sub": "mallory", "nonce": "theirs"}
+        return httpx2.Response(200, json={"id_token": jwt.encode(claims, "k" * 32, "HS256")})
+
+    def agree(address: str) -> None:
+        told = parse_qs(urlsplit(address).query)
+        asked.put(told["nonce"][0])
+        httpx2.get(f"{told['redirect_uri'][0]}?code=x&state={told['state'][0]}", trust_env=False)
+
+    with pytest.raises(ClientError, match="answered another question"):
+        await asyncio.to_thread(sign_in, url, client_id="gitward", show=agree, transport=httpx2.MockTransport(answer))
+    assert len(asked.get_nowait()) > 20
+
+
 async def test_the_wait_ends_and_says_what_else_there_is(issuer: RealIssuer) -> None:
     with pytest.raises(ClientError, match="without --browser"):
         await Terminal(issuer.url, seconds=0.05).task
