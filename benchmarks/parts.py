@@ -152,6 +152,7 @@ WITH_SERVICE: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
 OPTIONS: dict[str, dict[str, Any]] = {
     "history": {"in_memory": True},
     "eight": {"runs": 8},
+    "idle": {"restarted": True},
     "profile": {"watched": True},
     "agents": {"agents": True},
     "environments": {"more": SETTINGS},

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from gitward.sandboxes.bwrap_process import NICENESS
 from gitward.settings.environment import clean_environment
 
 MEGABYTE = 1_000_000
@@ -46,10 +47,10 @@ def environment(home: Path) -> dict[str, str]:
 
 
 async def git(home: Path, *arguments: str) -> float:
-    """Seconds that a git command took. Raises RuntimeError when it fails."""
+    """Seconds that a git command took, as nice as in a sandbox. Raises RuntimeError when it fails."""
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
-        *("git", "-c", "gc.auto=0", *arguments),
+        *("nice", "-n", str(NICENESS), "git", "-c", "gc.auto=0", *arguments),
         env=environment(home),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -96,6 +96,9 @@ class Apps:
         self._apps.append(app)
         return app
 
+    def named(self, slug: str) -> App | None:
+        return next((each for each in self._apps if each.slug == slug), None)
+
     def install(
         self, app: App, account: str, *, permissions: Mapping[str, str], repositories: Sequence[str] | None = None
     ) -> Installation:

@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gitward_standin import bodies, git_http, graphql, lfs_http, reflection
+from gitward_standin import app_manifests, bodies, git_http, graphql, lfs_http, reflection
 from gitward_standin.accounts import Identity
 from gitward_standin.backend import Backend
 from gitward_standin.credentials import Unknown, identify
@@ -69,6 +69,8 @@ class Front:
                 return await self._graphql(request, received)
             if path is not None:
                 return await self._rest(request, received, path)
+            if app_manifests.is_page(request):
+                return await app_manifests.serve(self.site, request, await bodies.read(request))
             return await self._git(request, received, silent=silent)
         except bodies.BodyTooLong:
             return web.Response(status=413, text="Request body is too large\n")

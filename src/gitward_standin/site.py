@@ -11,6 +11,7 @@ from gitward_standin.accounts import Account, Accounts, Role
 from gitward_standin.apps import Apps
 from gitward_standin.downloads import Downloads
 from gitward_standin.git_folder import make_bare
+from gitward_standin.made_apps import MadeApps
 from gitward_standin.model import Repository
 from gitward_standin.plumbing import Git
 
@@ -49,6 +50,7 @@ class Site:
         self.links = links
         self.accounts = Accounts()
         self.apps = Apps(self.accounts)
+        self.made_apps = MadeApps()
         self.git = Git(root / "git")
         self.downloads = Downloads()
         self.classic_projects = True  # False: as github.com since 2024, which answers queries for them with an error

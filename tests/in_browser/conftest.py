@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import re
 import shutil
@@ -35,6 +36,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def service() -> AsyncIterator[Rig]:
     async with rig(GITWARD_LOCAL_SUBJECT="alice") as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def without_worker() -> AsyncIterator[Rig]:
+    """A service in which nothing changes but what the test itself writes."""
+    async with rig(GITWARD_LOCAL_SUBJECT="alice") as made:
+        await made.stop()
+        await made.start("--no-worker")
         yield made
 
 
@@ -73,7 +83,7 @@ async def opened(service: Rig, browser: Browser) -> AsyncIterator[Opened]:
         if message.type == "error" and not OFFLINE.search(message.text):
             wrong.append(message.text)
 
-    async def open_page(path: str = "/", *, subject: str = "alice", **options: Any) -> Page:
+    async def open_page(path: str = "/", *, subject: str = "alice", server: Rig = service, **options: Any) -> Page:
         options.setdefault("viewport", {"width": 1280, "height": 900})
         context = await browser.new_context(**options)
         contexts.append(context)
@@ -81,11 +91,11 @@ async def opened(service: Rig, browser: Browser) -> AsyncIterator[Opened]:
         page = await context.new_page()
         page.on("console", note)
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        await page.goto(await sign_in_link(service, subject))
+        await page.goto(await sign_in_link(server, subject))
         await page.get_by_role("button", name="Sign in").click()
-        await page.wait_for_url(f"{service.url}/")
+        await page.wait_for_url(f"{server.url}/")
         if path != "/":
-            await page.goto(service.url + path)
+            await page.goto(server.url + path)
         return page
 
     yield open_page
@@ -94,8 +104,17 @@ async def opened(service: Rig, browser: Browser) -> AsyncIterator[Opened]:
     assert not wrong
 
 
-async def picture(page: Page, name: str) -> None:
-    SCREENSHOTS.mkdir(exist_ok=True)
-    size = await page.evaluate("[document.documentElement.clientWidth, document.documentElement.scrollHeight]")
-    clip: FloatRect = {"x": 0, "y": 0, "width": size[0], "height": min(size[1], TALLEST)}
-    await page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True, clip=clip)
+async def picture(page: Page, name: str, *, folder: Path = SCREENSHOTS, tallest: int = TALLEST) -> Path:
+    """The whole page, to a height. What sticks to the window's end does not cover what is shown."""
+    await page.evaluate("for (const each of document.querySelectorAll('.reply')) each.style.position = 'static'")
+    folder.mkdir(parents=True, exist_ok=True)
+    before = page.viewport_size
+    assert before is not None
+    height = min(await page.evaluate("document.documentElement.scrollHeight"), tallest)
+    await page.set_viewport_size({"width": before["width"], "height": max(height, before["height"])})
+    file = folder / f"{name}.png"
+    clip: FloatRect = {"x": 0, "y": 0, "width": before["width"], "height": height}
+    await page.screenshot(path=file, clip=clip, animations="disabled")
+    await page.set_viewport_size(before)
+    await page.evaluate("for (const each of document.querySelectorAll('.reply')) each.style.position = ''")
+    return file

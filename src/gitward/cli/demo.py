@@ -32,7 +32,7 @@ Json = dict[str, Any]
 
 
 @dataclass(kw_only=True)
-class Told:
+class DemoResult:
     """What the demo saw."""
 
     session: Json
@@ -104,7 +104,7 @@ async def _run(wish: Wish, *, as_json: bool) -> int:
     return _verdict(told, proofs, show)
 
 
-async def _session(around: World, wish: Wish, show: _Screen) -> Told:
+async def _session(around: World, wish: Wish, show: _Screen) -> DemoResult:
     headers = {"Authorization": f"Bearer {around.jwt}"}
     async with httpx2.AsyncClient(base_url=around.service_url, headers=headers, trust_env=False) as http:
         began = time.monotonic()
@@ -121,7 +121,7 @@ async def _session(around: World, wish: Wish, show: _Screen) -> Told:
         seconds = time.monotonic() - began
         session = _checked(await http.get(url)).json()
         diff = await http.get(f"{url}/diff")
-        return Told(
+        return DemoResult(
             session=session,
             run=session["runs"][0],
             events=events,
@@ -151,7 +151,7 @@ def _checked(answer: httpx2.Response) -> httpx2.Response:
     return answer
 
 
-def _verdict(told: Told, proofs: list[Proof], show: _Screen) -> int:
+def _verdict(told: DemoResult, proofs: list[Proof], show: _Screen) -> int:
     for proof in proofs:
         show(f"  {'proved' if proof.holds else 'NOT TRUE'}: {proof.claim}")
     if told.first_output is not None:

@@ -11,9 +11,14 @@ from gitward.agents.installed import Offer
 from gitward.api.services import Services
 from gitward.cli.health import ServiceHealth
 from gitward.cli.page_requests import PageRequests
+from gitward.cli.tokens import github_of
+from gitward.github.app_key_files import AppKeyFiles
+from gitward.github.app_registration import AppRegistration
+from gitward.github.credentials import kind_of
 from gitward.repositories.mirrors.collection import MirrorCollection
 from gitward.settings.fields import Settings
-from gitward.settings.values import MiB
+from gitward.settings.token_reader import TokenOrigin, TokenReader, TokenUnreadable
+from gitward.settings.values import AllowWorkflows, MiB
 from gitward.telemetry.metrics import Budget
 from gitward.web.app import create_pages
 from gitward.web.conversation import Conversation
@@ -27,15 +32,24 @@ MOST_MIRRORS = 200
 
 
 def pages_of(
-    services: Services, *, watch: ServiceHealth, sign_in: SigningIn, settings: Settings, with_worker: bool
+    services: Services,
+    *,
+    watch: ServiceHealth,
+    sign_in: SigningIn,
+    settings: Settings,
+    with_worker: bool,
+    tokens: TokenReader | None = None,
 ) -> FastAPI:
-    """The pages' application."""
+    """The pages' application.
+
+    :param tokens: the operator's own token, if this process has one.
+    """
 
     def head(view: View, talk: Conversation) -> Sequence[str]:
         return head_parts(settings.github_server_url, view, talk)
 
     async def facts() -> OperatorFacts:
-        return await _facts(watch, settings, with_worker=with_worker)
+        return await _facts(watch, settings, tokens, with_worker=with_worker)
 
     boards = Boards(
         database=services.database,
@@ -55,6 +69,13 @@ def pages_of(
         offers=lambda: _offers(services),
         default_agent=lambda: agents.default() if agents is not None and not services.agents_elsewhere else None,
         environments=lambda: _environments(services),
+        app_registration=AppRegistration(
+            files=AppKeyFiles(settings.data_dir),
+            server_url=settings.github_server_url,
+            connect=lambda: github_of(settings),
+            may_change_workflows=settings.allow_workflows is not AllowWorkflows.NEVER,
+            used_id=settings.github_app_id,
+        ),
         repositories=tuple(each for each in services.repo_globs if not set(each) & set("*?[")),
         github=settings.github_server_url,
     )
@@ -76,7 +97,9 @@ def _environments(services: Services) -> Sequence[Environment]:
     ]
 
 
-async def _facts(watch: ServiceHealth, settings: Settings, *, with_worker: bool) -> OperatorFacts:
+async def _facts(
+    watch: ServiceHealth, settings: Settings, tokens: TokenReader | None, *, with_worker: bool
+) -> OperatorFacts:
     checks = [Check(name=each.name, ok=each.ok, detail=each.detail) for each in await watch.checks()]
     told = watch.github.limits.snapshot() if watch.github is not None else ()
     return OperatorFacts(
@@ -86,10 +109,27 @@ async def _facts(watch: ServiceHealth, settings: Settings, *, with_worker: bool)
             Budget(holder=each.holder, resource=each.resource, limit=each.limit, remaining=each.remaining)
             for each in told
         ],
+        token_source=await asyncio.to_thread(_token_source, settings, tokens) if with_worker else None,
+        tokens=None if watch.github is None else watch.github.tokens.snapshot(),
         mirrors=await asyncio.to_thread(_mirrors, settings) if with_worker else None,
         mirror_limit=settings.mirror_mib,
         limits=_limits(settings),
     )
+
+
+def _token_source(settings: Settings, tokens: TokenReader | None) -> str:
+    """In words, and nothing of a token."""
+    if settings.github_app_id is not None:
+        return f"made by the GitHub App {settings.github_app_id}"
+    try:
+        found = None if tokens is None else tokens.read()
+    except TokenUnreadable as error:
+        return str(error)
+    if found is None:
+        return "There is none: runs fail with token_missing."
+    secret, origin = found
+    place = {TokenOrigin.ENVIRONMENT: "the environment"}.get(origin, origin)
+    return f"{kind_of(secret)}, from {place}"
 
 
 def _mirrors(settings: Settings) -> Sequence[MirrorSize]:

@@ -5,6 +5,8 @@ Everything else that talks to GitHub does so from inside a sandbox, through the 
 
 from __future__ import annotations
 
+import asyncio
+import json
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,16 +16,19 @@ from urllib.parse import quote
 
 import httpx2
 
-from gitward.errors import Reason
+from gitward.errors import GitwardError, Reason
 from gitward.github.credentials import authorization, git_authorization
 from gitward.github.failures import passing, refusal
 from gitward.github.limits import RateLimits
 from gitward.github.retries import PassingFault, Retries
+from gitward.github.token_health import TokenHealth
 from gitward.github.tokens import Token
 from gitward.github.transport import ProxyFailed, RoutedTransport
 from gitward.web_proxy import Route
 
 _TIMEOUT = httpx2.Timeout(30, connect=10)
+_CODE_SECONDS = 30.0  # for the whole answer to a code
+_LONGEST_ANSWER = 256 * 1024  # bytes of it
 _API_HEADERS = {
     "Accept": "application/vnd.github+json",
     "X-GitHub-Api-Version": "2022-11-28",
@@ -77,6 +82,7 @@ class GitHub:
         self._server_url = server_url
         self._noreply_host = f"users.noreply.{public_host}"
         self.limits = RateLimits()
+        self.tokens = TokenHealth()
         context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
         transport = RoutedTransport(route or Route(), context)
         self._http = httpx2.AsyncClient(transport=transport, timeout=_TIMEOUT, follow_redirects=False)
@@ -91,13 +97,41 @@ class GitHub:
             api_url=self._api_url,
             server_url=self._server_url,
             limits=self.limits,
+            health=self.tokens,
             retries=retries or Retries(),
             before_write=before_write,
             noreply_host=self._noreply_host,
         )
 
+    async def exchange_code(self, path: str) -> tuple[int, object]:
+        """What GitHub answers to a POST without a token, as JSON: status and body. One try, and a bounded answer.
+
+        :raises Unreachable: there is no whole answer.
+        """
+        body = bytearray()
+        try:
+            async with (
+                asyncio.timeout(_CODE_SECONDS),
+                self._http.stream("POST", self._api_url + path, headers=_API_HEADERS) as response,
+            ):
+                async for piece in response.aiter_bytes():
+                    body += piece
+                    if len(body) > _LONGEST_ANSWER:
+                        raise Unreachable("GitHub's answer is too long")
+        except (httpx2.HTTPError, TimeoutError) as error:
+            told = str(error) if isinstance(error, ProxyFailed) else type(error).__name__
+            raise Unreachable(f"GitHub's API could not be reached ({told})") from None
+        try:
+            return response.status_code, json.loads(bytes(body))
+        except (ValueError, RecursionError):
+            return response.status_code, None
+
     async def stop(self) -> None:
         await self._http.aclose()
+
+
+class Unreachable(GitwardError):
+    """GitHub did not answer. The text is a clause that names no address."""
 
 
 class Connection:
@@ -111,12 +145,13 @@ class Connection:
         api_url: str,
         server_url: str,
         limits: RateLimits,
+        health: TokenHealth,
         retries: Retries,
         before_write: Callable[[], None],
         noreply_host: str,
     ) -> None:
         self._http, self._api_url, self._server_url = http, api_url, server_url
-        self._limits = limits
+        self._limits, self._health = limits, health
         self._before_write = before_write
         self.token = token
         self.retries = retries
@@ -192,7 +227,9 @@ class Connection:
 
     def _look(self, status: int, headers: Mapping[str, str], message: str) -> None:
         """:raises PassingFault: the answer may be another one soon."""
-        self._limits.note(self.token.holder, status, headers, message)
+        token = self.token
+        self._limits.note(token.holder, status, headers, message)
+        self._health.note(token.holder, token.kind, status, headers, message, ends_at=token.ends_at)
         fault = passing(status, headers, message)
         if fault is None and status == 401 and self.token.is_new:
             cause = "GitHub does not know the new token yet"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Mapping
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -48,6 +49,20 @@ def _rsa_key(pem: Secret) -> RSAPrivateKey | None:
     except (ValueError, TypeError, UnsupportedAlgorithm):  # their texts may quote the key
         return None
     return key if isinstance(key, RSAPrivateKey) else None
+
+
+def private_key_in(document: Mapping[str, object]) -> Secret | None:
+    """The private key that GitHub gives once, when it has made an App; None: there is no such key in the answer."""
+    value = document.get("pem")
+    if not isinstance(value, str) or not value.isascii():
+        return None
+    key = Secret(value)
+    return key if _rsa_key(key) is not None else None
+
+
+def key_file_content(private_key: Secret) -> bytes:
+    """What the App's key file holds."""
+    return reveal(private_key).encode()
 
 
 def proxy_login(login: Secret) -> tuple[str, str]:

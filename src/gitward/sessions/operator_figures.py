@@ -9,13 +9,15 @@ from datetime import date, datetime, timedelta
 import sqlalchemy as sa
 
 from gitward.sessions.model import ACTIVE_STATES, RunState, StepState, now
+from gitward.sessions.webhooks import OF_SESSION, DeliveryState
 from gitward.store import schema
 from gitward.store.database import Transaction
 
-_runs, _steps, _workers = schema.runs, schema.steps, schema.workers
+_runs, _steps, _workers, _deliveries = schema.runs, schema.steps, schema.workers, schema.deliveries
 DAYS = 14
 _MOST_RUNS = 5000  # the newest that are looked at for days and reasons
 _MOST_STEPS = 4000
+_MOST_DELIVERIES = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +54,22 @@ class StepTimes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TargetRow:
+    """Messages to one of the server's webhooks, or to the callbacks of all sessions."""
+
+    name: str
+    delivered: int
+    pending: int
+    failed: int
+    last_status: int | None  # of the newest one's last answer
+    last_problem: str | None  # of the newest one that had one; without the address's path
+    last_at: datetime  # when the newest was written
+
+
+@dataclass(frozen=True, kw_only=True)
 class OperatorFigures:
     workers: Sequence[WorkerRow]
+    targets: Sequence[TargetRow]
     days: Sequence[Day]
     failures: Sequence[FailureRow]
     steps: Sequence[StepTimes]
@@ -70,8 +86,33 @@ def read_operator_figures(tx: Transaction) -> OperatorFigures:
     )
     ended = tx.execute(newest).all()
     return OperatorFigures(
-        workers=_read_workers(tx), days=_days(ended), failures=_failures(ended), steps=_read_steps(tx, since)
+        workers=_read_workers(tx),
+        targets=_read_targets(tx, since),
+        days=_days(ended),
+        failures=_failures(ended),
+        steps=_read_steps(tx, since),
     )
+
+
+def _read_targets(tx: Transaction, since: datetime) -> Sequence[TargetRow]:
+    """Whose message reached its target late, or never."""
+    columns = (_deliveries.c.target, _deliveries.c.state, _deliveries.c.status, _deliveries.c.problem, _deliveries.c.at)
+    newest = sa.select(*columns).where(_deliveries.c.at >= since).order_by(_deliveries.c.at.desc())
+    found: dict[str, list[sa.Row[tuple[str, str, int | None, str | None, datetime]]]] = {}
+    for row in tx.execute(newest.limit(_MOST_DELIVERIES)):
+        found.setdefault(row.target, []).append(row)
+    return [
+        TargetRow(
+            name="callbacks of sessions" if name == OF_SESSION else name,
+            delivered=sum(row.state == DeliveryState.DELIVERED for row in rows),
+            pending=sum(row.state == DeliveryState.PENDING for row in rows),
+            failed=sum(row.state == DeliveryState.FAILED for row in rows),
+            last_status=rows[0].status,
+            last_problem=next((row.problem for row in rows if row.problem), None),
+            last_at=rows[0].at,
+        )
+        for name, rows in sorted(found.items())
+    ]
 
 
 def _read_workers(tx: Transaction) -> Sequence[WorkerRow]:

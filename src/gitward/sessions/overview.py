@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
 
-from gitward.sessions import queries
+from gitward.sessions import run_queries
 from gitward.sessions.model import ACTIVE_STATES, Event, EventType, Owner, RunState, Session
 from gitward.sessions.rows import PAGE, event_from_row, session_from_row
 from gitward.sessions.service import SessionService
@@ -51,6 +52,15 @@ class Overview:
     counts: Mapping[Group, int]
     groups: Mapping[Group, tuple[Session, ...]]  # each with its latest run
     news: Mapping[str, Event]  # of running sessions: the newest event that tells something, by session
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduledSession:
+    """One of a schedule's, as much of it as a list of schedules tells."""
+
+    id: str
+    state: RunState
+    created_at: datetime
 
 
 _IS_OPEN = _sessions.c.pull_request["state"].as_string() == "open"
@@ -103,8 +113,27 @@ def last_session(tx: Transaction, owner: Owner) -> Session | None:
     row = tx.execute(query.order_by(_sessions.c.created_at.desc()).limit(1)).first()
     if row is None:
         return None
-    runs = queries.runs_before(tx, row.id, 2, 1)
+    runs = run_queries.runs_before(tx, row.id, 2, 1)
     return session_from_row(row, runs)
+
+
+def sessions_of_schedules(
+    tx: Transaction, owner: Owner, ids: Sequence[str], *, most: int = 3
+) -> Mapping[str, Sequence[ScheduledSession]]:
+    """By schedule, the newest first."""
+    found: dict[str, list[ScheduledSession]] = {}
+    if not ids:
+        return found
+    place = sa.func.row_number().over(
+        partition_by=_sessions.c.schedule_id, order_by=(_sessions.c.created_at.desc(), _sessions.c.id)
+    )
+    columns = (_sessions.c.id, _sessions.c.schedule_id, _sessions.c.state, _sessions.c.created_at)
+    ranked = sa.select(*columns, place.label("place")).where(*_of(owner), _sessions.c.schedule_id.in_(ids)).subquery()
+    query = sa.select(ranked).where(ranked.c.place <= most).order_by(ranked.c.created_at.desc())
+    for row in tx.execute(query):
+        made = ScheduledSession(id=row.id, state=RunState(row.state), created_at=row.created_at)
+        found.setdefault(row.schedule_id, []).append(made)
+    return found
 
 
 def _of(owner: Owner) -> tuple[sa.ColumnElement[bool], ...]:
@@ -140,7 +169,7 @@ def _rows(
 def _with_latest_run(
     tx: Transaction, sessions: SessionService, owner: Owner, found: Sequence[Session]
 ) -> dict[str, Session]:
-    latest = queries.latest_by_session(tx, [each.id for each in found], 1)
+    latest = run_queries.latest_by_session(tx, [each.id for each in found], 1)
     runs = sessions.explained(tx, owner, [run for each in found for run in latest.get(each.id, ())])
     by_session = {run.session_id: run for run in runs}
     return {each.id: replace(each, runs=(by_session[each.id],)) if each.id in by_session else each for each in found}

@@ -14,19 +14,27 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gitward.errors import HTTP_STATUS, RequestError
 from gitward.web import signing_in
-from gitward.web.routes import assets, diff, downloads, new, operator, output, overview, session, stream
+from gitward.web.content_policy import content_policy
+from gitward.web.routes import (
+    app_setup,
+    assets,
+    diff,
+    downloads,
+    new,
+    operator,
+    output,
+    overview,
+    schedules,
+    session,
+    stream,
+)
 from gitward.web.services import WebServices
 from gitward.web.signing_in import SigningIn
 from gitward.web.templating import render
 
 log = logging.getLogger(__name__)
-# Scripts and styles come from our own files only, and nothing from elsewhere; nobody may frame a page.
 HEADERS = (
-    (
-        b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    ),
+    (b"content-security-policy", content_policy().encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
@@ -39,7 +47,7 @@ def create_pages(services: WebServices, sign_in: SigningIn) -> FastAPI:
     """The application over its services; it opens and closes nothing itself."""
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.state.services = services
-    for module in (assets, overview, new, session, output, diff, downloads, stream, operator):
+    for module in (assets, overview, new, session, output, diff, downloads, stream, operator, schedules, app_setup):
         app.include_router(module.router)
     app.include_router(session.pull_requests)
     _install_errors(app)
@@ -81,7 +89,7 @@ def _install_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> Response:
-        told = {404: "There is no such page.", 405: "This address does not take that."}
+        told = {404: "There is no such page.", 405: "This address does not accept this method."}
         return error_page(error.status_code, told.get(error.status_code, "The request is not valid."))
 
     async def _no_database(request: Request, error: Exception) -> Response:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from gitward.sessions.model import Budget
 from gitward.web.signing_in.forms import Form
 
 Json = dict[str, Any]
+BUDGET = ("requests", "tokens", "usd", "seconds")
 
 
 def session_fields(form: Form) -> Json:
@@ -44,8 +46,21 @@ def run_fields(form: Form) -> Json:
     return body
 
 
+def budget_texts(form: Form) -> dict[str, str]:
+    """What was written into the fields of a budget."""
+    return {name: form.get(f"budget_{name}", "") for name in BUDGET}
+
+
+def budget_of(budget: Budget | None) -> dict[str, str]:
+    """The fields of a budget as they stand before somebody writes."""
+    values = {name: None if budget is None else getattr(budget, name) for name in BUDGET}
+    return {
+        name: "" if value is None else f"{value:g}" if name == "usd" else str(value) for name, value in values.items()
+    }
+
+
 def _budget(form: Form) -> Json:
-    found = {name: _number(form.get(f"budget_{name}", "")) for name in ("requests", "tokens", "usd")}
+    found = {name: _number(form.get(f"budget_{name}", "")) for name in BUDGET}
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -47,11 +47,14 @@ def row_of(session: Session, news: Event | None) -> Row:
 
 def mark_of(session: Session) -> str:
     run = session.runs[-1] if session.runs else None
-    if session.state in ACTIVE_STATES:
+    is_spent = session.state is RunState.FAILED and run is not None and run.reason == "budget_exhausted"
+    return "warn" if is_spent else mark_of_state(session.state)
+
+
+def mark_of_state(state: RunState) -> str:
+    if state in ACTIVE_STATES:
         return "run"
-    if session.state is RunState.FAILED:
-        return "warn" if run is not None and run.reason == "budget_exhausted" else "bad"
-    return {RunState.QUEUED: "wait", RunState.SUCCEEDED: "ok"}.get(session.state, "off")
+    return {RunState.QUEUED: "wait", RunState.SUCCEEDED: "ok", RunState.FAILED: "bad"}.get(state, "off")
 
 
 def _line(run: Run | None, news: Event | None) -> str:

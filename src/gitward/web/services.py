@@ -11,8 +11,11 @@ from fastapi import Depends, Request
 
 from gitward.agents.installed import Offer
 from gitward.errors import FieldError
+from gitward.github.app_registration import AppRegistration
+from gitward.github.token_health import TokenReport
 from gitward.sessions.model import Instruction, Session
-from gitward.sessions.service import NewSession, SessionService
+from gitward.sessions.new_session import NewSession
+from gitward.sessions.service import SessionService
 from gitward.store.database import Database, Transaction
 from gitward.telemetry.metrics import Budget, Figures
 from gitward.web.live.boards import Boards
@@ -74,6 +77,8 @@ class OperatorFacts:
     checks: Sequence[Check]
     figures: Figures | None  # None: the database does not answer
     budgets: Sequence[Budget]  # of GitHub's rate limit
+    token_source: str | None  # where this process's tokens come from; None: it needs none
+    tokens: Sequence[TokenReport] | None  # what GitHub told of them; None: this process does not ask GitHub
     mirrors: Sequence[MirrorSize] | None  # None: they are on other machines
     mirror_limit: int  # MB of all
     limits: Mapping[str, str]
@@ -90,6 +95,7 @@ class WebServices:
     offers: Callable[[], Sequence[Offer]]  # blocks shortly: it looks at folders
     default_agent: Callable[[], str | None]  # the same
     environments: Callable[[], Sequence[Environment]]  # the same
+    app_registration: AppRegistration
     repositories: Sequence[str] = ()  # those that the operator allows by name
     github: str = "https://github.com"  # where people see repositories
 

@@ -68,6 +68,14 @@ def moment(value: datetime) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(value.isoformat(), exact, age(value))
 
 
+def coming(value: datetime) -> Markup:
+    """When something will be: `in 5 h`, beside the whole time. It is told anew with the page only."""
+    left = max(0.0, (value - now()).total_seconds())
+    size, name = next((each for each in ((86400, "d"), (3600, "h"), (60, "min")) if left >= each[0]), (1, "s"))
+    exact = value.strftime("%a %d %b, %H:%M UTC")
+    return Markup('{} <span class="sub">in {} {}</span>').format(exact, int(left // size), name)
+
+
 def _environment() -> Environment:
     made = Environment(
         loader=PackageLoader("gitward.web"),
@@ -83,6 +91,7 @@ def _environment() -> Environment:
         "duration": duration,
         "age": age,
         "moment": moment,
+        "coming": coming,
         "number": number,
         "dollars": dollars,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitward_standin.apps import AppRefused, Installation
+from gitward_standin.apps import App, AppRefused, Installation
 from gitward_standin.clock import timestamp
 from gitward_standin.node_ids import encode
 from gitward_standin.rest import represent
@@ -15,22 +15,23 @@ _UNREACHED = "There is at least one repository that does not exist or is not acc
 
 async def app(call: Call) -> Answer:
     who = call.app()
-    return Answer(
-        payload={
-            "id": who.id,
-            "client_id": who.client_id,
-            "slug": who.slug,
-            "node_id": encode("App", who.id),
-            "owner": represent.account(call.site.links, who.owner),
-            "name": who.slug,
-            "description": None,
-            "external_url": call.site.links.html(who.owner.login),
-            "html_url": call.site.links.html("apps", who.slug),
-            "created_at": timestamp(who.created_at),
-            "updated_at": timestamp(who.created_at),
-            "installations_count": len(call.site.apps.of(who)),
-        }
-    )
+    return Answer(payload={**_app(call, who), "installations_count": len(call.site.apps.of(who))})
+
+
+def _app(call: Call, who: App) -> Json:
+    return {
+        "id": who.id,
+        "client_id": who.client_id,
+        "slug": who.slug,
+        "node_id": encode("App", who.id),
+        "owner": represent.account(call.site.links, who.owner),
+        "name": who.slug,
+        "description": None,
+        "external_url": call.site.links.html(who.owner.login),
+        "html_url": call.site.links.html("apps", who.slug),
+        "created_at": timestamp(who.created_at),
+        "updated_at": timestamp(who.created_at),
+    }
 
 
 async def installations(call: Call) -> Answer:
@@ -76,6 +77,28 @@ async def access_tokens(call: Call) -> Answer:
             "permissions": dict(token.permissions or {}),
             "repository_selection": "all" if listed is None else "selected",
             **({"repositories": shown} if repositories is not None else {}),
+        },
+    )
+
+
+async def from_manifest(call: Call) -> Answer:
+    """The App, with its secrets, for a code that nobody has used."""
+    made = call.site.made_apps.take(call.params["code"])
+    if made is None:
+        raise not_found()
+    who = made.app
+    return Answer(
+        status=201,
+        payload={
+            **_app(call, who),
+            "name": made.manifest["name"],
+            "description": made.manifest.get("description"),
+            "external_url": made.manifest["url"],
+            "permissions": {"metadata": "read", **(made.manifest.get("default_permissions") or {})},
+            "events": list(made.manifest.get("default_events") or []),
+            "client_secret": made.client_secret,
+            "webhook_secret": made.webhook_secret if "hook_attributes" in made.manifest else None,
+            "pem": made.private_key.decode(),
         },
     )
 

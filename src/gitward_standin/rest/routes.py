@@ -75,6 +75,9 @@ ROUTES = (
     _app_route("GET", "/app/installations/{installation}", apps.installation),
     _app_route("POST", "/app/installations/{installation}/access_tokens", apps.access_tokens),
     _app_route("GET", f"{_REPO}/installation", apps.of_repository),
+    _route(
+        "POST", "/app-manifests/{code}/conversions", apps.from_manifest, "apps/apps#create-a-github-app-from-a-manifest"
+    ),
     _route("GET", "/users/{login}", users.other_user, "users/users#get-a-user"),
     _route("GET", "/users/{login}/repos", accounts.repositories, "repos/repos"),
     _route("GET", "/orgs/{login}", accounts.organization, "orgs/orgs#get-an-organization"),

@@ -50,7 +50,7 @@ def required(repo: str) -> str:
         if (remotes[name] or "").lower() == repo.lower():
             return name
     here = ", ".join(sorted(found for found in remotes.values() if found))
-    found = f"this folder is a clone of {here}" if here else "this folder is no clone of a repository"
+    found = f"this folder is a clone of {here}" if here else "this folder is not a clone of a repository"
     raise refused(f"{found}; run this command in a clone of {repo}")
 
 
@@ -76,7 +76,7 @@ def switch(name: str, commit: str) -> None:
     :raises ClientError: it went another way. Nothing has changed then.
     """
     if name.startswith("-"):
-        raise refused(f"{name} is no name of a branch")
+        raise refused(f"{name} is not a branch name")
     existing = _git("rev-parse", "--verify", "--quiet", f"refs/heads/{name}", must=False).strip()
     if not existing:
         _git("switch", "--quiet", "--create", name, commit)

@@ -109,7 +109,7 @@ def repositories(file: Path) -> list[str]:
     for number, line in enumerate(lines, 1):
         name = line.partition("#")[0].strip()
         if name and not _NAME.fullmatch(name):
-            raise refused(f"{file}, line {number}: {one_line(name, 60)!r} is no repository; write owner/repo")
+            raise refused(f"{file}, line {number}: {one_line(name, 60)!r} is not a repository; write owner/repo")
         if name:
             found.setdefault(name.lower(), name)
     if not found:

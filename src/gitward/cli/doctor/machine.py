@@ -10,9 +10,9 @@ from gitward.agents.installed import Agents
 from gitward.cli import programs
 from gitward.cli.agent_trial import NotStarted, initialise
 from gitward.cli.agents import catalogue_of
+from gitward.cli.derived_settings import sandbox_limits
 from gitward.cli.doctor.findings import Finding, fail, ok, warn
 from gitward.cli.doctor.parts import Findings, in_thread
-from gitward.cli.wiring import sandbox_limits
 from gitward.sandboxes import Guard
 from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.settings.fields import Settings

@@ -129,6 +129,8 @@
       if (reply) {
         reply.querySelector("button").textContent = "Follow up";
         reply.querySelector("textarea").placeholder = reply.dataset.ended;
+        const budget = reply.querySelector(".budget");
+        if (budget && byId("head").textContent.includes("budget_exhausted")) budget.open = true;
       }
     });
     document.addEventListener("stale", () => {
@@ -156,6 +158,7 @@
   groups();
   session();
   connection();
+  document.querySelector("form[data-onward]")?.requestSubmit(); // whose page has nothing else to say
   renewAges();
   setInterval(renewAges, 15000);
 })();

@@ -15,7 +15,7 @@ from gitward.errors import Conflict, FieldError, InvalidRequest
 from gitward.sessions.model import Session
 from gitward.sessions.overview import last_session, used_repositories
 from gitward.store.database import Transaction
-from gitward.web.fields import session_fields
+from gitward.web.fields import budget_of, session_fields
 from gitward.web.services import Environment, Served, WebServices
 from gitward.web.signing_in import CheckedForm, Person, SignedIn
 from gitward.web.signing_in.forms import Form
@@ -24,7 +24,7 @@ from gitward.web.templating import part, render
 router = APIRouter()
 _FIELDS = (
     "repo", "target_branch", "branch", "title", "kind", "text", "agent", "model", "budget_requests", "budget_tokens",
-    "budget_usd", "timeout_minutes", "mode", "environment", "setup", "allow_workflows",
+    "budget_usd", "budget_seconds", "timeout_minutes", "mode", "environment", "setup", "allow_workflows",
 )  # fmt: skip
 
 
@@ -102,7 +102,6 @@ def _remembered(last: Session | None) -> dict[str, str]:
     values = {"repo": last.repo, "target_branch": last.target_branch or "", "mode": "draft", "kind": "command"}
     values |= {"environment": last.environment, "setup": last.setup if isinstance(last.setup, str) else ""}
     if run is not None:
-        budget = run.budget
         values |= {
             "kind": "prompt" if run.prompt is not None else "command",
             "mode": run.publish.mode.value,
@@ -110,9 +109,7 @@ def _remembered(last: Session | None) -> dict[str, str]:
             "model": run.model or "",
             "timeout_minutes": str(run.timeout_seconds // 60) if run.timeout_seconds else "",
         }
-        for name in ("requests", "tokens", "usd"):
-            value = getattr(budget, name) if budget is not None else None
-            values[f"budget_{name}"] = "" if value is None else f"{value:g}" if name == "usd" else str(value)
+        values |= {f"budget_{name}": text for name, text in budget_of(run.budget).items()}
     return values
 
 

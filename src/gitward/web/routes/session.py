@@ -11,19 +11,22 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from gitward.errors import FieldError, InvalidRequest, NotFound
-from gitward.sessions import run_log
+from gitward.sessions import run_log, webhooks
 from gitward.sessions.model import Event, Run, Session
 from gitward.sessions.publish_request import PublishChange
 from gitward.sessions.service import SessionChange
+from gitward.sessions.webhook_targets import host_of
+from gitward.sessions.webhooks import Delivery
 from gitward.store.database import Transaction
 from gitward.web.content.terminal import Terminal
 from gitward.web.conversation import Conversation
-from gitward.web.fields import run_fields
+from gitward.web.fields import budget_of, budget_texts, run_fields
 from gitward.web.live.boards import View, view_of
 from gitward.web.reasons import remedy
 from gitward.web.rows import mark_of
 from gitward.web.services import Served, WebServices
 from gitward.web.signing_in import CheckedForm, Person, SignedIn
+from gitward.web.signing_in.forms import Form
 from gitward.web.templating import part, render
 from gitward.web.timeline import segments_of
 
@@ -31,6 +34,7 @@ router = APIRouter(prefix="/s")
 pull_requests = APIRouter()
 FIRST_LINES = 400  # of the output that the page comes with; a script adds what comes while it is open
 FIRST_CHARACTERS = 256 * 1024
+MOST_DELIVERIES = 20  # the API has more
 SAID = {
     "created": "The session is queued.",
     "queued": "Queued.",
@@ -42,6 +46,12 @@ SAID = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeliveryShown:
+    delivery: Delivery
+    target: str  # a host, or the name of one of the server's webhooks: a path may be a secret
+
+
+@dataclass(frozen=True, kw_only=True)
 class Shown:
     """What the page is made of."""
 
@@ -49,6 +59,7 @@ class Shown:
     talk: Conversation
     output: run_log.Output
     seq: int  # of the last event that is in it
+    deliveries: Sequence[DeliveryShown]
 
 
 @pull_requests.get("/sessions/{session_id}")
@@ -74,11 +85,12 @@ def _page(
     number: int | None,
     *,
     said: str = "",
-    draft: str = "",
+    form: Form | None = None,
     errors: Sequence[FieldError] = (),
 ) -> str:
     shown = _shown(tx, served, person, session_id, number)
     session, run = shown.view.session, shown.view.run
+    budget = budget_texts(form) if form is not None else budget_of(run.instruction.budget)
     return render(
         "session.html",
         person=person,
@@ -92,11 +104,14 @@ def _page(
         open_line=bool(shown.output.pieces) and not str(shown.output.pieces[-1].data["text"]).endswith("\n"),
         seq=shown.seq,
         said=SAID.get(said, ""),
-        draft=draft,
+        draft=form.get("text", "") if form is not None else "",
         errors=errors,
         is_prompt=run.instruction.prompt is not None,
         default=run.instruction,
         latest=run is session.runs[-1],
+        deliveries=shown.deliveries,
+        wants_budget=run.reason == "budget_exhausted" or bool(errors),
+        budget=budget,
     )
 
 
@@ -113,7 +128,13 @@ def _shown(tx: Transaction, served: WebServices, person: Person, session_id: str
         talk=talk,
         output=output,
         seq=seq,
+        deliveries=[_delivery(each, url) for each, url in webhooks.listed(tx, session_id)[:MOST_DELIVERIES]],
     )
+
+
+def _delivery(delivery: Delivery, url: str | None) -> DeliveryShown:
+    is_own = delivery.target == webhooks.OF_SESSION and url is not None
+    return DeliveryShown(delivery=delivery, target=host_of(url) if is_own and url else delivery.target)
 
 
 def _run(tx: Transaction, served: WebServices, person: Person, session: Session, number: int | None) -> Run:
@@ -176,9 +197,9 @@ async def follow_up(session_id: str, person: SignedIn, served: Served, form: Che
 
         await served.database.write(add)
     except InvalidRequest as error:
-        errors, draft = error.errors or (FieldError(field="", message=error.detail),), form.get("text", "")
+        errors = error.errors or (FieldError(field="", message=error.detail),)
         html = await served.database.read(
-            lambda tx: _page(tx, served, person, session_id, None, draft=draft, errors=errors)
+            lambda tx: _page(tx, served, person, session_id, None, form=form, errors=errors)
         )
         return HTMLResponse(html, status_code=422)
     return _back(session_id, "queued")

@@ -1,0 +1,74 @@
+"""What is kept of GitHub's answers about a token, and what is not known."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from gitward.github.token_health import MOST_TOKENS, TokenHealth, TokenReport
+
+CLASSIC = "a classic token"
+
+
+def told(health: TokenHealth, **headers: str) -> TokenReport:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    health.note("token 1", CLASSIC, 200, named, "", ends_at=None)
+    return health.snapshot()[0]
+
+
+def test_of_a_token_that_nobody_used_nothing_is_known() -> None:
+    assert TokenHealth().snapshot() == ()
+
+
+def test_the_end_and_the_scopes_are_those_that_github_names() -> None:
+    report = told(
+        TokenHealth(),
+        github_authentication_token_expiration="2031-01-02 03:04:05 UTC",
+        x_oauth_scopes="repo, user:email",
+    )
+    assert report.ends_at == datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert report.scopes == ("repo", "user:email")
+    assert not report.is_over
+    assert not report.ends_soon
+
+
+def test_what_github_does_not_name_is_none() -> None:
+    report = told(TokenHealth())
+    assert (report.ends_at, report.scopes, report.refusal) == (None, None, None)
+    assert told(TokenHealth(), x_oauth_scopes="").scopes == ()
+
+
+def test_a_token_that_ends_is_told_in_time() -> None:
+    soon = datetime.now(UTC) + timedelta(days=6)
+    assert told(TokenHealth(), github_authentication_token_expiration=f"{soon:%Y-%m-%d %H:%M:%S} UTC").ends_soon
+    over = told(TokenHealth(), github_authentication_token_expiration="2020-01-01 00:00:00 UTC")
+    assert over.is_over
+
+
+def test_an_apps_token_ends_when_it_was_made_to() -> None:
+    health = TokenHealth()
+    health.note("installation 4", "a GitHub App's installation token", 200, {}, "", ends_at=time.monotonic() + 3600)
+    report = health.snapshot()[0]
+    assert report.ends_at is not None
+    assert timedelta(minutes=59) < report.ends_at - datetime.now(UTC) <= timedelta(hours=1)
+
+
+def test_the_last_refusal_stays_when_later_answers_are_well() -> None:
+    health = TokenHealth()
+    told(health, x_oauth_scopes="repo")
+    health.note("token 1", CLASSIC, 401, {}, "Bad credentials" + "x" * 1000, ends_at=None)
+    refused = health.snapshot()[0]
+    assert refused.scopes == ("repo",)
+    told(health)
+    kept = health.snapshot()[0].refusal
+    assert kept is not None
+    assert (kept.status, kept.words[:15], len(kept.words)) == (401, "Bad credentials", 200)
+
+
+def test_the_tokens_that_were_used_last_are_kept() -> None:
+    health = TokenHealth()
+    for number in range(MOST_TOKENS + 5):
+        health.note(f"token {number}", CLASSIC, 200, {}, "", ends_at=None)
+    assert [each.holder for each in health.snapshot()] == [
+        f"token {number}" for number in range(MOST_TOKENS + 4, 4, -1)
+    ]
