@@ -12,6 +12,7 @@ import typer
 from gitward import __version__
 from gitward.cli.client.commands import add_to
 from gitward.cli.client.errors import ClientError
+from gitward.cli.start_garbage import pause_collection
 from gitward.errors import EXIT_CODE, Exit, GitwardError, SettingsError
 
 app = typer.Typer(
@@ -57,6 +58,7 @@ def serve(
     ] = True,
 ) -> None:
     """Serve the API, with a worker inside, until SIGTERM. Settings come from the environment; .env may hold secrets."""
+    pause_collection()  # before the imports: they are most of what a search would look at
     from gitward.cli import serve as command
     from gitward.settings.loading import load_settings
     from gitward.settings.token_reader import TokenReader
@@ -70,6 +72,7 @@ def serve(
 @app.command()
 def worker() -> None:
     """Execute runs, without an API, until SIGTERM. Any number of workers may share one Postgres."""
+    pause_collection()
     from gitward.cli import worker as command
     from gitward.settings.loading import load_settings
     from gitward.settings.token_reader import TokenReader

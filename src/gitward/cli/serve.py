@@ -18,7 +18,7 @@ from gitward.cli.egress import seal_model_keys
 from gitward.cli.preloading import loaded
 from gitward.cli.safe_start import prepare_start
 from gitward.cli.signals import Signals, drain
-from gitward.cli.start_garbage import pause_collection, resume_collection
+from gitward.cli.start_garbage import resume_collection
 from gitward.errors import SettingsError
 from gitward.settings.fields import Settings
 from gitward.settings.token_reader import TokenReader
@@ -127,5 +127,4 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def run(settings: Settings, tokens: TokenReader, *, with_worker: bool = True) -> None:
-    pause_collection()
     asyncio.run(serve(settings, tokens, with_worker=with_worker))

@@ -12,7 +12,7 @@ from gitward.cli.descriptor_limit import raise_limit
 from gitward.cli.preloading import loaded
 from gitward.cli.safe_start import prepare_start
 from gitward.cli.signals import Signals, drain
-from gitward.cli.start_garbage import pause_collection, resume_collection
+from gitward.cli.start_garbage import resume_collection
 from gitward.settings.fields import Settings
 from gitward.settings.token_reader import TokenReader
 
@@ -36,5 +36,4 @@ async def _work(settings: Settings, tokens: TokenReader) -> None:
 
 def run(settings: Settings, tokens: TokenReader) -> None:
     """Works until SIGTERM or SIGINT; then it takes no more runs, and gives the running ones GITWARD_GRACE_SECONDS."""
-    pause_collection()
     asyncio.run(_work(settings, tokens))
