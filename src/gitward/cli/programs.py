@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 
+from gitward.cli.tools import PACKAGES
 from gitward.errors import SettingsError
 from gitward.sandboxes.plan import SEARCH_PATH
 from gitward.settings.fields import Settings
 
-PACKAGES = {"git": "git", "gh": "gh", "git-lfs": "git-lfs", "bwrap": "bubblewrap"}  # program: Debian package
 _OURS = "bwrap"  # which the service itself starts
 
 

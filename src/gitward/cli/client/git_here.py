@@ -76,7 +76,7 @@ def switch(name: str, commit: str) -> None:
     :raises ClientError: it went another way. Nothing has changed then.
     """
     if name.startswith("-"):
-        raise refused(f"{name} is not a branch name")
+        raise refused(f"{name} is no name of a branch")
     existing = _git("rev-parse", "--verify", "--quiet", f"refs/heads/{name}", must=False).strip()
     if not existing:
         _git("switch", "--quiet", "--create", name, commit)

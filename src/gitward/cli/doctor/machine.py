@@ -13,6 +13,7 @@ from gitward.cli.agents import catalogue_of
 from gitward.cli.derived_settings import sandbox_limits
 from gitward.cli.doctor.findings import Finding, fail, ok, warn
 from gitward.cli.doctor.parts import Findings, in_thread
+from gitward.cli.tools import PACKAGES
 from gitward.sandboxes import Guard
 from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.settings.fields import Settings
@@ -20,7 +21,7 @@ from gitward.settings.values import LimitsMode
 
 
 async def look_at_programs(settings: Settings) -> Findings:
-    for program in programs.PACKAGES:
+    for program in PACKAGES:
         path = programs.path_of(program, settings)
         yield ok(program, path) if path else fail(program, programs.missing(program))
 
