@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from gitward.errors import SettingsError
+from gitward.settings.environment import is_container
 
 
 def _make(folder: Path) -> None:
@@ -56,13 +57,18 @@ def check_owner(data_dir: Path) -> None:
         )
     for folder in data_dir.absolute().parents:
         mode = folder.stat().st_mode
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX and not _is_volume(folder):
             raise SettingsError(
                 [
                     f"GITWARD_DATA_DIR: every user of this machine may replace {data_dir}, because all may write "
                     f"{folder} (mode {stat.S_IMODE(mode):04o}); choose another folder, or run: chmod o-w {folder}"
                 ]
             )
+
+
+def _is_volume(folder: Path) -> bool:
+    """Of a container: engines make many writable for all, and nobody else is there."""
+    return is_container() and folder.is_mount()
 
 
 def user_name(uid: int, *, for_command: bool = False) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from gitward.broker.policy.inject.rules import parse_injections
 from gitward.settings.fields import Settings
 
+HANDED_IN = Path("/run/secrets")  # where podman and docker put them, readable by all: a container has no other users
 _FILE = "file:"
 
 
@@ -43,7 +44,7 @@ def _exposure(path: Path) -> str | None:
         is_reached = all(folder.stat().st_mode & stat.S_IXOTH for folder in real.parents)
     except OSError:
         return None  # whoever reads it says so
-    if not is_reached or not mode & 0o006:
+    if not is_reached or not mode & 0o006 or real.is_relative_to(HANDED_IN):
         return None
     may = "read" if not mode & 0o002 else "change"
     return f"every user of this machine may {may} {path} (mode {mode:04o}); run: chmod 600 {path}"

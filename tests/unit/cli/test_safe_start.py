@@ -81,6 +81,18 @@ def test_a_file_behind_a_closed_folder_is_nobodys(folder: Path) -> None:
     prepare_start(settings(folder, GITHUB_TOKEN_FILE=folder / "link"), with_worker=True)
 
 
+def test_what_a_container_engine_hands_in_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets that all may read, and a volume that all may write: nobody else is there."""
+    (folder / "token").write_text("ghp_" + "x" * 36)
+    (folder / "token").chmod(0o444)
+    (folder / "volume").mkdir()
+    (folder / "volume").chmod(0o777)
+    monkeypatch.setattr("gitward.cli.open_files.HANDED_IN", folder)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == folder / "volume")
+    prepare_start(settings(folder / "volume", GITHUB_TOKEN_FILE=folder / "token"), with_worker=True)
+
+
 def test_every_file_with_a_secret_is_looked_at_and_told_at_once(folder: Path) -> None:
     names = {
         "GITHUB_APP_PRIVATE_KEY_FILE": "app.pem",
