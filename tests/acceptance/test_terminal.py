@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pty
 import signal
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import httpx2
 import pytest
 
+from command_line import gitward
 from gitward.settings.environment import clean_environment
-from rig import Rig
+from real_issuer import consent, real_issuer
+from rig import Rig, rig, until
 from terminal import Terminal, clone, git
 
 FINISHED = 300.0
@@ -177,6 +182,37 @@ async def test_signing_in_and_out(there: Rig, terminal: Terminal, tmp_path: Path
     assert "401" not in await terminal("sessions", code=2, GITWARD_JWT="a.b.c", GITWARD_URL=there.url)
     assert "signed out" in await terminal("logout", **nobody)
     assert not file.exists()
+
+
+async def test_a_person_signs_in_by_the_browser_of_this_machine(tmp_path: Path) -> None:
+    """At a real issuer, for a real service; the browser is a program that notes the address, as BROWSER names it."""
+    told = {"client_id": "gitward", "client_secret": None, "redirect_uri": "http://127.0.0.1/callback"}
+    client = {"application_type": "native", "grant_types": ["authorization_code"]}
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}.new && mv {opened}.new {opened}\n')
+    browser.chmod(0o700)
+    async with (
+        real_issuer(tmp_path, **told, post_logout_redirect_uri="https://gitward.example/y", client=client) as issuer,
+        rig(GITWARD_OIDC_ISSUERS=issuer.url, GITWARD_REPOS="acme/*") as service,
+    ):
+        person = Terminal(service, tmp_path)
+        person.environment |= {"GITWARD_JWT": "", "GITWARD_URL": "", "BROWSER": str(browser)}
+        arguments = ("login", service.url, "--issuer", issuer.url, "--browser")
+        login = asyncio.create_task(gitward(*arguments, cwd=tmp_path, **person.environment))
+        await until(opened.exists, "a browser", seconds=FINISHED)
+        address = opened.read_text()
+        back = parse_qs(urlsplit(address).query)["redirect_uri"][0]
+        async with httpx2.AsyncClient(trust_env=False) as at:
+            assert (await at.get(await consent(at, address, "alice", back))).status_code == 200
+        code, out, err = await login
+        assert (code, err) == (0, ""), (out, err)
+        assert "signed in at" in out
+        assert "eyJ" not in out
+        _, me, _ = await gitward("whoami", "--json", cwd=tmp_path, **person.environment)
+        assert json.loads(me)["subject"] == "alice"
+        code, _, err = await gitward("login", service.url, "--browser", cwd=tmp_path, **person.environment)
+        assert (code, "--issuer" in err) == (2, True)
 
 
 async def test_a_service_that_is_away_is_told_with_its_own_code(terminal: Terminal) -> None:
