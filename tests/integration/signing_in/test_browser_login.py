@@ -130,6 +130,27 @@ async def test_a_token_that_answers_another_question_is_not_taken() -> None:
     assert len(asked.get_nowait()) > 20
 
 
+async def test_addresses_are_used_as_the_issuer_writes_them() -> None:
+    """Authentik's end with a slash, without which it does not know them; others have a query."""
+    url, posted = "https://id.example/o/gitward", []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("openid-configuration"):
+            pages = {"authorization_endpoint": f"{url}/authorize/?tenant=a", "token_endpoint": f"{url}/token/"}
+            return httpx2.Response(200, json={"issuer": f"{url}/", **pages})
+        posted.append(request.url.path)
+        return httpx2.Response(400, json={"error": "invalid_grant"})
+
+    def agree(address: str) -> None:
+        assert address.startswith(f"{url}/authorize/?tenant=a&response_type=code")
+        told = parse_qs(urlsplit(address).query)
+        httpx2.get(f"{told['redirect_uri'][0]}?code=x&state={told['state'][0]}", trust_env=False)
+
+    with pytest.raises(ClientError, match="ended the sign-in: invalid_grant"):
+        await asyncio.to_thread(sign_in, url, client_id="gitward", show=agree, transport=httpx2.MockTransport(answer))
+    assert posted == ["/o/gitward/token/"]
+
+
 async def test_the_wait_ends_and_says_what_else_there_is(issuer: RealIssuer) -> None:
     with pytest.raises(ClientError, match="without --browser"):
         await Terminal(issuer.url, seconds=0.05).task

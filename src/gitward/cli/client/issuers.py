@@ -28,7 +28,9 @@ def discover(http: httpx2.Client, issuer: str, names: Sequence[str]) -> dict[str
         raise refused(f"{issuer} says that it is {plain(str(found.get('issuer')))!r}; write the issuer as it does")
     if missing := [name for name in names if not isinstance(found.get(name), str)]:
         raise refused(f"{issuer} has no {missing[0]}; get a JWT from it, and pipe it to `gitward login --with-token`")
-    return {name: checked_url(found[name]) for name in names}
+    for name in names:
+        checked_url(found[name].partition("?")[0])
+    return {name: found[name] for name in names}  # as it writes them: some end with a slash, or have a query
 
 
 def form(http: httpx2.Client, url: str, **fields: str) -> Json:
