@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from benchmarks.agents import agents
+from benchmarks.agents import agents_memory, sessions, updates
 from benchmarks.bare import bare_commands
 from benchmarks.broker import broker
 from benchmarks.brokers import brokers
@@ -149,7 +149,9 @@ WITH_SERVICE: dict[str, Callable[[World], Awaitable[list[Figure]]]] = {
     "history": history,
     "disk": disk,
     "publish": publishing,
-    "agents": agents,
+    "agents": sessions,
+    "agents-memory": agents_memory,
+    "agents-updates": updates,
     "environments": environments,
 }
 # Of `world`: the first makes and removes thousands of files.
@@ -159,6 +161,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "idle": {"restarted": True},
     "profile": {"watched": True},
     "agents": {"agents": True},
+    "agents-memory": {"agents": True},
+    "agents-updates": {"agents": True},
     "environments": {"more": SETTINGS},
 }
 ALONE: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
