@@ -27,7 +27,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.PULL_REQUEST_FAILED: "The branch is pushed. Publish again to open its pull request.",
     Reason.TIMED_OUT: "Follow up, or make a session with a longer time limit. What was done by then is kept.",
     Reason.RATE_LIMITED: "GitHub's limit for the token is used up. Retry later.",
-    Reason.SANDBOX_FAILED: "The worker could not open a sandbox. Retry; if that fails, the operator runs `gitward doctor`.",
+    Reason.SANDBOX_FAILED: "The worker could not open a sandbox. Retry. If it fails again, ask the operator.",
     Reason.WORKER_LOST: "Several workers were lost during this run. Does the command need more than the machine has?",
     Reason.INTERNAL: "Gitward failed; the operator's log has the details. Retry.",
 }

@@ -18,6 +18,9 @@ ELSEWHERE = {
     "README.md#quick-start": "tests/acceptance/test_readme.py",
     "docs/backup.md#sqlite": "tests/acceptance/test_backup.py",
     "docs/backup.md#postgres": "tests/acceptance/test_backup.py",
+    "docs/install.md#from-a-clone": "tests/newcomer.py",
+    "docs/upgrade.md#upgrade": "tests/acceptance/test_upgrade.py",
+    "docs/upgrade.md#go-back": "tests/acceptance/test_upgrade.py",
     "docs/environments.md#setup": "tests/environments/test_documentation.py",
     "docs/environments.md#from-debian-packages-without-docker": "tests/environments/test_documentation.py",
     "docs/environments.md#a-monorepo-with-two-toolchains": "tests/environments/test_documentation.py",
@@ -27,6 +30,10 @@ ELSEWHERE = {
 NOT_RUN = {
     "CONTRIBUTING.md#checks": "they run the tests themselves; test_the_tests_that_contributing_names_exist checks them",
     "docs/environments.md#from-a-dockerfile-that-is-built-elsewhere": "no Docker here; the archive it makes is tested",
+    "docs/install.md#from-a-wheel": "tests/acceptance/test_installed.py does the same without a network",
+    "docs/deployment.md#systemd": "no systemd runs here; tests/unit/deploy/test_systemd.py reads the unit",
+    "docs/deployment.md#a-container": "no container engine here; scripts/container carries out the file's steps",
+    "docs/deployment.md#kubernetes": "no cluster here; tests/unit/deploy/test_kubernetes.py reads the manifests",
     "docs/quick-start.md#a-token": "the reader's own token",
 }
 

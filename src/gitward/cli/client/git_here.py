@@ -37,7 +37,7 @@ def required(repo: str) -> None:
     """:raises ClientError: this folder is no clone of it."""
     here = repository()
     if here is None or here.lower() != repo.lower():
-        found = f"this folder is a clone of {here}" if here else "this folder is not a clone of a repository"
+        found = f"this folder is a clone of {here}" if here else "this folder is no clone of a repository"
         raise refused(f"{found}; run this command in a clone of {repo}")
 
 
@@ -60,7 +60,7 @@ def fetch_bundle(bundle: Path) -> str:
 def switch(name: str, commit: str) -> None:
     """Makes the local branch, or moves it forward when nothing of its own would be lost."""
     if name.startswith("-"):
-        raise refused(f"{name} is not a branch name")
+        raise refused(f"{name} is no name of a branch")
     existing = _git("rev-parse", "--verify", "--quiet", f"refs/heads/{name}", must=False).strip()
     if not existing:
         _git("switch", "--quiet", "--create", name, commit)

@@ -108,7 +108,7 @@ def repositories(file: Path) -> list[str]:
     for number, line in enumerate(lines, 1):
         name = line.partition("#")[0].strip()
         if name and not _NAME.fullmatch(name):
-            raise refused(f"{file}, line {number}: {one_line(name, 60)!r} is not owner/repo")
+            raise refused(f"{file}, line {number}: {one_line(name, 60)!r} is no owner/repo")
         if name:
             found.setdefault(name.lower(), name)
     if not found:
