@@ -42,9 +42,10 @@ def watch(owner: Any, method: str, kind: str, name: Name, file: Any) -> None:
     setattr(owner, method, watched)
 
 
-def _command(_sandbox: Any, command: Any, *_: Any, **__: Any) -> str:
+def _command(_sandbox: Any, job: Any, *_: Any, **__: Any) -> str:
+    command = job.command
     words = [word for word in command.argv if len(word) < 40 and "=" not in word and word not in ("-c", "-C")]
-    return " ".join(words[:4])
+    return " ".join(words[:4]) + ("" if command.in_series else ", alone")
 
 
 def _caller(_database: Any, call: Any, **_: Any) -> str:
@@ -59,7 +60,8 @@ def _watch_all(file: Any) -> None:
         watch(OpenGrant, name, "grant", lambda *_, done=name, **__: done, file)
     watch(BubblewrapEngine, "open", "sandbox", lambda *_, name, **__: f"open {name.partition('_')[0]}", file)
     watch(BubblewrapSandbox, "close", "sandbox", lambda box: f"close {box.name.partition('_')[0]}", file)
-    watch(BubblewrapSandbox, "run", "command", _command, file)
+    watch(BubblewrapSandbox, "_prepare", "sandbox", lambda *_: "make one ready", file)
+    watch(BubblewrapSandbox, "_run_to_its_end", "command", _command, file)
     watch(Connection, "exchange", "GitHub", lambda _, method, path, *__, **___: f"{method} {path}", file)
     watch(Connection, "may_push", "GitHub", lambda *_: "may it push", file)
     watch(Database, "write", "database", _caller, file)
