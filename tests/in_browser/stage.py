@@ -106,8 +106,9 @@ def add_deliveries(database: Database, session_id: str) -> None:
     with database.transaction() as tx:
         url = "https://hooks.example.com/services/T00/secret-path"
         tx.execute(sa.insert(schema.callbacks).values(session_id=session_id, url=url, secret=None, format="slack"))
-        for each in rows:
-            tx.execute(sa.insert(schema.deliveries).values(id=new_id("msg"), **(row | each)))
+        for number, each in enumerate(rows):  # the newest comes first
+            moment = {"at": at - timedelta(seconds=number)}
+            tx.execute(sa.insert(schema.deliveries).values(id=new_id("msg"), **(row | moment | each)))
 
 
 def add_schedules(database: Database) -> None:
