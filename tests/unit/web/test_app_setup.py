@@ -325,7 +325,9 @@ async def test_of_two_at_once_the_second_overwrites_nothing(olgas: Visitor, gith
 
 
 NO_KEY = json.dumps({"id": 1, "slug": "x", "html_url": "https://github.com/apps/x", "pem": "no key"}).encode()
-LONG = b'{"pem": "' + b"x" * 300_000 + b'"}'
+LONG = json.dumps(
+    {"id": 1, "slug": "x", "html_url": "https://github.com/apps/x", "pem": app_key()[0].decode(), "more": "x" * 300_000}
+).encode()
 
 
 @pytest.mark.parametrize(
