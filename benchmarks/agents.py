@@ -22,7 +22,7 @@ from gitward_standin.language_model.questions import Question
 
 ROUNDS = 5
 UPDATES, A_SECOND = 100_000, 1_500  # of the flood; an agent may send 2,000 a second
-_DRIVER = Path(__file__).with_name("drive_agent.py")
+_DRIVER = Path(__file__).parents[1] / "tests" / "support" / "agent_by_hand.py"
 _FLOOD = f"""
 began = time.time()
 for number in range({UPDATES}):
@@ -105,7 +105,9 @@ async def _by_hand(world: World, agent: Agent, number: int) -> float:
     env = {name: _filled(text, marks) for name, text in agent.env.items() if "{model}" not in text}
     roots = ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS")
     keys = {host.variable: MODEL_KEY for host in agent.hosts}
-    wish = json.dumps({"argv": argv, "mode": agent.mode, "prompt": "Add NOTES.md."})
+    wish = json.dumps(
+        {"argv": argv, "cwd": str(home / "repo"), "mode": agent.mode, "prompt": "Add NOTES.md.", "strict": True}
+    )
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         *("bash", str(Path(__file__).with_name("bare_agent.sh")), REPOSITORY, f"bare/{agent.name}-{number}", str(home)),

@@ -16,7 +16,8 @@ from benchmarks.figure import Figure, median, quantile
 from benchmarks.processes import cpu_seconds, forget_peak, memory, peak_memory
 from benchmarks.proxies import mitmproxy, nginx
 from benchmarks.transfers import BIG, MEGABYTE, SMALL, Way, calls, clone, push, repositories
-from benchmarks.world import certificate
+from benchmarks.world import HOSTS
+from certificates import self_signed
 
 ROUNDS = 5
 BIG_SIZE, FILES, PUSHED_SIZE = 500, 20_000, 100  # megabytes, files, megabytes
@@ -57,7 +58,7 @@ async def broker() -> list[Figure]:
     """Every transfer by every way, round by round; then what a small call bears beside a big transfer."""
     root = Path(tempfile.mkdtemp(prefix="gitward-bench-", dir=_folder()))
     try:
-        chain, ca = certificate(root)
+        chain, ca = self_signed(root, (*HOSTS, "localhost"))
         await asyncio.to_thread(repositories, root, big=BIG_SIZE * MEGABYTE, files=FILES, pushed=PUSHED_SIZE * MEGABYTE)
         async with AsyncExitStack() as stack:
             address = await stack.enter_async_context(upstream(root, chain, TOKEN))

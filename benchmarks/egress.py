@@ -19,7 +19,8 @@ from pathlib import Path
 
 from benchmarks.figure import Figure, median
 from benchmarks.processes import cpu_seconds, forget_peak, memory, peak_memory
-from benchmarks.world import certificate
+from benchmarks.world import HOSTS
+from certificates import self_signed
 from gitward.broker import BrokerConfig, Brokers, EgressConfig
 from gitward.grants import clock
 from gitward.grants.grant import Grant
@@ -53,7 +54,7 @@ async def egress() -> list[Figure]:
     """Round by round, direct and through the broker in turns."""
     root = Path(tempfile.mkdtemp(prefix="gitward-bench-"))
     try:
-        chain, _ = certificate(root)
+        chain, _ = self_signed(root, (*HOSTS, "localhost"))
         async with _server(chain) as port, _proxied(port) as (proxy, pid):
             ways = {"direct": ["--resolve", f"{HOST}:{port}:127.0.0.1"], "broker": ["--proxy", proxy]}
             for way in ways.values():

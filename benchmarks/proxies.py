@@ -14,6 +14,7 @@ from benchmarks.transfers import Way
 from gitward.settings.environment import clean_environment
 
 TOOLS = Path(__file__).parents[1] / ".tools" / "bench"
+NGINX = Path(__file__).parents[1] / ".tools" / "web-servers" / "nginx" / "usr" / "sbin" / "nginx"
 _START_SECONDS = 30.0
 
 _NGINX = """
@@ -64,8 +65,7 @@ async def nginx(root: Path, upstream: str, chain: Path, ca: Path, token: str) ->
     home.mkdir()
     values = {"root": home, "port": port, "chain": chain, "ca": ca, "upstream": upstream}
     (home / "nginx.conf").write_text(_NGINX.format(**values, authorization=authorization(token)))
-    program = str(TOOLS / "nginx" / "usr" / "sbin" / "nginx")
-    async with running(program, "-c", str(home / "nginx.conf"), "-e", str(home / "nginx.log"), port=port) as pid:
+    async with running(str(NGINX), "-c", str(home / "nginx.conf"), "-e", str(home / "nginx.log"), port=port) as pid:
         yield Way(name="nginx", url=f"https://localhost:{port}", ca=ca, credential="x", pid=pid)
 
 

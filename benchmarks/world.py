@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import json
 import shutil
 import signal
@@ -23,12 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from agent_rig import agents_file
+from certificates import self_signed
 from gitward.identity.keys import load_or_make_key, mint
 from gitward.settings.environment import clean_environment
 from gitward_standin import StandIn, Token, TokenKind
@@ -94,36 +90,6 @@ def _old_hosts() -> None:
     subprocess.run(["umount", "/etc/hosts"], check=True, timeout=10)
 
 
-def certificate(root: Path) -> tuple[Path, Path]:
-    """For GitHub's names and localhost: a certificate that signs itself, with its key behind it; and it alone, for
-    clients to trust."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "benchmark")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(host) for host in (*HOSTS, "localhost")]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    ca, chain = root / "ca.pem", root / "chain.pem"
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    ca.write_bytes(pem)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    chain.write_bytes(pem + private)
-    return chain, ca
-
-
 @asynccontextmanager
 async def world(
     *,
@@ -155,7 +121,7 @@ async def world(
             stack.enter_context(_memory(root))
         _own_hosts(root)
         stack.callback(_old_hosts)
-        chain, ca = certificate(root)
+        chain, ca = self_signed(root, (*HOSTS, "localhost"))
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(chain)
         github = StandIn(root / "github", port=443, tls=context)

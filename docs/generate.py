@@ -16,7 +16,7 @@ from gitward.settings.fields import Settings
 _HEAD = """\
 # Settings
 
-<!-- Written by scripts/docs from src/gitward/settings/fields.py. Change the fields there, then run scripts/docs. -->
+<!-- Written by scripts/docs from src/gitward/settings/groups. Change the fields there, then run scripts/docs. -->
 
 Gitward reads its settings once, at start, from the environment. Names are spelled exactly as below. An empty value
 counts as no value. A wrong value, or an unknown name that begins with `GITWARD_`, stops the start with one line each
@@ -85,8 +85,8 @@ starts without a token; runs then fail with `token_missing` and can be retried.
 ## The file `.env`
 
 A file `.env` in the working folder may hold secrets only: `GITHUB_TOKEN`, `ANTHROPIC_API_KEY`, `OPENAI_API_KEY`,
-`GEMINI_API_KEY`, `GITWARD_OIDC_CLIENT_SECRET` (for a sign-in in the browser; nothing reads it yet), and the variables
-that `GITWARD_INJECT` names. Exported variables take precedence. These stop the start with a sentence:
+`GEMINI_API_KEY`, `GITWARD_OIDC_CLIENT_SECRET`, and the variables that `GITWARD_INJECT` names. Exported variables take
+precedence. These stop the start with a sentence:
 
 * any other name in the file, `GITWARD_INJECT` included: a person who can write the file must not redirect tokens;
 * a file that belongs to another user than the service's;
@@ -116,6 +116,7 @@ def _row(name: str, field: dict[str, Any], definitions: dict[str, Any]) -> str:
     """
     default = field.get("default")
     default = str(default).lower() if isinstance(default, bool) else default
+    default = f"{default:g}" if isinstance(default, float) else default
     shown = f"`{default}`" if default not in (None, "") else "–"
     description = field["description"].replace("|", "\\|")
     return f"| `{name}` | {shown} | {_values(field, definitions)} | {description} |\n"
@@ -126,9 +127,9 @@ def _values(field: dict[str, Any], definitions: dict[str, Any]) -> str:
     [kind] = [kind for kind in kinds if kind.get("type") != "null"]
     if choices := kind.get("enum") or ([kind["const"]] if "const" in kind else []):
         return ", ".join(f"`{choice}`" for choice in choices)
-    if kind.get("type") == "integer":
+    if kind.get("type") in {"integer", "number"}:
         low, high = kind.get("minimum"), kind.get("maximum")
-        return f"{low} or more" if high is None else f"{low} to {high}"
+        return f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
     if kind.get("type") == "boolean":
         return "`true` or `false`"
     return "path" if kind.get("format") == "path" else "text"

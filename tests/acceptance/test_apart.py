@@ -6,7 +6,22 @@ import asyncio
 import sys
 from pathlib import Path
 
-from fleet import fleet
+from fleet import Fleet, fleet
+
+
+async def refusal_of_a_worker(made: Fleet, environment: dict[str, str]) -> str:
+    """What one more worker says, which does not start."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gitward", "worker"),
+        env=environment,
+        cwd=made.rig.root,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(300):
+        _, errors = await process.communicate()
+    assert process.returncode == 2
+    return errors.decode()
 
 
 async def test_an_api_alone_and_one_worker_share_a_database(tmp_path: Path) -> None:
@@ -19,17 +34,8 @@ async def test_an_api_alone_and_one_worker_share_a_database(tmp_path: Path) -> N
 async def test_a_second_worker_is_refused_with_a_sentence(tmp_path: Path) -> None:
     async with fleet(f"sqlite:///{tmp_path / 'gitward.db'}", workers=1) as made:
         environment = {**made.rig.environment, "GITWARD_DATA_DIR": str(made.rig.root / "another")}
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gitward", "worker"),
-            env=environment,
-            cwd=made.rig.root,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        async with asyncio.timeout(300):
-            _, errors = await process.communicate()
-        assert process.returncode == 2
-        assert "gitward: GITWARD_DATABASE_URL: another worker already uses this database;" in errors.decode()
+        told = await refusal_of_a_worker(made, environment)
+        assert "gitward: GITWARD_DATABASE_URL: another worker already uses this database;" in told
 
 
 async def test_a_data_folder_has_one_worker(tmp_path: Path) -> None:
@@ -40,14 +46,5 @@ async def test_a_data_folder_has_one_worker(tmp_path: Path) -> None:
             "GITWARD_DATA_DIR": str(made.workers[0].data),
             "GITWARD_DATABASE_URL": f"sqlite:///{tmp_path / 'another.db'}",
         }
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gitward", "worker"),
-            env=environment,
-            cwd=made.rig.root,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        async with asyncio.timeout(300):
-            _, errors = await process.communicate()
-        assert process.returncode == 2
-        assert "gitward: GITWARD_DATA_DIR: another worker already uses this folder;" in errors.decode()
+        told = await refusal_of_a_worker(made, environment)
+        assert "gitward: GITWARD_DATA_DIR: another worker already uses this folder;" in told

@@ -63,6 +63,21 @@ async def ended(there: Rig, client: Client, session: Json) -> tuple[Json, list[J
     return run, events, seconds
 
 
+async def cancelled_while_applied(
+    there: Rig, client: Client, repository: Repository, path: str
+) -> tuple[Json, Json, list[Json]]:
+    """Session, run and events: GitHub did what was asked at this path, its answer is lost, and the owner cancels."""
+    there.github.fault(method="POST", path=path, status=0, applied=True)
+    gate = there.github.gate(method="POST", path=path, applied=True)
+    session = await client.session(repository, command=COMMAND)
+    async with asyncio.timeout(300):
+        await gate.reached.wait()
+    await client.post(f"/sessions/{session['id']}/cancel", status=200)
+    run, events, _ = await ended(there, client, session)
+    gate.open()
+    return session, run, events
+
+
 def pushed_already(run: Json) -> str:
     return f"Cancelled by its owner. The branch was pushed already, and stays at {run['head_sha'][:12]}."
 
@@ -84,10 +99,7 @@ async def test_in_any_step(there: Rig, client: Client, step: str) -> None:
     assert branches == ({session["branch"]} if step == "pull_request" else set())
     assert repository.pulls == []
     if step == "pull_request":
-        assert (
-            run["message"]
-            == f"Cancelled by its owner. The branch was pushed already, and stays at {run['head_sha'][:12]}."
-        )
+        assert run["message"] == pushed_already(run)
     if step in {"publish", "pull_request"}:
         assert "+precious" in (await client.http.get(f"/sessions/{session['id']}/patch")).text
 
@@ -107,19 +119,10 @@ async def test_the_wish_may_come_from_another_process(there: Rig, client: Client
 async def test_a_push_that_arrived_stands_and_is_told(there: Rig, client: Client) -> None:
     repository = await there.repository()
     path = f"/{repository.full_name}.git/git-receive-pack"
-    there.github.fault(method="POST", path=path, status=0, applied=True)
-    gate = there.github.gate(method="POST", path=path, applied=True)
-    session = await client.session(repository, command=COMMAND)
-    async with asyncio.timeout(300):
-        await gate.reached.wait()
-    await client.post(f"/sessions/{session['id']}/cancel", status=200)
-    run, events, _ = await ended(there, client, session)
-    gate.open()
+    session, run, events = await cancelled_while_applied(there, client, repository, path)
     assert (run["state"], run["changed"]) == ("cancelled", True), run
     assert await repository.head(session["branch"]) == run["head_sha"]
-    assert (
-        run["message"] == f"Cancelled by its owner. The branch was pushed already, and stays at {run['head_sha'][:12]}."
-    )
+    assert run["message"] == pushed_already(run)
     [pushed] = [event["data"] for event in events if event["type"] == "branch.pushed"]
     assert pushed == {"branch": session["branch"], "head_sha": run["head_sha"]}
     assert repository.pulls == []
@@ -138,14 +141,7 @@ async def test_a_push_whose_answer_was_lost_is_found_done(there: Rig, client: Cl
 async def test_a_pull_request_that_was_opened_is_told(there: Rig, client: Client) -> None:
     repository = await there.repository()
     path = f"*/repos/{repository.full_name}/pulls"
-    there.github.fault(method="POST", path=path, status=0, applied=True)
-    gate = there.github.gate(method="POST", path=path, applied=True)
-    session = await client.session(repository, command=COMMAND)
-    async with asyncio.timeout(300):
-        await gate.reached.wait()
-    await client.post(f"/sessions/{session['id']}/cancel", status=200)
-    run, _, _ = await ended(there, client, session)
-    gate.open()
+    _, run, _ = await cancelled_while_applied(there, client, repository, path)
     [pull] = repository.pulls
     assert (run["state"], run["pull_request"]["number"]) == ("cancelled", pull.number)
 

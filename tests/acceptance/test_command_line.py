@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from app_keys import app_key
-from command_line import gitward
+from command_line import SECONDS, gitward
+from first_look import first_look
 from gitward.settings.environment import clean_environment
 from gitward_standin import StandIn
 from rig import rig
@@ -40,6 +41,37 @@ async def test_the_demo_shows_its_steps_proves_the_outcome_and_ends_with_the_pul
     assert len(proofs) == 3
     assert "GitHub answers it with 401" in proofs[-1]
     assert token not in out
+
+
+async def test_the_demo_stays_so_that_its_page_can_be_looked_at(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gitward", "demo", "--stay"),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=tmp_path,
+        env=clean_environment(),
+    )
+    assert process.stdout is not None
+    printed = ""
+    async with asyncio.timeout(SECONDS):
+        while "Ctrl-C ends" not in printed:
+            line = (await process.stdout.readline()).decode()
+            assert line, printed
+            printed += line
+        page = await first_look(printed)
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
+    assert "https://github.example/octocat/hello-world/pull/1" in page
+
+
+async def test_what_the_demo_needs_is_told_before_it_begins(tmp_path: Path) -> None:
+    code, out, err = await gitward("demo", cwd=tmp_path, PATH="/nonexistent")
+    assert (code, out) == (2, "")
+    packages = "git gh git-lfs bubblewrap"
+    assert err == f"gitward: demo: git, gh, git-lfs, bwrap are not installed; on Debian: apt-get install {packages}\n"
+    assert await gitward("demo", "--stay", "--json", cwd=tmp_path) == (
+        *(2, ""),
+        "gitward: demo: --stay is for people; with --json there is no link to open\n",
+    )
 
 
 async def test_the_demo_with_a_failing_command_fails(tmp_path: Path) -> None:

@@ -314,7 +314,7 @@ say(json.dumps([state, len(remembered()), note]))
             said = data_of(events, "agent.ended")[-1]["text"]
             assert said.startswith('["Add first\\n?? second.txt\\n", 1, "[Note from Gitward'), said
             assert "Your turn was interrupted" in said
-            assert "were laid back" in said
+            assert "were restored" in said
             patch = (await again.http.get(f"/sessions/{session['id']}/patch")).text
             assert all(f"+{each}" in patch for each in ("first", "second", "third"))
             assert patch.count("Subject: ") == 2
@@ -344,7 +344,7 @@ say(json.dumps([os.listdir("."), len(remembered()), note]))
             assert resumed(events) == [False, True]
             said = data_of(events, "agent.ended")[-1]["text"]
             assert "so-far.txt" in said.split("]")[0]
-            assert "were laid back" in said
+            assert "were restored" in said
             [kept] = data_of(events, "work.kept")
             assert kept["attempt"] == 1
             assert "+precious" in (await again.http.get(kept["artifacts"]["diff"])).text

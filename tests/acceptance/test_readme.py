@@ -1,14 +1,17 @@
-"""The README's quick start, word for word; only the port differs, because 8000 may be in use here."""
+"""The quick starts of the README and of its own page, word for word; only the port differs: 8000 may be in use here."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import shutil
 import socket
 import tempfile
 from pathlib import Path
 
+import pytest
+
+from command_line import gitward
+from documented import blocks, code, shell
 from gitward.settings.environment import clean_environment
 from gitward_standin import StandIn, Token
 from rig import LOGIN, RUN_SECONDS
@@ -18,12 +21,18 @@ TOKEN = "ghp_" + "R3adm3" * 6
 
 
 def quick_start() -> str:
-    """The two shell blocks under the heading: the terminal's is run while the server of the first still serves."""
-    text = (ROOT / "README.md").read_text().partition("\n## Quick start\n")[2].partition("\n## ")[0]
-    with_curl, in_terminal = re.findall(r"^```sh$\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    before, kill, after = with_curl.rpartition('kill "$SERVER"')
-    assert kill
-    return f"{before}{in_terminal}{kill}{after}"
+    """The shell block of the README."""
+    (script,) = (
+        block.text
+        for block in blocks("README.md")
+        if block.section == "README.md#quick-start" and block.language == "sh"
+    )
+    return script
+
+
+def longer_quick_start() -> str:
+    """Both ways of docs/quick-start.md: the terminal's while the service of the first still serves."""
+    return shell("docs/quick-start.md", "by-http") + shell("docs/quick-start.md", "in-the-terminal")
 
 
 def free_port() -> int:
@@ -31,8 +40,9 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-async def test_the_quick_start_works_as_it_is_written() -> None:
-    script, port = quick_start(), free_port()
+@pytest.mark.parametrize(("script", "pulls"), [(quick_start(), 1), (longer_quick_start(), 2)], ids=["readme", "page"])
+async def test_the_quick_start_works_as_it_is_written(script: str, pulls: int) -> None:
+    port = free_port()
     assert (
         'curl -X POST http://localhost:8000/sessions -H "Authorization: Bearer $JWT" '
         """-d '{"repo":"owner/repo","target_branch":"main"}'"""
@@ -52,11 +62,20 @@ async def test_the_quick_start_works_as_it_is_written() -> None:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     assert code == 0, out
     assert "Successfully read GitHub token from environment" in out
-    assert "event: run.ended" in out
-    assert "+hello" in out
+    assert ("event: run.ended" in out) == (pulls == 2)
+    assert ("+hello" in out) == (pulls == 2)
     assert "publish       succeeded" in out
-    assert len(repository.pulls) == 2
+    assert len(repository.pulls) == pulls
     assert TOKEN not in out
+
+
+async def test_the_readme_shows_what_the_demo_prints(tmp_path: Path) -> None:
+    shown = code("README.md", "gitward", "console").splitlines()
+    assert shown[0] == "$ scripts/demo"
+    status, out, _ = await gitward("demo", cwd=tmp_path)
+    printed = out.splitlines()
+    assert status == 0
+    assert [line for line in printed if line in shown] == shown[1:]
 
 
 def _clone(folder: Path) -> None:

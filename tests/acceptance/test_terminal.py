@@ -190,7 +190,7 @@ async def test_many_repositories_and_only_again_what_needs_it(there: Rig, termin
         (("run", "acme/widgets", "-c", "true", "--publish", "nothing"), 2, "publish.mode"),
         (("run", "acme/widgets", "--file", "none.sh"), 2, "none.sh: cannot be read"),
         (("run", "acme/widgets", "-c", "true", "--env", "X"), 2, "write NAME=VALUE"),
-        (("show",), 2, "this folder is no clone of a repository"),
+        (("show",), 2, "this folder is not a clone of a repository"),
         (("show", "0000zzzz"), 2, "no session's id begins with 0000zzzz"),
         (("show", "../x"), 2, "names no session"),
         (("run", "--repos", "none.txt", "-c", "true"), 2, "none.txt: cannot be read"),

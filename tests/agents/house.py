@@ -47,10 +47,14 @@ class House:
 
 
 @asynccontextmanager
-async def house(idle_seconds: int = IDLE_SECONDS) -> AsyncIterator[House]:
+async def house(idle_seconds: int = IDLE_SECONDS, *, default: str = "") -> AsyncIterator[House]:
+    """All agents, ready.
+
+    :param default: the agent for prompts that name none.
+    """
     folder = Path(tempfile.mkdtemp(prefix="gitward-test-model-"))
     folder.chmod(0o755)
-    (folder / "agents.toml").write_text(_QWEN)
+    (folder / "agents.toml").write_text(f'default = "{default}"\n{_QWEN}' if default else _QWEN)
     model = StandInModel.demo(folder, checkout=CHECKOUT_DIR, key=KEY)
     await model.start()
     try:

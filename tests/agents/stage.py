@@ -26,7 +26,7 @@ KEY = "sk-ant-api03-CANARYcanaryCANARYcanary0123456789"
 TOKEN = "ghp_" + "T0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT0k3nT"
 CHECKOUT = "/workspace/repo"
 PROGRAMS = Path(__file__).parents[2] / ".tools" / "agents"  # by scripts/agents; what is missing fails its test
-DRIVER = Path(__file__).with_name("driver.py")
+DRIVER = Path(__file__).parents[1] / "support" / "agent_by_hand.py"
 TURN_SECONDS = 400.0  # bounds a hang
 # An agent as an operator brings it.
 QWEN: dict[str, object] = {

@@ -12,7 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from api import make_api
 from gitward.api import patterns
-from gitward.api.shapes import Branch, InstructionIn, Repository, Reviewer, Title
+from gitward.api.field_types import Branch, Repository, Reviewer, Title
+from gitward.api.request_shapes import InstructionIn
 from gitward.sessions.model import Owner, is_id, new_id
 from names_table import ILLEGAL_BRANCHES, ILLEGAL_REPOSITORIES, LEGAL_BRANCHES, LEGAL_REPOSITORIES
 from tests_support import Backend

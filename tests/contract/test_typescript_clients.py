@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from contract_tools import HOME, PYTHON, run_node, run_tool
+from documented import code
 from rig import Rig, rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -118,3 +119,26 @@ async def test_a_program_that_takes_an_event_for_another_does_not_compile(
     status, output = await run_node(str(MODULES / "typescript/bin/tsc"), "-p", ".", folder=folder, seconds=240)
     assert status != 0
     assert "Property 'state' does not exist on type 'OutputData'" in output
+
+
+MARKS = {"hey_api": "client.setConfig", "typescript_fetch": "EventOutFromJSON"}
+
+
+def programs() -> list[str]:
+    """The two programs of docs/api.md, one for each generator."""
+    first, mark, second = code("docs/api.md", "clients-in-other-languages", "ts").partition("import { Configuration")
+    return [first, mark + second]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", GENERATORS)
+async def test_the_program_of_the_api_page_compiles(clients: Clients, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "client"
+    await clients.copy(name, folder)
+    [program] = [text for text in programs() if MARKS[name] in text]
+    (folder / "shown.ts").write_text(f"declare const jwt: string;\n{program}")
+    options = ("--noEmit", "--strict", "--target", "ES2022", "--module", "ESNext", "--moduleResolution", "bundler")
+    libraries = ("--lib", "ES2023,DOM,DOM.Iterable,DOM.AsyncIterable", "--types", "node")
+    argv = (str(MODULES / "typescript/bin/tsc"), *options, *libraries, "shown.ts")
+    status, output = await run_node(*argv, folder=folder, seconds=240)
+    assert status == 0, output

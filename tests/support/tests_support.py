@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from gitward.errors import Reason
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import Event, Owner, RunState, Session
+from gitward.sessions.new_session import NewSession
 from gitward.sessions.places import Places
 from gitward.sessions.progress import Outcome, Progress
 from gitward.sessions.queue import RunQueue
-from gitward.sessions.service import NewSession, SessionService
+from gitward.sessions.service import SessionService
 from gitward.store import schema
 from gitward.store.database import Database
 from gitward.store.notify import Notifier

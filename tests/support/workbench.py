@@ -18,7 +18,7 @@ from gitward.repositories import OBJECTS_DIR, baseline, changes, checkout, git_f
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.changes import Form, Span
 from gitward.repositories.checkout import CHECKOUT_DIR, REPO, Origin
-from gitward.repositories.git import Ended
+from gitward.repositories.git import CommandResult
 from gitward.repositories.left_commits import Author
 from gitward.repositories.mailbox import carry_returns
 from gitward.repositories.refs import HEADER, Refs, parse
@@ -89,7 +89,7 @@ class Runner:
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
         last: bool = False,
-    ) -> Ended:
+    ) -> CommandResult:
         pieces: dict[Stream, bytearray] = {stream: bytearray() for stream in Stream}
 
         async def sink(stream: Stream, piece: bytes) -> None:
@@ -107,7 +107,7 @@ class Runner:
         lines = [line.strip() for line in complaint.splitlines() if line.strip()]
         tail = " / ".join(lines[-4:])[-500:]
         output = bytes(pieces[Stream.STDOUT])
-        return Ended(exit_code=completed.exit_code, output=output, tail=tail, complaint=complaint)
+        return CommandResult(exit_code=completed.exit_code, output=output, tail=tail, complaint=complaint)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,7 @@ class AgentFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start:
+class AgentStart:
     """What one run does to start an agent. All paths are inside the sandbox."""
 
     folder: str  # the agent's own, below AGENTS_DIR
@@ -101,7 +101,7 @@ class Agent:
     def version(self) -> str | None:
         return self.package.version if self.package is not None else None
 
-    def start(self, *, model: str | None = None, keys: Collection[tuple[str, int]] = ()) -> Start:
+    def start(self, *, model: str | None = None, keys: Collection[tuple[str, int]] = ()) -> AgentStart:
         """How it is started for one run.
 
         :param model: None leaves it to the entry, and then to the agent.
@@ -113,7 +113,7 @@ class Agent:
         marks = self._marks(model)
         env = {host.variable: PLACEHOLDER for host in self.hosts if host.variable and host.place in keys}
         env |= {name: _filled(text, marks) for name, text in self.env.items() if _is_meant(text, marks)}
-        return Start(
+        return AgentStart(
             folder=self.folder,
             folders=(self.folder, *(f"{self.folder}/{path}" for path in self.folders)),
             files={f"{self.folder}/{each.path}": _filled_lines(each.text, marks) for each in self.files},

@@ -227,6 +227,7 @@ def _sweep(home: Path, *, keep: set[str]) -> None:
             shutil.rmtree(each, ignore_errors=True)
 
 
+# `environments` has the same lines: the two do not know each other, and so few make no module.
 def _size(root: Path) -> int:
     """Bytes; what vanishes meanwhile is left out."""
     total = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitward.agents.agents_file import Catalogue
-from gitward.agents.catalogue import NODE, NODE_DIR, Agent, Start
+from gitward.agents.catalogue import NODE, NODE_DIR, Agent, AgentStart
 
 CURRENT = "current"  # a link to the version that is complete; it is put in place last
 
@@ -121,6 +121,6 @@ class Agents:
         """Followed once, so that an installation meanwhile changes nothing for a sandbox that is open."""
         return (self._programs / name / CURRENT).resolve()
 
-    def start(self, agent: Agent, *, model: str | None) -> Start:
+    def start(self, agent: Agent, *, model: str | None) -> AgentStart:
         """As `Agent.start`, with the keys that are there."""
         return agent.start(model=model, keys=self._keys)

@@ -14,13 +14,13 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from gitward.api import patterns
+from gitward.api.answer_shapes import StoredEvent
 from gitward.api.auth import Caller, Expiry
 from gitward.api.event_shapes import EventPage
 from gitward.api.json_answers import as_json, rendered_page
 from gitward.api.paths import SessionId
 from gitward.api.problems import documented
 from gitward.api.services import Served, Services
-from gitward.api.shapes import StoredEvent
 from gitward.errors import Code, FieldError, InvalidRequest, NotFound
 from gitward.identity.verifier import LEEWAY_SECONDS
 from gitward.sessions.live_events import PAGE

@@ -26,7 +26,7 @@ _TAGS = {
     "schedules": "Schedules create sessions repeatedly.",
     "events": "What happened in a session, in order; as pages or as a live stream.",
     "artifacts": "What a session's branch changed.",
-    "webhooks": "What others were told, and what came of it.",
+    "webhooks": "What Gitward sent to webhooks, and whether it arrived.",
     "audit log": "Who did what, for operators.",
 }
 # Where the ids are in the answers that create something.

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from gitward.errors import FieldError, InvalidRequest
 from gitward.grants.closing_keywords import closes_elsewhere
 from gitward.sessions.model import Instruction
-from gitward.sessions.service import NewSession
+from gitward.sessions.new_session import NewSession
 from gitward.sessions.webhook_targets import host_of
 from gitward.sessions.webhooks import Callback
 

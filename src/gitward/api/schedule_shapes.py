@@ -8,7 +8,8 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from gitward.api import patterns
-from gitward.api.shapes import InstructionOut, OwnerOut, TemplateIn, _Request
+from gitward.api.answer_shapes import InstructionOut, OwnerOut
+from gitward.api.request_shapes import TemplateIn, _Request
 from gitward.sessions.cron import CronTimes
 from gitward.sessions.schedules import Schedule, ScheduleChange
 

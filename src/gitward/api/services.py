@@ -25,7 +25,7 @@ from gitward.store.database import Database
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing that `/ready` looks at."""
+    """One thing that `/ready` looks at. The pages have a value like it: pages and API do not know each other."""
 
     name: str
     ok: bool

@@ -11,29 +11,20 @@ from fastapi.responses import JSONResponse
 
 from gitward.api import idempotency
 from gitward.api.agent_choice import with_agent
+from gitward.api.answer_shapes import RunOut, RunPage, SessionOut, SessionPage
 from gitward.api.auth import Caller, Claims
 from gitward.api.environment_choice import check_environment, chosen_environment
+from gitward.api.field_types import Label, Repository
 from gitward.api.json_answers import answer, as_json, rendered, rendered_page
 from gitward.api.paths import RunId, ScheduleQuery, SessionId
 from gitward.api.problems import documented
+from gitward.api.request_shapes import InstructionIn, PublishAgainIn, SessionIn, SessionPatch
 from gitward.api.services import Served, ServedWithRoom, Services
-from gitward.api.shapes import (
-    InstructionIn,
-    Label,
-    PublishAgainIn,
-    Repository,
-    RunOut,
-    RunPage,
-    SessionIn,
-    SessionOut,
-    SessionPage,
-    SessionPatch,
-)
 from gitward.errors import Code, Reason
 from gitward.identity.authorization import check_repositories, relevant_claims
 from gitward.sessions.model import Run, RunState, Session
-from gitward.sessions.queries import SessionFilter
 from gitward.sessions.service import Published
+from gitward.sessions.session_list import SessionFilter
 from gitward.store.database import Transaction
 
 Json = dict[str, Any]

@@ -23,7 +23,7 @@ class UsageNumbers(BaseModel):
 
 
 class ModelUsageOut(UsageNumbers):
-    model: str = Field(description="By the provider's word; `unknown` when it told none.")
+    model: str = Field(description="As the provider names it; `unknown` if it names none.")
 
 
 class UsageOut(UsageNumbers):

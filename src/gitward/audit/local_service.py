@@ -19,6 +19,7 @@ from gitward.settings.environment import clean_environment
 from gitward_standin import StandIn, Token
 
 OWNER, REPOSITORY = "octocat", "octocat/hello-world"
+SUBJECT = "demo"  # whose sessions they are, in the API and in the page
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 _FILES = {
@@ -38,6 +39,7 @@ class World:
     github: StandIn
     service_url: str
     jwt: str
+    sign_in_link: str  # works once, within 10 minutes of the start
     data: Path  # the service's data folder
     log: Path  # what it writes to standard error
     pid: int  # of the service
@@ -65,10 +67,11 @@ async def world(token: str, **settings: str) -> AsyncIterator[World]:
             "GITWARD_UPSTREAM_URL": github.url,
             "GITWARD_UPSTREAM_API_URL": github.api_url,
             "GITWARD_PORT": "0",
+            "GITWARD_LOCAL_SUBJECT": SUBJECT,
         }
-        async with _service(log, own | settings) as (url, pid):
-            jwt = mint(load_or_make_key(data), subject="demo", audience="gitward")
-            yield World(github=github, service_url=url, jwt=jwt, data=data, log=log, pid=pid)
+        async with _service(log, own | settings) as (url, link, pid):
+            jwt = mint(load_or_make_key(data), subject=SUBJECT, audience="gitward")
+            yield World(github=github, service_url=url, jwt=jwt, sign_in_link=link, data=data, log=log, pid=pid)
     finally:
         await github.stop()
         await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
@@ -80,8 +83,8 @@ def made_up_token() -> str:
 
 
 @contextlib.asynccontextmanager
-async def _service(log: Path, settings: dict[str, str]) -> AsyncIterator[tuple[str, int]]:
-    """`gitward serve` with its own data folder; the address that it prints, and its process id."""
+async def _service(log: Path, settings: dict[str, str]) -> AsyncIterator[tuple[str, str, int]]:
+    """`gitward serve` with its own data folder; the address and the link that it prints, and its process id."""
     with log.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gitward", "serve"),
@@ -92,22 +95,25 @@ async def _service(log: Path, settings: dict[str, str]) -> AsyncIterator[tuple[s
             cwd=log.parent,
         )
     try:
-        yield await _address(process, log), process.pid
+        address = await _told(process, log, "Gitward is ready at ")
+        yield address, await _told(process, log, "Sign in, once, within 10 minutes: "), process.pid
     finally:
         await _stop(process)
 
 
-async def _address(process: asyncio.subprocess.Process, log: Path) -> str:
+async def _told(process: asyncio.subprocess.Process, log: Path, before: str) -> str:
+    """The rest of the next line that it prints."""
     assert process.stdout is not None
     try:
         async with asyncio.timeout(START_SECONDS):
             line = await process.stdout.readline()
     except TimeoutError:
         line = b""
-    if not line.startswith(b"Gitward is ready at "):
+    text = line.decode(errors="replace").strip()
+    if not text.startswith(before):
         tail = log.read_text(errors="replace").strip()[-2000:]
         raise DemoError(f"The service did not start. Its log ends with:\n{tail}")
-    return line.decode().split()[-1]
+    return text.removeprefix(before)
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -17,6 +17,7 @@ import httpx2
 from gitward.audit.local_service import REPOSITORY, World, made_up_token, world
 from gitward.cli.demo_model import check_agent, modelled_world
 from gitward.cli.demo_proof import Proof, prove
+from gitward.cli.tools import missing
 from gitward.errors import EXIT_CODE, Exit, GitwardError, SettingsError
 from gitward.settings.environment import exported_token
 
@@ -32,7 +33,7 @@ Json = dict[str, Any]
 
 
 @dataclass(kw_only=True)
-class Told:
+class DemoResult:
     """What the demo saw."""
 
     session: Json
@@ -55,26 +56,35 @@ class Wish:
     command: str = DEFAULT_COMMAND
     agent: str | None = None  # which gets a prompt in place of the command
     prompt: str = DEFAULT_PROMPT
+    stays: bool = False  # until somebody ends it, so that the page can be looked at
 
     @property
     def instruction(self) -> Json:
         return {"command": self.command} if self.agent is None else {"prompt": self.prompt, "agent": self.agent}
 
 
-def wish_of(command: str | None, agent: str | None, prompt: str | None) -> Wish:
+def wish_of(command: str | None, agent: str | None, prompt: str | None, *, stays: bool = False) -> Wish:
     """:raises SettingsError: these do not go together, or the agent is not installed."""
     if agent is None:
         if prompt is not None:
             raise SettingsError(["demo: --prompt needs --agent"])
-        return Wish(command=command or DEFAULT_COMMAND)
+        return Wish(command=command or DEFAULT_COMMAND, stays=stays)
     if command is not None:
         raise SettingsError(["demo: give a command or an agent, not both"])
     check_agent(agent)
-    return Wish(agent=agent, prompt=prompt or DEFAULT_PROMPT)
+    return Wish(agent=agent, prompt=prompt or DEFAULT_PROMPT, stays=stays)
 
 
 def run(wish: Wish, *, as_json: bool) -> int:
-    """The exit code."""
+    """The exit code.
+
+    :raises SettingsError: the machine lacks a program; or a program shall look at the page.
+    """
+    if as_json and wish.stays:
+        raise SettingsError(["demo: --stay is for people; with --json there is no link to open"])
+    problem = missing()
+    if problem is not None:
+        raise SettingsError([f"demo: {problem}"])
     try:
         return asyncio.run(_run(wish, as_json=as_json))
     except asyncio.CancelledError:
@@ -98,13 +108,27 @@ async def _run(wish: Wish, *, as_json: bool) -> int:
         proofs = await prove(around, told.session, told.output) if told.run["pull_request"] else []
         if modelled is not None and proofs:
             proofs.append(await modelled.proof(around))
-    if as_json:
-        keys = {"session": told.session, "run": told.run, "events": told.events}
-        print(json.dumps({**keys, "pull_request": told.run["pull_request"], "diff": told.diff}, indent=2))
-    return _verdict(told, proofs, show)
+        if as_json:
+            keys = {"session": told.session, "run": told.run, "events": told.events}
+            print(json.dumps({**keys, "pull_request": told.run["pull_request"], "diff": told.diff}, indent=2))
+        code = _verdict(told, proofs, show)
+        if wish.stays:
+            await _stay(around, told, show)
+    return code
 
 
-async def _session(around: World, wish: Wish, show: _Screen) -> Told:
+async def _stay(around: World, told: DemoResult, show: _Screen) -> None:
+    """Until Ctrl-C or SIGTERM; then everything of the demo goes."""
+    ended = asyncio.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(each, ended.set)
+    show("")
+    show(f"Its page (the link works once): {around.sign_in_link}&next=/s/{told.session['id']}")
+    show("Ctrl-C ends the demo and removes everything of it.")
+    await ended.wait()
+
+
+async def _session(around: World, wish: Wish, show: _Screen) -> DemoResult:
     headers = {"Authorization": f"Bearer {around.jwt}"}
     async with httpx2.AsyncClient(base_url=around.service_url, headers=headers, trust_env=False) as http:
         began = time.monotonic()
@@ -121,7 +145,7 @@ async def _session(around: World, wish: Wish, show: _Screen) -> Told:
         seconds = time.monotonic() - began
         session = _checked(await http.get(url)).json()
         diff = await http.get(f"{url}/diff")
-        return Told(
+        return DemoResult(
             session=session,
             run=session["runs"][0],
             events=events,
@@ -151,7 +175,7 @@ def _checked(answer: httpx2.Response) -> httpx2.Response:
     return answer
 
 
-def _verdict(told: Told, proofs: list[Proof], show: _Screen) -> int:
+def _verdict(told: DemoResult, proofs: list[Proof], show: _Screen) -> int:
     for proof in proofs:
         show(f"  {'proved' if proof.holds else 'NOT TRUE'}: {proof.claim}")
     if told.first_output is not None:

@@ -12,9 +12,10 @@ from gitward.broker.client.injected_secrets import SecretSources
 from gitward.cli.agent_trial import NotStarted, initialise
 from gitward.cli.agents import catalogue_of
 from gitward.cli.data_folder import check_way_to, prepare_data_dir
+from gitward.cli.derived_settings import sandbox_limits
 from gitward.cli.egress import egress_config, secret_sources
 from gitward.cli.tokens import app_of, github_of
-from gitward.cli.wiring import sandbox_limits
+from gitward.cli.tools import PACKAGES
 from gitward.errors import EXIT_CODE, Exit, RunFailure, SettingsError
 from gitward.github.apps import KeyUnreadable
 from gitward.github.credentials import kind_of
@@ -26,7 +27,6 @@ from gitward.settings.token_reader import TokenReader, TokenUnreadable
 from gitward.settings.values import LimitsMode
 from gitward.store.database import Database
 
-_TOOLS = {"git": "git", "gh": "gh", "git-lfs": "git-lfs", "bwrap": "bubblewrap"}  # program: Debian package
 _SHORT_PATIENCE = Patience(total_seconds=5.0)
 
 
@@ -40,7 +40,7 @@ class Finding:
 
 
 async def _examine(settings: Settings, tokens: TokenReader, *, with_agents: bool) -> AsyncIterator[Finding]:
-    for program, package in _TOOLS.items():
+    for program, package in PACKAGES.items():
         path = shutil.which(program)
         missing = f"not found; on Debian: apt-get install {package}"
         yield Finding(name=program, ok=path is not None, detail=path or missing)

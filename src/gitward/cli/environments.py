@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gitward.cli.data_folder import check_way_to, prepare_data_dir
-from gitward.cli.wiring import environments_of
+from gitward.cli.derived_settings import environments_of
 from gitward.environments.adding import Adder
 from gitward.environments.catalogue import HOST
 from gitward.environments.store import Store, Stored, Unusable

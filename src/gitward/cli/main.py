@@ -24,14 +24,16 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"gitward {__version__}")
+        from gitward.commit import commit
+
+        print(f"gitward {__version__} (commit {commit()})")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and its commit.")
     ] = False,
 ) -> None:
     pass
@@ -156,12 +158,15 @@ def demo(
     prompt: Annotated[
         str | None, typer.Option(help="With --agent: the prompt; a stand-in for the model answers.")
     ] = None,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Stay after the pull request, to look at it in the page, until Ctrl-C.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
 ) -> None:
     """Run the main job end to end on this machine, against a stand-in GitHub, up to its pull request."""
     from gitward.cli.demo import run, wish_of
 
-    raise typer.Exit(run(wish_of(command, agent, prompt), as_json=as_json))
+    raise typer.Exit(run(wish_of(command, agent, prompt, stays=stay), as_json=as_json))
 
 
 @app.command(name="audit-token")

@@ -11,12 +11,12 @@ from pydantic import BaseModel, ValidationError
 from gitward.api.agent_choice import with_agent
 from gitward.api.environment_choice import check_environment, chosen_environment
 from gitward.api.problems import field_errors
+from gitward.api.request_shapes import InstructionIn, SessionIn
 from gitward.api.services import Services
-from gitward.api.shapes import InstructionIn, SessionIn
 from gitward.errors import FieldError, InvalidRequest, Unavailable
 from gitward.identity.authorization import check_repositories, relevant_claims
 from gitward.sessions.model import Instruction, Session
-from gitward.sessions.service import NewSession
+from gitward.sessions.new_session import NewSession
 from gitward.store.database import Transaction
 from gitward.web.signing_in import Person
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
@@ -63,8 +64,8 @@ async def serve(settings: Settings, tokens: TokenReader, *, with_worker: bool) -
 
     The first signal lets runs end (GITWARD_GRACE_SECONDS), while callers are still answered; the second one ends all.
     """
-    with _listen(settings.host, settings.port) as listener:
-        port = listener.getsockname()[1]
+    with _listen(settings.host, settings.port) as listeners:
+        port = listeners[0].getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         base_url = f"http://{host}:{port}"
         async with _service(settings, tokens, base_url=base_url, with_worker=with_worker) as service:
@@ -76,7 +77,7 @@ async def serve(settings: Settings, tokens: TokenReader, *, with_worker: bool) -
             if service.sign_in_link is not None:
                 print(f"Sign in, once, within 10 minutes: {service.sign_in_link}", flush=True)
             try:
-                await server.serve(sockets=[listener])
+                await server.serve(sockets=listeners)
             finally:
                 ending.cancel()
                 await asyncio.wait([ending])
@@ -114,18 +115,48 @@ async def _end(server: Server, service: Service, signals: Signals, *, seconds: f
     server.force_exit = True
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """:raises SettingsError: the address cannot be used."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.create_server(address[:2], family=family, backlog=512)
-    except (OSError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or "not a host name"
-        raise SettingsError([f"GITWARD_HOST, GITWARD_PORT: cannot listen on {host}:{port}: {why}"]) from None
+@contextlib.contextmanager
+def _listen(host: str, port: int) -> Iterator[list[socket.socket]]:
+    """At the host's first address; at `localhost` at each, because some callers try but one of 127.0.0.1 and ::1.
+
+    :raises SettingsError: the address cannot be used.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            listeners = [held.enter_context(_listener(found[0][0], host=found[0][4][0], port=port))]
+            others = found[1:] if host == "localhost" else []
+            for family, _, _, _, address in others:
+                with _unless_it_cannot_be(is_chosen=bool(port)):
+                    chosen = listeners[0].getsockname()[1]
+                    listeners.append(held.enter_context(_listener(family, host=address[0], port=chosen)))
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or "not a host name"
+            raise SettingsError([f"GITWARD_HOST, GITWARD_PORT: cannot listen on {host}:{port}: {why}"]) from None
+        yield listeners
+
+
+def _listener(family: int, *, host: str | int, port: int) -> socket.socket:
+    listener = socket.create_server((host, port), family=family, backlog=512)
     # asyncio sets this only on sockets whose protocol number is given; without it every answer on a kept connection
     # waits for the client's delayed acknowledgement, about 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+@contextlib.contextmanager
+def _unless_it_cannot_be(*, is_chosen: bool) -> Iterator[None]:
+    """Goes on where the machine has no such address, and where a free port of one address is taken at another.
+
+    A port that somebody chose is refused when it is taken: callers would reach another program there.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and is_chosen:
+            raise
+        if error.errno not in {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+            raise
 
 
 def run(settings: Settings, tokens: TokenReader, *, with_worker: bool = True) -> None:

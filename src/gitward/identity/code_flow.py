@@ -173,7 +173,7 @@ class CodeFlow:
         try:
             identity = await self._verifier.identify(credentials.bearer(token))
         except Unauthenticated as error:
-            raise Refused(f"The issuer's ID token is not good. {error.detail}") from None
+            raise Refused(f"The issuer's ID token is not valid. {error.detail}") from None
         if identity.claims.get("azp", self._client.id) != self._client.id:
             raise Refused("The issuer's ID token was made for another client.")
         return identity
@@ -187,7 +187,7 @@ class CodeFlow:
             return identity.claims
         status, told = await self._asked("GET", endpoint, headers={"Authorization": credentials.bearer(access)})
         if status != 200 or told.get("sub") != identity.owner.subject:
-            raise Refused("The issuer does not tell who the person is (userinfo).")
+            raise Refused("The issuer does not say who the person is (userinfo).")
         return {**told, **identity.claims}
 
     async def _token_answer(self, grant_type: str, **parameters: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitward.repositories.git import LISTING_BYTES, Ended, GitFailed
+from gitward.repositories.git import LISTING_BYTES, CommandResult, GitFailed
 from gitward.repositories.result import RESULT_DIR, Result
 
 MOST = 1000  # commits
@@ -87,11 +87,11 @@ def _contents(told: bytes, asked: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         line, _, _ = told[position : position + 200].partition(b"\n")
         found = _HEAD.fullmatch(line)
         if found is None or found[1].decode() != oid:
-            raise GitFailed(Ended(exit_code=0, tail=f"git cannot read the commit {oid}"))
+            raise GitFailed(CommandResult(exit_code=0, tail=f"git cannot read the commit {oid}"))
         begin = position + len(line) + 1
         content = told[begin : begin + int(found[2])]
         if _name(content, len(oid)) != oid:
-            raise GitFailed(Ended(exit_code=0, tail=f"git printed something else than the commit {oid}"))
+            raise GitFailed(CommandResult(exit_code=0, tail=f"git printed something else than the commit {oid}"))
         yield oid, content
         position = begin + len(content) + 1
 
@@ -134,7 +134,7 @@ async def _write(res: Result, place: Path, written: Mapping[str, bytes]) -> None
     paths = _lines(f"{RESULT_DIR}/{_FOLDER}/{number}" for number in range(len(written)))
     made = await res.bare.do("hash-object", "-w", "-t", "commit", "--stdin-paths", stdin=paths, limit=LISTING_BYTES)
     if made.decode().split() != list(written):
-        raise GitFailed(Ended(exit_code=0, tail="git wrote other commits than it was given"))
+        raise GitFailed(CommandResult(exit_code=0, tail="git wrote other commits than it was given"))
 
 
 def _put(folder: Path, contents: Sequence[bytes]) -> None:

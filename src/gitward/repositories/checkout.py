@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitward.repositories import OBJECTS_DIR
-from gitward.repositories.git import Ended, Git, Runner
+from gitward.repositories.git import CommandResult, Git, Runner
 from gitward.repositories.start_point import StartPoint, Upstream, remote_refs
 from gitward.sandboxes import WORK_DIR, foreign_folders
 
@@ -147,7 +147,7 @@ def _quoted(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-async def write_tree(runner: Runner) -> Ended:
+async def write_tree(runner: Runner) -> CommandResult:
     """Writes the files of HEAD; git inside does it, with the attributes of the repository and no filter.
 
     So LFS files are pointers; `lfs.tree` fills them.

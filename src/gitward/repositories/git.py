@@ -38,13 +38,13 @@ LISTING_BYTES = 32 * 1024 * 1024  # of names: some 400,000 files
 class GitFailed(GitwardError):
     """Git could not do what it was asked for. The text is what it complained about."""
 
-    def __init__(self, ended: Ended) -> None:
+    def __init__(self, ended: CommandResult) -> None:
         super().__init__(ended.tail or f"git ended with exit code {ended.exit_code}")
         self.ended = ended
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
+class CommandResult:
     """How a command ended."""
 
     exit_code: int
@@ -69,7 +69,7 @@ class Runner(Protocol):
         cwd: str,
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
-    ) -> Ended:
+    ) -> CommandResult:
         """How the command ended, with at most `limit` bytes of output; RunFailure for more, or when time is over."""
         ...
 
@@ -99,7 +99,7 @@ class Git:
             env["GIT_INDEX_FILE"] = self.index
         return env
 
-    async def run(self, *arguments: str, stdin: bytes = b"", limit: int = ANSWER_BYTES) -> Ended:
+    async def run(self, *arguments: str, stdin: bytes = b"", limit: int = ANSWER_BYTES) -> CommandResult:
         """However it ends."""
         return await self.runner.capture(
             self.argv(*arguments), limit=limit, cwd=self.tree or "/", env=self.environment(), stdin=stdin

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import posixpath
 import re
 import stat
@@ -16,10 +15,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from gitward.repositories.foreign_folder import Damaged, Tree, opened
 from gitward.sandboxes import WORK_DIR
 
-_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _SMALL = 4096  # bytes of HEAD, a loose ref, a `gitdir:` line
 _PACKED = 96 * 1024 * 1024  # bytes of packed-refs; ours may be longer than the list of refs that it was made from
 _LOG = 1024 * 1024  # bytes of a reflog or FETCH_HEAD, of which the end is read
@@ -28,7 +26,6 @@ _MOST_REFS = 700_000
 _MOST_LOOSE = 100_000  # refs in files of their own
 _MOST_LOGS = 2000  # of branches
 _MOST_WORKTREES = 50
-_MOST_NAMES = 200_000  # in one folder
 _DEPTH = 30  # of folders below refs/
 _ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHARED_INDEX = re.compile(r"sharedindex\.(?:[0-9a-f]{40}|[0-9a-f]{64})")
@@ -39,7 +36,6 @@ _FETCH_LINE = re.compile(
     rb"^(?:[0-9a-f]{40}|[0-9a-f]{64}) ([0-9a-f]{40}|[0-9a-f]{64}) [^\t\n]*\tfetch[ :]", re.MULTILINE
 )
 _FETCHED = re.compile(rb"^([0-9a-f]{40}|[0-9a-f]{64})\t", re.MULTILINE)
-
 # Files that stand in .git while an operation is under way, the more telling first.
 OPERATIONS = {
     "rebase-apply/applying": "am",
@@ -49,14 +45,8 @@ OPERATIONS = {
     "REVERT_HEAD": "revert",
     "MERGE_HEAD": "merge",
 }
-
-
 # Files that hold what git stashed for the time of an operation.
 _AUTOSTASHES = ("MERGE_AUTOSTASH", "rebase-merge/autostash", "rebase-apply/autostash")
-
-
-class Damaged(OSError):
-    """There is more in a `.git` than can be looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,106 +74,6 @@ class GitFolder:
     modules: bool = False  # whether submodules were cloned
     sparse: bool = False
     index: tuple[int, int, int] | None = None  # identity of the index file: inode, size, time of change
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tree:
-    """A folder that foreign code wrote, by its open descriptor."""
-
-    fd: int
-
-    def has(self, path: str) -> bool:
-        return self.status(path) is not None
-
-    def status(self, path: str) -> os.stat_result | None:
-        try:
-            with self.parent(path) as (folder, name):
-                return os.stat(name, dir_fd=folder, follow_symlinks=False)
-        except OSError:
-            return None
-
-    def read(self, path: str, limit: int, *, end: bool = False) -> bytes | None:
-        """A file's content; None when there is none, or it is longer (unless its `end` is wanted)."""
-        try:
-            with self.parent(path) as (folder, name):
-                file = os.open(name, _OPEN_FILE, dir_fd=folder)
-        except OSError:
-            return None
-        try:
-            status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode) or (status.st_size > limit and not end):
-                return None
-            return _whole(file, max(0, status.st_size - limit), min(limit, status.st_size))
-        finally:
-            os.close(file)
-
-    def names(self, path: str) -> list[tuple[str, bool]]:
-        """What is in a folder, each with whether it is a folder; nothing when there is none. Raises Damaged."""
-        try:
-            with self._folder(path) as folder, os.scandir(folder) as entries:
-                found = [(each.name, each.is_dir(follow_symlinks=False)) for each in islice(entries, _MOST_NAMES + 1)]
-        except OSError:
-            return []
-        if len(found) > _MOST_NAMES:
-            raise Damaged(f"more than {_MOST_NAMES} files in {path or 'the folder'}")
-        return found
-
-    def is_empty(self, path: str) -> bool:
-        """Whether nothing is in a folder, or there is none."""
-        try:
-            with self._folder(path) as folder, os.scandir(folder) as entries:
-                return next(entries, None) is None
-        except OSError:
-            return True
-
-    def link(self, path: str) -> str | None:
-        """What a symbolic link says."""
-        try:
-            with self.parent(path) as (folder, name):
-                return os.readlink(name, dir_fd=folder)
-        except OSError:
-            return None
-
-    @contextlib.contextmanager
-    def below(self, path: str) -> Iterator[Tree]:
-        """Raises OSError when there is no such folder."""
-        with self._folder(path) as folder:
-            yield Tree(fd=folder)
-
-    @contextlib.contextmanager
-    def _folder(self, path: str) -> Iterator[int]:
-        here = os.dup(self.fd)
-        try:
-            for name in PurePosixPath(path).parts:
-                below = os.open(name, _OPEN_FOLDER, dir_fd=here)
-                os.close(here)
-                here = below
-            yield here
-        finally:
-            os.close(here)
-
-    @contextlib.contextmanager
-    def parent(self, path: str) -> Iterator[tuple[int, str]]:
-        parent, _, name = path.rpartition("/")
-        with self._folder(parent) as folder:
-            yield folder, name
-
-
-def _whole(file: int, offset: int, size: int) -> bytes:
-    pieces = bytearray()
-    while len(pieces) < size and (piece := os.pread(file, size - len(pieces), offset + len(pieces))):
-        pieces += piece
-    return bytes(pieces)
-
-
-@contextlib.contextmanager
-def opened(root: Path) -> Iterator[Tree]:
-    """A folder whose own path nobody else can change. Raises OSError when there is none."""
-    fd = os.open(root, _OPEN_FOLDER)
-    try:
-        yield Tree(fd=fd)
-    finally:
-        os.close(fd)
 
 
 def find(work: Path, tree: str) -> str | None:

@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from gitward.repositories import git_folder
+from gitward.repositories import foreign_folder
 from gitward.repositories.checkout import CACHE_DIR
 from gitward.repositories.git import LISTING_BYTES, Runner
 from gitward.sandboxes import WORK_DIR
@@ -33,7 +33,7 @@ async def remove(runner: Runner, workspace: Path) -> None:
 
 
 def _remove(work: Path, names: list[str]) -> None:
-    with contextlib.suppress(OSError), git_folder.opened(work) as root:
+    with contextlib.suppress(OSError), foreign_folder.opened(work) as root:
         for name in names:
             with contextlib.suppress(OSError), root.parent(name) as (folder, last):
                 if stat.S_ISFIFO(os.stat(last, dir_fd=folder, follow_symlinks=False).st_mode):

@@ -14,9 +14,9 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from gitward.repositories import OBJECTS_DIR, git_folder
+from gitward.repositories import OBJECTS_DIR, foreign_folder
 from gitward.repositories.checkout import CHECKOUT_DIR
-from gitward.repositories.git import LISTING_BYTES, Ended, Git, GitFailed, Runner
+from gitward.repositories.git import LISTING_BYTES, CommandResult, Git, GitFailed, Runner
 from gitward.repositories.lfs import filter_process
 from gitward.repositories.remote import Remote, authorization
 from gitward.repositories.start_point import StartPoint
@@ -70,10 +70,10 @@ class Result:
 
     async def stands_on(self) -> str:
         """The commit that HEAD stands on after `git commit`."""
-        with git_folder.opened(self._place) as folder:
+        with foreign_folder.opened(self._place) as folder:
             text = (folder.read("git/HEAD", 100) or b"").decode("ascii", "replace").strip()
         if not _ID.fullmatch(text):
-            raise GitFailed(Ended(exit_code=0, tail="git made no commit"))
+            raise GitFailed(CommandResult(exit_code=0, tail="git made no commit"))
         self._head = text
         return text
 

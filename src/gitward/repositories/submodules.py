@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from gitward.repositories import files as tree_files
-from gitward.repositories import git_folder, left_commits, result, tree_entries
+from gitward.repositories import foreign_folder, git_folder, left_commits, result, tree_entries
 from gitward.repositories.checkout import CHECKOUT_DIR, REPO
 from gitward.repositories.commits import TRACKING, Scene
 from gitward.repositories.files import Scope
+from gitward.repositories.foreign_folder import Damaged
 from gitward.repositories.git import LISTING_BYTES, Git, GitFailed
-from gitward.repositories.git_folder import Damaged, GitFolder
+from gitward.repositories.git_folder import GitFolder
 from gitward.repositories.result import OTHER_INDEX, Result
 from gitward.repositories.tree_entries import GITLINK, Change, shown
 from gitward.sandboxes import WORK_DIR
@@ -29,7 +30,7 @@ _MOST_KNOWN = 20_000  # refs of a submodule's upstream
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class SubmoduleCommit:
     """One commit of a submodule."""
 
     name: str  # for a person: "commits in submodule lib"
@@ -41,7 +42,7 @@ class Kept:
 class Submodules:
     """What a run left inside of submodules."""
 
-    kept: tuple[Kept, ...] = ()
+    kept: tuple[SubmoduleCommit, ...] = ()
     known: frozenset[str] = frozenset()  # what the bundle need not have
     unpublished: tuple[str, ...] = ()  # submodules that the change has at a commit which is nowhere upstream
     notices: tuple[str, ...] = ()
@@ -72,7 +73,7 @@ class _Submodule:
 class _Gathering:
     """What is found on the way."""
 
-    kept: list[Kept] = field(default_factory=list)
+    kept: list[SubmoduleCommit] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
     notices: list[str] = field(default_factory=list)
 
@@ -139,7 +140,7 @@ async def _cloned(res: Result, scene: Scene) -> tuple[list[_Submodule], list[str
 def _names_any(scene: Scene, tree: str) -> bool:
     """Whether there is a .gitmodules. Blocks."""
     try:
-        with git_folder.opened(scene.workspace / "work") as work:
+        with foreign_folder.opened(scene.workspace / "work") as work:
             return work.has(posixpath.join(REPO, tree, ".gitmodules"))
     except OSError:
         return False
@@ -199,7 +200,7 @@ def _add_commits(gathering: _Gathering, each: _Submodule, number: int, commits: 
     for place, oid in enumerate(commits):
         name = f"commits in submodule {each.path}" if place == 0 else f"more commits in submodule {each.path}"
         ref = f"refs/heads/submodule-{number + 1}/{place + 1}"
-        gathering.kept.append(Kept(name=name, ref=ref, oid=oid))
+        gathering.kept.append(SubmoduleCommit(name=name, ref=ref, oid=oid))
 
 
 async def _known(res: Result, scene: Scene, each: _Submodule) -> frozenset[str]:
@@ -250,4 +251,4 @@ async def _add_edits(res: Result, scene: Scene, each: _Submodule, number: int, g
         gathering.notices.append(f"Left out, because git cannot take it: files of submodule {each.path}: {failure}")
         return
     ref = f"refs/heads/submodule-{number + 1}/edits"
-    gathering.kept.append(Kept(name=f"uncommitted files of submodule {each.path}", ref=ref, oid=oid))
+    gathering.kept.append(SubmoduleCommit(name=f"uncommitted files of submodule {each.path}", ref=ref, oid=oid))

@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from gitward.errors import Reason
-from gitward.repositories import commits, git_folder, left_commits, submodules
+from gitward.repositories import commits, foreign_folder, git_folder, left_commits, submodules
 from gitward.repositories import files as tree_files
 from gitward.repositories.baseline import setup_files
 from gitward.repositories.checkout import CHECKOUT_DIR, REPO
 from gitward.repositories.commits import Problem, Scene, Seen
 from gitward.repositories.files import Files, Scope
+from gitward.repositories.foreign_folder import Damaged
 from gitward.repositories.git import GitFailed
-from gitward.repositories.git_folder import Damaged, GitFolder, Worktree
+from gitward.repositories.git_folder import GitFolder, Worktree
 from gitward.repositories.left_commits import WEAK, LeftCommit
 from gitward.repositories.result import OTHER_INDEX, Result
 from gitward.repositories.submodules import Submodules
@@ -86,7 +87,7 @@ async def take(res: Result, scene: Scene) -> Work:
 def _has_files(workspace: Path) -> bool:
     """Whether there is a checkout, with anything in it."""
     try:
-        with git_folder.opened(workspace / "work") as work:
+        with foreign_folder.opened(workspace / "work") as work:
             return not work.is_empty(REPO)
     except OSError:
         return False
@@ -202,7 +203,7 @@ def _is_inside(workspace: Path, tree: Worktree) -> bool:
     if tree.path is None or ".." in tree.path.parts or not tree.path.is_relative_to(PurePosixPath(WORK_DIR)):
         return False
     try:
-        with git_folder.opened(workspace / "work") as work, work.below(str(tree.path.relative_to(WORK_DIR))):
+        with foreign_folder.opened(workspace / "work") as work, work.below(str(tree.path.relative_to(WORK_DIR))):
             return True
     except OSError:
         return False

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gitward.errors import Reason, RunFailure
 from gitward.runs.checkpoints import RunCancelled
@@ -26,6 +26,8 @@ from gitward.workers.persistence import persist
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+EventEntry = tuple[EventType, Mapping[str, object]]  # its data become JSON; here nobody reads them again
 
 _held_notices: ContextVar[list[str] | None] = ContextVar("held notices", default=None)
 
@@ -42,7 +44,7 @@ class StoredWork:
 
 
 class Attempt:
-    """A claimed run."""
+    """A run that this worker took."""
 
     def __init__(self, services: JobServices, hold: Hold) -> None:
         self.services = services
@@ -73,14 +75,14 @@ class Attempt:
 
     @classmethod
     async def begin(cls, services: JobServices, run_id: str) -> Attempt:
-        """Claims the run for this worker.
+        """Takes the run for this worker.
 
         :raises AttemptLost: it has ended.
         :raises LeaseLost: this worker was silent for too long.
         :raises RunFailure: `worker_lost`: it has cost too many workers.
         :raises RunCancelled: the owner asked for its end already.
         """
-        what = f"Run {run_id}: its claim"
+        what = f"Run {run_id}: taking it"
         hold = await persist(services.database, partial(_take, services, run_id), lease=services.lease, what=what)
         if hold.losses >= MAX_LOSSES:
             raise RunFailure(
@@ -121,11 +123,11 @@ class Attempt:
         services = self.services
         return await persist(services.database, change, lease=services.lease, what=f"Run {self.run.id}")
 
-    async def record(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+    async def record(self, *entries: EventEntry) -> None:
         """Tells the session's log, as soon as the database takes it."""
         await self.write(lambda tx: self.services.progress.record(tx, self.hold, *entries))
 
-    async def record_now(self, *entries: tuple[EventType, Mapping[str, Any]]) -> None:
+    async def record_now(self, *entries: EventEntry) -> None:
         """One try, for a caller who keeps what could not be told.
 
         :raises PASSING_ERRORS: the database cannot take it now.

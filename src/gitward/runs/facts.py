@@ -7,7 +7,6 @@ nobody needs any more is ignored.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
 
 from gitward.github.preflight import Facts
 from gitward.github.tokens import Identity
@@ -27,21 +26,21 @@ class WorkResult:
 
 
 def _facts(stored: Stored) -> Facts:
-    known = _fields_of(Facts, stored)
-    known["identity"] = Identity(**_fields_of(Identity, known["identity"]))
-    known["notices"] = tuple(known.get("notices", ()))
-    return Facts(**known)
+    identity = Identity(**_known(Identity, stored["identity"]))
+    notices = tuple(stored.get("notices", ()))
+    return Facts(**_known(Facts, {**stored, "identity": identity, "notices": notices}))
 
 
 def _work_result(stored: Stored) -> WorkResult:
-    return WorkResult(**_fields_of(WorkResult, stored))
+    return WorkResult(**_known(WorkResult, stored))
 
 
 def _pull_request(stored: Stored) -> PullRequest:
-    return PullRequest(**_fields_of(PullRequest, stored))
+    return PullRequest(**_known(PullRequest, stored))
 
 
-def _fields_of(kind: type, stored: Stored) -> dict[str, Any]:
+def _known(kind: type, stored: Stored) -> Stored:
+    """Of what is stored the fields that such a value has."""
     return {each.name: stored[each.name] for each in fields(kind) if each.name in stored}
 
 

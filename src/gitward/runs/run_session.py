@@ -1,7 +1,7 @@
 """The job: one run of a session, from the token to the pull request.
 
 Four checkpoints. A worker that takes the job over repeats the one that was not completed, so everything in it may
-happen twice: each claims the run first, and what an old attempt writes is refused.
+happen twice: each takes the run first, and what an old attempt writes is refused.
 """
 
 from __future__ import annotations

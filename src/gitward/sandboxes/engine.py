@@ -120,8 +120,8 @@ class BubblewrapEngine:
         async with contextlib.AsyncExitStack() as undo:
             await self._take_slot()
             undo.callback(self._slots.release)
-            tenancy = SandboxResources()
-            undo.push_async_callback(asyncio.to_thread, tenancy.release)
+            resources = SandboxResources()
+            undo.push_async_callback(asyncio.to_thread, resources.release)
             occupation = ResourceRequest(
                 workspace=workspace,
                 endpoint=endpoint,
@@ -131,12 +131,12 @@ class BubblewrapEngine:
                 work_dir=work_dir,
                 image=image,
             )
-            await descriptor_waits.uninterrupted(asyncio.to_thread(tenancy.occupy, occupation, self._terms()))
+            await descriptor_waits.uninterrupted(asyncio.to_thread(resources.occupy, occupation, self._terms()))
             self._refuse_when_stopped()
             undo.pop_all()
         sandbox = BubblewrapSandbox(
             name=name,
-            tenancy=tenancy,
+            resources=resources,
             endpoint=endpoint,
             launcher=self._launcher,
             bwrap=self._bwrap,

@@ -117,6 +117,7 @@ def _authority(hosts: Sequence[str]) -> tuple[bytes, ssl.SSLContext]:
     return ca_pem, context
 
 
+# Like the broker's own (`broker.client.authority`), which no sandbox knows: of the fake only its form counts.
 def _certificate(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime.datetime
 ) -> x509.CertificateBuilder:

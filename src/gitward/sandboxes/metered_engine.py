@@ -12,7 +12,10 @@ from gitward.telemetry.metrics import Metrics
 
 
 class MeteredEngine:
-    """Another engine, and nothing more; whoever made that one starts and stops it."""
+    """Another engine, and nothing more; whoever made that one starts and stops it.
+
+    It repeats the parameters of `SandboxEngine.open`, as each engine does: so mypy checks who passes them on.
+    """
 
     def __init__(self, engine: SandboxEngine, metrics: Metrics) -> None:
         self._engine = engine

@@ -13,7 +13,8 @@ _REMEDY = {
         "User namespaces are closed to unprivileged users on this machine. "
         "On Ubuntu 24.04 and later: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile "
         "that allows them; on older Debian: sysctl -w kernel.unprivileged_userns_clone=1; in a container: run it with "
-        "--security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined."
+        "--security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined. "
+        "In a chroot they are always closed."
     ),
     "ports": "The sandbox's own loopback has no room for the listener.",
     "bubblewrap": "Bubblewrap could not be executed. On Debian: apt-get install bubblewrap.",

@@ -34,7 +34,7 @@ class BubblewrapSandbox:
         self,
         *,
         name: str,
-        tenancy: SandboxResources,
+        resources: SandboxResources,
         endpoint: Endpoint,
         launcher: LauncherHandle,
         bwrap: str,
@@ -42,12 +42,12 @@ class BubblewrapSandbox:
     ) -> None:
         self._launcher = launcher
         self.name = name
-        self._tenancy = tenancy
+        self._resources = resources
         self._endpoint = endpoint
-        self._spare = SpareSupervisor(partial(self._prepare, tenancy.plan.of_host()))
+        self._spare = SpareSupervisor(partial(self._prepare, resources.plan.of_host()))
         self._image_spare = None
-        if tenancy.plan.image is not None:
-            self._image_spare = SpareSupervisor(partial(self._prepare, tenancy.plan))
+        if resources.plan.image is not None:
+            self._image_spare = SpareSupervisor(partial(self._prepare, resources.plan))
         self._bwrap = bwrap
         self._on_close = on_close
         self._busy: set[asyncio.Event] = set()  # one for each `run`, set when it is over
@@ -75,7 +75,7 @@ class BubblewrapSandbox:
             over.set()
 
     async def _run(self, job: Job, on_output: OnOutput | None) -> Completed:
-        group = self._tenancy.group
+        group = self._resources.group
         kills = 0 if group is None else group.kills()
         try:
             completed = await self._run_once(job, on_output)
@@ -111,10 +111,10 @@ class BubblewrapSandbox:
             raise SandboxError(f"the sandbox of {self.name} is closed")
 
     async def _prepare(self, plan: Plan) -> SupervisorHandle:
-        tenancy, walls = self._tenancy, plan.walls
+        resources, walls = self._resources, plan.walls
         prepare = PrepareRequest(
-            uid=tenancy.uid,
-            cgroup=None if tenancy.group is None else tenancy.group.entrance,
+            uid=resources.uid,
+            cgroup=None if resources.group is None else resources.group.entrance,
             network=Wall.NETWORK in walls,
             ports=ports_of(self._endpoint),
             build=self._build(),
@@ -122,14 +122,14 @@ class BubblewrapSandbox:
             forgets_keys=Wall.KEYS_FORGOTTEN in walls,
         )
         return await SupervisorHandle.prepare(
-            self._launcher.send, prepare, claim=tenancy.lock, options=plan.options(), owner=tenancy.uid
+            self._launcher.send, prepare, claim=resources.lock, options=plan.options(), owner=resources.uid
         )
 
     def _build(self) -> Build:
-        has = self._tenancy.plan.walls.__contains__
+        has = self._resources.plan.walls.__contains__
         return Build(
             bwrap=self._bwrap,
-            rlimits=self._tenancy.plan.rlimits(),
+            rlimits=self._resources.plan.rlimits(),
             hides_options=has(Wall.OPTIONS_HIDDEN),
             empties_environment=has(Wall.ENVIRONMENT_EMPTY),
             closes_descriptors=has(Wall.DESCRIPTORS_CLOSED),
@@ -137,11 +137,11 @@ class BubblewrapSandbox:
         )
 
     def _job(self, command: Command) -> Job:
-        plan, tenancy = self._tenancy.plan, self._tenancy
+        plan, resources = self._resources.plan, self._resources
         has = plan.walls.__contains__
-        watched = tenancy.group is None and has(Wall.MEMORY_LIMIT)
+        watched = resources.group is None and has(Wall.MEMORY_LIMIT)
         start = StartRequest(
-            lock=tenancy.lock_path,
+            lock=resources.lock_path,
             timeout_seconds=command.timeout_seconds if has(Wall.TIME) else None,
             memory_bytes=plan.limits.memory_bytes if watched else None,
             disk_bytes=plan.limits.disk_bytes if has(Wall.DISK_LIMIT) and not command.makes_room else None,
@@ -178,7 +178,7 @@ class BubblewrapSandbox:
             raise SandboxError(f"{path} could not be written in the sandbox: {_text(errors)}")
 
     def share_user(self) -> User:
-        return self._tenancy.share_user()
+        return self._resources.share_user()
 
     async def close(self) -> None:
         if self._closing is None:
@@ -198,7 +198,7 @@ class BubblewrapSandbox:
                 await spare.close()
         finally:
             try:
-                await asyncio.to_thread(self._tenancy.release)
+                await asyncio.to_thread(self._resources.release)
             finally:
                 self._on_close(self)
 

@@ -32,7 +32,7 @@ Encode = Callable[[Event], bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class EncodedEvent:
     """One event, and how it is sent; made once for all readers."""
 
     event: Event
@@ -47,11 +47,11 @@ class SessionFeed:
         self.last = last  # seq of the newest event that is known
         self.gone = False  # the session was removed
         self.watchers = 0
-        self._recent: deque[Told] = deque()
+        self._recent: deque[EncodedEvent] = deque()
         self._bytes = 0
         self._changed = asyncio.Event()
 
-    def add(self, news: Sequence[Told]) -> None:
+    def add(self, news: Sequence[EncodedEvent]) -> None:
         for told in news:
             self._recent.append(told)
             self._bytes += len(told.line)
@@ -68,7 +68,7 @@ class SessionFeed:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    def since(self, after: int) -> Sequence[Told] | None:
+    def since(self, after: int) -> Sequence[EncodedEvent] | None:
         """At most PAGE events with `seq > after`, empty when there are none yet; None: they must be read."""
         if after >= self.last:
             return ()
@@ -112,12 +112,12 @@ class LiveEvents:
             if not feed.watchers:
                 await self._drop(feed)
 
-    async def page(self, session_id: str, after: int) -> list[Told]:
+    async def page(self, session_id: str, after: int) -> list[EncodedEvent]:
         """Events that no feed remembers. They are encoded where they are read: in a thread."""
 
-        def look(tx: Transaction) -> list[Told]:
+        def look(tx: Transaction) -> list[EncodedEvent]:
             events = self._journal.read(tx, session_id, after=after, limit=PAGE)
-            return [Told(event=event, line=self._encode(event)) for event in events]
+            return [EncodedEvent(event=event, line=self._encode(event)) for event in events]
 
         return await self._database.read(look)
 
@@ -184,7 +184,7 @@ class Watcher:
         """Whether the session was removed."""
         return self._feed.gone
 
-    async def next(self, seconds: float) -> Sequence[Told]:
+    async def next(self, seconds: float) -> Sequence[EncodedEvent]:
         """The next events in their order; none when there are none within `seconds`, or the session is gone."""
         told = await self._now()
         if not told and not self._feed.gone:
@@ -194,6 +194,6 @@ class Watcher:
             self._after = told[-1].event.seq
         return told
 
-    async def _now(self) -> Sequence[Told]:
+    async def _now(self) -> Sequence[EncodedEvent]:
         told = self._feed.since(self._after)
         return await self._feeds.page(self._feed.session_id, self._after) if told is None else told

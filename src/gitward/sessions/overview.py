@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
-from gitward.sessions import queries
+from gitward.sessions import run_queries
 from gitward.sessions.model import ACTIVE_STATES, Event, EventType, Owner, RunState, Session
 from gitward.sessions.rows import PAGE, event_from_row, session_from_row
 from gitward.sessions.service import SessionService
@@ -113,7 +113,7 @@ def last_session(tx: Transaction, owner: Owner) -> Session | None:
     row = tx.execute(query.order_by(_sessions.c.created_at.desc()).limit(1)).first()
     if row is None:
         return None
-    runs = queries.runs_before(tx, row.id, 2, 1)
+    runs = run_queries.runs_before(tx, row.id, 2, 1)
     return session_from_row(row, runs)
 
 
@@ -169,7 +169,7 @@ def _rows(
 def _with_latest_run(
     tx: Transaction, sessions: SessionService, owner: Owner, found: Sequence[Session]
 ) -> dict[str, Session]:
-    latest = queries.latest_by_session(tx, [each.id for each in found], 1)
+    latest = run_queries.latest_by_session(tx, [each.id for each in found], 1)
     runs = sessions.explained(tx, owner, [run for each in found for run in latest.get(each.id, ())])
     by_session = {run.session_id: run for run in runs}
     return {each.id: replace(each, runs=(by_session[each.id],)) if each.id in by_session else each for each in found}

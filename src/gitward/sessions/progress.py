@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from gitward.errors import GitwardError, Reason
 from gitward.grants.usage import Usage
-from gitward.sessions import artifacts, queries, usage_days
+from gitward.sessions import artifacts, session_queries, unfinished_runs, usage_days
 from gitward.sessions.artifacts import Origin
 from gitward.sessions.journal import Entry, Journal
 from gitward.sessions.model import (
@@ -100,7 +100,7 @@ class Progress:
             values = {"state": state, "attempt": run.attempt, "started_at": run.started_at}
             mine = {"worker": self._worker, "losses": losses}
             tx.execute(sa.update(_runs).where(_runs.c.id == run_id).values(**values, **mine))
-            queries.refresh_session_state(tx, run.session_id)
+            session_queries.refresh_session_state(tx, run.session_id)
             if not first:
                 self._end_lost_steps(tx, run, at)
             kind = EventType.RUN_STARTED if first else EventType.RUN_TAKEN_OVER
@@ -171,14 +171,14 @@ class Progress:
     def update_session(self, tx: Transaction, hold: Hold, **values: Any) -> None:
         """Sets columns of the session that the job found out (`target_branch`, `pushed_sha`, `repo`)."""
         self.guard(tx, hold)
-        queries.update_session(tx, hold.session.id, values)
+        session_queries.update_session(tx, hold.session.id, values)
 
     def record_move(self, tx: Transaction, hold: Hold, repo: str) -> bool:
         """The session's repository has another name by now. False: there its branch is taken."""
         self.guard(tx, hold)
-        if queries.branch_is_taken(tx, repo, hold.session.branch, session_id=hold.session.id):
+        if session_queries.branch_is_taken(tx, repo, hold.session.branch, session_id=hold.session.id):
             return False
-        queries.update_session(tx, hold.session.id, {"repo": repo, "repo_key": repo.lower()})
+        session_queries.update_session(tx, hold.session.id, {"repo": repo, "repo_key": repo.lower()})
         return True
 
     def record_start(self, tx: Transaction, hold: Hold, start_sha: str) -> EarlierAttempts:
@@ -232,7 +232,7 @@ class Progress:
         stands = sa.select(_sessions.c.pushed_sha).where(_sessions.c.id == hold.session.id)
         if tx.execute(stands).scalar_one() == head_sha:
             return
-        queries.update_session(tx, hold.session.id, {"pushed_sha": head_sha})
+        session_queries.update_session(tx, hold.session.id, {"pushed_sha": head_sha})
         data = {"branch": hold.session.branch, "head_sha": head_sha}
         self._journal.append(tx, hold.session.id, now(), (EventType.BRANCH_PUSHED, hold.run.id, data))
 
@@ -243,7 +243,7 @@ class Progress:
         known = tx.execute(this).scalar_one() or []
         if number in known:
             return
-        queries.update_session(tx, hold.session.id, {"opened_issues": [*known, number]})
+        session_queries.update_session(tx, hold.session.id, {"opened_issues": [*known, number]})
         entry: Entry = (EventType.ISSUE_OPENED, hold.run.id, {"number": number})
         self._journal.append(tx, hold.session.id, now(), entry)
 
@@ -281,7 +281,7 @@ class Progress:
         self.guard(tx, hold)
         value = asdict(pull_request)
         tx.execute(sa.update(_runs).where(_runs.c.id == hold.run.id).values(pull_request=value))
-        queries.update_session(tx, hold.session.id, {"pull_request": value})
+        session_queries.update_session(tx, hold.session.id, {"pull_request": value})
         known = hold.session.pull_request
         if created or known is None or known.number != pull_request.number:
             entry: Entry = (EventType.PULL_REQUEST_OPENED, hold.run.id, value)
@@ -304,9 +304,9 @@ class Progress:
         update = sa.update(_runs).where(_runs.c.id == hold.run.id)
         tx.execute(update.values(**values, ended_at=at, worker=None, checkpoints=sa.null()))
         artifacts.end_so_far(tx, hold.run.id)
-        queries.refresh_session_state(tx, hold.session.id)
+        session_queries.refresh_session_state(tx, hold.session.id)
         self._journal.append(tx, hold.session.id, at, (EventType.RUN_ENDED, hold.run.id, values))
-        following = queries.next_run(tx, hold.session.id)
+        following = unfinished_runs.next_run(tx, hold.session.id)
         self.places.leave(tx, hold.run.id)
         if following is not None:
             self.places.enter(tx, following, hold.session.owner)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from gitward.sessions.model import Owner, Run, RunState
 from gitward.sessions.places import HAS_PLACE, WAITS, RunLimits, Standing, owner_digest
-from gitward.sessions.queries import WAITING
+from gitward.sessions.run_queries import WAITING
 from gitward.store import schema
 from gitward.store.database import Transaction
 

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 from gitward.sessions.model import FINAL_STATES, Session
 from gitward.sessions.model import now as local_now
+from gitward.sessions.new_session import NewSession
 from gitward.sessions.schedules import Schedule, find, update
-from gitward.sessions.service import NewSession, SessionService
+from gitward.sessions.service import SessionService
 from gitward.store import schema
 from gitward.store.database import Transaction
 

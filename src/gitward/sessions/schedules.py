@@ -14,8 +14,8 @@ from gitward.sessions import audit_log
 from gitward.sessions.audit_log import Act
 from gitward.sessions.cron import CronTimes
 from gitward.sessions.model import Instruction, Owner, is_id, new_id, now
+from gitward.sessions.new_session import NewSession
 from gitward.sessions.rows import instruction_from_json, instruction_to_json
-from gitward.sessions.service import NewSession
 from gitward.store import schema
 from gitward.store.database import Transaction
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from gitward.errors import Conflict, NotFound
-from gitward.sessions import artifacts, audit_log, publish_request, queries
+from gitward.sessions import (
+    artifacts,
+    audit_log,
+    publish_request,
+    run_queries,
+    session_list,
+    session_queries,
+    unfinished_runs,
+)
 from gitward.sessions.audit_log import Act
-from gitward.sessions.harmless import harmless
 from gitward.sessions.journal import Entry, Journal
 from gitward.sessions.model import (
-    HOST,
     ArtifactKind,
     Event,
     EventType,
@@ -25,37 +31,15 @@ from gitward.sessions.model import (
     new_id,
     now,
 )
+from gitward.sessions.new_session import NewSession, in_session, session_from
 from gitward.sessions.places import Places, Standing
 from gitward.sessions.publish_request import PublishChange
-from gitward.sessions.queries import Page, SessionFilter
 from gitward.sessions.queue_status import explain, explain_new
-from gitward.sessions.webhooks import Callback, insert_callback
+from gitward.sessions.session_list import Page, SessionFilter
+from gitward.sessions.webhooks import insert_callback
 from gitward.store.database import Transaction
-from gitward.telemetry.redaction import Redactor
 
 Check = Callable[[Session], None]
-
-SHORT_ID = 8  # characters of the session's id that name its branch
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewSession:
-    """A valid request for a session."""
-
-    repo: str
-    target_branch: str | None = None
-    branch: str | None = None  # None: gitward/<short id>
-    title: str | None = None
-    labels: tuple[str, ...] = ()
-    submodules: tuple[str, ...] = ()
-    allow_workflows: bool = False
-    environment: str = HOST
-    instruction: Instruction = Instruction()
-    schedule_id: str | None = None
-    scheduled_for: datetime | None = None
-    claims: Mapping[str, Any] = field(default_factory=dict)  # of the owner's token: those that the rules looked at
-    from_page: bool = False  # somebody asks for it in a browser
-    callback: Callback | None = None  # where the owner wants to be told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,44 +72,20 @@ class SessionService:
         :raises Conflict: this branch of this repository is taken.
         """
         at = now()
-        session_id = new_id("ses")
-        branch = new.branch or f"gitward/{session_id.removeprefix('ses_')[:SHORT_ID]}"
-        session = Session(
-            id=session_id,
-            owner=owner,
-            repo=new.repo,
-            target_branch=new.target_branch,
-            branch=branch,
-            title=new.title or _title(new.instruction),
-            labels=new.labels,
-            submodules=new.submodules,
-            allow_workflows=new.allow_workflows,
-            environment=new.environment,
-            setup=new.instruction.setup,
-            state=RunState.QUEUED,
-            archived=False,
-            pull_request=None,
-            pushed_sha=None,
-            schedule_id=new.schedule_id,
-            scheduled_for=new.scheduled_for,
-            created_at=at,
-            updated_at=at,
-            claims=new.claims,
-            from_page=new.from_page,
-        )
-        instruction = _in_session(session, new.instruction)
-        run = queries.new_run(session, instruction, run_id=new_id("run"), number=1, at=at, retry_of=None)
+        session = session_from(new, owner, at)
+        instruction = in_session(session, new.instruction)
+        run = run_queries.new_run(session, instruction, run_id=new_id("run"), number=1, at=at, retry_of=None)
         told: list[Entry] = [(EventType.SESSION_CREATED, None, _created(session)), _queued(run)]
-        queries.insert_session(tx, session, last_seq=len(told))
-        queries.insert_run(tx, run)
+        session_queries.insert_session(tx, session, last_seq=len(told))
+        run_queries.insert_run(tx, run)
         if new.callback is not None:
-            insert_callback(tx, session_id, new.callback)
-        self._journal.add(tx, session_id, 1, at, *told)
+            insert_callback(tx, session.id, new.callback)
+        self._journal.add(tx, session.id, 1, at, *told)
         audit_log.note(
             tx,
             Act.SESSION_POSTED,
             owner,
-            session_id=session_id,
+            session_id=session.id,
             run_id=run.id,
             repo=new.repo,
             schedule_id=new.schedule_id,
@@ -137,7 +97,7 @@ class SessionService:
         """By these claims the session is allowed from now on: the job asks the rules again when a repository moved."""
         session = self._own(tx, owner, session_id, lock=True)
         if session.claims != claims:
-            queries.update_session(tx, session_id, {"claims": dict(claims)})
+            session_queries.update_session(tx, session_id, {"claims": dict(claims)})
 
     def add_run(
         self,
@@ -155,9 +115,9 @@ class SessionService:
         """
         at = now()
         session, seq = self._append_to(tx, owner, session_id, at, check)
-        earlier, standing = queries.find_surroundings(tx, session)
+        earlier, standing = unfinished_runs.find_surroundings(tx, session)
         run = self._follow(
-            tx, session, _in_session(session, instruction), at=at, seq=seq, earlier=earlier, standing=standing
+            tx, session, in_session(session, instruction), at=at, seq=seq, earlier=earlier, standing=standing
         )
         audit_log.note(tx, Act.FOLLOW_UP, owner, session_id=session_id, run_id=run.id, repo=session.repo)
         return run
@@ -178,7 +138,7 @@ class SessionService:
         """
         at = now()
         session, seq = self._append_to(tx, owner, session_id, at, check)
-        found = queries.find_run_and_surroundings(tx, session, run_id)
+        found = unfinished_runs.find_run_and_surroundings(tx, session, run_id)
         if found is None:
             raise NotFound("This session has no such run.")
         old, earlier, standing = found
@@ -212,13 +172,13 @@ class SessionService:
         """
         session = self._own(tx, owner, session_id, lock=True)
         check(session)
-        found = queries.find_run_and_surroundings(tx, session, run_id)
+        found = unfinished_runs.find_run_and_surroundings(tx, session, run_id)
         if found is None:
             raise NotFound("This session has no such run.")
         run, unfinished, standing = found
         if run.publish_of is not None:
-            run = queries.find_run(tx, session_id, run.publish_of) or run
-        earlier = queries.run_that_publishes(tx, run, unless=publish_request.SETTLED)
+            run = run_queries.find_run(tx, session_id, run.publish_of) or run
+        earlier = run_queries.run_that_publishes(tx, run, unless=publish_request.SETTLED)
         if earlier is not None:
             return Published(run=self.get_run(tx, owner, session_id, earlier), created=False)
         kept = artifacts.latest(tx, session_id, ArtifactKind.BUNDLE, run_id=run.id)
@@ -235,7 +195,7 @@ class SessionService:
         self, tx: Transaction, owner: Owner, session_id: str, at: datetime, check: Check
     ) -> tuple[Session, int]:
         """The session, locked and told to be queued again, and the `seq` for one event."""
-        row = queries.reopen(tx, owner, session_id, at)
+        row = session_queries.reopen(tx, owner, session_id, at)
         if row is None:
             raise NotFound("There is no such session.")
         session, seq = row
@@ -256,11 +216,11 @@ class SessionService:
         standing: Standing,
         retry_of: str | None = None,
     ) -> Run:
-        new = queries.new_run(session, instruction, run_id=new_id("run"), number=0, at=at, retry_of=retry_of)
-        run = replace(new, number=queries.insert_following_run(tx, new))
+        new = run_queries.new_run(session, instruction, run_id=new_id("run"), number=0, at=at, retry_of=retry_of)
+        run = replace(new, number=run_queries.insert_following_run(tx, new))
         self._journal.add(tx, session.id, seq, at, _queued(run))
         if earlier:  # of one session only the head waits for a place; when it settles, the next one does
-            return queries.queued_behind(run, earlier)
+            return run_queries.queued_behind(run, earlier)
         return self._enter(tx, session.owner, run, standing)
 
     def _enter(self, tx: Transaction, owner: Owner, run: Run, standing: Standing) -> Run:
@@ -271,8 +231,8 @@ class SessionService:
         """Ends what is queued at once and asks what is running to end. Of ended runs it changes nothing."""
         session = self._own(tx, owner, session_id, lock=True)
         at = now()
-        unfinished = queries.unfinished_runs(tx, session_id)
-        ended = {"state": RunState.CANCELLED, "reason": None, "message": queries.CANCELLED_EARLY}
+        unfinished = unfinished_runs.list_unfinished(tx, session_id)
+        ended = {"state": RunState.CANCELLED, "reason": None, "message": session_queries.CANCELLED_EARLY}
         told: dict[RunState, tuple[EventType, dict[str, Any]]] = {
             RunState.QUEUED: (EventType.RUN_ENDED, ended),
             RunState.RUNNING: (EventType.RUN_CANCELLING, {}),
@@ -281,7 +241,7 @@ class SessionService:
             (told[run.state][0], run.id, told[run.state][1]) for run in unfinished if run.state in told
         ]
         if entries:
-            session, seq = queries.cancel_runs(
+            session, seq = session_queries.cancel_runs(
                 tx, session_id, at, states={run.state for run in unfinished}, events=len(entries)
             )
             self._journal.add(tx, session_id, seq, at, *entries)
@@ -293,12 +253,12 @@ class SessionService:
     def change(self, tx: Transaction, owner: Owner, session_id: str, change: SessionChange) -> Session:
         """:raises Conflict: an active session cannot be archived."""
         session = self._own(tx, owner, session_id, lock=True)
-        if change.archived and queries.count_unfinished_runs(tx, session_id):
+        if change.archived and unfinished_runs.count_unfinished(tx, session_id):
             raise Conflict("The session has runs that are not finished; cancel them before you archive it.")
         values = {name: value for name, value in asdict(change).items() if value is not None}
         changed = {name: value for name, value in values.items() if getattr(session, name) != value}
         if changed:
-            queries.update_session(tx, session_id, changed)
+            session_queries.update_session(tx, session_id, changed)
             self._journal.append(tx, session_id, now(), (EventType.SESSION_UPDATED, None, changed))
         if "archived" in changed:
             act = Act.SESSION_ARCHIVED if change.archived else Act.SESSION_UNARCHIVED
@@ -314,12 +274,12 @@ class SessionService:
         return self._with_runs(tx, owner, self._own(tx, owner, session_id))
 
     def _with_runs(self, tx: Transaction, owner: Owner, session: Session) -> Session:
-        return replace(session, runs=self.explained(tx, owner, queries.latest_runs(tx, session.id)))
+        return replace(session, runs=self.explained(tx, owner, run_queries.latest_runs(tx, session.id)))
 
     def get_run(self, tx: Transaction, owner: Owner, session_id: str, run_id: str) -> Run:
         """:raises NotFound: there is none in this session of this owner."""
         self._own(tx, owner, session_id)
-        run = queries.find_run(tx, session_id, run_id)
+        run = run_queries.find_run(tx, session_id, run_id)
         if run is None:
             raise NotFound("This session has no such run.")
         return self.explained(tx, owner, (run,))[0]
@@ -329,11 +289,11 @@ class SessionService:
     ) -> Sequence[Run]:
         """The session's runs, newest first: those with a smaller number than `before`."""
         self._own(tx, owner, session_id)
-        return self.explained(tx, owner, queries.runs_before(tx, session_id, before, limit))
+        return self.explained(tx, owner, run_queries.runs_before(tx, session_id, before, limit))
 
     def list_sessions(self, tx: Transaction, owner: Owner, wanted: SessionFilter) -> Page:
         """The owner's sessions, newest first."""
-        page = queries.list_sessions(tx, owner, wanted)
+        page = session_list.list_sessions(tx, owner, wanted)
         runs = {run.id: run for run in self.explained(tx, owner, [r for each in page.items for r in each.runs])}
         items = [replace(each, runs=tuple(runs[run.id] for run in each.runs)) for each in page.items]
         return replace(page, items=tuple(items))
@@ -356,17 +316,10 @@ class SessionService:
         return self._journal.read(tx, session_id, after=after, limit=limit, run_id=run_id)
 
     def _own(self, tx: Transaction, owner: Owner, session_id: str, *, lock: bool = False) -> Session:
-        session = queries.find_session(tx, session_id, lock=lock)
+        session = session_queries.find_session(tx, session_id, lock=lock)
         if session is None or session.owner != owner:
             raise NotFound("There is no such session.")
         return session
-
-
-def _in_session(session: Session, instruction: Instruction) -> Instruction:
-    """With what it does not name itself, and the session has. A run of the host's stays as runs were stored before."""
-    environment = instruction.environment or session.environment
-    setup = session.setup if instruction.setup is None else instruction.setup
-    return replace(instruction, environment=None if environment == HOST else environment, setup=setup)
 
 
 def _queued(run: Run) -> Entry:
@@ -377,14 +330,3 @@ def _queued(run: Run) -> Entry:
 def _created(session: Session) -> dict[str, str]:
     origin = {"schedule_id": session.schedule_id} if session.schedule_id else {}
     return {"repo": session.repo, "branch": session.branch, **origin}
-
-
-def _title(instruction: Instruction) -> str:
-    """Fit for a list, a commit and a pull request that others read: one line, and no token that was put into it."""
-    told = instruction.command or instruction.prompt
-    if told is None:
-        return "Check out the repository"
-    first = (told.strip().splitlines() or [""])[0]
-    shown = "".join(c if c.isprintable() else " " for c in Redactor().text(first))
-    shown = shown if len(shown) <= 72 else shown[:71] + "…"
-    return f"Run {shown}" if instruction.command is not None else harmless(shown)

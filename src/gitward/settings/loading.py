@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gitward import env_file
 from gitward.errors import SettingsError
+from gitward.settings import env_file
 from gitward.settings.environment import variables
 from gitward.settings.fields import Settings
 
@@ -45,7 +45,7 @@ def load_settings(**overrides: Any) -> Settings:
         )
     problems += _sign_in_problems(settings)
     problems += [
-        f"GITWARD_ENVIRONMENTS: {name!r} is no environment's name"
+        f"GITWARD_ENVIRONMENTS: {name!r} is not a name that an environment can have"
         for name in settings.allowed_environments
         if not _ENVIRONMENT.fullmatch(name)
     ]

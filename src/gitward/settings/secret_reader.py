@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from gitward import env_file
 from gitward.errors import GitwardError
 from gitward.secrets import SHORTEST, Secret
-from gitward.settings import environment
+from gitward.settings import env_file, environment
 
 
 class SecretUnreadable(GitwardError):

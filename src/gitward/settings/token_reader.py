@@ -5,10 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from pathlib import Path
 
-from gitward import env_file
 from gitward.errors import GitwardError
 from gitward.secrets import Secret
-from gitward.settings import environment
+from gitward.settings import env_file, environment
 from gitward.settings.secret_reader import is_sound
 
 _UNSOUND = "characters that no token has, such as a space or a line break; set it to the token alone."

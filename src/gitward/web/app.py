@@ -89,7 +89,7 @@ def _install_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> Response:
-        told = {404: "There is no such page.", 405: "This address does not take that."}
+        told = {404: "There is no such page.", 405: "This address does not accept this method."}
         return error_page(error.status_code, told.get(error.status_code, "The request is not valid."))
 
     async def _no_database(request: Request, error: Exception) -> Response:

@@ -14,7 +14,8 @@ from gitward.errors import FieldError
 from gitward.github.app_registration import AppRegistration
 from gitward.github.token_health import TokenReport
 from gitward.sessions.model import Instruction, Session
-from gitward.sessions.service import NewSession, SessionService
+from gitward.sessions.new_session import NewSession
+from gitward.sessions.service import SessionService
 from gitward.store.database import Database, Transaction
 from gitward.telemetry.metrics import Budget, Figures
 from gitward.web.live.boards import Boards

@@ -1,7 +1,7 @@
-"""Steps of a job that run once, across restarts: their results are stored with the run, as JSON.
+"""Checkpoints of a job: functions that run once, across restarts. Their results are stored with the run, as JSON.
 
-A pickled value would be code for its reader, and an exception's text may quote a run's data: so a step that raises is
-not stored.
+A pickled value would be code for its reader, and an exception's text may quote a run's data: so one that raises
+is not stored.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Checkpoints:
         self._known = known
         self._keep = keep
 
-    async def once(self, name: str, step: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
+    async def once(self, name: str, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
         if name not in self._known:
-            result = plain(await step(*arguments))
+            result = plain(await function(*arguments))
             known_then = {**self._known, name: result}
             await self._keep(known_then)
             self._known = known_then
@@ -37,12 +37,12 @@ class Checkpoints:
 current: ContextVar[Checkpoints] = ContextVar("checkpoints of the job")
 
 
-async def checkpoint(name: str, step: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
-    """Runs a step of the current job, or returns what it returned when it was completed before.
+async def checkpoint(name: str, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
+    """Runs a function of the current job, or returns what it returned when it was completed before.
 
     Results are JSON values and hold no secret.
     """
-    return await current.get().once(name, step, *arguments)
+    return await current.get().once(name, function, *arguments)
 
 
 def plain(value: Any) -> Any:
@@ -54,7 +54,7 @@ def plain(value: Any) -> Any:
 
 
 def _refuse(value: Any) -> Any:
-    raise TypeError(f"a step may only return JSON values, not {type(value).__name__}")
+    raise TypeError(f"a checkpoint may only return JSON values, not {type(value).__name__}")
 
 
 def as_task(checkpoints: Checkpoints, job: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

@@ -18,7 +18,7 @@ class Taken:
 
     run_id: str
     attempt: int  # fences what this hold writes
-    checkpoints: Mapping[str, Any] = field(default_factory=dict)  # results of the steps that are done, by their names
+    checkpoints: Mapping[str, Any] = field(default_factory=dict)  # results of those that are done, by their names
 
 
 class Queue(Protocol):
@@ -33,7 +33,7 @@ class Queue(Protocol):
         ...
 
     def store(self, tx: Transaction, worker: str, taken: Taken, checkpoints: Mapping[str, Any]) -> bool:
-        """Keeps what the steps have returned; False when the run has ended, so that nobody will ask for it.
+        """Stores what the checkpoints returned; False when the run has ended, so that nobody will ask for it.
 
         :raises Exception: another worker has the run.
         """

@@ -43,6 +43,7 @@ class Shift:
         may_take: Callable[[], bool] = lambda: True,
     ) -> None:
         """:param may_take: whether a run that begins now has a chance; it waits otherwise."""
+        # These are the worker's, which outlives its shifts: a shift holds the ones that it uses, not the worker.
         self.id = new_name()
         self.lease = Lease()  # without end, where a lock of the kernel tells who lives
         self._database = database
@@ -129,7 +130,7 @@ class Shift:
                 lease=self.lease,
                 what=f"Run {taken.run_id}: its checkpoints",
             )
-        except LeaseLost as lost:  # whoever has the run next does the step again
+        except LeaseLost as lost:  # whoever has the run next does the checkpoint again
             raise asyncio.CancelledError from lost
 
     def _ended(self, run_id: str, task: asyncio.Task[None]) -> None:

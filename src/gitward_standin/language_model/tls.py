@@ -21,7 +21,7 @@ def authority(folder: Path, names: Sequence[str]) -> tuple[Path, ssl.SSLContext]
     """The file with the authority's certificate, and what a server of these names needs."""
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca_name = _name("Stand-in model's authority")
-    usage = x509.KeyUsage(
+    usage = x509.KeyUsage(  # each value must be given; the stand-in shares no code with the broker's authority
         digital_signature=True,
         key_cert_sign=True,
         crl_sign=True,

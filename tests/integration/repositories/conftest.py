@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 import warm_parents
 from gitward.broker import Brokers
@@ -13,6 +14,7 @@ from gitward.repositories.mirrors import Mirrors
 from gitward.sandboxes.engine import BubblewrapEngine
 from gitward_standin import StandIn, Token
 from mirror_world import TOKEN, World, broker_config
+from workbench import Workbench, workbench
 
 
 @pytest.fixture
@@ -66,3 +68,9 @@ async def world(data: Path, github: StandIn, broker: Brokers, engine: Bubblewrap
 async def mirrors(world: World) -> AsyncIterator[Mirrors]:
     async with world.mirrors() as mirrors:
         yield mirrors
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def bench() -> AsyncIterator[Workbench]:
+    async with workbench() as made:
+        yield made

@@ -3,21 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 
 from gitward.sandboxes import Shown
-from workbench import BRANCH, Workbench, run, workbench
+from workbench import BRANCH, Workbench, run
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def bench() -> AsyncIterator[Workbench]:
-    async with workbench() as made:
-        yield made
 
 
 COMMIT = "echo x > x.txt; git add -A; git commit -qm work"

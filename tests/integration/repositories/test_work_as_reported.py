@@ -6,20 +6,11 @@ Each case names its report. They stand for kinds that the other files of this fo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 
-from workbench import Workbench, workbench
+from workbench import Workbench
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def bench() -> AsyncIterator[Workbench]:
-    async with workbench() as made:
-        yield made
 
 
 CLONE = "git init -q {0}; (cd {0}; echo 1 > f; git add -A; git commit -qm init)"

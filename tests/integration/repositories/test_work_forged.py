@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from gitward.repositories.changes import Form
-from workbench import BRANCH, Workbench, run, workbench
+from workbench import BRANCH, Workbench, run
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -52,12 +50,6 @@ CONFIGURED = {
     "logs of nonsense": "mkdir -p .git/logs; head -c 3000000 /dev/urandom > .git/logs/HEAD; printf '%s %s x <x> 1 +0\\tx\\n' 1111111111111111111111111111111111111111 2222222222222222222222222222222222222222 >> .git/logs/HEAD",
     "worktrees of nonsense": "mkdir -p .git/worktrees/a .git/worktrees/b; echo /etc/x/.git > .git/worktrees/a/gitdir; git rev-parse HEAD > .git/worktrees/a/HEAD; echo /workspace/../etc/.git > .git/worktrees/b/gitdir; git rev-parse HEAD > .git/worktrees/b/HEAD",
 }
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def bench() -> AsyncIterator[Workbench]:
-    async with workbench() as made:
-        yield made
 
 
 @pytest.mark.parametrize("forgery", CONFIGURED.values(), ids=CONFIGURED)

@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from gitward.sandboxes import Shown
-from workbench import Taken, Upstream, Workbench, run, workbench
+from workbench import Taken, Upstream, Workbench, run
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -27,12 +25,6 @@ CLONED = """
 git config --global safe.directory '*'; git config --global protocol.file.allow always
 git submodule -q update --init"""
 WORK = "cd lib; echo x > x.txt; git add -A; git commit -qm work; cd .."
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def bench() -> AsyncIterator[Workbench]:
-    async with workbench() as made:
-        yield made
 
 
 @pytest.fixture

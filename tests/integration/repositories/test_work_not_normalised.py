@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 
-from workbench import Workbench, workbench
+from workbench import Workbench
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -42,12 +39,6 @@ UNCHANGED = {
     "looked at": "git status -s >/dev/null; git diff >/dev/null",
     "index made anew": "rm .git/index; git reset -q --mixed 2>/dev/null; true",
 }
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def bench() -> AsyncIterator[Workbench]:
-    async with workbench() as made:
-        yield made
 
 
 @pytest.mark.parametrize("command", UNCHANGED.values(), ids=UNCHANGED)

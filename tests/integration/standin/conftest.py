@@ -21,9 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gitward.grants import channel
 from gitward_standin import Repository, StandIn, Token, TokenKind
+from octocat import REPOSITORY, TOKEN, octocat
 
-TOKEN = "ghp_octocat0000000000000000000000000000"
-REPOSITORY = "octo-org/demo"
 TIMEOUT = 60.0  # seconds for one command
 
 
@@ -104,13 +103,8 @@ class Client:
 
 @pytest.fixture
 async def standin(tmp_path: Path) -> AsyncIterator[StandIn]:
-    github = StandIn(tmp_path / "github")
-    github.add_user("octocat", name="Mona Lisa", email="mona@example.org")
-    github.add_token(TOKEN, Token(login="octocat"))
-    await github.add_repository(REPOSITORY, permissions={"octocat": "push"})
-    await github.start()
-    yield github
-    await github.stop()
+    async with octocat(tmp_path) as github:
+        yield github
 
 
 @pytest.fixture

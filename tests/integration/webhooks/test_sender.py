@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import datetime
 import ipaddress
 import json
 import socket
@@ -19,18 +18,17 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from standardwebhooks import Webhook
 
+from certificates import self_signed
 from gitward.broker.policy.egress.addresses import Reach
 from gitward.runs.upkeep.webhooks.sender import Sender
 from gitward.sessions import webhooks
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import EventType, Owner, RunState, now
+from gitward.sessions.new_session import NewSession
 from gitward.sessions.places import Places, RunLimits
-from gitward.sessions.service import NewSession, SessionService
+from gitward.sessions.service import SessionService
 from gitward.sessions.webhooks import Callback, Delivery, DeliveryState, Format, Outbox
 from gitward.store import schema
 from gitward.store.database import Database
@@ -64,34 +62,9 @@ class Receiver:
 Start = Callable[[], Awaitable[Receiver]]
 
 
-def certificate(folder: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "receiver")])
-    at = datetime.datetime.now(datetime.UTC)
-    names = [x509.DNSName("localhost")]
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(at - datetime.timedelta(days=1))
-        .not_valid_after(at + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    chain = folder / "chain.pem"
-    chain.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
-    return chain
-
-
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return certificate(tmp_path_factory.mktemp("tls"))
+    return self_signed(tmp_path_factory.mktemp("tls"), ["localhost"])[0]
 
 
 @pytest_asyncio.fixture

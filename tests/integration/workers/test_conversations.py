@@ -65,7 +65,7 @@ say(json.dumps([os.listdir("."), remembered(), note]))
         said = data_of(events, "agent.ended")[-1]["text"]
         assert "so-far.txt" in said.split("]")[0]
         assert "say('Hello.')" in said
-        assert "were laid back" in said
+        assert "were restored" in said
         [kept] = data_of(events, "work.kept")
         assert kept["attempt"] == 1
         assert "+precious" in (await client.http.get(kept["artifacts"]["diff"])).text

@@ -10,8 +10,9 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from gitward.sessions.model import Instruction, Owner, RunState
+from gitward.sessions.new_session import NewSession
 from gitward.sessions.places import Places, RunLimits
-from gitward.sessions.service import NewSession, SessionService
+from gitward.sessions.service import SessionService
 from gitward.store import schema
 from load import active_now, most_at_once, worker
 from tests_support import Backend

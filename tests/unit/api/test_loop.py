@@ -19,9 +19,9 @@ from gitward.api.request_gate import MAX_BODY
 from gitward.sessions import artifacts
 from gitward.sessions.artifacts import MAX_BYTES, Origin
 from gitward.sessions.model import ArtifactKind, EventType, Instruction, Owner, StepName, StepState, new_id, now
+from gitward.sessions.new_session import NewSession
 from gitward.sessions.progress import Hold
-from gitward.sessions.queries import SessionFilter
-from gitward.sessions.service import NewSession
+from gitward.sessions.session_list import SessionFilter
 from gitward.store import schema
 from held_loops import longest
 

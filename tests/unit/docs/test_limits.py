@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import get_args
 
 from gitward.api import problems, request_gate
+from gitward.api.field_types import MAX_BYTES
+from gitward.api.request_shapes import InstructionIn, PublishIn, SessionIn
 from gitward.api.sessions import Key, list_sessions
-from gitward.api.shapes import MAX_BYTES, InstructionIn, PublishIn, SessionIn
 from gitward.identity import verifier
 from gitward.sessions.schedules import MOST
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gitward.repositories import git_folder
+from gitward.repositories import foreign_folder
 from gitward.repositories.lfs import objects
 from gitward.repositories.lfs.pointers import Pointer
 from gitward.repositories.mirrors import lfs_cache
@@ -65,7 +65,7 @@ def test_what_is_no_file_of_the_right_size_is_not_taken(tmp_path: Path, ours: Pa
     elif kind == "folder":
         place.mkdir()
     assert objects.take_over(tmp_path / "theirs", [POINTER], ours) == set()
-    with git_folder.opened(tmp_path / "theirs") as tree:
+    with foreign_folder.opened(tmp_path / "theirs") as tree:
         assert objects.lend(tree, [POINTER], ours) == []
 
 

@@ -16,8 +16,8 @@ from gitward.runs.attempt import MAX_LOSSES, Attempt
 from gitward.runs.checkpoints import RunCancelled
 from gitward.runs.services import JobServices
 from gitward.sessions.model import EventType, Instruction, Owner, RunState, StepName
+from gitward.sessions.new_session import NewSession
 from gitward.sessions.progress import AttemptLost, Progress
-from gitward.sessions.service import NewSession
 from gitward.store.database import Database, Transaction
 from tests_support import Backend
 

@@ -12,7 +12,8 @@ from sqlalchemy.exc import OperationalError
 
 from gitward.grants.lease import Lease, LeaseLost
 from gitward.runs.attempt import Attempt
-from gitward.runs.commands.output import HEAD_BYTES, PIECE_CHARACTERS, OutputLog
+from gitward.runs.commands.log_entries import PIECE_CHARACTERS
+from gitward.runs.commands.output import HEAD_BYTES, OutputLog
 from gitward.sandboxes import Stream
 from gitward.sessions.model import EventType, StepName
 from gitward.telemetry.redaction import Redactor

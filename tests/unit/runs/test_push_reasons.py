@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitward.errors import Reason
-from gitward.repositories.git import Ended
+from gitward.repositories.git import CommandResult
 from gitward.runs.publishing.push import PrivateAddress, _failed
 
 HEAD = "a" * 40
@@ -45,7 +45,7 @@ NOT_ARRIVED = {
 
 @pytest.mark.parametrize(("text", "expected"), [*REFUSED.items(), *NOT_ARRIVED.items()])
 def test_the_reason_and_the_words(text: str, expected: tuple[Reason, str]) -> None:
-    failure = _failed(Ended(exit_code=1, tail=text, complaint=text.replace(" / ", "\n")), HEAD)
+    failure = _failed(CommandResult(exit_code=1, tail=text, complaint=text.replace(" / ", "\n")), HEAD)
     assert (failure.reason, failure.head_sha, failure.exit_code) == (expected[0], HEAD, 0)
     assert expected[1] in failure.message
     assert "kept" not in failure.message, "whether it is, only its storing knows"
@@ -57,6 +57,6 @@ def test_a_private_address_is_a_refusal_of_its_own() -> None:
         "remote: error: GH007: Your push would publish a private email address.\n"
         " ! [remote rejected] x -> x (push declined due to email privacy restrictions)"
     )
-    failure = _failed(Ended(exit_code=1, tail=text, complaint=text), HEAD)
+    failure = _failed(CommandResult(exit_code=1, tail=text, complaint=text), HEAD)
     assert isinstance(failure, PrivateAddress)
     assert failure.reason is Reason.PUSH_REJECTED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitward.errors import Reason, RunFailure
-from gitward.repositories.git import Ended
+from gitward.repositories.git import CommandResult
 from gitward.runs.commands import disk_full
 from gitward.runs.commands.retrying import fault_in
 
@@ -67,7 +67,7 @@ OTHERS = [
 
 @pytest.mark.parametrize("text", NO_ROOM)
 def test_what_failed_for_want_of_room_is_not_the_token_s_fault(text: str) -> None:
-    ended = Ended(exit_code=1, tail=text)
+    ended = CommandResult(exit_code=1, tail=text)
     failure = disk_full.named(RunFailure(Reason.TOKEN_REJECTED, text, exit_code=1, head_sha="a" * 40), ended)
     assert (failure.reason, failure.message) == (Reason.SANDBOX_FAILED, text)
     assert (failure.exit_code, failure.head_sha) == (1, "a" * 40)
@@ -75,6 +75,6 @@ def test_what_failed_for_want_of_room_is_not_the_token_s_fault(text: str) -> Non
 
 @pytest.mark.parametrize("text", OTHERS)
 def test_a_server_s_want_of_room_is_the_server_s(text: str) -> None:
-    ended = Ended(exit_code=1, tail=text)
+    ended = CommandResult(exit_code=1, tail=text)
     failure = RunFailure(Reason.PUSH_REJECTED, text)
     assert disk_full.named(failure, ended) is failure

@@ -83,3 +83,17 @@ def test_every_exception_from_a_rule_has_its_reason() -> None:
                 if found and path != Path(__file__) and len(found["reason"].strip(" -#")) < 4:
                     bare.append(f"{path.relative_to(repository)}:{number}")
     assert bare == []
+
+
+def test_every_rule_that_is_switched_off_has_its_reason() -> None:
+    """In pyproject.toml: rules of the linter for all files and for some, and what mypy is told to overlook."""
+    text = (Path(__file__).parents[3] / "pyproject.toml").read_text()
+    lists = {
+        "ignore": r"^ignore = \[\n(.*?)^\]",
+        "per-file-ignores": r"^\[tool\.ruff\.lint\.per-file-ignores\]\n(.*?)\n\n",
+        "overrides": r"^\[\[tool\.mypy\.overrides\]\]\n(module.*?\n)",
+    }
+    for name, pattern in lists.items():
+        found = re.search(pattern, text, re.MULTILINE | re.DOTALL)
+        assert found is not None, name
+        assert [line for line in found[1].splitlines() if not re.search(r"# .*\w{3}", line)] == [], name

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 
 from crowd import crowd
 from gitward.sessions.model import Instruction, Owner, Run, RunState, Session, new_id, now
-from gitward.sessions.queries import MOST_RUNS, SessionFilter
-from gitward.sessions.service import NewSession
+from gitward.sessions.new_session import NewSession
+from gitward.sessions.run_queries import MOST_RUNS
+from gitward.sessions.session_list import SessionFilter
 from gitward.store import schema
 from gitward.store.database import Transaction
 from tests_support import Backend

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gitward.errors import InvalidRequest, Reason
 from gitward.sessions.model import Owner, RunState, Session
-from gitward.sessions.queries import Page, SessionFilter
 from gitward.sessions.service import SessionChange
+from gitward.sessions.session_list import Page, SessionFilter
 from tests_support import Backend
 
 

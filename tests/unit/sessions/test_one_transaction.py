@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from gitward.sessions.model import Instruction, Owner, RunState
-from gitward.sessions.service import NewSession
+from gitward.sessions.new_session import NewSession
 from gitward.store.database import Database
 from outside import look
 from tests_support import Backend

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from crowd import crowd
 from gitward.sessions.model import Owner, Run, RunState, Session
 from gitward.sessions.places import AT_ONCE, Places, RunLimits
-from gitward.sessions.queries import SessionFilter
 from gitward.sessions.service import SessionService
+from gitward.sessions.session_list import SessionFilter
 from tests_support import Backend
 
 MANY = 10_000

@@ -24,7 +24,7 @@ from gitward.sessions.model import (
 )
 from gitward.sessions.progress import Outcome
 from gitward.sessions.publish_request import PublishChange
-from gitward.sessions.queries import MOST_RUNS
+from gitward.sessions.run_queries import MOST_RUNS
 from gitward.sessions.service import Published, SessionChange
 from gitward.store import schema
 from tests_support import Backend

@@ -14,9 +14,9 @@ from gitward.sessions import artifacts
 from gitward.sessions.artifacts import Origin
 from gitward.sessions.cron import CronTimes
 from gitward.sessions.model import ArtifactKind, Owner, RunState
+from gitward.sessions.new_session import NewSession
 from gitward.sessions.retention import KEY_LIFETIME, Removed, Retention
 from gitward.sessions.schedules import ScheduleService
-from gitward.sessions.service import NewSession
 from gitward.store import schema
 from gitward.store.database import Database
 from machine import slowness

@@ -14,11 +14,12 @@ from gitward.errors import Conflict, NotFound
 from gitward.runs.upkeep.periodic_tasks import fire_schedules
 from gitward.sessions.cron import CronTimes
 from gitward.sessions.model import Instruction, Owner, Session
+from gitward.sessions.new_session import NewSession
 from gitward.sessions.places import Places
-from gitward.sessions.queries import SessionFilter
 from gitward.sessions.schedule_runner import LATE, STILL_ACTIVE, ScheduleRunner
 from gitward.sessions.schedules import MOST, Schedule, ScheduleChange, ScheduleService
-from gitward.sessions.service import NewSession, SessionService
+from gitward.sessions.service import SessionService
+from gitward.sessions.session_list import SessionFilter
 from gitward.store.database import Database, Transaction
 from gitward.store.notify import Notifier
 from tests_support import Backend

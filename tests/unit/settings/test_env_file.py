@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gitward import env_file
 from gitward.errors import SettingsError
 from gitward.secrets import Secret
+from gitward.settings import env_file
 from gitward.settings.fields import Settings
 from gitward.settings.loading import load_settings
 from gitward.settings.secret_reader import SecretReader, SecretUnreadable

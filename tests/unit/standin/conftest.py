@@ -15,9 +15,7 @@ from multidict import CIMultiDictProxy
 
 from gitward_standin import Repository, StandIn, Token
 from gitward_standin.example import Example, populate
-
-TOKEN = "ghp_octocat0000000000000000000000000000"
-REPOSITORY = "octo-org/demo"
+from octocat import REPOSITORY, TOKEN, octocat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +59,8 @@ class Api:
 
 @pytest.fixture
 async def standin(tmp_path: Path) -> AsyncIterator[StandIn]:
-    github = StandIn(tmp_path / "github")
-    github.add_user("octocat", name="Mona Lisa", email="mona@example.org")
-    github.add_token(TOKEN, Token(login="octocat"))
-    await github.add_repository(REPOSITORY, permissions={"octocat": "push"})
-    await github.start()
-    yield github
-    await github.stop()
+    async with octocat(tmp_path) as github:
+        yield github
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ import pytest
 from app_keys import app_key
 from gitward_standin import App, Installation, Repository, StandIn
 from gitward_standin.apps import ALL
+from octocat import REPOSITORY
 
-from .conftest import REPOSITORY, Answer, Api
+from .conftest import Answer, Api
 
 NAME = REPOSITORY.partition("/")[2]
 Minted = Callable[..., Awaitable[str]]

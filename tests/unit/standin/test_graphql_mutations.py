@@ -11,8 +11,9 @@ from gitward_standin import StandIn, Token, TokenKind
 from gitward_standin.example import Example
 from gitward_standin.model import PullRequest
 from gitward_standin.node_ids import encode
+from octocat import TOKEN
 
-from .conftest import TOKEN, Api, GraphQL
+from .conftest import Api, GraphQL
 
 pytestmark = pytest.mark.slow  # each has a GitHub of its own
 

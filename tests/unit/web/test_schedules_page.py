@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gitward.sessions.cron import CronTimes
 from gitward.sessions.model import Instruction, Owner, RunState
+from gitward.sessions.new_session import NewSession
 from gitward.sessions.schedules import Schedule, ScheduleService
-from gitward.sessions.service import NewSession
 from gitward.store.database import Database
 from page_stage import add_session
 

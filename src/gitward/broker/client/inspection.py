@@ -79,7 +79,7 @@ class Inspections:
 
 
 async def _opened(inspector: Inspector) -> int:
-    """A spool, for the caller to close; one that comes when the caller was cancelled is closed."""
+    """A file for a pack, for the caller to close; one that comes when the caller was cancelled is closed."""
     opening = asyncio.create_task(asyncio.to_thread(inspector.open_file))
     try:
         return await asyncio.shield(opening)

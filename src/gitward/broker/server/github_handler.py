@@ -68,9 +68,9 @@ class GitHubHandler:
         self._graphql_door = GraphqlHandler(grant=grant, config=config, forwarder=forwarder, writes=self._writes)
         self._lfs_door = LfsHandler(grant=grant, config=config, forwarder=forwarder)
         rule = None if grant.allow_workflows else WorkflowRule(grant, UpstreamTrees(self._look_up))
-        customs = PushCheck(grant=grant, questions=questions, rule=rule)
+        push_check = PushCheck(grant=grant, questions=questions, rule=rule)
         self._looks = rule is not None or grant.own_writes
-        self._pusher = Pusher(forwarder=forwarder, reporter=reporter, customs=customs if self._looks else None)
+        self._pusher = Pusher(forwarder=forwarder, reporter=reporter, push_check=push_check if self._looks else None)
         self._tokens: list[Secret] = []
         self._restriction: Restriction | None = None
         if (restriction := restriction_of(grant)) is not None:

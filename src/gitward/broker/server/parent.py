@@ -46,8 +46,8 @@ def main() -> int:
     gc.disable()
     gc.collect()
     gc.freeze()  # what is alive now is the brokers' too: no collection of theirs shall touch its pages
-    channel.send(worker, {"id": message["id"]})
     try:
+        channel.send(worker, {"id": message["id"]})
         Parent(worker, config, tls).serve()
     except ChannelClosed:
         _reap()

@@ -25,7 +25,7 @@ from gitward.grants.grant import Grant
 
 
 @dataclass(frozen=True, kw_only=True)
-class Begun:
+class PushPrefix:
     """What was read of a push to know what it wants."""
 
     head: bytes
@@ -35,17 +35,17 @@ class Begun:
 class Pusher:
     """Handles POST git-receive-pack on the grant's repository."""
 
-    def __init__(self, *, forwarder: Forwarder, reporter: Reporter, customs: PushCheck | None) -> None:
-        """Without `customs` packs stream, and nobody looks at them."""
+    def __init__(self, *, forwarder: Forwarder, reporter: Reporter, push_check: PushCheck | None) -> None:
+        """Without `push_check` packs stream, and nobody looks at them."""
         self._forwarder = forwarder
         self._reporter = reporter
-        self._customs = customs
+        self._push_check = push_check
         self._restriction: Restriction | None = None
 
     def restrict(self, restriction: Restriction) -> None:
         """From now on. The one push that is left was decided by the worker: nobody looks at its pack."""
         self._restriction = restriction
-        self._customs = None
+        self._push_check = None
 
     async def push(self, request: BaseRequest, grant: Grant, onward: Onward, touch: Touch) -> StreamResponse:
         """Forwards the push, or answers with a report-status that refuses every ref. Raises PolicyDenied."""
@@ -72,7 +72,7 @@ class Pusher:
         self,
         held: contextlib.AsyncExitStack,
         head: PushHead,
-        begun: Begun,
+        begun: PushPrefix,
         body: AsyncIterator[bytes],
         onward: Onward,
     ) -> Onward:
@@ -80,11 +80,11 @@ class Pusher:
         onward = replace(onward, dropped=frozenset({"content-encoding"}), tap=self._tap(head))
         if not head.updates:
             await _require_end(body)
-        if not head.updates or self._customs is None:
+        if not head.updates or self._push_check is None:
             return replace(onward, body=_again(begun, body))
         (update,) = head.updates
-        spool = await held.enter_async_context(self._customs.cleared(update, begun.rest, body))
-        return replace(onward, body=spool.pieces(begun.head), length=len(begun.head) + spool.size)
+        pack_file = await held.enter_async_context(self._push_check.cleared(update, begun.rest, body))
+        return replace(onward, body=pack_file.pieces(begun.head), length=len(begun.head) + pack_file.size)
 
     async def _refuse(self, head: PushHead, verdict: Verdict) -> StreamResponse:
         if not (head.reports and head.updates):
@@ -116,7 +116,7 @@ class Pusher:
         return tap
 
 
-async def _read_head(body: AsyncIterator[bytes]) -> tuple[PushHead, Begun]:
+async def _read_head(body: AsyncIterator[bytes]) -> tuple[PushHead, PushPrefix]:
     reader = PushReader()
     read = bytearray()
     try:
@@ -127,7 +127,7 @@ async def _read_head(body: AsyncIterator[bytes]) -> tuple[PushHead, Begun]:
                 rest = reader.rest
                 if not reader.head.updates and rest:
                     raise BadBody("a push without updates must have no pack")
-                return reader.head, Begun(head=bytes(read[: len(read) - len(rest)]), rest=rest)
+                return reader.head, PushPrefix(head=bytes(read[: len(read) - len(rest)]), rest=rest)
     except MalformedPktLine as error:
         raise BadBody(f"this is not a valid push: {error}") from error
     raise BadBody("the push ends before its commands do")
@@ -139,7 +139,7 @@ async def _require_end(body: AsyncIterator[bytes]) -> None:
             raise BadBody("a push without updates must have no pack")
 
 
-async def _again(begun: Begun, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _again(begun: PushPrefix, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield begun.head + begun.rest
     async for piece in body:
         if piece:

@@ -81,7 +81,7 @@ def checked_url(url: str) -> str:
     except ValueError:
         host = None
     if host is None or parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment:
-        raise refused(f"{url!r} is no address of a service; write https://gitward.example.com")
+        raise refused(f"{url!r} is not the address of a service; write https://gitward.example.com")
     if parts.scheme == "http" and not is_local(url):
         raise refused(f"{url}: a JWT goes by https only, except to this machine; write https://{host}")
     return parts.geturl().rstrip("/")
@@ -101,5 +101,5 @@ def _stored(file: Path) -> dict[str, str]:
     except (OSError, ValueError) as error:
         raise refused(f"{file} cannot be read ({type(error).__name__}); run `gitward login` again") from None
     if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in ("url", "jwt")):
-        raise refused(f"{file} is no login; run `gitward login` again")
+        raise refused(f"{file} holds no login; run `gitward login` again")
     return {"url": found["url"], "jwt": found["jwt"]}

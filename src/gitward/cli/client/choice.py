@@ -39,7 +39,7 @@ def chosen(service: Service, name: str | None, here: Callable[[], str | None]) -
 
 def _newest(service: Service, repository: str | None) -> Json:
     if repository is None:
-        raise refused("this folder is no clone of a repository; name a session (`gitward sessions` lists yours)")
+        raise refused("this folder is not a clone of a repository; name a session (`gitward sessions` lists yours)")
     for session in service.sessions(most=1, repo=repository):
         return session
     raise refused(f"there is no session for {repository} yet; begin one with `gitward run --command …`")

@@ -143,7 +143,7 @@ def checkout(session: Session = None) -> None:
 
 
 def apply(session: Session = None) -> None:
-    """Lay a session's change on the tree as it is here, without a commit."""
+    """Apply a session's change to the working tree here, without a commit."""
     from gitward.cli.client import actions
 
     raise typer.Exit(actions.apply(session))
@@ -224,7 +224,7 @@ def logout() -> None:
 
 
 def whoami(as_json: AsJson = False) -> None:
-    """Show who the service takes you for."""
+    """Show who you are for the service."""
     from gitward.cli.client import actions
 
     raise typer.Exit(actions.whoami(as_json=as_json))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from gitward.repositories import git_folder
+from gitward.repositories import foreign_folder
 from gitward.repositories.checkout import REPO
 
 _NAME = b".gitattributes"
@@ -21,7 +21,7 @@ class _Unclear(Exception):
 
 def is_used(work: Path) -> bool:
     """Whether an attribute of the checkout may name the filter. Blocks. True when only git can tell."""
-    with git_folder.opened(work / REPO) as tree:
+    with foreign_folder.opened(work / REPO) as tree:
         index = tree.read(".git/index", _MOST_INDEX)
         if index is None:
             return tree.has(".git/index")
@@ -34,7 +34,7 @@ def is_used(work: Path) -> bool:
     return False
 
 
-def _names_filter(tree: git_folder.Tree, path: str) -> bool:
+def _names_filter(tree: foreign_folder.Tree, path: str) -> bool:
     status = tree.status(path)
     text = tree.read(path, _MOST_TEXT)
     return _WANTED in text if text is not None else status is not None and status.st_size > _MOST_TEXT

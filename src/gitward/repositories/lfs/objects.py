@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gitward.repositories import git_folder
+from gitward.repositories import foreign_folder
 from gitward.repositories.lfs.pointers import Pointer
 from gitward.sandboxes import foreign_folders
 
@@ -43,7 +43,7 @@ def take_over(source: Path, wanted: Iterable[Pointer], storage: Path) -> set[Poi
     """
     found: set[Pointer] = set()
     try:
-        with git_folder.opened(source) as tree:
+        with foreign_folder.opened(source) as tree:
             for pointer in wanted:
                 place = place_of(storage, pointer)
                 if _taken(tree, pointer, place):
@@ -56,7 +56,7 @@ def take_over(source: Path, wanted: Iterable[Pointer], storage: Path) -> set[Poi
     return found
 
 
-def _taken(tree: git_folder.Tree, pointer: Pointer, place: Path) -> bool:
+def _taken(tree: foreign_folder.Tree, pointer: Pointer, place: Path) -> bool:
     try:
         with tree.parent(pointer.path) as (folder, name), _regular(folder, name, pointer) as file:
             if file is None:
@@ -119,7 +119,7 @@ def link(source: Path, place: Path) -> None:
             _copy(file.fileno(), place)
 
 
-def lend(source: git_folder.Tree, wanted: Iterable[Pointer], storage: Path) -> list[Pointer]:
+def lend(source: foreign_folder.Tree, wanted: Iterable[Pointer], storage: Path) -> list[Pointer]:
     """Links objects of the right size out of the command's storage into one that a sandbox of ours has.
 
     Whether their content is right is still to be seen. Those that the storage has already are left alone.
@@ -135,7 +135,7 @@ def lend(source: git_folder.Tree, wanted: Iterable[Pointer], storage: Path) -> l
     return lent
 
 
-def _lend(source: git_folder.Tree, pointer: Pointer, place: Path) -> None:
+def _lend(source: foreign_folder.Tree, pointer: Pointer, place: Path) -> None:
     with source.parent(pointer.path) as (folder, name), _regular(folder, name, pointer) as file:
         if file is None:
             raise FileNotFoundError(name)
@@ -145,14 +145,14 @@ def _lend(source: git_folder.Tree, pointer: Pointer, place: Path) -> None:
 def store(source: Path, wanted: Iterable[Pointer], storage: Path) -> None:
     """Links objects out of a storage that a sandbox of ours wrote into one that no sandbox sees, as the worker's."""
     storage.mkdir(mode=0o700, exist_ok=True)
-    with git_folder.opened(source) as tree:
+    with foreign_folder.opened(source) as tree:
         for pointer in wanted:
             place = place_of(storage, pointer)
             with contextlib.suppress(OSError):
                 _link_as_ours(tree, pointer, place)
 
 
-def _link_as_ours(tree: git_folder.Tree, pointer: Pointer, place: Path) -> None:
+def _link_as_ours(tree: foreign_folder.Tree, pointer: Pointer, place: Path) -> None:
     with tree.parent(pointer.path) as (folder, name), _regular(folder, name, pointer) as file:
         if file is not None:
             _make_ours(file)

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from gitward.repositories.git import Ended, Git, Runner
+from gitward.repositories.git import CommandResult, Git, Runner
 from gitward.repositories.lfs.pointers import Pointer
 from gitward.repositories.remote import Remote, authorization
 from gitward.sandboxes import foreign_folders
@@ -85,12 +85,12 @@ def _hand_over(folder: Path) -> None:
         foreign_folders.hand_over(folder, owner.st_uid, owner.st_gid)
 
 
-async def fetch(runner: Runner, folder: str) -> Ended:
+async def fetch(runner: Runner, folder: str) -> CommandResult:
     """Fetches what was wanted; ends with another code than 0 also when single objects are missing."""
     return await Git(runner=runner, folder=folder).run("lfs", "fetch", "origin", "HEAD")
 
 
-async def push(runner: Runner, folder: str, wanted: Iterable[Pointer]) -> Ended:
+async def push(runner: Runner, folder: str, wanted: Iterable[Pointer]) -> CommandResult:
     """Uploads those of the objects that the server does not have."""
     oids = "".join(f"{each.oid}\n" for each in wanted).encode()
     return await Git(runner=runner, folder=folder).run("lfs", "push", "--object-id", "--stdin", "origin", stdin=oids)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from gitward.repositories import git_folder, tree_entries
+from gitward.repositories import foreign_folder, tree_entries
 from gitward.repositories.checkout import CHECKOUT_DIR, REPO
 from gitward.repositories.git import LISTING_BYTES, Git, Runner
 from gitward.repositories.lfs import LFS_DIR, filter_process, transfer
@@ -37,7 +37,7 @@ async def find(runner: Runner, work: Path) -> Mapping[Pointer, Sequence[bytes]]:
 
 def _read(work: Path, paths: Iterable[bytes]) -> dict[Pointer, list[bytes]]:
     found: dict[Pointer, list[bytes]] = {}
-    with git_folder.opened(work / REPO) as tree:
+    with foreign_folder.opened(work / REPO) as tree:
         for path in paths:
             content = tree.read(path.decode("utf-8", "surrogateescape"), LONGEST)
             if content is not None and (pointer := parse(content)) is not None:
@@ -68,7 +68,7 @@ def _end(storage: Path) -> None:
 
 def _remove(work: Path, paths: Iterable[bytes]) -> None:
     """Git would first clean what lies there, to see whether it changed."""
-    with git_folder.opened(work / REPO) as tree:
+    with foreign_folder.opened(work / REPO) as tree:
         for path in paths:
             with tree.parent(path.decode("utf-8", "surrogateescape")) as (folder, name):
                 os.unlink(name, dir_fd=folder)

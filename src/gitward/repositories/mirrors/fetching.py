@@ -16,7 +16,7 @@ from typing import ParamSpec, TypeVar
 from gitward.grants.endpoint import Endpoint, Nowhere
 from gitward.repositories import OBJECTS_DIR
 from gitward.repositories.mirrors.fetch_faults import is_cut, is_disks, is_theirs
-from gitward.repositories.mirrors.git import CONFIG, Ended, config, git
+from gitward.repositories.mirrors.git import CONFIG, GitResult, config, git
 from gitward.repositories.mirrors.source import FetchFailed, MirrorDamaged, MirrorUnusable, Source
 from gitward.repositories.refs import MAX_BYTES, BadRefs, Refs, parse
 from gitward.repositories.snapshot import BadPacks, open_below, prepare
@@ -179,7 +179,7 @@ async def _fetch(sandbox: Sandbox, source: Source, workspace: Path) -> None:
             raise MirrorUnusable(f"git could not write its refs: {packed.tail or packed.limit}")
 
 
-def _require(ended: Ended) -> None:
+def _require(ended: GitResult) -> None:
     if ended.exit_code != 0:
         raise FetchFailed(ended.tail, limit=ended.limit or ("disk" if is_cut(ended.tail) else None))
 

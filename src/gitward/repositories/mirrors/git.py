@@ -56,7 +56,7 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ufffc]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
+class GitResult:
     """How a git command ended."""
 
     exit_code: int
@@ -81,7 +81,7 @@ async def git(
     seconds: float,
     limit: int = 0,
     last: bool = False,
-) -> Ended:
+) -> GitResult:
     """Runs git to its end; of its output, the first `limit` bytes are kept.
 
     :param last: of its sandbox.
@@ -98,7 +98,7 @@ async def git(
     argv = ("git", *arguments)
     command = Command(argv=argv, env=ENVIRONMENT, cwd=cwd, stdin=stdin, timeout_seconds=seconds, last=last)
     completed = await sandbox.run(command, sink)
-    return Ended(
+    return GitResult(
         exit_code=completed.exit_code,
         limit="time" if completed.timed_out else completed.limit,
         output=bytes(output),

@@ -117,13 +117,13 @@ async def _granted(
     injected: Sequence[Secret | None],
 ) -> AsyncIterator[OpenGrant]:
     """The token, and whatever takes its place, is with the broker inside this block, and nowhere afterwards."""
-    freshness = TokenRenewal(attempt, token, redactor)
-    witness = _Witness(attempt, seen, freshness)
+    renewal = TokenRenewal(attempt, token, redactor)
+    witness = _Witness(attempt, seen, renewal)
     open_grant = await attempt.services.brokers.open(
         grant, token.secret, witness.observe, attempt.services.inspector, injected=injected, budget=seen.usage.budget
     )
     try:
-        async with freshness.running(open_grant), seen.usage.running(open_grant):
+        async with renewal.running(open_grant), seen.usage.running(open_grant):
             yield open_grant
     finally:
         try:
@@ -137,15 +137,15 @@ async def _granted(
 class _Witness:
     """Takes what the broker saw: into the session's log, and to those who wait for it."""
 
-    def __init__(self, attempt: Attempt, seen: _Seen, freshness: TokenRenewal) -> None:
-        self._attempt, self._freshness = attempt, freshness
+    def __init__(self, attempt: Attempt, seen: _Seen, renewal: TokenRenewal) -> None:
+        self._attempt, self._renewal = attempt, renewal
         self._pushes, self._models, self._usage = seen.pushes, seen.models, seen.usage
         self._writing: set[asyncio.Task[None]] = set()
 
     def observe(self, event: BrokerEvent) -> None:
         match event.type:
             case "token.rejected":
-                self._freshness.rejected()
+                self._renewal.rejected()
             case "push.refused":
                 pass  # git says it too, to whoever pushed
             case "branch.pushed":

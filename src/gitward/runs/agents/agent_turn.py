@@ -7,9 +7,8 @@ import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
-from gitward.agents.catalogue import Agent, ModelSetting, Start
+from gitward.agents.catalogue import Agent, AgentStart, ModelSetting
 from gitward.agents.conversation import CONVERSATION, STOP_REASON, VERSION, Order, Started
 from gitward.agents.events import Events
 from gitward.agents.texts import masked
@@ -19,7 +18,7 @@ from gitward.errors import RunFailure
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.checkout import CHECKOUT_DIR
 from gitward.runs.agents import memory, programs, turn_plan
-from gitward.runs.agents.telling import told
+from gitward.runs.agents.telling import TurnSummary, told
 from gitward.runs.agents.turn_plan import TurnPlan
 from gitward.runs.commands.caches import AFTER_SETUP, CACHES
 from gitward.runs.commands.output import StepOutput, last_lines
@@ -30,8 +29,6 @@ from gitward.sessions.model import EventType, StepName
 
 log = logging.getLogger(__name__)
 
-Json = dict[str, Any]
-
 STOP_SECONDS = 3.0  # before the run's time is over: for the agent to be asked to stop
 SETTLE_SECONDS = 2.0  # for the broker to tell of the last model call
 SAID = 1_000  # characters of an agent's own words about its trouble
@@ -40,13 +37,13 @@ _COMPLAINT = 16 * 1024  # bytes of standard error, from its end
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
+class TurnResult:
     """A turn that came to its end."""
 
     said: str  # the agent's last message
 
 
-async def execute(context: Context, commands: CommandRunner, noted: Baseline) -> Done:
+async def execute(context: Context, commands: CommandRunner, noted: Baseline) -> TurnResult:
     """The whole turn of the agent, up to its verdict.
 
     :raises RunFailure: `agent_unavailable`, `agent_failed`, `model_failed`, `budget_exhausted`, `task_failed`,
@@ -65,7 +62,7 @@ class AgentTurn:
         self._end = TurnEnd()  # until it ended by itself
         self._turn: Turn | None = None  # the last one
 
-    async def run(self) -> Done:
+    async def run(self) -> TurnResult:
         context, services = self._context, self._context.attempt.services
         name = context.instruction.agent or ""
         agent = await asyncio.to_thread(programs.usable, services.agents, name)
@@ -83,7 +80,7 @@ class AgentTurn:
             log.info("Run %s: %d of the agent's messages were dropped: %r", run_id, dropped.updates, dropped.kinds)
         return await self._judge(agent, self._explained(turn, self._end))
 
-    async def _talk(self, plan: TurnPlan, start: Start, errors: StepOutput) -> TurnEnd:
+    async def _talk(self, plan: TurnPlan, start: AgentStart, errors: StepOutput) -> TurnEnd:
         """The turn. When the conversation cannot go on, a new one, in a folder without it."""
         for last in (False, True):
             end = self._unless_lost(plan, await self._talk_once(plan, start, errors))
@@ -107,7 +104,7 @@ class AgentTurn:
             return end
         return TurnEnd(trouble=Trouble.NOT_RESUMED, said="it did nothing in it, and its model was never asked")
 
-    async def _talk_once(self, plan: TurnPlan, start: Start, errors: StepOutput) -> TurnEnd:
+    async def _talk_once(self, plan: TurnPlan, start: AgentStart, errors: StepOutput) -> TurnEnd:
         await self._prepare(start)
         if plan.archive is not None:
             await memory.put_back(self._commands.sandbox, plan.agent, plan.archive)
@@ -117,12 +114,12 @@ class AgentTurn:
         env = {**CACHES, **handed_on, **self._context.instruction.env, **start.env}
         return await turn.run(lambda source, sink: self._commands.attend(start.argv, sink, source=source, env=env))
 
-    async def _prepare(self, start: Start) -> None:
+    async def _prepare(self, start: AgentStart) -> None:
         """The agent's own folder, without anything in it."""
         await self._quiet(["rm", "-rf", "--", start.folder])
         await self._quiet(["install", "-d", "-m", "0700", "--", *start.folders])
 
-    async def _write_files(self, start: Start) -> None:
+    async def _write_files(self, start: AgentStart) -> None:
         """Our configuration comes last: nothing that is kept takes its place."""
         for path, text in start.files.items():
             await self._commands.sandbox.write(path, text.encode())
@@ -217,18 +214,18 @@ class AgentTurn:
         is_missing = completed.exit_code == _NOT_FOUND and end.trouble is Trouble.NOT_READY
         return replace(end, said=said, trouble=Trouble.MISSING if is_missing else end.trouble)
 
-    def _ending(self) -> Json:
+    def _ending(self) -> TurnSummary:
         events, stop_reason = self._events, self._end.stop_reason
         peer = self._turn.peer if self._turn is not None else None
-        return {
-            "stop_reason": None if stop_reason is None else self._masked(stop_reason, STOP_REASON),
-            "text": events.last_message,
-            "tools": events.tools,
-            "failed_tools": events.failed_tools,
-            "dropped": events.dropped + (0 if peer is None else peer.dropped.updates + peer.skipped.total),
-        }
+        return TurnSummary(
+            stop_reason=None if stop_reason is None else self._masked(stop_reason, STOP_REASON),
+            text=events.last_message,
+            tools=events.tools,
+            failed_tools=events.failed_tools,
+            dropped=events.dropped + (0 if peer is None else peer.dropped.updates + peer.skipped.total),
+        )
 
-    async def _judge(self, agent: Agent, end: TurnEnd) -> Done:
+    async def _judge(self, agent: Agent, end: TurnEnd) -> TurnResult:
         calls = self._context.access.models
         await calls.settled(seconds=SETTLE_SECONDS)
         events = self._events
@@ -249,7 +246,7 @@ class AgentTurn:
         notice = self._raise(seen)
         if notice is not None:
             await self._context.attempt.notice(notice)
-        return Done(said=said)
+        return TurnResult(said=said)
 
     def _masked(self, text: str, limit: int) -> str:
         return masked(text, limit, self._context.access.redactor)

@@ -57,8 +57,8 @@ def _lost(lost: Lost | None) -> str:
         return "No change of yours was kept."
     if lost.laid_back:
         return (
-            "Your changes, as they were kept last, were laid back into it; what you did in the last minutes may be "
-            f"missing. They also are in {lost.brought.bundle}."
+            "Your changes were restored in it as they were last kept; what you did in the last minutes may be missing. "
+            f"They are in {lost.brought.bundle} too."
         )
     return f"Your changes were kept, but do not fit the branch any more. {_where(lost.brought)}"
 
@@ -76,7 +76,7 @@ def _where(brought: Brought) -> str:
     if brought.commit is None:
         return f"It is in the bundle {brought.bundle}."
     return (
-        f"It is commit {brought.commit}, and in the bundle {brought.bundle}; you may lay it back if the prompt needs "
+        f"It is commit {brought.commit}, and in the bundle {brought.bundle}; you may restore it if the prompt needs "
         f"it: `git merge {brought.commit}`, or `git cherry-pick` of its commits."
     )
 

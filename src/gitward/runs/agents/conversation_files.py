@@ -13,8 +13,8 @@ from pathlib import Path
 
 from gitward.agents.archive import MOST_BYTES, MOST_FILES, KeptFile, WrongArchive, is_kept
 from gitward.agents.catalogue import AGENTS_DIR
-from gitward.repositories import git_folder
-from gitward.repositories.git_folder import Tree
+from gitward.repositories import foreign_folder
+from gitward.repositories.foreign_folder import Tree
 from gitward.sandboxes import WORK_DIR
 from gitward.telemetry.redaction import Redactor
 
@@ -37,7 +37,7 @@ def read(workspace: Path, agent: str, globs: Sequence[str]) -> tuple[KeptFile, .
     :raises Changing: there was no such moment.
     """
     try:
-        with git_folder.opened(workspace / "work") as work, work.below(_below(agent)) as folder:
+        with foreign_folder.opened(workspace / "work") as work, work.below(_below(agent)) as folder:
             for _ in range(_TRIES):
                 before = _signature(folder, globs)
                 files = tuple(_contents(folder, before))
@@ -54,7 +54,7 @@ def signature(workspace: Path, agent: str, globs: Sequence[str]) -> Signature:
     :raises WrongArchive: there is more than may be kept.
     """
     try:
-        with git_folder.opened(workspace / "work") as work, work.below(_below(agent)) as folder:
+        with foreign_folder.opened(workspace / "work") as work, work.below(_below(agent)) as folder:
             return _signature(folder, globs)
     except FileNotFoundError:
         return ()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gitward.agents.archive import Archive, KeptFile, WrongArchive, is_usable_id, pack, unpack
 from gitward.agents.catalogue import Agent
-from gitward.repositories.git_folder import Damaged
+from gitward.repositories.foreign_folder import Damaged
 from gitward.runs.agents import conversation_files
 from gitward.runs.agents.conversation_files import Changing
 from gitward.runs.attempt import Attempt

@@ -5,17 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from dataclasses import asdict, dataclass
 
 from gitward.agents.events import Events
 from gitward.runs.commands.output import OutputLog
 from gitward.sessions.model import EventType
 
-Json = dict[str, Any]
+
+@dataclass(frozen=True, kw_only=True)
+class TurnSummary:
+    """What the last event of a turn tells; the shape of `agent.ended`."""
+
+    stop_reason: str | None  # as the agent reported it
+    text: str  # its last message
+    tools: int
+    failed_tools: int
+    dropped: int  # updates without an event
 
 
 @contextlib.asynccontextmanager
-async def told(events: Events, log: OutputLog, ending: Callable[[], Json]) -> AsyncIterator[None]:
+async def told(events: Events, log: OutputLog, ending: Callable[[], TurnSummary]) -> AsyncIterator[None]:
     """Inside this block events are written as they come, and the last of them, with `ending`, at its end."""
     ended = asyncio.Event()
     ticker = asyncio.create_task(_tick(events, log, ended))
@@ -25,7 +34,7 @@ async def told(events: Events, log: OutputLog, ending: Callable[[], Json]) -> As
         ended.set()
         await ticker
         _put(events, log, final=True)
-        log.put(EventType.AGENT_ENDED, ending(), anyway=True)
+        log.put(EventType.AGENT_ENDED, asdict(ending()), anyway=True)
         await log.flush(ended if log.is_held else None)
 
 

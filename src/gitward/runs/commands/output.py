@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
-import json
 import logging
 from collections import deque
-from typing import Any
+from collections.abc import Mapping
 
 from gitward.runs.attempt import Attempt, being_stopped
+from gitward.runs.commands.log_entries import PIECE_CHARACTERS, OtherEvent, Piece
 from gitward.sandboxes import Stream
 from gitward.sessions.model import EventType, StepName
 from gitward.store.database import PASSING_ERRORS, uninterrupted
@@ -21,13 +21,9 @@ log = logging.getLogger(__name__)
 
 HEAD_BYTES = 8 * 1024 * 1024  # of a run, counted as it is stored; what comes after is not kept …
 TAIL_BYTES = 64 * 1024  # … but for this much at the end
-PIECE_CHARACTERS = 16 * 1024  # of one event
 FLUSH_SECONDS = 0.05  # output that comes faster is gathered into one write
 SILENCE_SECONDS = 0.5  # an unfinished line (a prompt, a progress bar) is shown after so long
 FULL_SECONDS = 20.0  # that a command waits for room on the database's disk; then its output goes on, and is not kept
-
-
-Entry = tuple[EventType, dict[str, Any]]
 
 
 class OutputLog:
@@ -37,10 +33,10 @@ class OutputLog:
         self._attempt = attempt
         self._redactor = redactor
         self._room = HEAD_BYTES
-        self._tail: deque[tuple[dict[str, Any], int]] = deque()
+        self._tail: deque[Piece] = deque()
         self._tail_size = 0
         self._dropped = self._told = False
-        self._batch: list[Entry] = []
+        self._batch: list[Piece | OtherEvent] = []
         self._writing = asyncio.Lock()  # one write at a time keeps the order
         self._full_since: float | None = None  # of the database's disk
         self._lost = False  # a part of the output, for want of room
@@ -56,43 +52,44 @@ class OutputLog:
 
     async def add(self, step: StepName, stream: Stream, text: str) -> None:
         for start in range(0, len(text), PIECE_CHARACTERS):
-            piece = text[start : start + PIECE_CHARACTERS]
-            self._place({"step": step, "stream": stream, "text": piece})
-        if sum(map(_length, self._batch)) >= 4 * PIECE_CHARACTERS:
+            self._place(Piece(step=step, stream=stream, text=text[start : start + PIECE_CHARACTERS]))
+        if self._length >= 4 * PIECE_CHARACTERS:
             await self.flush()
 
-    def put(self, kind: EventType, data: dict[str, Any], *, anyway: bool = False) -> bool:
+    def put(self, kind: EventType, data: Mapping[str, object], *, anyway: bool = False) -> bool:
         """An event that has its place among the output, and room where output has it; False: there is no more."""
-        size = len(json.dumps(data))
-        if not anyway and (self._room < size or self._tail):
+        event = OtherEvent(kind=kind, data=data)
+        if not anyway and (self._room < event.length or self._tail):
             self._dropped = True
             return False
-        self._room -= size
-        self._batch.append((kind, data))
+        self._room -= event.length
+        self._batch.append(event)
         return True
 
-    def _place(self, data: dict[str, Any]) -> None:
-        size = len(json.dumps(data["text"]))
+    @property
+    def _length(self) -> int:
+        """Of what is gathered."""
+        return sum(each.length for each in self._batch)
+
+    def _place(self, piece: Piece) -> None:
+        size = piece.stored_size
         if self._room >= size and not self._tail:
             self._room -= size
-            self._gather(data)
+            self._gather(piece)
             return
-        self._tail.append((data, size))
+        self._tail.append(piece)
         self._tail_size += size
         while self._tail_size > TAIL_BYTES and len(self._tail) > 1:
             self._dropped = True
-            self._tail_size -= self._tail.popleft()[1]
+            self._tail_size -= self._tail.popleft().stored_size
 
-    def _gather(self, data: dict[str, Any]) -> None:
-        kind, last = self._batch[-1] if self._batch else (None, {})
-        if (
-            kind is EventType.OUTPUT
-            and (last["step"], last["stream"]) == (data["step"], data["stream"])
-            and len(last["text"]) + len(data["text"]) <= PIECE_CHARACTERS
-        ):
-            last["text"] += data["text"]
+    def _gather(self, piece: Piece) -> None:
+        last = self._batch[-1] if self._batch else None
+        joined = last.with_next(piece) if isinstance(last, Piece) else None
+        if joined is None:
+            self._batch.append(piece)
         else:
-            self._batch.append((EventType.OUTPUT, data))
+            self._batch[-1] = joined
 
     async def flush(self, until: asyncio.Event | None = None) -> None:
         """Writes what is gathered. While the database cannot take it, the command waits, once its pipe is full.
@@ -140,7 +137,7 @@ class OutputLog:
         self._full_since = self._full_since or now
         if not self._ended and now - self._full_since < FULL_SECONDS:
             return True
-        while sum(map(_length, self._batch)) > TAIL_BYTES and len(self._batch) > 1:
+        while self._length > TAIL_BYTES and len(self._batch) > 1:
             del self._batch[0]
             self._lost = True
         return None if self._ended else False
@@ -149,7 +146,7 @@ class OutputLog:
         """Tells what is gathered; keeps it when the database refuses."""
         batch, self._batch = self._batch, []
         try:
-            await self._attempt.record_now(*batch)
+            await self._attempt.record_now(*(each.entry() for each in batch))
         except Exception:
             self._batch[:0] = batch
             raise
@@ -166,8 +163,8 @@ class OutputLog:
             attempt = self._attempt
             await attempt.write(lambda tx: attempt.services.progress.record_truncated_output(tx, attempt.hold))
             await self._attempt.notice("The output was too long: its middle is not kept.")
-        for data, _ in self._tail:
-            self._gather(data)
+        for piece in self._tail:
+            self._gather(piece)
         self._tail.clear()
         self._tail_size = 0
         self._room = 0
@@ -216,11 +213,6 @@ class StepOutput:
         for stream in Stream:
             await self._show(stream, self._redacted[stream].flush(), final=True)
         await self._log.flush(self._ended if self._log.is_held else None)
-
-
-def _length(entry: Entry) -> int:
-    kind, data = entry
-    return len(data["text"]) if kind is EventType.OUTPUT else len(json.dumps(data))
 
 
 def last_lines(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from gitward.errors import RunFailure
 from gitward.github.client import Answer, Connection, path_of
 from gitward.github.retries import PassingFault, Retries
-from gitward.repositories.git import Ended
+from gitward.repositories.git import CommandResult
 from gitward.runs.attempt import Attempt
 from gitward.runs.commands import disk_full
 from gitward.runs.commands.github_calls import request, step_retries
@@ -53,7 +53,7 @@ def fault_in(text: str) -> str | None:
     return "the connection to GitHub broke" if _BROKEN.search(text) else None
 
 
-def may_pass(ended: Ended) -> bool:
+def may_pass(ended: CommandResult) -> bool:
     """Whether it may end well when it is made again, once the token is looked at."""
     return fault_in(ended.tail) is not None or _UNKNOWN_TOKEN.search(ended.tail) is not None
 
@@ -62,10 +62,10 @@ async def run_with_retries(
     attempt: Attempt,
     commands: CommandRunner,
     step: StepName,
-    call: Callable[[bool], Awaitable[Ended]],
+    call: Callable[[bool], Awaitable[CommandResult]],
     *,
-    failed: Callable[[Ended], RunFailure],
-) -> Ended:
+    failed: Callable[[CommandResult], RunFailure],
+) -> CommandResult:
     """As `retry_command`, within the time that the commands have left."""
     return await retry_command(attempt, step, call, failed=failed, seconds_left=commands.seconds_left)
 
@@ -73,11 +73,11 @@ async def run_with_retries(
 async def retry_command(
     attempt: Attempt,
     step: StepName,
-    call: Callable[[bool], Awaitable[Ended]],
+    call: Callable[[bool], Awaitable[CommandResult]],
     *,
-    failed: Callable[[Ended], RunFailure],
+    failed: Callable[[CommandResult], RunFailure],
     seconds_left: float,
-) -> Ended:
+) -> CommandResult:
     """How a command ended that succeeded at last.
 
     :param call: runs it; is told whether it is run again.
@@ -88,7 +88,7 @@ async def retry_command(
     knocks = 0
     again = False
 
-    async def once() -> Ended:
+    async def once() -> CommandResult:
         nonlocal again, knocks
         ended = await call(again)
         again = True

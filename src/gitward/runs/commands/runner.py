@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from gitward.errors import Reason, RunFailure
 from gitward.repositories.checkout import CHECKOUT_DIR
-from gitward.repositories.git import Ended
+from gitward.repositories.git import CommandResult
 from gitward.runs.commands.deadline import STEP_SECONDS, timed_out
 from gitward.runs.commands.output import OutputLog, last_lines
 from gitward.sandboxes import HOME_DIR, Command, Completed, OnOutput, Sandbox, Stream
@@ -53,7 +53,7 @@ class CommandRunner:
         stdin: bytes = b"",
         in_image: bool = False,
         last: bool = False,
-    ) -> Ended:
+    ) -> CommandResult:
         """Runs a command whose output belongs to the session's log.
 
         :param in_image: finds the tools of the run's environment.
@@ -82,7 +82,7 @@ class CommandRunner:
         cwd: str = CHECKOUT_DIR,
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
-    ) -> Ended:
+    ) -> CommandResult:
         """Runs a command whose standard output is data for us, at most `limit` bytes of it.
 
         :raises RunFailure: as `run`; OutputTooLong, as soon as the output is, which ends the command.
@@ -127,9 +127,9 @@ class CommandRunner:
         except TimeoutError:
             raise self._late from None
 
-    def _ended(self, exit_code: int, output: bytes, complaint: bytearray) -> Ended:
+    def _ended(self, exit_code: int, output: bytes, complaint: bytearray) -> CommandResult:
         text = self._output.masked(bytes(complaint))
-        return Ended(exit_code=exit_code, output=output, tail=last_lines(text), complaint=text)
+        return CommandResult(exit_code=exit_code, output=output, tail=last_lines(text), complaint=text)
 
     def _command(
         self,

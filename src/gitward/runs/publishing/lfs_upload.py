@@ -9,9 +9,9 @@ from pathlib import Path
 
 from gitward.errors import Reason, RunFailure
 from gitward.grants.grant import MAX_LFS_OIDS
-from gitward.repositories import git_folder
+from gitward.repositories import foreign_folder, git_folder
 from gitward.repositories.checkout import REPO
-from gitward.repositories.git import LISTING_BYTES, Ended
+from gitward.repositories.git import LISTING_BYTES, CommandResult
 from gitward.repositories.lfs import objects, transfer
 from gitward.repositories.lfs.named import named_by
 from gitward.repositories.lfs.pointers import Pointer
@@ -48,22 +48,22 @@ async def find(context: Context, result_sandbox: ResultSandbox, heads: Sequence[
 
 
 @contextlib.contextmanager
-def _lenders(workspace: Path) -> Iterator[list[git_folder.Tree]]:
+def _lenders(workspace: Path) -> Iterator[list[foreign_folder.Tree]]:
     """The storages where content may lie beside the result's."""
     with contextlib.ExitStack() as stack:
         found = []
         place = git_folder.find(workspace / "work", REPO)
         with contextlib.suppress(OSError):
             if place is not None:
-                work = stack.enter_context(git_folder.opened(workspace / "work"))
+                work = stack.enter_context(foreign_folder.opened(workspace / "work"))
                 found.append(stack.enter_context(work.below(f"{place}/lfs")))
         with contextlib.suppress(OSError):
-            found.append(stack.enter_context(git_folder.opened(workspace / _KEPT_FOLDER)))
+            found.append(stack.enter_context(foreign_folder.opened(workspace / _KEPT_FOLDER)))
         yield found
 
 
 def _any_content(workspace: Path, storage: Path) -> bool:
-    with git_folder.opened(storage) as ours, _lenders(workspace) as others:
+    with foreign_folder.opened(storage) as ours, _lenders(workspace) as others:
         return not all(each.is_empty("objects") for each in (ours, *others))
 
 
@@ -141,10 +141,10 @@ async def upload(context: Context, result_sandbox: ResultSandbox, head: str, fou
     folder = context.workspace / "result" / "work" / Path(LFS_TRANSFER).name
     await asyncio.to_thread(transfer.prepare, folder, context.remote, storage=LFS_STORAGE)
 
-    async def once(_again: bool) -> Ended:
+    async def once(_again: bool) -> CommandResult:
         return await transfer.push(result_sandbox.commands, LFS_TRANSFER, found)
 
-    def failed(ended: Ended) -> RunFailure:
+    def failed(ended: CommandResult) -> RunFailure:
         message = f"The LFS objects of the change could not be uploaded: {ended.tail} {_KEPT_HERE}"
         return RunFailure(Reason.PUSH_REJECTED, message, exit_code=0, head_sha=head)
 

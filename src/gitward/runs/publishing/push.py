@@ -10,7 +10,7 @@ from gitward.github.push_refusals import find_refusal
 from gitward.grants import closing_keywords
 from gitward.grants.inspection import BadPack
 from gitward.repositories.closing_commits import closes_elsewhere
-from gitward.repositories.git import Ended
+from gitward.repositories.git import CommandResult
 from gitward.repositories.work import Work
 from gitward.repositories.workflows import changed_workflows, may_change_workflows
 from gitward.runs.attempt import Attempt
@@ -55,9 +55,9 @@ async def push(context: Context, result_sandbox: ResultSandbox, work: Work) -> N
     await attempt.write(lambda tx: attempt.services.progress.record_push_intent(tx, attempt.hold, head))
     attempt.pushing_sha = head
 
-    async def once(again: bool) -> Ended:
+    async def once(again: bool) -> CommandResult:
         if again and await is_upstream(attempt, head):
-            return Ended(exit_code=0)
+            return CommandResult(exit_code=0)
         return await _git_push(result_sandbox, context, head, expected=exact.old)
 
     try:
@@ -75,7 +75,7 @@ async def push(context: Context, result_sandbox: ResultSandbox, work: Work) -> N
     await _record(attempt, head)
 
 
-async def _git_push(result_sandbox: ResultSandbox, context: Context, head: str, *, expected: str) -> Ended:
+async def _git_push(result_sandbox: ResultSandbox, context: Context, head: str, *, expected: str) -> CommandResult:
     ref = f"refs/heads/{context.attempt.session.branch}"
     lease = f"--force-with-lease={ref}:{'' if set(expected) == {'0'} else expected}"
     argv = ("push", "--quiet", "--no-verify", "--no-follow-tags", lease, "--", context.url, f"{head}:{ref}")
@@ -131,7 +131,7 @@ async def _refused(attempt: Attempt, rule: str, why: str, head: str) -> RunFailu
     return RunFailure(Reason.PUSH_REJECTED, f"The push was refused ({why}).", exit_code=0, head_sha=head)
 
 
-def _failed(ended: Ended, head: str) -> RunFailure:
+def _failed(ended: CommandResult, head: str) -> RunFailure:
     """In GitHub's own words, when it refused the push; else it failed on its way, and nobody rejected it."""
     refusal = find_refusal(ended.complaint)
     if refusal is not None:

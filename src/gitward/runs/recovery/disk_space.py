@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gitward.errors import Reason, RunFailure
-from gitward.repositories import git_folder
+from gitward.repositories import foreign_folder
 from gitward.repositories.checkout import REPO
 from gitward.repositories.git import LISTING_BYTES, GitFailed
 from gitward.runs.access import gh_login
@@ -64,5 +64,5 @@ async def clear_ignored(context: Context, result_sandbox: ResultSandbox) -> None
 
 
 def _clear_ignored(workspace: Path, ignored: Iterable[bytes]) -> None:
-    with git_folder.opened(workspace / "work") as work, work.below(REPO) as repo:
+    with foreign_folder.opened(workspace / "work") as work, work.below(REPO) as repo:
         removable_files.remove_below(repo.fd, ignored)

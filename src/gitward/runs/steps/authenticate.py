@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from gitward.errors import Reason, RunFailure
 from gitward.github.credentials import login_input
 from gitward.github.preflight import Facts
-from gitward.repositories.git import Ended
+from gitward.repositories.git import CommandResult
 from gitward.runs.access.gh_login import QUIET
 from gitward.runs.attempt import Attempt
 from gitward.runs.commands import disk_full
@@ -29,10 +29,10 @@ async def authenticate(attempt: Attempt, commands: CommandRunner, facts: Facts, 
     config = git_config(name=_name(attempt, facts), email=_email(attempt, facts), host=host)
     login = ["gh", "auth", "login", "--with-token", "--hostname", host, "--git-protocol", "https"]
 
-    async def log_in(_again: bool) -> Ended:
+    async def log_in(_again: bool) -> CommandResult:
         return await commands.run(StepName.AUTHENTICATE, login, cwd=HOME, env=QUIET, stdin=login_input(credential))
 
-    def failed(ended: Ended) -> RunFailure:
+    def failed(ended: CommandResult) -> RunFailure:
         return RunFailure(Reason.TOKEN_REJECTED, f"gh auth login failed: {ended.tail}")
 
     try:

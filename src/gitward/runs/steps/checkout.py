@@ -9,7 +9,7 @@ from gitward.errors import Reason, RunFailure
 from gitward.repositories import baseline, checkout, git_folder
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.checkout import REPO, Origin
-from gitward.repositories.git import Ended
+from gitward.repositories.git import CommandResult
 from gitward.repositories.refs import Refs
 from gitward.repositories.start_point import StartPoint
 from gitward.runs.commands import disk_full
@@ -66,7 +66,7 @@ def _make(workspace: Path, origin: Origin, start: StartPoint) -> Path | None:
     return aside
 
 
-async def _show(context: Context, ended: Ended) -> None:
+async def _show(context: Context, ended: CommandResult) -> None:
     """Into the session's log. git may call something an error and end with 0, and then a notice says so."""
     if ended.complaint:
         async with context.output.stream(StepName.CHECKOUT) as sink:

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from gitward.errors import Reason, RunFailure
 from gitward.repositories import baseline, git_folder, setup_files
 from gitward.repositories.checkout import REPO
-from gitward.repositories.git import Ended, GitFailed
-from gitward.repositories.git_folder import Damaged
+from gitward.repositories.foreign_folder import Damaged
+from gitward.repositories.git import CommandResult, GitFailed
 from gitward.repositories.start_point import StartPoint
 from gitward.runs.commands import disk_full
 from gitward.runs.commands.caches import CACHES, OF_SETUP
@@ -68,7 +68,7 @@ async def _command(context: Context, commands: CommandRunner) -> Sequence[str] |
     raise RunFailure(Reason.SETUP_FAILED, f"The branch has no {FILE}, which the run asks for.")
 
 
-async def _run(context: Context, commands: CommandRunner, argv: Sequence[str]) -> Ended:
+async def _run(context: Context, commands: CommandRunner, argv: Sequence[str]) -> CommandResult:
     seconds = context.attempt.services.settings.setup_seconds
     own = commands.seconds_left > seconds
     env = {**CACHES, **OF_SETUP, **context.instruction.env}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gitward.repositories import baseline, checkout, git_folder
+from gitward.repositories import baseline, checkout, foreign_folder
 from gitward.repositories.checkout import REPO
 from gitward.repositories.mirrors.collection import MirrorCollection
 from gitward.sandboxes import foreign_folders, workspace_lock, workspace_removal
@@ -88,12 +88,12 @@ def clear_workspace(workspace: Path) -> int:
     """Removes what lies beside the checkout, and new files too long to be kept: how many of those. Blocks."""
     for aside in checkout.leftovers(workspace):
         checkout.remove(aside)
-    with git_folder.opened(workspace / "work") as work:
+    with foreign_folder.opened(workspace / "work") as work:
         remove_below(work.fd, [name.encode() for name, _ in work.names("") if name != REPO])
         return _clear_large(workspace, work)
 
 
-def _clear_large(workspace: Path, work: git_folder.Tree) -> int:
+def _clear_large(workspace: Path, work: foreign_folder.Tree) -> int:
     """Removes files that the index of the baseline does not name; those that it names stay whatever their size."""
     try:
         known = baseline.index_path(workspace).read_bytes()
@@ -105,7 +105,7 @@ def _clear_large(workspace: Path, work: git_folder.Tree) -> int:
     return len(large)
 
 
-def _large_files(repo: git_folder.Tree, folder: str) -> Iterator[str]:
+def _large_files(repo: foreign_folder.Tree, folder: str) -> Iterator[str]:
     for name, is_folder in repo.names(folder):
         path = f"{folder}/{name}" if folder else name
         if path == ".git":
@@ -116,14 +116,14 @@ def _large_files(repo: git_folder.Tree, folder: str) -> Iterator[str]:
             yield path
 
 
-def _size(repo: git_folder.Tree, path: str) -> int:
+def _size(repo: foreign_folder.Tree, path: str) -> int:
     status = repo.status(path)
     return status.st_size if status is not None and stat.S_ISREG(status.st_mode) else 0
 
 
 def remove_below(root: int, names: Iterable[bytes]) -> None:
     """Removes files and folders below a folder; no link on the way is followed."""
-    tree = git_folder.Tree(fd=root)
+    tree = foreign_folder.Tree(fd=root)
     for name in names:
         path = os.fsdecode(name.rstrip(b"/"))
         status = tree.status(path) if path else None

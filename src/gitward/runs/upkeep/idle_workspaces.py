@@ -73,7 +73,7 @@ def _needed(session_ids: Sequence[str], before: datetime, tx: Transaction) -> se
 
 
 async def _set_aside(database: Database, workspace: Path, before: datetime) -> Path | None:
-    """Under the session row's lock, which a run needs to be posted and to be claimed."""
+    """Under the session row's lock, which a run needs to be posted and to be taken."""
 
     session = await asyncio.to_thread(session_of, workspace)
 

@@ -74,25 +74,27 @@ async def fill_places(services: JobServices) -> None:
             return
 
 
-async def fire_schedules(database: Database, firing: ScheduleRunner) -> None:
+async def fire_schedules(database: Database, schedules: ScheduleRunner) -> None:
     """Makes the sessions of every schedule whose time has come; one that fails does not keep the others."""
     if database.is_low:  # they stay due
         return
-    for schedule_id in await database.read(firing.due):
+    for schedule_id in await database.read(schedules.due):
         try:
-            await database.write(partial(firing.fire, schedule_id=schedule_id))
+            await database.write(partial(schedules.fire, schedule_id=schedule_id))
         except Exception:  # the edge of one schedule: it is due still, and looked at again
             log.exception("Schedule %s could not create its session", schedule_id)
 
 
-def worker_tasks(services: JobServices, firing: ScheduleRunner, retention: Retention, sender: Sender) -> PeriodicTasks:
+def worker_tasks(
+    services: JobServices, schedules: ScheduleRunner, retention: Retention, sender: Sender
+) -> PeriodicTasks:
     """Those of a worker."""
     settings = services.settings
     idle = partial(remove_idle, services.database, settings.workspaces, hours=settings.workspace_hours)
     return PeriodicTasks(
         PeriodicTask(name="give free places to runs", every=FILL_SECONDS, do=lambda: fill_places(services)),
         PeriodicTask(
-            name="follow schedules", every=SCHEDULE_SECONDS, do=lambda: fire_schedules(services.database, firing)
+            name="follow schedules", every=SCHEDULE_SECONDS, do=lambda: fire_schedules(services.database, schedules)
         ),
         PeriodicTask(name="send webhooks", every=WEBHOOK_SECONDS, do=sender.send_due),
         PeriodicTask(name="remove old sessions", every=RETENTION_SECONDS, do=retention.sweep),

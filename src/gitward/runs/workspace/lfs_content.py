@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gitward.errors import Reason, RunFailure
-from gitward.repositories.git import Ended, GitFailed
+from gitward.repositories.git import CommandResult, GitFailed
 from gitward.repositories.lfs import detection, objects, transfer, tree
 from gitward.repositories.lfs.pointers import Pointer
 from gitward.repositories.remote import Remote
@@ -86,7 +86,7 @@ class _Fetching:
         self._context, self._storage = context, storage
         self._workspace = context.workspace / "lfs-fetch"
 
-    async def once(self, _again: bool) -> Ended:
+    async def once(self, _again: bool) -> CommandResult:
         ended = await self._fetch()
         arrived = await asyncio.to_thread(self._take_over)
         self.found |= arrived
@@ -94,9 +94,9 @@ class _Fetching:
         if self.missing and ended.exit_code != 0 and may_pass(ended):
             return ended
         self.refusal = ended.complaint
-        return Ended(exit_code=0)
+        return CommandResult(exit_code=0)
 
-    async def _fetch(self) -> Ended:
+    async def _fetch(self) -> CommandResult:
         """With an access that may only fetch, as mirrors have it: in login mode too there is no token inside."""
         context, attempt = self._context, self._context.attempt
         await asyncio.to_thread(self._clear)
@@ -129,7 +129,7 @@ class _Fetching:
         return arrived
 
 
-def _failed(ended: Ended) -> RunFailure:
+def _failed(ended: CommandResult) -> RunFailure:
     return RunFailure(Reason.CLONE_FAILED, f"The LFS objects could not be fetched: {ended.tail}")
 
 

@@ -13,7 +13,7 @@ from gitward.broker import OpenGrant
 from gitward.errors import GitwardError, Reason, RunFailure
 from gitward.grants import clock
 from gitward.grants.grant import Grant
-from gitward.repositories.git import Ended
+from gitward.repositories.git import CommandResult
 from gitward.repositories.lfs import objects
 from gitward.repositories.mirrors import FetchFailed, Source
 from gitward.repositories.mirrors.fetching import FETCH_SECONDS
@@ -39,20 +39,20 @@ async def take_snapshot(context: Context) -> Refs:
     source = source_of(context)
     refs: Refs | None = None
 
-    async def fetch(_again: bool) -> Ended:
+    async def fetch(_again: bool) -> CommandResult:
         nonlocal refs
         try:
             refs = await attempt.services.mirrors.take(source, folder, attempt.notice)
         except FetchFailed as failure:
-            return Ended(exit_code=1, tail=failure.tail, complaint=failure.tail)
-        return Ended(exit_code=0)
+            return CommandResult(exit_code=1, tail=failure.tail, complaint=failure.tail)
+        return CommandResult(exit_code=0)
 
     await retry_command(attempt, StepName.CHECKOUT, fetch, failed=_failed, seconds_left=context.seconds_left)
     assert refs is not None  # `fetch` has ended well
     return refs
 
 
-def _failed(ended: Ended) -> RunFailure:
+def _failed(ended: CommandResult) -> RunFailure:
     return RunFailure(Reason.CLONE_FAILED, f"The repository could not be fetched: {ended.tail}")
 
 

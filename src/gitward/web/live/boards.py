@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gitward.errors import GitwardError
 from gitward.sessions import artifacts, run_log
-from gitward.sessions.live_events import LiveEvents, Told
+from gitward.sessions.live_events import EncodedEvent, LiveEvents
 from gitward.sessions.model import ArtifactKind, EventType, Owner, Run, Session
 from gitward.sessions.service import SessionService
 from gitward.store.database import PASSING_ERRORS, Database, Transaction
@@ -177,14 +177,14 @@ class Board:
             self._ends_with = run_log.last_seq(tx, self._session_id)  # its last event is committed with its state
         return view_of(tx, session, run)
 
-    async def _tell(self, told: Sequence[Told]) -> None:
+    async def _tell(self, told: Sequence[EncodedEvent]) -> None:
         events = [each.event for each in told]
         view = None
         if not told or any(event.type not in QUIET for event in events):
             view = await self._boards.database.read(self._view)
         await self._publish(told, view)
 
-    async def _publish(self, told: Sequence[Told], view: View | None) -> None:
+    async def _publish(self, told: Sequence[EncodedEvent], view: View | None) -> None:
         data = await asyncio.to_thread(self._rendered, told, view)
         first, last = (told[0].event.seq, told[-1].event.seq) if told else (self.last + 1, self.last)
         over = self._ends_with is not None and last >= self._ends_with
@@ -198,7 +198,7 @@ class Board:
         self.over = over
         self._wake()
 
-    def _rendered(self, told: Sequence[Told], view: View | None) -> bytes:
+    def _rendered(self, told: Sequence[EncodedEvent], view: View | None) -> bytes:
         mine = [each.event for each in told if each.event.run_id == self._run_id]
         output = [event for event in mine if event.type is EventType.OUTPUT]
         talk = self._conversation

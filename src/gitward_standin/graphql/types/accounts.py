@@ -70,6 +70,7 @@ def _issues(
     return filtered_issues(visit, found, states=states, labels=labels, filter_by=filter_by, order_by=order_by)
 
 
+# The schema has the arguments that a resolver names, so each connection names the filters again.
 def _pulls(
     visit: Visit,
     who: Account,

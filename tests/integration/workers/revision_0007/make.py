@@ -25,7 +25,7 @@ async def main(url: str, dump: Path) -> None:
     from gitward.sessions.model import Instruction, Owner, RunState, StepName
     from gitward.sessions.places import Places, RunLimits
     from gitward.sessions.progress import Outcome, Progress
-    from gitward.sessions.service import NewSession, SessionService
+    from gitward.sessions.service import NewSession, SessionService  # type: ignore[attr-defined]  # as it was then
     from gitward.store.database import Database
     from gitward.store.notify import Notifier
     from gitward.workers import worker as workers

@@ -60,7 +60,7 @@ def test_the_environment_comes_first(file: Path, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_a_jwt_does_not_go_there(url: str) -> None:
-    with pytest.raises(ClientError, match=r"is no address|by https only"):
+    with pytest.raises(ClientError, match=r"is not the address|by https only"):
         account.checked_url(url)
 
 

@@ -95,6 +95,8 @@ _OWN_META_OF_NEW = {
     **dict.fromkeys(("milestoneId", "issueTemplate", "parentIssueId"), UNSET),  # a template sets labels and people
 }
 _OWN_META = dict.fromkeys(("labelIds", "assigneeIds", "milestoneId", "projectIds", "projectV2Ids"), UNSET)
+# Whole beside `_MUTATION`, not derived from it: what is allowed in the narrow case is read here, and a field that is
+# added there is not allowed here by itself.
 _OWN_MUTATION = view(
     "Mutation",
     createPullRequest=to(

@@ -49,20 +49,20 @@ class PushCheck:
     @contextlib.asynccontextmanager
     async def cleared(self, update: Update, first: bytes, body: AsyncIterator[bytes]) -> AsyncIterator[PackFile]:
         """The pack (`first`, then `body`), when it may go on. Raises PolicyDenied with a rule of a push."""
-        async with self._own_turn(), self._spool() as spool:
+        async with self._own_turn(), self._pack_file() as pack_file:
             async with _meanwhile(self._prepare()) as prepared:
                 try:
-                    await spool.fill(first, body)
-                    await self._judge(spool, update, prepared)
+                    await pack_file.fill(first, body)
+                    await self._judge(pack_file, update, prepared)
                 except BadPack as error:
                     raise PolicyDenied(PACK, str(error)) from error
                 except (InspectionFailed, UpstreamFailed) as error:
                     raise PolicyDenied(UNSEEN, str(error)) from error
-            yield spool
+            yield pack_file
 
-    async def _judge(self, spool: PackFile, update: Update, prepared: asyncio.Task[None]) -> None:
+    async def _judge(self, pack_file: PackFile, update: Update, prepared: asyncio.Task[None]) -> None:
         own = self._grant.own_writes
-        findings = await self._questions.inspect(self._run_id, spool.descriptor, update.new, messages=own)
+        findings = await self._questions.inspect(self._run_id, pack_file.descriptor, update.new, messages=own)
         await prepared
         if self._rule is not None:
             verdict = await self._rule.check(update.new, findings)
@@ -76,15 +76,15 @@ class PushCheck:
             await self._rule.prepare()
 
     @contextlib.asynccontextmanager
-    async def _spool(self) -> AsyncIterator[PackFile]:
+    async def _pack_file(self) -> AsyncIterator[PackFile]:
         try:
-            spool = PackFile(await self._questions.open_file(self._run_id))
+            pack_file = PackFile(await self._questions.open_file(self._run_id))
         except InspectionFailed as error:
             raise PolicyDenied(UNSEEN, str(error)) from error
         try:
-            yield spool
+            yield pack_file
         finally:
-            spool.close()
+            pack_file.close()
 
     @contextlib.asynccontextmanager
     async def _own_turn(self) -> AsyncIterator[None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from standardwebhooks import Webhook
 
@@ -26,7 +25,7 @@ def request_for(due: Due, target: Callback, *, session_url: str, at: datetime) -
     """The message of a delivery, for its target, signed for this moment."""
     match target.format:
         case Format.STANDARD:
-            kind, body = "application/json", _json(_document(due, session_url))
+            kind, body = "application/json", _document(due, session_url)
         case Format.SLACK:
             kind, body = "application/json", _json({"text": _slack_text(due, session_url)})
         case Format.NTFY:
@@ -37,9 +36,10 @@ def request_for(due: Due, target: Callback, *, session_url: str, at: datetime) -
     return Request(body=body, headers=headers)
 
 
-def _document(due: Due, session_url: str) -> dict[str, Any]:
+def _document(due: Due, session_url: str) -> bytes:
+    """As Standard Webhooks wants it: type, timestamp, data."""
     delivery = due.delivery
-    return {
+    document = {
         "type": delivery.type,
         "timestamp": delivery.at.isoformat(),
         "data": {
@@ -54,6 +54,7 @@ def _document(due: Due, session_url: str) -> dict[str, Any]:
             **{name: value for name, value in delivery.data.items() if name != "run_id"},
         },
     }
+    return _json(document)
 
 
 def _signature(due: Due, target: Callback, body: bytes, at: datetime) -> dict[str, str]:
@@ -97,5 +98,5 @@ def _pull_url(due: Due) -> str | None:
     return url if isinstance(url, str) and url.startswith("https://") and url.isascii() and url.isprintable() else None
 
 
-def _json(value: Any) -> bytes:
+def _json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()

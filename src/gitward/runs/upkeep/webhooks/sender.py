@@ -71,7 +71,7 @@ class Sender:
                 task.add_done_callback(lambda done: self._under_way.pop(done, None))
 
     async def stop(self) -> None:
-        """What is under way is cut off; it is due again when its claim has run out."""
+        """What is under way is cut off; it is due again when its time has run out."""
         tasks = tuple(self._under_way)
         for task in tasks:
             task.cancel()
@@ -96,7 +96,7 @@ class Sender:
                 problem, again = f"{host_of(target.url)} could not be reached ({_kind(error)})", True
         try:
             await self._database.write(partial(_note, due=due, status=status, problem=problem, again=again, at=now()))
-        except PASSING_ERRORS as error:  # it is due again when its claim has run out
+        except PASSING_ERRORS as error:  # it is due again when its time has run out
             log.warning("What came of a webhook could not be noted (%s)", type(error).__name__)
 
     async def _post(self, due: Due, target: Callback) -> int:

@@ -1,6 +1,7 @@
-"""Runs inside a sandbox: starts an agent, gives it one prompt over ACP, and prints what it says.
+"""Starts an agent, gives it one prompt over ACP, and prints what it says; as a program of its own, also in a sandbox.
 
-Arguments: a JSON object with `argv`, `cwd`, `mode` and `prompt`. Each line of output is a JSON object.
+Argument: a JSON object with `argv`, `cwd`, `mode`, `prompt`, and `strict` where an error ends it. Each line of output
+is a JSON object.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ def _call(method: str, params: dict[str, Any]) -> dict[str, Any]:
         if message.get("id") == number and "method" not in message:
             answer = {"result": message.get("result"), "error": message.get("error")}
             print(json.dumps({"method": method, **answer}), flush=True)
+            if answer["error"] is not None and _WISH.get("strict"):
+                sys.exit(4)
             return message.get("result") or {}
         print(json.dumps({"told": message}), flush=True)
         if "id" in message:
