@@ -320,6 +320,7 @@ async def test_of_two_at_once_the_second_overwrites_nothing(olgas: Visitor, gith
     answer = await asked
     assert answer.status_code == 507
     assert "Another key was kept meanwhile" in answer.text
+    assert "GitHub has made the App" in answer.text
     assert key_of(data).read_text() == "another"
     assert left_over(data) == []
 

@@ -14,6 +14,7 @@ from gitward.cli.pages import pages_of
 from gitward.cli.site import Site
 from gitward.github.client import GitHub
 from gitward.identity.authorization import local_holder
+from gitward.sandboxes import Guard
 from gitward.settings.fields import Settings
 from gitward.settings.token_reader import TokenReader
 from gitward.web.signing_in import SigningIn
@@ -97,3 +98,21 @@ async def test_a_token_that_has_ended_stands_out(olgas: Visitor, github: GitHub)
 async def test_without_a_worker_the_page_says_who_has_the_token(backend: Backend, tmp_path: Path) -> None:
     async for visitor in visit(site_of(backend, tmp_path), backend, "olga"):
         assert "The workers have it" in await card(visitor)
+
+
+async def test_a_sandboxs_limits_have_a_card_of_their_own_if_there_are_any(
+    backend: Backend, tmp_path: Path, olgas: Visitor
+) -> None:
+    assert "Limits of a sandbox" not in await olgas.get("/operator")
+    made = make_api(backend)
+    guards = (Guard(name="file_size", holds="hard", how="RLIMIT_FSIZE", remedy=""),)
+    watch = ServiceHealth(
+        metrics=backend.metrics, database=backend.database, limits=backend.places.limits, guards=guards
+    )
+    sign_in = SigningIn(backend.database, hosts=Hosts(), operators=(local_holder("olga"),))
+    settings = Settings(**{"GITWARD_DATA_DIR": tmp_path})  # type: ignore[arg-type]  # by its alias
+    pages = pages_of(made.services, watch=watch, sign_in=sign_in, settings=settings, with_worker=False)
+    async for visitor in visit(Site(made.app, pages), backend, "olga"):
+        page = await visitor.get("/operator")
+        assert "Limits of a sandbox" in page
+        assert "<b>file size</b>" in page
