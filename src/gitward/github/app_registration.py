@@ -80,7 +80,7 @@ class AppRegistration:
         return made
 
     async def _exchange(self, code: str) -> MadeApp:
-        github = self.connect()
+        github = await asyncio.to_thread(self.connect)  # it reads the trusted certificates
         try:
             return await exchange(github, code, server_url=self.server_url)
         finally:
