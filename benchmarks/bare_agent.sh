@@ -1,9 +1,9 @@
 # The same work by hand: clone, an agent, commit, push, pull request; without any sandbox.
-# Arguments: repository, branch, folder to work in, then a command that gives the agent its prompt. The token comes on
-# standard input.
+# Arguments: niceness of the agent, repository, branch, folder to work in, then a command that gives the agent its prompt.
+# The token comes on standard input.
 set -eu
-repository="$1" branch="$2" home="$3"
-shift 3
+niceness="$1" repository="$2" branch="$3" home="$4"
+shift 4
 export HOME="$home" GH_PROMPT_DISABLED=1 GH_NO_UPDATE_NOTIFIER=1
 cd "$home"
 gh auth login --with-token --hostname github.com --git-protocol https
@@ -13,7 +13,8 @@ git config --global user.email "octocat@example.com"
 git clone --quiet "https://github.com/$repository.git" repo
 cd repo
 git checkout --quiet -b "$branch"
-"$@" < /dev/null
+# Also where the kernel shares time between sessions: sched(7), autogroup.
+setsid --wait sh -c 'echo "$0" > /proc/self/autogroup || :; exec nice -n "$0" "$@"' "$niceness" "$@" < /dev/null
 git add --all
 git commit --quiet --message "bench"
 git push --quiet --set-upstream origin "$branch"

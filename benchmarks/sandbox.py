@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitward.sandboxes import Command, Limits, Sandbox
@@ -22,14 +23,23 @@ QUIET_SECONDS = 0.05  # until the next sandbox is ready, so that its making slow
 IN_A_ROW = 10
 
 
-async def compared_commands(folder: Path, *, rounds: int) -> tuple[list[float], list[float], list[float]]:
-    """Seconds of each `true`, from the call to its end: when its sandbox was ready, when it followed another one at
-    once, and under bare bubblewrap; in turn."""
+@dataclass(kw_only=True)
+class Seconds:
+    """Of each `true`, from the call to its end."""
+
+    ready: list[float] = field(default_factory=list)  # its sandbox was ready
+    at_once: list[float] = field(default_factory=list)  # it followed another one at once
+    in_series: list[float] = field(default_factory=list)  # the same, as Gitward's own programs do: in one sandbox
+    bare: list[float] = field(default_factory=list)  # under bare bubblewrap
+
+
+async def compared_commands(folder: Path, *, rounds: int) -> Seconds:
+    """The four in turn."""
     folder.mkdir(mode=0o711)
     (folder / "bare").mkdir()
     engine = BubblewrapEngine(slots=1)
     endpoint = FakeEndpoint()
-    ready, at_once, bare = [], [], []
+    found = Seconds()
     await engine.start()
     try:
         sandbox = await engine.open(name="bench", workspace=folder / "w", endpoint=endpoint, limits=Limits())
@@ -37,22 +47,24 @@ async def compared_commands(folder: Path, *, rounds: int) -> tuple[list[float], 
             await asyncio.sleep(QUIET_SECONDS)
             first = await _sandboxed(sandbox)
             following = [await _sandboxed(sandbox) for _ in range(IN_A_ROW if number % 10 == 9 else 0)]
+            series = [await _sandboxed(sandbox, in_series=True) for _ in range(IN_A_ROW if number % 10 == 9 else 0)]
             await asyncio.sleep(QUIET_SECONDS)
             by_hand = await _bare(folder / "bare")
             if number >= 5:
-                ready.append(first)
-                at_once += following
-                bare.append(by_hand)
+                found.ready.append(first)
+                found.at_once += following
+                found.in_series += series[1:]
+                found.bare.append(by_hand)
         await sandbox.close()
-        return ready, at_once, bare
+        return found
     finally:
         await endpoint.close()
         await engine.stop()
 
 
-async def _sandboxed(sandbox: Sandbox) -> float:
+async def _sandboxed(sandbox: Sandbox, *, in_series: bool = False) -> float:
     began = time.monotonic()
-    completed = await sandbox.run(Command(argv=("true",), timeout_seconds=10))
+    completed = await sandbox.run(Command(argv=("true",), timeout_seconds=10, in_series=in_series))
     if completed.exit_code != 0:
         raise RuntimeError(f"`true` ended with {completed.exit_code} in the sandbox")
     return time.monotonic() - began

@@ -16,8 +16,8 @@ from gitward.broker.client.brokers import Brokers
 from gitward.broker.client.open_grant import OpenGrant
 from gitward.cli.main import main
 from gitward.github.client import Connection
-from gitward.runs import run_session
 from gitward.runs.attempt import Attempt
+from gitward.runs.checkpoints import Checkpoint
 from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.sandboxes.sandbox import BubblewrapSandbox
 from gitward.store.database import Database
@@ -42,9 +42,10 @@ def watch(owner: Any, method: str, kind: str, name: Name, file: Any) -> None:
     setattr(owner, method, watched)
 
 
-def _command(_sandbox: Any, command: Any, *_: Any, **__: Any) -> str:
+def _command(_sandbox: Any, job: Any, *_: Any, **__: Any) -> str:
+    command = job.command
     words = [word for word in command.argv if len(word) < 40 and "=" not in word and word not in ("-c", "-C")]
-    return " ".join(words[:4])
+    return " ".join(words[:4]) + ("" if command.in_series else ", alone")
 
 
 def _caller(_database: Any, call: Any, **_: Any) -> str:
@@ -53,13 +54,14 @@ def _caller(_database: Any, call: Any, **_: Any) -> str:
 
 
 def _watch_all(file: Any) -> None:
-    watch(run_session, "step", "checkpoint", lambda name, *_, **__: name, file)
+    watch(Checkpoint, "once", "checkpoint", lambda checkpoint, *_, **__: checkpoint.name, file)
     watch(Brokers, "open", "grant", lambda *_, **__: "fork and tell a broker", file)
     for name in ("attach", "detach", "narrow", "close"):
         watch(OpenGrant, name, "grant", lambda *_, done=name, **__: done, file)
     watch(BubblewrapEngine, "open", "sandbox", lambda *_, name, **__: f"open {name.partition('_')[0]}", file)
     watch(BubblewrapSandbox, "close", "sandbox", lambda box: f"close {box.name.partition('_')[0]}", file)
-    watch(BubblewrapSandbox, "run", "command", _command, file)
+    watch(BubblewrapSandbox, "_prepare", "sandbox", lambda *_: "make one ready", file)
+    watch(BubblewrapSandbox, "_run_to_its_end", "command", _command, file)
     watch(Connection, "exchange", "GitHub", lambda _, method, path, *__, **___: f"{method} {path}", file)
     watch(Connection, "may_push", "GitHub", lambda *_: "may it push", file)
     watch(Database, "write", "database", _caller, file)

@@ -336,6 +336,22 @@ async def test_the_agents_folder_is_made_anew_for_each_run(house: Rig, caller: C
     assert run["message"] == "[]", run
 
 
+@pytest.mark.parametrize(
+    "planted",
+    ["mkdir /workspace/agent && cp -r /workspace/cache/evil /workspace/agent/small", "ln -s cache/evil agent"],
+)
+async def test_what_a_setup_plants_in_the_agents_folder_is_gone(house: Rig, caller: Client, planted: str) -> None:
+    """A hook, or a link that leads elsewhere: it is removed, and what it led to is left alone."""
+    evil = "mkdir -p /workspace/cache/evil/small && touch /workspace/cache/evil/small/hook"
+    prompt = """
+folder = "/workspace/agent/small"
+say(json.dumps([os.path.realpath(folder), os.listdir(folder), os.path.exists("/workspace/cache/evil/small/hook")]))
+"""
+    setup = f"{evil} && cd /workspace && {planted}"
+    _, run, _ = await caller.run(await house.repository(), prompt=prompt, setup=setup)
+    assert run["message"] == '["/workspace/agent/small", [], true]', run
+
+
 async def test_after_a_workers_death_the_prompt_is_given_again_and_the_lost_work_is_laid_back() -> None:
     """A service of its own: others would not like its death."""
     prompt = """

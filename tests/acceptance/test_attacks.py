@@ -77,7 +77,7 @@ HOLDS = {
         "rm -rf .git; python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('.git')\""
     ),
     "work trees everywhere": (
-        "head=$(git rev-parse HEAD); for n in $(seq 2000); do mkdir -p .git/worktrees/$n; "
+        "head=$(git rev-parse HEAD); mkdir -p .git/worktrees/{1..2000}; for n in {1..2000}; do "
         "echo /etc/.git > .git/worktrees/$n/gitdir; echo $head > .git/worktrees/$n/HEAD; done"
     ),
     "a checkout that is a link": "cd ..; mv repo old; ln -s / repo",

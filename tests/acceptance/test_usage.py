@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from gitward.grants.model_calls import MOST_FAILURES
+from gitward.grants.model_calls import MOST_UNAUTHORIZED
 from gitward_standin.language_model import Fault
 from gitward_standin.language_model.questions import Api
 from model_rig import HELPERS, KEY, ModelHouse, model_rig, sent, told
@@ -413,27 +413,26 @@ until_cancelled()
 
 async def test_a_model_that_fails_for_good_ends_the_turn(house: ModelHouse, caller: Client) -> None:
     """Whatever the agent does about it; its work is kept."""
-    house.model.fail(Fault.BROKEN)
+    house.model.fail(Fault.UNAUTHORIZED)
     prompt = """
 edit("kept.txt", "precious")
-while model(MESSAGES) == 500:
+while model(MESSAGES) == 401:
     pass
 say(refusal["error"]["type"])
 until_cancelled()
 """
     _, run, events = await prompted(house, caller, prompt)
     assert run["reason"] == "model_failed", run
-    assert "answered 500: The stand-in is broken." in run["message"]
-    assert len(house.model.asked) == MOST_FAILURES
+    assert "answered 401: The stand-in does not know this key." in run["message"]
+    assert len(house.model.asked) == MOST_UNAUTHORIZED
     assert data_of(events, "work.kept")
     assert data_of(events, "agent.ended")[0]["text"] in {"", "permission_error"}
 
 
 async def test_a_model_that_fails_beside_one_that_answers_ends_nothing(house: ModelHouse, caller: Client) -> None:
-    house.model.fail(Fault.BROKEN, api=Api.MESSAGES)
+    house.model.fail(Fault.UNAUTHORIZED, api=Api.MESSAGES)
     prompt = """
-from concurrent.futures import ThreadPoolExecutor
-while model(MESSAGES) == 500:
+while model(MESSAGES) == 401:
     model()
 assert model() == 200
 say(refusal["error"]["message"])

@@ -12,7 +12,6 @@ from .stage import Theatre
 FAILURES = [
     ("codex", Fault.UNAUTHORIZED, 401, "The stand-in does not know this key."),
     ("codex", Fault.TOO_MANY, 429, "The stand-in has been asked too often."),
-    ("codex", Fault.BROKEN, 500, "The stand-in is broken."),
 ]
 
 

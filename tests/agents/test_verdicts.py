@@ -51,7 +51,12 @@ ROWS = {
     "429 all through": Row(
         reason="model_failed", said="answered 429", fails=lambda model: model.fail(Fault.TOO_MANY), agents=("codex",)
     ),
-    "500 all through": Row(reason="model_failed", said="answered 500", fails=lambda model: model.fail(Fault.BROKEN)),
+    "500 all through": Row(
+        reason="model_failed",
+        said="answered 500",
+        fails=lambda model: model.fail(Fault.BROKEN),
+        body={"env": {"CLAUDE_CODE_MAX_RETRIES": "2"}},  # else claude tries for a minute and a half
+    ),
     "401 after a tool call": Row(
         reason="model_failed",
         said="answered 401",

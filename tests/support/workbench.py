@@ -79,6 +79,7 @@ class Runner:
     """Commands in a sandbox, as `runs` has them, without a log."""
 
     sandbox: Sandbox
+    in_series: bool = False  # none of them runs foreign code
 
     async def capture(
         self,
@@ -98,7 +99,13 @@ class Runner:
                 raise SandboxFailed(f"more than {limit} bytes of output of {argv}")
 
         command = Command(
-            argv=tuple(argv), cwd=cwd, env=dict(env or {}), stdin=stdin, timeout_seconds=_SECONDS, last=last
+            argv=tuple(argv),
+            cwd=cwd,
+            env=dict(env or {}),
+            stdin=stdin,
+            timeout_seconds=_SECONDS,
+            last=last,
+            in_series=self.in_series,
         )
         completed = await self.sandbox.run(command, sink)
         if completed.timed_out or completed.limit:
@@ -256,7 +263,7 @@ class Workbench:
         user = sandbox.share_user()
         try:
             try:
-                noted = await _check_out(Runner(sandbox=sandbox), workspace, there, start)
+                noted = await _check_out(Runner(sandbox=sandbox, in_series=True), workspace, there, start)
                 ended = await Runner(sandbox=sandbox).capture(
                     ("/bin/bash", "-c", command), limit=_MIB, env=_INSIDE, cwd=CHECKOUT_DIR, last=True
                 )
@@ -274,7 +281,7 @@ class Workbench:
                 work_dir=RESULT_DIR,
             )
             try:
-                yield await _take(Runner(sandbox=seen), workspace, there, noted, ended.output.decode())
+                yield await _take(Runner(sandbox=seen, in_series=True), workspace, there, noted, ended.output.decode())
             finally:
                 await seen.close()
         finally:

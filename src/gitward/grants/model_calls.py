@@ -18,8 +18,9 @@ from gitward.grants.usage import Tokens
 EVENT = "model.call"  # the type of the broker's event
 MAX_ERROR = 400  # characters of a provider's sentence
 MAX_MODEL = 128
-MOST_FAILURES = 16  # in a row, of one host: then the broker passes no more requests on
-MOST_UNAUTHORIZED = 4  # the same, when the host does not know the key: that does not pass
+MOST_FAILURES = 16  # in a row, of one host: then the broker passes no more requests on …
+PATIENCE_SECONDS = 75.0  # … if they lasted so long; a provider's overload often passes within a minute
+MOST_UNAUTHORIZED = 4  # the same at once, when the host does not know the key: that does not pass
 _FIRST_TOLD = 5  # failures in a row, before it is an event
 _MOST_OPEN = 1000  # calls under way that are remembered
 

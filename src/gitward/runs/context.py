@@ -57,10 +57,14 @@ class Context:
         settings, identity = self.attempt.services.settings, self.facts.identity
         return Author(name=settings.commit_name or identity.name, email=settings.commit_email or identity.email)
 
-    def commands(self, sandbox: Sandbox, *, seconds: float | None = None) -> CommandRunner:
-        """Commands in a sandbox, within the run's time or a time of their own."""
+    def commands(self, sandbox: Sandbox, *, seconds: float | None = None, in_series: bool = False) -> CommandRunner:
+        """Commands in a sandbox, within the run's time or a time of their own.
+
+        :param in_series: none of them runs foreign code.
+        """
         deadline = self.began + self.seconds if seconds is None else time.monotonic() + seconds
-        return CommandRunner(sandbox, self.output, deadline=deadline, seconds=seconds or self.seconds)
+        limit = seconds or self.seconds
+        return CommandRunner(sandbox, self.output, deadline=deadline, seconds=limit, in_series=in_series)
 
 
 def trailers(context: Context) -> Sequence[str]:

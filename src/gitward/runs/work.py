@@ -144,10 +144,10 @@ async def _instruct(context: Context, sandboxed: CommandSandbox) -> Instructed |
     refs_task = asyncio.create_task(take_snapshot(context))
     try:
         async with attempt.step(StepName.AUTHENTICATE):
-            with commands.within(StepName.AUTHENTICATE):
+            with commands.within(StepName.AUTHENTICATE), commands.in_series():
                 await authenticate(attempt, commands, context.facts, context.access.credential)
         async with attempt.step(StepName.CHECKOUT):
-            with commands.within(StepName.CHECKOUT):
+            with commands.within(StepName.CHECKOUT), commands.in_series():
                 refs = await refs_task
                 start = await check_out(context, commands, refs)
     finally:

@@ -3,6 +3,9 @@
 Bubblewrap sets the whole sandbox up, with every wall, before the command is known. Then it starts a shell that waits at
 a pipe. Told to go on, the shell reads a file that nobody inside has seen yet, changes to the command's folder, and
 becomes the command (`script`). So a command waits for neither namespaces nor mounts.
+
+Commands in series (`Command.in_series`) follow one another in one sandbox: a child of the shell becomes each of them.
+The shell ends whatever a command left, tells its exit code at a pipe that no command has, and waits again.
 """
 
 from __future__ import annotations
@@ -25,10 +28,29 @@ from gitward.sandboxes.supervisor_requests import Build
 _COULD_NOT_START = 127  # as a shell says it
 NICENESS = 10  # beyond the worker's; brokers have 5: who burns time in a sandbox delays neither
 _OOM_SCORE = b"500"  # when the host runs out of memory, a sandbox goes before the worker
-_FIRST = 5  # descriptors from here on are bubblewrap's own
+_FIRST = 7  # descriptors from here on are bubblewrap's own
 _ABOVE_ALL = 64  # a number above those that are placed
-_SCRIPT, _INPUT = 3, 4  # descriptors of the first program: what the command is, and its standard input
-_WAITS = (b"/bin/sh", b"-c", b"read -r go && . /proc/self/fd/%d" % _SCRIPT)
+# Descriptors of the first program: what the command is, and its standard input; in series, where its exit code is told,
+# and its input, which is a file there.
+_SCRIPT, _INPUT, _CODES, _DATA = range(3, _FIRST)
+_ALONE, _IN_SERIES = b"alone\n", b"series\n"
+_WAITS = (
+    b"/bin/sh",
+    b"-c",
+    b"""\
+read -r how
+while [ "$how" ]; do
+  [ "$how" = series ] || . /proc/self/fd/%(script)d
+  (. /proc/self/fd/%(script)d)
+  code=$?
+  kill -s KILL -- -1 2>/dev/null
+  echo "$code" >&%(codes)d
+  read -r how
+done
+"""
+    % {b"script": _SCRIPT, b"codes": _CODES},
+)
+_CODE_BYTES = 16  # of one exit code, at most
 _OF_THE_SHELL = "OLDPWD SHLVL"  # variables that it adds
 
 
@@ -41,6 +63,7 @@ class Descriptors:
     stderr: int
     options: int  # bubblewrap's options, each ended by NUL
     script: int  # a file that is empty until the worker knows the command
+    data: int  # another one, for the input of a command in series
 
 
 def script(command: Command) -> bytes:
@@ -49,9 +72,10 @@ def script(command: Command) -> bytes:
     Variables and arguments stand in the file alone, so that no process list ever shows a variable.
     """
     variables = {"PWD": command.cwd} | dict(command.env)
+    given = f"</proc/self/fd/{_DATA}" if command.in_series else f"<&{_INPUT}"
     lines = [
         f"cd -P -- {shlex.quote(command.cwd)} || exit {_COULD_NOT_START}",
-        f"exec {f'<&{_INPUT}' if command.has_input else '</dev/null'} {_SCRIPT}<&- {_INPUT}<&-",
+        f"exec {given if command.has_input else '</dev/null'} {_SCRIPT}<&- {_INPUT}<&- {_CODES}>&- {_DATA}<&-",
         f"unset {_OF_THE_SHELL}",
         *(f"export {name}={shlex.quote(value)}" for name, value in variables.items()),
         f"exec {shlex.join(command.argv)}",
@@ -60,7 +84,8 @@ def script(command: Command) -> bytes:
 
 
 class BwrapProcess:
-    """Bubblewrap, started at once, with a first program that waits for `let_go` before it becomes the command.
+    """Bubblewrap, started at once, with a first program that waits for `let_go` before it becomes the command, or runs
+    one in series.
 
     It stands in the sandbox's cgroup already, the supervisor does not: memory that no process owns (a full
     tmpfs) has the kernel kill every process of a cgroup.
@@ -68,13 +93,14 @@ class BwrapProcess:
 
     def __init__(self, build: Build, fds: Descriptors, *, claim: int, cgroup: int | None, follows: bool) -> None:
         self.status, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.codes, ending = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)  # exit codes of commands in series
         self._go = _gate()
         supervisor = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
             parent = supervisor if follows else None
-            _become_bubblewrap(build, fds, told=told, go=self._go, cgroup=cgroup, parent=parent)
-        channel.close_all((fds.stdin, fds.stdout, fds.stderr, fds.options, fds.script, told))
+            _become_bubblewrap(build, fds, told=told, go=self._go, ending=ending, cgroup=cgroup, parent=parent)
+        channel.close_all((fds.stdin, fds.stdout, fds.stderr, fds.options, fds.script, fds.data, told, ending))
         self.handle = os.pidfd_open(self.pid)
         self.status_ended = False
         self.init: int | None = None  # pid of the sandbox's process 1, as seen here; it stands in the claim
@@ -84,9 +110,14 @@ class BwrapProcess:
         self._text = b""
         self._exit_code: int | None = None
 
-    def let_go(self) -> None:
+    def let_go(self, *, in_series: bool) -> None:
         """Lets the command start."""
-        os.write(self._go, b"\n")
+        os.write(self._go, _IN_SERIES if in_series else _ALONE)
+
+    def read_code(self) -> int | None:
+        """The exit code of the command in series that has just ended; None: there is none to believe."""
+        text = os.read(self.codes, _CODE_BYTES).strip()
+        return int(text) if text.isdigit() else None
 
     def got_through(self) -> bool:
         """Whether the sandbox was complete: its first program has taken the byte of `let_go`."""
@@ -147,7 +178,7 @@ def _gate() -> int:
 
 
 def _become_bubblewrap(
-    build: Build, fds: Descriptors, *, told: int, go: int, cgroup: int | None, parent: int | None
+    build: Build, fds: Descriptors, *, told: int, go: int, ending: int, cgroup: int | None, parent: int | None
 ) -> NoReturn:
     """The forked half: never returns."""
     told = fcntl.fcntl(told, fcntl.F_DUPFD_CLOEXEC, _ABOVE_ALL)  # where `_place` does not write over it
@@ -162,14 +193,14 @@ def _become_bubblewrap(
         calls = fcntl.fcntl(system_calls.as_file(), fcntl.F_DUPFD_CLOEXEC, _ABOVE_ALL)
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)  # Python ignores the first two, and that is inherited
-        _execute(build, fds, told=told, go=go, calls=calls)
+        _execute(build, fds, told=told, go=go, ending=ending, calls=calls)
     except (OSError, ValueError) as error:
         os.write(told, json.dumps({"failed": str(error)}).encode() + b"\n")
     finally:
         os._exit(_COULD_NOT_START)
 
 
-def _execute(build: Build, fds: Descriptors, *, told: int, go: int, calls: int) -> NoReturn:
+def _execute(build: Build, fds: Descriptors, *, told: int, go: int, ending: int, calls: int) -> NoReturn:
     options, status, filtering = range(_FIRST, _FIRST + 3)
     own = [b"--args", b"%d" % options] if build.hides_options else _strings(fds.options)
     own += [b"--json-status-fd", b"%d" % status]
@@ -177,7 +208,8 @@ def _execute(build: Build, fds: Descriptors, *, told: int, go: int, calls: int) 
     line = [os.fsencode(build.bwrap), *own, b"--", *_WAITS]
     for name, value in build.rlimits:
         _limit(getattr(resource, f"RLIMIT_{name}"), value)
-    placed = (go, fds.stdout, fds.stderr, fds.script, fds.stdin, fds.options, told, calls)
+    first_program = (go, fds.stdout, fds.stderr, fds.script, fds.stdin, ending, fds.data)
+    placed = (*first_program, fds.options, told, calls)
     _place(placed[: None if build.filters_calls else -1], close_others=build.closes_descriptors)
     if build.empties_environment:
         os.execve(build.bwrap, line, {})  # noqa: S606  # a program of ours, without a shell

@@ -1,4 +1,4 @@
-"""One command, from the worker's side: its pipes, its supervisor, and the endpoint's listeners."""
+"""One command, from the worker's side: its pipes and its supervisor."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import signal
 from dataclasses import dataclass
 
 from gitward.grants import channel
-from gitward.grants.endpoint import Endpoint
 from gitward.sandboxes import descriptor_waits
 from gitward.sandboxes.bwrap_process import script
 from gitward.sandboxes.protocol import Command, Completed, OnOutput, SandboxError, Stream
-from gitward.sandboxes.supervisor_handle import END_SECONDS, SupervisorHandle, failure
+from gitward.sandboxes.supervised_place import SupervisedPlace
+from gitward.sandboxes.supervisor_handle import END_SECONDS, failure
 from gitward.sandboxes.supervisor_requests import GRACE_SECONDS, StartRequest
 
 PIECE = 64 * 1024  # bytes of output handed on at once
@@ -30,32 +30,44 @@ class Job:
 
     start: StartRequest
     command: Command
-    endpoint: Endpoint
+    is_patient: bool = False  # in series: waits for a place that is there, in place of a further one
 
 
 class CommandExecution:
-    """Runs one command under one supervisor, which it ends. `run` it once; `kill` may be called at any time."""
+    """Runs one command in a place, which it ends, unless another of the same series may follow there.
 
-    def __init__(self, job: Job, link: SupervisorHandle, on_output: OnOutput | None) -> None:
+    `run` it once; `kill` may be called at any time.
+    """
+
+    def __init__(self, job: Job, place: SupervisedPlace, on_output: OnOutput | None) -> None:
         self._job = job
-        self._link = link
+        self._place = place
+        self._link = place.link
         self._on_output = on_output
-        self._held = contextlib.AsyncExitStack()  # released in the end, whatever happened
         self._started = asyncio.Event()  # the command was let go
-        self._outputs = link.streams.outputs
+        self._outputs = place.link.streams.outputs
+        self._wakes = {stream: asyncio.Event() for stream in self._outputs}  # who reads an output looks again
+        self._over = False  # the command has ended: all that it wrote can be read
+        self._went_well = False
         self._cancelled = False
         self._tail = b""
 
     async def run(self) -> Completed:
         """The command's whole life. However it is left, no process of the command remains."""
-        self._held.callback(self._link.close)
         try:
             await self._launch()
-            await self._attach()
+            await self._place.attach()
             await (self._link.kill() if self._cancelled else self._link.go())
-            return await self._to_the_end()
+            completed = await self._to_the_end()
+            self._went_well = not self._cancelled
+            return completed
         finally:
             await descriptor_waits.uninterrupted(self._clean_up())
+
+    @property
+    def stays(self) -> bool:
+        """Whether its place can serve another command of the same series."""
+        return self._went_well and self._link.stays
 
     async def kill(self) -> None:
         """Ends the command; `run` then returns with `cancelled`."""
@@ -64,14 +76,10 @@ class CommandExecution:
 
     async def _launch(self) -> None:
         """Hands the command to the supervisor."""
-        if not self._job.command.has_input:
+        command = self._job.command
+        if command.in_series or not command.has_input:
             self._link.streams.end_input()
-        await self._link.start(self._job.start, script(self._job.command))
-
-    async def _attach(self) -> None:
-        if self._link.listeners:
-            name = await self._job.endpoint.attach(self._link.listeners)
-            self._held.push_async_callback(self._job.endpoint.detach, name)
+        await self._link.start(self._job.start, script(command), command.stdin if command.in_series else b"")
 
     async def _to_the_end(self) -> Completed:
         """Moves output and input until the supervisor has reported. A consumer that fails ends the command."""
@@ -80,7 +88,7 @@ class CommandExecution:
                 report = tasks.create_task(self._report())
                 for stream in self._outputs:
                     tasks.create_task(self._pump(stream))
-                if self._job.command.has_input:
+                if self._job.command.has_input and not self._job.command.in_series:
                     feeding = tasks.create_task(self._feed())
                     report.add_done_callback(lambda _: feeding.cancel())
         except BaseExceptionGroup as failures:
@@ -89,6 +97,9 @@ class CommandExecution:
 
     async def _report(self) -> Completed:
         message = await self._last_message()
+        self._over = True
+        for wake in self._wakes.values():
+            wake.set()
         if "ended" in message:
             exit_code, limit = int(message["exit_code"]), message["limit"]
             return Completed(
@@ -125,17 +136,22 @@ class CommandExecution:
                 raise SandboxError("a sandbox does not end; is the machine overloaded?")
 
     async def _pump(self, stream: Stream) -> None:
-        """Hands output on until every writer has ended."""
-        descriptor = self._outputs[stream]
-        while True:
-            await descriptor_waits.readable(descriptor)
-            piece = os.read(descriptor, PIECE)
-            if not piece:
-                return
+        """Hands output on until every writer has ended; in series, until the command has, and nothing is left."""
+        while piece := await self._piece(stream):
             if stream is Stream.STDERR:
                 self._tail = (self._tail + piece)[-_TAIL:]
             if self._on_output is not None:
                 await self._on_output(stream, piece)
+
+    async def _piece(self, stream: Stream) -> bytes:
+        """The next one; none in the end."""
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                return os.read(self._outputs[stream], PIECE)
+            if self._over and self._link.stays:
+                return b""
+            self._wakes[stream].clear()
+            await descriptor_waits.readable(self._outputs[stream], self._wakes[stream])
 
     def _rest_of(self, stream: Stream) -> bytes:
         """The last of an output, with what is not read yet."""
@@ -156,12 +172,15 @@ class CommandExecution:
         self._link.streams.end_input()
 
     async def _clean_up(self) -> None:
-        """Ends what still runs, waits for it, and releases all that is held."""
+        """Ends what still runs, waits for it, and releases all that is held; not what serves the next of a series."""
+        if self.stays:
+            self._link.streams.forget()
+            return
         try:
             if not await self._link.end():
                 await self._until_silent()
         finally:
-            await self._held.aclose()
+            await self._place.release()
 
     async def _until_silent(self) -> None:
         """After a supervisor that died without a word: its processes die with it, and their output ends."""

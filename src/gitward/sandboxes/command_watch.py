@@ -42,6 +42,7 @@ class CommandWatch:
         self._started: float | None = None  # when the command was let go
         self._kill_at: float | None = None  # the end of the grace time
         self._timed_out = False
+        self._killed = False  # the worker has said kill
         self._limit: str | None = None
         self._beat_at = time.monotonic() + BEAT_SECONDS  # when the worker is told again that this process lives
         self._give_way_at = self._beat_at  # when sessions of processes are looked at again
@@ -52,8 +53,9 @@ class CommandWatch:
         """Waits until bubblewrap has ended, ends what is left, and tells how it went."""
         poll = select.poll()
         control = self._control.fileno()
-        ended = set() if not self._bwrap.status_ended else {self._bwrap.status}
-        for descriptor in {control, self._bwrap.handle, self._bwrap.status} - ended:
+        unwatched = {self._bwrap.status} if self._bwrap.status_ended else set()
+        unwatched |= set() if self._start.in_series else {self._bwrap.codes}
+        for descriptor in {control, self._bwrap.handle, self._bwrap.status, self._bwrap.codes} - unwatched:
             poll.register(descriptor, select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(self._wait_milliseconds())}
@@ -63,6 +65,11 @@ class CommandWatch:
                 poll.unregister(control)
             if self._bwrap.handle in ready:
                 return self._settle()
+            if self._bwrap.codes in ready:
+                code = self._bwrap.read_code()
+                if code is not None and self._may_stay():
+                    return {**self._report(code), "stays": True}
+                poll.unregister(self._bwrap.codes)
             self._let_go()
             self._look()
 
@@ -91,6 +98,7 @@ class CommandWatch:
             return False
         channel.close_all(fds)
         if "kill" in message:
+            self._killed = True
             self._bwrap.kill()
         self._go = self._go or "go" in message
         return True
@@ -104,7 +112,7 @@ class CommandWatch:
             with contextlib.suppress(channel.ChannelClosed):
                 # Before it is so: who never hears it may try again.
                 channel.send(self._control, {"started": True}, handles)
-            self._bwrap.let_go()
+            self._bwrap.let_go(in_series=self._start.in_series)
 
     def _beat(self) -> None:
         """Tells the worker that this process is not stopped; not when the worker is, and the channel is full."""
@@ -162,13 +170,21 @@ class CommandWatch:
         ours = self._timed_out or self._limit is not None or held is not None
         if self._started is None or not (ours or self._bwrap.got_through()):
             return {"error": f"bubblewrap ended with exit code {code}", "stage": "setup", "exit_code": code}
+        return self._report(self._bwrap.exit_code(code) if held is None else held)
+
+    def _report(self, exit_code: int) -> dict[str, Any]:
+        assert self._started is not None
         return {
             "ended": True,
-            "exit_code": self._bwrap.exit_code(code) if held is None else held,
+            "exit_code": exit_code,
             "timed_out": self._timed_out,
             "limit": self._limit,
             "seconds": time.monotonic() - self._started,
         }
+
+    def _may_stay(self) -> bool:
+        """Whether nothing has ended, or is about to end, the sandbox of a series."""
+        return self._started is not None and not (self._timed_out or self._limit is not None or self._killed)
 
 
 def end_children() -> None:

@@ -13,20 +13,19 @@ from gitward.grants import channel
 T = TypeVar("T")
 
 
-async def readable(descriptor: int) -> None:
-    """Returns when there is something to read, or the end."""
+async def readable(descriptor: int, wake: asyncio.Event | None = None) -> None:
+    """Returns when there is something to read, or the end; or when somebody else sets `wake`."""
     loop = asyncio.get_running_loop()
-    await _ready(descriptor, loop.add_reader, loop.remove_reader)
+    await _ready(descriptor, loop.add_reader, loop.remove_reader, wake or asyncio.Event())
 
 
 async def writable(descriptor: int) -> None:
     """Returns when something can be written, or the other end is gone."""
     loop = asyncio.get_running_loop()
-    await _ready(descriptor, loop.add_writer, loop.remove_writer)
+    await _ready(descriptor, loop.add_writer, loop.remove_writer, asyncio.Event())
 
 
-async def _ready(descriptor: int, add: Callable[..., Any], remove: Callable[[int], Any]) -> None:
-    event = asyncio.Event()
+async def _ready(descriptor: int, add: Callable[..., Any], remove: Callable[[int], Any], event: asyncio.Event) -> None:
     add(descriptor, event.set)
     try:
         await event.wait()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _ENTRIES = 1024  # more than there are supervisors at a time: an entry is used again by a later one
 _ENTRY = struct.Struct("=q")
@@ -48,6 +48,10 @@ class Entry:
     def tell(self, added: int) -> None:
         """Bytes that the sandbox added since its command began."""
         self.ledger.write(self.offset, self.before + max(0, added))
+
+    def after(self) -> Entry:
+        """For the next command under the same supervisor."""
+        return replace(self, before=self.ledger.read(self.offset))
 
     def others(self) -> int:
         """What all others added, ever."""

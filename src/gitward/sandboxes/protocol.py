@@ -67,6 +67,9 @@ class Command:
     makes_room: bool = False  # it only removes files: the disk limit, which may be passed already, does not end it
     in_image: bool = False  # sees the system of the sandbox's image, if there is one, in place of the host's
     last: bool = False  # no other is expected soon: nothing is made ready for one, and so holds no memory meanwhile
+    in_series: bool = (
+        False  # a program of the host's that runs no foreign code: it may run where one like it ran before
+    )
 
     @property
     def has_input(self) -> bool:

@@ -18,6 +18,7 @@ from gitward.sandboxes.plan import Plan
 from gitward.sandboxes.protocol import Command, Completed, OnOutput, SandboxError, Stream, User
 from gitward.sandboxes.sandbox_resources import SandboxResources
 from gitward.sandboxes.spare_supervisor import SpareSupervisor
+from gitward.sandboxes.supervised_place import SeriesPlaces, SupervisedPlace
 from gitward.sandboxes.supervisor_handle import NotStarted, SupervisorHandle
 from gitward.sandboxes.supervisor_requests import Build, PrepareRequest, StartRequest
 from gitward.sandboxes.walls import Wall
@@ -45,6 +46,7 @@ class BubblewrapSandbox:
         self._resources = resources
         self._endpoint = endpoint
         self._spare = SpareSupervisor(partial(self._prepare, resources.plan.of_host()))
+        self._series = SeriesPlaces(self._spare, endpoint)
         self._image_spare = None
         if resources.plan.image is not None:
             self._image_spare = SpareSupervisor(partial(self._prepare, resources.plan))
@@ -65,7 +67,9 @@ class BubblewrapSandbox:
 
     async def run(self, command: Command, on_output: OnOutput | None = None) -> Completed:
         check(command)
-        job = self._job(command)
+        return await self._run_to_its_end(self._job(command), on_output)
+
+    async def _run_to_its_end(self, job: Job, on_output: OnOutput | None) -> Completed:
         over = asyncio.Event()
         self._busy.add(over)
         try:
@@ -77,32 +81,50 @@ class BubblewrapSandbox:
     async def _run(self, job: Job, on_output: OnOutput | None) -> Completed:
         group = self._resources.group
         kills = 0 if group is None else group.kills()
-        try:
-            completed = await self._run_once(job, on_output)
-        except NotStarted:  # the one that was ready died while it waited, as with its launcher
-            completed = await self._run_once(job, on_output)
+        completed = await self._run_in_one_that_lives(job, on_output)
         if group is not None and completed.exit_code != 0 and group.kills() > kills:
             return replace(completed, limit="memory")
         return completed
 
+    async def _run_in_one_that_lives(self, job: Job, on_output: OnOutput | None) -> Completed:
+        """Those that are ready may have died while they waited, as with their launcher, or for want of memory."""
+        for _ in range(self._series.idle + 1):
+            with contextlib.suppress(NotStarted):
+                return await self._run_once(job, on_output)
+        return await self._run_once(job, on_output)
+
     async def _run_once(self, job: Job, on_output: OnOutput | None) -> Completed:
         self._refuse_when_closed()
-        spare = (self._image_spare if job.command.in_image else None) or self._spare
-        if job.command.last:
+        if not job.command.in_series:
+            await self._series.drop()  # what may run foreign code has no idle program of ours beside it
+            return (await self._execute(job, await self._place(job.command), on_output))[0]
+        place, stays = await self._series.take(last=job.command.last, is_patient=job.is_patient), False
+        try:
+            completed, stays = await self._execute(job, place, on_output)
+            return completed
+        finally:
+            await self._series.give_back(place, stays=stays)
+
+    async def _place(self, command: Command) -> SupervisedPlace:
+        """For one command alone."""
+        spare = (self._image_spare if command.in_image else None) or self._spare
+        if command.last:
             for other in self._spares:
                 if other is not spare:
                     await other.drop()
-        link = await spare.take(last=job.command.last)
+        return SupervisedPlace(await spare.take(last=command.last), self._endpoint)
+
+    async def _execute(self, job: Job, place: SupervisedPlace, on_output: OnOutput | None) -> tuple[Completed, bool]:
+        """How it went, and whether its place can serve another command."""
         try:
             self._refuse_when_closed()
         except SandboxError:
-            await link.end()
-            link.close()
+            await place.end()
             raise
-        execution = CommandExecution(job, link, on_output)
+        execution = CommandExecution(job, place, on_output)
         self._running.add(execution)
         try:
-            return await execution.run()
+            return await execution.run(), execution.stays
         finally:
             self._running.remove(execution)
 
@@ -146,9 +168,10 @@ class BubblewrapSandbox:
             memory_bytes=plan.limits.memory_bytes if watched else None,
             disk_bytes=plan.limits.disk_bytes if has(Wall.DISK_LIMIT) and not command.makes_room else None,
             disk_paths=(str(plan.work), str(plan.home)),
+            in_series=command.in_series,
             ends_all=has(Wall.ENDS_ALL),
         )
-        return Job(start=start, command=command, endpoint=self._endpoint)
+        return Job(start=start, command=command)
 
     async def read(self, path: str, *, limit: int) -> bytes:
         output = bytearray()
@@ -158,7 +181,8 @@ class BubblewrapSandbox:
             (output if stream is Stream.STDOUT else errors).extend(piece)
 
         argv = ("head", "-c", str(limit + 1), "--", path)
-        completed = await self.run(Command(argv=argv, cwd="/", timeout_seconds=_FILE_SECONDS), keep)
+        command = Command(argv=argv, cwd="/", timeout_seconds=_FILE_SECONDS, in_series=True)
+        completed = await self._run_patiently(command, keep)
         if completed.exit_code != 0:
             raise SandboxError(f"{path} could not be read in the sandbox: {_text(errors)}")
         if len(output) > limit:
@@ -172,10 +196,15 @@ class BubblewrapSandbox:
             errors.extend(piece)
 
         argv = ("install", "-D", "-T", "-m", f"{mode:04o}", "--", "/dev/stdin", path)
-        command = Command(argv=argv, cwd="/", stdin=data, timeout_seconds=_FILE_SECONDS)
-        completed = await self.run(command, keep)
+        command = Command(argv=argv, cwd="/", stdin=data, timeout_seconds=_FILE_SECONDS, in_series=True)
+        completed = await self._run_patiently(command, keep)
         if completed.exit_code != 0:
             raise SandboxError(f"{path} could not be written in the sandbox: {_text(errors)}")
+
+    async def _run_patiently(self, command: Command, on_output: OnOutput) -> Completed:
+        """What takes a moment needs no sandbox of its own beside a busy one."""
+        check(command)
+        return await self._run_to_its_end(replace(self._job(command), is_patient=True), on_output)
 
     def share_user(self) -> User:
         return self._resources.share_user()
@@ -194,6 +223,7 @@ class BubblewrapSandbox:
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await over.wait()
         try:
+            await self._series.close()
             for spare in self._spares:
                 await spare.close()
         finally:
@@ -218,6 +248,8 @@ def check(command: Command) -> None:
         )
     if not PurePosixPath(command.cwd).is_absolute():
         raise ValueError("the working folder must be an absolute path inside the sandbox")
+    if command.in_series and (command.in_image or command.source is not None):
+        raise ValueError("a command in series is the host's, and its input is known before")
     if not command.timeout_seconds > 0:
         raise ValueError("a command needs a time limit above zero")
 

@@ -1,4 +1,4 @@
-"""What a command's sandbox is given before the command is known: its standard streams, and the file that will tell."""
+"""What a sandbox is given before its command is known: standard streams, and the files that will tell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gitward.sandboxes.protocol import Stream
 
 
 class StandardStreams:
-    """The worker's ends of one command's pipes, and the file of its first program. Close it in the end."""
+    """The worker's ends of a sandbox's pipes, and the files of its first program. Close it in the end."""
 
     def __init__(self, owner: int | None) -> None:
         self._owner = owner  # the uid that pipes belong to, so that /dev/stdout can be opened inside
@@ -23,6 +23,7 @@ class StandardStreams:
                 self.outputs[stream], writer = self._pipe(read_by=self._ours, written_by=self._theirs)
                 writers.append(writer)
             self._script = self._file("script", self._ours)
+            self._input = self._file("input", self._ours)
         except BaseException:
             self.close()
             raise
@@ -35,15 +36,22 @@ class StandardStreams:
         listed = self._file("options", self._theirs)
         _write_all(listed, b"".join(os.fsencode(option) + b"\0" for option in options))
         os.lseek(listed, 0, os.SEEK_SET)
-        return (*self._given, listed, self._script)
+        return (*self._given, listed, self._script, self._input)
 
     def hand_over(self) -> None:
         """Closes what is bubblewrap's by now."""
         self._theirs.close()
 
-    def tell(self, script: bytes) -> None:
-        """Writes what the first program does, before it may go on."""
-        _write_all(self._script, script)
+    def tell(self, script: bytes, data: bytes = b"") -> None:
+        """Writes what the first program does, before it may go on; `data` is the input of a command in series."""
+        for descriptor, content in ((self._script, script), (self._input, data)):
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            _write_all(descriptor, content)
+
+    def forget(self) -> None:
+        """Empties both files: the command has ended."""
+        self.tell(b"")
 
     @property
     def stdin(self) -> int:

@@ -1,4 +1,5 @@
-"""The supervisor: forked by the launcher for one command, alive until no process of that command is left.
+"""The supervisor: forked by the launcher for one command, alive until no process of that command is left; or for
+several in series, which it serves until the worker ends it.
 
 It gives up every right, creates the namespaces, listens, and starts bubblewrap; waits for its command (one supervisor
 of each sandbox is ready beforehand, and so is its bubblewrap); lets the command start when the worker says go; and ends
@@ -6,7 +7,8 @@ it when time, a limit or the worker says so. It depends on the worker for none o
 be dead. When the launcher ends, the kernel kills the supervisor, and with it everything inside.
 
 To the worker, on their own channel: `listening` (with a pidfd of the supervisor and the listening sockets), then
-`started` (with one of process 1 inside), then `ended`; or `error`; and `alive` once a second while it supervises.
+`started` (with one of process 1 inside), then `ended` (with `stays` when another command in series may follow); or
+`error`; and `alive` once a second while it supervises.
 From the worker: a `StartRequest`, `go`, `kill`. A closed channel means `kill`.
 """
 
@@ -30,7 +32,7 @@ from gitward.sandboxes.supervisor_requests import PrepareRequest, StartRequest
 def supervise(
     prepare: PrepareRequest, control: socket.socket, claim: int, *, given: Descriptors, launcher: int, entry: Entry
 ) -> NoReturn:
-    """Runs one command to its end, reports, and exits."""
+    """Runs one command, or those of a series, to its end, reports, and exits."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     stage = "claim"
@@ -56,16 +58,21 @@ def supervise(
         bubblewrap = BwrapProcess(prepare.build, given, claim=claim, cgroup=entrance, follows=prepare.follows)
         workspace_lock.record(claim, bubblewrap.pid)
         _offer(control, listeners)
-        start = _await_start(control, bubblewrap)
-        stage = "claim"
-        if not workspace_lock.is_current(claim, start.lock):
-            raise PermissionError("another sandbox has taken the workspace over")
+        while True:
+            start = _await_start(control, bubblewrap)
+            stage = "claim"
+            if not workspace_lock.is_current(claim, start.lock):
+                raise PermissionError("another sandbox has taken the workspace over")
+            stage = "command"
+            watch = CommandWatch(start, bubblewrap, control=control, entry=entry, follows=prepare.follows)
+            report = watch.to_the_end()
+            _send(control, report)
+            if not report.get("stays"):
+                os._exit(0)
+            entry = entry.after()
     except OSError as error:
         _send(control, {"error": str(error), "stage": stage})
         os._exit(1)
-    supervision = CommandWatch(start, bubblewrap, control=control, entry=entry, follows=prepare.follows)
-    _send(control, supervision.to_the_end())
-    os._exit(0)
 
 
 def _offer(control: socket.socket, listeners: list[socket.socket]) -> None:

@@ -43,6 +43,7 @@ class SupervisorHandle:
         self._sending = asyncio.Lock()  # one at a time may wait for the channel
         self._started = False  # it is about to let the command start, or has
         self._reported = False  # it has told its last
+        self.stays = False  # it has told how a command ended, and may be given another one
         self.listeners: tuple[socket.socket, ...] = ()
 
     @classmethod
@@ -74,9 +75,10 @@ class SupervisorHandle:
         """Whether the process still runs."""
         return self._handle is not None and not _has_ended(self._handle)
 
-    async def start(self, start: StartRequest, script: bytes) -> None:
-        """Hands over the command, which waits for `go`."""
-        self.streams.tell(script)
+    async def start(self, start: StartRequest, script: bytes, data: bytes = b"") -> None:
+        """Hands over the command, which waits for `go`; in series with its input."""
+        self._started = self.stays = False
+        self.streams.tell(script, data)
         await self._order(start.message())
 
     async def go(self) -> None:
@@ -112,7 +114,8 @@ class SupervisorHandle:
             raise NotStarted("a sandbox's supervisor does not answer; is the machine overloaded?") from None
         except channel.ChannelClosed:
             raise self._lost(_GONE) from None
-        self._reported = "ended" in message or "error" in message
+        self.stays = "ended" in message and bool(message.get("stays"))
+        self._reported = "error" in message or ("ended" in message and not self.stays)
         return message, fds
 
     async def hear(self) -> channel.Message:
@@ -124,7 +127,7 @@ class SupervisorHandle:
                     message, fds = await self.receive(None)
                 if "started" in message:
                     self._started = True
-                    self._init = fds.pop() if fds else None
+                    self._init = fds.pop() if fds and self._init is None else self._init
                 channel.close_all(fds)
                 return message
         self._hung = True

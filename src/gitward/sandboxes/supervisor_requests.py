@@ -58,6 +58,7 @@ class StartRequest:
     memory_bytes: int | None  # watched; None: a cgroup does it, or nobody
     disk_bytes: int | None  # watched; None: nobody does
     disk_paths: tuple[str, ...]
+    in_series: bool = False  # another command may follow in the same sandbox
     ends_all: bool = True  # kills what the command leaves behind; always, outside the conformance suite
 
     def message(self) -> dict[str, Any]:

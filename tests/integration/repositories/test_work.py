@@ -108,6 +108,14 @@ async def test_the_change(bench: Workbench, command: str, expected: dict[str, st
             assert len(await taken.trees(patch="merge" not in command)) == 1
 
 
+async def test_all_that_collects_the_work_needs_no_more_than_two_sandboxes(bench: Workbench) -> None:
+    """Each sandbox records three processes in the claim: its supervisor, bubblewrap, and process 1."""
+    async with bench.run(f"{COMMIT}; echo y > y.txt; git stash -q -u; echo z > z.txt; ln -s z.txt l") as taken:
+        assert await taken.changed() == {"x.txt": "A", "z.txt": "A", "l": "A"}
+        claim = (taken.workspace / "result/claim").read_text().splitlines()
+    assert 3 <= len(claim) <= 2 * 3
+
+
 CLASH = "echo mine > README.md; git commit -qam mine"
 ELSEWHERE = {
     "session branch left": (f"{COMMIT}; git switch -q main", ALL),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 from typing import cast
 
 import pytest
@@ -75,3 +76,34 @@ async def test_a_command_that_writes_more_than_can_be_kept_is_not_listened_to_fo
     commands = commands_of(cast(Clockwork, Chatterbox()), seconds=100.0)
     with pytest.raises(OutputTooLong):
         await commands.capture(["git", "diff"], limit=100)
+
+
+class Notes:
+    """A sandbox that notes its commands."""
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+
+    async def run(self, command: Command, on_output: OnOutput | None = None) -> Completed:
+        del on_output
+        self.commands.append(command)
+        return Completed(exit_code=0, timed_out=False, cancelled=False, seconds=0.0, limit=None)
+
+
+async def test_only_what_runs_no_foreign_code_is_in_series() -> None:
+    """Neither what is run before or after such commands, nor a program of the run's environment among them."""
+
+    async def nothing() -> AsyncIterator[bytes]:
+        yield b""
+
+    async def ignored(_stream: Stream, _piece: bytes) -> None:
+        pass
+
+    sandbox = Notes()
+    commands = commands_of(cast(Clockwork, sandbox), seconds=100.0)
+    await commands.capture(["make", "before"], limit=10)
+    with commands.in_series():
+        await commands.capture(["git", "status"], limit=10)
+        await commands.attend(["agent"], ignored, source=nothing())
+    await commands.capture(["make", "after"], limit=10)
+    assert [command.argv[0] for command in sandbox.commands if command.in_series] == ["git"]

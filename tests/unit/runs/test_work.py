@@ -47,6 +47,7 @@ class Scene:
         self.failing: dict[str, Exception | int] = {}  # by a word of the command line
         self.hanging = ""  # a word of the command line of a command that only a cancellation ends
         self.ended: list[str] = []  # how the hanging command was left
+        self.commands: list[Command] = []
         self.credential = "worthless"
         self.closing: Exception | None = None  # of the sandbox
         self.grant_closing: Exception | None = None
@@ -66,6 +67,7 @@ class Scene:
             raise error
 
     async def run(self, command: Command, on_output: OnOutput | None = None) -> Completed:
+        self.commands.append(command)
         line = " ".join(command.argv)
         if self.hanging and self.hanging in line:
             try:
@@ -190,3 +192,11 @@ async def test_a_failed_authentication_leaves_no_command_behind(backend: Backend
     failure = await failure_in(scene, backend, alice, tmp_path)
     assert failure.reason is Reason.SANDBOX_FAILED
     assert len(scene.ended) == 1
+
+
+async def test_only_the_command_itself_has_a_sandbox_of_its_own(backend: Backend, alice: Owner, tmp_path: Path) -> None:
+    """Gitward's own programs, before it and after it, run no foreign code."""
+    scene = Scene()
+    await run_in(scene, backend, alice, tmp_path)
+    assert {command.argv[0] for command in scene.commands if not command.in_series} == {"/bin/bash"}
+    assert {command.argv[0] for command in scene.commands if command.in_series} >= {"gh", "git", "find"}

@@ -127,7 +127,7 @@ class Fetcher:
             async with self._opened(workspace, Nowhere(), inside) as sandbox:
                 asked = "".join(f"{name}\n" for name in names).encode()
                 argv = ("pack-objects", "--quiet", "--stdin-packs", "objects/pack/pack")
-                ended = await git(sandbox, *argv, cwd=_INSIDE, stdin=asked, seconds=FETCH_SECONDS, limit=100, last=True)
+                ended = await git(sandbox, *argv, cwd=_INSIDE, stdin=asked, seconds=FETCH_SECONDS, limit=100)
                 if ended.exit_code != 0:
                     raise MirrorUnusable(f"its packs could not be merged: {ended.tail or ended.limit}")
             async with _collected(workspace) as (packs, _):
@@ -174,7 +174,7 @@ async def _fetch(sandbox: Sandbox, source: Source, workspace: Path) -> None:
         raise kind(f"git could not bring it up to date: {ended.tail}")
     _require(ended)
     if await asyncio.to_thread(_has_files, workspace / "work" / _REPOSITORY / "refs"):
-        packed = await git(sandbox, "pack-refs", "--all", cwd=_INSIDE, seconds=FETCH_SECONDS, last=True)
+        packed = await git(sandbox, "pack-refs", "--all", cwd=_INSIDE, seconds=FETCH_SECONDS)
         if packed.exit_code != 0:
             raise MirrorUnusable(f"git could not write its refs: {packed.tail or packed.limit}")
 

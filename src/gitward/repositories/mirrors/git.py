@@ -80,12 +80,8 @@ async def git(
     stdin: bytes = b"",
     seconds: float,
     limit: int = 0,
-    last: bool = False,
 ) -> GitResult:
-    """Runs git to its end; of its output, the first `limit` bytes are kept.
-
-    :param last: of its sandbox.
-    """
+    """Runs git to its end; of its output, the first `limit` bytes are kept."""
     output, complaint = bytearray(), bytearray()
 
     async def sink(stream: Stream, piece: bytes) -> None:
@@ -96,7 +92,10 @@ async def git(
             output.extend(piece[: max(0, limit - len(output))])
 
     argv = ("git", *arguments)
-    command = Command(argv=argv, env=ENVIRONMENT, cwd=cwd, stdin=stdin, timeout_seconds=seconds, last=last)
+    # One follows the other, in the same sandbox: nothing is made ready for the next.
+    command = Command(
+        argv=argv, env=ENVIRONMENT, cwd=cwd, stdin=stdin, timeout_seconds=seconds, last=True, in_series=True
+    )
     completed = await sandbox.run(command, sink)
     return GitResult(
         exit_code=completed.exit_code,

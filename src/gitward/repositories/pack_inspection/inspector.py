@@ -174,7 +174,8 @@ async def _git(
             raise BadPack("the top folders or the messages of the pushed commits are too large to inspect")
 
     env = {"GIT_DIR": WORK_DIR, "GIT_CONFIG_NOSYSTEM": "1", "GIT_NO_REPLACE_OBJECTS": "1"}
-    command = Command(argv=(*_GIT, *arguments), env=env, stdin=stdin, timeout_seconds=LOOK_SECONDS)
+    argv = (*_GIT, *arguments)
+    command = Command(argv=argv, env=env, stdin=stdin, timeout_seconds=LOOK_SECONDS, last=True, in_series=True)
     completed = await sandbox.run(command, sink)
     if completed.timed_out or completed.limit is not None:
         raise BadPack(f"git reaches the limit of {completed.limit or 'time'} when it unpacks this push")

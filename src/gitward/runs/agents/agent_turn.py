@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
 
+from gitward.agents.archive import Archive
 from gitward.agents.catalogue import Agent, AgentStart, ModelSetting
 from gitward.agents.conversation import CONVERSATION, STOP_REASON, VERSION, Order, Started
 from gitward.agents.events import Events
@@ -17,7 +18,7 @@ from gitward.agents.verdict import Seen, Trouble, TurnEnd, verdict
 from gitward.errors import RunFailure
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.checkout import CHECKOUT_DIR
-from gitward.runs.agents import memory, programs, turn_plan
+from gitward.runs.agents import agent_folder, memory, programs, turn_plan
 from gitward.runs.agents.telling import TurnSummary, told
 from gitward.runs.agents.turn_plan import TurnPlan
 from gitward.runs.commands.caches import AFTER_SETUP, CACHES
@@ -105,29 +106,16 @@ class AgentTurn:
         return TurnEnd(trouble=Trouble.NOT_RESUMED, said="it did nothing in it, and its model was never asked")
 
     async def _talk_once(self, plan: TurnPlan, start: AgentStart, errors: StepOutput) -> TurnEnd:
-        await self._prepare(start)
-        if plan.archive is not None:
-            await memory.put_back(self._commands.sandbox, plan.agent, plan.archive)
-        await self._write_files(start)
+        await self._prepare(start, plan.archive)
         turn = self._turn = self._new_turn(plan, errors)
         handed_on = AFTER_SETUP if self._noted.has_setup else {}
         env = {**CACHES, **handed_on, **self._context.instruction.env, **start.env}
         return await turn.run(lambda source, sink: self._commands.attend(start.argv, sink, source=source, env=env))
 
-    async def _prepare(self, start: AgentStart) -> None:
-        """The agent's own folder, without anything in it."""
-        await self._quiet(["rm", "-rf", "--", start.folder])
-        await self._quiet(["install", "-d", "-m", "0700", "--", *start.folders])
-
-    async def _write_files(self, start: AgentStart) -> None:
-        """Our configuration comes last: nothing that is kept takes its place."""
-        for path, text in start.files.items():
-            await self._commands.sandbox.write(path, text.encode())
-
-    async def _quiet(self, argv: Sequence[str]) -> None:
-        ended = await self._commands.capture(argv, limit=4096, cwd="/")
-        if ended.exit_code != 0:
-            unprepared = TurnEnd(trouble=Trouble.NOT_READY, said=f"its folder cannot be created: {ended.tail}")
+    async def _prepare(self, start: AgentStart, kept: Archive | None) -> None:
+        made = await agent_folder.make(self._commands, start, kept)
+        if made.exit_code != 0:
+            unprepared = TurnEnd(trouble=Trouble.NOT_READY, said=f"its folder cannot be created: {made.tail}")
             self._raise(Seen(end=unprepared))
 
     def _new_turn(self, plan: TurnPlan, errors: StepOutput) -> Turn:

@@ -21,7 +21,6 @@ from gitward.runs.agents import conversation_files
 from gitward.runs.agents.conversation_files import Changing
 from gitward.runs.attempt import Attempt
 from gitward.runs.context import Context
-from gitward.sandboxes import Sandbox
 from gitward.sessions import conversations
 from gitward.sessions.artifacts import Origin
 from gitward.store.database import Transaction
@@ -78,12 +77,6 @@ async def find(context: Context, agent: Agent) -> Archive | None:
         log.warning("Session %s: the conversation of %s cannot be used: %s", attempt.session.id, agent.name, wrong)
         return None
     return archive if archive.agent == agent.name else None
-
-
-async def put_back(sandbox: Sandbox, agent: Agent, archive: Archive) -> None:
-    """Writes the files into the agent's folder, from inside: it is new, and nothing of a run has been executed."""
-    for each in archive.files:
-        await sandbox.write(f"{agent.folder}/{each.path}", each.content)
 
 
 async def until_quiet(context: Context, agent: Agent) -> None:

@@ -21,8 +21,12 @@ _COMPLAINT_BYTES = 64 * 1024  # of standard error, from its end
 class CommandRunner:
     """The sandbox of one attempt, with its deadline."""
 
-    def __init__(self, sandbox: Sandbox, output: OutputLog, *, deadline: float, seconds: float) -> None:
+    def __init__(
+        self, sandbox: Sandbox, output: OutputLog, *, deadline: float, seconds: float, in_series: bool = False
+    ) -> None:
+        """:param in_series: its commands run no foreign code, whatever lies in their way: see `Command.in_series`."""
         self.sandbox = sandbox
+        self._in_series = in_series
         self._output = output
         self._deadline = deadline  # of time.monotonic()
         self._late = timed_out(seconds)
@@ -42,6 +46,15 @@ class CommandRunner:
             yield
         finally:
             self._deadline, self._late = before
+
+    @contextlib.contextmanager
+    def in_series(self) -> Iterator[None]:
+        """In this block no command runs foreign code: see `Command.in_series`."""
+        before, self._in_series = self._in_series, True
+        try:
+            yield
+        finally:
+            self._in_series = before
 
     async def run(
         self,
@@ -69,7 +82,8 @@ class CommandRunner:
                     del complaint[:-_COMPLAINT_BYTES]
                 await sink(stream, piece)
 
-            command = replace(self._command(argv, cwd=cwd, env=env, stdin=stdin), in_image=in_image, last=last)
+            command = self._command(argv, cwd=cwd, env=env, stdin=stdin)
+            command = replace(command, in_image=in_image, last=last, in_series=command.in_series and not in_image)
             completed = await self.sandbox.run(command, both)
         self._check(completed.timed_out, completed.limit)
         return self._ended(completed.exit_code, b"", complaint)
@@ -115,7 +129,7 @@ class CommandRunner:
         :raises RunFailure: as `run`.
         """
         command = self._command(argv, cwd=CHECKOUT_DIR, env=env, source=source)
-        completed = await self.sandbox.run(replace(command, in_image=True), sink)
+        completed = await self.sandbox.run(replace(command, in_image=True, in_series=False), sink)
         self._check(completed.timed_out, completed.limit)
         return completed
 
@@ -143,7 +157,15 @@ class CommandRunner:
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise self._late
-        return Command(argv=tuple(argv), cwd=cwd, env=dict(env or {}), stdin=stdin, source=source, timeout_seconds=left)
+        return Command(
+            argv=tuple(argv),
+            cwd=cwd,
+            env=dict(env or {}),
+            stdin=stdin,
+            source=source,
+            timeout_seconds=left,
+            in_series=self._in_series,
+        )
 
     def _check(self, was_timed_out: bool, limit: str | None) -> None:
         if was_timed_out:

@@ -66,7 +66,7 @@ async def open_result_sandbox(
         work_dir=RESULT_DIR,
     )
     try:
-        commands = context.commands(sandbox, seconds=seconds)
+        commands = context.commands(sandbox, seconds=seconds, in_series=True)
         place = workspace / "work"
         index = baseline.index_path(attempt.workspace)
         prepare = partial(result.prepare, place, start=start, index=index, remote=context.remote)

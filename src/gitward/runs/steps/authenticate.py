@@ -37,8 +37,8 @@ async def authenticate(attempt: Attempt, commands: CommandRunner, facts: Facts, 
 
     try:
         async with asyncio.TaskGroup() as both:  # when one fails or is cancelled, the other is ended and awaited
-            both.create_task(commands.sandbox.write(f"{HOME}/.gitconfig", config.encode(), mode=0o644))
             both.create_task(run_with_retries(attempt, commands, StepName.AUTHENTICATE, log_in, failed=failed))
+            both.create_task(commands.sandbox.write(f"{HOME}/.gitconfig", config.encode(), mode=0o644))
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     setup = ["gh", "auth", "setup-git", "--hostname", host]

@@ -60,7 +60,8 @@ async def _command(context: Context, commands: CommandRunner) -> Sequence[str] |
         return (*_BASH, "-c", wanted)
     if wanted is False or (wanted is None and instruction.prompt is None):
         return None
-    there = await commands.capture(["test", "-f", FILE], limit=4096)
+    with commands.in_series():
+        there = await commands.capture(["test", "-f", FILE], limit=4096)
     if there.exit_code == 0:
         return _FILE
     if wanted is None:

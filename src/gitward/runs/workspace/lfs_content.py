@@ -110,7 +110,7 @@ class _Fetching:
             try:
                 remote = Remote(url=context.url, credential=grant.credential)
                 await asyncio.to_thread(transfer.prepare, self._workspace / "work" / _TRANSFER, remote, self.missing)
-                commands = context.commands(sandbox)
+                commands = context.commands(sandbox, in_series=True)
                 with commands.within(StepName.CHECKOUT):
                     return await transfer.fetch(commands, f"{WORK_DIR}/{_TRANSFER}")
             finally:

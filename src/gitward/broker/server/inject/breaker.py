@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gitward.broker.policy.model_refusals import FORBIDDEN, TOO_MANY, ModelRefused
-from gitward.grants.model_calls import MOST_FAILURES, MOST_UNAUTHORIZED, Outcome
+from gitward.grants.model_calls import MOST_FAILURES, MOST_UNAUTHORIZED, PATIENCE_SECONDS, Outcome
 
 RULE = "model.failing"
 UNAUTHORIZED = 401
 FREE_FAILURES = 8  # in a row; agents try again about so often, with pauses of their own
 FIRST_SECONDS, LONGEST_SECONDS = 0.25, 4.0  # between two requests; doubled with each failure
 MOST_WAIT = 30.0  # of one request; then it is refused
-CLOSED_SECONDS = 60.0  # after MOST_FAILURES: between two requests that try whether the model answers again
+CLOSED_SECONDS = 60.0  # of a host that is given up: between two requests that try whether it answers again
 REFUSAL_SECONDS = 1.0  # before each refusal in that time, for an agent that does not listen
 
 
@@ -23,7 +23,9 @@ REFUSAL_SECONDS = 1.0  # before each refusal in that time, for an agent that doe
 class _Host:
     failures: int = 0  # since a model answered
     unauthorized: int = 0  # of these: the last ones, for which the host did not know the key
+    lasted: float = 0.0  # seconds from the first of them to the last
     next: float = 0.0  # when a request may begin
+    _since: float = 0.0  # when the first of them ended
 
     @property
     def gap(self) -> float:
@@ -32,9 +34,13 @@ class _Host:
 
     @property
     def is_given_up(self) -> bool:
-        return self.failures >= MOST_FAILURES or self.unauthorized >= MOST_UNAUTHORIZED
+        """Some subagents fail so often within seconds: an overload of a minute must not end their turn."""
+        lasts = self.failures >= MOST_FAILURES and self.lasted >= PATIENCE_SECONDS
+        return lasts or self.unauthorized >= MOST_UNAUTHORIZED
 
-    def ended(self, *, answered: bool, status: int | None) -> None:
+    def ended(self, *, answered: bool, status: int | None, now: float) -> None:
+        self._since = now if answered or not self.failures else self._since
+        self.lasted = now - self._since
         self.failures = 0 if answered else self.failures + 1
         self.unauthorized = self.unauthorized + 1 if not answered and status == UNAUTHORIZED else 0
 
@@ -90,7 +96,7 @@ class Breaker:
             return 0
         state = self._hosts.setdefault(host, _Host())
         before = state.is_given_up
-        state.ended(answered=outcome is Outcome.ANSWERED, status=status)
+        state.ended(answered=outcome is Outcome.ANSWERED, status=status, now=self._clock())
         if not state.is_given_up or before:
             return 0
         state.next = self._clock() + CLOSED_SECONDS
