@@ -121,6 +121,25 @@ async def test_a_data_folder_that_others_may_read_is_refused(tmp_path: Path) -> 
     assert err == f"gitward: GITWARD_DATA_DIR: others may read {folder} (mode 0755); run: chmod 711 {folder}\n"
 
 
+@pytest.mark.parametrize("command", ["serve", "worker"])
+async def test_a_token_that_every_user_may_read_is_refused(tmp_path: Path, open_folder: Path, command: str) -> None:
+    token = open_folder / "token"
+    token.write_text("ghp_" + "T0k3" * 9)
+    token.chmod(0o644)
+    settings = {"GITWARD_DATA_DIR": str(open_folder / "data"), "GITHUB_TOKEN_FILE": str(token), "GITWARD_PORT": "0"}
+    code, out, err = await gitward(command, cwd=tmp_path, **settings)
+    assert (code, out) == (2, "")
+    sentence = f"every user of this machine may read {token} (mode 0644); run: chmod 600 {token}"
+    assert err == f"gitward: GITHUB_TOKEN_FILE: {sentence}\n"
+
+
+async def test_a_machine_on_which_no_sandbox_can_be_made_is_refused(tmp_path: Path, open_folder: Path) -> None:
+    settings = {"GITWARD_DATA_DIR": str(open_folder / "data"), "GITWARD_PORT": "0", "PATH": str(tmp_path)}
+    code, out, err = await gitward("serve", cwd=tmp_path, **settings)
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1] == "gitward: bubblewrap is not installed. On Debian: apt-get install bubblewrap"
+
+
 async def test_a_second_service_on_the_same_database_is_refused_with_a_sentence() -> None:
     async with rig() as service:
         code, _, err = await gitward("serve", cwd=service.root, GITWARD_DATA_DIR=str(service.data), GITWARD_PORT="0")
@@ -184,7 +203,7 @@ async def test_the_doctor_goes_on_after_a_token_that_cannot_be_read(tmp_path: Pa
     code, out, err = await gitward("doctor", cwd=tmp_path, GITWARD_EGRESS="localhost", **settings)
     assert (code, err) == (1, "")
     assert "FAIL token              GITHUB_TOKEN_FILE cannot be read" in out
-    assert "storage" in out
+    assert "data folder" in out
     assert "FAIL other hosts        GITWARD_EGRESS: entry 1 must name a host: " in out
     assert "sandbox" in out
 

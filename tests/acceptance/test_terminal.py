@@ -10,68 +10,23 @@ import signal
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import httpx2
 import pytest
 
 from command_line import gitward
 from gitward.settings.environment import clean_environment
-from gitward_standin import Repository
-from rig import Rig
+from real_issuer import consent, real_issuer
+from rig import Rig, rig, until
+from terminal import Terminal, clone, git
 
-Json = dict[str, Any]
 FINISHED = 300.0
-
-
-class Terminal:
-    """One person's shell: a folder, a configuration and a service."""
-
-    def __init__(self, there: Rig, folder: Path, *, subject: str = "alice") -> None:
-        self.folder = folder
-        self.environment = {
-            "GITWARD_URL": there.url,
-            "GITWARD_JWT": there.jwt(subject),
-            "XDG_CONFIG_HOME": str(folder / "config"),
-            "BROWSER": "true",
-            "GIT_CONFIG_GLOBAL": str(folder / "gitconfig"),
-        }
-        (folder / "gitconfig").write_text("[user]\n name = A\n email = a@example.com\n")
-
-    async def __call__(self, *arguments: str, code: int = 0, cwd: Path | None = None, **environment: Any) -> str:
-        given = {**self.environment, **environment}
-        exit_code, out, err = await gitward(*arguments, cwd=cwd or self.folder, **given)
-        assert exit_code == code, (exit_code, out, err)
-        assert "Traceback" not in err, err
-        assert self.environment["GITWARD_JWT"] not in out + err
-        return out if code == 0 else out + err
-
-    async def documents(self, *arguments: str, code: int = 0) -> list[Json]:
-        out = await self(*arguments, "--json", code=code)
-        return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
 
 
 @pytest.fixture
 def terminal(there: Rig, tmp_path: Path) -> Terminal:
     return Terminal(there, tmp_path)
-
-
-async def clone(repository: Repository, folder: Path) -> Path:
-    """A clone whose remote is written as GitHub's is, and leads to the stand-in."""
-    address = f"https://github.com/{repository.full_name}.git"
-    for argv in (
-        ("clone", "--quiet", str(repository.path), str(folder)),
-        ("-C", str(folder), "remote", "set-url", "origin", address),
-        ("-C", str(folder), "config", f"url.{repository.path}.insteadOf", address),
-    ):
-        process = await asyncio.create_subprocess_exec("git", *argv)
-        assert await process.wait() == 0
-    return folder
-
-
-async def git(folder: Path, *arguments: str) -> str:
-    process = await asyncio.create_subprocess_exec("git", "-C", str(folder), *arguments, stdout=asyncio.subprocess.PIPE)
-    out, _ = await process.communicate()
-    assert process.returncode == 0
-    return out.decode().strip()
 
 
 async def test_a_run_is_shown_to_its_pull_request_and_its_work_is_fetched(
@@ -227,6 +182,37 @@ async def test_signing_in_and_out(there: Rig, terminal: Terminal, tmp_path: Path
     assert "401" not in await terminal("sessions", code=2, GITWARD_JWT="a.b.c", GITWARD_URL=there.url)
     assert "signed out" in await terminal("logout", **nobody)
     assert not file.exists()
+
+
+async def test_a_person_signs_in_by_the_browser_of_this_machine(tmp_path: Path) -> None:
+    """At a real issuer, for a real service; the browser is a program that notes the address, as BROWSER names it."""
+    told = {"client_id": "gitward", "client_secret": None, "redirect_uri": "http://127.0.0.1/callback"}
+    client = {"application_type": "native", "grant_types": ["authorization_code"]}
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}.new && mv {opened}.new {opened}\n')
+    browser.chmod(0o700)
+    async with (
+        real_issuer(tmp_path, **told, post_logout_redirect_uri="https://gitward.example/y", client=client) as issuer,
+        rig(GITWARD_OIDC_ISSUERS=issuer.url, GITWARD_REPOS="acme/*") as service,
+    ):
+        person = Terminal(service, tmp_path)
+        person.environment |= {"GITWARD_JWT": "", "GITWARD_URL": "", "BROWSER": str(browser)}
+        arguments = ("login", service.url, "--issuer", issuer.url, "--browser")
+        login = asyncio.create_task(gitward(*arguments, cwd=tmp_path, **person.environment))
+        await until(opened.exists, "a browser", seconds=FINISHED)
+        address = opened.read_text()
+        back = parse_qs(urlsplit(address).query)["redirect_uri"][0]
+        async with httpx2.AsyncClient(trust_env=False) as at:
+            assert (await at.get(await consent(at, address, "alice", back))).status_code == 200
+        code, out, err = await login
+        assert (code, err) == (0, ""), (out, err)
+        assert "signed in at" in out
+        assert "eyJ" not in out
+        _, me, _ = await gitward("whoami", "--json", cwd=tmp_path, **person.environment)
+        assert json.loads(me)["subject"] == "alice"
+        code, _, err = await gitward("login", service.url, "--browser", cwd=tmp_path, **person.environment)
+        assert (code, "--issuer" in err) == (2, True)
 
 
 async def test_a_service_that_is_away_is_told_with_its_own_code(terminal: Terminal) -> None:

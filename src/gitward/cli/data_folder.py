@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from pathlib import Path
 
 from gitward.errors import SettingsError
+from gitward.settings.environment import is_container
 
 
 def _make(folder: Path) -> None:
@@ -20,10 +22,11 @@ def _make(folder: Path) -> None:
 def prepare_data_dir(data_dir: Path) -> None:
     """Makes the data folder: its owner writes, others may only pass through (a sandbox's own uid must).
 
-    :raises SettingsError: it cannot be made, or others may read or write it.
+    :raises SettingsError: it cannot be made, belongs to somebody else, or others may read, write or replace it.
     """
     try:
         _make(data_dir)
+        check_owner(data_dir)
         mode = stat.S_IMODE(data_dir.stat().st_mode)
         if mode & 0o066:
             raise SettingsError(
@@ -36,6 +39,44 @@ def prepare_data_dir(data_dir: Path) -> None:
     except OSError as error:
         raise SettingsError([f"GITWARD_DATA_DIR: {data_dir} cannot be used: {error.strerror}"]) from None
     os.umask(0o077)  # the database and its journals are for their owner only
+
+
+def check_owner(data_dir: Path) -> None:
+    """Nobody but this process's user may have the folder, or put another in its place.
+
+    :raises SettingsError: somebody else may.
+    :raises OSError: it cannot be looked at.
+    """
+    owner, mine = data_dir.stat().st_uid, os.geteuid()
+    if owner != mine:
+        raise SettingsError(
+            [
+                f"GITWARD_DATA_DIR: {data_dir} belongs to {user_name(owner)}, and Gitward runs as {user_name(mine)}; "
+                f"start it as {user_name(owner)}, or run: chown -R {user_name(mine, for_command=True)} {data_dir}"
+            ]
+        )
+    for folder in data_dir.absolute().parents:
+        mode = folder.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX and not _is_volume(folder):
+            raise SettingsError(
+                [
+                    f"GITWARD_DATA_DIR: every user of this machine may replace {data_dir}, because all may write "
+                    f"{folder} (mode {stat.S_IMODE(mode):04o}); choose another folder, or run: chmod o-w {folder}"
+                ]
+            )
+
+
+def _is_volume(folder: Path) -> bool:
+    """Of a container: engines make many writable for all, and nobody else is there."""
+    return is_container() and folder.is_mount()
+
+
+def user_name(uid: int, *, for_command: bool = False) -> str:
+    """As people know the user; the number where there is no name."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid) if for_command else f"user {uid}"
 
 
 def check_way_to(data_dir: Path) -> None:

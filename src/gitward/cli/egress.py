@@ -22,14 +22,22 @@ def secret_sources(settings: Settings) -> SecretSources:
 
     :raises SettingsError: an entry cannot be understood, or its secret cannot be read.
     """
+    sources = SecretSources(injections_of(settings))
+    if problems := sources.problems():
+        raise SettingsError(problems)
+    return sources
+
+
+def injections_of(settings: Settings) -> list[Injection]:
+    """What GITWARD_INJECT names, then the keys of models. Blocks on a small file.
+
+    :raises SettingsError: an entry cannot be understood.
+    """
     try:
         injections = parse_injections(settings.inject, own=_hosts_of_github(settings))
     except ValueError as error:
         raise SettingsError([f"GITWARD_INJECT: {line}" for line in str(error).splitlines()]) from None
-    sources = SecretSources([*injections, *model_injections(settings, injections)])
-    if problems := sources.problems():
-        raise SettingsError(problems)
-    return sources
+    return [*injections, *model_injections(settings, injections)]
 
 
 def model_injections(settings: Settings, named: Sequence[Injection]) -> list[Injection]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ import typer
 from gitward import __version__
 from gitward.cli.client.commands import add_to
 from gitward.cli.client.errors import ClientError
+from gitward.cli.start_garbage import pause_collection
 from gitward.errors import EXIT_CODE, Exit, GitwardError, SettingsError
 
 app = typer.Typer(
@@ -58,6 +60,7 @@ def serve(
     ] = True,
 ) -> None:
     """Serve the API, with a worker inside, until SIGTERM. Settings come from the environment; .env may hold secrets."""
+    pause_collection()  # before the imports: they are most of what a search would look at
     from gitward.cli import serve as command
     from gitward.settings.loading import load_settings
     from gitward.settings.token_reader import TokenReader
@@ -71,6 +74,7 @@ def serve(
 @app.command()
 def worker() -> None:
     """Execute runs, without an API, until SIGTERM. Any number of workers may share one Postgres."""
+    pause_collection()
     from gitward.cli import worker as command
     from gitward.settings.loading import load_settings
     from gitward.settings.token_reader import TokenReader
@@ -133,17 +137,27 @@ def sign_in(
 
 @app.command()
 def doctor(
+    repo: Annotated[
+        str | None, typer.Option(help="Ask GitHub instead what the token may do with this repository: owner/name.")
+    ] = None,
     with_agents: Annotated[
         bool, typer.Option("--agents", help="Also start each agent in a sandbox, without a model.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on each line.")] = False,
 ) -> None:
-    """Check whether this machine can do the work, and which limits of the sandbox it enforces."""
-    from gitward.cli.doctor import run
+    """Give a verdict on each part that runs need, and what to do about it. Run it as the service's own user.
+
+    Exit code 0: runs can succeed here, though a line with `warn` is worth a look; 1: something must be mended.
+    """
+    from gitward.cli.doctor.command import run
     from gitward.settings.loading import load_settings
     from gitward.settings.token_reader import TokenReader
+    from gitward.telemetry.logs import setup_logging
 
+    setup_logging(level="ERROR")
     settings = load_settings()
-    raise typer.Exit(run(settings, TokenReader(settings.github_token_file), with_agents=with_agents))
+    tokens = TokenReader(settings.github_token_file)
+    raise typer.Exit(run(settings, tokens, repo=repo, with_agents=with_agents, as_json=as_json))
 
 
 @app.command()
@@ -307,6 +321,8 @@ def remove_environment(
 
 def main() -> None:
     """The entry point: errors of ours become sentences on standard error and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal, or file, can hold what a command wrote
     try:
         app()
     except SettingsError as error:

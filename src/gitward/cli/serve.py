@@ -14,12 +14,12 @@ import uvicorn
 from gitward.cli.child_processes import mask_proxy_login, running_child_processes
 from gitward.cli.client_secret import take_client_secret
 from gitward.cli.concurrent_entry import enter_both
-from gitward.cli.data_folder import check_way_to, prepare_data_dir
 from gitward.cli.descriptor_limit import raise_limit
 from gitward.cli.egress import seal_model_keys
 from gitward.cli.preloading import loaded
+from gitward.cli.safe_start import prepare_start
 from gitward.cli.signals import Signals, drain
-from gitward.cli.start_garbage import pause_collection, resume_collection
+from gitward.cli.start_garbage import resume_collection
 from gitward.errors import SettingsError
 from gitward.settings.fields import Settings
 from gitward.settings.token_reader import TokenReader
@@ -88,9 +88,7 @@ async def _service(
     settings: Settings, tokens: TokenReader, *, base_url: str, with_worker: bool
 ) -> AsyncIterator[Service]:
     raise_limit()
-    prepare_data_dir(settings.data_dir)
-    if with_worker:
-        check_way_to(settings.data_dir)
+    prepare_start(settings, with_worker=with_worker)
     mask_proxy_login(settings)
     client_secret = take_client_secret(settings)
     async with contextlib.AsyncExitStack() as stack:
@@ -160,5 +158,4 @@ def _unless_it_cannot_be(*, is_chosen: bool) -> Iterator[None]:
 
 
 def run(settings: Settings, tokens: TokenReader, *, with_worker: bool = True) -> None:
-    pause_collection()
     asyncio.run(serve(settings, tokens, with_worker=with_worker))

@@ -8,19 +8,18 @@ import contextlib
 from gitward.cli.child_processes import mask_proxy_login, running_child_processes
 from gitward.cli.client_secret import forget_client_secret
 from gitward.cli.concurrent_entry import enter_both
-from gitward.cli.data_folder import check_way_to, prepare_data_dir
 from gitward.cli.descriptor_limit import raise_limit
 from gitward.cli.preloading import loaded
+from gitward.cli.safe_start import prepare_start
 from gitward.cli.signals import Signals, drain
-from gitward.cli.start_garbage import pause_collection, resume_collection
+from gitward.cli.start_garbage import resume_collection
 from gitward.settings.fields import Settings
 from gitward.settings.token_reader import TokenReader
 
 
 async def _work(settings: Settings, tokens: TokenReader) -> None:
     raise_limit()
-    prepare_data_dir(settings.data_dir)
-    check_way_to(settings.data_dir)
+    prepare_start(settings, with_worker=True)
     mask_proxy_login(settings)
     forget_client_secret()
     async with contextlib.AsyncExitStack() as stack:
@@ -37,5 +36,4 @@ async def _work(settings: Settings, tokens: TokenReader) -> None:
 
 def run(settings: Settings, tokens: TokenReader) -> None:
     """Works until SIGTERM or SIGINT; then it takes no more runs, and gives the running ones GITWARD_GRACE_SECONDS."""
-    pause_collection()
     asyncio.run(_work(settings, tokens))

@@ -257,6 +257,7 @@ def _minted(answer: Answer, installation: Installation) -> Token:
         renew_at=now + max(life - MARGIN_SECONDS, life * 0.75),
         ends_at=now + life,
         made_at=now,
+        granted=installation.permissions,
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,6 +57,7 @@ class Token:
     made_at: float | None = None  # of time.monotonic(): when GitHub made it for us just now
     bot: Identity | None = None  # who it acts as, when the token cannot ask
     notices: tuple[str, ...] = ()  # what it does not reach of what was wanted
+    granted: Mapping[str, str] | None = None  # the permissions of an App's installation; None: of no App
 
     @property
     def is_new(self) -> bool:

@@ -103,6 +103,20 @@ class Issuer:
             raise Unavailable("The issuer of sign-ins does not answer; try again in a moment.")
         return self._description
 
+    async def count_keys(self) -> int:
+        """Asks now, past what is known: how many signing keys it publishes.
+
+        :raises Unavailable: it could not be asked, or what it says is of no use; the text goes on after its address.
+        """
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                self._description = None
+                self._keys_url = await self._discover()
+                self._keys = await self._fetch()
+        except (httpx2.HTTPError, ValueError, TimeoutError) as error:
+            raise Unavailable(_fault_of(error)) from None
+        return len(self._keys)
+
     def _has(self, kid: str) -> bool:
         return kid in self._keys and self._clock() - self._fetched_at <= STALE_SECONDS
 

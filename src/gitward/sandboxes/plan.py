@@ -24,7 +24,7 @@ CA_VARIABLES = (
     "PIP_CERT",
     "CURL_CA_BUNDLE",
 )
-_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
+SEARCH_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # links into /usr on a merged system
 _RUN_BYTES = 16 * MIB
 
@@ -53,7 +53,7 @@ class Plan:
         """The variables that every command has."""
         tools = [str(path / "bin" if (path / "bin").is_dir() else path) for path in self.tool_paths]
         given = {} if self.image is None else dict(self.image.variables)
-        places = [*tools, *filter(None, given.get("PATH", "").split(":")), *_PATH]
+        places = [*tools, *filter(None, given.get("PATH", "").split(":")), *SEARCH_PATH]
         own = {
             "HOME": HOME_DIR,
             "PATH": ":".join(dict.fromkeys(places)),

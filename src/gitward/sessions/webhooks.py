@@ -169,9 +169,19 @@ def take(tx: Transaction, delivery: Delivery, at: datetime) -> bool:
 
 
 def note(
-    tx: Transaction, delivery: Delivery, at: datetime, *, status: int | None, problem: str | None, again: bool
+    tx: Transaction,
+    delivery: Delivery,
+    at: datetime,
+    *,
+    status: int | None,
+    problem: str | None,
+    again: bool,
+    wait_seconds: float = 0.0,
 ) -> None:
-    """What came of a try. `again` is False where another one would not help either."""
+    """What came of a try. `again` is False where another one would not help either.
+
+    :param wait_seconds: what the receiver asks for before the next one.
+    """
     tries = delivery.tries + 1
     if problem is None:
         state = DeliveryState.DELIVERED
@@ -185,7 +195,7 @@ def note(
             state=state,
             status=status,
             problem=problem,
-            next_at=at + timedelta(seconds=PAUSES[tries - 1]) if pending else at,
+            next_at=at + timedelta(seconds=max(PAUSES[tries - 1], wait_seconds)) if pending else at,
             ended_at=None if pending else at,
         )
     )

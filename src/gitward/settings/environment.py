@@ -42,6 +42,14 @@ def is_exported(variable: str) -> bool:
     return bool(os.environ.get(variable, "").strip())
 
 
+_CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
+
+
+def is_container() -> bool:
+    """Whether docker, podman or Kubernetes started this process: then nobody else is on its machine."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ or any(mark.exists() for mark in _CONTAINER_MARKS)
+
+
 _PROXY = re.compile(r"(?i:https?_proxy|no_proxy|all_proxy)")
 _OF_INSTALLERS = re.compile(
     r"(?i:https?_proxy|no_proxy|all_proxy)|(?:PIP|NPM_CONFIG|npm_config)_\w+|TMPDIR|XDG_CACHE_HOME"

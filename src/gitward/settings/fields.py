@@ -30,6 +30,12 @@ class Settings(
     """What an operator can set. The table in docs/settings.md is made from these fields."""
 
     @property
+    def sqlite_file(self) -> Path | None:
+        """The file of a SQLite database; None: the database is not SQLite. Known without loading a driver."""
+        url = self.effective_database_url.partition("?")[0]
+        return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+    @property
     def agents_dir(self) -> Path:
         return self.agents_folder or self.data_dir / "agents"
 

@@ -51,6 +51,15 @@ class Reserve:
         if not self._file_has(size) and disk.free(self._file.parent) > 2 * size and not disk.is_low(self._file.parent):
             self._make_file(size)
 
+    def held(self) -> int:
+        """Bytes that are reserved now, whether by this process or another."""
+        held = 0
+        for path in (self._file, self._log):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                held += status.st_blocks * 512 - (status.st_size if path == self._log else 0)
+        return max(held, 0)
+
     def give_up(self) -> bool:
         """Gives the file's room to whoever is first; False when there was none."""
         try:

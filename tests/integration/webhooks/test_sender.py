@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime
 import ipaddress
 import json
 import socket
@@ -218,6 +219,8 @@ async def test_it_gives_up_in_the_end(house: House, start: Start) -> None:
     session = house.session(to(receiver))
     for _ in webhooks.PAUSES:
         await house.settled(session, state=DeliveryState.PENDING)
+        while house.sender._under_way:  # what comes of them would be noted over what is made due now
+            await asyncio.sleep(0.02)
         before = len(receiver.got)
         house.make_due(session)
         async with asyncio.timeout(60):
@@ -233,6 +236,36 @@ async def test_410_ends_it_at_once(house: House, start: Start) -> None:
     receiver.status = 410
     log = await house.settled(house.session(to(receiver)), state=DeliveryState.FAILED)
     assert {each.tries for each in log} == {1}
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [("120", 120), ("9999999", 3600), ("soon", 5), ("0", 5)])
+async def test_a_receiver_that_wants_a_pause_gets_it_within_reason(
+    house: House, start: Start, asked: str, seconds: int
+) -> None:
+    receiver = await start()
+    receiver.status, receiver.headers = 429, {"Retry-After": asked}
+    began = now()
+    log = await house.settled(house.session(to(receiver)), state=DeliveryState.PENDING)
+    waits = [(each.next_at - began).total_seconds() for each in log]
+    assert all(seconds <= wait < seconds + 60 for wait in waits)
+
+
+async def test_each_try_is_signed_anew_at_its_own_time(
+    house: House, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a receiver that looks at the time would take a late try for a replay."""
+    receiver = await start()
+    receiver.status = 500
+    session = house.session(to(receiver))
+    await house.settled(session, state=DeliveryState.PENDING)
+    later = now() + datetime.timedelta(hours=2)
+    monkeypatch.setattr("gitward.runs.upkeep.webhooks.sender.now", lambda: later)
+    receiver.status = 204
+    await house.settled(session, state=DeliveryState.DELIVERED)
+    stamps = sorted(int(headers["webhook-timestamp"]) for headers, _ in receiver.got)
+    assert stamps[-1] - stamps[0] >= 7000
+    headers, body = receiver.got[-1]
+    assert headers["webhook-signature"] == Webhook(SECRET).sign(headers["webhook-id"], later, body.decode())
 
 
 async def test_a_redirect_is_not_followed(house: House, start: Start) -> None:

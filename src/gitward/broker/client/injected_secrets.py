@@ -28,12 +28,18 @@ class SecretSources:
 
     def problems(self) -> list[str]:
         """One sentence for each secret that cannot be read now. Blocks on small files."""
-        found: list[str] = []
+        return [problem for _, problem in self.checked() if problem is not None]
+
+    def checked(self) -> list[tuple[Injection, str | None]]:
+        """Each of them, with a sentence where its secret cannot be read now. Blocks on small files."""
+        found: list[tuple[Injection, str | None]] = []
         for number, injection in enumerate(self._injections, start=1):
+            problem = None
             try:
                 self._reader.read(injection.source)
             except SecretUnreadable as error:
-                found.append(f"{_name(number, injection)} {error}")
+                problem = f"{_name(number, injection)} {error}"
+            found.append((injection, problem))
         return found
 
     def read(self) -> dict[str, Secret]:

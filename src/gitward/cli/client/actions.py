@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gitward.cli.client import account, git_here, output
+from gitward.cli.client import account, browser_login, git_here, output
 from gitward.cli.client.choice import chosen, latest_run, short_id
 from gitward.cli.client.device_login import sign_in
 from gitward.cli.client.errors import ClientError, refused
@@ -142,14 +142,14 @@ def checkout(name: str | None) -> int:
     """Switches this clone to the session's work: its branch as it was pushed, or what is kept of it."""
     with connect() as service:
         session = chosen(service, name, git_here.repository)
-        git_here.required(session["repo"])
+        remote = git_here.required(session["repo"])
         branch = session["branch"]
-        commit = git_here.remote_branch(branch)
+        commit = git_here.remote_branch(remote, branch)
         if commit is None:
             with tempfile.TemporaryDirectory(prefix="gitward-") as folder:
                 file = Path(folder) / "work.bundle"
                 file.write_bytes(service.content(f"/sessions/{session['id']}/bundle"))
-                commit = git_here.fetch_bundle(file)
+                commit = git_here.fetch_bundle(remote, file)
         git_here.switch(branch, commit)
         output.console().print(f"on {plain(branch)} at {commit[:12]}")
     return _OK
@@ -192,14 +192,24 @@ def open_page(name: str | None, *, pull_request: bool) -> int:
 
 
 def login(
-    url: str | None, *, issuer: str | None, client_id: str, with_token: bool, local_jwt: Callable[[], str]
+    url: str | None,
+    *,
+    issuer: str | None,
+    client_id: str,
+    with_token: bool,
+    local_jwt: Callable[[], str],
+    browser: bool = False,
 ) -> int:
     """Stores a JWT after the service accepted it.
 
     :param local_jwt: makes one by the local key of this machine, for want of another.
     """
     address = account.checked_url(url or account.current().url)
-    if issuer is not None:
+    if browser and issuer is None:
+        raise refused("--browser needs the service's issuer: --issuer https://id.example.com")
+    if issuer is not None and browser:
+        jwt = browser_login.sign_in(issuer, client_id=client_id, show=_show_page)
+    elif issuer is not None:
         jwt = sign_in(issuer, client_id=client_id, show=_show_code)
     elif with_token:
         jwt = _read_jwt()
@@ -211,11 +221,18 @@ def login(
         service.get("/sessions", limit=1)
     file = account.store(address, jwt)
     output.console().print(f"signed in at {address}; the JWT is in {file} (0600)")
+    if account.current().source == account.JWT_VARIABLE:
+        output.console().print(f"{account.JWT_VARIABLE} is set, and comes before it: unset it to use this sign-in")
     return _OK
 
 
 def _show_code(address: str, code: str) -> None:
     output.console().print(f"Open {plain(address)} and enter the code {code}")
+    webbrowser.open(address)
+
+
+def _show_page(address: str) -> None:
+    output.console().print(f"Sign in in the browser that opens, or open {plain(address)}")
     webbrowser.open(address)
 
 

@@ -207,12 +207,17 @@ def login(
     issuer: Annotated[str | None, typer.Option(help="The service's issuer: sign in there, in a browser.")] = None,
     client_id: Annotated[str, typer.Option(help="With --issuer: the client that it knows.")] = "gitward",
     with_token: Annotated[bool, typer.Option("--with-token", help="Read a JWT from standard input.")] = False,
+    browser: Annotated[
+        bool, typer.Option("--browser", help="With --issuer: in a browser on this machine, without a code to type.")
+    ] = False,
 ) -> None:
     """Sign in at a service: at its issuer, with a JWT from standard input, or on its machine with its own key."""
     from gitward.cli.client import actions
 
     raise typer.Exit(
-        actions.login(url, issuer=issuer, client_id=client_id, with_token=with_token, local_jwt=_local_jwt)
+        actions.login(
+            url, issuer=issuer, client_id=client_id, with_token=with_token, local_jwt=_local_jwt, browser=browser
+        )
     )
 
 

@@ -34,6 +34,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 _POLL_SECONDS = 1.0
 _PATIENCE_SECONDS = 300.0  # while the service is away
 _UNFINISHED = ("queued", "running", "cancelling")
+_UNPUBLISHED = ("push_rejected", "pull_request_failed")  # the work was done; only what comes after it failed
 
 
 class Todo(StrEnum):
@@ -101,14 +102,14 @@ def repositories(file: Path) -> list[str]:
     :raises ClientError: a line is something else, and which.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()  # PowerShell begins files with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise refused(f"{file}: cannot be read ({type(error).__name__})") from None
     found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         name = line.partition("#")[0].strip()
         if name and not _NAME.fullmatch(name):
-            raise refused(f"{file}, line {number}: {one_line(name, 60)!r} is no owner/repo")
+            raise refused(f"{file}, line {number}: {one_line(name, 60)!r} is not a repository; write owner/repo")
         if name:
             found.setdefault(name.lower(), name)
     if not found:
@@ -164,7 +165,7 @@ class Campaign:
                 session = self._patiently(lambda: self._service.post("/sessions", body, key=key))
             else:
                 path = f"/sessions/{row.session['id']}"
-                self._service.post(f"{path}/runs", self._wish.instruction())
+                self._again(path, latest_run(row.session))
                 session = self._patiently(lambda: self._service.get(path))
         except ClientError as error:
             if error.exit is not Exit.USAGE:
@@ -173,6 +174,13 @@ class Campaign:
             return False
         self._put(replace(row, todo=Todo.WATCH, session=session))
         return True
+
+    def _again(self, path: str, failed: Json) -> None:
+        """Work that is kept is proposed, not done a second time upon the first."""
+        if failed["reason"] in _UNPUBLISHED and failed["changed"]:
+            self._service.post(f"{path}/runs/{failed['id']}/publish")
+        else:
+            self._service.post(f"{path}/runs", self._wish.instruction())
 
     def _look_at(self, row: Row) -> None:
         assert row.session is not None

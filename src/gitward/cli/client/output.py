@@ -16,7 +16,7 @@ from gitward.cli.client.choice import latest_run, short_id
 from gitward.cli.client.texts import coloured, one_line, plain
 
 Json = dict[str, Any]
-_WIDTH = 120  # of a table that goes to no terminal
+_WIDTH = 100_000  # of a table that goes to no terminal: another program searches it, so nothing is cut off
 STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "running": "cyan", "cancelling": "yellow"}
 
 
@@ -45,7 +45,7 @@ def session_table(sessions: Iterable[Json]) -> None:
             short_id(each),
             Text(plain(state), style=STYLES.get(each["state"], "")),
             plain(each["repo"]),
-            one_line(each["title"], 48),
+            one_line(each["title"], 48 if console().is_terminal else _WIDTH),
             f"#{pull['number']} {plain(pull['state'])}" if pull else "",
             age(each["created_at"]),
         )

@@ -39,4 +39,4 @@ def test_it_imports_nothing_that_only_linux_has() -> None:
     parts = {".".join(name.split(".")[:2]) for name in done.stdout.split()}
     assert parts == {"gitward.cli", "gitward.errors", "gitward.settings"}, parts
     others = {name for name in done.stdout.split() if name.startswith("gitward.cli.") and ".client" not in name}
-    assert others == {"gitward.cli.main"}
+    assert others == {"gitward.cli.main", "gitward.cli.start_garbage"}

@@ -30,6 +30,7 @@ _AT_ONCE = 16
 _OF_ONE_OWNER = 3
 _LOOKED_AT = 200  # due deliveries, of which those that may be sent are taken
 _GONE = 410  # the receiver wants no more of them (Standard Webhooks)
+_LONGEST_WISH = 3600.0  # seconds that a receiver may ask for
 
 
 class Sender:
@@ -84,22 +85,24 @@ class Sender:
         target = due.callback if due.delivery.target == OF_SESSION else self._targets.get(due.delivery.target)
         status: int | None = None
         problem: str | None = "it is not configured any more"
-        again = False
+        again, wait = False, 0.0
         if target is not None:
             try:
                 async with asyncio.timeout(_ANSWER_SECONDS):
-                    status = await self._post(due, target)
+                    status, wait = await self._post(due, target)
                 problem, again = _judge(status)
             except TimeoutError:
                 problem, again = f"{host_of(target.url)} did not answer within {_ANSWER_SECONDS:.0f} seconds", True
             except (httpx2.HTTPError, OSError, ssl.SSLError) as error:
                 problem, again = f"{host_of(target.url)} could not be reached ({_kind(error)})", True
         try:
-            await self._database.write(partial(_note, due=due, status=status, problem=problem, again=again, at=now()))
+            came = partial(_note, due=due, status=status, problem=problem, again=again, wait=wait, at=now())
+            await self._database.write(came)
         except PASSING_ERRORS as error:  # it is due again when its time has run out
             log.warning("What came of a webhook could not be noted (%s)", type(error).__name__)
 
-    async def _post(self, due: Due, target: Callback) -> int:
+    async def _post(self, due: Due, target: Callback) -> tuple[int, float]:
+        """The answer's status, and how many seconds the receiver wants to be left alone."""
         parts = urlsplit(target.url)
         host, port = parts.hostname or "", parts.port or 443
         address = await self._address(host)
@@ -113,7 +116,7 @@ class Sender:
         answer = await http.send(request, stream=True)
         with contextlib.suppress(httpx2.HTTPError):
             await answer.aclose()  # nobody reads what it says
-        return answer.status_code
+        return answer.status_code, _wanted_pause(answer.headers.get("retry-after", ""))
 
     async def _address(self, host: str) -> Address:
         """One that may be reached; it is connected to as it was judged. Raises OSError."""
@@ -144,6 +147,13 @@ def _judge(status: int) -> tuple[str | None, bool]:
     return f"the receiver answered {status}", True
 
 
+def _wanted_pause(retry_after: str) -> float:
+    """Of the header Retry-After in seconds (Slack sends it with 429); a date, or nonsense, asks for nothing."""
+    if not retry_after.isascii() or not retry_after.isdecimal():
+        return 0.0
+    return min(float(retry_after[:9]), _LONGEST_WISH)
+
+
 def _kind(error: Exception) -> str:
     return "no public address" if isinstance(error, _NotPublic) else type(error).__name__
 
@@ -152,5 +162,7 @@ def _take(tx: Transaction, due: Due) -> bool:
     return webhooks.take(tx, due.delivery, now())
 
 
-def _note(tx: Transaction, *, due: Due, status: int | None, problem: str | None, again: bool, at: datetime) -> None:
-    webhooks.note(tx, due.delivery, at, status=status, problem=problem, again=again)
+def _note(
+    tx: Transaction, *, due: Due, status: int | None, problem: str | None, again: bool, wait: float, at: datetime
+) -> None:
+    webhooks.note(tx, due.delivery, at, status=status, problem=problem, again=again, wait_seconds=wait)

@@ -1,0 +1,69 @@
+"""Files that hold secrets, and who else on this machine may read or change them."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from gitward.broker.policy.inject.rules import parse_injections
+from gitward.settings.fields import Settings
+
+HANDED_IN = Path("/run/secrets")  # where podman and docker put them, readable by all: a container has no other users
+_FILE = "file:"
+
+
+def secret_files(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """The files that the settings name, each with its setting."""
+    named = {
+        "GITHUB_TOKEN_FILE": settings.github_token_file,
+        "GITHUB_APP_PRIVATE_KEY_FILE": settings.github_app_private_key_file,
+        "GITWARD_OIDC_CLIENT_SECRET_FILE": settings.oidc_client_secret_file,
+        "GITWARD_WEBHOOKS_FILE": settings.webhooks_file,
+        **{f"{variable}_FILE": path for variable, path in settings.model_key_files.items()},
+    }
+    yield from ((name, path) for name, path in named.items() if path is not None)
+    try:
+        injections = parse_injections(settings.inject)
+    except ValueError:
+        return  # whoever reads the setting says what is wrong with it
+    for each in injections:
+        if each.source.startswith(_FILE):
+            yield "GITWARD_INJECT", Path(each.source.removeprefix(_FILE))
+
+
+def exposed_secrets(settings: Settings) -> list[str]:
+    """One sentence for each file with a secret that every user of this machine may read or change. Blocks."""
+    return [f"{name}: {sentence}" for name, path in secret_files(settings) if (sentence := _exposure(path))]
+
+
+def _exposure(path: Path) -> str | None:
+    try:
+        real = path.resolve(strict=True)
+        mode = stat.S_IMODE(real.stat().st_mode)
+        is_reached = all(folder.stat().st_mode & stat.S_IXOTH for folder in real.parents)
+    except OSError:
+        return None  # whoever reads it says so
+    if not is_reached or not mode & 0o006 or real.is_relative_to(HANDED_IN):
+        return None
+    may = "read" if not mode & 0o002 else "change"
+    return f"every user of this machine may {may} {path} (mode {mode:04o}); run: chmod 600 {path}"
+
+
+def exposed_database(settings: Settings) -> list[str]:
+    """One sentence for each file of a SQLite database that others than its owner may use. Blocks."""
+    found = settings.sqlite_file
+    if found is None:
+        return []
+    problems = []
+    for path in (found, Path(f"{found}-wal"), Path(f"{found}-shm")):
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except OSError:
+            continue  # there is none yet, or whoever opens it says why that fails
+        if mode & 0o077:
+            problems.append(
+                f"GITWARD_DATABASE_URL: others may use {path} (mode {mode:04o}), which has every session's output; "
+                f"run: chmod 600 {path}"
+            )
+    return problems

@@ -1,0 +1,130 @@
+"""An unsafe place is refused before anything starts, and the sentence says what to do."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitward.cli import programs
+from gitward.cli.data_folder import user_name
+from gitward.cli.safe_start import prepare_start
+from gitward.errors import SettingsError
+from gitward.settings.fields import Settings
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One that others may get to; the umask comes back."""
+    before = os.umask(0o022)
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o711)
+        yield Path(made)
+    os.umask(before)
+
+
+def settings(folder: Path, **more: Any) -> Settings:
+    given: dict[str, Any] = {"GITWARD_DATA_DIR": folder / "data", **more}
+    return Settings(**given)
+
+
+def refusal(given: Settings) -> list[str]:
+    with pytest.raises(SettingsError) as refused:
+        prepare_start(given, with_worker=True)
+    return list(refused.value.problems)
+
+
+def test_a_data_folder_of_somebody_else_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = settings(folder)
+    prepare_start(given, with_worker=True)
+    owner = user_name(os.geteuid())
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    [problem] = refusal(given)
+    data = folder / "data"
+    assert problem.startswith(f"GITWARD_DATA_DIR: {data} belongs to {owner}, and Gitward runs as user 12345; ")
+    assert problem.endswith(f"start it as {owner}, or run: chown -R 12345 {data}")
+
+
+def test_a_data_folder_that_everybody_may_replace_is_refused(folder: Path) -> None:
+    (folder / "all").mkdir()
+    (folder / "all").chmod(0o777)
+    [problem] = refusal(settings(folder / "all"))
+    assert f"every user of this machine may replace {folder / 'all' / 'data'}" in problem
+    assert problem.endswith(f"run: chmod o-w {folder / 'all'}")
+    (folder / "all").chmod(0o1777)  # as /tmp: only its owner may replace what lies there
+    prepare_start(settings(folder / "all"), with_worker=True)
+
+
+@pytest.mark.parametrize(("mode", "word"), [(0o644, "read"), (0o604, "read"), (0o602, "change")])
+def test_a_token_file_that_every_user_gets_at_is_refused(folder: Path, mode: int, word: str) -> None:
+    file = folder / "token"
+    file.write_text("ghp_" + "x" * 36)
+    file.chmod(mode)
+    given = settings(folder, GITHUB_TOKEN_FILE=file)
+    expected = (
+        f"GITHUB_TOKEN_FILE: every user of this machine may {word} {file} (mode {mode:04o}); run: chmod 600 {file}"
+    )
+    assert refusal(given) == [expected]
+    file.chmod(0o600)
+    prepare_start(given, with_worker=True)
+
+
+def test_a_file_behind_a_closed_folder_is_nobodys(folder: Path) -> None:
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "token").write_text("ghp_" + "x" * 36)
+    (folder / "link").symlink_to(closed / "token")
+    prepare_start(settings(folder, GITHUB_TOKEN_FILE=folder / "link"), with_worker=True)
+
+
+def test_what_a_container_engine_hands_in_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets that all may read, and a volume that all may write: nobody else is there."""
+    (folder / "token").write_text("ghp_" + "x" * 36)
+    (folder / "token").chmod(0o444)
+    (folder / "volume").mkdir()
+    (folder / "volume").chmod(0o777)
+    monkeypatch.setattr("gitward.cli.open_files.HANDED_IN", folder)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == folder / "volume")
+    prepare_start(settings(folder / "volume", GITHUB_TOKEN_FILE=folder / "token"), with_worker=True)
+
+
+def test_every_file_with_a_secret_is_looked_at_and_told_at_once(folder: Path) -> None:
+    names = {
+        "GITHUB_APP_PRIVATE_KEY_FILE": "app.pem",
+        "GITWARD_OIDC_CLIENT_SECRET_FILE": "client",
+        "GITWARD_WEBHOOKS_FILE": "webhooks",
+        "ANTHROPIC_API_KEY_FILE": "anthropic",
+        "OPENAI_API_KEY_FILE": "openai",
+    }
+    for name in (*names.values(), "model"):
+        (folder / name).write_text("secret")
+        (folder / name).chmod(0o644)
+    inject = f"api.model.test = x-api-key: file:{folder / 'model'}"
+    given = settings(folder, GITWARD_INJECT=inject, **{name: folder / file for name, file in names.items()})
+    assert sorted(each.partition(":")[0] for each in refusal(given)) == sorted([*names, "GITWARD_INJECT"])
+
+
+def test_a_database_that_others_may_read_is_refused(folder: Path) -> None:
+    """As one is that was restored by a plain copy."""
+    given = settings(folder)
+    prepare_start(given, with_worker=True)
+    database = folder / "data" / "gitward.db"
+    database.touch()
+    database.chmod(0o644)
+    [problem] = refusal(given)
+    assert problem.startswith(f"GITWARD_DATABASE_URL: others may use {database} (mode 0644)")
+    assert problem.endswith(f"run: chmod 600 {database}")
+
+
+def test_a_machine_without_gh_takes_no_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "SEARCH_PATH", (str(folder / "bin"),))
+    assert refusal(settings(folder)) == [
+        "git: not found; on Debian: apt-get install git",
+        "gh: not found; on Debian: apt-get install gh",
+    ]
+    prepare_start(settings(folder), with_worker=False)  # an API needs neither
