@@ -60,7 +60,7 @@ async def in_thread(call: Callable[[], T]) -> T:
         except Exception as error:  # noqa: BLE001 -- it is raised where the call is awaited
             told, value = _fail, error
         else:
-            told, value = _succeed, result  # type: ignore[assignment]
+            told, value = _succeed, result  # type: ignore[assignment]  # each with what it takes
         with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
             loop.call_soon_threadsafe(told, future, value)
 
