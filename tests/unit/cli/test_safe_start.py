@@ -128,3 +128,13 @@ def test_a_machine_without_gh_takes_no_runs(folder: Path, monkeypatch: pytest.Mo
         "gh: not found; on Debian: apt-get install gh",
     ]
     prepare_start(settings(folder), with_worker=False)  # an API needs neither
+
+
+def test_programs_are_looked_for_where_a_sandbox_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In `bin` of a folder that has one."""
+    monkeypatch.setattr(programs, "SEARCH_PATH", ())
+    tools = folder / "tools" / "bin"
+    tools.mkdir(parents=True)
+    for name in ("git", "gh"):
+        (tools / name).touch(mode=0o755)
+    prepare_start(settings(folder, GITWARD_SANDBOX_PATHS=str(tools.parent)), with_worker=True)
