@@ -12,6 +12,7 @@ import pytest
 
 from gitward.cli import programs
 from gitward.cli.data_folder import user_name
+from gitward.cli.doctor.data import look_at_secret_files
 from gitward.cli.safe_start import prepare_start
 from gitward.errors import SettingsError
 from gitward.settings.fields import Settings
@@ -59,18 +60,34 @@ def test_a_data_folder_that_everybody_may_replace_is_refused(folder: Path) -> No
     prepare_start(settings(folder / "all"), with_worker=True)
 
 
-@pytest.mark.parametrize(("mode", "word"), [(0o644, "read"), (0o604, "read"), (0o602, "change")])
-def test_a_token_file_that_every_user_gets_at_is_refused(folder: Path, mode: int, word: str) -> None:
+def token_file(folder: Path, mode: int) -> Path:
     file = folder / "token"
     file.write_text("ghp_" + "x" * 36)
     file.chmod(mode)
+    return file
+
+
+def test_a_token_file_that_every_user_may_change_is_refused(folder: Path) -> None:
+    file = token_file(folder, 0o602)
     given = settings(folder, GITHUB_TOKEN_FILE=file)
-    expected = (
-        f"GITHUB_TOKEN_FILE: every user of this machine may {word} {file} (mode {mode:04o}); run: chmod 600 {file}"
-    )
+    expected = f"GITHUB_TOKEN_FILE: every user of this machine may change {file} (mode 0602); run: chmod 600 {file}"
     assert refusal(given) == [expected]
     file.chmod(0o600)
     prepare_start(given, with_worker=True)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o444])
+async def test_a_token_file_that_every_user_may_read_is_a_warning(
+    folder: Path, mode: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a secret that Kubernetes or docker mounted, whose mode nobody can change."""
+    file = token_file(folder, mode)
+    given = settings(folder, GITHUB_TOKEN_FILE=file)
+    prepare_start(given, with_worker=True)
+    sentence = f"GITHUB_TOKEN_FILE: every user of this machine may read {file} (mode {mode:04o})"
+    [told] = caplog.messages
+    assert told.startswith(f"{sentence}; run: chmod 600 {file}, or give the mount of a container's secret the mode")
+    assert [(each.verdict, each.detail) async for each in look_at_secret_files(given)] == [("warn", sentence)]
 
 
 def test_a_file_behind_a_closed_folder_is_nobodys(folder: Path) -> None:
@@ -81,7 +98,9 @@ def test_a_file_behind_a_closed_folder_is_nobodys(folder: Path) -> None:
     prepare_start(settings(folder, GITHUB_TOKEN_FILE=folder / "link"), with_worker=True)
 
 
-def test_what_a_container_engine_hands_in_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_container_engine_hands_in_is_taken(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Secrets that all may read, and a volume that all may write: nobody else is there."""
     (folder / "token").write_text("ghp_" + "x" * 36)
     (folder / "token").chmod(0o444)
@@ -91,6 +110,7 @@ def test_what_a_container_engine_hands_in_is_taken(folder: Path, monkeypatch: py
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setattr(Path, "is_mount", lambda path: path == folder / "volume")
     prepare_start(settings(folder / "volume", GITHUB_TOKEN_FILE=folder / "token"), with_worker=True)
+    assert caplog.messages == []
 
 
 def test_every_file_with_a_secret_is_looked_at_and_told_at_once(folder: Path) -> None:
@@ -103,7 +123,7 @@ def test_every_file_with_a_secret_is_looked_at_and_told_at_once(folder: Path) ->
     }
     for name in (*names.values(), "model"):
         (folder / name).write_text("secret")
-        (folder / name).chmod(0o644)
+        (folder / name).chmod(0o646)
     inject = f"api.model.test = x-api-key: file:{folder / 'model'}"
     given = settings(folder, GITWARD_INJECT=inject, **{name: folder / file for name, file in names.items()})
     assert sorted(each.partition(":")[0] for each in refusal(given)) == sorted([*names, "GITWARD_INJECT"])
