@@ -60,6 +60,38 @@ def test_a_data_folder_that_everybody_may_replace_is_refused(folder: Path) -> No
     prepare_start(settings(folder / "all"), with_worker=True)
 
 
+def test_a_link_is_no_way_around(folder: Path) -> None:
+    """What it leads to may be replaced as well, and so may another link on the way."""
+    (folder / "open" / "data").mkdir(parents=True)
+    (folder / "open" / "data").chmod(0o711)
+    (folder / "open").chmod(0o777)
+    (folder / "safe").mkdir()
+    (folder / "safe" / "data").symlink_to("../open/data")
+    (folder / "data").symlink_to(folder / "safe" / "data")
+    for place in (folder / "safe", folder):
+        [problem] = refusal(settings(place))
+        assert "because all may write" in problem
+        assert problem.endswith("/open")
+    (folder / "open").chmod(0o755)
+    prepare_start(settings(folder), with_worker=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder away")
+@pytest.mark.parametrize("entry", ["theirs", "link"])
+def test_a_folder_or_a_link_of_another_user_is_refused(
+    folder: Path, entry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "theirs" / "sub").mkdir(parents=True)
+    (folder / "link").symlink_to(folder / "theirs" / "sub")
+    os.lchown(folder / entry, 12345, -1)
+    monkeypatch.setattr("gitward.cli.data_folder.is_container", lambda: False)
+    [problem] = refusal(settings(folder / "link"))
+    data = folder / "link" / "data"
+    assert problem.startswith(f"GITWARD_DATA_DIR: user 12345 may replace {data}, because {folder / entry} belongs to ")
+    monkeypatch.setattr("gitward.cli.data_folder.is_container", lambda: True)  # nobody else is there
+    prepare_start(settings(folder / "link"), with_worker=True)
+
+
 def token_file(folder: Path, mode: int) -> Path:
     file = folder / "token"
     file.write_text("ghp_" + "x" * 36)
