@@ -163,6 +163,8 @@ async def _memory(world: World, http: Any, agent: Agent) -> Figure:
     await asyncio.sleep(2)
     own = sum(proportional_memory_of(pid) for pid in inside)
     beyond = proportional_memory(world.pid) - before - own
+    told = f"bench: {agent.name}: {beyond:.1f} MB beyond {own:.0f} MB; load {os.getloadavg()[0]:.1f}"
+    print(told, file=sys.stderr, flush=True)  # at once: the next agent may fail
     await running
     return Figure(
         name=f"memory of a session beyond {agent.name}'s own",

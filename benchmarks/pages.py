@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import httpx2
+from playwright.async_api import async_playwright
 
 from benchmarks.figure import Figure, quantile
 from benchmarks.processes import cpu_seconds
@@ -21,6 +23,12 @@ from page_stage import DIFF, add_session, output
 SESSIONS, OUTPUT_BYTES, PAGES, LINES = 5000, 8 * 1024 * 1024, 200, 20
 BENCH = Owner(issuer="gitward", subject="bench")
 ASKED = 100  # times
+OPENED = 20  # times, in a browser
+READABLE = """() => new Promise(done => requestAnimationFrame(() => {
+  const [page] = performance.getEntriesByType("navigation");
+  const paint = performance.getEntriesByName("first-contentful-paint")[0];
+  done(Math.max(page.domContentLoadedEventEnd, paint ? paint.startTime : performance.now()) / 1000);
+}))"""
 LINE = "a line of a log as a build writes it, with some words in it and a number: {}\n"
 
 
@@ -36,11 +44,35 @@ async def _idle_figures() -> list[Figure]:
         lists = [await _first_and_last_byte(http, "/") for _ in range(ASKED)]
         found = [await _first_and_last_byte(http, "/?q=session+4321") for _ in range(ASKED)]
         pages = [await _first_and_last_byte(http, f"/s/{long_one}") for _ in range(ASKED // 2)]
+        readable = await _readable(around, http, f"/s/{long_one}")
     return [
         _figure(f"list of {SESSIONS} sessions", lists),
         _figure("the same, searched", found),
         _figure(f"session page, {OUTPUT_BYTES >> 20} MiB of output", pages),
+        Figure(
+            name="the same, readable in Chromium",
+            value=f"{quantile(readable, 0.5):.2f} s, {max(readable):.2f} s",
+            meaning=f"p50, most of {OPENED}: the document is whole and painted",
+        ),
     ]
+
+
+async def _readable(around: World, http: httpx2.AsyncClient, path: str) -> list[float]:
+    """Seconds from the request to a page that a person can read, in a real browser."""
+    program = shutil.which("chromium")
+    if program is None:
+        raise RuntimeError("Chromium is needed: scripts/setup chromium:chromium")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=["--disable-dev-shm-usage"])
+        context = await browser.new_context(viewport={"width": 1280, "height": 900})
+        await context.add_cookies([{"name": n, "value": v, "url": around.url} for n, v in http.cookies.items()])
+        page = await context.new_page()
+        took = []
+        for _ in range(OPENED):
+            await page.goto(around.url + path)
+            took.append(float(await page.evaluate(READABLE)))
+        await browser.close()
+    return took
 
 
 def _figure(name: str, took: list[tuple[float, float]]) -> Figure:

@@ -352,6 +352,14 @@ say(json.dumps([os.path.realpath(folder), os.listdir(folder), os.path.exists("/w
     assert run["message"] == '["/workspace/agent/small", [], true]', run
 
 
+async def test_an_agents_folder_that_cannot_be_made_anew_is_told(house: Rig, caller: Client) -> None:
+    """What stands in its place cannot be removed: nothing of it is taken for ours."""
+    setup = "mkdir -p /workspace/agent/small/hooks && chmod 0500 /workspace/agent/small"
+    _, run, _ = await caller.run(await house.repository(), prompt="say('Hello.')", setup=setup)
+    assert (run["state"], run["reason"]) == ("failed", "agent_unavailable"), run
+    assert run["message"].startswith("The agent's folder could not be created: tar: "), run
+
+
 async def test_after_a_workers_death_the_prompt_is_given_again_and_the_lost_work_is_laid_back() -> None:
     """A service of its own: others would not like its death."""
     prompt = """

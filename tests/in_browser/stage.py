@@ -37,13 +37,13 @@ DONE = (
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     failed: str
+    failed_run: str
     running: str
-    running_run: str
     done: str
 
 
 def fill(database: Database) -> Stage:
-    failed, _ = add_session(
+    failed, failed_run = add_session(
         database, ALICE, title="Move the billing jobs to Postgres 17", repo="acme/billing", state=RunState.FAILED,
         instruction={"command": "scripts/to-postgres 17 && make test"}, diff=DIFF,
         entries=[output(TESTED), output(GH013, "publish", "stderr"),
@@ -60,7 +60,7 @@ def fill(database: Database) -> Stage:
         session={"pull_request": PULL, "schedule_id": "sch_1"}, entries=[output(COLOURS + "\ndone\n")],
         run={"message": "Pushed 8f55ddac to gitward/k3x9w2aa.", "changed": True, "pull_request": PULL},
     )  # fmt: skip
-    running, running_run = add_session(
+    running, _ = add_session(
         database, ALICE, title="Upgrade to Python 3.13", state=RunState.RUNNING, minutes=6, instruction=AGENT,
         running="execute", diff=DIFF, entries=CONVERSATION, run={"usage": USAGE},
     )  # fmt: skip
@@ -81,7 +81,7 @@ def fill(database: Database) -> Stage:
         )  # fmt: skip
     add_deliveries(database, failed)
     add_schedules(database)
-    return Stage(failed=failed, running=running, running_run=running_run, done=done)
+    return Stage(failed=failed, failed_run=failed_run, running=running, done=done)
 
 
 def add_deliveries(database: Database, session_id: str) -> None:
@@ -106,8 +106,9 @@ def add_deliveries(database: Database, session_id: str) -> None:
     with database.transaction() as tx:
         url = "https://hooks.example.com/services/T00/secret-path"
         tx.execute(sa.insert(schema.callbacks).values(session_id=session_id, url=url, secret=None, format="slack"))
-        for each in rows:
-            tx.execute(sa.insert(schema.deliveries).values(id=new_id("msg"), **(row | each)))
+        for number, each in enumerate(rows):  # the newest comes first
+            moment = {"at": at - timedelta(seconds=number)}
+            tx.execute(sa.insert(schema.deliveries).values(id=new_id("msg"), **(row | moment | each)))
 
 
 def add_schedules(database: Database) -> None:

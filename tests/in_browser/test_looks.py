@@ -43,7 +43,7 @@ def pages(stage: Stage) -> dict[str, str]:
         "session-pull": f"/s/{stage.done}",
         "diff": f"/s/{stage.failed}/diff",
         "diff-file": f"/s/{stage.failed}/diff/1",
-        "output": f"/s/{stage.running}/runs/{stage.running_run}/output",
+        "output": f"/s/{stage.failed}/runs/{stage.failed_run}/output",
         "operator": "/operator",
         "setup-app": "/setup/app",
         "schedules": "/schedules",

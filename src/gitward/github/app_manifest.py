@@ -5,6 +5,7 @@ Source: GitHub's documentation, "Registering a GitHub App from a manifest".
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +83,7 @@ async def exchange(github: GitHub, code: str, *, server_url: str) -> MadeApp:
         raise NotMade(f"{error}. GitHub may have made the App: delete it there, and begin again.") from None
     if status == 404:
         raise NotMade("GitHub does not know this code: it was used, or is older than an hour. Begin again.")
-    made = _read(told, server_url) if status == 201 else None
+    made = await asyncio.to_thread(_read, told, server_url) if status == 201 else None  # to look at a key takes a while
     if made is None:
         raise NotMade(f"GitHub gave no key for the App (it answered {status}). Delete the App there, and begin again.")
     return made

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gitward.errors import GitwardError
-from gitward.github.app_key_files import AppKeyFiles
+from gitward.github.app_key_files import AppKeyFiles, NoRoom, Room
 from gitward.github.app_manifest import LONGEST_NAME, MadeApp, NotMade, exchange, form_address, is_code, manifest
 from gitward.github.client import GitHub
 
@@ -63,7 +63,7 @@ class AppRegistration:
         """Exchanges the code and keeps the key. The state is used up, whatever comes of it.
 
         :raises NotAllowed: the state is not this sign-in's, was used, or is too old.
-        :raises NoRoom: there is a key already, or the disk has no room; the code is not spent.
+        :raises NoRoom: there is a key already, or the disk has no room; told before GitHub is asked, where possible.
         :raises NotMade: GitHub has no App for the code.
         """
         if not await asyncio.to_thread(self.files.take, state, holder):
@@ -75,13 +75,25 @@ class AppRegistration:
             raise NotMade("GitHub's answer has no code of a GitHub App. Begin again.")
         with ExitStack() as stack:
             room = await asyncio.to_thread(stack.enter_context, self.files.room())
-            github = self.connect()
-            try:
-                made = await exchange(github, code, server_url=self.server_url)
-            finally:
-                await github.stop()
-            await asyncio.to_thread(room.keep, made)
+            made = await self._exchange(code)
+            await asyncio.to_thread(_keep, room, made)
         return made
+
+    async def _exchange(self, code: str) -> MadeApp:
+        github = await asyncio.to_thread(self.connect)  # it reads the trusted certificates
+        try:
+            return await exchange(github, code, server_url=self.server_url)
+        finally:
+            await github.stop()
+
+
+def _keep(room: Room, made: MadeApp) -> None:
+    """:raises NoRoom: the code is spent by now, so it says what to do about the App."""
+    try:
+        room.keep(made)
+    except NoRoom as error:
+        remedy = f"GitHub has made the App {made.slug}: generate a key on its page there, or delete it."
+        raise NoRoom(f"{error} {remedy}") from None
 
 
 def _name(home: str) -> str:

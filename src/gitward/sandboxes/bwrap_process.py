@@ -38,14 +38,14 @@ _WAITS = (
     b"/bin/sh",
     b"-c",
     b"""\
-read -r how
-while [ "$how" ]; do
-  [ "$how" = series ] || . /proc/self/fd/%(script)d
+read -r _gitward_how
+while [ "$_gitward_how" ]; do
+  [ "$_gitward_how" = series ] || . /proc/self/fd/%(script)d
   (. /proc/self/fd/%(script)d)
-  code=$?
+  _gitward_code=$?
   kill -s KILL -- -1 2>/dev/null
-  echo "$code" >&%(codes)d
-  read -r how
+  echo "$_gitward_code" >&%(codes)d
+  read -r _gitward_how
 done
 """
     % {b"script": _SCRIPT, b"codes": _CODES},

@@ -13,7 +13,6 @@ import gc
 import logging
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +25,7 @@ log = logging.getLogger(__name__)
 WALL_SECONDS = 0.25  # that one callback may take in production, before the log tells of it; machines are busy
 CPU_SECONDS = 0.1  # that one callback may compute
 CPU_CLOCK_SECONDS = 0.005  # how far the CPU time that is told may be above what the callback took
+_COLLECTIONS = 100  # that are remembered
 MOST_TOLD, TOLD_SECONDS = 10, 60.0  # so many records in so many seconds, the others are counted
 
 
@@ -111,12 +111,13 @@ class _Collections:
     """The last garbage collections: whose thread, when they ended, and their CPU seconds."""
 
     def __init__(self) -> None:
-        self._last: deque[tuple[int, float, float]] = deque(maxlen=100)
+        # Replaced whole: a collection may begin while this is read, and even because of it.
+        self._last: tuple[tuple[int, float, float], ...] = ()
         self._began: dict[int, float] = {}  # by thread
 
     def seconds_since(self, began: float) -> float:
         """Of this thread."""
-        return sum(seconds for thread, at, seconds in tuple(self._last) if thread == get_ident() and at >= began)
+        return sum(seconds for thread, at, seconds in self._last if thread == get_ident() and at >= began)
 
     def __call__(self, phase: str, info: dict[str, int]) -> None:
         if info["generation"] < 2:  # the others take less than a millisecond, and come often
@@ -126,7 +127,7 @@ class _Collections:
         else:
             began = self._began.pop(get_ident(), None)
             if began is not None:
-                self._last.append((get_ident(), monotonic(), thread_time() - began))
+                self._last = (*self._last[1 - _COLLECTIONS :], (get_ident(), monotonic(), thread_time() - began))
 
 
 def _origin(handle: Any) -> str:

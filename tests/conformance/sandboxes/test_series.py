@@ -96,6 +96,17 @@ async def test_nothing_of_a_command_is_left_for_the_next(inside: Inside) -> None
     assert fresh.stdout.split()[-4:] == ["0", "1", "2", "3"], "the last is the listing's own"
 
 
+async def test_what_was_given_to_a_command_is_nowhere_when_it_has_ended(inside: Inside) -> None:
+    """Its input may be a credential, and its variables too."""
+    await ours(inside, "cat", stdin=b"secret", env={"SECRET": "secret"})
+    handles = shells(inside)
+    close_all(handles)
+    for pid in handles:
+        contents = [Path(f"/proc/{pid}/fd/{number}").read_bytes() for number in (3, 6)]
+        assert contents == [b"", b""]
+    assert len(handles) == 2
+
+
 async def test_what_a_command_left_running_ends_with_it(inside: Inside) -> None:
     """Also what holds its output, has a session of its own, or ignores every signal that can be ignored."""
     token = f"left-{os.urandom(8).hex()}"

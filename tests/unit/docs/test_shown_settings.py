@@ -17,7 +17,7 @@ SHOWN = {
     "hosts": code("docs/egress.md", "other-hosts", "sh"),
     "secrets": code("docs/egress.md", "secrets-for-other-hosts", "sh"),
     "sign-in": code("docs/signing-in.md", "at-an-identity-provider", "sh"),
-    "collaborators": code("docs/signing-in.md", "whoever-may-write-on-github", "sh"),
+    "collaborators": code("docs/signing-in.md", "write-access-on-github", "sh"),
 }
 # All that reads a setting's text.
 READ = """

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from gitward.github.client import GitHub
 from gitward.github.token_health import MOST_TOKENS, TokenHealth, TokenReport
+from gitward.github.tokens import Token as HeldToken
+from gitward.secrets import Secret
+from gitward_standin import StandIn, Token
 
 CLASSIC = "a classic token"
 
@@ -63,6 +68,29 @@ def test_the_last_refusal_stays_when_later_answers_are_well() -> None:
     kept = health.snapshot()[0].refusal
     assert kept is not None
     assert (kept.status, kept.words[:15], len(kept.words)) == (401, "Bad credentials", 200)
+
+
+async def test_each_answer_of_github_is_noted(tmp_path: Path) -> None:
+    standin = StandIn(tmp_path / "github")
+    standin.add_user("octocat")
+    ends = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
+    standin.add_token("ghp_x", Token(login="octocat", scopes=("repo", "workflow"), expires_at=ends))
+    await standin.start()
+    github = GitHub(api_url=standin.api_url, server_url=standin.url)
+    try:
+        held = HeldToken(secret=Secret("ghp_x"), kind=CLASSIC, holder="token 1", renewable=False)
+        await github.connect(held).get("/user")
+        (report,) = github.tokens.snapshot()
+        assert (report.ends_at, report.scopes, report.refusal) == (ends, ("repo", "workflow"), None)
+        standin.revoke_token("ghp_x")
+        await github.connect(held).exchange("GET", "/user")
+        (report,) = github.tokens.snapshot()
+        assert report.refusal is not None
+        assert (report.refusal.status, report.refusal.words) == (401, "Bad credentials")
+        assert (report.ends_at, report.scopes) == (ends, ("repo", "workflow"))
+    finally:
+        await github.stop()
+        await standin.stop()
 
 
 def test_the_tokens_that_were_used_last_are_kept() -> None:

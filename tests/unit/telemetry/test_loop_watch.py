@@ -14,7 +14,7 @@ import pytest
 
 import gitward
 import held_loops
-from gitward.telemetry.loop_watch import MOST_TOLD, TOLD_SECONDS, Held, LoopLog, watching
+from gitward.telemetry.loop_watch import _COLLECTIONS, MOST_TOLD, TOLD_SECONDS, Held, LoopLog, _Collections, watching
 
 pytestmark = pytest.mark.holds_the_loop("on purpose")
 LONG = float("inf")
@@ -99,6 +99,22 @@ async def test_garbage_collections_and_imports_are_told_apart() -> None:
     assert 0 < held.gc < held.cpu
     assert not held.imported
     assert len(kept) == 300_000
+
+
+def test_a_collection_that_comes_while_others_are_added_up_is_no_error() -> None:
+    """To add them up can begin one."""
+    collections = _Collections()
+    full = {"generation": 2}
+    for _ in range(3 * _COLLECTIONS):
+        collections("start", full)
+        collections("stop", full)
+    remembered = collections._last
+    for _ in remembered:
+        collections("start", full)
+        collections("stop", full)
+    assert len(remembered) == _COLLECTIONS
+    assert collections.seconds_since(float("inf")) == 0.0
+    assert collections.seconds_since(float("-inf")) > 0
 
 
 async def test_afterwards_nothing_is_watched() -> None:

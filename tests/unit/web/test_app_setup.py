@@ -320,12 +320,15 @@ async def test_of_two_at_once_the_second_overwrites_nothing(olgas: Visitor, gith
     answer = await asked
     assert answer.status_code == 507
     assert "Another key was kept meanwhile" in answer.text
+    assert "GitHub has made the App" in answer.text
     assert key_of(data).read_text() == "another"
     assert left_over(data) == []
 
 
 NO_KEY = json.dumps({"id": 1, "slug": "x", "html_url": "https://github.com/apps/x", "pem": "no key"}).encode()
-LONG = b'{"pem": "' + b"x" * 300_000 + b'"}'
+LONG = json.dumps(
+    {"id": 1, "slug": "x", "html_url": "https://github.com/apps/x", "pem": app_key()[0].decode(), "more": "x" * 300_000}
+).encode()
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,13 @@ from gitward.agents.events import Events
 from gitward.agents.texts import masked
 from gitward.agents.turn import Turn
 from gitward.agents.verdict import Seen, Trouble, TurnEnd, verdict
-from gitward.errors import RunFailure
+from gitward.errors import Reason, RunFailure
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.checkout import CHECKOUT_DIR
 from gitward.runs.agents import agent_folder, memory, programs, turn_plan
 from gitward.runs.agents.telling import TurnSummary, told
 from gitward.runs.agents.turn_plan import TurnPlan
+from gitward.runs.commands import disk_full
 from gitward.runs.commands.caches import AFTER_SETUP, CACHES
 from gitward.runs.commands.output import StepOutput, last_lines
 from gitward.runs.commands.runner import CommandRunner
@@ -115,8 +116,8 @@ class AgentTurn:
     async def _prepare(self, start: AgentStart, kept: Archive | None) -> None:
         made = await agent_folder.make(self._commands, start, kept)
         if made.exit_code != 0:
-            unprepared = TurnEnd(trouble=Trouble.NOT_READY, said=f"its folder cannot be created: {made.tail}")
-            self._raise(Seen(end=unprepared))
+            message = f"The agent's folder could not be created: {made.tail}"
+            raise disk_full.named(RunFailure(Reason.AGENT_UNAVAILABLE, message), made)
 
     def _new_turn(self, plan: TurnPlan, errors: StepOutput) -> Turn:
         instruction, agent = self._context.instruction, plan.agent

@@ -21,7 +21,7 @@ class SigningInSettings(EnvironmentSettings):
         alias="GITWARD_AUTHORIZE",
         description="Who may use which repositories: `groups=platform -> acme/*; sub=repo:acme/ci:* -> acme/ci`. With "
         "several issuers each rule names one: `iss=https://id.example & groups=platform -> acme/*`. Or "
-        "`collaborator`: whoever may write to a repository on GitHub. See docs/signing-in.md.",
+        "`collaborator`: those who may write to the repository on GitHub. See docs/signing-in.md.",
     )
     login_claim: str | None = Field(
         None,

@@ -73,7 +73,7 @@
     const picks = () => [...document.querySelectorAll("#groups input[name=id]")];
     const tell = () => {
       const count = picks().filter((each) => each.checked).length;
-      byId("selected").textContent = count ? `${count} selected:` : "With the selected:";
+      byId("selected").textContent = count ? `${count} selected:` : "Selected:";
       for (const button of byId("bulk").querySelectorAll("button")) button.disabled = !count;
       all.checked = count > 0 && count === picks().length;
     };

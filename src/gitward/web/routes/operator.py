@@ -15,6 +15,7 @@ from gitward.web.signing_in import SignedIn
 from gitward.web.templating import render
 
 router = APIRouter()
+GUARD = "limit "  # so begin the names of checks that tell how a sandbox is limited
 
 
 @router.get("/operator")
@@ -30,6 +31,8 @@ async def operator(person: SignedIn, served: Served) -> HTMLResponse:
             "operator.html",
             person=person,
             facts=facts,
+            checks=[each for each in facts.checks if not each.name.startswith(GUARD)],
+            guards=[each for each in facts.checks if each.name.startswith(GUARD)],
             figures=figures,
             offers=offers,
             environments=environments,
