@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from gitward.broker.policy.inject.rules import parse_injections
+from gitward.settings.environment import is_container
 from gitward.settings.fields import Settings
 
 HANDED_IN = Path("/run/secrets")  # where podman and docker put them, readable by all: a container has no other users
@@ -40,22 +42,26 @@ class Exposed:
     setting: str
     path: Path
     mode: int
+    is_mounted: bool  # where nobody can give it another mode, or there is nobody else
 
     @property
-    def may_change(self) -> bool:
-        """Not only read: a secret of theirs could take the place of ours."""
+    def is_refused(self) -> bool:
+        """Whether nothing starts with it; who changes a secret puts theirs in the place of ours."""
+        return self._may_change or not self.is_mounted
+
+    @property
+    def _may_change(self) -> bool:
         return bool(self.mode & stat.S_IWOTH)
 
     @property
     def detail(self) -> str:
-        may = "change" if self.may_change else "read"
+        may = "change" if self._may_change else "read"
         return f"{self.setting}: every user of this machine may {may} {self.path} (mode {self.mode:04o})"
 
     @property
     def remedy(self) -> str:
-        """Secrets of containers are on mounts where nobody changes a mode."""
-        elsewhere = "" if self.may_change else ", or give the mount of a container's secret the mode 0400 or 0440"
-        return f"run: chmod 600 {self.path}{elsewhere}"
+        mounted = ", or give the mount of a container's secret the mode 0400 or 0440" if self.is_mounted else ""
+        return f"run: chmod 600 {self.path}{mounted}"
 
 
 def exposed_secrets(settings: Settings) -> list[Exposed]:
@@ -67,13 +73,15 @@ def _exposure(setting: str, path: Path) -> Exposed | None:
     try:
         real = path.resolve(strict=True)
         mode = stat.S_IMODE(real.stat().st_mode)
+        is_mounted = is_container() or bool(os.statvfs(real).f_flag & os.ST_RDONLY)
         is_reached = all(folder.stat().st_mode & stat.S_IXOTH for folder in real.parents)
     except OSError:
         return None  # whoever reads it says so
-    found = Exposed(setting=setting, path=path, mode=mode)
     if not is_reached or not mode & (stat.S_IROTH | stat.S_IWOTH):
         return None
-    return None if real.is_relative_to(HANDED_IN) and not found.may_change else found
+    if real.is_relative_to(HANDED_IN) and not mode & stat.S_IWOTH:
+        return None
+    return Exposed(setting=setting, path=path, mode=mode, is_mounted=is_mounted)
 
 
 def exposed_database(settings: Settings) -> list[str]:

@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 
 
 def prepare_start(settings: Settings, *, with_worker: bool) -> None:
-    """Makes the data folder, should there be none. Warns of secrets that others may read: a mount may leave no choice.
+    """Makes the data folder, should there be none. Warns of mounted secrets that others may read.
 
     :raises SettingsError: others could get at what the service keeps, or no run could succeed here.
     """
     prepare_data_dir(settings.data_dir)
     exposed = exposed_secrets(settings)
-    problems = [f"{each.detail}; {each.remedy}" for each in exposed if each.may_change]
+    problems = [f"{each.detail}; {each.remedy}" for each in exposed if each.is_refused]
     problems += exposed_database(settings)
     if problems:
         raise SettingsError(problems)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,20 +101,29 @@ def token_file(folder: Path, mode: int) -> Path:
     return file
 
 
-def test_a_token_file_that_every_user_may_change_is_refused(folder: Path) -> None:
-    file = token_file(folder, 0o602)
+MODES = [(0o644, False, "read"), (0o604, False, "read"), (0o602, False, "change"), (0o602, True, "change")]
+
+
+@pytest.mark.parametrize(("mode", "in_container", "word"), MODES)
+def test_a_token_file_that_every_user_gets_at_is_refused(
+    folder: Path, mode: int, in_container: bool, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitward.cli.open_files.is_container", lambda: in_container)
+    file = token_file(folder, mode)
     given = settings(folder, GITHUB_TOKEN_FILE=file)
-    expected = f"GITHUB_TOKEN_FILE: every user of this machine may change {file} (mode 0602); run: chmod 600 {file}"
-    assert refusal(given) == [expected]
+    [problem] = refusal(given)
+    sentence = f"GITHUB_TOKEN_FILE: every user of this machine may {word} {file} (mode {mode:04o}); "
+    assert problem.startswith(f"{sentence}run: chmod 600 {file}")
     file.chmod(0o600)
     prepare_start(given, with_worker=True)
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o444])
-async def test_a_token_file_that_every_user_may_read_is_a_warning(
-    folder: Path, mode: int, caplog: pytest.LogCaptureFixture
+async def test_a_readable_token_file_in_a_container_is_a_warning(
+    folder: Path, mode: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a secret that Kubernetes or docker mounted, whose mode nobody can change."""
+    """Kubernetes and docker mount secrets so, and nobody else is there."""
+    monkeypatch.setattr("gitward.cli.open_files.is_container", lambda: True)
     file = token_file(folder, mode)
     given = settings(folder, GITHUB_TOKEN_FILE=file)
     prepare_start(given, with_worker=True)
@@ -120,6 +131,33 @@ async def test_a_token_file_that_every_user_may_read_is_a_warning(
     [told] = caplog.messages
     assert told.startswith(f"{sentence}; run: chmod 600 {file}, or give the mount of a container's secret the mode")
     assert [(each.verdict, each.detail) async for each in look_at_secret_files(given)] == [("warn", sentence)]
+
+
+def test_a_readable_token_file_on_a_read_only_mount_is_a_warning(folder: Path) -> None:
+    """Nobody can change its mode there."""
+    file = token_file(folder, 0o444)
+    program = (
+        "import sys; from gitward.cli import open_files; from gitward.settings.fields import Settings\n"
+        "open_files.is_container = lambda: False\n"
+        "[found] = open_files.exposed_secrets(Settings(GITHUB_TOKEN_FILE=sys.argv[1]))\n"
+        "print(found.is_refused)"
+    )
+    for bound, expected in (("--bind", "True"), ("--ro-bind", "False")):
+        argv = [
+            "bwrap",
+            "--dev-bind",
+            "/",
+            "/",
+            bound,
+            str(folder),
+            str(folder),
+            sys.executable,
+            "-c",
+            program,
+            str(file),
+        ]
+        done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60)
+        assert done.stdout.strip() == expected
 
 
 def test_a_file_behind_a_closed_folder_is_nobodys(folder: Path) -> None:

@@ -52,7 +52,7 @@ async def look_at_secret_files(settings: Settings) -> Findings:
     exposed = await in_thread(lambda: exposed_secrets(settings))
     problems = await in_thread(lambda: exposed_database(settings))
     for each in exposed:
-        yield (fail if each.may_change else warn)("secret files", each.detail, each.remedy)
+        yield (fail if each.is_refused else warn)("secret files", each.detail, each.remedy)
     for problem in problems:
         yield fail("secret files", problem)
     named = [str(path) for _, path in secret_files(settings)]
