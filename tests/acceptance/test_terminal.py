@@ -136,6 +136,18 @@ async def test_many_repositories_and_only_again_what_needs_it(there: Rig, termin
     assert len(await terminal.documents("sessions", "--label", "sweep")) == 5
 
 
+async def test_work_that_was_too_large_to_keep_is_done_again(there: Rig, terminal: Terminal, tmp_path: Path) -> None:
+    repository = await there.repository()
+    there.github.fault(method="POST", path=f"*/{repository.full_name}.git/git-receive-pack", status=403)
+    file = tmp_path / "repos.txt"
+    file.write_text(repository.full_name)
+    arguments = ("run", "--repos", str(file), "--label", "large", "-c")
+    failed = await terminal.documents(*arguments, "head -c 12M /dev/urandom > large", code=1)
+    assert failed[-1]["summary"] == {"failed: push_rejected": 1}
+    assert (await terminal.documents(*arguments, "echo small > small"))[-1]["summary"] == {"succeeded": 1}
+    assert len(repository.pulls) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [

@@ -10,6 +10,8 @@ from pathlib import Path
 from gitward.errors import SettingsError
 from gitward.settings.environment import is_container
 
+_UID_MAP, _OVERFLOW_UID = Path("/proc/self/uid_map"), Path("/proc/sys/kernel/overflowuid")
+
 
 def _make(folder: Path) -> None:
     """With those above it. The mode does not depend on the umask."""
@@ -42,7 +44,7 @@ def prepare_data_dir(data_dir: Path) -> None:
 
 
 def check_owner(data_dir: Path) -> None:
-    """Nobody but this process's user may have the folder, or put another in its place.
+    """Nobody but this process's user and root may have the folder, or put another in its place.
 
     :raises SettingsError: somebody else may.
     :raises OSError: it cannot be looked at.
@@ -55,15 +57,58 @@ def check_owner(data_dir: Path) -> None:
                 f"start it as {user_name(owner)}, or run: chown -R {user_name(mine, for_command=True)} {data_dir}"
             ]
         )
-    for folder in data_dir.absolute().parents:
-        mode = folder.stat().st_mode
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX and not _is_volume(folder):
-            raise SettingsError(
-                [
-                    f"GITWARD_DATA_DIR: every user of this machine may replace {data_dir}, because all may write "
-                    f"{folder} (mode {stat.S_IMODE(mode):04o}); choose another folder, or run: chmod o-w {folder}"
-                ]
-            )
+    for entry in _way_to(data_dir):
+        if entry.is_symlink() or not entry.samefile(data_dir):
+            _check_replaceable(data_dir, entry)
+
+
+def _way_to(path: Path) -> list[Path]:
+    """The path and all above it; where there is a link, the same of what it leads to."""
+    found: dict[Path, None] = {}
+    ahead = [path.absolute()]
+    while ahead:
+        here = ahead.pop()
+        for entry in (here, *here.parents):
+            if entry.is_symlink() and entry not in found:
+                ahead.append(entry.parent / entry.readlink())
+            found[entry] = None
+    return list(found)
+
+
+def _check_replaceable(data_dir: Path, entry: Path) -> None:
+    """:raises SettingsError: somebody else may put another folder or link in the place of this one, or into it."""
+    found = entry.lstat()
+    mode = found.st_mode
+    if found.st_uid not in (0, os.geteuid()) and not _is_harmless(found.st_uid):
+        owner = user_name(found.st_uid)
+        raise SettingsError(
+            [
+                f"GITWARD_DATA_DIR: {owner} may replace {data_dir}, because {entry} belongs to {owner}; choose another "
+                f"folder, or run: chown -h root {entry}"
+            ]
+        )
+    if stat.S_ISDIR(mode) and mode & stat.S_IWOTH and not mode & stat.S_ISVTX and not _is_volume(entry):
+        raise SettingsError(
+            [
+                f"GITWARD_DATA_DIR: every user of this machine may replace {data_dir}, because all may write {entry} "
+                f"(mode {stat.S_IMODE(mode):04o}); choose another folder, or run: chmod o-w {entry}"
+            ]
+        )
+
+
+def _is_harmless(uid: int) -> bool:
+    """Nobody else is in a container; and in a user namespace, a uid from outside it says nothing of whose it is."""
+    return is_container() or uid == _unknown_uid()
+
+
+def _unknown_uid() -> int | None:
+    """Of what belongs to a user outside this user namespace; None: there is no outside."""
+    try:
+        mapped = [[int(word) for word in line.split()] for line in _UID_MAP.read_text("ascii").splitlines()]
+        unknown = int(_OVERFLOW_UID.read_text("ascii"))
+    except (OSError, ValueError):
+        return None
+    return None if any(first <= unknown < first + count for first, _, count in mapped) else unknown
 
 
 def _is_volume(folder: Path) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from gitward.broker.policy.inject.rules import parse_injections
+from gitward.settings.environment import is_container
 from gitward.settings.fields import Settings
 
 HANDED_IN = Path("/run/secrets")  # where podman and docker put them, readable by all: a container has no other users
@@ -32,22 +35,53 @@ def secret_files(settings: Settings) -> Iterator[tuple[str, Path]]:
             yield "GITWARD_INJECT", Path(each.source.removeprefix(_FILE))
 
 
-def exposed_secrets(settings: Settings) -> list[str]:
-    """One sentence for each file with a secret that every user of this machine may read or change. Blocks."""
-    return [f"{name}: {sentence}" for name, path in secret_files(settings) if (sentence := _exposure(path))]
+@dataclass(frozen=True, kw_only=True)
+class Exposed:
+    """A file with a secret that every user of this machine gets at."""
+
+    setting: str
+    path: Path
+    mode: int
+    is_mounted: bool  # where nobody can give it another mode, or there is nobody else
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing starts with it; who changes a secret puts theirs in the place of ours."""
+        return self._may_change or not self.is_mounted
+
+    @property
+    def _may_change(self) -> bool:
+        return bool(self.mode & stat.S_IWOTH)
+
+    @property
+    def detail(self) -> str:
+        may = "change" if self._may_change else "read"
+        return f"{self.setting}: every user of this machine may {may} {self.path} (mode {self.mode:04o})"
+
+    @property
+    def remedy(self) -> str:
+        mounted = ", or give the mount of a container's secret the mode 0400 or 0440" if self.is_mounted else ""
+        return f"run: chmod 600 {self.path}{mounted}"
 
 
-def _exposure(path: Path) -> str | None:
+def exposed_secrets(settings: Settings) -> list[Exposed]:
+    """Those that the settings name. Blocks."""
+    return [found for name, path in secret_files(settings) if (found := _exposure(name, path)) is not None]
+
+
+def _exposure(setting: str, path: Path) -> Exposed | None:
     try:
         real = path.resolve(strict=True)
         mode = stat.S_IMODE(real.stat().st_mode)
+        is_mounted = is_container() or bool(os.statvfs(real).f_flag & os.ST_RDONLY)
         is_reached = all(folder.stat().st_mode & stat.S_IXOTH for folder in real.parents)
     except OSError:
         return None  # whoever reads it says so
-    if not is_reached or not mode & 0o006 or real.is_relative_to(HANDED_IN):
+    if not is_reached or not mode & (stat.S_IROTH | stat.S_IWOTH):
         return None
-    may = "read" if not mode & 0o002 else "change"
-    return f"every user of this machine may {may} {path} (mode {mode:04o}); run: chmod 600 {path}"
+    if real.is_relative_to(HANDED_IN) and not mode & stat.S_IWOTH:
+        return None
+    return Exposed(setting=setting, path=path, mode=mode, is_mounted=is_mounted)
 
 
 def exposed_database(settings: Settings) -> list[str]:

@@ -6,7 +6,7 @@ import shutil
 
 from gitward.cli.tools import PACKAGES
 from gitward.errors import SettingsError
-from gitward.sandboxes.plan import SEARCH_PATH
+from gitward.sandboxes.plan import SEARCH_PATH, tool_folders
 from gitward.settings.fields import Settings
 
 _OURS = "bwrap"  # which the service itself starts
@@ -15,7 +15,7 @@ _OURS = "bwrap"  # which the service itself starts
 def path_of(program: str, settings: Settings) -> str | None:
     if program == _OURS:
         return shutil.which(program)
-    return shutil.which(program, path=":".join([*map(str, settings.tool_paths), *SEARCH_PATH]))
+    return shutil.which(program, path=":".join([*tool_folders(settings.tool_paths), *SEARCH_PATH]))
 
 
 def missing(program: str) -> str:

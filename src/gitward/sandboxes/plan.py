@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,6 +29,11 @@ _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # links into /usr 
 _RUN_BYTES = 16 * MIB
 
 
+def tool_folders(tool_paths: Iterable[Path]) -> list[str]:
+    """Where the programs of these folders are: in `bin`, as in any prefix, else in the folder itself."""
+    return [str(path / "bin" if (path / "bin").is_dir() else path) for path in tool_paths]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """An open sandbox, as bubblewrap has to make it for each command."""
@@ -51,9 +56,8 @@ class Plan:
 
     def environment(self) -> dict[str, str]:
         """The variables that every command has."""
-        tools = [str(path / "bin" if (path / "bin").is_dir() else path) for path in self.tool_paths]
         given = {} if self.image is None else dict(self.image.variables)
-        places = [*tools, *filter(None, given.get("PATH", "").split(":")), *SEARCH_PATH]
+        places = [*tool_folders(self.tool_paths), *filter(None, given.get("PATH", "").split(":")), *SEARCH_PATH]
         own = {
             "HOME": HOME_DIR,
             "PATH": ":".join(dict.fromkeys(places)),

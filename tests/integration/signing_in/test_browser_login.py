@@ -108,7 +108,8 @@ async def test_a_code_that_the_issuer_never_gave_is_refused_by_it(issuer: RealIs
         await terminal.task
 
 
-async def test_a_token_that_answers_another_question_is_not_taken() -> None:
+@pytest.mark.parametrize("nonce", ["theirs", "fremd-\u00e4", "\ud800", None, 7])
+async def test_a_token_that_answers_another_question_is_not_taken(nonce: object) -> None:
     """Its nonce is not ours: somebody else's sign-in was put into ours."""
     url = "https://id.example"
     asked: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -117,7 +118,7 @@ async def test_a_token_that_answers_another_question_is_not_taken() -> None:
         if request.url.path.endswith("openid-configuration"):
             pages = {f"{name}_endpoint": f"{url}/{name}" for name in ("authorization", "token")}
             return httpx2.Response(200, json={"issuer": url, **pages})
-        claims = {"aud": "gitward", "sub": "mallory", "nonce": "theirs"}
+        claims = {"aud": "gitward", "sub": "mallory", "nonce": nonce}
         return httpx2.Response(200, json={"id_token": jwt.encode(claims, "k" * 32, "HS256")})
 
     def agree(address: str) -> None:
@@ -136,9 +137,9 @@ async def test_addresses_are_used_as_the_issuer_writes_them() -> None:
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         if request.url.path.endswith("openid-configuration"):
-            pages = {"authorization_endpoint": f"{url}/authorize/?tenant=a", "token_endpoint": f"{url}/token/"}
+            pages = {"authorization_endpoint": f"{url}/authorize/?tenant=a", "token_endpoint": f"{url}/token/?p=b"}
             return httpx2.Response(200, json={"issuer": f"{url}/", **pages})
-        posted.append(request.url.path)
+        posted.append(request.url.raw_path)
         return httpx2.Response(400, json={"error": "invalid_grant"})
 
     def agree(address: str) -> None:
@@ -148,7 +149,7 @@ async def test_addresses_are_used_as_the_issuer_writes_them() -> None:
 
     with pytest.raises(ClientError, match="ended the sign-in: invalid_grant"):
         await asyncio.to_thread(sign_in, url, client_id="gitward", show=agree, transport=httpx2.MockTransport(answer))
-    assert posted == ["/o/gitward/token/"]
+    assert posted == [b"/o/gitward/token/?p=b"]
 
 
 async def test_the_wait_ends_and_says_what_else_there_is(issuer: RealIssuer) -> None:

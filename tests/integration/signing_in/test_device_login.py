@@ -92,6 +92,32 @@ async def test_an_issuer_of_another_name_is_told(issuer: RealIssuer) -> None:
         )
 
 
+async def test_addresses_are_used_as_the_issuer_writes_them() -> None:
+    """With a slash at the end, and with a query."""
+    url, shown = "https://id.example/o/gitward", []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("openid-configuration"):
+            pages = {"device_authorization_endpoint": f"{url}/device/?p=a", "token_endpoint": f"{url}/token/?p=a"}
+            return httpx2.Response(200, json={"issuer": f"{url}/", **pages})
+        if request.url.raw_path == b"/o/gitward/device/?p=a":
+            told = {"verification_uri": "https://id.example/enter/", "user_code": "AB-CD", "device_code": "x"}
+            return httpx2.Response(200, json={**told, "expires_in": 600})
+        assert request.url.raw_path == b"/o/gitward/token/?p=a"
+        return httpx2.Response(400, json={"error": "access_denied"})
+
+    with pytest.raises(ClientError, match="was refused in the browser"):
+        await asyncio.to_thread(
+            sign_in,
+            f"{url}/",
+            client_id="gitward",
+            show=lambda address, code: shown.append((address, code)),
+            sleep=lambda _seconds: None,
+            transport=httpx2.MockTransport(answer),
+        )
+    assert shown == [("https://id.example/enter/", "AB-CD")]
+
+
 async def test_an_issuer_that_is_away_is_told() -> None:
     with pytest.raises(ClientError, match="does not answer"):
         await asyncio.to_thread(sign_in, "http://127.0.0.1:9", client_id="gitward", show=lambda *_: None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from gitward.cli import programs
 from gitward.cli.data_folder import user_name
+from gitward.cli.doctor.data import look_at_secret_files
 from gitward.cli.safe_start import prepare_start
 from gitward.errors import SettingsError
 from gitward.settings.fields import Settings
@@ -59,18 +62,102 @@ def test_a_data_folder_that_everybody_may_replace_is_refused(folder: Path) -> No
     prepare_start(settings(folder / "all"), with_worker=True)
 
 
-@pytest.mark.parametrize(("mode", "word"), [(0o644, "read"), (0o604, "read"), (0o602, "change")])
-def test_a_token_file_that_every_user_gets_at_is_refused(folder: Path, mode: int, word: str) -> None:
+def test_a_link_is_no_way_around(folder: Path) -> None:
+    """What it leads to may be replaced as well, and so may another link on the way."""
+    (folder / "open" / "data").mkdir(parents=True)
+    (folder / "open" / "data").chmod(0o711)
+    (folder / "open").chmod(0o777)
+    (folder / "safe").mkdir()
+    (folder / "safe" / "data").symlink_to("../open/data")
+    (folder / "data").symlink_to(folder / "safe" / "data")
+    for place in (folder / "safe", folder):
+        [problem] = refusal(settings(place))
+        assert "because all may write" in problem
+        assert problem.endswith("/open")
+    (folder / "open").chmod(0o755)
+    prepare_start(settings(folder), with_worker=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder away")
+@pytest.mark.parametrize("entry", ["theirs", "link"])
+def test_a_folder_or_a_link_of_another_user_is_refused(
+    folder: Path, entry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "theirs" / "sub").mkdir(parents=True)
+    (folder / "link").symlink_to(folder / "theirs" / "sub")
+    os.lchown(folder / entry, 12345, -1)
+    monkeypatch.setattr("gitward.cli.data_folder.is_container", lambda: False)
+    [problem] = refusal(settings(folder / "link"))
+    data = folder / "link" / "data"
+    assert problem.startswith(f"GITWARD_DATA_DIR: user 12345 may replace {data}, because {folder / entry} belongs to ")
+    monkeypatch.setattr("gitward.cli.data_folder.is_container", lambda: True)  # nobody else is there
+    prepare_start(settings(folder / "link"), with_worker=True)
+
+
+def token_file(folder: Path, mode: int) -> Path:
     file = folder / "token"
     file.write_text("ghp_" + "x" * 36)
     file.chmod(mode)
+    return file
+
+
+MODES = [(0o644, False, "read"), (0o604, False, "read"), (0o602, False, "change"), (0o602, True, "change")]
+
+
+@pytest.mark.parametrize(("mode", "in_container", "word"), MODES)
+def test_a_token_file_that_every_user_gets_at_is_refused(
+    folder: Path, mode: int, in_container: bool, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitward.cli.open_files.is_container", lambda: in_container)
+    file = token_file(folder, mode)
     given = settings(folder, GITHUB_TOKEN_FILE=file)
-    expected = (
-        f"GITHUB_TOKEN_FILE: every user of this machine may {word} {file} (mode {mode:04o}); run: chmod 600 {file}"
-    )
-    assert refusal(given) == [expected]
+    [problem] = refusal(given)
+    sentence = f"GITHUB_TOKEN_FILE: every user of this machine may {word} {file} (mode {mode:04o}); "
+    assert problem.startswith(f"{sentence}run: chmod 600 {file}")
     file.chmod(0o600)
     prepare_start(given, with_worker=True)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o444])
+async def test_a_readable_token_file_in_a_container_is_a_warning(
+    folder: Path, mode: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubernetes and docker mount secrets so, and nobody else is there."""
+    monkeypatch.setattr("gitward.cli.open_files.is_container", lambda: True)
+    file = token_file(folder, mode)
+    given = settings(folder, GITHUB_TOKEN_FILE=file)
+    prepare_start(given, with_worker=True)
+    sentence = f"GITHUB_TOKEN_FILE: every user of this machine may read {file} (mode {mode:04o})"
+    [told] = caplog.messages
+    assert told.startswith(f"{sentence}; run: chmod 600 {file}, or give the mount of a container's secret the mode")
+    assert [(each.verdict, each.detail) async for each in look_at_secret_files(given)] == [("warn", sentence)]
+
+
+def test_a_readable_token_file_on_a_read_only_mount_is_a_warning(folder: Path) -> None:
+    """Nobody can change its mode there."""
+    file = token_file(folder, 0o444)
+    program = (
+        "import sys; from gitward.cli import open_files; from gitward.settings.fields import Settings\n"
+        "open_files.is_container = lambda: False\n"
+        "[found] = open_files.exposed_secrets(Settings(GITHUB_TOKEN_FILE=sys.argv[1]))\n"
+        "print(found.is_refused)"
+    )
+    for bound, expected in (("--bind", "True"), ("--ro-bind", "False")):
+        argv = [
+            "bwrap",
+            "--dev-bind",
+            "/",
+            "/",
+            bound,
+            str(folder),
+            str(folder),
+            sys.executable,
+            "-c",
+            program,
+            str(file),
+        ]
+        done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60)
+        assert done.stdout.strip() == expected
 
 
 def test_a_file_behind_a_closed_folder_is_nobodys(folder: Path) -> None:
@@ -81,7 +168,9 @@ def test_a_file_behind_a_closed_folder_is_nobodys(folder: Path) -> None:
     prepare_start(settings(folder, GITHUB_TOKEN_FILE=folder / "link"), with_worker=True)
 
 
-def test_what_a_container_engine_hands_in_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_container_engine_hands_in_is_taken(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Secrets that all may read, and a volume that all may write: nobody else is there."""
     (folder / "token").write_text("ghp_" + "x" * 36)
     (folder / "token").chmod(0o444)
@@ -91,6 +180,7 @@ def test_what_a_container_engine_hands_in_is_taken(folder: Path, monkeypatch: py
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setattr(Path, "is_mount", lambda path: path == folder / "volume")
     prepare_start(settings(folder / "volume", GITHUB_TOKEN_FILE=folder / "token"), with_worker=True)
+    assert caplog.messages == []
 
 
 def test_every_file_with_a_secret_is_looked_at_and_told_at_once(folder: Path) -> None:
@@ -103,7 +193,7 @@ def test_every_file_with_a_secret_is_looked_at_and_told_at_once(folder: Path) ->
     }
     for name in (*names.values(), "model"):
         (folder / name).write_text("secret")
-        (folder / name).chmod(0o644)
+        (folder / name).chmod(0o646)
     inject = f"api.model.test = x-api-key: file:{folder / 'model'}"
     given = settings(folder, GITWARD_INJECT=inject, **{name: folder / file for name, file in names.items()})
     assert sorted(each.partition(":")[0] for each in refusal(given)) == sorted([*names, "GITWARD_INJECT"])
@@ -128,3 +218,13 @@ def test_a_machine_without_gh_takes_no_runs(folder: Path, monkeypatch: pytest.Mo
         "gh: not found; on Debian: apt-get install gh",
     ]
     prepare_start(settings(folder), with_worker=False)  # an API needs neither
+
+
+def test_programs_are_looked_for_where_a_sandbox_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In `bin` of a folder that has one."""
+    monkeypatch.setattr(programs, "SEARCH_PATH", ())
+    tools = folder / "tools" / "bin"
+    tools.mkdir(parents=True)
+    for name in ("git", "gh"):
+        (tools / name).touch(mode=0o755)
+    prepare_start(settings(folder, GITWARD_SANDBOX_PATHS=str(tools.parent)), with_worker=True)

@@ -40,7 +40,8 @@ def sign_in(
             interval, left = float(asked.get("interval", 5)), float(asked["expires_in"])
         except (KeyError, TypeError, ValueError):
             raise unreachable(f"{issuer} began no sign-in for a device: its answer is incomplete") from None
-        show(checked_url(address.partition("?")[0]) + address[len(address.partition("?")[0]) :], plain(code))
+        checked_url(address.partition("?")[0])
+        show(plain(address), plain(code))  # as the issuer writes it, a slash at its end too
         until = time.monotonic() + min(left, _MOST_SECONDS)
         while time.monotonic() < until:
             sleep(max(interval, 1.0))

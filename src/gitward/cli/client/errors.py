@@ -13,6 +13,10 @@ class ClientError(GitwardError):
         self.exit = exit
 
 
+class Conflict(ClientError):
+    """As things are now, the service does not do this; it may do something else instead."""
+
+
 def refused(message: str) -> ClientError:
     """The request was wrong, and would be refused again."""
     return ClientError(message, exit=Exit.USAGE)

@@ -8,7 +8,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +21,7 @@ from rich.text import Text
 from gitward.cli.client import output
 from gitward.cli.client.actions import connect
 from gitward.cli.client.choice import latest_run, short_id
-from gitward.cli.client.errors import ClientError, refused
+from gitward.cli.client.errors import ClientError, Conflict, refused
 from gitward.cli.client.requests import Wish, session_body
 from gitward.cli.client.service import Service
 from gitward.cli.client.texts import one_line, plain
@@ -176,11 +176,12 @@ class Campaign:
         return True
 
     def _again(self, path: str, failed: Json) -> None:
-        """Work that is kept is proposed, not done a second time upon the first."""
+        """Work that is kept is proposed, not done a second time upon the first; too much work is not kept."""
         if failed["reason"] in _UNPUBLISHED and failed["changed"]:
-            self._service.post(f"{path}/runs/{failed['id']}/publish")
-        else:
-            self._service.post(f"{path}/runs", self._wish.instruction())
+            with suppress(Conflict):
+                self._service.post(f"{path}/runs/{failed['id']}/publish")
+                return
+        self._service.post(f"{path}/runs", self._wish.instruction())
 
     def _look_at(self, row: Row) -> None:
         assert row.session is not None

@@ -11,8 +11,9 @@ from typing import Any
 import httpx2
 
 from gitward.cli.client.account import Account, is_local
-from gitward.cli.client.errors import ClientError, refused, unreachable
+from gitward.cli.client.errors import ClientError, Conflict, refused, unreachable
 from gitward.cli.client.texts import plain
+from gitward.errors import Exit
 
 Json = dict[str, Any]
 _TIMEOUT = httpx2.Timeout(30.0, connect=10.0)
@@ -153,6 +154,8 @@ def _refusal(answer: httpx2.Response) -> ClientError:
     if answer.status_code == 401:
         return refused(f"{detail} Run `gitward login` first, or set GITWARD_JWT.")
     sentence = "; ".join(fields) if fields else detail
+    if answer.status_code == 409:
+        return Conflict(sentence, exit=Exit.USAGE)
     return unreachable(sentence) if answer.status_code >= 500 else refused(sentence)
 
 

@@ -49,11 +49,14 @@ async def look_at_folder(settings: Settings) -> Findings:
 
 async def look_at_secret_files(settings: Settings) -> Findings:
     """Who else may read or change them."""
-    problems = await in_thread(lambda: [*exposed_secrets(settings), *exposed_database(settings)])
+    exposed = await in_thread(lambda: exposed_secrets(settings))
+    problems = await in_thread(lambda: exposed_database(settings))
+    for each in exposed:
+        yield (fail if each.is_refused else warn)("secret files", each.detail, each.remedy)
     for problem in problems:
         yield fail("secret files", problem)
     named = [str(path) for _, path in secret_files(settings)]
-    if not problems:
+    if not exposed and not problems:
         yield ok("secret files", f"no other user may read {', '.join(named) or 'the database'}")
 
 
