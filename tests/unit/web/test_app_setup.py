@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from api import make_api
 from app_keys import app_key
+from browser import BASE, browser
 from gitward.cli.health import ServiceHealth
 from gitward.cli.pages import pages_of
 from gitward.cli.site import Site
@@ -29,7 +30,7 @@ from gitward.identity.authorization import local_holder
 from gitward.settings.fields import Settings
 from gitward.store import schema
 from gitward.store.database import Database
-from gitward.web.signing_in import SigningIn
+from gitward.web.signing_in import SigningIn, paths
 from gitward.web.signing_in.hosts import Hosts
 from gitward_standin import StandIn
 from tests_support import Backend
@@ -216,6 +217,20 @@ async def test_a_form_of_another_site_begins_nothing(olgas: Visitor) -> None:
         "/setup/app", data={"csrf_token": olgas.csrf}, headers={"Origin": "https://evil.example"}
     )
     assert answer.status_code == 403
+
+
+async def test_the_code_of_somebody_whose_sign_in_has_ended_goes_nowhere(site: Site, github: StandIn) -> None:
+    """What is wanted after the sign-in goes to the issuer, in the state."""
+    where = "/setup/app/made?state=s&code=the-live-code"
+    async with browser(site) as http:
+        for headers in ({}, {"HX-Request": "true", "HX-Current-URL": f"{BASE}{where}"}):
+            answer = await http.get(where, headers=headers)
+            led = answer.headers.get("location") or answer.headers["hx-redirect"]
+            assert led == "/sign-in?next=/setup/app"
+        posted = await http.post("/setup/app", headers={"Referer": f"{BASE}{where}"})
+        assert posted.headers["location"] == "/sign-in?next=/setup/app"
+    assert paths.safe(where) == "/setup/app"  # what stands in a link of somebody else
+    assert conversions(github) == []
 
 
 @pytest.mark.parametrize("state", ["", "x", "A" * 43, "../../etc/passwd", "%00", "é" * 43, "A" * 1999])

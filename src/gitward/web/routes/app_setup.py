@@ -19,13 +19,12 @@ from gitward.sessions import audit_log
 from gitward.sessions.audit_log import Act
 from gitward.web.content_policy import content_policy
 from gitward.web.services import Served, WebServices
-from gitward.web.signing_in import CheckedForm, Person, SignedInOperator
+from gitward.web.signing_in import CheckedForm, Person, SignedInOperator, paths
 from gitward.web.signing_in.dependencies import signing_in_of
 from gitward.web.templating import render
 
 log = logging.getLogger(__name__)
-router = APIRouter(prefix="/setup/app")
-MADE = "/setup/app/made"
+router = APIRouter(prefix=paths.APP_SETUP)
 _ORIGIN_ONLY = "strict-origin-when-cross-origin"  # or the browser tells GitHub that the form came from nowhere
 _ORGANIZATION = FieldError(
     field="Organization", message="must be its name in GitHub's addresses: letters, digits and hyphens"
@@ -52,7 +51,7 @@ async def begin(request: Request, person: SignedInOperator, served: Served, form
         onward = await served.app_registration.begin(
             person.csrf_token,
             home=home,
-            returns_to=home + MADE,
+            returns_to=home + paths.APP_MADE,
             organization=organization,
             workflows=bool(form.get("workflows", "")),
         )
@@ -69,7 +68,7 @@ async def begin(request: Request, person: SignedInOperator, served: Served, form
     return HTMLResponse(html, headers=headers)
 
 
-@router.get("/made")
+@router.get(paths.APP_MADE.removeprefix(paths.APP_SETUP))
 async def made(person: SignedInOperator, served: Served, state: Text = "", code: Text = "") -> Response:
     """Back from GitHub. The code is exchanged here, and the key goes to the disk and nowhere else."""
     try:
@@ -84,7 +83,7 @@ async def made(person: SignedInOperator, served: Served, state: Text = "", code:
             tx, Act.OPERATOR, person.owner, what="made a GitHub App", app=f"{app.slug} ({app.id})"
         )
     )
-    return RedirectResponse("/setup/app", status_code=303)
+    return RedirectResponse(paths.APP_SETUP, status_code=303)
 
 
 async def _page(
