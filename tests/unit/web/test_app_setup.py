@@ -56,13 +56,14 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def site_with(backend: Backend, github: StandIn, data: Path, **more: Any) -> Site:
+def site_with(backend: Backend, github: StandIn, data: Path, *, with_worker: bool = True, **more: Any) -> Site:
     made = make_api(backend)
     given = {"GITWARD_DATA_DIR": data, "GITWARD_UPSTREAM_API_URL": github.api_url, **more}
     settings = Settings(**given)
     watch = ServiceHealth(metrics=backend.metrics, database=backend.database, limits=backend.places.limits)
     sign_in = SigningIn(backend.database, hosts=Hosts(), operators=(local_holder("olga"), local_holder("otto")))
-    return Site(made.app, pages_of(made.services, watch=watch, sign_in=sign_in, settings=settings, with_worker=False))
+    pages = pages_of(made.services, watch=watch, sign_in=sign_in, settings=settings, with_worker=with_worker)
+    return Site(made.app, pages)
 
 
 @pytest.fixture
@@ -208,6 +209,22 @@ async def test_it_is_for_operators(alices: Visitor, github: StandIn) -> None:
     await alices.get("/setup/app/made?state=x&code=y", status=403)
     await alices.post("/setup/app", status=403)
     assert conversions(github) == []
+
+
+async def test_a_server_without_a_worker_says_how_it_is_done_by_hand(
+    backend: Backend, github: StandIn, data: Path
+) -> None:
+    """There may be several, and workers elsewhere: none of them would see what one of them keeps."""
+    async for visitor in visit(site_with(backend, github, data, with_worker=False), backend, "olga"):
+        page = await visitor.get("/setup/app")
+        assert "Make the App by hand" in page
+        assert "Pull requests" in page
+        assert 'action="/setup/app"' not in page
+        assert "data-onward" not in (await visitor.post("/setup/app", status=409)).text
+        back = await visitor.get(f"/setup/app/made?state=x&code={'a' * 40}", status=409)
+        assert "Delete the App on GitHub" in back
+    assert conversions(github) == []
+    assert list(data.iterdir()) == []
 
 
 async def test_a_form_of_another_site_begins_nothing(olgas: Visitor) -> None:

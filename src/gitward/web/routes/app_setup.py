@@ -29,6 +29,7 @@ _ORIGIN_ONLY = "strict-origin-when-cross-origin"  # or the browser tells GitHub 
 _ORGANIZATION = FieldError(
     field="Organization", message="must be its name in GitHub's addresses: letters, digits and hyphens"
 )
+_NOWHERE = "This server keeps no key, so the App that GitHub made has none here. Delete the App on GitHub."
 Text = Annotated[str, Query(max_length=2000)]
 
 
@@ -41,14 +42,17 @@ async def app_setup(person: SignedInOperator, served: Served) -> Response:
 @router.post("")
 async def begin(request: Request, person: SignedInOperator, served: Served, form: CheckedForm) -> Response:
     """A page whose form goes to GitHub, with the manifest. A script sends it at once."""
+    registration = served.app_registration
+    if registration is None:
+        return await _page(served, person, status=409)
     organization = form.get("organization", "").strip()
     if organization and not is_organization(organization):
         return await _page(served, person, errors=(_ORGANIZATION,), organization=organization, status=422)
-    if await asyncio.to_thread(lambda: served.app_registration.files.is_there):
+    if await asyncio.to_thread(lambda: registration.files.is_there):
         return await _page(served, person, status=409)
     home = signing_in_of(request).hosts.base_url(request)
     try:
-        onward = await served.app_registration.begin(
+        onward = await registration.begin(
             person.csrf_token,
             home=home,
             returns_to=home + paths.APP_MADE,
@@ -71,6 +75,8 @@ async def begin(request: Request, person: SignedInOperator, served: Served, form
 @router.get(paths.APP_MADE.removeprefix(paths.APP_SETUP))
 async def made(person: SignedInOperator, served: Served, state: Text = "", code: Text = "") -> Response:
     """Back from GitHub. The code is exchanged here, and the key goes to the disk and nowhere else."""
+    if served.app_registration is None:
+        return await _page(served, person, problem=_NOWHERE, status=409)
     try:
         app = await served.app_registration.finish(person.csrf_token, state=state, code=code)
     except (NotAllowed, NoRoom, NotMade) as error:
@@ -96,6 +102,10 @@ async def _page(
     status: int = 200,
 ) -> Response:
     registration = served.app_registration
+    permissions = [(*_PERMISSIONS[name], level) for name, level in {**REQUIRED, **USEFUL}.items()]
+    if registration is None:
+        html = render("app_setup_by_hand.html", person=person, problem=problem, permissions=permissions)
+        return HTMLResponse(html, status_code=status)
     is_there, known = await asyncio.to_thread(lambda: (registration.files.is_there, registration.files.about()))
     html = render(
         "app_setup.html",
@@ -108,7 +118,7 @@ async def _page(
         key=registration.files.key,
         used_id=registration.used_id,
         server=served.github,
-        permissions=[(*_PERMISSIONS[name], level) for name, level in {**REQUIRED, **USEFUL}.items()],
+        permissions=permissions,
         workflows=registration.may_change_workflows,
     )
     return HTMLResponse(html, status_code=status)
