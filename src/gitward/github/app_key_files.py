@@ -29,10 +29,12 @@ MOST_STATES = 50  # the oldest goes first
 _ROOM = 32 * 1024  # bytes that are taken from the disk before GitHub gives the key
 _ABOUT_ROOM = 4096
 _PREFIX = ".github-app-"
+_DELETE = "delete the App on GitHub, then begin again"  # it is there, and nobody has its key
+_RELOAD = f"load this page again, or {_DELETE}"  # GitHub's code is not spent
 
 
 class NoRoom(GitwardError):
-    """The key cannot be kept. The text is a sentence that says why."""
+    """The key cannot be kept. The text says why, and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,7 @@ class AppKeyFiles:
             self._forget_old()
             (self._states / _name(state, holder)).touch(mode=0o600, exist_ok=False)
         except OSError as error:
-            raise _no_room(error) from None
+            raise _no_room(error, "Mend that, then begin again") from None
         return state
 
     def take(self, state: str, holder: str) -> bool:
@@ -109,11 +111,14 @@ class AppKeyFiles:
         :raises NoRoom: there is a key already, or the disk has no room for one.
         """
         if self.is_there:
-            raise NoRoom(f"There is a key already: {self.key}. It is never overwritten; move it away first.")
+            raise NoRoom(
+                f"There is a key already: {self.key}. It is never overwritten. If another App was made now: move the "
+                f"key away and {_RELOAD}."
+            )
         try:
             key = _reserved(self.key.parent, _ROOM)
         except OSError as error:
-            raise _no_room(error) from None
+            raise _no_room(error, f"Mend that and {_RELOAD}") from None
         try:
             yield Room(key=key, to=self.key, about=self._about)
         finally:
@@ -137,9 +142,9 @@ class Room:
             _fill(self.key, key_file_content(app.key))
             os.link(self.key, self.to)
         except FileExistsError:
-            raise NoRoom(f"Another key was kept meanwhile: {self.to}.") from None
+            raise NoRoom(f"Another key was kept meanwhile: {self.to}. Move it away, {_DELETE}.") from None
         except OSError as error:
-            raise _no_room(error) from None
+            raise _no_room(error, f"Mend that, {_DELETE}") from None
         self._tell(app)
 
     def _tell(self, app: MadeApp) -> None:
@@ -188,5 +193,6 @@ def _name(state: str, holder: str) -> str:
     return hashlib.sha256(f"{holder} {state}".encode()).hexdigest()
 
 
-def _no_room(error: OSError) -> NoRoom:
-    return NoRoom(f"The key cannot be kept in the data folder: {error.strerror or type(error).__name__}.")
+def _no_room(error: OSError, what_to_do: str) -> NoRoom:
+    why = error.strerror or type(error).__name__
+    return NoRoom(f"The key cannot be kept in the data folder: {why}. {what_to_do}.")

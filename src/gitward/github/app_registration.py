@@ -60,21 +60,15 @@ class AppRegistration:
         )
 
     async def finish(self, holder: str, *, state: str, code: str) -> MadeApp:
-        """Exchanges the code and keeps the key. The state is used up, whatever comes of it.
+        """Exchanges the code and keeps the key. The state is used up, unless there is no room.
 
         :raises NotAllowed: the state is not this sign-in's, was used, or is too old.
         :raises NoRoom: there is a key already, or the disk has no room; the code is not spent.
         :raises NotMade: GitHub has no App for the code.
         """
-        if not await asyncio.to_thread(self.files.take, state, holder):
-            raise NotAllowed(
-                "This answer of GitHub belongs to no form that you sent from this sign-in within the last ten minutes. "
-                "Begin again."
-            )
-        if not is_code(code):
-            raise NotMade("GitHub's answer has no code of a GitHub App. Begin again.")
         with ExitStack() as stack:
             room = await asyncio.to_thread(stack.enter_context, self.files.room())
+            await self._check(holder, state=state, code=code)
             github = self.connect()
             try:
                 made = await exchange(github, code, server_url=self.server_url)
@@ -82,6 +76,18 @@ class AppRegistration:
                 await github.stop()
             await asyncio.to_thread(room.keep, made)
         return made
+
+    async def _check(self, holder: str, *, state: str, code: str) -> None:
+        if not await asyncio.to_thread(self.files.take, state, holder):
+            raise NotAllowed(
+                "This answer of GitHub belongs to no form that you sent from this sign-in within the last ten minutes. "
+                "If GitHub made an App: delete the App on GitHub, then begin again."
+            )
+        if not is_code(code):
+            raise NotMade(
+                "GitHub's answer has no code of a GitHub App. If it made one: delete the App on GitHub, then begin "
+                "again."
+            )
 
 
 def _name(home: str) -> str:

@@ -38,6 +38,7 @@ from tests_support import Backend
 from .conftest import Visitor, visit
 
 GITHUB = "https://github.com"
+DELETE = "delete the App on GitHub, then begin again."
 
 
 @pytest.fixture
@@ -266,8 +267,10 @@ async def test_a_state_serves_once(olgas: Visitor, github: StandIn, data: Path) 
     where = await made_at_github(github, await begun(olgas))
     assert (await olgas.http.get(where)).status_code == 303
     before = key_of(data).read_bytes()
-    await olgas.get(where, status=403)
+    assert "If another App was made now" in await olgas.get(where, status=507)
     assert key_of(data).read_bytes() == before
+    key_of(data).unlink()
+    assert DELETE in await olgas.get(where, status=403)
     assert len(conversions(github)) == 1
 
 
@@ -284,7 +287,7 @@ async def test_a_state_is_good_for_ten_minutes(olgas: Visitor, github: StandIn, 
     (file,) = (data / "github-app-states").iterdir()
     long_ago = time.time() - 601
     os.utime(file, (long_ago, long_ago))
-    await olgas.get(where, status=403)
+    assert DELETE in await olgas.get(where, status=403)
     assert conversions(github) == []
 
 
@@ -318,6 +321,7 @@ async def test_a_code_that_github_does_not_know_is_told(olgas: Visitor, github: 
     form = await begun(olgas)
     page = await olgas.get(f"/setup/app/made?state={form.state}&code={'a' * 40}", status=502)
     assert "GitHub does not know this code" in page
+    assert "Delete the App on GitHub, then begin again." in page
     assert len(conversions(github)) == 1
     assert left_over(data) == []
 
@@ -334,11 +338,14 @@ async def test_what_is_there_is_never_overwritten(olgas: Visitor, github: StandI
         key.mkdir()
     page = await olgas.get(where, status=507)
     assert "never overwritten" in page
+    assert DELETE in page
     assert conversions(github) == []  # the code is not spent: another form may still bring it
     assert not elsewhere.exists()
     if kind == "file":
         assert key.read_text() == "mine"
     await olgas.post("/setup/app", status=409)
+    key.rename(data / "moved away")
+    assert (await olgas.http.get(where)).status_code == 303  # the state is not spent either
 
 
 async def test_of_two_at_once_the_second_overwrites_nothing(olgas: Visitor, github: StandIn, data: Path) -> None:
@@ -352,6 +359,7 @@ async def test_of_two_at_once_the_second_overwrites_nothing(olgas: Visitor, gith
     answer = await asked
     assert answer.status_code == 507
     assert "Another key was kept meanwhile" in answer.text
+    assert DELETE in answer.text
     assert key_of(data).read_text() == "another"
     assert left_over(data) == []
 
@@ -372,7 +380,7 @@ async def test_an_answer_without_a_key_leaves_nothing(
     github.fault(method="POST", path="*/conversions", status=status, body=body)
     page = await olgas.get(f"/setup/app/made?state={form.state}&code={'a' * 40}", status=502)
     assert 'role="alert"' in page
-    assert "begin again" in page.lower()
+    assert DELETE in page.replace("Delete", "delete")
     assert not key_of(data).exists()
     assert left_over(data) == []
 
