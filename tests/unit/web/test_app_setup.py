@@ -364,6 +364,20 @@ async def test_of_two_at_once_the_second_overwrites_nothing(olgas: Visitor, gith
     assert left_over(data) == []
 
 
+async def test_a_database_that_is_away_by_then_does_not_hide_that_the_key_is_kept(
+    olgas: Visitor, github: StandIn, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    where = await made_at_github(github, await begun(olgas))
+    with olgas.database.transaction() as tx:
+        tx.execute(sa.text("ALTER TABLE audit_log RENAME TO audit_log_away"))
+    answer = await olgas.http.get(where)
+    with olgas.database.transaction() as tx:
+        tx.execute(sa.text("ALTER TABLE audit_log_away RENAME TO audit_log"))
+    assert (answer.status_code, answer.headers.get("location")) == (303, "/setup/app")
+    assert key_of(data).exists()
+    assert "The audit log misses that olga made a GitHub App" in caplog.text
+
+
 NO_KEY = json.dumps({"id": 1, "slug": "x", "html_url": "https://github.com/apps/x", "pem": "no key"}).encode()
 LONG = b'{"pem": "' + b"x" * 300_000 + b'"}'
 

@@ -12,11 +12,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from gitward.errors import FieldError
 from gitward.github.app_key_files import NoRoom
-from gitward.github.app_manifest import NotMade, is_organization
+from gitward.github.app_manifest import MadeApp, NotMade, is_organization
 from gitward.github.app_permissions import REQUIRED, USEFUL
 from gitward.github.app_registration import NotAllowed
 from gitward.sessions import audit_log
 from gitward.sessions.audit_log import Act
+from gitward.store.database import PASSING_ERRORS
 from gitward.web.content_policy import content_policy
 from gitward.web.services import Served, WebServices
 from gitward.web.signing_in import CheckedForm, Person, SignedInOperator, paths
@@ -84,12 +85,17 @@ async def made(person: SignedInOperator, served: Served, state: Text = "", code:
         status = {NotAllowed: 403, NoRoom: 507, NotMade: 502}[type(error)]
         return await _page(served, person, problem=str(error), status=status)
     log.info("The private key of the GitHub App %s is in the data folder", app.id)
-    await served.database.write(
-        lambda tx: audit_log.note(
-            tx, Act.OPERATOR, person.owner, what="made a GitHub App", app=f"{app.slug} ({app.id})"
-        )
-    )
+    await _note(served, person, app)
     return RedirectResponse(paths.APP_SETUP, status_code=303)
+
+
+async def _note(served: WebServices, person: Person, app: MadeApp) -> None:
+    """The key is kept by now: a database that is away must not tell the person that nothing was done."""
+    what, named = "made a GitHub App", f"{app.slug} ({app.id})"
+    try:
+        await served.database.write(lambda tx: audit_log.note(tx, Act.OPERATOR, person.owner, what=what, app=named))
+    except PASSING_ERRORS:
+        log.exception("The audit log misses that %s %s %s", person.owner.subject, what, named)
 
 
 async def _page(
