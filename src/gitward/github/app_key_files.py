@@ -14,7 +14,7 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,12 +97,11 @@ class AppKeyFiles:
     def _forget_old(self) -> None:
         """States too old or too many, and what a process left that was killed."""
         limit = time.time() - STATE_SECONDS
-        dated = sorted((each.stat().st_mtime, each.name) for each in self._states.iterdir())
-        for name in {name for at, name in dated if at < limit} | {name for _, name in dated[: -MOST_STATES + 1]}:
-            (self._states / name).unlink(missing_ok=True)
-        for left in self.key.parent.glob(f"{_PREFIX}*"):
-            if left.stat().st_mtime < limit:
-                left.unlink(missing_ok=True)
+        states = _dated(self._states.iterdir())
+        left = _dated(self.key.parent.glob(f"{_PREFIX}*"))
+        old = {file for at, file in [*states, *left] if at < limit}
+        for file in old | {file for _, file in states[: -MOST_STATES + 1]}:
+            file.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def room(self) -> Iterator[Room]:
@@ -117,6 +116,7 @@ class AppKeyFiles:
             )
         try:
             key = _reserved(self.key.parent, _ROOM)
+            _try_to_link(key)
         except OSError as error:
             raise _no_room(error, f"Mend that and {_RELOAD}") from None
         try:
@@ -159,6 +159,15 @@ class Room:
             log.warning("The App's id could not be noted beside its key (%s)", error.strerror)
 
 
+def _dated(files: Iterable[Path]) -> list[tuple[float, Path]]:
+    """The oldest first, without those that another process has just taken."""
+    found = []
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
+            found.append((file.stat().st_mtime, file))
+    return sorted(found)
+
+
 def _reserved(folder: Path, size: int) -> Path:
     """A new file of its user's alone, whose blocks the disk has given."""
     number, name = tempfile.mkstemp(prefix=_PREFIX, dir=folder)
@@ -170,6 +179,17 @@ def _reserved(folder: Path, size: int) -> Path:
     finally:
         os.close(number)
     return Path(name)
+
+
+def _try_to_link(file: Path) -> None:
+    """Some file systems give no second name. Removes the file when that is so."""
+    second = file.with_name(f"{file.name}-link")
+    try:
+        os.link(file, second)
+    except OSError:
+        file.unlink(missing_ok=True)
+        raise
+    second.unlink()
 
 
 def _fill(file: Path, content: bytes) -> None:

@@ -15,6 +15,7 @@ from gitward.errors import GitwardError
 from gitward.github.app_key_files import AppKeyFiles
 from gitward.github.app_manifest import LONGEST_NAME, MadeApp, NotMade, exchange, form_address, is_code, manifest
 from gitward.github.client import GitHub
+from gitward.store.database import uninterrupted
 
 _NO_PART = re.compile(r"[^a-z0-9]+")
 
@@ -67,14 +68,15 @@ class AppRegistration:
         :raises NotMade: GitHub has no App for the code.
         """
         with ExitStack() as stack:
-            room = await asyncio.to_thread(stack.enter_context, self.files.room())
+            # Without interruption: what the thread still fills must not be removed under it.
+            room = await uninterrupted(asyncio.to_thread(stack.enter_context, self.files.room()))
             await self._check(holder, state=state, code=code)
             github = self.connect()
             try:
                 made = await exchange(github, code, server_url=self.server_url)
             finally:
                 await github.stop()
-            await asyncio.to_thread(room.keep, made)
+            await uninterrupted(asyncio.to_thread(room.keep, made))
         return made
 
     async def _check(self, holder: str, *, state: str, code: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
 import re
 import stat
+import threading
 import time
 from collections.abc import AsyncIterator
 from html import unescape
@@ -376,6 +378,56 @@ async def test_a_database_that_is_away_by_then_does_not_hide_that_the_key_is_kep
     assert (answer.status_code, answer.headers.get("location")) == (303, "/setup/app")
     assert key_of(data).exists()
     assert "The audit log misses that olga made a GitHub App" in caplog.text
+
+
+async def test_a_disk_that_cannot_link_is_found_before_the_code_is_spent(
+    olgas: Visitor, github: StandIn, data: Path
+) -> None:
+    where = await made_at_github(github, await begun(olgas))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "link", not_permitted)
+        page = await olgas.get(where, status=507)
+    assert "Operation not permitted. Mend that and load this page again" in page
+    assert conversions(github) == []
+    assert left_over(data) == []
+    assert (await olgas.http.get(where)).status_code == 303
+
+
+def not_permitted(*_: object) -> None:
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+async def test_a_key_that_is_being_kept_is_kept_whatever_ends(
+    olgas: Visitor, github: StandIn, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is cancelled while a thread fills the file: the code is spent by then."""
+    loop, reached, go_on, fsync = asyncio.get_running_loop(), asyncio.Event(), threading.Event(), os.fsync
+
+    def wait_and_sync(number: int) -> None:
+        loop.call_soon_threadsafe(reached.set)
+        go_on.wait(60)
+        fsync(number)
+
+    where = await made_at_github(github, await begun(olgas))
+    monkeypatch.setattr(os, "fsync", wait_and_sync)
+    asked = asyncio.create_task(olgas.http.get(where))
+    await reached.wait()
+    asked.cancel()
+    for _ in range(10):  # turns of the loop, in which the cancellation reaches whoever waits
+        await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.wait({asked})
+    assert asked.cancelled()
+    assert key_of(data).read_text().startswith("-----BEGIN RSA PRIVATE KEY-----")
+    assert left_over(data) == []
+
+
+async def test_what_another_process_has_just_taken_hinders_nobody(olgas: Visitor, data: Path) -> None:
+    """A name that is listed, and is nothing when it is looked at."""
+    await begun(olgas)
+    for folder, name in ((data / "github-app-states", "taken"), (data, ".github-app-taken")):
+        (folder / name).symlink_to("nowhere")
+    await begun(olgas)
 
 
 NO_KEY = json.dumps({"id": 1, "slug": "x", "html_url": "https://github.com/apps/x", "pem": "no key"}).encode()
