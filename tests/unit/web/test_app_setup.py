@@ -200,7 +200,7 @@ async def test_only_that_one_page_lets_a_form_go_to_github(olgas: Visitor) -> No
 
 async def test_the_form_names_the_configured_server(backend: Backend, github: StandIn, data: Path) -> None:
     ghe = "https://ghe.example"
-    more = {"GITHUB_SERVER_URL": ghe, "GITHUB_API_URL": f"{ghe}/api/v3"}
+    more: dict[str, Any] = {"GITHUB_SERVER_URL": ghe, "GITHUB_API_URL": f"{ghe}/api/v3"}
     async for visitor in visit(site_with(backend, github, data, **more), backend, "olga"):
         answer = await visitor.post("/setup/app", status=200)
         assert f"form-action 'self' {ghe};" in answer.headers["content-security-policy"]
