@@ -12,6 +12,7 @@ from rig import Rig, rig
 
 from .conftest import Opened, picture
 from .github_pages import lead_to_standin
+from .test_looks import violations
 
 
 async def made_app(page: Page, service: Rig, *, organization: str = "") -> None:
@@ -21,6 +22,7 @@ async def made_app(page: Page, service: Rig, *, organization: str = "") -> None:
     await page.get_by_role("link", name="GitHub App…").click()
     await expect(page.get_by_role("heading", name="GitHub App")).to_be_visible()
     await picture(page, "setup-app-before")
+    assert not await violations(page)
     if organization:
         await page.get_by_label("Organization").fill(organization)
     await page.get_by_role("button", name="Make the App on GitHub").click()

@@ -69,17 +69,22 @@ def pages_of(
         offers=lambda: _offers(services),
         default_agent=lambda: agents.default() if agents is not None and not services.agents_elsewhere else None,
         environments=lambda: _environments(services),
-        app_registration=AppRegistration(
-            files=AppKeyFiles(settings.data_dir),
-            server_url=settings.github_server_url,
-            connect=lambda: github_of(settings),
-            may_change_workflows=settings.allow_workflows is not AllowWorkflows.NEVER,
-            used_id=settings.github_app_id,
-        ),
+        app_registration=_app_registration(settings) if with_worker else None,
         repositories=tuple(each for each in services.repo_globs if not set(each) & set("*?[")),
         github=settings.github_server_url,
     )
     return create_pages(web, sign_in)
+
+
+def _app_registration(settings: Settings) -> AppRegistration:
+    """Of one machine: permission and key are files in its data folder, which other servers do not see."""
+    return AppRegistration(
+        files=AppKeyFiles(settings.data_dir),
+        server_url=settings.github_server_url,
+        connect=lambda: github_of(settings),
+        may_change_workflows=settings.allow_workflows is not AllowWorkflows.NEVER,
+        used_id=settings.github_app_id,
+    )
 
 
 def _offers(services: Services) -> Sequence[Offer]:

@@ -14,7 +14,7 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +29,12 @@ MOST_STATES = 50  # the oldest goes first
 _ROOM = 32 * 1024  # bytes that are taken from the disk before GitHub gives the key
 _ABOUT_ROOM = 4096
 _PREFIX = ".github-app-"
+_DELETE = "delete the App on GitHub, then begin again"  # it is there, and nobody has its key
+_RELOAD = f"load this page again, or {_DELETE}"  # GitHub's code is not spent
 
 
 class NoRoom(GitwardError):
-    """The key cannot be kept. The text is a sentence that says why."""
+    """The key cannot be kept. The text says why, and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,7 @@ class AppKeyFiles:
             self._forget_old()
             (self._states / _name(state, holder)).touch(mode=0o600, exist_ok=False)
         except OSError as error:
-            raise _no_room(error) from None
+            raise _no_room(error, "Mend that, then begin again") from None
         return state
 
     def take(self, state: str, holder: str) -> bool:
@@ -95,12 +97,11 @@ class AppKeyFiles:
     def _forget_old(self) -> None:
         """States too old or too many, and what a process left that was killed."""
         limit = time.time() - STATE_SECONDS
-        dated = sorted((each.stat().st_mtime, each.name) for each in self._states.iterdir())
-        for name in {name for at, name in dated if at < limit} | {name for _, name in dated[: -MOST_STATES + 1]}:
-            (self._states / name).unlink(missing_ok=True)
-        for left in self.key.parent.glob(f"{_PREFIX}*"):
-            if left.stat().st_mtime < limit:
-                left.unlink(missing_ok=True)
+        states = _dated(self._states.iterdir())
+        left = _dated(self.key.parent.glob(f"{_PREFIX}*"))
+        old = {file for at, file in [*states, *left] if at < limit}
+        for file in old | {file for _, file in states[: -MOST_STATES + 1]}:
+            file.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def room(self) -> Iterator[Room]:
@@ -109,11 +110,15 @@ class AppKeyFiles:
         :raises NoRoom: there is a key already, or the disk has no room for one.
         """
         if self.is_there:
-            raise NoRoom(f"There is a key already: {self.key}. It is never overwritten; move it away first.")
+            raise NoRoom(
+                f"There is a key already: {self.key}. It is never overwritten. If another App was made now: move the "
+                f"key away and {_RELOAD}."
+            )
         try:
             key = _reserved(self.key.parent, _ROOM)
+            _try_to_link(key)
         except OSError as error:
-            raise _no_room(error) from None
+            raise _no_room(error, f"Mend that and {_RELOAD}") from None
         try:
             yield Room(key=key, to=self.key, about=self._about)
         finally:
@@ -137,9 +142,9 @@ class Room:
             _fill(self.key, key_file_content(app.key))
             os.link(self.key, self.to)
         except FileExistsError:
-            raise NoRoom(f"Another key was kept meanwhile: {self.to}.") from None
+            raise NoRoom(f"Another key was kept meanwhile: {self.to}. Move it away, {_DELETE}.") from None
         except OSError as error:
-            raise _no_room(error) from None
+            raise _no_room(error, f"Mend that, {_DELETE}") from None
         self._tell(app)
 
     def _tell(self, app: MadeApp) -> None:
@@ -154,6 +159,15 @@ class Room:
             log.warning("The App's id could not be noted beside its key (%s)", error.strerror)
 
 
+def _dated(files: Iterable[Path]) -> list[tuple[float, Path]]:
+    """The oldest first, without those that another process has just taken."""
+    found = []
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
+            found.append((file.stat().st_mtime, file))
+    return sorted(found)
+
+
 def _reserved(folder: Path, size: int) -> Path:
     """A new file of its user's alone, whose blocks the disk has given."""
     number, name = tempfile.mkstemp(prefix=_PREFIX, dir=folder)
@@ -165,6 +179,17 @@ def _reserved(folder: Path, size: int) -> Path:
     finally:
         os.close(number)
     return Path(name)
+
+
+def _try_to_link(file: Path) -> None:
+    """Some file systems give no second name. Removes the file when that is so."""
+    second = file.with_name(f"{file.name}-link")
+    try:
+        os.link(file, second)
+    except OSError:
+        file.unlink(missing_ok=True)
+        raise
+    second.unlink()
 
 
 def _fill(file: Path, content: bytes) -> None:
@@ -188,5 +213,6 @@ def _name(state: str, holder: str) -> str:
     return hashlib.sha256(f"{holder} {state}".encode()).hexdigest()
 
 
-def _no_room(error: OSError) -> NoRoom:
-    return NoRoom(f"The key cannot be kept in the data folder: {error.strerror or type(error).__name__}.")
+def _no_room(error: OSError, what_to_do: str) -> NoRoom:
+    why = error.strerror or type(error).__name__
+    return NoRoom(f"The key cannot be kept in the data folder: {why}. {what_to_do}.")

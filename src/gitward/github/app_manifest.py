@@ -80,12 +80,17 @@ async def exchange(github: GitHub, code: str, *, server_url: str) -> MadeApp:
     try:
         status, told = await github.exchange_code(f"/app-manifests/{quote(code, safe='')}/conversions")
     except Unreachable as error:
-        raise NotMade(f"{error}. GitHub may have made the App: delete it there, and begin again.") from None
+        raise NotMade(f"{error}. If GitHub made the App: delete the App on GitHub, then begin again.") from None
     if status == 404:
-        raise NotMade("GitHub does not know this code: it was used, or is older than an hour. Begin again.")
+        raise NotMade(
+            "GitHub does not know this code: it was used, or is older than an hour. Delete the App on "
+            "GitHub, then begin again."
+        )
     made = await asyncio.to_thread(_read, told, server_url) if status == 201 else None  # to look at a key takes a while
     if made is None:
-        raise NotMade(f"GitHub gave no key for the App (it answered {status}). Delete the App there, and begin again.")
+        raise NotMade(
+            f"GitHub gave no key for the App (it answered {status}). Delete the App on GitHub, then begin again."
+        )
     return made
 
 

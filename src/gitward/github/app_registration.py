@@ -12,9 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gitward.errors import GitwardError
-from gitward.github.app_key_files import AppKeyFiles, NoRoom, Room
+from gitward.github.app_key_files import AppKeyFiles
 from gitward.github.app_manifest import LONGEST_NAME, MadeApp, NotMade, exchange, form_address, is_code, manifest
 from gitward.github.client import GitHub
+from gitward.store.database import uninterrupted
 
 _NO_PART = re.compile(r"[^a-z0-9]+")
 
@@ -60,24 +61,31 @@ class AppRegistration:
         )
 
     async def finish(self, holder: str, *, state: str, code: str) -> MadeApp:
-        """Exchanges the code and keeps the key. The state is used up, whatever comes of it.
+        """Exchanges the code and keeps the key. The state is used up, unless there is no room.
 
         :raises NotAllowed: the state is not this sign-in's, was used, or is too old.
         :raises NoRoom: there is a key already, or the disk has no room; told before GitHub is asked, where possible.
         :raises NotMade: GitHub has no App for the code.
         """
+        with ExitStack() as stack:
+            # Without interruption: what the thread still fills must not be removed under it.
+            room = await uninterrupted(asyncio.to_thread(stack.enter_context, self.files.room()))
+            await self._check(holder, state=state, code=code)
+            made = await self._exchange(code)
+            await uninterrupted(asyncio.to_thread(room.keep, made))
+        return made
+
+    async def _check(self, holder: str, *, state: str, code: str) -> None:
         if not await asyncio.to_thread(self.files.take, state, holder):
             raise NotAllowed(
                 "This answer of GitHub belongs to no form that you sent from this sign-in within the last ten minutes. "
-                "Begin again."
+                "If GitHub made an App: delete the App on GitHub, then begin again."
             )
         if not is_code(code):
-            raise NotMade("GitHub's answer has no code of a GitHub App. Begin again.")
-        with ExitStack() as stack:
-            room = await asyncio.to_thread(stack.enter_context, self.files.room())
-            made = await self._exchange(code)
-            await asyncio.to_thread(_keep, room, made)
-        return made
+            raise NotMade(
+                "GitHub's answer has no code of a GitHub App. If it made one: delete the App on GitHub, then begin "
+                "again."
+            )
 
     async def _exchange(self, code: str) -> MadeApp:
         github = await asyncio.to_thread(self.connect)  # it reads the trusted certificates
@@ -85,15 +93,6 @@ class AppRegistration:
             return await exchange(github, code, server_url=self.server_url)
         finally:
             await github.stop()
-
-
-def _keep(room: Room, made: MadeApp) -> None:
-    """:raises NoRoom: the code is spent by now, so it says what to do about the App."""
-    try:
-        room.keep(made)
-    except NoRoom as error:
-        remedy = f"GitHub has made the App {made.slug}: generate a key on its page there, or delete it."
-        raise NoRoom(f"{error} {remedy}") from None
 
 
 def _name(home: str) -> str:

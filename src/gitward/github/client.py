@@ -194,6 +194,7 @@ class Connection:
             except httpx2.HTTPError as error:
                 raise _unreachable(error) from None
             answer = Answer(status=response.status_code, headers=_lower(response.headers), body=_json(response))
+            self._note(answer.status, answer.headers, answer.message)
             self._look(answer.status, answer.headers, answer.message)
             return answer
 
@@ -216,6 +217,8 @@ class Connection:
                     text = "" if response.is_success else await _beginning(response)
             except httpx2.HTTPError as error:
                 raise _unreachable(error) from None
+            if response.status_code in {401, 403}:  # git's door tells nothing else of a token
+                self._note(response.status_code, _lower(response.headers), text)
             self._look(response.status_code, _lower(response.headers), text)
             return response.status_code, text, _lower(response.headers)
 
@@ -229,7 +232,6 @@ class Connection:
         """:raises PassingFault: the answer may be another one soon."""
         token = self.token
         self._limits.note(token.holder, status, headers, message)
-        self._health.note(token.holder, token.kind, status, headers, message, ends_at=token.ends_at)
         fault = passing(status, headers, message)
         if fault is None and status == 401 and self.token.is_new:
             cause = "GitHub does not know the new token yet"
@@ -238,6 +240,10 @@ class Connection:
             )
         if fault is not None:
             raise fault
+
+    def _note(self, status: int, headers: Mapping[str, str], message: str) -> None:
+        token = self.token
+        self._health.note(token.holder, token.kind, status, headers, message, ends_at=token.ends_at)
 
     def _unrefused(self, answer: Answer) -> Answer:
         """:raises RunFailure: for what means the same everywhere; other refusals are the caller's to judge."""

@@ -30,7 +30,8 @@ class TokenReport:
     holder: str  # "token 1", "installation 42"
     kind: str  # in words: "a classic token"
     seen_at: datetime
-    ends_at: datetime | None  # None: GitHub names no end
+    ends_at: datetime | None  # None: GitHub names no end, or has told nothing yet
+    is_end_told: bool  # whether GitHub has said when it ends, or that it does not
     scopes: tuple[str, ...] | None  # None: GitHub tells none, which only classic tokens have
     refusal: Refusal | None
 
@@ -51,10 +52,13 @@ class TokenHealth:
     def note(
         self, holder: str, kind: str, status: int, headers: Mapping[str, str], message: str, *, ends_at: float | None
     ) -> None:
-        """Keeps what an answer tells.
+        """Keeps what an answer of the API tells, or a refusal of git's door.
+
+        Only a 2xx says by its silence that the token has no end: an answer of what stands before GitHub knows none.
 
         :param ends_at: of time.monotonic(), where that is known without GitHub's headers.
         """
+        is_well, is_refusal = 200 <= status < 300, status in {401, 403}
         now, before = datetime.now(UTC), self._told.pop(holder, None)
         told = expiration(headers)
         if told is None and ends_at is not None:
@@ -64,11 +68,12 @@ class TokenHealth:
             holder=holder,
             kind=kind,
             seen_at=now,
-            ends_at=told if told is not None else before.ends_at if before and status == 401 else None,
+            ends_at=told if told is not None else before.ends_at if before and not is_well else None,
+            is_end_told=is_well or told is not None or (before is not None and before.is_end_told),
             scopes=_names(scopes) if scopes is not None else before.scopes if before else None,
             refusal=before.refusal if before else None,
         )
-        if status in {401, 403}:
+        if is_refusal:
             report = replace(report, refusal=Refusal(at=now, status=status, words=message[:_WORDS]))
         self._told[holder] = report
         for oldest in list(self._told)[:-MOST_TOKENS]:

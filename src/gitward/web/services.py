@@ -95,7 +95,7 @@ class WebServices:
     offers: Callable[[], Sequence[Offer]]  # blocks shortly: it looks at folders
     default_agent: Callable[[], str | None]  # the same
     environments: Callable[[], Sequence[Environment]]  # the same
-    app_registration: AppRegistration
+    app_registration: AppRegistration | None  # None: its key would not reach the workers
     repositories: Sequence[str] = ()  # those that the operator allows by name
     github: str = "https://github.com"  # where people see repositories
 

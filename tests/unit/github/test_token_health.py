@@ -6,6 +6,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from gitward.github.client import GitHub
 from gitward.github.token_health import MOST_TOKENS, TokenHealth, TokenReport
 from gitward.github.tokens import Token as HeldToken
@@ -48,6 +50,49 @@ def test_a_token_that_ends_is_told_in_time() -> None:
     assert told(TokenHealth(), github_authentication_token_expiration=f"{soon:%Y-%m-%d %H:%M:%S} UTC").ends_soon
     over = told(TokenHealth(), github_authentication_token_expiration="2020-01-01 00:00:00 UTC")
     assert over.is_over
+
+
+@pytest.mark.parametrize("status", [301, 401, 403, 404, 429, 502])
+def test_only_an_answer_that_is_well_says_by_its_silence_that_there_is_no_end(status: int) -> None:
+    health = TokenHealth()
+    told(health, github_authentication_token_expiration="2031-01-02 03:04:05 UTC")
+    health.note("token 1", CLASSIC, status, {}, "", ends_at=None)
+    assert health.snapshot()[0].ends_at == datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert told(health).ends_at is None
+
+
+def test_of_a_token_that_was_only_refused_no_end_is_known() -> None:
+    health = TokenHealth()
+    health.note("token 1", CLASSIC, 502, {}, "", ends_at=None)
+    health.note("token 1", CLASSIC, 401, {}, "Bad credentials", ends_at=None)
+    assert not health.snapshot()[0].is_end_told
+    assert told(health).is_end_told
+
+
+async def test_gits_own_door_tells_only_refusals(tmp_path: Path) -> None:
+    """It has no header about the end, of whatever token."""
+    standin = StandIn(tmp_path)
+    standin.add_user("octocat")
+    await standin.start()
+    github = GitHub(api_url=standin.api_url, server_url=standin.url)
+    try:
+        token = HeldToken(secret=Secret("ghp_" + "a" * 36), kind=CLASSIC, holder="token 1", renewable=False)
+        connection = github.connect(token)
+        ends = {"github-authentication-token-expiration": "2031-01-02 03:04:05 UTC"}
+        standin.fault(path="*/user", status=200, body=b"{}", headers=ends)
+        await connection.get("/user")
+        standin.fault(path="*/info/refs*", status=200, body=b"")
+        assert (await connection.may_push("acme/demo"))[0] == 200
+        assert github.tokens.snapshot()[0].ends_at == datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
+        standin.fault(path="*/info/refs*", status=403, body=b"Write access not granted.")
+        await connection.may_push("acme/demo")
+        refused = github.tokens.snapshot()[0]
+        assert refused.ends_at is not None
+        assert refused.refusal is not None
+        assert refused.refusal.words == "Write access not granted."
+    finally:
+        await github.stop()
+        await standin.stop()
 
 
 def test_an_apps_token_ends_when_it_was_made_to() -> None:

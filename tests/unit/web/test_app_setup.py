@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
 import re
 import stat
+import threading
 import time
 from collections.abc import AsyncIterator
 from html import unescape
@@ -21,6 +23,7 @@ import sqlalchemy as sa
 
 from api import make_api
 from app_keys import app_key
+from browser import BASE, browser
 from gitward.cli.health import ServiceHealth
 from gitward.cli.pages import pages_of
 from gitward.cli.site import Site
@@ -29,7 +32,7 @@ from gitward.identity.authorization import local_holder
 from gitward.settings.fields import Settings
 from gitward.store import schema
 from gitward.store.database import Database
-from gitward.web.signing_in import SigningIn
+from gitward.web.signing_in import SigningIn, paths
 from gitward.web.signing_in.hosts import Hosts
 from gitward_standin import StandIn
 from tests_support import Backend
@@ -37,6 +40,7 @@ from tests_support import Backend
 from .conftest import Visitor, visit
 
 GITHUB = "https://github.com"
+DELETE = "delete the App on GitHub, then begin again."
 
 
 @pytest.fixture
@@ -55,13 +59,14 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def site_with(backend: Backend, github: StandIn, data: Path, **more: Any) -> Site:
+def site_with(backend: Backend, github: StandIn, data: Path, *, with_worker: bool = True, **more: Any) -> Site:
     made = make_api(backend)
     given = {"GITWARD_DATA_DIR": data, "GITWARD_UPSTREAM_API_URL": github.api_url, **more}
     settings = Settings(**given)
     watch = ServiceHealth(metrics=backend.metrics, database=backend.database, limits=backend.places.limits)
     sign_in = SigningIn(backend.database, hosts=Hosts(), operators=(local_holder("olga"), local_holder("otto")))
-    return Site(made.app, pages_of(made.services, watch=watch, sign_in=sign_in, settings=settings, with_worker=False))
+    pages = pages_of(made.services, watch=watch, sign_in=sign_in, settings=settings, with_worker=with_worker)
+    return Site(made.app, pages)
 
 
 @pytest.fixture
@@ -195,7 +200,7 @@ async def test_only_that_one_page_lets_a_form_go_to_github(olgas: Visitor) -> No
 
 async def test_the_form_names_the_configured_server(backend: Backend, github: StandIn, data: Path) -> None:
     ghe = "https://ghe.example"
-    more = {"GITHUB_SERVER_URL": ghe, "GITHUB_API_URL": f"{ghe}/api/v3"}
+    more: dict[str, Any] = {"GITHUB_SERVER_URL": ghe, "GITHUB_API_URL": f"{ghe}/api/v3"}
     async for visitor in visit(site_with(backend, github, data, **more), backend, "olga"):
         answer = await visitor.post("/setup/app", status=200)
         assert f"form-action 'self' {ghe};" in answer.headers["content-security-policy"]
@@ -209,6 +214,22 @@ async def test_it_is_for_operators(alices: Visitor, github: StandIn) -> None:
     assert conversions(github) == []
 
 
+async def test_a_server_without_a_worker_says_how_it_is_done_by_hand(
+    backend: Backend, github: StandIn, data: Path
+) -> None:
+    """There may be several, and workers elsewhere: none of them would see what one of them keeps."""
+    async for visitor in visit(site_with(backend, github, data, with_worker=False), backend, "olga"):
+        page = await visitor.get("/setup/app")
+        assert "Make the App by hand" in page
+        assert "Pull requests" in page
+        assert 'action="/setup/app"' not in page
+        assert "data-onward" not in (await visitor.post("/setup/app", status=409)).text
+        back = await visitor.get(f"/setup/app/made?state=x&code={'a' * 40}", status=409)
+        assert "Delete the App on GitHub" in back
+    assert conversions(github) == []
+    assert list(data.iterdir()) == []
+
+
 async def test_a_form_of_another_site_begins_nothing(olgas: Visitor) -> None:
     answer = await olgas.http.post("/setup/app", data={"csrf_token": "wrong"})
     assert answer.status_code == 403
@@ -216,6 +237,20 @@ async def test_a_form_of_another_site_begins_nothing(olgas: Visitor) -> None:
         "/setup/app", data={"csrf_token": olgas.csrf}, headers={"Origin": "https://evil.example"}
     )
     assert answer.status_code == 403
+
+
+async def test_the_code_of_somebody_whose_sign_in_has_ended_goes_nowhere(site: Site, github: StandIn) -> None:
+    """What is wanted after the sign-in goes to the issuer, in the state."""
+    where = "/setup/app/made?state=s&code=the-live-code"
+    async with browser(site) as http:
+        for headers in ({}, {"HX-Request": "true", "HX-Current-URL": f"{BASE}{where}"}):
+            answer = await http.get(where, headers=headers)
+            led = answer.headers.get("location") or answer.headers["hx-redirect"]
+            assert led == "/sign-in?next=/setup/app"
+        posted = await http.post("/setup/app", headers={"Referer": f"{BASE}{where}"})
+        assert posted.headers["location"] == "/sign-in?next=/setup/app"
+    assert paths.safe(where) == "/setup/app"  # what stands in a link of somebody else
+    assert conversions(github) == []
 
 
 @pytest.mark.parametrize("state", ["", "x", "A" * 43, "../../etc/passwd", "%00", "é" * 43, "A" * 1999])
@@ -234,8 +269,10 @@ async def test_a_state_serves_once(olgas: Visitor, github: StandIn, data: Path) 
     where = await made_at_github(github, await begun(olgas))
     assert (await olgas.http.get(where)).status_code == 303
     before = key_of(data).read_bytes()
-    await olgas.get(where, status=403)
+    assert "If another App was made now" in await olgas.get(where, status=507)
     assert key_of(data).read_bytes() == before
+    key_of(data).unlink()
+    assert DELETE in await olgas.get(where, status=403)
     assert len(conversions(github)) == 1
 
 
@@ -252,7 +289,7 @@ async def test_a_state_is_good_for_ten_minutes(olgas: Visitor, github: StandIn, 
     (file,) = (data / "github-app-states").iterdir()
     long_ago = time.time() - 601
     os.utime(file, (long_ago, long_ago))
-    await olgas.get(where, status=403)
+    assert DELETE in await olgas.get(where, status=403)
     assert conversions(github) == []
 
 
@@ -286,6 +323,7 @@ async def test_a_code_that_github_does_not_know_is_told(olgas: Visitor, github: 
     form = await begun(olgas)
     page = await olgas.get(f"/setup/app/made?state={form.state}&code={'a' * 40}", status=502)
     assert "GitHub does not know this code" in page
+    assert "Delete the App on GitHub, then begin again." in page
     assert len(conversions(github)) == 1
     assert left_over(data) == []
 
@@ -302,11 +340,14 @@ async def test_what_is_there_is_never_overwritten(olgas: Visitor, github: StandI
         key.mkdir()
     page = await olgas.get(where, status=507)
     assert "never overwritten" in page
+    assert DELETE in page
     assert conversions(github) == []  # the code is not spent: another form may still bring it
     assert not elsewhere.exists()
     if kind == "file":
         assert key.read_text() == "mine"
     await olgas.post("/setup/app", status=409)
+    key.rename(data / "moved away")
+    assert (await olgas.http.get(where)).status_code == 303  # the state is not spent either
 
 
 async def test_of_two_at_once_the_second_overwrites_nothing(olgas: Visitor, github: StandIn, data: Path) -> None:
@@ -320,9 +361,73 @@ async def test_of_two_at_once_the_second_overwrites_nothing(olgas: Visitor, gith
     answer = await asked
     assert answer.status_code == 507
     assert "Another key was kept meanwhile" in answer.text
-    assert "GitHub has made the App" in answer.text
+    assert DELETE in answer.text
     assert key_of(data).read_text() == "another"
     assert left_over(data) == []
+
+
+async def test_a_database_that_is_away_by_then_does_not_hide_that_the_key_is_kept(
+    olgas: Visitor, github: StandIn, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    where = await made_at_github(github, await begun(olgas))
+    with olgas.database.transaction() as tx:
+        tx.execute(sa.text("ALTER TABLE audit_log RENAME TO audit_log_away"))
+    answer = await olgas.http.get(where)
+    with olgas.database.transaction() as tx:
+        tx.execute(sa.text("ALTER TABLE audit_log_away RENAME TO audit_log"))
+    assert (answer.status_code, answer.headers.get("location")) == (303, "/setup/app")
+    assert key_of(data).exists()
+    assert "The audit log misses that olga made a GitHub App" in caplog.text
+
+
+async def test_a_disk_that_cannot_link_is_found_before_the_code_is_spent(
+    olgas: Visitor, github: StandIn, data: Path
+) -> None:
+    where = await made_at_github(github, await begun(olgas))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "link", not_permitted)
+        page = await olgas.get(where, status=507)
+    assert "Operation not permitted. Mend that and load this page again" in page
+    assert conversions(github) == []
+    assert left_over(data) == []
+    assert (await olgas.http.get(where)).status_code == 303
+
+
+def not_permitted(*_: object) -> None:
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+async def test_a_key_that_is_being_kept_is_kept_whatever_ends(
+    olgas: Visitor, github: StandIn, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is cancelled while a thread fills the file: the code is spent by then."""
+    loop, reached, go_on, fsync = asyncio.get_running_loop(), asyncio.Event(), threading.Event(), os.fsync
+
+    def wait_and_sync(number: int) -> None:
+        loop.call_soon_threadsafe(reached.set)
+        go_on.wait(60)
+        fsync(number)
+
+    where = await made_at_github(github, await begun(olgas))
+    monkeypatch.setattr(os, "fsync", wait_and_sync)
+    asked = asyncio.create_task(olgas.http.get(where))
+    await reached.wait()
+    asked.cancel()
+    for _ in range(10):  # turns of the loop, in which the cancellation reaches whoever waits
+        await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.wait({asked})
+    assert asked.cancelled()
+    assert key_of(data).read_text().startswith("-----BEGIN RSA PRIVATE KEY-----")
+    assert left_over(data) == []
+
+
+async def test_what_another_process_has_just_taken_hinders_nobody(olgas: Visitor, data: Path) -> None:
+    """A name that is listed, and is nothing when it is looked at."""
+    await begun(olgas)
+    for folder, name in ((data / "github-app-states", "taken"), (data, ".github-app-taken")):
+        (folder / name).symlink_to("nowhere")
+    await begun(olgas)
 
 
 NO_KEY = json.dumps({"id": 1, "slug": "x", "html_url": "https://github.com/apps/x", "pem": "no key"}).encode()
@@ -343,7 +448,7 @@ async def test_an_answer_without_a_key_leaves_nothing(
     github.fault(method="POST", path="*/conversions", status=status, body=body)
     page = await olgas.get(f"/setup/app/made?state={form.state}&code={'a' * 40}", status=502)
     assert 'role="alert"' in page
-    assert "begin again" in page.lower()
+    assert DELETE in page.replace("Delete", "delete")
     assert not key_of(data).exists()
     assert left_over(data) == []
 

@@ -10,6 +10,10 @@ from starlette.requests import Request
 SIGN_IN, SIGN_OUT, SIGNED_OUT = "/sign-in", "/sign-out", "/signed-out"
 START, CALLBACK = "/sign-in/start", "/sign-in/callback"
 HOME = "/"
+APP_SETUP, APP_MADE = "/setup/app", "/setup/app/made"
+# Pages whose query is a secret, like a code of GitHub that still makes a key, and where a person is led instead: what
+# was wanted stands in the issuer's address, and so in its log. (Those of sign-in itself are nobody's goal.)
+_SECRET_QUERY = {APP_MADE: APP_SETUP}
 MAX_PATH = 500  # characters
 # One slash and then none: `//host` and, for browsers, `/\host` name another host. No control character: some are
 # skipped by browsers, which then see the two slashes.
@@ -17,7 +21,7 @@ _PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 
 
 def safe(path: str | None) -> str:
-    """The path, or the first page."""
+    """The path, without a secret that stands in it; or the first page."""
     if (
         not path
         or len(path) > MAX_PATH
@@ -25,7 +29,7 @@ def safe(path: str | None) -> str:
         or path.startswith((SIGN_IN, SIGN_OUT, SIGNED_OUT))
     ):
         return HOME
-    return path
+    return _SECRET_QUERY.get(path.partition("?")[0], path)
 
 
 def wanted_by(request: Request) -> str:
