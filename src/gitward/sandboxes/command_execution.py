@@ -142,6 +142,7 @@ class CommandExecution:
                 self._tail = (self._tail + piece)[-_TAIL:]
             if self._on_output is not None:
                 await self._on_output(stream, piece)
+            await asyncio.sleep(0)  # who writes without a pause leaves others their turn
 
     async def _piece(self, stream: Stream) -> bytes:
         """The next one; none in the end."""
