@@ -66,6 +66,7 @@ async def test_a_run_whose_command_fills_the_disk_ends_with_its_reason_and_its_w
         assert TOLD in run["message"]
         assert "+precious" in await patch_of(client, session)
         assert output(events).endswith("19999\n20000\n")
+        await until_faults(client)  # its files go when it has ended
         _, run, _ = await client.run(repository, "echo x > x")
         assert run["state"] == "succeeded", run
 
