@@ -129,6 +129,7 @@ def open_issue(
 ) -> Issue:
     """Labels that do not exist yet are made. Raises Unprocessable."""
     check_text(title, body)
+    # A pull request is made by the same steps, but of other parts; one function for both would be longer than the two.
     issue = Issue(
         repository=repository,
         id=site.new_id(),

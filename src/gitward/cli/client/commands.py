@@ -170,6 +170,7 @@ def retry(session: Session = None, follow: Follow = False, as_json: AsJson = Fal
     raise typer.Exit(actions.retry(session, following=follow, as_json=as_json))
 
 
+# typer reads options from the signature alone, so each command lists its own, though `run` has most of them too.
 def follow_up(
     session: Session = None,
     command: Command = None,

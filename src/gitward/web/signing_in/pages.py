@@ -16,6 +16,7 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
     "Cache-Control": "no-store",
 }
+# Not base.html: whoever signs in has no page of the application yet, and these load none of its scripts.
 _PAGE = """\
 <!doctype html>
 <html lang="en">
