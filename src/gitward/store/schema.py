@@ -94,7 +94,7 @@ workers = sa.Table(
     sa.Column("lease_seconds", sa.Float, nullable=False),  # how long it may be silent
     sa.Column("beats", sa.BigInteger, nullable=False),  # one more at each sign of life
     sa.Column("started_at", UtcDateTime, nullable=False),
-    sa.Column("seen_at", UtcDateTime, nullable=False),  # for people; nobody decides by it
+    sa.Column("seen_at", UtcDateTime, nullable=False),  # by the database's clock; see `workers.membership`
     sa.Column(
         "generation", sa.Integer, nullable=False
     ),  # of the queue; an older program does not know it: it is kept out

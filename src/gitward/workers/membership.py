@@ -4,6 +4,9 @@ the list.
 No clocks of two machines are compared. A worker renews its lease from the moment *before* it asked for its next beat;
 the others measure with their own clock how long they have seen no new one, and wait longer than the lease runs. So a
 worker has stopped by itself before it is removed.
+
+Who has just come has seen nothing yet. When every worker was lost at once, the database's own clock tells how long one
+has been silent; it counts only after as much silence as ends the worker's own lease, because that clock may be set.
 """
 
 from __future__ import annotations
@@ -39,7 +42,8 @@ OnBeat = Callable[[float], Awaitable[None]]
 _JOIN = """INSERT INTO workers (id, machine, processes, lease_seconds, beats, started_at, seen_at, generation)
   VALUES (%s, %s, %s, %s, 0, clock_timestamp(), clock_timestamp(), %s)"""
 _BEAT = "UPDATE workers SET beats = beats + 1, processes = %s, seen_at = clock_timestamp() WHERE id = %s RETURNING 1"
-_LOOK = "SELECT id, machine, processes, lease_seconds, beats FROM workers WHERE id <> %s"
+_LOOK = """SELECT id, machine, processes, lease_seconds, beats,
+  extract(epoch FROM clock_timestamp() - seen_at)::float8 FROM workers WHERE id <> %s"""
 _STRIKE = "DELETE FROM workers WHERE id = %s AND beats = %s RETURNING 1"
 _LEAVE = "DELETE FROM workers WHERE id = %s"
 
@@ -104,7 +108,7 @@ class Membership:
         self._looked = now
         before, self._seen = self._seen, {}
         struck = False
-        for worker, machine, their_processes, lease_seconds, beats in rows:
+        for worker, machine, their_processes, lease_seconds, beats, recorded in rows:
             seen = before.get(worker)
             if seen is None or seen.beats != beats:
                 seen = _Seen(beats=beats, since=now)
@@ -114,6 +118,8 @@ class Membership:
                 why = "its processes have ended"
             elif silent > lease_seconds:
                 why = f"it was silent for {silent:.1f} s"
+            elif silent > lease_seconds * OWN_SHARE and recorded > lease_seconds:
+                why = f"it was silent for {recorded:.1f} s, {silent:.1f} of them since this worker began to look"
             else:
                 continue
             if await self._query(_STRIKE, (worker, beats)):

@@ -101,6 +101,43 @@ async def test_a_gap_in_the_looks_proves_nothing(database: Database) -> None:
         await watcher.disconnect()
 
 
+@pytest.mark.parametrize("since", ["61", "59"])
+async def test_who_has_just_come_counts_the_silence_before_by_the_database_s_clock(
+    database: Database, since: str
+) -> None:
+    """All others were lost at once: nobody saw them fall silent."""
+    async with member(database, "one", LEASE_SECONDS) as one:
+        await one.join()
+        with database.transaction() as tx:
+            tx.connection.exec_driver_sql(f"UPDATE workers SET seen_at = seen_at - interval '{since} s'")
+        seconds = Watch()
+        watcher = watcher_of(database, seconds)
+        began = seconds.now
+        while names(database) and seconds.now < began + 0.9 * LEASE_SECONDS:
+            await watcher.check()
+            seconds.now += 1.0
+        if since == "61":
+            assert LEASE_SECONDS * OWN_SHARE < seconds.now - began < LEASE_SECONDS * OWN_SHARE + 3
+        else:
+            assert names(database) == ["one"]
+        await watcher.disconnect()
+
+
+async def test_a_clock_of_the_database_that_jumps_strikes_nobody_off_who_beats(database: Database) -> None:
+    async with member(database, "one", LEASE_SECONDS) as one:
+        lease = await one.join()
+        seconds = Watch()
+        watcher = watcher_of(database, seconds)
+        for _ in range(100):
+            assert await one.beat(lease)
+            with database.transaction() as tx:
+                tx.connection.exec_driver_sql("UPDATE workers SET seen_at = seen_at - interval '1 day'")
+            await watcher.check()
+            seconds.now += 1.0
+        assert names(database) == ["one"]
+        await watcher.disconnect()
+
+
 async def insert(database: Database, machine: str, *identities: str) -> None:
     row = {"machine": machine, "processes": json.dumps(identities)}
     at = "clock_timestamp()"
