@@ -37,9 +37,9 @@ Entry = tuple[str, Json]  # type and data of an event
 Pending = Message | ToolCall | Plan | Usage | Asked
 
 GATHER_SECONDS = 0.05
-SLOWER_SECONDS = 0.2  # when half of the events that may be told at once were told
-BURST = 800  # events
-A_SECOND = 1.0  # events, after that; less and less, so that a turn of a week stays below 2,000
+SLOWER_SECONDS = 0.2  # when a quarter of the events that may be told at once were told
+BURST = 1250  # events
+A_SECOND = 0.5  # events, after that; less and less, so that a turn of a week stays below 2,000
 HALVED_SECONDS = 100.0  # of a turn, after which it is half as many, after twice as long a third, and so on
 HELD = 64  # of what waits to be told
 KEPT_CALLS = 256  # whose state is known; of an older one only what is new is told
@@ -74,7 +74,7 @@ class Events:
     @property
     def pause(self) -> float:
         """Seconds until `entries` should be asked for again."""
-        return GATHER_SECONDS if self._refilled() > BURST / 2 else SLOWER_SECONDS
+        return GATHER_SECONDS if self._refilled() > BURST * 3 / 4 else SLOWER_SECONDS
 
     def take(self, update: Update | Asked) -> None:
         match update:

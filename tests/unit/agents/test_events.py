@@ -181,7 +181,7 @@ def test_many_updates_cost_few_events(events: Events, clock: Clock, seconds: flo
 
 def test_a_reader_is_not_far_behind_while_there_is_room(events: Events) -> None:
     assert events.pause == GATHER_SECONDS
-    for number in range(BURST // 2 + 1):
+    for number in range(BURST // 4 + 1):
         events.take(Asked(what=str(number), answer="allow_once"))
         events.entries()
     assert events.pause == SLOWER_SECONDS
