@@ -21,7 +21,7 @@ ROUNDS = 60
 SESSIONS = 3
 ENVIRONMENT = "go"
 SETTINGS = {"GITWARD_ENVIRONMENTS_DIR": str(STORE)}
-_BUILD = "go build -gcflags=all=-N ./..."  # with flags of its own, so that no package is there already
+_BUILD = "CGO_ENABLED=0 go build -gcflags=all=-N ./..."  # its own flags: no package is there already; and no gcc
 _FILES = {
     "go.mod": "module example.com/app\n\ngo 1.19\n",
     "main.go": 'package main\n\nimport "net/http"\n\nfunc main() { http.ListenAndServe("", nil) }\n',
@@ -131,5 +131,6 @@ async def _setup_seconds(http: httpx2.AsyncClient, session_id: str, run_id: str)
         if run["state"] == "succeeded":
             return float(next(step["seconds"] for step in run["steps"] if step["name"] == "setup"))
         if run["state"] in {"failed", "cancelled"}:
-            raise RuntimeError(f"the run {run['state']}: {run['message']}")
+            said = (await http.get(f"/sessions/{session_id}/events", params={"run_id": run_id})).text[-2500:]
+            raise RuntimeError(f"the run {run['state']}: {run['message']}\n{said}")
         await asyncio.sleep(0.2)
