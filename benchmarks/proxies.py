@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
-import socket
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from benchmarks.transfers import Way
-from gitward.settings.environment import clean_environment
+from local_servers import free_port, running
 
 TOOLS = Path(__file__).parents[1] / ".tools" / "bench"
 NGINX = Path(__file__).parents[1] / ".tools" / "web-servers" / "nginx" / "usr" / "sbin" / "nginx"
-_START_SECONDS = 30.0
 
 _NGINX = """
 daemon off; worker_processes 1; pid {root}/nginx.pid; error_log {root}/nginx.log; user root;
@@ -53,7 +49,8 @@ async def mitmproxy(root: Path, upstream: str, ca: Path, token: str) -> AsyncIte
     }
     set_options = [word for name, value in options.items() for word in ("--set", f"{name}={value}")]
     mode = ("--quiet", "--mode", f"reverse:{upstream}", "--listen-host", "127.0.0.1", "--listen-port", str(port))
-    async with running(str(TOOLS / "bin" / "mitmdump"), *mode, *set_options, port=port) as pid:
+    argv = (str(TOOLS / "bin" / "mitmdump"), *mode, *set_options)
+    async with running(*argv, port=port, log=root / "mitmproxy.log") as pid:
         url = f"https://localhost:{port}"
         yield Way(name="mitmproxy", url=url, ca=home / "mitmproxy-ca-cert.pem", credential="x", pid=pid)
 
@@ -65,38 +62,6 @@ async def nginx(root: Path, upstream: str, chain: Path, ca: Path, token: str) ->
     home.mkdir()
     values = {"root": home, "port": port, "chain": chain, "ca": ca, "upstream": upstream}
     (home / "nginx.conf").write_text(_NGINX.format(**values, authorization=authorization(token)))
-    async with running(str(NGINX), "-c", str(home / "nginx.conf"), "-e", str(home / "nginx.log"), port=port) as pid:
+    argv = (str(NGINX), "-c", str(home / "nginx.conf"), "-e", str(home / "nginx.log"))
+    async with running(*argv, port=port, log=root / "nginx.log") as pid:
         yield Way(name="nginx", url=f"https://localhost:{port}", ca=ca, credential="x", pid=pid)
-
-
-@contextlib.asynccontextmanager
-async def running(*command: str, port: int) -> AsyncIterator[int]:
-    """A server's process id, once it listens."""
-    process = await asyncio.create_subprocess_exec(*command, env=clean_environment(), stdin=subprocess.DEVNULL)
-    try:
-        async with asyncio.timeout(_START_SECONDS):
-            while not await _listens(port):
-                if process.returncode is not None:
-                    raise RuntimeError(f"{command[0]} ended with {process.returncode}")
-                await asyncio.sleep(0.1)
-        yield process.pid
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        async with asyncio.timeout(_START_SECONDS):
-            await process.wait()
-
-
-async def _listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except ConnectionError:
-        return False
-    writer.close()
-    await writer.wait_closed()
-    return True
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

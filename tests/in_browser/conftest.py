@@ -15,7 +15,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, FloatRect, Page, async_playwright, expect
 
+from gitward.store.database import Database
 from rig import Rig, rig
+
+from .stage import Stage, fill
 
 expect.set_options(timeout=30_000)
 ROOT = Path(__file__).parents[2]
@@ -118,3 +121,11 @@ async def picture(page: Page, name: str, *, folder: Path = SCREENSHOTS, tallest:
     await page.set_viewport_size(before)
     await page.evaluate("for (const each of document.querySelectorAll('.reply')) each.style.position = ''")
     return file
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def stage(service: Rig) -> AsyncIterator[Stage]:
+    """Of the module's own service, which others would find changed."""
+    database = Database(f"sqlite:///{service.data / 'gitward.db'}")
+    yield fill(database)
+    await database.stop()

@@ -13,12 +13,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from gitward.store.database import Database
 from rig import Rig, rig
 
 from .conftest import ROOT, SCREENSHOTS, Opened, picture
 from .github_pages import lead_to_standin
-from .stage import Stage, fill
+from .stage import Stage
 
 FOLDER = ROOT / os.environ.get("GITWARD_SCREENSHOTS", str(SCREENSHOTS / "documentation"))
 MOST_BYTES = 150_000
@@ -39,13 +38,6 @@ async def service() -> AsyncIterator[Rig]:
         async with made.client("bob") as client:  # so that GitHub has told of the token
             await client.run(await made.repository(), command="true")
         yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def stage(service: Rig) -> AsyncIterator[Stage]:
-    database = Database(f"sqlite:///{service.data / 'gitward.db'}")
-    yield fill(database)
-    await database.stop()
 
 
 def shots(stage: Stage) -> dict[str, Shot]:

@@ -11,11 +11,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page
 
-from gitward.store.database import Database
 from rig import Rig
 
 from .conftest import Opened, picture, without_worker
-from .stage import Stage, fill
+from .stage import Stage
 
 AXE = Path(__file__).parent / "tools" / "axe.min.js"
 
@@ -24,13 +23,6 @@ AXE = Path(__file__).parent / "tools" / "axe.min.js"
 async def service() -> AsyncIterator[Rig]:
     async with without_worker() as made:
         yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def stage(service: Rig) -> AsyncIterator[Stage]:
-    database = Database(f"sqlite:///{service.data / 'gitward.db'}")
-    yield fill(database)
-    await database.stop()
 
 
 def pages(stage: Stage) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import ssl
@@ -13,7 +12,7 @@ from pathlib import Path
 import httpx2
 
 from company import Company
-from gitward.settings.environment import clean_environment
+from local_servers import free_port, running
 
 NAME = "gitward.example.com"  # as the files say
 URL = f"https://{NAME}"
@@ -87,23 +86,9 @@ async def web_server(kind: str, folder: Path, service_url: str) -> AsyncIterator
     port, plain_port = free_port(), free_port()
     write = _write_nginx if kind == "nginx" else _write_caddy
     argv = write(folder, service_url.removeprefix("http://"), port, plain_port)
-    log = folder / "server.log"
-    with log.open("wb") as out:
-        process = await asyncio.create_subprocess_exec(
-            *argv, stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out, env=clean_environment(HOME=str(folder))
-        )
-    try:
-        async with asyncio.timeout(_START_SECONDS):
-            while not await _listens(port):
-                assert process.returncode is None, log.read_text()
-                await asyncio.sleep(0.05)
+    async with running(*argv, port=port, log=folder / "server.log", HOME=str(folder)):
         tls = ssl.create_default_context(cafile=company.ca_file)
         yield WebServer(port=port, plain_port=plain_port, tls=tls)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        async with asyncio.timeout(_START_SECONDS):
-            await process.wait()
 
 
 def _write_nginx(folder: Path, service: str, port: int, plain_port: int) -> Sequence[str]:
@@ -135,18 +120,3 @@ def _changed(text: str, changes: dict[str, str]) -> str:
         assert old in text, f"the file of deploy/ has no {old!r} any more"
         text = text.replace(old, new)
     return text
-
-
-async def _listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except ConnectionError:
-        return False
-    writer.close()
-    await writer.wait_closed()
-    return True
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -76,17 +76,21 @@ class SeriesPlaces:
                 await place.end()
             return SupervisedPlace(await self._spare.take(last=last or self._busy > 1), self._endpoint)
         except BaseException:
-            self._busy -= 1
+            self._is_free()
             raise
 
     async def give_back(self, place: SupervisedPlace, *, stays: bool) -> None:
         """:param stays: it can serve another command; else it has ended."""
-        self._busy -= 1
-        self._given_back.set()
+        self._is_free()
         if stays and not self._closed:
             self._idle.append(place)
         elif stays:
             await place.end()
+
+    def _is_free(self) -> None:
+        """Whoever waits looks again, also when a place could not be had: none may come back then."""
+        self._busy -= 1
+        self._given_back.set()
 
     async def drop(self) -> None:
         """Ends those that are idle."""
