@@ -54,6 +54,20 @@ class Hit:
     at: float  # seconds since the epoch
 
 
+@dataclass(frozen=True, kw_only=True)
+class Takeover:
+    """How long a run whose worker was lost waited for another one."""
+
+    hit: Hit
+    whole: float  # seconds
+    away: float  # seconds of these in which there was no database: nobody can go on then
+
+    @property
+    def seconds(self) -> float:
+        """What the workers took."""
+        return self.whole - self.away
+
+
 def next_kind(made: list[Hit]) -> Kind:
     """The kind that is furthest behind its share."""
     return max(SHARE, key=lambda kind: SHARE[kind] / 100 * (len(made) + 1) - sum(hit.kind is kind for hit in made))

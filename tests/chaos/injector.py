@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from gitward.sessions.model import StepName
 from small_disks import fill, seen_by
 
 from .database import Database, Running
-from .faults import LOSES_WORKER, Hit, Kind, next_kind, steps_by_need
+from .faults import LOSES_WORKER, Hit, Kind, Takeover, next_kind, steps_by_need
 from .world import LAUNCHER, LEASE_SECONDS, PARENT, Machine, World, broker_of, child_of, send
 
 LOOK_SECONDS = 0.01
@@ -31,11 +31,12 @@ class Injector:
 
     def __init__(self, world: World, database: Database) -> None:
         self.made: list[Hit] = []
-        self.takeovers: list[tuple[Hit, float]] = []
+        self.takeovers: list[Takeover] = []
         self.missed: list[Hit] = []  # nobody went on with the run
         self._world = world
         self._database = database
         self._watching: set[asyncio.Task[None]] = set()
+        self._away: list[tuple[float, float]] = []  # when the database was, in seconds since the epoch
         self._do: dict[Kind, Callable[[Machine], Awaitable[None]]] = {
             Kind.KILL: self._signal(signal.SIGKILL),
             Kind.TERMINATE: self._signal(signal.SIGTERM),
@@ -97,7 +98,8 @@ class Injector:
         while time.monotonic() < deadline:
             at = await self._database.goes_on(hit.run_id, hit.at)
             if at is not None:
-                self.takeovers.append((hit, at - hit.at))
+                away = overlap(self._away, hit.at, at)
+                self.takeovers.append(Takeover(hit=hit, whole=at - hit.at, away=away))
                 return
             if await self._database.has_ended(hit.run_id):
                 return  # it had ended when the fault came, just after it was looked for
@@ -119,9 +121,10 @@ class Injector:
         return kill
 
     async def _restart_database(self, _machine: Machine) -> None:
-        postgres = self._world.postgres
+        postgres, began = self._world.postgres, time.time()
         await asyncio.to_thread(postgres.stop, signal.SIGQUIT)  # without a goodbye: it recovers from its log
         await asyncio.to_thread(postgres.start)
+        self._away.append((began, time.time()))
 
     async def _stop(self, machine: Machine) -> None:
         """Stopped for longer than its lease; then it wakes, and must see that it has lost."""
@@ -142,10 +145,12 @@ class Injector:
         return stop
 
     async def _stop_database(self, _machine: Machine) -> None:
+        began = time.time()
         self._world.postgres.pause()
         try:
             await asyncio.sleep(LEASE_SECONDS + 2)
         finally:
+            self._away.append((began, time.time()))
             self._world.postgres.resume()
 
     async def _fill_disk(self, machine: Machine) -> None:
@@ -159,6 +164,11 @@ class Injector:
         machine.link.cut()
         await asyncio.sleep(LEASE_SECONDS + 2)
         machine.link.mend()
+
+
+def overlap(spans: Iterable[tuple[float, float]], begin: float, end: float) -> float:
+    """How much of the time from `begin` to `end` lies within the spans, none of which touches another."""
+    return sum(max(0.0, min(end, upper) - max(begin, lower)) for lower, upper in spans)
 
 
 def _launcher_of(worker: int) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gitward.sessions.model import StepName
 
-from .faults import LOSES_WORKER, Hit, Kind
+from .faults import LOSES_WORKER, Hit, Kind, Takeover
 from .proof import Verdict, Wrong
 
 Json = dict[str, Any]
@@ -26,7 +26,7 @@ class Report:
     runs: int
     retried: Counter[str]  # runs that a fault ended, by their reason; they were retried
     hits: Sequence[Hit]
-    takeovers: Sequence[tuple[Hit, float]]  # seconds until another worker went on
+    takeovers: Sequence[Takeover]
     taken_over: int  # events run.taken_over, of all runs that a lost worker had
     wrong: Sequence[Wrong]
     wanted_kills: int
@@ -65,22 +65,26 @@ class Report:
         yield ""
         yield f"{self.sessions} sessions with {self.runs} runs in {self.seconds:.0f} s; {self.kills} workers killed"
         for kind in sorted(LOSES_WORKER):
-            times = sorted(seconds for hit, seconds in self.takeovers if hit.kind is kind)
+            times = sorted(each.seconds for each in self.takeovers if each.hit.kind is kind)
             if times:
-                p50, p99 = _at(times, 0.5), _at(times, 0.99)
-                yield f"{kind}: taken over after p50 {p50:.2f} s, p99 {p99:.2f} s, of {len(times)}"
+                longest = max(each.whole for each in self.takeovers if each.hit.kind is kind)
+                yield (
+                    f"{kind}: taken over after p50 {_at(times, 0.5):.2f} s, p99 {_at(times, 0.99):.2f} s, of "
+                    f"{len(times)}; the longest {longest:.2f} s with the time in which there was no database"
+                )
         yield from self._slowest()
         ended = ", ".join(f"{reason} {count}" for reason, count in sorted(self.retried.items())) or "none"
         yield f"{self.taken_over} takeovers; ended by a fault and retried: {ended}"
         yield ", ".join(f"{verdict} {count}" for verdict, count in self.verdicts().items())
 
     def _slowest(self) -> Iterator[str]:
-        """What else was wrong while the slowest takeovers lasted: nobody goes on while the database is stopped."""
-        for hit, seconds in sorted(self.takeovers, key=lambda each: -each[1])[:SLOWEST]:
-            beside = [
-                f"{other.kind} after {other.at - hit.at:+.1f} s" for other in self.hits if _beside(other, hit, seconds)
-            ]
-            yield f"  {seconds:.2f} s: {hit.kind} in {hit.step}; beside it: {', '.join(beside) or 'nothing'}"
+        """What else was wrong while the slowest takeovers lasted."""
+        for takeover in sorted(self.takeovers, key=lambda each: -each.whole)[:SLOWEST]:
+            hit = takeover.hit
+            others = (other for other in self.hits if _beside(other, takeover))
+            beside = ", ".join(f"{other.kind} after {other.at - hit.at:+.1f} s" for other in others) or "nothing"
+            away = f", {takeover.away:.2f} s of them without a database" if takeover.away else ""
+            yield f"  {takeover.whole:.2f} s{away}: {hit.kind} in {hit.step}; beside it: {beside}"
 
     def to_json(self) -> Json:
         return {
@@ -92,7 +96,7 @@ class Report:
             "hits": {kind: {step: self.count(kind, step) for step in StepName} for kind in Kind},
             "taken_over": self.taken_over,
             "takeover_seconds": {
-                kind: [round(seconds, 3) for hit, seconds in self.takeovers if hit.kind is kind]
+                kind: [round(each.seconds, 3) for each in self.takeovers if each.hit.kind is kind]
                 for kind in LOSES_WORKER
             },
             **self.verdicts(),
@@ -100,9 +104,10 @@ class Report:
         }
 
 
-def _beside(other: Hit, hit: Hit, seconds: float) -> bool:
+def _beside(other: Hit, takeover: Takeover) -> bool:
     """Whether it began shortly before the takeover, or while it lasted."""
-    return other is not hit and -LONGEST_FAULT < other.at - hit.at < seconds
+    after = other.at - takeover.hit.at
+    return other is not takeover.hit and -LONGEST_FAULT < after < takeover.whole
 
 
 def _at(values: Sequence[float], share: float) -> float:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 6.0
-_PAUSES = (0.2, 0.5, 1.0, 2.0)  # seconds before each try to work again; then the last again
+_PAUSES = (0.2, 0.5)  # seconds before each try to work again, then the last again: runs of lost workers wait for it
 
 _TAKEN = (
     "GITWARD_DATABASE_URL: another worker already uses this database; stop it before you start this one, "
