@@ -145,7 +145,8 @@ async def assert_truth(scene: Scene, held: Held) -> Json:
     types = [event["type"] for event in events]
     assert (run["state"], run["changed"], run["attempt"]) == ("succeeded", True, 2), (held.step, run)
     assert types.count("run.taken_over") == types.count("run.ended") == types.count("run.started") == 1
-    assert types.count("branch.pushed") == types.count("pull_request.opened") == 1
+    told = [(event["at"], event["type"], event["data"]) for event in events if event["type"] != "output"]
+    assert types.count("branch.pushed") == types.count("pull_request.opened") == 1, (held.step, told)
     assert [event["seq"] for event in events] == sorted({event["seq"] for event in events})
     branches = await held.repository.branches()
     assert sorted(branches) == sorted(["main", held.session["branch"]])
