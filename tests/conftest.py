@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 import held_loops
+import warm_services
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import Owner
 from gitward.sessions.places import Places, RunLimits
@@ -41,6 +42,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _loops_are_watched() -> Iterator[None]:
     with held_loops.recording():
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_services_end() -> Iterator[None]:
+    yield
+    warm_services.stop()
 
 
 @pytest.hookimpl(wrapper=True)

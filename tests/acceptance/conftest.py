@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from rig import Client, Rig, rig
+from rig import Client, Rig, rig, warm_rig
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,8 +53,9 @@ async def alice_client(service: Rig) -> AsyncIterator[Client]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def there() -> AsyncIterator[Rig]:
-    """One service in the way that is usual, for tests to which the way to authenticate makes no difference."""
-    async with rig() as made:
+    """One service in the way that is usual, for tests to which neither the way to authenticate nor that of its start
+    makes a difference."""
+    async with warm_rig() as made:
         yield made
 
 

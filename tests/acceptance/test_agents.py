@@ -22,7 +22,7 @@ MODEL_KEY = "sk-CANARY-of-a-model-0123456789"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def house() -> AsyncIterator[Rig]:
-    async with agent_rig(GITWARD_AGENT_IDLE_SECONDS=str(IDLE_SECONDS), OPENAI_API_KEY=MODEL_KEY) as made:
+    async with agent_rig(warm=True, GITWARD_AGENT_IDLE_SECONDS=str(IDLE_SECONDS), OPENAI_API_KEY=MODEL_KEY) as made:
         yield made
 
 
@@ -187,7 +187,7 @@ async def test_an_agent_that_does_not_start_is_unavailable(
 
 
 async def test_a_start_that_hangs_ends_with_its_own_limit() -> None:
-    async with agent_rig(GITWARD_AGENT_START_SECONDS="2") as service, service.client() as client:
+    async with agent_rig(warm=True, GITWARD_AGENT_START_SECONDS="2") as service, service.client() as client:
         body: Json = {"prompt": "say('x')", "agent": "hanging", "timeout_seconds": 60}
         _, run, _ = await client.run(await service.repository(), **body)
         assert (run["state"], run["reason"]) == ("failed", "agent_unavailable"), run
@@ -373,7 +373,7 @@ if not os.path.exists(first):
 edit("done.txt", "done")
 say("Done.")
 """
-    async with agent_rig() as house, house.client() as caller:
+    async with agent_rig(warm=True) as house, house.client() as caller:
         repository = await house.repository()
         session = await caller.session(repository, prompt=prompt)
         await until(caller, session, "agent.message")

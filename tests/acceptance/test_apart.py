@@ -25,14 +25,14 @@ async def refusal_of_a_worker(made: Fleet, environment: dict[str, str]) -> str:
 
 
 async def test_an_api_alone_and_one_worker_share_a_database(tmp_path: Path) -> None:
-    async with fleet(f"sqlite:///{tmp_path / 'gitward.db'}", workers=1) as made, made.rig.client() as client:
+    async with fleet(f"sqlite:///{tmp_path / 'gitward.db'}", workers=1, warm=True) as made, made.rig.client() as client:
         _, run, events = await client.run(await made.rig.repository(), "echo changed > file.txt")
         assert (run["state"], run["changed"]) == ("succeeded", True), run
         assert [event["type"] for event in events].count("run.ended") == 1
 
 
 async def test_a_second_worker_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    async with fleet(f"sqlite:///{tmp_path / 'gitward.db'}", workers=1) as made:
+    async with fleet(f"sqlite:///{tmp_path / 'gitward.db'}", workers=1, warm=True) as made:
         environment = {**made.rig.environment, "GITWARD_DATA_DIR": str(made.rig.root / "another")}
         told = await refusal_of_a_worker(made, environment)
         assert "gitward: GITWARD_DATABASE_URL: another worker already uses this database;" in told
@@ -40,7 +40,7 @@ async def test_a_second_worker_is_refused_with_a_sentence(tmp_path: Path) -> Non
 
 async def test_a_data_folder_has_one_worker(tmp_path: Path) -> None:
     """Workers of one machine would wipe each other's sandboxes."""
-    async with fleet(f"sqlite:///{tmp_path / 'gitward.db'}", workers=1) as made:
+    async with fleet(f"sqlite:///{tmp_path / 'gitward.db'}", workers=1, warm=True) as made:
         environment = {
             **made.rig.environment,
             "GITWARD_DATA_DIR": str(made.workers[0].data),

@@ -6,7 +6,7 @@ from rig import app_rig, output
 
 
 async def test_a_session_becomes_a_pull_request_of_the_app_s_bot() -> None:
-    async with app_rig() as (service, installation), service.client() as client:
+    async with app_rig(warm=True) as (service, installation), service.client() as client:
         apps = service.github.site.apps
         repository = await service.repository(permissions={})
         command = "echo hello >> README.md; gh auth status 2>&1; gh pr list 2>&1; git log -1 --format=%H"

@@ -13,7 +13,7 @@ import pytest
 from gitward.sandboxes.bwrap_process import NICENESS
 from gitward.sandboxes.processes_inside import descendants
 from gitward_standin import Repository
-from rig import Client, Json, Rig, output, rig
+from rig import Client, Json, Rig, output, warm_rig
 
 
 async def started(client: Client, repository: Repository, command: str) -> Json:
@@ -54,7 +54,7 @@ async def test_a_tree_without_end_ends_its_own_run_only() -> None:
         done
         git update-ref HEAD $(git commit-tree -p HEAD -m bomb $tree)
     """
-    async with rig(GITWARD_MEMORY="300") as there, there.client() as client:
+    async with warm_rig(GITWARD_MEMORY="300") as there, there.client() as client:
         repository = await there.repository()
         session = await client.session(repository, command=command)
         await goes_on(client, await there.repository())

@@ -12,7 +12,7 @@ from command_line import gitward
 from documented_commands import lines, run, with_programs_of
 from outside import look_at
 from postgres import Postgres
-from rig import rig
+from rig import warm_rig
 
 
 def commands(section: str) -> list[str]:
@@ -24,7 +24,7 @@ async def test_sqlite_is_copied_while_it_is_used_and_restored(tmp_path: Path) ->
     for name in ("var/backups", "var/lib"):
         (tmp_path / name).mkdir(parents=True)
     backup, *restore = commands("sqlite")
-    async with rig() as service, service.client() as client:
+    async with warm_rig() as service, service.client() as client:
         kept = await client.session(await service.repository(), command="true")
         await client.finished(kept)
         used = {"GITWARD_DATA_DIR": str(service.data)}

@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from command_line import gitward
-from rig import RUN_SECONDS, Client, Rig, rig
+from rig import RUN_SECONDS, Client, Rig, warm_rig
 from web_servers import NAME, NGINX_FILE, URL, WebServer, web_server
 
 
@@ -35,7 +35,7 @@ class Front:
 async def front(request: pytest.FixtureRequest) -> AsyncIterator[Front]:
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gitward-front-")))
-        service = await stack.enter_async_context(rig(GITWARD_PUBLIC_URL=URL, GITWARD_HOST="127.0.0.1"))
+        service = await stack.enter_async_context(warm_rig(GITWARD_PUBLIC_URL=URL, GITWARD_HOST="127.0.0.1"))
         server = await stack.enter_async_context(web_server(request.param, folder, service.url))
         yield Front(service=service, server=server)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from gitward_standin import Role
-from rig import rig
+from rig import warm_rig
 
 COMMAND = {"command": "echo hi > hi.txt"}
 
 
 async def test_who_may_write_on_github_may_use_the_repository_here() -> None:
-    async with rig(GITWARD_AUTHORIZE="collaborator", GITWARD_LOGIN_CLAIM="sub") as service:
+    async with warm_rig(GITWARD_AUTHORIZE="collaborator", GITWARD_LOGIN_CLAIM="sub") as service:
         repository = await service.repository()
         repo = repository.full_name
         for login, role in (("alice", Role.PUSH), ("bob", Role.PULL)):

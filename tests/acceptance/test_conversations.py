@@ -25,7 +25,7 @@ MEMORY = 'say(json.dumps([remembered(), sorted(os.listdir("/workspace/agent/reme
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def house() -> AsyncIterator[Rig]:
-    async with agent_rig() as made:
+    async with agent_rig(warm=True) as made:
         yield made
 
 
@@ -226,7 +226,7 @@ say("steady ")
 until_cancelled()
 stop = "cancelled"
 """
-    async with agent_rig(GITWARD_AGENT_KEEP_SECONDS="1") as service, service.client() as client:
+    async with agent_rig(warm=True, GITWARD_AGENT_KEEP_SECONDS="1") as service, service.client() as client:
         session = await client.session(await service.repository(), prompt=prompt, agent=AGENT)
         await until_told(client, session, "ready")
         refused = "its work so far could not be kept"
@@ -302,7 +302,7 @@ state = run("git", "log", "-1", "--format=%s") + run("git", "status", "--porcela
 edit("third.txt", "third")
 say(json.dumps([state, len(remembered()), note]))
 """
-    async with agent_rig() as mortal, mortal.client() as client:
+    async with agent_rig(warm=True) as mortal, mortal.client() as client:
         session = await client.session(await mortal.repository(), prompt=prompt, agent=AGENT)
         await until_told(client, session, "ready")
         await mortal.stop(signal.SIGKILL)
@@ -329,7 +329,7 @@ if not note:
     time.sleep(1000)
 say(json.dumps([os.listdir("."), len(remembered()), note]))
 """
-    async with agent_rig(GITWARD_AGENT_KEEP_SECONDS="1") as mortal, mortal.client() as client:
+    async with agent_rig(warm=True, GITWARD_AGENT_KEEP_SECONDS="1") as mortal, mortal.client() as client:
         session = await client.session(await mortal.repository(), prompt=prompt, agent=AGENT)
         await until_told(client, session, "ready")
         so_far = {"conversation", "live_bundle", "live_head"}

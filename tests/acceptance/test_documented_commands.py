@@ -19,7 +19,7 @@ from gitward.settings.environment import clean_environment
 from gitward_standin import Repository
 from postgres import Postgres
 from reader import Reader, clone, documents
-from rig import LOGIN, RUN_SECONDS, START_SECONDS, Client, Rig, rig
+from rig import LOGIN, RUN_SECONDS, START_SECONDS, Client, Rig, warm_rig
 
 _TOOLS = {"make": "echo made >> made.txt", "npm": "exit 0", "go": "exit 0"}
 
@@ -33,7 +33,7 @@ async def shared() -> AsyncIterator[tuple[Rig, Repository]]:
         for name, does in _TOOLS.items():
             (tools / name).write_text(f"#!/bin/sh\n{does}\n")
             (tools / name).chmod(0o755)
-        async with rig(GITWARD_CALLBACK_HOSTS="hooks.example.org", GITWARD_SANDBOX_PATHS=made) as there:
+        async with warm_rig(GITWARD_CALLBACK_HOSTS="hooks.example.org", GITWARD_SANDBOX_PATHS=made) as there:
             for name in ("owner/other", "owner/name"):
                 await there.github.add_repository(name, permissions={LOGIN: "admin"})
             yield there, await there.github.add_repository("owner/repo", permissions={LOGIN: "admin"})

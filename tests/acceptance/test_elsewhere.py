@@ -21,7 +21,7 @@ CANCEL_SECONDS = 3.0  # two for the processes, and one for the look when no noti
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def apart(postgres: Postgres) -> AsyncIterator[Fleet]:
     name = postgres.make()
-    async with fleet(postgres.url(name), workers=1) as made:
+    async with fleet(postgres.url(name), workers=1, warm=True) as made:
         yield made
     postgres.drop(name)
 

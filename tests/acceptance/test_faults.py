@@ -5,13 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from gitward.runs.storage.workspace_names import workspace_of
 from processes import brokers_of, children_of, processes_of, until_output
 from rig import Client, Json, Rig, output, rig
 from small_disks import fill, seen_by
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def there() -> AsyncIterator[Rig]:
+    """One whose launcher and brokers are its own."""
+    async with rig() as made:
+        yield made
 
 
 async def posted(client: Client, repository: str) -> int:

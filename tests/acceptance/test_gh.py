@@ -273,11 +273,11 @@ async def served(writes: str) -> AsyncIterator[Rig]:
     tools.mkdir()
     shutil.copy(Path(sys.executable).with_name("gh"), tools / "gh")
     github = StandIn(root / "github")
-    service = Rig(root, github)
+    service = Rig(root, github, warm=True)
     try:
         await github.start()
         await populate(github)
-        service = Rig(root, github, GITWARD_SANDBOX_PATHS=str(tools), GITWARD_WRITES=writes)
+        service = Rig(root, github, warm=True, GITWARD_SANDBOX_PATHS=str(tools), GITWARD_WRITES=writes)
         github.add_token(service.token, Token(login=SENDER, scopes=("repo", "user:email")))
         await service.start()
         yield service

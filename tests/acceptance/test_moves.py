@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitward_standin import Repository
-from rig import Client, Rig, output, rig
+from rig import Client, Rig, output, warm_rig
 
 CHANGE = "echo x >> README.md"
 
@@ -26,7 +26,7 @@ async def renamed(service: Rig, owner: str = "acme") -> tuple[str, Repository]:
     ids=["transferred", "GITWARD_REPOS", "GITWARD_AUTHORIZE"],
 )
 async def test_a_repository_is_followed_to_its_new_name(settings: dict[str, str], owner: str) -> None:
-    async with rig(None, None, **settings) as service, service.client() as client:
+    async with warm_rig(None, **settings) as service, service.client() as client:
         before, repository = await renamed(service, owner)
         session = await client.post("/sessions", {"repo": before, "command": CHANGE})
         run, events = await client.finished(session)
@@ -55,7 +55,7 @@ async def test_a_session_is_followed_that_was_there_before_the_move(service: Rig
 
 
 async def test_a_name_that_the_rules_do_not_allow_is_not_followed() -> None:
-    async with rig(GITWARD_AUTHORIZE="sub=alice -> acme/widgets-*; sub=bob -> acme/*") as service:
+    async with warm_rig(GITWARD_AUTHORIZE="sub=alice -> acme/widgets-*; sub=bob -> acme/*") as service:
         async with service.client() as client:
             before, repository = await renamed(service)
             session = await client.post("/sessions", {"repo": before, "command": CHANGE})

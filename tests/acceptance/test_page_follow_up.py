@@ -12,7 +12,7 @@ from .test_signing_in import browser
 
 
 async def test_a_follow_up_in_the_page_has_the_budget_that_was_written() -> None:
-    async with model_rig() as house, house.service.client() as caller, browser(house.service) as person:
+    async with model_rig(warm=True) as house, house.service.client() as caller, browser(house.service) as person:
         service = house.service
         ask = HELPERS + "model(CHAT)\nmodel(CHAT)\nsay('Done.')\n"
         repository = await service.repository()

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from gitward_standin import Repository, Token
-from rig import LOGIN, Client, Json, Rig, rig
+from rig import LOGIN, Client, Json, Rig, warm_rig
 
 PRIVATE = "octocat@example.com"
 COMMIT = f"""
@@ -21,7 +21,7 @@ git -c user.name=Me -c user.email={PRIVATE} commit -q --allow-empty -m second
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def strict() -> AsyncIterator[Rig]:
     """A service whose token's owner blocks pushes that tell the private address."""
-    async with rig() as made:
+    async with warm_rig() as made:
         made.github.add_user(LOGIN, name="The Octocat", email=PRIVATE, blocks_private_email=True)
         yield made
 
@@ -83,7 +83,7 @@ async def test_kept_work_that_is_published_again_too(strict: Rig, caller: Client
 async def test_an_address_that_is_not_known_as_the_owner_s_is_left_alone() -> None:
     """The token may not ask for the owner's addresses: GitHub's words, and what would help."""
     value = "ghp_UNSCOPED" + "0" * 28
-    async with rig(GITHUB_TOKEN=value) as other:
+    async with warm_rig(GITHUB_TOKEN=value) as other:
         other.github.add_token(value, Token(login=LOGIN, scopes=("repo",)))
         other.github.add_user(LOGIN, name="The Octocat", email=PRIVATE, blocks_private_email=True)
         async with other.client() as caller:
@@ -104,7 +104,7 @@ async def test_the_operator_s_own_choice_is_replaced_when_github_refuses_it() ->
     """Also by a token that may not ask: Gitward itself has signed with that address."""
     value = "ghp_UNSCOPED" + "1" * 28
     settings = {"GITHUB_TOKEN": value, "GITWARD_COMMIT_EMAIL": PRIVATE, "GITWARD_COMMIT_NAME": "Me"}
-    async with rig(None, None, **settings) as service, service.client() as caller:
+    async with warm_rig(None, **settings) as service, service.client() as caller:
         service.github.add_token(value, Token(login=LOGIN, scopes=("repo",)))
         service.github.add_user(LOGIN, name="The Octocat", email=PRIVATE, blocks_private_email=True)
         repository = await service.repository()
@@ -115,7 +115,7 @@ async def test_the_operator_s_own_choice_is_replaced_when_github_refuses_it() ->
 
 async def test_a_refusal_that_stays_is_no_loop() -> None:
     """GitHub takes the second push no more than the first: there is no third, and the work is kept as it is by then."""
-    async with rig() as service, service.client() as caller:
+    async with warm_rig() as service, service.client() as caller:
         service.github.add_user(LOGIN, name="The Octocat", email=PRIVATE)
         hook = service.github.site.git.hooks / "pre-receive"
         hook.write_text(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from rig import output, rig
+from rig import output, warm_rig
 
 CLONE = "git clone -q https://github.com/octo/{0} ../{0}; echo {0} ended $?"
 
 
 async def test_public_repositories_are_fetched_without_the_token() -> None:
-    async with rig(GITWARD_PUBLIC_READ="true") as service, service.client() as client:
+    async with warm_rig(GITWARD_PUBLIC_READ="true") as service, service.client() as client:
         await service.github.add_repository("octo/public", private=False)
         await service.github.add_repository("octo/private", permissions={"octocat": "admin"})
         repository = await service.repository()

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from rig import LOGIN, Client, Rig, output, rig
+from rig import LOGIN, Client, Rig, output, warm_rig
 
 CHANGE = "echo change >> README.md"
 
@@ -112,7 +112,7 @@ async def test_a_repeated_post_with_an_idempotency_key_makes_one_session(service
 
 
 async def test_a_stream_goes_on_after_a_restart_without_a_gap_or_a_repeat() -> None:
-    async with rig() as service:
+    async with warm_rig() as service:
         seen: list[int] = []
         async with service.client() as client:
             repository = await service.repository()

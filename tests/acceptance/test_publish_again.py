@@ -6,7 +6,7 @@ import asyncio
 
 from gitward_standin import Repository
 from processes import until_output
-from rig import Client, Json, Rig, output, rig
+from rig import Client, Json, Rig, output, warm_rig
 
 COMMAND = "echo once >> once.txt; echo ran"
 
@@ -151,7 +151,7 @@ async def test_nothing_to_publish_is_a_conflict(there: Rig, client: Client) -> N
 
 async def test_the_allow_rules_are_asked_again() -> None:
     """Those of now: by the request, and by the job for the name that the repository has by then."""
-    async with rig(GITWARD_REPOS="acme/*") as service:
+    async with warm_rig(GITWARD_REPOS="acme/*") as service:
         async with service.client() as client:
             repository = await service.repository()
             session, run, _ = await client.run(repository, COMMAND, publish={"mode": "dry_run"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx2
 
-from rig import Client, Rig, rig
+from rig import Client, Rig, warm_rig
 
 CI = ".github/workflows/ci.yml"
 CHANGE = f"echo 'on: issues' > {CI}"
@@ -62,7 +62,7 @@ async def test_a_post_that_closes_elsewhere_is_refused(service: Rig, alice_clien
 
 async def test_never_takes_the_right_to_change_workflows_from_all() -> None:
     """A session of before the setting, too: its command's own push and the job's."""
-    async with rig() as service:
+    async with warm_rig() as service:
         repository = await service.repository(files={CI: "on: push\n"})
         async with service.client() as client:
             session, run, _ = await client.run(repository, "true", allow_workflows=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rig import LOGIN, Client, Rig, output, rig
+from rig import LOGIN, Client, Rig, output, rig, warm_rig
 
 
 async def test_a_missing_repository(alice_client: Client) -> None:
@@ -68,7 +68,7 @@ async def test_no_token_fails_the_run_and_loses_nothing() -> None:
 
 @pytest.mark.parametrize("value", ["ghp_neverissuedneverissuedneverissued1234", "x"])
 async def test_a_token_that_github_rejects(value: str) -> None:
-    async with rig(GITHUB_TOKEN=value) as service, service.client() as client:
+    async with warm_rig(GITHUB_TOKEN=value) as service, service.client() as client:
         repository = await service.repository()
         _, run, _ = await client.run(repository, "true")
         assert (run["state"], run["reason"]) == ("failed", "token_rejected")

@@ -13,7 +13,7 @@ import pytest
 
 from gitward_standin import Repository
 from processes import until_output
-from rig import Client, Json, Rig, output, rig
+from rig import Client, Json, Rig, output, warm_rig
 
 # Everything that a mailbox could lose, in commits of the command's own, in a merge, and uncommitted.
 WORK = r"""
@@ -128,7 +128,7 @@ async def test_what_is_too_long_is_told_and_what_fits_is_kept(there: Rig, client
 
 async def test_a_lost_attempt_leaves_its_work_beside_that_of_the_next(tmp_path: Path) -> None:
     """kill -9 in the middle of the command; the second attempt does something else, and both are there."""
-    async with rig() as service:
+    async with warm_rig() as service:
         command = """
             test -e /workspace/cache/seen && { echo second > second.txt; exit 3; }
             touch /workspace/cache/seen; echo first > first.txt; git add -A; git commit -qm 'own commit'
@@ -159,7 +159,7 @@ async def test_a_lost_attempt_leaves_its_work_beside_that_of_the_next(tmp_path: 
 
 async def test_a_run_that_is_given_up_leaves_its_work_for_the_next_one_to_keep(tmp_path: Path) -> None:
     """It had cost too many workers; its retry finds what the last of them had done."""
-    async with rig() as service:
+    async with warm_rig() as service:
         command = """
             test -e /workspace/cache/seen && exit 0
             touch /workspace/cache/seen; echo first > first.txt; echo started; sleep 300

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from gitward_standin import Repository
-from rig import Client, Json, Rig, data_of, output, rig
+from rig import Client, Json, Rig, data_of, output, warm_rig
 
 MAKES_READY = """
 mkdir -p node_modules build
@@ -165,7 +165,9 @@ async def strict() -> AsyncIterator[tuple[Rig, Client, str]]:
     key = "sk-CANARY" + secrets.token_hex(12)
     inject = "api.model.test = x-api-key: MODEL_KEY"
     async with contextlib.AsyncExitStack() as stack:
-        service = await stack.enter_async_context(rig(GITWARD_INJECT=inject, MODEL_KEY=key, GITWARD_SETUP_SECONDS="3"))
+        service = await stack.enter_async_context(
+            warm_rig(GITWARD_INJECT=inject, MODEL_KEY=key, GITWARD_SETUP_SECONDS="3")
+        )
         yield service, await stack.enter_async_context(service.client()), key
 
 

@@ -18,7 +18,7 @@ import pytest
 from command_line import gitward
 from gitward.settings.environment import clean_environment
 from real_issuer import consent, real_issuer
-from rig import Rig, rig, until
+from rig import Rig, until, warm_rig
 from terminal import Terminal, clone, git
 
 FINISHED = 300.0
@@ -206,7 +206,7 @@ async def test_a_person_signs_in_by_the_browser_of_this_machine(tmp_path: Path) 
     browser.chmod(0o700)
     async with (
         real_issuer(tmp_path, **told, post_logout_redirect_uri="https://gitward.example/y", client=client) as issuer,
-        rig(GITWARD_OIDC_ISSUERS=issuer.url, GITWARD_REPOS="acme/*") as service,
+        warm_rig(GITWARD_OIDC_ISSUERS=issuer.url, GITWARD_REPOS="acme/*") as service,
     ):
         person = Terminal(service, tmp_path)
         person.environment |= {"GITWARD_JWT": "", "GITWARD_URL": "", "BROWSER": str(browser)}

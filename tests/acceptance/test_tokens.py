@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gitward_standin import Repository, Token
-from rig import LOGIN, RUN_SECONDS, Client, Json, Rig, app_rig, output, rig
+from rig import LOGIN, RUN_SECONDS, Client, Json, Rig, app_rig, output, warm_rig
 
 # The first call waits at a gate until the test opens it; the push is the command's own, as an agent would make it.
 COMMAND = (
@@ -61,7 +61,7 @@ async def test_a_push_after_the_end_of_an_app_s_token_works(credentials: str) ->
 async def test_a_token_that_the_operator_replaces_is_taken_up_by_a_run_that_goes_on(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("ghp_" + "1" * 36)
-    async with rig(GITHUB_TOKEN="", GITHUB_TOKEN_FILE=str(file)) as service, service.client() as client:
+    async with warm_rig(GITHUB_TOKEN="", GITHUB_TOKEN_FILE=str(file)) as service, service.client() as client:
         service.github.add_token("ghp_" + "1" * 36, Token(login=LOGIN))
         repository = await service.repository()
         async with in_the_middle(service, client, repository, COMMAND) as session:
@@ -75,7 +75,7 @@ async def test_a_token_that_the_operator_replaces_is_taken_up_by_a_run_that_goes
 
 async def test_a_token_that_is_revoked_while_a_run_goes_on_is_told_as_that() -> None:
     """Not as a push that failed for reasons that only git knows; and the work is kept."""
-    async with rig() as service, service.client() as client:
+    async with warm_rig() as service, service.client() as client:
         repository = await service.repository()
         command = "echo precious >> README.md; gh api repos/{name}/issues >/dev/null 2>&1 || true"
         async with in_the_middle(service, client, repository, command) as session:

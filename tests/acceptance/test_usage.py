@@ -177,7 +177,7 @@ if not os.path.exists(first):
 assert model(RESPONSES) == 200
 say("Done.")
 """
-    async with model_rig() as house, house.service.client() as caller:
+    async with model_rig(warm=True) as house, house.service.client() as caller:
         repository = await house.service.repository()
         session = await caller.session(repository, prompt=HELPERS + prompt, agent="keyed")
         async with asyncio.timeout(RUN_SECONDS):
@@ -380,7 +380,7 @@ async def test_budgets_that_cannot_be_kept_are_refused(
 
 
 async def test_a_user_s_day_has_a_budget_for_all_of_their_runs() -> None:
-    async with model_rig(GITWARD_DAILY_BUDGET="requests=3") as house:
+    async with model_rig(warm=True, GITWARD_DAILY_BUDGET="requests=3") as house:
         async with house.service.client() as caller:
             two = "assert model() == model() == 200\nsay('Done.')"
             _, run, _ = await prompted(house, caller, two)
@@ -402,7 +402,7 @@ with ThreadPoolExecutor(8) as pool:
     statuses = list(pool.map(lambda _: model(), range(20)))
 until_cancelled()
 """
-    async with model_rig(GITWARD_DAILY_BUDGET="requests=12") as house, house.service.client() as caller:
+    async with model_rig(warm=True, GITWARD_DAILY_BUDGET="requests=12") as house, house.service.client() as caller:
         _, run, _ = await prompted(house, caller, "assert model() == 200\nsay('Done.')")
         assert run["state"] == "succeeded", run
         together = await asyncio.gather(*(prompted(house, caller, prompt) for _ in range(3)))

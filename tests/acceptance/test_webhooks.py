@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from rig import Json, Rig, rig
+from rig import Json, Rig, warm_rig
 
 SECRET = "whsec_" + base64.b64encode(b"CANARY" * 5).decode()
 PATH = "/services/T0/path-that-is-secret"
@@ -20,7 +20,7 @@ async def hooked(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]
     """A service that allows callbacks to this machine's name, which no sender connects to, and has one of its own."""
     file = tmp_path_factory.mktemp("webhooks") / "webhooks"
     file.write_text(f"https://localhost:9/{PATH} slack\n")
-    async with rig(GITWARD_CALLBACK_HOSTS="localhost:9, *.example.test", GITWARD_WEBHOOKS_FILE=str(file)) as made:
+    async with warm_rig(GITWARD_CALLBACK_HOSTS="localhost:9, *.example.test", GITWARD_WEBHOOKS_FILE=str(file)) as made:
         yield made
 
 

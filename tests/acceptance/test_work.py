@@ -12,7 +12,7 @@ import pytest
 
 from gitward_standin import Repository
 from processes import until_output
-from rig import Client, Json, Rig, rig
+from rig import Client, Json, Rig, warm_rig
 
 COMMIT = "git add -A; git -c user.name=a -c user.email=a@b commit -qm work"
 CONFLICT = f"echo mine > README.md; git stash -q; echo theirs > README.md; {COMMIT}; git stash pop -q || true"
@@ -109,7 +109,7 @@ async def test_a_run_that_ends_tells_it(
 async def test_an_attempt_that_lost_its_worker_keeps_all_of_it(tmp_path: Path) -> None:
     """Another branch, a stash, a nested repository and a submodule's commit, and then kill -9."""
     commands = "\n".join(WAYS[way][0] for way in ("other branch", "stash", "nested", "submodule"))
-    async with rig() as service:
+    async with warm_rig() as service:
         seen = "/workspace/cache/seen"
         command = f"test -e {seen} && exit 3; mkdir -p /workspace/cache; touch {seen}\n{{ {commands}\n}} >/dev/null 2>&1; echo started; sleep 300"
         async with service.client() as client:

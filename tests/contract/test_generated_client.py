@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from contract_tools import HOME, PYTHON, run_tool
-from rig import Rig, rig
+from rig import Rig, warm_rig
 
 HERE = Path(__file__).parent
 
@@ -23,7 +23,7 @@ async def generate(service: Rig, folder: Path) -> None:
 
 
 async def test_it_creates_a_session_and_follows_it_to_its_end(tmp_path: Path) -> None:
-    async with rig() as service:
+    async with warm_rig() as service:
         await generate(service, tmp_path)
         repository = await service.repository()
         wanted = {"repo": repository.full_name, "command": "echo hello | tee hello.txt"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from contract_tools import HOME, run_node
-from rig import rig
+from rig import warm_rig
 
 RULES = Path(__file__).with_name("spectral.yaml")
 SPECTRAL = HOME / "node_modules/@stoplight/spectral-cli/dist/index.js"
@@ -18,7 +18,7 @@ async def lint(document: Path) -> tuple[int, str]:
 
 async def test_the_served_description_passes(tmp_path: Path) -> None:
     document = tmp_path / "openapi.json"
-    async with rig(GITHUB_TOKEN="") as service, service.client() as client:
+    async with warm_rig(GITHUB_TOKEN="") as service, service.client() as client:
         document.write_text((await client.http.get("/openapi.json")).text)
     status, output = await lint(document)
     assert status == 0, output

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from contract_tools import HOME, PYTHON, run_node, run_tool
 from documented import code
-from rig import Rig, rig
+from rig import Rig, warm_rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 HERE = Path(__file__).parent / "typescript"
@@ -40,7 +40,7 @@ GENERATORS = {"hey_api": generate_hey_api, "typescript_fetch": generate_fetch}
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def service() -> AsyncIterator[Rig]:
-    async with rig() as made:
+    async with warm_rig() as made:
         yield made
 
 

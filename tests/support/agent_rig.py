@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import acp_program
-from rig import Rig, rig
+from rig import Rig, rig, warm_rig
 
 AGENTS = """
 default = "small"
@@ -98,8 +98,13 @@ def agents_file() -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def agent_rig(disks: Mapping[str, int | str] | None = None, **settings: str) -> AsyncIterator[Rig]:
-    """:param disks: as `rig` takes them."""
+async def agent_rig(
+    disks: Mapping[str, int | str] | None = None, *, warm: bool = False, **settings: str
+) -> AsyncIterator[Rig]:
+    """:param disks: as `rig` takes them.
+    :param warm: as `warm_rig`; without disks, then.
+    """
     with agents_file() as path:
-        async with rig(None, disks, GITWARD_AGENTS_FILE=str(path), **settings) as made:
+        around = {"GITWARD_AGENTS_FILE": str(path), **settings}
+        async with warm_rig(None, **around) if warm else rig(None, disks, **around) as made:
             yield made

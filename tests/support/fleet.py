@@ -13,8 +13,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import held_loops
+import warm_services
 from gitward_standin import StandIn, Token
 from rig import LOGIN, Rig
+from warm_services import WarmService
 
 START_SECONDS = 60.0
 
@@ -27,7 +29,8 @@ class WorkerProcess:
         self.root = rig.root / name
         self.data = self.root / "data"
         self.log = self.root / "worker.log"
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: asyncio.subprocess.Process | WarmService | None = None
+        self._is_warm = rig.warm
         self._environment = {**rig.environment, "GITWARD_DATA_DIR": str(self.data), **settings}
 
     @property
@@ -37,8 +40,21 @@ class WorkerProcess:
 
     async def start(self) -> None:
         self.root.mkdir(mode=0o711, exist_ok=True)
+        async with asyncio.timeout(START_SECONDS):
+            self.process = await self._begun()
+        assert self.process.stdout is not None
+        async with asyncio.timeout(START_SECONDS):
+            line = await self.process.stdout.readline()
+        assert line == b"The worker is ready\n", self.log.read_text()[-3000:]
+        held_loops.recorder.follow(self.log)
+
+    async def _begun(self) -> asyncio.subprocess.Process | WarmService:
         with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
+            if self._is_warm:
+                return await warm_services.start(
+                    "worker", environment=self._environment, folder=self.root, stderr=log.fileno()
+                )
+            return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "gitward", "worker"),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
@@ -46,11 +62,6 @@ class WorkerProcess:
                 env=self._environment,
                 cwd=self.root,
             )
-        assert self.process.stdout is not None
-        async with asyncio.timeout(START_SECONDS):
-            line = await self.process.stdout.readline()
-        assert line == b"The worker is ready\n", self.log.read_text()[-3000:]
-        held_loops.recorder.follow(self.log)
 
     def send(self, sig: signal.Signals) -> None:
         assert self.process is not None
@@ -90,14 +101,18 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet(database_url: str, *, workers: int = 0, **settings: str) -> AsyncIterator[Fleet]:
-    """A started one in a folder that the sandbox's own user can pass through."""
+async def fleet(database_url: str, *, workers: int = 0, warm: bool = False, **settings: str) -> AsyncIterator[Fleet]:
+    """A started one in a folder that the sandbox's own user can pass through.
+
+    :param warm: the API and every worker, as `Rig` has it.
+    """
     root = Path(tempfile.mkdtemp(prefix="gitward-fleet-"))
     root.chmod(0o711)
     github = StandIn(root / "github")
     signs = root / "signs"
     signs.mkdir()
-    rig = Rig(root, github, GITWARD_DATABASE_URL=database_url, GITWARD_SANDBOX_PATHS=str(signs), **settings)
+    around = {"GITWARD_DATABASE_URL": database_url, "GITWARD_SANDBOX_PATHS": str(signs), **settings}
+    rig = Rig(root, github, warm=warm, **around)
     made = Fleet(rig, signs)
     try:
         await github.start()

@@ -33,6 +33,8 @@ _CONNECTIONS = frozenset({"RequestHandler.start"})  # tasks of a shared server, 
 
 _UMASK = 0o022  # not the machine's: with 077 what a test makes for a sandbox's user is closed to it
 
+parents: set[int] = set()  # processes that last as long as pytest; what they have forked is a test's all the same
+
 Key = tuple[str, str]  # kind, and what tells it from others of its kind
 Names = dict[Key, str]
 
@@ -122,10 +124,11 @@ class Leftovers:
 def _present(folder: Path) -> Names:
     """What there is now and can be left behind."""
     found: Names = {}
-    for children in Path("/proc/self/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for pid in children.read_text().split():
-                found |= _process(pid)
+    for parent in ("self", *parents):
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                for pid in children.read_text().split():
+                    found |= _process(pid)
     for thread in threading.enumerate():
         found["thread", str(thread.ident)] = f"thread {thread.name}"
     for place in ("work", "tmp"):
@@ -247,6 +250,18 @@ def _remove(key: Key) -> None:
             os.unlink(which)
 
 
+_here: list[Leftovers] = []  # of this process, when tests run in it
+
+
+@contextlib.contextmanager
+def stays() -> Iterator[None]:
+    """What appears in this block belongs to no single test, although one begins it."""
+    with contextlib.ExitStack() as stack:
+        for each in _here:
+            stack.enter_context(each.makes_what_stays())
+        yield
+
+
 _KEY = pytest.StashKey[Leftovers]()
 _BEFORE = pytest.StashKey[set[str]]()
 
@@ -270,6 +285,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder / "tmp")
     os.chdir(folder / "work")
     session.config.stash[_KEY] = Leftovers(folder)
+    _here.append(session.config.stash[_KEY])
 
 
 def _at_the_root(session: pytest.Session) -> set[str]:

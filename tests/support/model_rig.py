@@ -64,7 +64,8 @@ class ModelHouse:
 
 
 @asynccontextmanager
-async def model_rig(**settings: str) -> AsyncIterator[ModelHouse]:
+async def model_rig(*, warm: bool = False, **settings: str) -> AsyncIterator[ModelHouse]:
+    """:param warm: as `agent_rig` takes it."""
     folder = Path(tempfile.mkdtemp(prefix="gitward-test-model-"))
     model = StandInModel(folder=folder, script=endless, key=KEY)
     await model.start()
@@ -75,7 +76,7 @@ async def model_rig(**settings: str) -> AsyncIterator[ModelHouse]:
             **{"ANTHROPIC_API_KEY": KEY, "OPENAI_API_KEY": KEY, "GITWARD_PRICES": str(folder / "prices.json")},
             **{"HTTPS_PROXY": model.proxy_url, "NO_PROXY": "127.0.0.1", "SSL_CERT_FILE": str(model.ca_file)},
         }
-        async with agent_rig(None, **around, **settings) as service:
+        async with agent_rig(None, warm=warm, **around, **settings) as service:
             yield ModelHouse(service=service, model=model)
     finally:
         await model.stop()

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import ExitStack, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ import httpx2
 
 import described
 import held_loops
+import warm_services
 from app_keys import app_key
 from gitward.identity.keys import load_or_make_key, mint
 from gitward.settings.environment import clean_environment
 from gitward_standin import Installation, Repository, StandIn, Token
 from machine import slowness
 from small_disks import mounted
+from warm_services import WarmService
 
 Json = dict[str, Any]
 LOGIN = "octocat"
@@ -36,18 +38,22 @@ START_SECONDS = 120.0  # the same, for a start or a stop
 
 
 class Rig:
-    """One service with its own data folder; it can be killed and started again."""
+    """One service with its own data folder; it can be killed and started again.
 
-    def __init__(self, root: Path, github: StandIn, **settings: str) -> None:
+    :param warm: a process that has loaded everything forks it: see `warm_services` for the tests that this is for.
+    """
+
+    def __init__(self, root: Path, github: StandIn, *, warm: bool = False, **settings: str) -> None:
         # The operator's token, another for each rig: no test may find it where it must not be.
         self.token = "ghp_CANARY" + secrets.token_hex(15)
         self.root = root
+        self.warm = warm
         self.prefix: tuple[str, ...] = ()  # of its command line
         self.github = github
         self.data = root / "data"
         self.log = root / "service.log"
         self.url = ""
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: asyncio.subprocess.Process | WarmService | None = None
         given = {
             "GITHUB_TOKEN": self.token,
             "GITWARD_DATA_DIR": str(self.data),
@@ -60,20 +66,29 @@ class Rig:
         self._repositories = 0
 
     async def start(self, *options: str) -> None:
+        async with asyncio.timeout(START_SECONDS):
+            self.process = await self._begun("serve", *options)
+        assert self.process.stdout is not None
+        async with asyncio.timeout(START_SECONDS):
+            line = await self.process.stdout.readline()
+        assert line.startswith(b"Gitward is ready at "), self.log.read_text()[-3000:]
+        self.url = line.decode().split()[-1]
+
+    async def _begun(self, *arguments: str) -> asyncio.subprocess.Process | WarmService:
         with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *(*self.prefix, sys.executable, "-m", "gitward", "serve", *options),
+            if self.warm:
+                assert not self.prefix, "only a real start has a mount namespace of its own"
+                return await warm_services.start(
+                    *arguments, environment=self.environment, folder=self.root, stderr=log.fileno()
+                )
+            return await asyncio.create_subprocess_exec(
+                *(*self.prefix, sys.executable, "-m", "gitward", *arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 env=self.environment,
                 cwd=self.root,
             )
-        assert self.process.stdout is not None
-        async with asyncio.timeout(START_SECONDS):
-            line = await self.process.stdout.readline()
-        assert line.startswith(b"Gitward is ready at "), self.log.read_text()[-3000:]
-        self.url = line.decode().split()[-1]
 
     async def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
         """Ends the service and waits; its exit status."""
@@ -201,7 +216,7 @@ def output(events: list[Json], step: str = "execute") -> str:
 
 
 @asynccontextmanager
-async def app_rig(**settings: str) -> AsyncIterator[tuple[Rig, Installation]]:
+async def app_rig(*, warm: bool = False, **settings: str) -> AsyncIterator[tuple[Rig, Installation]]:
     """A started rig whose tokens are those of a GitHub App that is installed on `acme`; no other token is known."""
     private, public = app_key()
     folder = Path(tempfile.mkdtemp(prefix="gitward-test-key-"))
@@ -216,34 +231,51 @@ async def app_rig(**settings: str) -> AsyncIterator[tuple[Rig, Installation]]:
         return {"GITHUB_APP_ID": str(app.id), "GITHUB_APP_PRIVATE_KEY_FILE": str(key), "GITHUB_TOKEN": ""}
 
     try:
-        async with rig(register, None, **settings) as service:
+        async with _started(register, {}, settings, warm=warm) as service:
             yield service, made[0]
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-@asynccontextmanager
-async def rig(
+def rig(
     register: Callable[[StandIn], dict[str, str]] | None = None,
     disks: Mapping[str, int | str] | None = None,
     **settings: str,
-) -> AsyncIterator[Rig]:
+) -> AbstractAsyncContextManager[Rig]:
     """A started rig in a folder that the sandbox's own user can pass through.
 
     :param disks: folders below its root that shall be disks of their own, of so many MiB or with such options of tmpfs.
     :param register: what else GitHub must know, before the start; more settings that come of it.
     """
+    return _started(register, disks or {}, settings, warm=False)
+
+
+def warm_rig(
+    register: Callable[[StandIn], dict[str, str]] | None = None, **settings: str
+) -> AbstractAsyncContextManager[Rig]:
+    """The same, with a warm service: for tests that are not about what `warm_services` tells apart."""
+    return _started(register, {}, settings, warm=True)
+
+
+@asynccontextmanager
+async def _started(
+    register: Callable[[StandIn], dict[str, str]] | None,
+    disks: Mapping[str, int | str],
+    settings: dict[str, str],
+    *,
+    warm: bool,
+) -> AsyncIterator[Rig]:
     root = Path(tempfile.mkdtemp(prefix="gitward-test-"))
     root.chmod(0o711)
     github = StandIn(root / "github")
-    made = Rig(root, github)
+    made = Rig(root, github, warm=warm)
     small = ExitStack()
     try:
-        prefix = small.enter_context(mounted({root / folder: size for folder, size in (disks or {}).items()}))
+        prefix = small.enter_context(mounted({root / folder: size for folder, size in disks.items()}))
         await github.start()
         github.add_user(LOGIN, name="The Octocat", email="octocat@example.com")
         more = register(github) if register else {}
-        made = Rig(root, github, **more, **settings)
+        made = Rig(root, github, warm=warm, **more, **settings)
         made.prefix = prefix
         github.add_token(made.token, Token(login=LOGIN, scopes=("repo", "user:email", "workflow")))
         await made.start()

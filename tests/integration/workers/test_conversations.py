@@ -22,7 +22,7 @@ async def machines(postgres: Postgres) -> AsyncIterator[Fleet]:
     name = postgres.make()
     with agents_file() as path:
         async with fleet(
-            postgres.url(name), workers=1, GITWARD_AGENTS_FILE=str(path), GITWARD_AGENT_KEEP_SECONDS="1"
+            postgres.url(name), workers=1, warm=True, GITWARD_AGENTS_FILE=str(path), GITWARD_AGENT_KEEP_SECONDS="1"
         ) as made:
             yield made
     postgres.drop(name)

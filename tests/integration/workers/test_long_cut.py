@@ -22,7 +22,7 @@ async def test_it_comes_back_and_takes_the_run_again(postgres: Postgres) -> None
     name = postgres.make()
     cable = Cable(postgres.port)
     await cable.start()
-    async with fleet(postgres.url(name), **SETTINGS) as made, made.rig.client() as client:
+    async with fleet(postgres.url(name), warm=True, **SETTINGS) as made, made.rig.client() as client:
         worker = await made.add(GITWARD_DATABASE_URL=postgres.url(name, port=cable.port))
         session = await client.session(await made.rig.repository(), command=TALK)
         async for event in client.stream(session):

@@ -42,7 +42,7 @@ def url(postgres: Postgres) -> str:
 
 async def test_a_rolling_restart_of_two_workers_loses_nothing(url: str) -> None:
     """Every run goes on, ends or is handed over, while each worker in turn is replaced by a new one."""
-    async with fleet(url, workers=2, GITWARD_GRACE_SECONDS="1") as made, made.rig.client() as client:
+    async with fleet(url, workers=2, warm=True, GITWARD_GRACE_SECONDS="1") as made, made.rig.client() as client:
         repository = await made.rig.repository()
         sessions = [await client.session(repository, command=waiting(made, "go")) for _ in range(3)]
         await asyncio.gather(*(begun(client, session) for session in sessions))
@@ -60,7 +60,7 @@ async def test_a_rolling_restart_of_two_workers_loses_nothing(url: str) -> None:
 
 
 async def test_a_run_that_ends_within_the_grace_time_is_not_disturbed(url: str) -> None:
-    async with fleet(url, workers=1, GITWARD_GRACE_SECONDS="60") as made, made.rig.client() as client:
+    async with fleet(url, workers=1, warm=True, GITWARD_GRACE_SECONDS="60") as made, made.rig.client() as client:
         worker = made.workers[0]
         repository = await made.rig.repository()
         running = await client.session(repository, command=waiting(made, "go"))
@@ -79,7 +79,7 @@ async def test_a_run_that_ends_within_the_grace_time_is_not_disturbed(url: str) 
 
 
 async def test_a_second_sigterm_hands_over_at_once(url: str) -> None:
-    async with fleet(url, workers=1, GITWARD_GRACE_SECONDS="3600") as made, made.rig.client() as client:
+    async with fleet(url, workers=1, warm=True, GITWARD_GRACE_SECONDS="3600") as made, made.rig.client() as client:
         worker = made.workers[0]
         session = await client.session(await made.rig.repository(), command=waiting(made, "go"))
         await begun(client, session)
@@ -111,7 +111,7 @@ def server() -> Iterator[Postgres]:
 async def test_a_database_that_is_away_for_longer_than_the_lease_costs_nothing_but_time(server: Postgres) -> None:
     """The worker stops what it does, as others might take over; nobody does, and no loss is counted."""
     url = server.url(server.make())
-    async with fleet(url, workers=1, GITWARD_LEASE_SECONDS="3") as made, made.rig.client() as client:
+    async with fleet(url, workers=1, warm=True, GITWARD_LEASE_SECONDS="3") as made, made.rig.client() as client:
         worker = made.workers[0]
         repository = await made.rig.repository()
         session = await client.session(repository, command=waiting(made, "go"))
