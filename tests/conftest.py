@@ -11,7 +11,6 @@ import hypothesis
 import pytest
 
 import held_loops
-import warm_services
 from gitward.sessions.journal import Journal
 from gitward.sessions.model import Owner
 from gitward.sessions.places import Places, RunLimits
@@ -25,7 +24,7 @@ from lent_databases import LentDatabases
 from postgres import Postgres, running_postgres
 from tests_support import Backend
 
-pytest_plugins = ["leftovers"]
+pytest_plugins = ["leftovers", "warm_services"]
 
 # The same examples on every machine, and none judged by its time: machines are shared.
 hypothesis.settings.register_profile("gitward", deadline=None, derandomize=True)
@@ -42,12 +41,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _loops_are_watched() -> Iterator[None]:
     with held_loops.recording():
         yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _warm_services_end() -> Iterator[None]:
-    yield
-    warm_services.stop()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -20,8 +20,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+import pytest
 
 import leftovers
 import warm_parents
@@ -167,8 +169,15 @@ async def start(*arguments: str, environment: Mapping[str, str], folder: Path, s
     return service
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nursery_ends() -> Iterator[None]:
+    """After the last test."""
+    yield
+    stop()
+
+
 def stop() -> None:
-    """Ends the nursery, should there be one: when no test follows."""
+    """Ends the nursery, should there be one."""
     while _running:
         status = _running.pop().stop()
         assert status == 0, f"the nursery of warm services ended with exit status {status}"
