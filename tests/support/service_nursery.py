@@ -47,7 +47,8 @@ _PR_SET_PDEATHSIG = 1
 class Request:
     """What a service is to be."""
 
-    arguments: list[str]  # of `gitward`
+    module: str
+    arguments: list[str]
     environment: dict[str, str]
     folder: str
     umask: int
@@ -136,7 +137,7 @@ def main() -> None:
 
 
 def become(request: Request) -> None:
-    """From here on as `python -m gitward` in this environment; how it ends is the interpreter's to tell."""
+    """From here on as `python -m MODULE` in this environment; how it ends is the interpreter's to tell."""
     os.environ.clear()
     os.environ.update(request.environment)
     time.tzset()
@@ -149,7 +150,7 @@ def become(request: Request) -> None:
     # The service itself offers no choice of its brokers' parent, so that nobody can be made to choose a wrong one.
     warm = functools.partial(Brokers, program=tuple(request.brokers_parent))
     vars(child_processes)["Brokers"] = warm
-    runpy.run_module("gitward", run_name="__main__", alter_sys=True)
+    runpy.run_module(request.module, run_name="__main__", alter_sys=True)
 
 
 def _streams() -> tuple[TextIO, TextIO, TextIO]:

@@ -135,8 +135,10 @@ class WarmService:
 _running: list[_Nursery] = []  # one at most
 
 
-async def start(*arguments: str, environment: Mapping[str, str], folder: Path, stderr: int) -> WarmService:
-    """One `gitward ARGUMENT...` in its own process. Its standard input is empty.
+async def start(
+    *arguments: str, environment: Mapping[str, str], folder: Path, stderr: int, module: str = "gitward"
+) -> WarmService:
+    """One `python -m MODULE ARGUMENT...` in a process of its own. Its standard input is empty.
 
     Raises AssertionError when it cannot be had.
     """
@@ -148,6 +150,7 @@ async def start(*arguments: str, environment: Mapping[str, str], folder: Path, s
     ends.setblocking(False)
     reading, writing = os.pipe()
     request = {
+        "module": module,
         "arguments": arguments,
         "environment": dict(environment),
         "folder": str(folder),

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 SUPPORT = Path(__file__).parents[2] / "support"
 
 CONFTEST = """
-pytest_plugins = ["leftovers"]
+pytest_plugins = ["leftovers", "warm_services"]
 
 def pytest_sessionstart():
     import leftovers
@@ -211,3 +211,30 @@ def test_a_file_in_the_repository_itself_fails_the_run(tmp_path: Path) -> None:
 def test_what_tests_share_is_no_leftover(tmp_path: Path) -> None:
     status, output = run(tmp_path, SHARED + TIDY)
     assert status == 0, output
+
+
+WARM = """
+import warm_services
+made = []
+
+async def start(folder, *arguments):
+    (folder / "sleeper.py").write_text("import sys, time; time.sleep(float(sys.argv[1]))")
+    return await warm_services.start(*arguments, module="sleeper", environment={}, folder=folder, stderr=2)
+
+async def test_tidy(tmp_path):
+    service = await start(tmp_path, "0")
+    assert await service.wait() == 0
+
+async def test_untidy(tmp_path):
+    made.append(await start(tmp_path, "600"))
+
+def test_after(): pass
+"""
+
+
+def test_a_warm_service_is_a_leftover_and_its_nursery_is_none(tmp_path: Path) -> None:
+    status, output = run(tmp_path, WARM)
+    assert status == 1, output
+    told = output.partition("ERROR at teardown of test_untidy _")[2].partition("The test left behind:")[2]
+    assert "service_nursery.py" in told, output
+    assert "3 passed, 1 error" in output, output
