@@ -36,8 +36,10 @@ LOADED = (
     *("gitward.settings.loading", "gitward.settings.token_reader", "gitward.telemetry.logs"),
     *("gitward.store.migrate", "gitward.store.relay", "gitward.workers.membership"),
     *("alembic.command", "alembic.context", "alembic.op", "mako.ext.pygmentplugin", "sqlalchemy.ext.compiler"),
-    *("psycopg", "psycopg.types.json", "uvicorn.protocols.http.h11_impl", "httpcore2"),
-    *("anyio._core._sockets", "anyio.streams.stapled", "anyio.streams.tls", "_strptime", "encodings.idna"),
+    *("psycopg", "psycopg.types.json", "httpcore2", "_strptime", "encodings.idna"),
+    *("typer._adapters", "typer._click.decorators"),
+    *("uvicorn.protocols.http.auto", "uvicorn.protocols.websockets.auto", "uvicorn.lifespan.off"),
+    *("anyio._backends._asyncio", "anyio._core._sockets", "anyio.streams.stapled", "anyio.streams.tls"),
     *("cryptography.hazmat.backends.openssl.backend", "encodings.utf_8_sig", "stringprep"),
 )
 _PR_SET_PDEATHSIG = 1
@@ -144,7 +146,8 @@ def become(request: Request) -> None:
     tempfile.tempdir = None
     os.umask(request.umask)
     os.chdir(request.folder)
-    sys.stdin, sys.stdout, sys.stderr = _streams()
+    for name, stream in _streams().items():
+        vars(sys)[name] = vars(sys)[f"__{name}__"] = stream
     sys.path[0] = request.folder
     sys.argv[1:] = request.arguments
     # The service itself offers no choice of its brokers' parent, so that nobody can be made to choose a wrong one.
@@ -153,11 +156,11 @@ def become(request: Request) -> None:
     runpy.run_module(request.module, run_name="__main__", alter_sys=True)
 
 
-def _streams() -> tuple[TextIO, TextIO, TextIO]:
+def _streams() -> dict[str, TextIOWrapper]:
     """As the interpreter makes them at its start: they know whether they are files, pipes or terminals."""
-    given, out, err = _again(sys.stdin, "r"), _again(sys.stdout, "w"), _again(sys.stderr, "w")
-    err.reconfigure(line_buffering=True)
-    return given, out, err
+    made = {name: _again(getattr(sys, name), mode) for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))}
+    made["stderr"].reconfigure(line_buffering=True)
+    return made
 
 
 def _again(stream: TextIO, mode: str) -> TextIOWrapper:

@@ -214,12 +214,14 @@ def test_what_tests_share_is_no_leftover(tmp_path: Path) -> None:
 
 
 WARM = """
+from gitward.settings.environment import clean_environment
 import warm_services
 made = []
 
 async def start(folder, *arguments):
     (folder / "sleeper.py").write_text("import sys, time; time.sleep(float(sys.argv[1]))")
-    return await warm_services.start(*arguments, module="sleeper", environment={}, folder=folder, stderr=2)
+    environment = clean_environment()
+    return await warm_services.start(*arguments, module="sleeper", environment=environment, folder=folder, stderr=2)
 
 async def test_tidy(tmp_path):
     service = await start(tmp_path, "0")
