@@ -105,9 +105,10 @@ def _known(scene: Scene, folder: GitFolder) -> frozenset[str]:
 
 
 def _tips(folder: GitFolder) -> list[Tip]:
-    """Where else work may be: branches, tags, stashes, work trees and refs of other kinds."""
+    """Where else work may be: branches before tags, for of two that bring the same work the first has its name; then
+    stashes, work trees and refs of other kinds."""
     named = [_named(name, oid) for name, oid in folder.refs.items() if not name.startswith((*_NOBODYS, "refs/stash"))]
-    strong = [tip for tip in named if tip.kind != "ref"]
+    strong = [tip for kind in _NAMED.values() for tip in named if tip.kind == kind]
     stashes = [Tip(kind="stash", name=f"stash {number}", oid=oid) for number, oid in enumerate(folder.stashes[::-1])]
     trees = [
         Tip(kind="worktree", name=f"worktree {tree.name}", oid=tree.head)

@@ -51,7 +51,10 @@ class Tree:
             os.close(file)
 
     def names(self, path: str) -> list[tuple[str, bool]]:
-        """What is in a folder, each with whether it is a folder; nothing when there is none. Raises Damaged."""
+        """What is in a folder, each with whether it is a folder; nothing when there is none. Raises Damaged.
+
+        In the order of their names: that of the file system differs from one machine to the next.
+        """
         try:
             with self._folder(path) as folder, os.scandir(folder) as entries:
                 found = [(each.name, each.is_dir(follow_symlinks=False)) for each in islice(entries, _MOST_NAMES + 1)]
@@ -59,7 +62,7 @@ class Tree:
             return []
         if len(found) > _MOST_NAMES:
             raise Damaged(f"more than {_MOST_NAMES} files in {path or 'the folder'}")
-        return found
+        return sorted(found)
 
     def is_empty(self, path: str) -> bool:
         """Whether nothing is in a folder, or there is none."""
