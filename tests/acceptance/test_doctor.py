@@ -48,6 +48,8 @@ class Patient:
             "GITWARD_UPSTREAM_URL": github.url,
             "GITWARD_UPSTREAM_API_URL": github.api_url,
             "GITHUB_TOKEN": TOKEN,
+            "GITWARD_DISK": "1024",  # whatever room the disk of this machine has
+            "GITWARD_MIRROR_MB": "1024",
         }
 
     async def __call__(self, *options: str, code: int = 0, **settings: str) -> dict[str, list[Json]]:

@@ -55,7 +55,9 @@ async def clone(repository: Repository, folder: Path) -> Path:
 
 
 async def git(folder: Path, *arguments: str) -> str:
-    process = await asyncio.create_subprocess_exec("git", "-C", str(folder), *arguments, stdout=asyncio.subprocess.PIPE)
+    identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+    argv = ("git", "-C", str(folder), *identity, *arguments)
+    process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
     assert process.returncode == 0
     return out.decode().strip()
