@@ -15,6 +15,9 @@ def processes_of(rig_root: Path, *, but: str = "no such folder") -> list[str]:
 
     :param but: a folder of the data folder, whose sandboxes do not count.
     """
+    data = rig_root / "data"
+    mount = next(each for each in (data, *data.parents) if each.is_mount())
+    told = f"/{data.relative_to(mount)}"  # mountinfo tells paths from the root of their file system on
     found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
@@ -24,7 +27,7 @@ def processes_of(rig_root: Path, *, but: str = "no such folder") -> list[str]:
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:
             continue
-        if str(rig_root / "data") in mounts and "/workspace" in mounts and str(rig_root / "data" / but) not in mounts:
+        if f"{told}/" in mounts and "/workspace" in mounts and f"{told}/{but}" not in mounts:
             found.append(command)
     return found
 
