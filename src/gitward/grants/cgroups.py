@@ -19,6 +19,7 @@ PREFIX = "gitward-"
 _CGROUP_MAGIC = 0x27E0EB  # linux/magic.h
 _CGROUP2_MAGIC = 0x63677270
 _REMOVE_SECONDS = 2.0
+_STALE_SECONDS = 3600.0  # of an empty group whose owner cannot be seen from here: a living one fills it at once
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -43,7 +44,8 @@ class Controller:
 
     def create(self, limit: int) -> Group:
         """A group with a limit. OSError when it cannot be made or the limit does not read back."""
-        group = Group(controller=self, folder=self.folder / f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}")
+        name = f"{PREFIX}{_namespace()}-{os.getpid()}-{secrets.token_hex(4)}"
+        group = Group(controller=self, folder=self.folder / name)
         group.folder.mkdir()
         try:
             (group.folder / self.limit_file).write_text(str(limit))
@@ -60,10 +62,22 @@ class Controller:
     def sweep(self) -> None:
         """Removes the empty groups of workers that died."""
         for folder in self.folder.glob(f"{PREFIX}*"):
-            pid = folder.name.removeprefix(PREFIX).partition("-")[0]
-            if not os.path.exists(f"/proc/{pid}"):
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):
+                if _has_no_owner(folder):
                     folder.rmdir()
+
+
+def _namespace() -> str:
+    """In which process numbers mean what they do here: containers may share a cgroup, and each has its own."""
+    return os.readlink("/proc/self/ns/pid").strip("pid:[]")
+
+
+def _has_no_owner(folder: Path) -> bool:
+    """Of a group, which is empty if it can be removed."""
+    namespace, _, rest = folder.name.removeprefix(PREFIX).partition("-")
+    if namespace == _namespace():
+        return not os.path.exists(f"/proc/{rest.partition('-')[0]}")
+    return time.time() - folder.stat().st_mtime > _STALE_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
