@@ -44,7 +44,7 @@ class Controller:
 
     def create(self, limit: int) -> Group:
         """A group with a limit. OSError when it cannot be made or the limit does not read back."""
-        name = f"{PREFIX}{_namespace()}-{os.getpid()}-{secrets.token_hex(4)}"
+        name = f"{PREFIX}{os.getpid()}-{_namespace()}-{secrets.token_hex(4)}"
         group = Group(controller=self, folder=self.folder / name)
         group.folder.mkdir()
         try:
@@ -74,9 +74,9 @@ def _namespace() -> str:
 
 def _has_no_owner(folder: Path) -> bool:
     """Of a group, which is empty if it can be removed."""
-    namespace, _, rest = folder.name.removeprefix(PREFIX).partition("-")
-    if namespace == _namespace():
-        return not os.path.exists(f"/proc/{rest.partition('-')[0]}")
+    pid, _, rest = folder.name.removeprefix(PREFIX).partition("-")
+    if rest.partition("-")[0] == _namespace():
+        return not os.path.exists(f"/proc/{pid}")
     return time.time() - folder.stat().st_mtime > _STALE_SECONDS
 
 

@@ -45,19 +45,19 @@ def test_a_limit_that_does_not_read_back_is_an_error(tmp_path: Path) -> None:
 
 
 def test_empty_groups_of_the_dead_are_swept(tmp_path: Path) -> None:
-    here = fake(tmp_path).create(1 << 26).folder.name.removeprefix(cgroups.PREFIX).partition("-")[0]
+    here = fake(tmp_path).create(1 << 26).folder.name.split("-")[2]
     dead, living = 2**22 + 1, os.getpid()  # pid_max is 2**22 at most
-    for name in (f"{dead}-a", f"{dead}-b/busy", f"{living}-c"):
-        (tmp_path / f"{cgroups.PREFIX}{here}-{name}").mkdir(parents=True)
+    for name in (f"{dead}-{here}-a", f"{dead}-{here}-b/busy", f"{living}-{here}-c"):
+        (tmp_path / f"{cgroups.PREFIX}{name}").mkdir(parents=True)
     (tmp_path / "others").mkdir()
     before = {path.name for path in tmp_path.iterdir()}
     fake(tmp_path).sweep()
-    assert before - {path.name for path in tmp_path.iterdir()} == {f"{cgroups.PREFIX}{here}-{dead}-a"}
+    assert before - {path.name for path in tmp_path.iterdir()} == {f"{cgroups.PREFIX}{dead}-{here}-a"}
 
 
 def test_a_new_group_of_another_container_is_not_swept(tmp_path: Path) -> None:
     """Its owner's number may be nobody's here, and for a moment a new group is empty."""
-    new, old = (tmp_path / f"{cgroups.PREFIX}4026530000-{os.getpid()}-{each}" for each in ("new", "old"))
+    new, old = (tmp_path / f"{cgroups.PREFIX}{2**22 + 1}-4026530000-{each}" for each in ("new", "old"))
     for group in (new, old):
         group.mkdir()
     os.utime(old, (0, time.time() - 3700))
