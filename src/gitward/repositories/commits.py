@@ -115,8 +115,10 @@ def _tips(folder: GitFolder) -> list[Tip]:
         for tree in folder.worktrees
         if tree.head is not None
     ]
-    tips = [*strong, *stashes, *trees, *(tip for tip in named if tip.kind == "ref")]
-    return list({tip.oid: tip for tip in reversed(tips)}.values())[::-1]
+    found: dict[str, Tip] = {}
+    for tip in (*strong, *stashes, *trees, *(tip for tip in named if tip.kind == "ref")):
+        found.setdefault(tip.oid, tip)
+    return list(found.values())
 
 
 def _distinct(tips: Sequence[Tip], commits: Mapping[str, str]) -> tuple[Tip, ...]:

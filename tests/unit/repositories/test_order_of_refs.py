@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from gitward.repositories import foreign_folder
 from gitward.repositories.commits import _distinct, _tips
-from gitward.repositories.git_folder import GitFolder
+from gitward.repositories.git_folder import GitFolder, Worktree
 
 COMMIT, TAG = "c" * 40, "a" * 40
 
@@ -19,7 +21,21 @@ def test_names_come_in_their_own_order(tmp_path: Path) -> None:
         assert work.names("") == [(name, True) for name in sorted(names)]
 
 
-def test_work_on_a_branch_is_the_branch_s_whatever_tag_it_has() -> None:
-    folder = GitFolder(head=None, head_ref=None, refs={"refs/tags/v1": TAG, "refs/heads/fix": COMMIT})
+BRANCH_AND_TAG = {"refs/tags/v1": TAG, "refs/heads/fix": COMMIT}
+
+
+@pytest.mark.parametrize(
+    ("refs", "worktrees"),
+    [
+        (BRANCH_AND_TAG, ()),
+        ({**BRANCH_AND_TAG, "refs/tags/light": COMMIT}, ()),
+        ({**BRANCH_AND_TAG, "refs/notes/commits": COMMIT}, ()),
+        (BRANCH_AND_TAG, (Worktree(name="wt", head=COMMIT, path=None),)),
+    ],
+)
+def test_work_on_a_branch_is_the_branch_s_whatever_else_stands_there(
+    refs: dict[str, str], worktrees: tuple[Worktree, ...]
+) -> None:
+    folder = GitFolder(head=None, head_ref=None, refs=refs, worktrees=worktrees)
     tips = _distinct(_tips(folder), {TAG: COMMIT, COMMIT: COMMIT})
     assert [(tip.kind, tip.name) for tip in tips] == [("branch", "branch fix"), ("ref", "tag v1")]
