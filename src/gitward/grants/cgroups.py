@@ -10,16 +10,23 @@ import contextlib
 import ctypes
 import errno
 import os
+import re
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitward.grants import clock, processes
+
 PREFIX = "gitward-"
+_NAME = re.compile(
+    PREFIX + r"(?P<pid>\d{1,10})-(?P<started>\d{1,20})-(?P<namespace>\d{1,20})-(?P<made>\d{1,12})-[0-9a-f]{8}"
+)
 _CGROUP_MAGIC = 0x27E0EB  # linux/magic.h
 _CGROUP2_MAGIC = 0x63677270
 _REMOVE_SECONDS = 2.0
-_STALE_SECONDS = 3600.0  # of an empty group whose owner cannot be seen from here: a living one fills it at once
+_STALE_SECONDS = 7 * 24 * 3600  # of a group whose owner cannot be seen from here: longer than any sandbox lives
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -44,8 +51,7 @@ class Controller:
 
     def create(self, limit: int) -> Group:
         """A group with a limit. OSError when it cannot be made or the limit does not read back."""
-        name = f"{PREFIX}{os.getpid()}-{_namespace()}-{secrets.token_hex(4)}"
-        group = Group(controller=self, folder=self.folder / name)
+        group = Group(controller=self, folder=self.folder / _new_name())
         group.folder.mkdir()
         try:
             (group.folder / self.limit_file).write_text(str(limit))
@@ -59,12 +65,24 @@ class Controller:
             raise
         return group
 
-    def sweep(self) -> None:
-        """Removes the empty groups of workers that died."""
+    def sweep(self, *, seconds: Callable[[], float] = clock.seconds) -> None:
+        """Removes the empty groups of workers that died.
+
+        :param seconds: since the machine was started.
+        """
         for folder in self.folder.glob(f"{PREFIX}*"):
-            with contextlib.suppress(OSError):
-                if _has_no_owner(folder):
+            if _has_no_owner(folder.name, now=seconds()):
+                with contextlib.suppress(OSError):
                     folder.rmdir()
+
+
+def _new_name() -> str:
+    """Tells the owner, where its number means something, and when the group was made (seconds since boot).
+
+    The number comes first: an older Gitward takes what is first for it, and sweeps the groups of the dead.
+    """
+    pid = os.getpid()
+    return f"{PREFIX}{pid}-{processes.start_time(pid)}-{_namespace()}-{clock.seconds():.0f}-{secrets.token_hex(4)}"
 
 
 def _namespace() -> str:
@@ -72,12 +90,26 @@ def _namespace() -> str:
     return os.readlink("/proc/self/ns/pid").strip("pid:[]")
 
 
-def _has_no_owner(folder: Path) -> bool:
-    """Of a group, which is empty if it can be removed."""
-    pid, _, rest = folder.name.removeprefix(PREFIX).partition("-")
-    if rest.partition("-")[0] == _namespace():
-        return not os.path.exists(f"/proc/{pid}")
-    return time.time() - folder.stat().st_mtime > _STALE_SECONDS
+def _has_no_owner(name: str, *, now: float) -> bool:
+    """Of a group's name; of one of another form nobody knows."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return False
+    if found["namespace"] == _namespace():
+        return not _lives(int(found["pid"]), found["started"])
+    return now - int(found["made"]) > _STALE_SECONDS
+
+
+def _lives(pid: int, started: str) -> bool:
+    if processes.is_alive(f"{pid} {started}"):
+        return True
+    try:
+        os.kill(pid, 0)
+    except PermissionError:  # another user's, which may be hidden (hidepid)
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return False  # another process has the number by now
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 
-from gitward.grants import cgroups
+from gitward.grants import cgroups, clock, processes
 from gitward.sandboxes.probe import limits
 
 
@@ -44,24 +43,37 @@ def test_a_limit_that_does_not_read_back_is_an_error(tmp_path: Path) -> None:
         controller.create(1 << 26)
 
 
+DAY = 24 * 3600
+NOBODY = 2**22 + 1  # pid_max is 2**22 at most
+
+
+def group(folder: Path, owner: str, *, namespace: str, made: float = 0) -> Path:
+    """An empty one of an owner, "<pid>-<start time>", made so many seconds after the machine's start."""
+    made_at = folder / f"{cgroups.PREFIX}{owner}-{namespace}-{made:.0f}-0123abcd"
+    made_at.mkdir()
+    return made_at
+
+
 def test_empty_groups_of_the_dead_are_swept(tmp_path: Path) -> None:
-    here = fake(tmp_path).create(1 << 26).folder.name.split("-")[2]
-    dead, living = 2**22 + 1, os.getpid()  # pid_max is 2**22 at most
-    for name in (f"{dead}-{here}-a", f"{dead}-{here}-b/busy", f"{living}-{here}-c"):
-        (tmp_path / f"{cgroups.PREFIX}{name}").mkdir(parents=True)
+    mine = fake(tmp_path).create(1 << 26).folder
+    (mine / "memory.max").unlink()
+    _, pid, started, here, made, _ = mine.name.split("-")
+    assert (int(pid), started) == (os.getpid(), processes.start_time(os.getpid()))
+    assert abs(int(made) - clock.seconds()) < 60
+    dead = group(tmp_path, f"{NOBODY}-{started}", namespace=here)
+    earlier = group(tmp_path, f"{pid}-1", namespace=here)  # who had this number before
+    (group(tmp_path, f"{NOBODY}-2", namespace=here) / "inner").mkdir()
     (tmp_path / "others").mkdir()
     before = {path.name for path in tmp_path.iterdir()}
     fake(tmp_path).sweep()
-    assert before - {path.name for path in tmp_path.iterdir()} == {f"{cgroups.PREFIX}{dead}-{here}-a"}
+    assert before - {path.name for path in tmp_path.iterdir()} == {dead.name, earlier.name}
 
 
-def test_a_new_group_of_another_container_is_not_swept(tmp_path: Path) -> None:
-    """Its owner's number may be nobody's here, and for a moment a new group is empty."""
-    new, old = (tmp_path / f"{cgroups.PREFIX}{2**22 + 1}-4026530000-{each}" for each in ("new", "old"))
-    for group in (new, old):
-        group.mkdir()
-    os.utime(old, (0, time.time() - 3700))
-    fake(tmp_path).sweep()
+def test_a_group_of_another_container_is_swept_when_no_sandbox_is_so_old(tmp_path: Path) -> None:
+    """Its owner's number may be nobody's here, and a living sandbox's group is empty now and then."""
+    new = group(tmp_path, f"{NOBODY}-1", namespace="4026530000", made=9 * DAY)
+    group(tmp_path, f"{NOBODY}-1", namespace="4026530000", made=DAY)
+    fake(tmp_path).sweep(seconds=lambda: 10 * DAY)
     assert [path.name for path in tmp_path.iterdir()] == [new.name]
 
 
