@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 6.0
 _PAUSES = (0.2, 0.5)  # seconds before each try to work again, then the last again: runs of lost workers wait for it
+_TRIES_FOR_A_LINE = 20  # of the log
 
 _TAKEN = (
     "GITWARD_DATABASE_URL: another worker already uses this database; stop it before you start this one, "
@@ -203,14 +204,22 @@ class Worker:
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _begin_again(self, make_job: MakeJob) -> Shift:
-        for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
+        for tries, pause in enumerate(itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1]))):
             await asyncio.sleep(pause)
             try:
                 return await self._begin(make_job)
             except (NoAnswer, sa.exc.SQLAlchemyError, OSError) as error:
-                log.warning("The database cannot be used yet (%s)", _kind(error))
-                await self._end_shift(hand_over=False)
+                if tries % _TRIES_FOR_A_LINE == 0:
+                    log.warning("The database cannot be used yet (%s)", _kind(error))
+                await self._end_beginning()
         raise AssertionError("the pauses do not end")
+
+    async def _end_beginning(self) -> None:
+        """Of a shift that has done nothing; who does not answer is not asked for a goodbye, too."""
+        membership, self._membership = self._membership, None
+        if membership is not None:
+            await membership.disconnect()
+        await self._end_shift(hand_over=False)
 
     async def drain(self, seconds: float) -> None:
         """Takes no more runs, and gives those in progress some time to end."""

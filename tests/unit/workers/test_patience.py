@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from gitward.store.database import Database
-from gitward.workers.heartbeat import NoAnswer
 from gitward.workers.worker import checkpoint
 from queued import queue_runs, worker_of
 
@@ -89,25 +88,3 @@ async def test_a_run_waits_while_none_may_begin_and_begins_afterwards(database: 
             await began.wait()
     finally:
         await worker.stop()
-
-
-async def test_a_worker_that_was_cut_off_asks_for_the_database_twice_a_second(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Runs of lost workers wait for it, however long the database was away."""
-    worker, pauses = worker_of(database), []
-
-    async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-        if len(pauses) == 20:
-            raise asyncio.CancelledError
-
-    async def absent(_make_job: object) -> None:
-        raise NoAnswer("OperationalError")
-
-    monkeypatch.setattr(worker, "_begin", absent)
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    with pytest.raises(asyncio.CancelledError):
-        await worker._begin_again(lambda _shift: absent)
-    assert len(pauses) == 20
-    assert max(pauses) <= 0.5
