@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -66,6 +67,11 @@ class Takeover:
     def seconds(self) -> float:
         """What the workers took."""
         return self.whole - self.away
+
+
+def overlap(spans: Iterable[tuple[float, float]], begin: float, end: float) -> float:
+    """How much of the time from `begin` to `end` lies within the spans, none of which touches another."""
+    return sum(max(0.0, min(end, upper) - max(begin, lower)) for lower, upper in spans)
 
 
 def next_kind(made: list[Hit]) -> Kind:

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 from gitward.sessions.model import StepName
 from small_disks import fill, seen_by
 
 from .database import Database, Running
-from .faults import LOSES_WORKER, Hit, Kind, Takeover, next_kind, steps_by_need
+from .faults import LOSES_WORKER, Hit, Kind, Takeover, next_kind, overlap, steps_by_need
 from .world import LAUNCHER, LEASE_SECONDS, PARENT, Machine, World, broker_of, child_of, send
 
 LOOK_SECONDS = 0.01
@@ -31,12 +31,12 @@ class Injector:
 
     def __init__(self, world: World, database: Database) -> None:
         self.made: list[Hit] = []
-        self.takeovers: list[Takeover] = []
         self.missed: list[Hit] = []  # nobody went on with the run
         self._world = world
         self._database = database
         self._watching: set[asyncio.Task[None]] = set()
-        self._away: list[tuple[float, float]] = []  # when the database was, in seconds since the epoch
+        self._went_on: list[tuple[Hit, float]] = []  # and when, in seconds since the epoch
+        self._away: list[tuple[float, float]] = []  # when the database was
         self._do: dict[Kind, Callable[[Machine], Awaitable[None]]] = {
             Kind.KILL: self._signal(signal.SIGKILL),
             Kind.TERMINATE: self._signal(signal.SIGTERM),
@@ -51,6 +51,11 @@ class Injector:
             Kind.DATABASE_STOP: self._stop_database,
             Kind.DISK: self._fill_disk,
         }
+
+    @property
+    def takeovers(self) -> list[Takeover]:
+        """Once `run` has returned: until then the database's absence may not be known yet."""
+        return [Takeover(hit=hit, whole=at - hit.at, away=overlap(self._away, hit.at, at)) for hit, at in self._went_on]
 
     def covered(self, kills: int) -> bool:
         """Whether every kind and every step was hit, and enough workers were killed."""
@@ -98,8 +103,7 @@ class Injector:
         while time.monotonic() < deadline:
             at = await self._database.goes_on(hit.run_id, hit.at)
             if at is not None:
-                away = overlap(self._away, hit.at, at)
-                self.takeovers.append(Takeover(hit=hit, whole=at - hit.at, away=away))
+                self._went_on.append((hit, at))
                 return
             if await self._database.has_ended(hit.run_id):
                 return  # it had ended when the fault came, just after it was looked for
@@ -164,11 +168,6 @@ class Injector:
         machine.link.cut()
         await asyncio.sleep(LEASE_SECONDS + 2)
         machine.link.mend()
-
-
-def overlap(spans: Iterable[tuple[float, float]], begin: float, end: float) -> float:
-    """How much of the time from `begin` to `end` lies within the spans, none of which touches another."""
-    return sum(max(0.0, min(end, upper) - max(begin, lower)) for lower, upper in spans)
 
 
 def _launcher_of(worker: int) -> int | None:

@@ -70,7 +70,7 @@ class Report:
                 longest = max(each.whole for each in self.takeovers if each.hit.kind is kind)
                 yield (
                     f"{kind}: taken over after p50 {_at(times, 0.5):.2f} s, p99 {_at(times, 0.99):.2f} s, of "
-                    f"{len(times)}; the longest {longest:.2f} s with the time in which there was no database"
+                    f"{len(times)}; the longest {longest:.2f} s, with the database's absence"
                 )
         yield from self._slowest()
         ended = ", ".join(f"{reason} {count}" for reason, count in sorted(self.retried.items())) or "none"
@@ -95,10 +95,10 @@ class Report:
             "kills": self.kills,
             "hits": {kind: {step: self.count(kind, step) for step in StepName} for kind in Kind},
             "taken_over": self.taken_over,
-            "takeover_seconds": {
-                kind: [round(each.seconds, 3) for each in self.takeovers if each.hit.kind is kind]
-                for kind in LOSES_WORKER
-            },
+            "takeovers": [
+                {"kind": each.hit.kind, "seconds": round(each.seconds, 3), "without_database": round(each.away, 3)}
+                for each in self.takeovers
+            ],
             **self.verdicts(),
             "problems": self.problems(),
         }
