@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
@@ -26,8 +25,6 @@ from postgres import Postgres, running_postgres
 from tests_support import Backend
 
 pytest_plugins = ["leftovers", "warm_services"]
-
-os.environ["GIT_CONFIG_GLOBAL"] = os.devnull  # nobody's own: a test that needs a name or an address gives one
 
 # The same examples on every machine, and none judged by its time: machines are shared.
 hypothesis.settings.register_profile("gitward", deadline=None, derandomize=True)

@@ -283,6 +283,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     for name in ("work", "tmp"):
         (folder / name).mkdir(mode=0o711)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder / "tmp")
+    (folder / "gitconfig").touch()  # nobody's own: a test that needs a name or an address gives one
+    os.environ["GIT_CONFIG_GLOBAL"], os.environ["GIT_CONFIG_NOSYSTEM"] = str(folder / "gitconfig"), "1"
     os.chdir(folder / "work")
     session.config.stash[_KEY] = Leftovers(folder)
     _here.append(session.config.stash[_KEY])

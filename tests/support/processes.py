@@ -17,6 +17,7 @@ def processes_of(rig_root: Path, *, but: str = "no such folder") -> list[str]:
     """
     data = rig_root / "data"
     mount = next(each for each in (data, *data.parents) if each.is_mount())
+    assert mount != data, "a file system of its own has no name here"
     told = f"/{data.relative_to(mount)}"  # mountinfo tells paths from the root of their file system on
     found = []
     for folder in Path("/proc").iterdir():

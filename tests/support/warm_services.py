@@ -111,7 +111,10 @@ class WarmService:
         """Raises ProcessLookupError when it has ended."""
         if self.returncode is not None:
             raise ProcessLookupError
-        signal.pidfd_send_signal(self._handle, sig)
+        with contextlib.suppress(
+            ProcessLookupError
+        ):  # reaped, and not told yet: as asyncio's own, which sends it nowhere
+            signal.pidfd_send_signal(self._handle, sig)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
