@@ -62,6 +62,10 @@ class _Nursery:
         self.channel.close()
         try:
             return self.process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()  # and what it forked ends with it
+            self.process.wait()
+            raise
         finally:
             leftovers.parents.discard(self.process.pid)
             self._around.close()
