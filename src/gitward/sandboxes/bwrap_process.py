@@ -155,6 +155,11 @@ class BwrapProcess:
         workspace_lock.record(self._claim, init)
         self.init = init
 
+    @property
+    def has_told(self) -> bool:
+        """Whether bubblewrap said how the command ended."""
+        return self._exit_code is not None
+
     def wait(self) -> int:
         """Bubblewrap's own exit code, negative for a signal."""
         _, status = os.waitpid(self.pid, 0)

@@ -15,10 +15,12 @@ from gitward.sandboxes.bwrap_process import BwrapProcess
 from gitward.sandboxes.disk_ledger import Entry
 from gitward.sandboxes.first_command import FirstCommand, give_way
 from gitward.sandboxes.processes_inside import children, descendants
+from gitward.sandboxes.remedies import END
 from gitward.sandboxes.supervisor_requests import BEAT_SECONDS, GRACE_SECONDS, StartRequest
 from gitward.sandboxes.watchdog import Watchdog
 
 _SECOND = 1000  # milliseconds, for poll
+_UNKNOWN_END = "something stopped the sandbox's process 1, and how its command ended is not known"
 _CHANGE_SECONDS = 0.11  # between two changes of the niceness of sessions
 
 
@@ -46,7 +48,7 @@ class CommandWatch:
         self._limit: str | None = None
         self._beat_at = time.monotonic() + BEAT_SECONDS  # when the worker is told again that this process lives
         self._give_way_at = self._beat_at  # when sessions of processes are looked at again
-        self._first: FirstCommand | None = None  # once it was found
+        self._first: FirstCommand | None = None  # once it may run
         self._watchdog = Watchdog(start, entry)
 
     def to_the_end(self) -> dict[str, Any]:
@@ -112,6 +114,7 @@ class CommandWatch:
             with contextlib.suppress(channel.ChannelClosed):
                 # Before it is so: who never hears it may try again.
                 channel.send(self._control, {"started": True}, handles)
+            self._first = FirstCommand.of(self._bwrap.init)
             self._bwrap.let_go(in_series=self._start.in_series)
 
     def _beat(self) -> None:
@@ -148,7 +151,7 @@ class CommandWatch:
     def _is_held(self) -> bool:
         """Whether the command ended and the sandbox's process 1 does not take notice: somebody has stopped it."""
         if self._first is None and self._started is not None and self._bwrap.init is not None:
-            self._first = FirstCommand.of(self._bwrap.init)
+            self._first = FirstCommand.of(self._bwrap.init)  # it was not there yet when it was let go
         return self._first is not None and self._first.waits_for_long()
 
     def _terminate(self) -> None:
@@ -167,6 +170,8 @@ class CommandWatch:
         if self._bwrap.failure is not None:
             return {"error": self._bwrap.failure, "stage": "bubblewrap"}
         held = None if self._first is None else self._first.exit_code
+        if self._first is not None and self._first.is_over and held is None and not self._bwrap.has_told:
+            return {"error": _UNKNOWN_END, "stage": END}
         ours = self._timed_out or self._limit is not None or held is not None
         if self._started is None or not (ours or self._bwrap.got_through()):
             return {"error": f"bubblewrap ended with exit code {code}", "stage": "setup", "exit_code": code}

@@ -20,35 +20,45 @@ class FirstCommand:
     """Seen from outside."""
 
     pid: int
-    exit_code: int | None = None  # as a shell says it, once it was found dead and waiting twice in a row
-    _seen_dead: bool = False
+    init: int
+    exit_code: int | None = None  # as a shell says it; None: nobody but process 1 knows it
+    is_over: bool = False  # process 1 does not take notice of its end, or cannot
+    _seen_held: bool = False
 
     @classmethod
     def of(cls, init: int) -> FirstCommand | None:
-        """None when there is none yet, or no more."""
+        """None when there is none yet. Ask early: when the command is over, process 1 has other children."""
         found = children(init)
-        return cls(found[0]) if found else None
+        return cls(pid=found[0], init=init) if found else None
 
     def waits_for_long(self) -> bool:
-        """Whether it was dead at the last call already, and is still waiting."""
-        status = _status_of_zombie(self.pid)
-        if status is None:
-            self._seen_dead = False
-        elif self._seen_dead:
-            code = os.waitstatus_to_exitcode(status)
-            self.exit_code = 128 - code if code < 0 else code
-        self._seen_dead = status is not None
-        return self.exit_code is not None
+        """Whether it had ended at the last call already, and is not reaped; or process 1 was stopped by then and is."""
+        command, process_1 = _state(self.pid), _state(self.init)
+        has_ended = command is not None and command[0] == b"Z"
+        held = has_ended or (process_1 is not None and process_1[0] in _STOPPED)
+        if held and self._seen_held:
+            self.is_over = True
+            self.exit_code = _as_a_shell_says_it(command[1]) if has_ended and command is not None else None
+        self._seen_held = held
+        return self.is_over
 
 
-def _status_of_zombie(pid: int) -> int | None:
-    """The wait status of a process that has ended and is not reaped; proc(5), the last field of `stat`."""
+_STOPPED = (b"t", b"T")
+
+
+def _as_a_shell_says_it(status: int) -> int:
+    code = os.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code
+
+
+def _state(pid: int) -> tuple[bytes, int] | None:
+    """The state of a process, and its wait status if it is a zombie (proc(5), `stat`); None when it is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return int(fields[-1]) if fields[0] == b"Z" else None
+    return fields[0], int(fields[-1])
 
 
 def give_way(init: int) -> bool:

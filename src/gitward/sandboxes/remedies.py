@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+END = "end"  # the stage in which the sandbox was there, and its command
 _REMEDY = {
     "claim": "The workspace belongs to a newer sandbox; this run has been taken over.",
     "cgroup": "The memory cgroup refuses the process; is /sys/fs/cgroup still writable for the worker?",
@@ -28,4 +29,6 @@ _REMEDY = {
 
 def explain(stage: str, text: str) -> str:
     """What happened, and the remedy."""
+    if stage == END:
+        return f"{text[:1].upper()}{text[1:]}."
     return f"a sandbox could not be created ({stage}): {text}. {_REMEDY.get(stage, '')}".rstrip()

@@ -255,7 +255,10 @@ libc = ctypes.CDLL(None, use_errno=True)
 ready, tell = os.pipe()
 if os.fork() == 0:
     os.setsid()
-    print(libc.ptrace(0x4206, 1, 0, 0), libc.ptrace(0x4207, 1, 0, 0), flush=True)
+    told = libc.ptrace(0x4206, 1, 0, 0), libc.ptrace(0x4207, 1, 0, 0)
+    if told == (0, 0):
+        os.waitpid(1, 0x40000000)  # it stops when it runs next: not after it has reaped this command
+    print(*told, flush=True)
     os.write(tell, b'x')
     time.sleep(600)
 os.read(ready, 1)
@@ -273,6 +276,23 @@ async def test_a_process_1_that_is_held_does_not_hold_a_finished_run(rig: Rig) -
     async with rig.sandbox(Wall.SYSTEM_CALLS) as inside:
         outcome = await inside.python(HOLD_PROCESS_1, seconds=600)
         assert (outcome.completed.exit_code, outcome.completed.timed_out, outcome.said) == (7, False, "0 0")
+
+
+# The same, in the return of the system call by which process 1 has reaped the command.
+HOLD_PROCESS_1_LATE = HOLD_PROCESS_1.replace(
+    "    print(*told",
+    "    for last in (False, True):\n"
+    "        assert libc.ptrace(24, 1, 0, 0) == 0\n"
+    "        last or os.waitpid(1, 0x40000000)\n"
+    "    print(*told",
+)
+
+
+async def test_a_process_1_that_is_held_before_it_tells_the_end_does_not_hold_a_run_either(rig: Rig) -> None:
+    """Nobody else knows the command's code by then: the run ends with what happened."""
+    async with rig.sandbox(Wall.SYSTEM_CALLS) as inside:
+        with pytest.raises(SandboxError, match="stopped the sandbox's process 1"):
+            await inside.python(HOLD_PROCESS_1_LATE, seconds=600)
 
 
 # Has process 1 call prctl(PR_SET_PDEATHSIG, 0): then it does not end with bubblewrap and the supervisor.
