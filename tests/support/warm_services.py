@@ -115,9 +115,7 @@ class WarmService:
         """Raises ProcessLookupError when it has ended."""
         if self.returncode is not None:
             raise ProcessLookupError
-        with contextlib.suppress(
-            ProcessLookupError
-        ):  # reaped, and not told yet: as asyncio's own, which sends it nowhere
+        with contextlib.suppress(ProcessLookupError):  # reaped, and not told yet
             signal.pidfd_send_signal(self._handle, sig)
 
     def terminate(self) -> None:

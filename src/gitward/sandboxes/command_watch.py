@@ -170,9 +170,9 @@ class CommandWatch:
         if self._bwrap.failure is not None:
             return {"error": self._bwrap.failure, "stage": "bubblewrap"}
         held = None if self._first is None else self._first.exit_code
-        if self._first is not None and self._first.is_over and held is None and not self._bwrap.has_told:
-            return {"error": _UNKNOWN_END, "stage": END}
         ours = self._timed_out or self._limit is not None or held is not None
+        if self._first is not None and self._first.is_over and not ours and not self._bwrap.has_told:
+            return {"error": _UNKNOWN_END, "stage": END}
         if self._started is None or not (ours or self._bwrap.got_through()):
             return {"error": f"bubblewrap ended with exit code {code}", "stage": "setup", "exit_code": code}
         return self._report(self._bwrap.exit_code(code) if held is None else held)

@@ -8,7 +8,7 @@ import enum
 import itertools
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +39,11 @@ _TAKEN = (
 )
 
 MakeJob = Callable[[Shift], Job]
+
+
+def pauses() -> Iterator[float]:
+    """Seconds before each try to work again, without end."""
+    return itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1]))
 
 
 class State(enum.StrEnum):
@@ -204,7 +209,7 @@ class Worker:
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _begin_again(self, make_job: MakeJob) -> Shift:
-        for tries, pause in enumerate(itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1]))):
+        for tries, pause in enumerate(pauses()):
             await asyncio.sleep(pause)
             try:
                 return await self._begin(make_job)
