@@ -6,7 +6,7 @@ of each sandbox is ready beforehand, and so is its bubblewrap); lets the command
 it when time, a limit or the worker says so. It depends on the worker for none of that, because the worker may hang or
 be dead. When the launcher ends, the kernel kills the supervisor, and with it everything inside.
 
-To the worker, on their own channel: `listening` (with a pidfd of the supervisor and the listening sockets), then
+To the worker, on their own channel: `listening` (with its process group, a pidfd of it and the listening sockets), then
 `started` (with one of process 1 inside), then `ended` (with `stays` when another command in series may follow); or
 `error`; and `alive` once a second while it supervises.
 From the worker: a `StartRequest`, `go`, `kill`. A closed channel means `kill`.
@@ -81,7 +81,7 @@ def _offer(control: socket.socket, listeners: list[socket.socket]) -> None:
         handle = os.pidfd_open(os.getpid())
         stack.callback(os.close, handle)
         fds = [handle, *(stack.enter_context(listener).fileno() for listener in listeners)]
-        channel.send(control, {"listening": True}, fds)
+        channel.send(control, {"listening": True, "group": os.getpgrp()}, fds)
 
 
 def _await_start(control: socket.socket, bubblewrap: BwrapProcess) -> StartRequest:

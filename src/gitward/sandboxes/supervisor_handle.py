@@ -39,6 +39,7 @@ class SupervisorHandle:
         self._follows = follows  # what runs inside ends with the supervisor
         self._handle: int | None = None  # pidfd
         self._init: int | None = None  # pidfd of the sandbox's process 1, once the command was let go
+        self._group: int | None = None  # the supervisor's process group, in which bubblewrap sets the sandbox up
         self._hung = False
         self._sending = asyncio.Lock()  # one at a time may wait for the channel
         self._started = False  # it is about to let the command start, or has
@@ -63,6 +64,7 @@ class SupervisorHandle:
             if "listening" not in message:
                 raise failure(message)
             link._handle, *listening = fds
+            link._group = int(message["group"])
             link.listeners = tuple(socket.socket(fileno=fd) for fd in listening)
         except BaseException:
             await descriptor_waits.uninterrupted(link.end())
@@ -156,7 +158,14 @@ class SupervisorHandle:
         return self._reported
 
     async def _end_inside(self) -> None:
-        """After a supervisor that said nothing: the kernel kills all in a process namespace with its process 1."""
+        """After a supervisor that said nothing: the kernel kills all in a process namespace with its process 1.
+
+        Before there is one, bubblewrap's child waits for bubblewrap to let it build the sandbox. It follows no parent
+        yet, and would wait for ever for one that was killed meanwhile.
+        """
+        if self._group is not None and self._follows:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left, or only others' processes
+                os.killpg(self._group, signal.SIGKILL)
         if self._init is not None and self._follows:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._init, signal.SIGKILL)

@@ -158,6 +158,25 @@ async def test_a_ready_supervisor_ends_with_its_launcher() -> None:
     link.close()
 
 
+async def test_what_a_killed_bubblewrap_had_just_started_ends_too(tmp_path: Path) -> None:
+    """Its child follows no parent before the sandbox is built, and waited for ever. Here a stand-in has one."""
+    child = tmp_path / "child"
+    bubblewrap = tmp_path / "bwrap"
+    bubblewrap.write_text(f'#!/bin/sh\nsleep 600 &\necho "$!" >{child}.new\nmv {child}.new {child}\nwait\n')
+    bubblewrap.chmod(0o755)
+    launcher = LauncherHandle()
+    await launcher.start()
+    link = await _supervisor(launcher, Build(bwrap=str(bubblewrap)))
+    while not child.exists():
+        await asyncio.sleep(0.01)
+    left = int(child.read_text())
+    await launcher.stop()
+    await link.end()
+    link.close()
+    async with asyncio.timeout(30):
+        await _ended(left)
+
+
 async def test_the_launcher_has_no_environment_and_no_descriptors_of_the_worker() -> None:
     launcher = LauncherHandle()
     secret = os.open("/dev/null", os.O_RDONLY)
@@ -222,8 +241,8 @@ async def test_a_full_channel_is_waited_for() -> None:
         assert await reading == 1_000_000
 
 
-async def _supervisor(launcher: LauncherHandle) -> SupervisorHandle:
-    prepare = PrepareRequest(uid=None, cgroup=None, network=True, ports=(443,), build=BUILD, follows=True)
+async def _supervisor(launcher: LauncherHandle, build: Build = BUILD) -> SupervisorHandle:
+    prepare = PrepareRequest(uid=None, cgroup=None, network=True, ports=(443,), build=build, follows=True)
     claim = os.memfd_create("claim", os.MFD_CLOEXEC)
     try:
         return await SupervisorHandle.prepare(launcher.send, prepare, claim=claim, options=())
