@@ -12,7 +12,6 @@ from gitward.github.preflight import Facts
 from gitward.repositories.git import CommandResult
 from gitward.runs.access.gh_login import QUIET
 from gitward.runs.attempt import Attempt
-from gitward.runs.commands import disk_full
 from gitward.runs.commands.retrying import run_with_retries
 from gitward.runs.commands.runner import HOME, CommandRunner
 from gitward.secrets import Secret
@@ -23,7 +22,8 @@ async def authenticate(attempt: Attempt, commands: CommandRunner, facts: Facts, 
     """After it, gh and git work inside, on the session's repository.
 
     :param credential: what `gh auth login` stores: the run credential, or in `login` mode the token.
-    :raises RunFailure: `token_rejected`, although preflight could use the token; `sandbox_failed`: no room.
+    :raises RunFailure: `token_rejected`, although preflight could use the token; `sandbox_failed`: no room, or gh could
+        not write git's configuration, for which it asks nobody.
     """
     host = urlsplit(attempt.services.settings.server_url).netloc
     config = git_config(name=_name(attempt, facts), email=_email(attempt, facts), host=host)
@@ -44,7 +44,7 @@ async def authenticate(attempt: Attempt, commands: CommandRunner, facts: Facts, 
     setup = ["gh", "auth", "setup-git", "--hostname", host]
     ended = await commands.run(StepName.AUTHENTICATE, setup, cwd=HOME, env=QUIET)
     if ended.exit_code != 0:
-        raise disk_full.named(RunFailure(Reason.TOKEN_REJECTED, f"gh auth setup-git failed: {ended.tail}"), ended)
+        raise RunFailure(Reason.SANDBOX_FAILED, f"gh auth setup-git failed: {ended.tail}")
     if attempt.run.environment != HOST and attempt.run.instruction.works:
         await _set_up_image(attempt, commands, setup)
 
@@ -53,8 +53,7 @@ async def _set_up_image(attempt: Attempt, commands: CommandRunner, setup: Sequen
     """The environment's own gh, wherever it lies, becomes git's credential helper."""
     ended = await commands.run(StepName.AUTHENTICATE, setup, cwd=HOME, env=QUIET, in_image=True)
     if ended.exit_code != 0:
-        message = f"gh of the environment {attempt.run.environment} failed: {ended.tail}"
-        raise disk_full.named(RunFailure(Reason.SANDBOX_FAILED, message), ended)
+        raise RunFailure(Reason.SANDBOX_FAILED, f"gh of the environment {attempt.run.environment} failed: {ended.tail}")
 
 
 def _name(attempt: Attempt, facts: Facts) -> str:
