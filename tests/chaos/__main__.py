@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import ctypes
 import json
+import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -13,7 +15,7 @@ from collections import Counter
 from .database import Database
 from .driver import Driver, keep_running
 from .injector import Injector
-from .proof import Machine, Wrong, of_database, of_homes, of_machine, of_repository, of_session
+from .proof import Machine, Wrong, of_database, of_homes, of_logs, of_machine, of_repository, of_session
 from .report import Report
 from .world import World, world
 
@@ -55,6 +57,7 @@ async def chaos(options: argparse.Namespace) -> Report:
         wrong += await of_database(database)
         await database.close()
         wrong += of_homes([worker.folder for worker in made.workers])
+        wrong += of_logs([worker.folder / "log" for worker in made.workers])
     wrong += await of_machine(before)
     return Report(
         seconds=time.monotonic() - began,
@@ -93,10 +96,24 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave the folders with the logs, and say where they are")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
-    # What loses its parent becomes our child: so nothing that is left over can hide.
+    # What loses its parent becomes this process's child: so nothing that is left over can hide.
     if ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         print("chaos: this system has no subreapers", file=sys.stderr)
         return 2
+    runner = os.fork()
+    return _wait_for(runner) if runner else _run(options)
+
+
+def _wait_for(runner: int) -> int:
+    """Takes the end of all that ended, as a machine's process 1 does: a sandbox's user has no process then."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the runner, which ends what it started
+    while True:
+        pid, status = os.wait()
+        if pid == runner:
+            return abs(os.waitstatus_to_exitcode(status))
+
+
+def _run(options: argparse.Namespace) -> int:
     report = asyncio.run(chaos(options))
     problems = report.problems()
     print(json.dumps(report.to_json()) if options.json else "\n".join(report.lines()))

@@ -19,7 +19,7 @@ Json = dict[str, Any]
 TRY_AGAIN_SECONDS = 0.2
 LOOK_SECONDS = 0.3
 AT_ONCE = 8  # sessions that have not ended yet
-CALM_SECONDS = 180.0  # for what is left to end when no more faults come
+CALM_SECONDS = 180.0  # without faults in which no session ends: then what is left is lost
 # A fault may end a run with one of these: told truthfully, and cured by a retry.
 BY_FAULT = frozenset({"worker_lost", "sandbox_failed", "clone_failed", "push_rejected", "pull_request_failed"})
 BY_FULL_DISK = frozenset({"task_failed", "setup_failed"})  # of what would have succeeded
@@ -112,14 +112,15 @@ class Driver:
         """Waits until all have ended; what a fault has ended is retried, once there are no more faults."""
         retried: dict[str, tuple[str, ...]] = {}
         with contextlib.suppress(TimeoutError):  # what has not ended by then is lost, and told so
-            async with asyncio.timeout(CALM_SECONDS):
+            async with asyncio.timeout(CALM_SECONDS) as calm:
                 await asyncio.gather(*self._cancelling)
-                await self._all_ended()
+                await self._all_ended(calm)
                 for session_id, expected in self._posted.items():
                     retried[session_id] = await self._retry(session_id)
                     if retried[session_id] and expected.cancels:
                         await self._cancel(session_id)
-                await self._all_ended()
+                    _prolong(calm)
+                await self._all_ended(calm)
         return [
             Ended(
                 expected=expected,
@@ -129,8 +130,12 @@ class Driver:
             for session_id, expected in self._posted.items()
         ]
 
-    async def _all_ended(self) -> None:
-        while set(self._posted) - await self._database.ended_sessions():
+    async def _all_ended(self, calm: asyncio.Timeout) -> None:
+        before = len(self._posted)
+        while left := len(set(self._posted) - await self._database.ended_sessions()):
+            if left < before:
+                _prolong(calm)
+            before = left
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _retry(self, session_id: str) -> tuple[str, ...]:
@@ -145,6 +150,10 @@ class Driver:
 
     async def close(self) -> None:
         await self._api.close()
+
+
+def _prolong(calm: asyncio.Timeout) -> None:
+    calm.reschedule(asyncio.get_running_loop().time() + CALM_SECONDS)
 
 
 async def keep_running(world: World, machine: Machine) -> None:

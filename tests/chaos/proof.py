@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -157,12 +158,24 @@ def of_homes(folders: Sequence[Path]) -> list[Wrong]:
     ]
 
 
+def of_logs(logs: Sequence[Path]) -> list[Wrong]:
+    """Errors of our own that ended a run, with their tracebacks."""
+    return [
+        _lost(found.group().rstrip())
+        for log in logs
+        for found in _UNEXPECTED.finditer(log.read_text(encoding="utf-8", errors="replace"))
+    ]
+
+
+_UNEXPECTED = re.compile(r"^.* failed unexpectedly\n(?:(?!\d{4}-\d\d-\d\d ).*\n)*", re.MULTILINE)
+
+
 async def of_machine(before: Machine) -> list[Wrong]:
     """Processes, mounts and cgroups that are left over when all was ended."""
     deadline = asyncio.get_running_loop().time() + END_SECONDS
-    while _descendants(os.getpid()) and asyncio.get_running_loop().time() < deadline:
+    while _started() and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.1)
-    left = [f"the process {pid}: {_command(pid)}" for pid in _descendants(os.getpid())]
+    left = [f"the process {pid}: {_command(pid)}" for pid in _started()]
     after = Machine.now()
     left += [f"the mount {mount}" for mount in sorted(after.mounts - before.mounts)]
     left += [f"the cgroup {group}" for group in sorted(after.cgroups - before.cgroups)]
@@ -184,8 +197,12 @@ class Machine:
         return cls(mounts=frozenset(mounts), cgroups=frozenset(groups))
 
 
+def _started() -> list[int]:
+    """Living processes that this one has started: its parent is the subreaper of them all."""
+    return [pid for pid in _descendants(os.getppid()) if pid != os.getpid()]
+
+
 def _descendants(pid: int) -> list[int]:
-    """Living processes below this one, which is the subreaper of all that it started."""
     found: list[int] = []
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
