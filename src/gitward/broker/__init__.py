@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gitward.broker.client import (
         BrokerConfig,
+        BrokerError,
         BrokerEvent,
         Brokers,
         EgressConfig,
@@ -19,7 +20,16 @@ if TYPE_CHECKING:
         ProxyConfig,
     )
 
-__all__ = ["BrokerConfig", "BrokerEvent", "Brokers", "EgressConfig", "InjectConfig", "OpenGrant", "ProxyConfig"]
+__all__ = [
+    "BrokerConfig",
+    "BrokerError",
+    "BrokerEvent",
+    "Brokers",
+    "EgressConfig",
+    "InjectConfig",
+    "OpenGrant",
+    "ProxyConfig",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
+from gitward.broker import BrokerError
 from gitward.errors import GitwardError, Reason, RunFailure
 from gitward.grants.lease import LeaseLost
 from gitward.runs.services import JobServices
@@ -72,7 +73,7 @@ class Checkpoint(Generic[T]):
             return {"result": self.encode(await result)}
         except RunFailure as failure:
             return _failure(failure)
-        except SandboxError as error:
+        except (SandboxError, BrokerError) as error:
             return _failure(RunFailure(Reason.SANDBOX_FAILED, str(error)))
         except RunCancelled as cancelled:
             return {"cancelled": {"pushed_sha": cancelled.pushed_sha}}
@@ -81,9 +82,8 @@ class Checkpoint(Generic[T]):
         except LeaseLost as lost:
             raise asyncio.CancelledError from lost
         except Exception:  # the edge of the job: logged in full, told in one sentence
-            log.exception("Checkpoint %s of run %s failed unexpectedly", self.name, run_id)
-            message = f"Gitward failed in step {self.name}; its log has the details."
-            return _failure(RunFailure(Reason.INTERNAL, message))
+            log.exception("Step %s of run %s failed unexpectedly", self.name, run_id)
+            return _failure(unexpected_failure(self.name))
 
     def _result(self, ended: Stored) -> T:
         if "failure" in ended:
@@ -95,6 +95,11 @@ class Checkpoint(Generic[T]):
         if "lost" in ended:
             raise AttemptLost(ended["lost"])
         return self.decode(ended["result"])
+
+
+def unexpected_failure(step: str) -> RunFailure:
+    """Of an exception that nobody expected, and that is in the log."""
+    return RunFailure(Reason.INTERNAL, f"Gitward failed in step {step}; its log has the details.")
 
 
 def _failure(failure: RunFailure) -> Stored:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from gitward.broker import BrokerError
 from gitward.errors import Reason, RunFailure
 from gitward.github.preflight import Facts
+from gitward.grants.lease import LeaseLost
 from gitward.repositories import baseline, checkout
 from gitward.repositories.baseline import Baseline
 from gitward.repositories.refs import Refs
@@ -18,7 +21,7 @@ from gitward.repositories.start_point import StartPoint
 from gitward.runs.access.run_access import open_access
 from gitward.runs.agents import agent_turn, memory
 from gitward.runs.attempt import Attempt
-from gitward.runs.checkpoints import RunCancelled
+from gitward.runs.checkpoints import RunCancelled, unexpected_failure
 from gitward.runs.commands.deadline import timed_out, within_deadline
 from gitward.runs.commands.output import OutputLog
 from gitward.runs.commands.runner import CommandRunner
@@ -38,7 +41,10 @@ from gitward.runs.workspace.command_sandbox import CommandSandbox, open_command_
 from gitward.runs.workspace.snapshot import take_snapshot
 from gitward.sandboxes import SandboxError
 from gitward.sessions.model import Instruction, PublishMode, StepName
-from gitward.sessions.progress import EarlierAttempts
+from gitward.sessions.progress import AttemptLost, EarlierAttempts
+from gitward.store import disk
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -90,20 +96,27 @@ async def _work(context: Context) -> WorkResult:
             if isinstance(done, WorkResult):
                 return done
             return await _bounded(context, _publish(context, sandboxed, done))
-        except (RunCancelled, RunFailure) as end:
+        except (AttemptLost, LeaseLost):
+            raise
+        except Exception as error:  # the edge of the run's work, which is kept whatever happened
+            end = _expected_end(context, error)
+            if end is None:
+                log.exception("Step work of run %s failed unexpectedly", context.attempt.run.id)
+                end = unexpected_failure("work")
             await _close(context, sandboxed)
             await salvage.rescue(context, sandboxed.user, end)
-            raise
-        except SandboxError as error:  # it may quote what the command wrote
-            failure = RunFailure(Reason.SANDBOX_FAILED, context.access.redactor.text(str(error)))
-            await _close(context, sandboxed)
-            await salvage.rescue(context, sandboxed.user, failure)
-            raise failure from None
-        except OSError as error:  # what the worker itself writes beside the commands
-            failure = disk_space.failure_of(error)
-            await _close(context, sandboxed)
-            await salvage.rescue(context, sandboxed.user, failure)
-            raise failure from error
+            raise end from None
+
+
+def _expected_end(context: Context, error: Exception) -> RunCancelled | RunFailure | None:
+    """How the run ends; None: by an error that is nobody's but ours."""
+    if isinstance(error, RunCancelled | RunFailure):
+        return error
+    if isinstance(error, SandboxError | BrokerError):  # it may quote what the command wrote
+        return RunFailure(Reason.SANDBOX_FAILED, context.access.redactor.text(str(error)))
+    if isinstance(error, OSError) and disk.fault_of(error) is not None:  # what the worker itself writes beside it
+        return disk_space.failure_of(error)
+    return None
 
 
 async def _close(context: Context, sandboxed: CommandSandbox) -> None:

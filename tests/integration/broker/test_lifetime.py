@@ -16,9 +16,11 @@ import pytest
 from gitward.broker import BrokerConfig, Brokers, OpenGrant
 from gitward.broker.client import BrokerError
 from gitward.broker.client.parent import PROGRAM
+from gitward.broker.client.process import OnMessage, Process
 from gitward.broker.server.hardening import UNPRIVILEGED_ID
 from gitward.broker.wire.pktline import FLUSH, pkt
 from gitward.grants import clock
+from gitward.grants.cgroups import Group
 from gitward.grants.grant import Grant
 from gitward.secrets import Secret
 from gitward_standin import StandIn, Token
@@ -234,6 +236,29 @@ class TestGrants:
         assert answer.status == 401
         assert wire.rules == ["credential"]
         assert github.requests == []
+
+    async def test_a_first_broker_that_ends_before_it_knows_the_grant_is_made_anew(
+        self, config: BrokerConfig, grant: Grant, events: Events, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        broker = Brokers(config)
+        await broker.start()
+        made: list[int] = []
+        fork = broker.parent.fork
+
+        async def fork_and_kill(group: Group | None, on_message: OnMessage) -> Process:
+            process = await fork(group, on_message)
+            made.append(process.pid)
+            if len(made) == 1:
+                process.kill()
+                await gone(os.pidfd_open(process.pid))
+            return process
+
+        monkeypatch.setattr(broker.parent, "fork", fork_and_kill)
+        try:
+            opened = await broker.open(grant, Secret(TOKEN), events)
+            assert opened.pid == made[1]
+        finally:
+            await broker.stop()
 
     async def test_one_run_is_open_once(self, wire: Wire, grant: Grant) -> None:
         with pytest.raises(BrokerError, match="open already"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from connections import given
+from gitward.broker import BrokerError
 from gitward.errors import GitwardError, Reason, RunFailure
 from gitward.github.preflight import Facts
 from gitward.github.tokens import Access, Identity, Token
@@ -17,7 +19,7 @@ from gitward.grants.grant import ExactPush
 from gitward.grants.lease import Lease
 from gitward.repositories.mirrors import Source, Tell
 from gitward.repositories.refs import Refs, parse
-from gitward.runs.facts import WorkResult
+from gitward.runs.facts import WORK, WorkResult
 from gitward.runs.services import JobServices, JobSettings
 from gitward.runs.storage.disk_guard import DiskGuard
 from gitward.runs.storage.trash import Trash
@@ -51,6 +53,7 @@ class Scene:
         self.credential = "worthless"
         self.closing: Exception | None = None  # of the sandbox
         self.grant_closing: Exception | None = None
+        self.opening: Exception | None = None  # of the grant
 
     async def open(self, *, workspace: Path, **_named: Any) -> Scene:
         for name in ("work", "home"):
@@ -108,6 +111,8 @@ async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> Wo
         return given(TOKEN)
 
     async def open_grant(*_arguments: Any, **_named: Any) -> SceneGrant:
+        if scene.opening is not None:
+            raise scene.opening
         return SceneGrant(scene)
 
     async def take_injected() -> tuple[()]:
@@ -183,6 +188,44 @@ async def test_a_failure_of_the_sandbox_does_not_quote_the_token(
     failure = await failure_in(scene, backend, alice, tmp_path)
     assert failure.reason is Reason.SANDBOX_FAILED
     assert TOKEN not in failure.message
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (KeyError("nobody expects it"), Reason.INTERNAL),
+        (OSError(errno.ENOENT, "No such file or directory"), Reason.INTERNAL),
+        (BrokerError("the broker ended and could not be replaced in time"), Reason.SANDBOX_FAILED),
+    ],
+)
+async def test_work_is_kept_whatever_ends_the_run(
+    error: Exception, reason: Reason, backend: Backend, alice: Owner, tmp_path: Path
+) -> None:
+    scene = Scene()
+    scene.failing = {"/bin/bash": error}
+    failure = await failure_in(scene, backend, alice, tmp_path)
+    assert failure.reason is reason
+    assert any("diff-files" in command.argv for command in scene.commands)  # so is work taken
+
+
+async def test_a_broker_that_cannot_be_had_is_no_unexpected_error(
+    backend: Backend, alice: Owner, tmp_path: Path
+) -> None:
+    scene = Scene()
+    scene.opening = BrokerError("the brokers' parent ended and could not be replaced in time")
+    ended = await WORK._ended("run", run_in(scene, backend, alice, tmp_path))
+    assert ended["failure"]["reason"] == Reason.SANDBOX_FAILED
+    assert "could not be replaced in time" in ended["failure"]["message"]
+
+
+async def test_gh_that_cannot_write_for_git_says_nothing_about_the_token(
+    backend: Backend, alice: Owner, tmp_path: Path
+) -> None:
+    """git, which writes for it, does not tell that the disk is full."""
+    scene = Scene()
+    scene.failing = {"setup-git": 1}
+    failure = await failure_in(scene, backend, alice, tmp_path)
+    assert failure.reason is Reason.SANDBOX_FAILED
 
 
 async def test_a_failed_authentication_leaves_no_command_behind(backend: Backend, alice: Owner, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ from gitward.secrets import Secret
 
 log = logging.getLogger(__name__)
 
+_MORE_STARTS = 3  # of a grant's first broker
+
 
 @dataclass(frozen=True, kw_only=True)
 class SharedParts:
@@ -119,9 +121,18 @@ class OpenGrant:
     async def start(self) -> None:
         """After it returned there is a broker that knows this grant. Raises BrokerError."""
         try:
-            await self._upkeep.start()
-        except (ChannelClosed, OSError) as error:
+            await self._start()
+        except OSError as error:
             raise BrokerError(f"no broker could be started: {error}") from error
+
+    async def _start(self) -> None:
+        """One that ends, or hangs, before it knows the grant is made anew, as it is later on."""
+        for _ in range(_MORE_STARTS):
+            try:
+                return await self._upkeep.start()
+            except ChannelClosed as error:
+                log.warning("a broker did not come to know its grant, and another one is made: %s", error)
+        return await self._upkeep.start()
 
     async def attach(self, listeners: Sequence[socket.socket]) -> str:
         """Serves connections of these listening TCP sockets; their ports must be among those of `ports_of`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from gitward.broker import BrokerError
 from gitward.errors import RunFailure
 from gitward.repositories import baseline
 from gitward.repositories.baseline import Baseline
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 SALVAGE_SECONDS = 30.0  # for each of the two tries
 ASKING_SECONDS = 10.0  # to ask GitHub where the branch stands
-_FAULTS = (RunFailure, SandboxError, GitFailed, OSError)
+_FAULTS = (RunFailure, SandboxError, BrokerError, GitFailed, OSError)
 
 
 async def rescue(context: Context, user: User, end: RunCancelled | RunFailure) -> None:
