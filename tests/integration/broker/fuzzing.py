@@ -249,6 +249,11 @@ _option = st.sampled_from(
 )
 
 
+_asks_for_options = st.sampled_from(
+    [b" push-options"] * 8 + [b" push-options=1", b"\tpush-options", b"\npush-options", b" agent=x push-options="]
+)
+
+
 @st.composite
 def _push(draw: st.DrawFn, spoiled: bool) -> bytes:
     """The body of git-receive-pack: a good one of the session's branch, or one with something else in it."""
@@ -256,7 +261,7 @@ def _push(draw: st.DrawFn, spoiled: bool) -> bytes:
     pack = draw(st.sampled_from([b"", b"PACK"]))
     if draw(st.integers(0, 5)) == 0:
         options = b"".join(_pkt(line.encode()) for line in draw(st.lists(_option, min_size=1, max_size=2)))
-        return _pkt(good.encode() + b" push-options") + b"0000" + options + b"0000" + pack
+        return _pkt(good.encode() + draw(_asks_for_options)) + b"0000" + options + b"0000" + pack
     if not spoiled:
         return _pkt(good.encode()) + b"0000" + pack
     if draw(st.booleans()):

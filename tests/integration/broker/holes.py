@@ -112,6 +112,13 @@ HOLES = (
         wrong='header=", ".join(asked) or JSON',
     ),
     Hole(
+        name="a push may ask for what is not known",
+        kind="git",
+        file="policy/push.py",
+        right="for each in sorted(found - _FLAGS):",
+        wrong="for each in ():",
+    ),
+    Hole(
         name="a push option is compared with what is forbidden",
         kind="git",
         file="policy/push.py",

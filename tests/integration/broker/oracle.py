@@ -104,11 +104,15 @@ def _beyond_git(one: Received, path: str, branch: str) -> str | None:
     return None
 
 
+# git's parse_feature_value (connect.c): the word alone, or with a value, at the list's beginning or behind white space.
+_PUSH_OPTIONS = re.compile(rb"(?<=[\0 \t\n\r])push-options(?=[\0 \t\n\r=]|\Z)")
+
+
 def beyond_push(body: bytes, branch: str) -> str | None:
     """As git itself reads it: lines up to a flush; with push options, lines up to another."""
     try:
         lines, rest = _section(body)
-        options = _section(rest)[0] if lines and b"push-options" in lines[0] else []
+        options = _section(rest)[0] if lines and _PUSH_OPTIONS.search(lines[0]) else []
     except ValueError:
         return "a push that is no pkt-lines"
     commands = [line.partition(b"\0")[0].rstrip(b"\n") for line in lines if not line.startswith(b"shallow ")]

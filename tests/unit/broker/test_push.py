@@ -75,6 +75,12 @@ CERTIFICATE = (
         pytest.param(own() + command(OLD, NEW, GRANTED.encode()) + FLUSH, "git.push.repeated", id="twice"),
         pytest.param(own(b"side-band-64k") + FLUSH, "git.push.report", id="no report"),
         pytest.param(CERTIFICATE, "git.push.certificate", id="signed"),
+        pytest.param(
+            own(b" report-status-v2 atomic quiet delete-refs ofs-delta object-format=sha1 session-id=1 agent=go-git/5")
+            + FLUSH,
+            "git.push",
+            id="all that is known",
+        ),
         pytest.param(own(CAPS + b" push-options") + FLUSH + pkt(b"ci.skip") + FLUSH, "git.push", id="option"),
         pytest.param(
             own(CAPS + b" push-options") + FLUSH + pkt(b" Repo.private=false\n") + FLUSH,
@@ -110,6 +116,14 @@ def test_the_rules(data: bytes, verdict: str) -> None:
         pytest.param(pkt(b"push-cert\0" + CAPS) + FLUSH, id="endless certificate"),
         pytest.param(b"0001", id="delimiter"),
         pytest.param(own() + pkt(b"push-cert-end\n"), id="end of no certificate"),
+        *[
+            pytest.param(own(CAPS + asked) + FLUSH + pkt(b"repo.private=false"), id=f"asks for {asked!r}")
+            for asked in (
+                *(b" push-options=1", b" push-options=", b"\tpush-options", b" x\rpush-options", b"\n push-options"),
+                *(b" Push-Options", b" side-band-64k=1", b" report-status=", b" agent", b" unknown", b" push-cert=x"),
+                *(b" agent=a\tpush-options", b" object-format=\xff"),
+            )
+        ],
     ],
 )
 def test_what_no_git_sends_is_malformed(data: bytes) -> None:

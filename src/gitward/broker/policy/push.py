@@ -19,6 +19,22 @@ _LONGEST_REF = 4096  # bytes; longer ones cannot be answered in one pkt-line wit
 
 OPTIONS = frozenset({"ci.skip"})  # push options, letter by letter
 
+# What a push may ask for. git takes a flag for set also when a value follows it, and splits the list at four bytes;
+# others may read it otherwise again. So there is one way to write each, with a space between two.
+_FLAGS = frozenset(
+    {
+        "report-status",
+        "report-status-v2",
+        "side-band-64k",
+        "delete-refs",
+        "ofs-delta",
+        "quiet",
+        "atomic",
+        "push-options",
+    }
+)
+_WITH_VALUE = re.compile(r"(?:agent|session-id|object-format)=[\x21-\x7e]*")
+
 _UPDATE = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64}) ([0-9a-f]{40}|[0-9a-f]{64}) ([^\x00-\x20\x7f]+)")
 _SHALLOW = re.compile(rb"shallow (?:[0-9a-f]{40}|[0-9a-f]{64})")
 
@@ -174,7 +190,7 @@ class PushReader:
             # git itself reads capabilities from any line; so nobody else's reading may differ, only the first has them.
             if self._capabilities is not None or self._updates or line.startswith(b"shallow"):
                 raise MalformedPktLine("only the first command may have capabilities")
-            self._capabilities = frozenset(capabilities.decode("utf-8", "replace").split())
+            self._capabilities = _asked_for(capabilities)
         if line == b"push-cert":
             self._certificate = self._in_certificate = True
         elif line == b"push-cert-end" and self._in_certificate:
@@ -188,6 +204,16 @@ class PushReader:
         if len(ref) > _LONGEST_REF or len(old) != len(new):
             raise MalformedPktLine("a ref of a push is too long, or its object ids differ in length")
         self._updates.append(Update(old=old.decode(), new=new.decode(), ref=ref.decode("utf-8", "surrogateescape")))
+
+
+def _asked_for(capabilities: bytes) -> frozenset[str]:
+    """Raises MalformedPktLine for one that is not known, or is written in another way."""
+    found = frozenset(filter(None, capabilities.removesuffix(b"\n").decode("utf-8", "replace").split(" ")))
+    for each in sorted(found - _FLAGS):
+        if not _WITH_VALUE.fullmatch(each):
+            known = ", ".join([*sorted(_FLAGS), "agent=", "object-format=", "session-id="])
+            raise MalformedPktLine(f"it asks for {each[:60]!r}; what a push may ask for is {known}")
+    return found
 
 
 def refusal(head: PushHead, reason: str) -> bytes:
