@@ -22,6 +22,7 @@ from certificates import self_signed
 ROUNDS = 5
 BIG_SIZE, FILES, PUSHED_SIZE = 500, 20_000, 100  # megabytes, files, megabytes
 DIRECT, RULE_ON, RULE_OFF = "direct", "broker", "broker, allow_workflows"
+OTHER_NGINX = "another nginx"
 TOKEN = "github_pat_benchmark"  # noqa: S105 - of an upstream that lives as long as this run
 _SPACE = 4_000 * MEGABYTE  # bytes that the repositories and their clones need
 
@@ -68,8 +69,9 @@ async def broker() -> list[Figure]:
                 await stack.enter_async_context(mitmproxy(root, address, ca, TOKEN)),
                 await stack.enter_async_context(nginx(root, address, chain, ca, TOKEN)),
             ]
+            other = await stack.enter_async_context(nginx(root, address, chain, ca, TOKEN, name=OTHER_NGINX))
             figures = [figure for transfer in TRANSFERS for figure in await _compared(root, transfer, ways)]
-            return figures + await _beside(root, ways)
+            return figures + await _beside(root, [*ways, other])
     finally:
         await asyncio.to_thread(shutil.rmtree, root)
 
@@ -108,19 +110,29 @@ async def _measured(root: Path, transfer: Transfer, way: Way) -> Taken:
 
 
 async def _beside(root: Path, ways: list[Way]) -> list[Figure]:
-    """Small calls of one run while another run clones, each by its broker; and the same without a broker."""
+    """Small calls of one run while another run clones, each by a proxy of its own; and the same without a proxy."""
     named = {way.name: way for way in ways}
-    pairs = {RULE_OFF: (named[RULE_ON], named[RULE_OFF]), DIRECT: (named[DIRECT], named[DIRECT])}
+    pairs = {
+        DIRECT: (named[DIRECT], named[DIRECT]),
+        "broker": (named[RULE_ON], named[RULE_OFF]),
+        "nginx": (named["nginx"], named[OTHER_NGINX]),
+    }
     seconds: dict[str, list[float]] = {name: [] for name in pairs}
     for _ in range(ROUNDS):
         for name, (busy, small) in pairs.items():
             big = asyncio.create_task(clone(root, busy, BIG, "--no-checkout"))
             seconds[name] += await calls(small, until=big)
             await big
-    alone = await calls(named[RULE_OFF], until=asyncio.create_task(asyncio.sleep(3)))
-    ours, direct = seconds[RULE_OFF], seconds[DIRECT]
-    meaning = f"{_spread(ours)} while another run clones 500 MB, over {_spread(direct)} direct; alone {_spread(alone)}"
-    return [Figure(name="a call beside a clone", value=f"{median(ours) / median(direct):.2f}", meaning=meaning)]
+    direct = seconds.pop(DIRECT)
+    figures = []
+    for name, taken in seconds.items():
+        alone = await calls(pairs[name][1], until=asyncio.create_task(asyncio.sleep(3)))
+        meaning = (
+            f"{_spread(taken)} while another run clones 500 MB, over {_spread(direct)} direct; alone {_spread(alone)}"
+        )
+        value = f"{median(taken) / median(direct):.2f}"
+        figures.append(Figure(name=f"a call beside a clone: {name}", value=value, meaning=meaning))
+    return figures
 
 
 def _spread(seconds: list[float]) -> str:

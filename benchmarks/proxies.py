@@ -6,6 +6,7 @@ import base64
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from benchmarks.transfers import Way
 from local_servers import free_port, running
@@ -17,13 +18,15 @@ _NGINX = """
 daemon off; worker_processes 1; pid {root}/nginx.pid; error_log {root}/nginx.log; user root;
 events {{ worker_connections 100; }}
 http {{
+  upstream github {{ server {server}; keepalive 8; }}
   access_log off; client_body_temp_path {root}/body; proxy_temp_path {root}/proxy;
   fastcgi_temp_path {root}/fastcgi; uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
   server {{
     listen 127.0.0.1:{port} ssl; server_name localhost; ssl_certificate {chain}; ssl_certificate_key {chain};
     client_max_body_size 0;
     location / {{
-      proxy_pass {upstream}; proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off;
+      proxy_pass https://github; proxy_set_header Host $http_host; proxy_http_version 1.1;
+      proxy_buffering off; proxy_request_buffering off;
       proxy_ssl_verify on; proxy_ssl_trusted_certificate {ca}; proxy_ssl_name localhost;
       proxy_set_header Authorization "{authorization}"; proxy_set_header Connection "";
     }}
@@ -56,12 +59,14 @@ async def mitmproxy(root: Path, upstream: str, ca: Path, token: str) -> AsyncIte
 
 
 @contextlib.asynccontextmanager
-async def nginx(root: Path, upstream: str, chain: Path, ca: Path, token: str) -> AsyncIterator[Way]:
-    """One worker, without buffers on disk: as little as a proxy in C needs."""
-    home, port = root / "nginx", free_port()
+async def nginx(
+    root: Path, upstream: str, chain: Path, ca: Path, token: str, *, name: str = "nginx"
+) -> AsyncIterator[Way]:
+    """One worker, without buffers on disk, with upstream connections that stay: as little as a proxy in C needs."""
+    home, port = root / name, free_port()
     home.mkdir()
-    values = {"root": home, "port": port, "chain": chain, "ca": ca, "upstream": upstream}
+    values = {"root": home, "port": port, "chain": chain, "ca": ca, "server": urlsplit(upstream).netloc}
     (home / "nginx.conf").write_text(_NGINX.format(**values, authorization=authorization(token)))
     argv = (str(NGINX), "-c", str(home / "nginx.conf"), "-e", str(home / "nginx.log"))
-    async with running(*argv, port=port, log=root / "nginx.log") as pid:
-        yield Way(name="nginx", url=f"https://localhost:{port}", ca=ca, credential="x", pid=pid)
+    async with running(*argv, port=port, log=root / f"{name}.log") as pid:
+        yield Way(name=name, url=f"https://localhost:{port}", ca=ca, credential="x", pid=pid)
