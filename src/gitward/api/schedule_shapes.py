@@ -50,8 +50,9 @@ class SchedulePatch(_Request):
 
     def change(self, old: CronTimes) -> ScheduleChange:
         """:raises ValueError: the new timetable is none."""
-        wanted = self.schedule or old.schedule, self.timezone or old.timezone
-        return ScheduleChange(timetable=CronTimes(schedule=wanted[0], timezone=wanted[1]), paused=self.paused)
+        schedule = old.schedule if self.schedule is None else self.schedule
+        timezone = old.timezone if self.timezone is None else self.timezone
+        return ScheduleChange(timetable=CronTimes(schedule=schedule, timezone=timezone), paused=self.paused)
 
 
 class ScheduleOut(BaseModel):

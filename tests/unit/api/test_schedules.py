@@ -69,6 +69,8 @@ async def test_it_is_paused_moved_and_deleted(http: httpx2.AsyncClient) -> None:
     assert (moved["schedule"], moved["timezone"], moved["paused"]) == ("0 7 * * *", "Europe/Berlin", False)
     assert moved["next_at"] is not None
     assert fields(await http.patch(url, json={"timezone": "Nowhere"})) == ["timezone"]
+    assert fields(await http.patch(url, json={"timezone": ""})) == ["timezone"]
+    assert fields(await http.patch(url, json={"schedule": ""})) == ["schedule"]
     assert (await http.delete(url)).status_code == 204
     problem(await http.get(url), 404, "not_found")
 
