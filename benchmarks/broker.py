@@ -22,7 +22,7 @@ from certificates import self_signed
 ROUNDS = 5
 BIG_SIZE, FILES, PUSHED_SIZE = 500, 20_000, 100  # megabytes, files, megabytes
 DIRECT, RULE_ON, RULE_OFF = "direct", "broker", "broker, allow_workflows"
-OTHER_NGINX = "another nginx"
+OTHER_NGINX = "another-nginx"
 TOKEN = "github_pat_benchmark"  # noqa: S105 - of an upstream that lives as long as this run
 _SPACE = 4_000 * MEGABYTE  # bytes that the repositories and their clones need
 

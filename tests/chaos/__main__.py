@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ctypes
 import json
 import os
 import signal
 import sys
 import time
 from collections import Counter
+
+from gitward.sandboxes import namespaces
 
 from .database import Database
 from .driver import Driver, keep_running
@@ -19,7 +20,6 @@ from .proof import Machine, Wrong, of_database, of_homes, of_logs, of_machine, o
 from .report import Report
 from .world import World, world
 
-_PR_SET_CHILD_SUBREAPER = 36
 PROGRESS_SECONDS = 10.0
 
 
@@ -97,11 +97,10 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
     # What loses its parent becomes this process's child: so nothing that is left over can hide.
-    if ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        print("chaos: this system has no subreapers", file=sys.stderr)
-        return 2
+    namespaces.become_subreaper()
+    waiter = os.getpid()
     runner = os.fork()
-    return _wait_for(runner) if runner else _run(options)
+    return _wait_for(runner) if runner else _run(options, waiter)
 
 
 def _wait_for(runner: int) -> int:
@@ -113,7 +112,9 @@ def _wait_for(runner: int) -> int:
             return abs(os.waitstatus_to_exitcode(status))
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace, waiter: int) -> int:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also in the background of a shell
+    namespaces.follow_parent(signal.SIGINT, waiter)
     report = asyncio.run(chaos(options))
     problems = report.problems()
     print(json.dumps(report.to_json()) if options.json else "\n".join(report.lines()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -80,38 +80,57 @@ async def work(services: JobServices, run_id: str, facts: Facts) -> WorkResult:
 
 
 async def _publish_kept(context: Context) -> WorkResult:
-    try:
+    async with _rescued(context, lambda end, _: salvage.rescue_published(context, end)):
         published = await _bounded(context, publish_kept(context))
-    except (RunCancelled, RunFailure) as end:
-        await salvage.rescue_published(context, end)
-        raise
     return _result(context.instruction, published, exit_code=None)
 
 
 async def _work(context: Context) -> WorkResult:
     async with open_command_sandbox(context) as sandboxed, _tidied(context):
-        try:
+
+        async def rescue(end: RunCancelled | RunFailure, for_good: bool) -> None:
+            await _close(context, sandboxed)
+            await salvage.rescue(context, sandboxed.user, end, for_good=for_good)
+
+        async with _rescued(context, rescue):
             done = await _bounded(context, _instruct(context, sandboxed))
             await _close(context, sandboxed)
             if isinstance(done, WorkResult):
                 return done
             return await _bounded(context, _publish(context, sandboxed, done))
-        except (AttemptLost, LeaseLost):
-            raise
-        except Exception as error:  # the edge of the run's work, which is kept whatever happened
-            end = _expected_end(context, error)
-            if end is None:
-                log.exception("Step work of run %s failed unexpectedly", context.attempt.run.id)
-                end = unexpected_failure("work")
-            await _close(context, sandboxed)
-            await salvage.rescue(context, sandboxed.user, end)
-            raise end from None
+
+
+Rescue = Callable[[RunCancelled | RunFailure, bool], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def _rescued(context: Context, rescue: Rescue) -> AsyncIterator[None]:
+    """The edge of a run's work, which is kept whatever happened. It raises RunCancelled or RunFailure.
+
+    :param rescue: is told how the run ends, and whether that is for good: after an error that is ours alone, what
+        cannot be kept at once waits for the session's next run.
+    :raises AttemptLost, LeaseLost: whoever has the run now takes its work.
+    """
+    try:
+        yield
+    except (AttemptLost, LeaseLost):
+        raise
+    except Exception as error:
+        context.attempt.services.lease.require()  # else it may be for no other reason than the lease's end
+        end = _expected_end(context, error)
+        if end is None:
+            log.exception("Step work of run %s failed unexpectedly", context.attempt.run.id)
+        told = end or unexpected_failure("work")  # with what the rescue finds out
+        await rescue(told, end is not None and not isinstance(error, BrokerError))
+        raise told from None
 
 
 def _expected_end(context: Context, error: Exception) -> RunCancelled | RunFailure | None:
     """How the run ends; None: by an error that is nobody's but ours."""
     if isinstance(error, RunCancelled | RunFailure):
         return error
+    if isinstance(error, BrokerError):
+        log.warning("Run %s: %s", context.attempt.run.id, error)
     if isinstance(error, SandboxError | BrokerError):  # it may quote what the command wrote
         return RunFailure(Reason.SANDBOX_FAILED, context.access.redactor.text(str(error)))
     if isinstance(error, OSError) and disk.fault_of(error) is not None:  # what the worker itself writes beside it

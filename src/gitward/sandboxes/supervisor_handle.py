@@ -160,17 +160,34 @@ class SupervisorHandle:
     async def _end_inside(self) -> None:
         """After a supervisor that said nothing: the kernel kills all in a process namespace with its process 1.
 
-        Before there is one, bubblewrap's child waits for bubblewrap to let it build the sandbox. It follows no parent
+        Before that is known, bubblewrap's child waits for bubblewrap to let it build the sandbox. It follows no parent
         yet, and would wait for ever for one that was killed meanwhile.
         """
-        if self._group is not None and self._follows:
-            with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left, or only others' processes
+        if self._follows and self._group is not None and self._has_its_number():
+            with contextlib.suppress(ProcessLookupError):  # nobody is left
                 os.killpg(self._group, signal.SIGKILL)
         if self._init is not None and self._follows:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._init, signal.SIGKILL)
             if not await _ends(self._init):
                 raise SandboxError("the processes of a sandbox cannot be ended; check the machine's processes")
+
+    def _has_its_number(self) -> bool:
+        """Whether the number of the supervisor, which has ended, is no other process's by now.
+
+        While somebody is left in the group, the kernel gives the number to nobody.
+        """
+        assert self._handle is not None and self._group is not None  # noqa: PT018
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._handle, 0)  # nobody has waited for it yet
+            return True
+        try:
+            os.kill(self._group, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+        return False
 
     def close(self) -> None:
         """Closes everything; after `end`."""

@@ -249,8 +249,9 @@ class TestGrants:
             process = await fork(group, on_message)
             made.append(process.pid)
             if len(made) == 1:
+                handle = os.pidfd_open(process.pid)
                 process.kill()
-                await gone(os.pidfd_open(process.pid))
+                await gone(handle)
             return process
 
         monkeypatch.setattr(broker.parent, "fork", fork_and_kill)

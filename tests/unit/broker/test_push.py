@@ -79,8 +79,9 @@ CERTIFICATE = (
             own(b" report-status-v2 atomic quiet delete-refs ofs-delta object-format=sha1 session-id=1 agent=go-git/5")
             + FLUSH,
             "git.push",
-            id="all that is known",
+            id="what clients ask for",
         ),
+        pytest.param(own(CAPS + b" my-app/1.0 no-thin unknown=1") + FLUSH, "git.push", id="a user agent of two words"),
         pytest.param(own(CAPS + b" push-options") + FLUSH + pkt(b"ci.skip") + FLUSH, "git.push", id="option"),
         pytest.param(
             own(CAPS + b" push-options") + FLUSH + pkt(b" Repo.private=false\n") + FLUSH,
@@ -120,8 +121,8 @@ def test_the_rules(data: bytes, verdict: str) -> None:
             pytest.param(own(CAPS + asked) + FLUSH + pkt(b"repo.private=false"), id=f"asks for {asked!r}")
             for asked in (
                 *(b" push-options=1", b" push-options=", b"\tpush-options", b" x\rpush-options", b"\n push-options"),
-                *(b" Push-Options", b" side-band-64k=1", b" report-status=", b" agent", b" unknown", b" push-cert=x"),
-                *(b" agent=a\tpush-options", b" object-format=\xff"),
+                *(b" Push-Options", b" x-push-options", b" side-band-64k=1", b" report-status=", b" push-cert=x"),
+                *(b" agent=a\tpush-options", b" object-format=\xff", b" x\0push-options"),
             )
         ],
     ],

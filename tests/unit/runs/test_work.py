@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,7 +17,7 @@ from gitward.errors import GitwardError, Reason, RunFailure
 from gitward.github.preflight import Facts
 from gitward.github.tokens import Access, Identity, Token
 from gitward.grants.grant import ExactPush
-from gitward.grants.lease import Lease
+from gitward.grants.lease import Lease, LeaseLost
 from gitward.repositories.mirrors import Source, Tell
 from gitward.repositories.refs import Refs, parse
 from gitward.runs.facts import WORK, WorkResult
@@ -54,6 +55,8 @@ class Scene:
         self.closing: Exception | None = None  # of the sandbox
         self.grant_closing: Exception | None = None
         self.opening: Exception | None = None  # of the grant
+        self.lease = Lease()
+        self.before: dict[str, Callable[[], None]] = {}  # by a word of the command line: what happens as it begins
 
     async def open(self, *, workspace: Path, **_named: Any) -> Scene:
         for name in ("work", "home"):
@@ -72,6 +75,9 @@ class Scene:
     async def run(self, command: Command, on_output: OnOutput | None = None) -> Completed:
         self.commands.append(command)
         line = " ".join(command.argv)
+        for word, happen in self.before.items():
+            if word in line:
+                happen()
         if self.hanging and self.hanging in line:
             try:
                 await asyncio.Event().wait()
@@ -129,7 +135,7 @@ async def run_in(scene: Scene, backend: Backend, owner: Owner, root: Path) -> Wo
         database=backend.database,
         notifier=backend.notifier,
         progress=backend.progress(),
-        lease=Lease(),
+        lease=scene.lease,
         tokens=SimpleNamespace(take=take),
         brokers=SimpleNamespace(open=open_grant),
         sandboxes=scene,
@@ -174,9 +180,9 @@ async def test_the_home_is_wiped_also_when_the_sandbox_cannot_be_closed(
     backend: Backend, alice: Owner, tmp_path: Path
 ) -> None:
     scene = Scene()
-    scene.closing = OSError("no process of ours")
-    failure = await failure_in(scene, backend, alice, tmp_path)
-    assert failure.reason is Reason.INTERNAL
+    scene.closing = OSError("no space left")
+    with pytest.raises(OSError, match="no space left"):
+        await run_in(scene, backend, alice, tmp_path)
     assert list(tmp_path.glob("*/home/*")) == []
 
 
@@ -206,6 +212,34 @@ async def test_work_is_kept_whatever_ends_the_run(
     failure = await failure_in(scene, backend, alice, tmp_path)
     assert failure.reason is reason
     assert any("diff-files" in command.argv for command in scene.commands)  # so is work taken
+
+
+@pytest.mark.parametrize(
+    ("outcome", "waits"), [(3, False), (KeyError("nobody expects it"), True), (BrokerError("is gone"), True)]
+)
+async def test_work_that_cannot_be_kept_waits_after_an_error_of_ours(
+    outcome: int | Exception, waits: bool, backend: Backend, alice: Owner, tmp_path: Path
+) -> None:
+    """A command of which nothing can be kept is not tried again with each next run of the session."""
+    scene = Scene()
+    scene.failing = {"/bin/bash": outcome, "diff-files": SandboxError("the launcher is gone")}
+    await failure_in(scene, backend, alice, tmp_path)
+    assert bool(list(tmp_path.glob("*/baseline"))) is waits
+
+
+async def test_a_worker_whose_lease_is_over_keeps_nothing(backend: Backend, alice: Owner, tmp_path: Path) -> None:
+    """Another one may have the run; an error may be for no other reason."""
+    scene = Scene()
+
+    def end_the_lease() -> None:
+        scene.lease.give_up()
+
+    scene.before = {"/bin/bash": end_the_lease}
+    scene.failing = {"/bin/bash": KeyError("nobody expects it")}
+    with pytest.raises(LeaseLost):
+        await run_in(scene, backend, alice, tmp_path)
+    assert not any("diff-files" in command.argv for command in scene.commands)
+    assert list(tmp_path.glob("*/baseline"))
 
 
 async def test_a_broker_that_cannot_be_had_is_no_unexpected_error(

@@ -34,7 +34,7 @@ from gitward.secrets import Secret
 
 log = logging.getLogger(__name__)
 
-_MORE_STARTS = 3  # of a grant's first broker
+_STARTS = 4  # of a grant's first broker, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,12 +127,19 @@ class OpenGrant:
 
     async def _start(self) -> None:
         """One that ends, or hangs, before it knows the grant is made anew, as it is later on."""
-        for _ in range(_MORE_STARTS):
+        for more in reversed(range(_STARTS)):
+            self._require_open()
             try:
-                return await self._upkeep.start()
+                await self._upkeep.start()
             except ChannelClosed as error:
+                if not more:
+                    raise
                 log.warning("a broker did not come to know its grant, and another one is made: %s", error)
-        return await self._upkeep.start()
+            else:
+                break
+        if self._closed:
+            await self._upkeep.stop()
+            self._require_open()
 
     async def attach(self, listeners: Sequence[socket.socket]) -> str:
         """Serves connections of these listening TCP sockets; their ports must be among those of `ports_of`."""

@@ -19,21 +19,10 @@ _LONGEST_REF = 4096  # bytes; longer ones cannot be answered in one pkt-line wit
 
 OPTIONS = frozenset({"ci.skip"})  # push options, letter by letter
 
-# What a push may ask for. git takes a flag for set also when a value follows it, and splits the list at four bytes;
-# others may read it otherwise again. So there is one way to write each, with a space between two.
-_FLAGS = frozenset(
-    {
-        "report-status",
-        "report-status-v2",
-        "side-band-64k",
-        "delete-refs",
-        "ofs-delta",
-        "quiet",
-        "atomic",
-        "push-options",
-    }
-)
-_WITH_VALUE = re.compile(r"(?:agent|session-id|object-format)=[\x21-\x7e]*")
+# What changes how a push is read. git takes a flag for set also when a value follows it, and splits the list at four
+# bytes; others may read it otherwise again. So there is one way to write each, with a space between two.
+_FLAGS = frozenset({"report-status", "report-status-v2", "side-band-64k", "push-options", "push-cert", "atomic"})
+_WORD = re.compile(r"[\x21-\x7e]+")
 
 _UPDATE = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64}) ([0-9a-f]{40}|[0-9a-f]{64}) ([^\x00-\x20\x7f]+)")
 _SHALLOW = re.compile(rb"shallow (?:[0-9a-f]{40}|[0-9a-f]{64})")
@@ -207,12 +196,14 @@ class PushReader:
 
 
 def _asked_for(capabilities: bytes) -> frozenset[str]:
-    """Raises MalformedPktLine for one that is not known, or is written in another way."""
+    """What nobody knows is harmless, such as a user agent of two words.
+
+    Raises MalformedPktLine for what git or another reader could take for a flag.
+    """
     found = frozenset(filter(None, capabilities.removesuffix(b"\n").decode("utf-8", "replace").split(" ")))
     for each in sorted(found - _FLAGS):
-        if not _WITH_VALUE.fullmatch(each):
-            known = ", ".join([*sorted(_FLAGS), "agent=", "object-format=", "session-id="])
-            raise MalformedPktLine(f"it asks for {each[:60]!r}; what a push may ask for is {known}")
+        if not _WORD.fullmatch(each) or each.partition("=")[0] in _FLAGS or "push-options" in each.casefold():
+            raise MalformedPktLine(f"{each[:60]!r} is not a way to ask for {' or '.join(sorted(_FLAGS))}")
     return found
 
 

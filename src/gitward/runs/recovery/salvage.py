@@ -28,8 +28,11 @@ ASKING_SECONDS = 10.0  # to ask GitHub where the branch stands
 _FAULTS = (RunFailure, SandboxError, BrokerError, GitFailed, OSError)
 
 
-async def rescue(context: Context, user: User, end: RunCancelled | RunFailure) -> None:
-    """Stores the work of a run that failed or was cancelled, and finds out whether a push that was cut off arrived."""
+async def rescue(context: Context, user: User, end: RunCancelled | RunFailure, *, for_good: bool) -> None:
+    """Stores the work of a run that failed or was cancelled, and finds out whether a push that was cut off arrived.
+
+    :param for_good: work that cannot be stored is given up; else it stays for the session's next run.
+    """
     if isinstance(end, RunFailure) and (fault := await disk_space.fault(context.workspace)) is not None:
         told = fault.replace("is ", "was ", 1)
         end.message += f" The disk of the workspaces {told}; make room on it, or lower GITWARD_DISK."
@@ -42,7 +45,7 @@ async def rescue(context: Context, user: User, end: RunCancelled | RunFailure) -
         await artifacts.record_stored(attempt, attempt.origin, attempt.stored_work)
         await asyncio.to_thread(baseline.drop, context.workspace)
     else:
-        await store_work(context, user, noted)
+        await store_work(context, user, noted, for_good=for_good)
 
 
 async def rescue_published(context: Context, end: RunCancelled | RunFailure) -> None:
@@ -70,7 +73,7 @@ async def store_lost_work(context: Context, user: User) -> None:
         await store_work(context, user, noted)
 
 
-async def store_work(context: Context, user: User, noted: Baseline) -> None:
+async def store_work(context: Context, user: User, noted: Baseline, *, for_good: bool = True) -> None:
     """Stores the work that `noted` is the measure of, and tells where. Never fails: a run ends for its own reason.
 
     First as the checkout is; then, on a disk that is full, after what is no part of the work was removed.
@@ -80,11 +83,13 @@ async def store_work(context: Context, user: User, noted: Baseline) -> None:
             await _store(context, user, noted, clear=False)
     except _FAULTS as failure:
         log.warning("Run %s: not all of its work could be kept: %s", noted.run_id, failure)
-        await _store_after_making_room(context, user, noted, limited=isinstance(failure, LimitReached | OSError))
+        limited = isinstance(failure, LimitReached | OSError)
+        if not await _stored_after_making_room(context, user, noted, limited=limited) and not for_good:
+            return
     await asyncio.to_thread(baseline.drop, context.workspace)
 
 
-async def _store_after_making_room(context: Context, user: User, noted: Baseline, *, limited: bool) -> None:
+async def _stored_after_making_room(context: Context, user: User, noted: Baseline, *, limited: bool) -> bool:
     try:
         full = limited or await disk_space.fault(context.workspace) is not None
         if full:
@@ -93,6 +98,8 @@ async def _store_after_making_room(context: Context, user: User, noted: Baseline
     except _FAULTS as failure:
         log.warning("Run %s: its work could not be kept: %s", noted.run_id, failure)
         await context.attempt.notice("What the command had written by then could not be kept.")
+        return False
+    return True
 
 
 async def _store(context: Context, user: User, noted: Baseline, *, clear: bool) -> None:

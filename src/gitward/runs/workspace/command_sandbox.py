@@ -33,13 +33,13 @@ class CommandSandbox:
         """Afterwards nothing of the run is executing, and the home with gh's credential is empty."""
         if self._closed:
             return
-        self._closed = True
         try:
             if self._attempt.services.settings.login_mode:
                 await gh_login.log_out(self._attempt, self.sandbox)
         finally:
             try:
                 await self.sandbox.close()
+                self._closed = True
             finally:
                 await gh_login.wipe(self._attempt.workspace)
 
