@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 # Letters behind a dash or a dot belong to a name ("fix-it/app#1"), and to no reference.
 _KEYWORD = re.compile(r"(?<![a-z0-9])(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)(?![a-z0-9])(?![-/._][a-z0-9])[^a-z0-9]*")
-_NAME = r"[a-z0-9][\w.-]{0,99}"
+_NAME, _REPOSITORY = r"[a-z0-9][\w.-]{0,99}", r"[\w.-]{1,100}"  # of an owner, and below it: ".github" is one
 _REFERENCE = re.compile(
-    rf"(?:https?://)?[a-z0-9][\w.-]{{0,252}}(?::\d{{1,5}})?/(?P<linked>{_NAME}/{_NAME})/(?:issues|pulls?)/\d{{1,20}}"
-    rf"|(?P<named>{_NAME}(?:/{_NAME})?)#\d{{1,20}}",
+    rf"(?:https?://)?[a-z0-9][\w.-]{{0,252}}(?::\d{{1,5}})?/(?P<linked>{_NAME}/{_REPOSITORY})/(?:issues|pulls?)/\d{{1,20}}"
+    rf"|(?P<named>{_NAME}(?:/{_REPOSITORY})?)#\d{{1,20}}",
     re.ASCII,
 )
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});?", re.IGNORECASE | re.ASCII)

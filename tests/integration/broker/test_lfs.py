@@ -120,6 +120,32 @@ async def test_an_address_is_good_once_and_only_for_its_run(github: StandIn, gra
         assert wire.rules == ["lfs.address"] * 2
 
 
+async def test_a_length_without_a_body_does_not_go_on(github: StandIn, grant: Grant) -> None:
+    """The storage would take as much of the next request, which may be of another kind, for the body of this one."""
+    content = b"content"
+    oid = hashlib.sha256(content).hexdigest()
+    batch = "POST /octo/demo.git/info/lfs/objects/batch"
+    async with wired(github.url, github.api_url, grant, TOKEN) as wire:
+        for operation, line in (("upload", "PUT"), ("download", "GET")):
+            body = json.dumps({"operation": operation, "objects": [{"oid": oid, "size": len(content)}]}).encode()
+            path = action((await wire.ask(batch, host=GIT_HOST, body=body)).body, operation)
+            assert (await wire.ask(f"{line} {path}", host=GIT_HOST, body=content)).status == 200
+    put, get = (request for request in github.requests if request.path.startswith("/_lfs/"))
+    assert put.headers["content-length"] == "7"
+    assert "content-length" not in get.headers
+
+
+async def test_a_body_of_ours_has_our_type(github: StandIn, grant: Grant) -> None:
+    """Another one would have a server read a form in it."""
+    body = json.dumps({"operation": "download", "objects": [{"oid": "a" * 64, "size": 1}]}).encode()
+    async with wired(github.url, github.api_url, grant, TOKEN) as wire:
+        for path in ("objects/batch", "locks/verify"):
+            asked = "Content-Type: application/x-www-form-urlencoded"
+            await wire.ask(f"POST /octo/demo.git/info/lfs/{path}", asked, host=GIT_HOST, body=body)
+    sent = [request for request in github.requests if "/info/lfs/" in request.path]
+    assert [request.headers["content-type"] for request in sent] == ["application/vnd.git-lfs+json"] * 2
+
+
 async def test_the_storage_explains_nothing_and_leads_nowhere(github: StandIn, grant: Grant) -> None:
     """A refusal of the storage may repeat the signature, a redirect may lead to the host's own network."""
     oid = "a" * 64

@@ -61,8 +61,21 @@ def refused(data: bytes) -> str:
 
 def test_a_real_hello() -> None:
     assert read(REAL) == "pypi.org"
-    assert read(REAL + b"and what comes with it") == "pypi.org"
     assert read(hello_of("PyPI.org")) == "pypi.org"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        REAL + b"and what comes with it",
+        REAL + bytes((20, 3, 3, 0, 1, 1)) + hello_of("evil.example"),
+        REAL + hello_of("evil.example")[:-1],
+        record(message(names(b"pypi.org")) + message(names(b"evil.example"))),
+    ],
+)
+def test_nothing_stands_behind_a_hello(data: bytes) -> None:
+    """A server that wants another hello would take it for that."""
+    assert refused(data) == "egress.tls"
 
 
 def test_the_builder_of_these_tests_makes_what_is_taken() -> None:

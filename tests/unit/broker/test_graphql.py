@@ -271,6 +271,9 @@ def test_a_search_names_the_repository_as_github_does() -> None:
     ],
 )
 def test_searches_beyond_the_repository_are_refused(search: object) -> None:
+    if isinstance(search, str) and "\0" in search:
+        assert refused(ABBREVIATED, {"s": search})[0] == "graphql.malformed"
+        return
     assert refused(ABBREVIATED, {"s": search}) == (
         "graphql.argument",
         "Query.search(query) must be a search with repo: of the session's repository once, and without OR, AND and NOT",
@@ -377,3 +380,18 @@ def test_a_long_text_is_refused_before_it_is_read() -> None:
         "graphql.argument",
         "Query.search(query) must have at most 256 characters",
     )
+
+
+def test_a_text_in_a_document_has_one_reading() -> None:
+    """Older servers read escapes twice, and in block strings too."""
+    comment = 'mutation{{addComment(input:{{subjectId:"I",body:{}}}){{clientMutationId}}}}'
+    for literal in (r'"Fi\\u0078es other/repo#1"', r'"""Fi\u0078es other/repo#1"""', r'"a \\ b"'):
+        assert refused(comment.format(literal)) == (
+            "graphql.argument",
+            "a text with a backslash must be put into a variable",
+        )
+    printed = json.loads(read(comment.format('"""one "two"\nthree"""')).content)["query"]
+    assert r'body: "one \"two\"\nthree"' in printed
+    given = {"b": r"C:\path \u0078"}
+    asked = 'mutation($b:String!){addComment(input:{subjectId:"I",body:$b}){clientMutationId}}'
+    assert json.loads(read(asked, given).content)["variables"] == given

@@ -225,6 +225,7 @@ CASES: dict[str, Case] = {
     ),
     "policy.lfs.upstream_path": header(lambda text: lfs.upstream_path(lfs_call(text), PUBLIC)),
     "policy.lfs.hidden": header(lambda text: lfs.hidden(text, PUBLIC, 404)),
+    "policy.lfs.read_verification": body(lfs.read_verification, '{"ref":{"name":"', '{"cursor":"'),
     "policy.lfs.read_batch": body(lfs.read_batch, '{"operation":"', '{"objects":['),
     "policy.model_usage.UsageReader": header(lambda text: UsageReader(Api.CHAT).document({"model": text})),
     "policy.models.api_of": header(lambda text: models.api_of("POST", "/" + text), "v1/messages", "v1/messages?"),

@@ -181,3 +181,27 @@ def test_upstreams_own_origin_is_good_as_it_is() -> None:
 def test_an_answer_that_cannot_be_read_is_not_passed_on(data: bytes) -> None:
     with pytest.raises(BadAnswer):
         rewritten(Actions(server_url=UPSTREAM, upstream_url=UPSTREAM), data)
+
+
+@pytest.mark.parametrize(
+    ("body", "onward"),
+    [
+        (b"{}", {}),
+        (b'{"ref":{"name":"refs/heads/x","other":1},"cursor":"a","limit":5,"operation":"upload"}',
+         {"ref": {"name": "refs/heads/x"}, "cursor": "a", "limit": 5}),
+        (b'{"ref":"x","cursor":1,"limit":true}', {}),
+    ],
+)  # fmt: skip
+def test_a_question_for_locks_goes_on_as_it_was_understood(body: bytes, onward: object) -> None:
+    asked = lfs.read_verification(body)
+    assert isinstance(asked, bytes)
+    assert json.loads(asked) == onward
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"operation=upload", b'{"a":1,"a":2}', b'{"a":"\\ud800"}', b'{"a":1e999}']
+)
+def test_a_question_for_locks_that_two_may_read_in_two_ways_is_refused(body: bytes) -> None:
+    asked = lfs.read_verification(body)
+    assert isinstance(asked, Verdict)
+    assert asked.rule == "lfs.malformed"

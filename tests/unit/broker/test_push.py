@@ -108,6 +108,7 @@ def test_the_rules(data: bytes, verdict: str) -> None:
         pytest.param(command(OLD, NEW, b"refs/heads/a b", CAPS), id="space in a ref"),
         pytest.param(command(OLD, NEW, b"refs/heads/a\nb", CAPS), id="newline in a ref"),
         pytest.param(command(OLD, NEW, GRANTED.encode() + b"\n\n", CAPS), id="two newlines"),
+        pytest.param(command(OLD, NEW, GRANTED.encode() + b"\n", CAPS), id="newline before the capabilities"),
         pytest.param(command(OLD.upper() + b"", b"A" * 40, GRANTED.encode(), CAPS), id="capital hex"),
         pytest.param(command(OLD[:39], NEW, GRANTED.encode(), CAPS), id="short id"),
         pytest.param(command(OLD, b"2" * 64, GRANTED.encode(), CAPS), id="mixed ids"),

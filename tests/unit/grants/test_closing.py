@@ -36,6 +36,10 @@ ELSEWHERE = (
     "closes\u200bacme/secret#1",
     "closes acme#3",  # of a fork of that owner
     "closes octo_corp/x.y-z_1#3",
+    "closes acme/.github#1",
+    "closes acme/_x#1",
+    "closes acme/-x#1",
+    "closes https://github.com/acme/.github/issues/1",
     f"closes{' ' * 5000}acme/secret#1",
     f"{'x ' * 30000}closes acme/secret#1",
 )  # fmt: skip

@@ -122,6 +122,22 @@ def read_batch(body: bytes) -> Batch | Verdict:
     return Batch(operation=operation, content=content, oids=frozenset(entry["oid"] for entry in objects))
 
 
+def read_verification(body: bytes) -> bytes | Verdict:
+    """A question for locks, as we understood it."""
+    try:
+        asked = read_object(body)
+    except Malformed:
+        return deny("lfs.malformed", "a question for locks must be one JSON object")
+    onward: dict[str, Any] = {}
+    if isinstance(ref := asked.get("ref"), dict) and isinstance(ref.get("name"), str):
+        onward["ref"] = {"name": ref["name"]}
+    if isinstance(asked.get("cursor"), str):
+        onward["cursor"] = asked["cursor"]
+    if type(asked.get("limit")) is int:
+        onward["limit"] = asked["limit"]
+    return json.dumps(onward).encode()
+
+
 def _is_object(entry: dict[str, Any]) -> bool:
     oid, size = entry["oid"], entry["size"]
     return isinstance(oid, str) and bool(_OID.fullmatch(oid)) and type(size) is int and size >= 0

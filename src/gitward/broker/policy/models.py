@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from gitward.broker.policy.model_usage import UsageReader
 from gitward.grants.model_calls import MAX_ERROR, MAX_MODEL, Api, Outcome
@@ -41,10 +42,10 @@ _FAILED = frozenset({"error", "response.failed"})
 
 def api_of(method: str, target: str) -> Api | None:
     """How a model is asked by this request; None when it asks none for an answer."""
-    path = target.partition("?")[0]
+    path = unquote(target.partition("?")[0]).rstrip("/").casefold()  # as a server may read it
     if method != "POST":
         return None
-    return next((api for ending, api in _PATHS.items() if path.endswith(ending)), None)
+    return next((api for ending, api in _PATHS.items() if path.endswith(ending.casefold())), None)
 
 
 def model_of(head: bytes) -> str:

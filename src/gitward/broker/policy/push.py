@@ -173,8 +173,7 @@ class PushReader:
         return True
 
     def _line(self, payload: bytes) -> None:
-        line, nul, capabilities = payload.partition(b"\0")
-        line = line.removesuffix(b"\n")
+        line, nul, capabilities = payload.removesuffix(b"\n").partition(b"\0")
         if nul:
             # git itself reads capabilities from any line; so nobody else's reading may differ, only the first has them.
             if self._capabilities is not None or self._updates or line.startswith(b"shallow"):

@@ -17,7 +17,11 @@ from gitward.broker.wire.target import Query
 from gitward.grants.grant import Grant
 
 OWN = ("repos", "{owner}", "{name}")  # how the paths of the session's repository begin
-_PLACES = {"{number}": re.compile(r"[0-9]{1,20}"), "{one}": re.compile(r".+"), "{sha}": re.compile(r"[0-9a-f]{4,64}")}
+_PLACES = {
+    "{number}": re.compile(r"0|[1-9][0-9]{0,18}"),
+    "{one}": re.compile(r".+"),
+    "{sha}": re.compile(r"[0-9a-f]{4,64}"),
+}
 # Last in a template: one segment or more. A colon in a comparison would name another repository of the network.
 _REST = {"{path}": "", "{range}": ":"}
 OPENING = "rest.issues.create"  # the rule whose answer tells the number of a new issue
@@ -71,7 +75,9 @@ def _write(name: str, method: str, path: str, sentence: str, *own_number: str, *
 
 
 # GitHub gives the objects of every fork by id, and takes the first four letters for one: such a name can be guessed.
-_ABBREVIATED = re.compile(r"[0-9a-f]{4,39}(?:[~^@:].*)?", re.IGNORECASE | re.DOTALL)
+# git takes the end of what `git describe` prints for one too.
+_ABBREVIATED = re.compile(r"(?:.*-g)?[0-9a-f]{4,39}(?:[~^@:;].*|\.(?:diff|patch|json))?", re.IGNORECASE | re.DOTALL)
+_AROUND = re.compile(r"[\s\x00-\x1f\x7f\ufeff^]+")  # in no name; a server may leave it out
 _COMMITS = frozenset({"ref", "sha"})  # parameters that name one
 ABBREVIATED = (
     "a commit must be named by its full id, and a branch or tag whose name looks like the beginning of one by "
@@ -196,7 +202,7 @@ def _abbreviates(rule: RestRule, parts: Sequence[str], query: Query) -> bool:
         named += re.split(r"\.{2,3}", "/".join(below[1:]))
     elif "{sha}" in rule.path:
         named += below[-1:]
-    return any(_ABBREVIATED.fullmatch(name) for name in named)
+    return any(_ABBREVIATED.fullmatch(_AROUND.sub("", name)) for name in named)
 
 
 def refusal_status(segments: Sequence[str]) -> int:

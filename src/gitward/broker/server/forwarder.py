@@ -69,6 +69,7 @@ class Onward:
     authorization: str | None = field(repr=False)  # None: as anybody
     body: Body = None
     length: int | None = None  # of a streamed body, when it is known; else chunked
+    content_type: str = "application/json"  # of a body that is not streamed: it was written here
     dropped: frozenset[str] = frozenset()  # request headers, in lower case, that must not go on
     accepted: Accepted = ANYTHING  # in which form the answer may come
     screen: Screen
@@ -156,6 +157,8 @@ class Forwarder:
 
     async def _request(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> ClientResponse:
         hop = Hop.to(url, self._route)
+        if body is None:  # a length without a body would have upstream take the next request for one
+            headers = {name: value for name, value in headers.items() if name.lower() != "content-length"}
         try:
             return await self._session.request(
                 method,
@@ -186,6 +189,8 @@ class Forwarder:
             headers["authorization"] = onward.authorization
         if onward.length is not None:
             headers["content-length"] = str(onward.length)
+        if isinstance(onward.body, bytes):
+            headers["content-type"] = onward.content_type
         return headers
 
     def _answer_headers(self, upstream: ClientResponse, onward: Onward) -> list[tuple[str, str]]:

@@ -214,6 +214,7 @@ class GitHubHandler:
         if request.headers.getall("Git-Protocol", []) != [VERSION] or not is_ls_refs(body):
             raise denied(restriction.refusal)
         onward = replace(onward, body=body, length=len(body), dropped=frozenset({"content-encoding"}))
+        onward = replace(onward, content_type=f"application/x-{git.Service.FETCH}-request")
         return await self._forwarder.forward(request, onward, touch)
 
     async def _look_up(self, path: str) -> bytes | None:

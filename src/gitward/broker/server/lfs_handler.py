@@ -57,14 +57,17 @@ class LfsHandler:
         await grant_continue(request)
         path = lfs.upstream_path(call, self._grant)
         onward = replace(onward, url=f"{self._config.upstream_url}{path}{'?' if query else ''}{encode_query(query)}")
-        onward = replace(onward, accepted=Accepted(header=lfs.MEDIA_TYPE, anything=True))
+        onward = replace(onward, accepted=Accepted(header=lfs.MEDIA_TYPE, anything=True), content_type=lfs.MEDIA_TYPE)
         if verdict.rule == lfs.PUBLIC:
             hidden = functools.partial(lfs.hidden, call.repository, self._grant)
             onward = replace(onward, authorization=None, hidden=hidden)
         if call.call is Call.BATCH:
             onward = await self._batch(request, call, onward, touch)
         elif call.call is Call.VERIFY_LOCKS:
-            onward = replace(onward, body=await whole(request, touch))
+            asked = lfs.read_verification(await whole(request, touch))
+            if isinstance(asked, Verdict):
+                raise PolicyDenied(asked.rule, asked.message)
+            onward = replace(onward, body=asked)
         return await self._forwarder.forward(request, onward, touch)
 
     def _restricted(self, restriction: Restriction, call: LfsCall | Verdict, verdict: Verdict, method: str) -> Verdict:

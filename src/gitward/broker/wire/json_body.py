@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from typing import Any, NoReturn
+
+_NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 
 
 class Malformed(ValueError):
@@ -13,7 +17,7 @@ class Malformed(ValueError):
 def read_object(body: bytes) -> dict[str, Any]:
     """The object. Raises Malformed, also for a name that stands twice and for NaN and Infinity."""
     try:
-        value = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
+        value = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise Malformed("not one JSON object in UTF-8") from error
     if not isinstance(value, dict):
@@ -25,7 +29,26 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = dict(pairs)
     if len(names) != len(pairs):
         raise Malformed("a name occurs twice")
+    for name, member in pairs:
+        _require_text(name)
+        _require_text(member)
     return names
+
+
+def _require_text(value: Any) -> None:
+    """Some readers drop half a surrogate pair, or what stands behind a NUL."""
+    if isinstance(value, str) and _NO_TEXT.search(value):
+        raise Malformed("a text has a NUL, or half a character")
+    if isinstance(value, list):
+        for each in value:
+            _require_text(each)
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise Malformed("a number is too large")
+    return value
 
 
 def _no_constant(name: str) -> NoReturn:

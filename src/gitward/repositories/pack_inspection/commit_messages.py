@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 
 from gitward.grants.closing_keywords import closed_by
 from gitward.grants.inspection import BadPack
@@ -12,7 +13,11 @@ MAX_COMMITS = 50_000  # of one pack
 MAX_MESSAGE = 128 * 1024  # bytes of one commit: a search of that takes some milliseconds
 AT_ONCE = 1_000  # commits that git is asked for at once
 LISTING = ("cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objecttype) %(objectname)")
-_WIDE = ("utf-7", "utf-16", "utf-32")  # in which ASCII does not look like ASCII
+_ENCODING = re.compile(rb"\nencoding ([^\n]*)")  # a header of a commit
+# In which a letter of ASCII is always one byte, and this byte never anything else.
+_PLAIN = re.compile(
+    rb"utf-?8|(?:us-)?ascii|iso[-_]?8859-[0-9]{1,2}|latin-?[0-9]{1,2}|(?:windows-|cp)125[0-8]|koi8-[ru]|euc-(?:jp|kr|cn)"
+)
 
 
 class CommitIds:
@@ -44,15 +49,9 @@ def closings_of(commit: bytes) -> dict[str, str]:
     """Of one commit, or of a message alone. Raises BadPack."""
     if len(commit) > MAX_MESSAGE:
         raise BadPack(f"a commit must have at most {MAX_MESSAGE} bytes with its message")
-    found: dict[str, str] = {}
-    for text in _texts(commit):
-        found |= closed_by(text)
-    return found
-
-
-def _texts(commit: bytes) -> Iterator[str]:
-    yield commit.decode("utf-8", "replace")
     header = commit.partition(b"\n\n")[0].lower()
-    for name in _WIDE:
-        if b"\nencoding " + name.encode() in header:
-            yield commit.partition(b"\n\n")[2].decode(name, "replace")
+    strange = next((name for name in _ENCODING.findall(header) if not _PLAIN.fullmatch(name.strip())), None)
+    if strange is not None or b"\0" in commit:
+        told = "with a NUL" if strange is None else f"in {strange[:40].decode('ascii', 'replace')}"
+        raise BadPack(f"a commit's message must be in UTF-8, or ISO 8859, for its words to be read; one is {told}")
+    return closed_by(commit.decode("utf-8", "replace"))

@@ -19,6 +19,13 @@ class NotTls(PolicyDenied):
         super().__init__("egress.tls", "only TLS goes through a tunnel")
 
 
+class TooEarly(PolicyDenied):
+    """Something stands behind the hello. A server that wants another one would take it for that, unread by us."""
+
+    def __init__(self) -> None:
+        super().__init__("egress.tls", "a TLS client must send nothing behind its hello before the server's answer")
+
+
 class HelloReader:
     """Takes the client's bytes as they come, in whatever pieces and records."""
 
@@ -45,7 +52,9 @@ class HelloReader:
             self._hello += self._raw[5 : 5 + size]
             del self._raw[: 5 + size]
             if len(self._hello) >= 4 and len(self._hello) >= 4 + _message_size(self._hello):
-                return server_name(bytes(self._hello[4 : 4 + _message_size(self._hello)]))
+                if self._raw or len(self._hello) > 4 + _message_size(self._hello):
+                    raise TooEarly
+                return server_name(bytes(self._hello[4:]))
         if self._raw and self._raw[0] != _HANDSHAKE and not self._skippable:
             raise NotTls
         return None
