@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from gitward.repositories.git import LISTING_BYTES
-from gitward.repositories.pack_inspection.commit_messages import closings_of
+from gitward.repositories.pack_inspection.commit_messages import closings_in
 from gitward.repositories.result import Result
 
 
@@ -20,7 +20,7 @@ async def closes_elsewhere(result: Result, head: str, upstream: Sequence[str], *
     messages = (await result.bare.do(*asked, limit=LISTING_BYTES)).split(b"\0")
     own = repository.casefold()
     for message in messages:
-        for name, reference in (await asyncio.to_thread(closings_of, message)).items():
+        for name, reference in (await asyncio.to_thread(closings_in, message)).items():
             if name != own:
                 return "".join(each if each.isascii() and each.isprintable() else "?" for each in reference)[:100]
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitward.grants.inspection import BadPack
-from gitward.repositories.pack_inspection.commit_messages import closings_of
+from gitward.repositories.pack_inspection.commit_messages import closings_in, closings_of
 
 HEADER = b"tree " + b"1" * 40 + b"\nauthor A <a@example.org> 0 +0000\ncommitter A <a@example.org> 0 +0000"
 
@@ -39,3 +39,7 @@ def test_a_message_is_read(encoding: bytes | None) -> None:
 def test_a_message_that_others_may_read_in_another_way_is_refused(message: bytes, encoding: bytes | None) -> None:
     with pytest.raises(BadPack, match="must be in UTF-8"):
         closings_of(commit(message, encoding))
+
+
+def test_a_message_alone_has_no_headers() -> None:
+    assert closings_in(b"Words on one more\nencoding UTF-16 of texts\n\nFixes a/b#1") == {"a/b": "a/b#1"}

@@ -46,12 +46,17 @@ def closings(oids: Sequence[str], output: bytes) -> dict[str, str]:
 
 
 def closings_of(commit: bytes) -> dict[str, str]:
-    """Of one commit, or of a message alone. Raises BadPack."""
-    if len(commit) > MAX_MESSAGE:
-        raise BadPack(f"a commit must have at most {MAX_MESSAGE} bytes with its message")
+    """Of one commit. Raises BadPack."""
     header = commit.partition(b"\n\n")[0].lower()
     strange = next((name for name in _ENCODING.findall(header) if not _PLAIN.fullmatch(name.strip())), None)
     if strange is not None or b"\0" in commit:
-        told = "with a NUL" if strange is None else f"in {strange[:40].decode('ascii', 'replace')}"
-        raise BadPack(f"a commit's message must be in UTF-8, or ISO 8859, for its words to be read; one is {told}")
-    return closed_by(commit.decode("utf-8", "replace"))
+        told = "has a NUL" if strange is None else f"is in {strange[:40].decode('ascii', 'replace')}"
+        raise BadPack(f"a commit's message must be in UTF-8, or ISO 8859, for its words to be read; one {told}")
+    return closings_in(commit)
+
+
+def closings_in(text: bytes) -> dict[str, str]:
+    """Of a message in UTF-8, with or without what stands before it in its commit. Raises BadPack."""
+    if len(text) > MAX_MESSAGE:
+        raise BadPack(f"a commit must have at most {MAX_MESSAGE} bytes with its message")
+    return closed_by(text.decode("utf-8", "replace"))
