@@ -65,8 +65,9 @@ def _pushes() -> str:
         + (
             "\nGit inspects each pack in a sandbox of its own before the broker forwards it, unless the session "
             "has `allow_workflows` and the server has `GITWARD_WRITES=repository`. With `own`, the messages of its "
-            "commits may close issues of `{own}` only. Without `allow_workflows`, `.github/workflows/` must be the "
-            "same as on the target branch, now or when the run began, or as on the session's branch:\n\n"
+            "commits may close issues of `{own}` only, and must be in UTF-8 or ISO 8859. Without `allow_workflows`, "
+            "`.github/workflows/` must be the same as on the target branch, now or when the run began, or as on the "
+            "session's branch:\n\n"
         )
         + _table(("rule", "what git prints"), looked_at)
     )

@@ -265,7 +265,8 @@ def _push(draw: st.DrawFn, spoiled: bool) -> bytes:
     if not spoiled:
         return _pkt(good.encode()) + b"0000" + pack
     if draw(st.booleans()):
-        return _pkt(good.replace(f"refs/heads/{BRANCH}", draw(_ref)).encode()) + b"0000" + pack
+        own = (f"refs/heads/{BRANCH}", _ref) if draw(st.booleans()) else ("2" * 40, _oid)
+        return _pkt(good.replace(own[0], draw(own[1])).encode()) + b"0000" + pack
     commands = draw(st.lists(st.one_of(st.just(good), _command, _command, _odd_line), max_size=3))
     pieces = [_pkt(line.encode()) for line in commands] + [b"0000"]
     if draw(st.booleans()):
