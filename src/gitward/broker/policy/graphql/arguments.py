@@ -29,6 +29,7 @@ _SEPARATORS = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 _REPO = re.compile(r"(?i)repo:[^ ]+")
 # One word of a search: free, a qualifier with a plain or a quoted value, a quoted text, a parenthesis.
 _TERM = re.compile(r'-?(?:([A-Za-z-]+):)?("[^"\\]*"|[^\s:"()\\]+)|\(|\)')
+_LETTER = re.compile(r"[^\W_]")  # without one, a word may be an operator: "-", "!", "||"
 # fmt: off
 _QUALIFIERS = frozenset(
     {
@@ -63,19 +64,20 @@ def _search(value: Any, grant: Grant) -> bool:
     """
     if not isinstance(value, str) or not _is_plain(value):
         return False
-    repositories = 0
+    repositories = depth = 0
     for word in _words(value):
+        depth += (word == "(") - (word == ")")
         found = _TERM.fullmatch(word)
         if found is None:
             return False
         qualifier, text = found.groups()
         if (qualifier or "").lower() == "repo":
-            if word.startswith("-") or not same_name(text, grant.repository):
+            if word.startswith("-") or depth or not same_name(text, grant.repository):
                 return False
             repositories += 1
-        elif not _harmless(qualifier, text):
+        elif depth < 0 or not _harmless(qualifier, text):
             return False
-    return repositories == 1
+    return repositories == 1 and depth == 0
 
 
 def _is_plain(value: str) -> bool:
@@ -99,7 +101,7 @@ def _words(value: str) -> list[str]:
 def _harmless(qualifier: str | None, text: str | None) -> bool:
     if text is None:
         return True  # a parenthesis
-    if qualifier is None and text.casefold() in _OPERATORS:
+    if qualifier is None and (text.casefold() in _OPERATORS or not _LETTER.search(text)):
         return False
     return (qualifier is None or qualifier.lower() in _QUALIFIERS) and not _HIDDEN.search(text)
 
