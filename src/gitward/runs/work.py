@@ -121,7 +121,7 @@ async def _rescued(context: Context, rescue: Rescue) -> AsyncIterator[None]:
         if end is None:
             log.exception("Step work of run %s failed unexpectedly", context.attempt.run.id)
         told = end or unexpected_failure("work")  # with what the rescue finds out
-        await rescue(told, end is not None and not isinstance(error, BrokerError))
+        await rescue(told, end is not None and not isinstance(error, BrokerError | SandboxError))
         raise told from None
 
 

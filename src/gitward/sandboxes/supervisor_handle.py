@@ -164,7 +164,7 @@ class SupervisorHandle:
         yet, and would wait for ever for one that was killed meanwhile.
         """
         if self._follows and self._group is not None and self._has_its_number():
-            with contextlib.suppress(ProcessLookupError):  # nobody is left
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody of ours is left
                 os.killpg(self._group, signal.SIGKILL)
         if self._init is not None and self._follows:
             with contextlib.suppress(ProcessLookupError):
@@ -178,7 +178,7 @@ class SupervisorHandle:
         While somebody is left in the group, the kernel gives the number to nobody.
         """
         assert self._handle is not None and self._group is not None  # noqa: PT018
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             signal.pidfd_send_signal(self._handle, 0)  # nobody has waited for it yet
             return True
         try:

@@ -263,6 +263,10 @@ def test_a_search_names_the_repository_as_github_does() -> None:
         "repo:octo/demo x:y:z",
         "repo:octo/demo in:title,repo:octo/other",
         "repo:octo/\u212aeys",
+        "repo:octo/demo a||b",
+        "repo:octo/demo label:a||b",
+        "repo:octo/demo !x",
+        "repo:octo/demo ＯＲ x",
         "- repo:octo/demo",
         "! repo:octo/demo",
         "- ( repo:octo/demo )",
@@ -285,7 +289,8 @@ def test_searches_beyond_the_repository_are_refused(search: object) -> None:
         return
     assert refused(ABBREVIATED, {"s": search}) == (
         "graphql.argument",
-        "Query.search(query) must be a search with repo: of the session's repository once, and without OR, AND and NOT",
+        "Query.search(query) must be a search with repo: of the session's repository once, and without OR, AND, NOT "
+        "and their signs",
     )
 
 
@@ -398,6 +403,11 @@ def test_a_text_in_a_document_has_one_reading() -> None:
         assert refused(comment.format(literal)) == (
             "graphql.argument",
             "a text with a backslash must be put into a variable",
+        )
+    for literal in (r'"Fi\u0000xes other/repo#1"', r'"Fi\u{0}xes other/repo#1"'):
+        assert refused(comment.format(literal))[0] == "graphql.malformed"
+        assert (
+            refused(f'query($o:String={literal}){{repository(owner:$o,name:"demo"){{id}}}}')[0] == "graphql.malformed"
         )
     printed = json.loads(read(comment.format('"""one "two"\nthree"""')).content)["query"]
     assert r'body: "one \"two\"\nthree"' in printed

@@ -265,6 +265,7 @@ CASES: dict[str, Case] = {
     ),
     "wire.advertisement.NoThin": fed(NoThin, SCREENED, "000a"),
     "wire.credentials.presented": header(credentials.presented, "Basic ", "token "),
+    "wire.json_body.is_text": header(json_body.is_text),
     "wire.json_body.read_object": body(json_body.read_object, '{"a":', '{"a":"', '{"a":[0'),
     "wire.ls_refs.is_ls_refs": Case(most=MAX_INSPECTED, run=lambda text: ls_refs.is_ls_refs(raw(pkts(text)) + FLUSH)),
     "wire.pktline.pkt": Case(most=60_000, run=lambda text: pkt(raw(text[: 60_000 // 4]))),

@@ -291,6 +291,7 @@ def test_routes(config: BrokerConfig, host: str, raw: str, expected: object) -> 
      "compare/main...abc123", "compare/abcd..main", "contents/x?ref=abc123", "commits?sha=abc123", "commits/abcd~1",
      "contents?ref=abcd:x", "readme?ref=abcd%5E", f"git/tags/{'a' * 39}", "commits/v1-2-gabcd", "commits?sha=x-gABCDE",
      "compare/main...v1-2-gabcde", "commits/abcd%20", "contents?ref=+abcd", "contents?ref=abcd%0A", "commits/abcd.diff",
+     "commits/a/x-gabcd", "commits/a/x-gabcd/status", "commits/abcd.html",
      "commits/%5Eabcd", "contents?ref=%EF%BB%BFabcd", "commits/abcd;x"],
 )  # fmt: skip
 def test_no_object_is_named_by_the_beginning_of_its_id(raw: str) -> None:

@@ -37,9 +37,14 @@ def test_a_message_is_read(encoding: bytes | None) -> None:
     ],
 )
 def test_a_message_that_others_may_read_in_another_way_is_refused(message: bytes, encoding: bytes | None) -> None:
-    with pytest.raises(BadPack, match="must be in UTF-8"):
+    with pytest.raises(BadPack, match=r"must (be in UTF-8|not have a NUL)"):
         closings_of(commit(message, encoding))
 
 
 def test_a_message_alone_has_no_headers() -> None:
     assert closings_in(b"Words on one more\nencoding UTF-16 of texts\n\nFixes a/b#1") == {"a/b": "a/b#1"}
+
+
+@pytest.mark.parametrize("message", [b"Fi\x1b(Bxes a/b#1", b"Fi\xffxes a/b#1", b"\x1b$)CFi\x0fxes a/b#1"])
+def test_a_message_is_read_as_one_may_guess_it_too(message: bytes) -> None:
+    assert closings_of(commit(message)) == {"a/b": "a/b#1"}

@@ -215,7 +215,13 @@ async def test_work_is_kept_whatever_ends_the_run(
 
 
 @pytest.mark.parametrize(
-    ("outcome", "waits"), [(3, False), (KeyError("nobody expects it"), True), (BrokerError("is gone"), True)]
+    ("outcome", "waits"),
+    [
+        (3, False),
+        (KeyError("nobody expects it"), True),
+        (BrokerError("is gone"), True),
+        (SandboxError("the launcher is gone"), True),
+    ],
 )
 async def test_work_that_cannot_be_kept_waits_after_an_error_of_ours(
     outcome: int | Exception, waits: bool, backend: Backend, alice: Owner, tmp_path: Path

@@ -19,6 +19,7 @@ from gitward.sandboxes.launcher_handle import LauncherHandle
 from gitward.sandboxes.probe import NoEndpoint
 from gitward.sandboxes.remedies import explain
 from gitward.sandboxes.sandbox import check
+from gitward.sandboxes.standard_streams import StandardStreams
 from gitward.sandboxes.supervisor_handle import SupervisorHandle
 from gitward.sandboxes.supervisor_requests import Build, PrepareRequest
 
@@ -175,6 +176,27 @@ async def test_what_a_killed_bubblewrap_had_just_started_ends_too(tmp_path: Path
     link.close()
     async with asyncio.timeout(30):
         await _ended(left)
+
+
+async def test_a_number_that_another_process_has_by_now_is_left_alone() -> None:
+    """The kernel gives the number of a group to nobody while somebody is in it."""
+    process = await asyncio.create_subprocess_exec("sleep", "600", start_new_session=True)
+    handle = os.pidfd_open(process.pid)
+    ours, theirs = channel.pair()
+    with ours, theirs:
+        link = SupervisorHandle(ours, StandardStreams(None), follows=True)
+        link._handle = handle
+        owned = []
+        for group in (process.pid, os.getpid()):
+            link._group = group
+            owned.append(link._has_its_number())  # it lives: both numbers count as its own
+        process.kill()
+        await process.wait()
+        for group in (process.pid, os.getpid()):
+            link._group = group
+            owned.append(link._has_its_number())
+        link.close()
+    assert owned == [True, True, True, False]
 
 
 async def test_the_launcher_has_no_environment_and_no_descriptors_of_the_worker() -> None:

@@ -8,6 +8,7 @@ sandbox wrote (the request) is looked at for the model's name only.
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _PATHS = {
     ":generateContent": Api.GEMINI,
     ":streamGenerateContent": Api.GEMINI,
 }
+_PARAMETERS = re.compile(r";[^/]*")
 _GEMINI_MODEL = re.compile(rf"/models/([\w.-]{{1,{MAX_MODEL}}}):", re.ASCII)
 # A line of a stream is understood only when it has one of these: most hold a piece of text.
 _TELLING = (
@@ -42,9 +44,10 @@ _FAILED = frozenset({"error", "response.failed"})
 
 def api_of(method: str, target: str) -> Api | None:
     """How a model is asked by this request; None when it asks none for an answer."""
-    path = unquote(target.partition("?")[0]).rstrip("/").casefold()  # as a server may read it
     if method != "POST":
         return None
+    path = _PARAMETERS.sub("", unquote(target.partition("?")[0])).strip()
+    path = posixpath.normpath(path).casefold()  # as a server may read it
     return next((api for ending, api in _PATHS.items() if path.endswith(ending.casefold())), None)
 
 

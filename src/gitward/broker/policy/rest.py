@@ -76,7 +76,9 @@ def _write(name: str, method: str, path: str, sentence: str, *own_number: str, *
 
 # GitHub gives the objects of every fork by id, and takes the first four letters for one: such a name can be guessed.
 # git takes the end of what `git describe` prints for one too.
-_ABBREVIATED = re.compile(r"(?:.*-g)?[0-9a-f]{4,39}(?:[~^@:;].*|\.(?:diff|patch|json))?", re.IGNORECASE | re.DOTALL)
+_ABBREVIATED = re.compile(
+    r"(?:.*-g)?[0-9a-f]{4,39}(?:[~^@:;].*|\.(?:diff|patch|json|html|atom|rss|txt|xml))?", re.IGNORECASE | re.DOTALL
+)
 _AROUND = re.compile(r"[\s\x00-\x1f\x7f\ufeff^]+")  # in no name; a server may leave it out
 _COMMITS = frozenset({"ref", "sha"})  # parameters that name one
 ABBREVIATED = (
@@ -197,7 +199,7 @@ def _abbreviates(rule: RestRule, parts: Sequence[str], query: Query) -> bool:
     named = [value for name, value in query if name in _COMMITS]
     below = parts[len(OWN) :]
     if rule.path == "commits/{path}":
-        named += [below[1]]
+        named += ["/".join(below[1:end]) for end in range(2, len(below) + 1)]  # what follows may be a question about it
     elif rule.path == "compare/{range}":
         named += re.split(r"\.{2,3}", "/".join(below[1:]))
     elif "{sha}" in rule.path:

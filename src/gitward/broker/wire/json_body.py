@@ -35,9 +35,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return names
 
 
+def is_text(value: str) -> bool:
+    """Whether each reader takes it for the same: some drop half a surrogate pair, or what stands behind a NUL."""
+    return _NO_TEXT.search(value) is None
+
+
 def _require_text(value: Any) -> None:
-    """Some readers drop half a surrogate pair, or what stands behind a NUL."""
-    if isinstance(value, str) and _NO_TEXT.search(value):
+    if isinstance(value, str) and not is_text(value):
         raise Malformed("a text has a NUL, or half a character")
     if isinstance(value, list):
         for each in value:

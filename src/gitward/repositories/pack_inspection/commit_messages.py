@@ -16,8 +16,10 @@ LISTING = ("cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(ob
 _ENCODING = re.compile(rb"\nencoding ([^\n]*)")  # a header of a commit
 # In which a letter of ASCII is always one byte, and this byte never anything else.
 _PLAIN = re.compile(
-    rb"utf-?8|(?:us-)?ascii|iso[-_]?8859-[0-9]{1,2}|latin-?[0-9]{1,2}|(?:windows-|cp)125[0-8]|koi8-[ru]|euc-(?:jp|kr|cn)"
+    rb"utf-?8|(?:us-)?ascii|(?:iso[-_]?)?8859-?[0-9]{1,2}|latin-?[0-9]{1,2}|(?:windows|cp)-?125[0-8]|(?:cp|ibm)-?(?:437|85\d|866)"
+    rb"|koi8-[ru]|euc-?(?:jp|kr|cn)|mac(?:roman|intosh)|tis-620"
 )
+_SHIFTS = re.compile(rb"\x1b[\x20-\x2f]*[\x30-\x7e]|[\x0e\x0f]")  # of ISO 2022, which some readers guess
 
 
 class CommitIds:
@@ -48,15 +50,24 @@ def closings(oids: Sequence[str], output: bytes) -> dict[str, str]:
 def closings_of(commit: bytes) -> dict[str, str]:
     """Of one commit. Raises BadPack."""
     header = commit.partition(b"\n\n")[0].lower()
-    strange = next((name for name in _ENCODING.findall(header) if not _PLAIN.fullmatch(name.strip())), None)
-    if strange is not None or b"\0" in commit:
-        told = "has a NUL" if strange is None else f"is in {strange[:40].decode('ascii', 'replace')}"
-        raise BadPack(f"a commit's message must be in UTF-8, or ISO 8859, for its words to be read; one {told}")
+    for encoding in _ENCODING.findall(header):
+        require_readable(encoding)
+    if b"\0" in commit:
+        raise BadPack("a commit's message must not have a NUL")
     return closings_in(commit)
 
 
+def require_readable(encoding: bytes) -> None:
+    """Of a commit. Raises BadPack for one in which others may read other words."""
+    if not _PLAIN.fullmatch(encoding.strip().lower()):
+        told = encoding[:40].decode("ascii", "replace")
+        raise BadPack(f"a commit's message must be in UTF-8, or ISO 8859, for its words to be read; one is in {told}")
+
+
 def closings_in(text: bytes) -> dict[str, str]:
-    """Of a message in UTF-8, with or without what stands before it in its commit. Raises BadPack."""
+    """Of a message, with or without what stands before it in its commit. Raises BadPack."""
     if len(text) > MAX_MESSAGE:
         raise BadPack(f"a commit must have at most {MAX_MESSAGE} bytes with its message")
-    return closed_by(text.decode("utf-8", "replace"))
+    found = closed_by(text.decode("utf-8", "replace"))
+    bare = _SHIFTS.sub(b"", text).decode("utf-8", "ignore")  # as a reader may take it that leaves out what is wrong
+    return found if bare.encode() == text else closed_by(bare) | found

@@ -42,6 +42,8 @@ async def publish_kept(context: Context) -> Published:
     await asyncio.to_thread(objects_folder, context.workspace)
     refs = await take_snapshot(context)
     start = branch_start(context, refs)
+    if await asyncio.to_thread(baseline.find, context.workspace) is not None:
+        await attempt.notice("What an earlier run had written, and what could not be kept then, is given up.")
     await asyncio.to_thread(baseline.drop, context.workspace)
     async with attempt.step(StepName.PUBLISH), open_result_sandbox(context, start, None) as result_sandbox:
         head = await _head_of(context, result_sandbox, content)

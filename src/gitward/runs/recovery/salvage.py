@@ -84,8 +84,11 @@ async def store_work(context: Context, user: User, noted: Baseline, *, for_good:
     except _FAULTS as failure:
         log.warning("Run %s: not all of its work could be kept: %s", noted.run_id, failure)
         limited = isinstance(failure, LimitReached | OSError)
-        if not await _stored_after_making_room(context, user, noted, limited=limited) and not for_good:
-            return
+        if not await _stored_after_making_room(context, user, noted, limited=limited):
+            later = "" if for_good else "; the session's next run tries again"
+            await context.attempt.notice(f"What the command had written by then could not be kept{later}.")
+            if not for_good:
+                return
     await asyncio.to_thread(baseline.drop, context.workspace)
 
 
@@ -97,7 +100,6 @@ async def _stored_after_making_room(context: Context, user: User, noted: Baselin
         await _store(context, user, noted, clear=full)
     except _FAULTS as failure:
         log.warning("Run %s: its work could not be kept: %s", noted.run_id, failure)
-        await context.attempt.notice("What the command had written by then could not be kept.")
         return False
     return True
 

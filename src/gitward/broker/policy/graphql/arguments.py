@@ -101,8 +101,12 @@ def _words(value: str) -> list[str]:
 def _harmless(qualifier: str | None, text: str | None) -> bool:
     if text is None:
         return True  # a parenthesis
-    if qualifier is None and (text.casefold() in _OPERATORS or not _LETTER.search(text)):
+    if not text.startswith('"') and "|" in text:
         return False
+    if qualifier is None and not text.startswith('"'):
+        folded = unicodedata.normalize("NFKC", text).casefold()
+        if folded in _OPERATORS or folded.startswith("!") or not _LETTER.search(folded):
+            return False
     return (qualifier is None or qualifier.lower() in _QUALIFIERS) and not _HIDDEN.search(text)
 
 
@@ -164,7 +168,7 @@ __all__ = [
 
 COUNT = Argument(allows=f"a number from 1 to {_LARGEST_PAGE}", accepts=_count)
 SEARCH = Argument(
-    allows="a search with repo: of the session's repository once, and without OR, AND and NOT",
+    allows="a search with repo: of the session's repository once, and without OR, AND, NOT and their signs",
     accepts=_search,
     spelling=_spelled_search,
     required=True,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gitward.broker.policy.argument import Argument
+from gitward.broker.wire.json_body import is_text
 from gitward.errors import PolicyDenied
 from gitward.grants.grant import Grant
 
@@ -95,6 +96,8 @@ class Values:
         """Older servers read escapes a second time, and in block strings too."""
         from graphql.language import ast  # noqa: PLC0415 - imported by the first request only
 
+        if not is_text(node.value):
+            raise PolicyDenied("graphql.malformed", "a text must not have a NUL, or half a character")
         if "\\" in node.value:
             raise PolicyDenied("graphql.argument", "a text with a backslash must be put into a variable")
         if node.block:
