@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from gitward.grants import channel
 from gitward.sandboxes import descriptor_waits
-from gitward.sandboxes.protocol import SandboxError
+from gitward.sandboxes.protocol import SandboxError, Stream
 from gitward.sandboxes.remedies import explain
 from gitward.sandboxes.standard_streams import StandardStreams
 from gitward.sandboxes.supervisor_requests import PrepareRequest, StartRequest
@@ -20,6 +20,7 @@ from gitward.sandboxes.supervisor_requests import PrepareRequest, StartRequest
 READY_SECONDS = 15.0  # until a supervisor listens
 END_SECONDS = 5.0  # until all has ended after a kill
 SILENT_SECONDS = 10  # in a row without a sign of life: then a supervisor is taken to hang
+_COMPLAINT_BYTES = 4096
 _HUNG = "a sandbox's supervisor hung, so its command was ended; is the machine overloaded? Run the command again"
 _GONE = "a sandbox's supervisor was ended from outside; run the command again"
 
@@ -100,8 +101,14 @@ class SupervisorHandle:
             with contextlib.suppress(channel.ChannelClosed):
                 left, left_fds = await self._receive()
                 channel.close_all(left_fds)
-                raise failure(left) from None
+                raise failure(left, self._said()) from None
             raise NotStarted(_GONE) from None
+
+    def _said(self) -> bytes:
+        """What bubblewrap wrote, once it has ended."""
+        with contextlib.suppress(BlockingIOError):
+            return os.read(self.streams.outputs[Stream.STDERR], _COMPLAINT_BYTES)
+        return b""
 
     async def _send(self, message: channel.Message) -> None:
         async with self._sending:

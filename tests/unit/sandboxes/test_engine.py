@@ -178,6 +178,21 @@ async def test_what_a_killed_bubblewrap_had_just_started_ends_too(tmp_path: Path
         await _ended(left)
 
 
+async def test_a_bubblewrap_that_failed_before_it_may_go_on_says_why() -> None:
+    streams = StandardStreams(None)
+    errors = streams.given(())[2]
+    os.write(errors, b"bwrap: No room for namespaces")
+    streams.hand_over()
+    ours, theirs = channel.pair()
+    ours.setblocking(False)
+    link = SupervisorHandle(ours, streams, follows=True)
+    with theirs:
+        channel.send(theirs, {"error": "bubblewrap ended with exit code 1", "stage": "setup", "exit_code": 1}, [])
+    with pytest.raises(SandboxError, match="No room for namespaces"):
+        await link.go()
+    link.close()
+
+
 async def test_a_number_that_another_process_has_by_now_is_left_alone() -> None:
     """The kernel gives the number of a group to nobody while somebody is in it."""
     process = await asyncio.create_subprocess_exec("sleep", "600", start_new_session=True)
