@@ -104,7 +104,9 @@ async def _of_branch(expected: Expected, session: Json, repository: Repository) 
     if commits != expected.changes:
         wrong.append(_more_or_less(commits, expected.changes, "commits"))
     heads = [run["head_sha"] for run in session["runs"] if run["changed"] and run["state"] == "succeeded"]
-    if heads and heads[-1] != await repository.head(session["branch"]):
+    # A worker that was lost after its push told nobody the head; then the retry finds nothing to change.
+    unknown = any(run["retry_of"] and run["state"] == "succeeded" and not run["changed"] for run in session["runs"])
+    if heads and not unknown and heads[-1] != await repository.head(session["branch"]):
         wrong.append(_lost("the branch does not stand at the last run's head_sha"))
     return wrong
 
