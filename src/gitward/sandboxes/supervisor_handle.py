@@ -184,7 +184,8 @@ class SupervisorHandle:
 
         While somebody is left in the group, the kernel gives the number to nobody.
         """
-        assert self._handle is not None and self._group is not None  # noqa: PT018
+        assert self._handle is not None
+        assert self._group is not None
         with contextlib.suppress(ProcessLookupError, PermissionError):
             signal.pidfd_send_signal(self._handle, 0)  # nobody has waited for it yet
             return True

@@ -568,7 +568,9 @@ async def test_bytes_are_counted_and_hosts_told(rig: Rig, caplog: pytest.LogCapt
     received = b""
     for _ in range(2):
         async with rig.tunnel() as (reader, writer):
-            writer.write(sent + b"12345")
+            writer.write(sent)
+            received += await reader.readexactly(1)
+            writer.write(b"12345")
             writer.write_eof()
             received += await everything(reader)
     assert rig.opened == [f"{HOST}:{rig.upstream.port}"]
