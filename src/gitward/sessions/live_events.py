@@ -155,6 +155,7 @@ class LiveEvents:
                 await self._compare(watched[start : start + _AT_ONCE])
 
     async def _compare(self, watched: Sequence[str]) -> None:
+        known = {session_id: feed.last for session_id in watched if (feed := self._feeds.get(session_id)) is not None}
         query = sa.select(schema.sessions.c.id, schema.sessions.c.last_seq).where(schema.sessions.c.id.in_(watched))
         try:
             last = await self._database.read(lambda tx: {row.id: int(row.last_seq) for row in tx.execute(query)})
@@ -162,12 +163,14 @@ class LiveEvents:
             return  # the readers tell of it
         for session_id in watched:
             feed = self._feeds.get(session_id)
-            if feed is None:
+            if feed is None or session_id not in known:
                 continue
             if session_id not in last:
                 feed.end()
-            elif last[session_id] != feed.last:
-                feed.last = min(feed.last, last[session_id])  # a cursor from elsewhere may be beyond the last event
+            elif last[session_id] < known[session_id]:  # a cursor from elsewhere, beyond the last event
+                feed.last = last[session_id]
+                self._notifier.wake(session_id)
+            elif last[session_id] > feed.last:  # which may have grown since the question
                 self._notifier.wake(session_id)
 
 

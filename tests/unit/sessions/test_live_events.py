@@ -136,3 +136,31 @@ async def test_no_news_is_told_after_the_time_that_was_asked_for(all_feeds: Live
     async with all_feeds.watch(session.id, CREATED) as watcher:
         assert list(await watcher.next(0.01)) == []
         assert not watcher.gone
+
+
+async def test_a_late_answer_about_the_last_event_repeats_none(
+    backend: Backend, session: Session, all_feeds: LiveEvents
+) -> None:
+    """On a busy machine: the feed had gone on while the question for lost notifications was on its way."""
+    asked, gate = asyncio.Event(), asyncio.Event()
+
+    class Late:
+        async def read(self, look: Any) -> Any:
+            answer = await backend.database.read(look)
+            if isinstance(answer, dict):
+                asked.set()
+                await gate.wait()
+            return answer
+
+    async with all_feeds.watch(session.id, 0) as watcher:
+        seen = await read(watcher, CREATED)
+        all_feeds._database = Late()  # type: ignore[assignment]  # of which only this is asked
+        compared = asyncio.create_task(all_feeds._compare([session.id]))
+        await asked.wait()
+        await write(backend, session, "a", "b")
+        seen += await read(watcher, CREATED + 2)
+        gate.set()
+        await compared
+        await write(backend, session, "c")
+        seen += await read(watcher, CREATED + 3)
+    assert seen == list(range(1, CREATED + 4))
