@@ -123,7 +123,7 @@ def test_the_rules(data: bytes, verdict: str) -> None:
             for asked in (
                 *(b" push-options=1", b" push-options=", b"\tpush-options", b" x\rpush-options", b"\n push-options"),
                 *(b" Push-Options", b" x-push-options", b" side-band-64k=1", b" report-status=", b" push-cert=x"),
-                *(b" agent=a\tpush-options", b" object-format=\xff", b" x\0push-options"),
+                *(b" agent=a\tpush-options", b" object-format=\xff", b" x\0push-options", b" x\n\n"),
             )
         ],
     ],

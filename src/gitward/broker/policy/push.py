@@ -199,7 +199,7 @@ def _asked_for(capabilities: bytes) -> frozenset[str]:
 
     Raises MalformedPktLine for what git or another reader could take for a flag.
     """
-    found = frozenset(filter(None, capabilities.removesuffix(b"\n").decode("utf-8", "replace").split(" ")))
+    found = frozenset(filter(None, capabilities.decode("utf-8", "replace").split(" ")))
     for each in sorted(found - _FLAGS):
         if not _WORD.fullmatch(each) or each.partition("=")[0] in _FLAGS or "push-options" in each.casefold():
             raise MalformedPktLine(f"{each[:60]!r} is not a way to ask for {' or '.join(sorted(_FLAGS))}")
