@@ -65,6 +65,12 @@ ROWS = {
     "only side calls fail": Row(
         state="succeeded", said=DONE, fails=lambda model: model.fail(Fault.UNAUTHORIZED, sides=True)
     ),
+    "a side call fails last": Row(
+        state="succeeded",
+        said=DONE,
+        fails=lambda model: model.fail(Fault.UNAUTHORIZED, sides=True, late=True),
+        agents=("claude", "opencode"),  # codex makes none
+    ),
     "budget": Row(
         reason="budget_exhausted", said="3 model requests is used up", script=endless, body={"budget": {"requests": 3}}
     ),

@@ -57,6 +57,7 @@ class ModelCall:
     error: str = ""  # the provider's own sentence, bounded, without secrets
     tokens: Tokens | None = None  # what the provider told of them, maybe not all; None: nothing
     is_counted: bool = False  # whether that is all that it cost
+    is_side: bool = False  # it offered the model no tools: for a title or a summary, beside the work
 
     @property
     def process(self) -> str:
@@ -75,6 +76,7 @@ class ModelCall:
             "error": self.error,
             "tokens": "" if self.tokens is None else self.tokens.to_text(),
             "counted": "yes" if self.is_counted else "",
+            "side": "yes" if self.is_side else "",
         }
 
     @classmethod
@@ -89,6 +91,7 @@ class ModelCall:
             error=data["error"],
             tokens=Tokens.of_text(data["tokens"]) if data["tokens"] else None,
             is_counted=data["counted"] == "yes",
+            is_side=data["side"] == "yes",
         )
 
 
@@ -113,7 +116,8 @@ class ModelCalls:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._tally = Tally()
+        self._all = Tally()
+        self._work = Tally()  # without side calls
         self._open: dict[str, ModelCall] = {}
         self._sign = clock()
         self._changed = asyncio.Event()
@@ -123,8 +127,15 @@ class ModelCalls:
 
     @property
     def tally(self) -> Tally:
-        """Of this prompt, by now."""
-        return self._tally
+        """Of this prompt, by now. Side calls count only as long as no other call has ended: a title that fails after
+        the last answer, as it may on a busy machine, does not make that answer undone."""
+        tally = self._work if self._work.answered or self._work.failed else self._all
+        return replace(tally, begun=self._all.begun)
+
+    @property
+    def failing(self) -> int:
+        """How many calls of any kind failed since a model answered."""
+        return self._all.failing
 
     @property
     def open(self) -> int:
@@ -144,7 +155,7 @@ class ModelCalls:
     def give_up(self, failures: int) -> None:
         """The broker passes no more requests on to one host, which failed so often in a row. The turn goes on if
         another host answered meanwhile."""
-        if self._tally.failing >= failures:
+        if self.failing >= failures:
             self.given_up = True
             self._over.set()
 
@@ -154,7 +165,7 @@ class ModelCalls:
 
     def begin(self) -> None:
         """A prompt begins: what was before does not count for it."""
-        self._tally = Tally()
+        self._all, self._work = Tally(), Tally()
         self._sign = self._clock()
 
     def heard(self) -> None:
@@ -173,12 +184,13 @@ class ModelCalls:
                 return False
             if len(self._open) < _MOST_OPEN:
                 self._open[call.id] = call
-            self._tally = replace(self._tally, begun=self._tally.begun + 1)
+            self._all = replace(self._all, begun=self._all.begun + 1)
         else:
             self._open.pop(call.id, None)
-            before, self._tally = self._tally, _ended(self._tally, call)
+            before, self._all = self._all, _ended(self._all, call)
+            self._work = self._work if call.is_side else _ended(self._work, call)
             self._changed.set()
-            return self._tally.failing > before.failing and _is_worth_telling(self._tally.failing)
+            return self._all.failing > before.failing and _is_worth_telling(self._all.failing)
         self._changed.set()
         return False
 

@@ -49,6 +49,7 @@ class _Plan:
     sides: bool | None  # None: whether it is a side call or not; else only these, or only the others
     after: int  # requests that are answered before
     api: Api | None  # None: all
+    late: bool  # not before the work has got its last answer
 
 
 @dataclass(kw_only=True)
@@ -68,6 +69,7 @@ class StandInModel:
     _runner: web.AppRunner | None = None
     _proxy: NamesProxy | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _worked: asyncio.Event = field(default_factory=asyncio.Event)  # the work has got its last answer
 
     @classmethod
     def demo(cls, folder: Path, *, checkout: str, key: str | None = None) -> StandInModel:
@@ -101,9 +103,13 @@ class StandInModel:
         sides: bool | None = None,
         after: int = 0,
         api: Api | None = None,
+        late: bool = False,
     ) -> None:
-        """From now on, or after some more answers, for so many requests; without a number for all."""
-        self._plans.append(_Plan(fault=fault, times=times, sides=sides, after=after, api=api))
+        """From now on, or after some more answers, for so many requests; without a number for all. `late`: not before
+        the work has got its last answer, as on a busy machine."""
+        if late:
+            self._worked.clear()
+        self._plans.append(_Plan(fault=fault, times=times, sides=sides, after=after, api=api, late=late))
 
     async def start(self) -> None:
         self._ca_file, tls = await asyncio.to_thread(authority, self.folder, self.names)
@@ -147,7 +153,10 @@ class StandInModel:
             asked.question = question = questions.read(api, {**json.loads(asked.body), **beside})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             return web.json_response({"error": {"message": f"not understood: {type(error).__name__}"}}, status=400)
-        fault = self._fault(question)
+        plan = self._plan(question)
+        fault = None if plan is None else plan.fault
+        if plan is not None and plan.late:
+            await self._worked.wait()
         if fault is Fault.HANG:
             await self._stopping.wait()
             raise web.HTTPServiceUnavailable
@@ -160,7 +169,10 @@ class StandInModel:
             return web.json_response(answers.whole(api, answer))
         if api is Api.GEMINI and request.query.get("alt") != "sse":  # a stream of another kind: one long list
             return web.json_response([answers.whole(api, answer)])
-        return await self._stream(request, api, answer, question, fault)
+        response = await self._stream(request, api, answer, question, fault)
+        if isinstance(answer.content, Say) and not question.is_side and fault is None:
+            self._worked.set()
+        return response
 
     def _content(self, question: Question) -> Answer:
         step = Say(text=SIDE_ANSWER) if question.is_side else self.script(question)
@@ -169,7 +181,7 @@ class StandInModel:
         usage = Usage(input=100 + number, cached=10, output=20 + number)
         return Answer(id=f"{number:08d}", model=question.model, content=content, usage=usage)
 
-    def _fault(self, question: Question) -> Fault | None:
+    def _plan(self, question: Question) -> _Plan | None:
         for plan in list(self._plans):
             if plan.sides not in {None, question.is_side} or plan.api not in {None, question.api}:
                 continue
@@ -180,7 +192,7 @@ class StandInModel:
                 plan.times -= 1
                 if plan.times <= 0:
                     self._plans.remove(plan)
-            return plan.fault
+            return plan
         return None
 
     async def _stream(

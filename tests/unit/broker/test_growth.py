@@ -230,7 +230,7 @@ CASES: dict[str, Case] = {
     "policy.model_usage.UsageReader": header(lambda text: UsageReader(Api.CHAT).document({"model": text})),
     "policy.models.api_of": header(lambda text: models.api_of("POST", "/" + text), "v1/messages", "v1/messages?"),
     "policy.models.model_in": header(models.model_in, "/v1beta/models/", "/models/a"),
-    "policy.models.model_of": body(models.model_of, '{"model":"', '{"model" '),
+    "policy.models.RequestReader": fed(models.RequestReader, push.MAX_HEAD, '{"model":"', '{"tools" ', '"tools":['),
     "policy.models.AnswerReader": fed(
         partial(models.AnswerReader, Api.RESPONSES, status=200, content_type="text/event-stream"),
         push.MAX_HEAD,

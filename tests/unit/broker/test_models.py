@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gitward.broker.policy.models import AnswerReader, Verdict, api_of, model_of
+from gitward.broker.policy.models import AnswerReader, RequestReader, Verdict, api_of
 from gitward.grants.model_calls import MAX_ERROR, Api, Outcome
 from gitward_standin.language_model import answers, faults
 from gitward_standin.language_model.answers import Answer, Usage
@@ -187,7 +187,52 @@ def test_which_requests_ask_a_model(method: str, target: str, api: Api | None) -
     ],
 )
 def test_the_model_is_read_from_a_request_s_first_bytes(head: bytes, model: str) -> None:
-    assert model_of(head) == model
+    assert read(head).model == model
+
+
+def read(body: bytes, *, ended: bool = True) -> RequestReader:
+    """In pieces; what is read must not depend on how the bytes are cut."""
+    readers = []
+    for size in (1, 7, len(body) or 1):
+        reader = RequestReader()
+        for at in range(0, len(body), size):
+            reader.feed(body[at : at + size])
+        if ended:
+            reader.end()
+        readers.append(reader)
+    assert len({(each.model, each.is_side) for each in readers}) == 1
+    return readers[0]
+
+
+WITH_TOOLS = [
+    b'{"model":"m","tools":[{"name":"bash"}],"messages":[]}',
+    b' {"messages": [' + b" " * 9000 + b'],\n "tools" : [ {"name": "bash"} ]}',
+    b'{"input":[{"type":"additional_tools","tools":[{"type":"function","name":"shell"}]}],"tools":[]}',
+    b'{"contents":[],"tools":[{"functionDeclarations":[]}]}',
+]
+WITHOUT = [
+    b'{"model":"m","messages":[{"role":"user","content":"A title, please."}]}',
+    b'{"model":"m","tools":[],"messages":[]}',
+    b'{"tools": null}',
+    json.dumps({"messages": [{"role": "user", "content": 'Which "tools":[{"name":"x"}] are there?'}]}).encode(),
+]
+
+
+@pytest.mark.parametrize("body", WITH_TOOLS)
+def test_a_request_that_offers_tools_is_for_the_work(body: bytes) -> None:
+    assert not read(body).is_side
+
+
+@pytest.mark.parametrize("body", WITHOUT)
+def test_a_request_that_offers_none_is_beside_the_work(body: bytes) -> None:
+    assert read(body).is_side
+
+
+def test_a_request_that_was_not_read_to_its_end_counts_as_work() -> None:
+    """Also one that is compressed, or none."""
+    assert not read(WITHOUT[0], ended=False).is_side
+    assert not read(b"\x28\xb5\x2f\xfd").is_side
+    assert not read(b"").is_side
 
 
 def test_words_in_a_stream_decide_nothing() -> None:

@@ -32,6 +32,45 @@ def test_a_whole_answer_counts_until_something_fails_after_it() -> None:
     assert answered(calls)
 
 
+def side(number: str, outcome: Outcome, status: int | None = 200) -> ModelCall:
+    return replace(ended(number, outcome, status), is_side=True)
+
+
+def test_a_side_call_that_fails_last_does_not_undo_the_work() -> None:
+    calls = ModelCalls()
+    calls.begin()
+    calls.saw(ended("1", Outcome.ANSWERED))
+    calls.saw(side("2", Outcome.REFUSED, 401))
+    assert answered(calls)
+    assert (calls.tally.failed, calls.failing) == (0, 1)
+    calls.saw(ended("3", Outcome.REFUSED, 500))
+    calls.saw(side("4", Outcome.ANSWERED))
+    assert not answered(calls)  # nor does one that is answered stand for it
+    assert calls.tally.last_failure is not None
+    assert calls.tally.last_failure.status == 500
+
+
+def test_side_calls_count_when_there_is_no_other() -> None:
+    calls = ModelCalls()
+    calls.begin()
+    calls.saw(side("1", Outcome.REFUSED, 401))
+    assert not answered(calls)
+    assert calls.tally.last_failure is not None
+    calls.saw(side("2", Outcome.ANSWERED))
+    assert answered(calls)
+
+
+def test_a_host_that_is_given_up_for_side_calls_ends_the_turn() -> None:
+    """It is asked for the work no more either."""
+    calls = ModelCalls()
+    calls.begin()
+    calls.saw(ended("1", Outcome.ANSWERED))
+    for number in range(4):
+        calls.saw(side(f"2{number}", Outcome.REFUSED, 401))
+    calls.give_up(4)
+    assert calls.given_up
+
+
 def test_what_was_before_a_prompt_does_not_count_for_it() -> None:
     calls = ModelCalls()
     calls.saw(BEGUN)
@@ -41,7 +80,12 @@ def test_what_was_before_a_prompt_does_not_count_for_it() -> None:
 
 
 def test_a_call_crosses_the_channel_unchanged() -> None:
-    for call in (BEGUN, ended("2", Outcome.CUT), ended("3", Outcome.UNREACHABLE, None, "no way")):
+    for call in (
+        BEGUN,
+        ended("2", Outcome.CUT),
+        ended("3", Outcome.UNREACHABLE, None, "no way"),
+        side("4", Outcome.CUT),
+    ):
         assert ModelCall.of(call.to_data()) == call
 
 

@@ -2,7 +2,7 @@
 it is none.
 
 Nothing here changes or holds up a byte, and what is remembered of an answer is bounded. A provider is believed; what a
-sandbox wrote (the request) is looked at for the model's name only.
+sandbox wrote (the request) is looked at for the model's name and for tools only.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from gitward.broker.policy.model_usage import UsageReader
 from gitward.grants.model_calls import MAX_ERROR, MAX_MODEL, Api, Outcome
 from gitward.grants.usage import Tokens
 
-HEAD_BYTES = 4096  # of a request, in which its model is looked for
+_HEAD_BYTES = 4096  # of a request, in which its model is looked for
 _MOST_JSON = 4 * 1024 * 1024  # of an answer that is no stream; a longer one counts by its status
 _MOST_LINE = 1024 * 1024  # of a stream; of a longer one only its event's name counts, and its tokens are unknown
 _MODEL = re.compile(rb'"model"\s*:\s*"([\x20\x21\x23-\x5b\x5d-\x7e]{1,%d})"' % MAX_MODEL)
+# A key of JSON: within a text its quotes would stand behind a backslash. Codex has it in an entry of its input too.
+_TOOLS = re.compile(rb'"tools"[ \t\r\n]*:[ \t\r\n]*\[[ \t\r\n]*\{')
+_LONGEST_TOOLS = 64  # bytes of it that may stand in another piece
 _PATHS = {
     "/messages": Api.MESSAGES,
     "/responses": Api.RESPONSES,
@@ -51,16 +54,44 @@ def api_of(method: str, target: str) -> Api | None:
     return next((api for ending, api in _PATHS.items() if path.endswith(ending.casefold())), None)
 
 
-def model_of(head: bytes) -> str:
-    """The model that a request names in its first bytes; empty when none is seen."""
-    found = _MODEL.search(head[:HEAD_BYTES])
-    return found[1].decode("ascii") if found else ""
-
-
 def model_in(target: str) -> str:
     """The model that a request to Gemini names in its path; empty when there is none."""
     found = _GEMINI_MODEL.search(target.partition("?")[0])
     return found[1] if found else ""
+
+
+class RequestReader:
+    """Sees one request's bytes in their order."""
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._tail = b""  # where the key may have begun
+        self._has_tools = False
+        self._ended = False
+
+    @property
+    def model(self) -> str:
+        """That is named in its first bytes; empty when none is seen."""
+        found = _MODEL.search(self._head)
+        return found[1].decode("ascii") if found else ""
+
+    @property
+    def is_side(self) -> bool:
+        """Whether it is known to offer the model no tools. An agent asks that way for titles, summaries and guesses;
+        what does its work always offers tools."""
+        return self._ended and not self._has_tools and self._head.lstrip().startswith(b"{")
+
+    def feed(self, piece: bytes) -> None:
+        if len(self._head) < _HEAD_BYTES:
+            self._head = (self._head + piece[:_HEAD_BYTES])[:_HEAD_BYTES]
+        if not self._has_tools:
+            seen = self._tail + piece
+            self._has_tools = _TOOLS.search(seen) is not None
+            self._tail = seen[-_LONGEST_TOOLS:]
+
+    def end(self) -> None:
+        """It was whole."""
+        self._ended = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 
 from gitward.broker.policy.model_refusals import FORBIDDEN, TOO_MANY, ModelRefused
-from gitward.broker.policy.models import HEAD_BYTES, AnswerReader, Verdict, model_of
+from gitward.broker.policy.models import AnswerReader, RequestReader, Verdict
 from gitward.broker.server.inject.breaker import Breaker
 from gitward.broker.server.reporter import Reporter
 from gitward.grants.channel import ChannelClosed
@@ -45,7 +45,7 @@ class ModelWatch:
     call: ModelCall
     on_end: Callable[[ModelCall], int]  # after how many failures the host is given up with it, else 0
     _reader: AnswerReader | None = None
-    _head: bytes = b""  # of the request
+    _request: RequestReader = field(default_factory=RequestReader)
     _told: float = field(default_factory=time.monotonic)
 
     async def begin(self) -> None:
@@ -54,9 +54,9 @@ class ModelWatch:
     async def request(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The request's body, unchanged."""
         async for piece in body:
-            if len(self._head) < HEAD_BYTES:
-                self._head += piece[:HEAD_BYTES]
+            self._request.feed(piece)
             yield piece
+        self._request.end()
 
     def answers(self, status: int, content_type: str) -> None:
         self.call = replace(self.call, status=status)
@@ -92,9 +92,10 @@ class ModelWatch:
             self.call,
             outcome=verdict.outcome,
             error=verdict.error,
-            model=verdict.model or self.call.model or model_of(self._head),
+            model=verdict.model or self.call.model or self._request.model,
             tokens=verdict.tokens,
             is_counted=verdict.is_counted,
+            is_side=self._request.is_side,
         )
         failures = self.on_end(self.call)
         await self._tell(self.call)
