@@ -42,6 +42,7 @@ class Row:
     body: Json = field(default_factory=dict)
     agents: tuple[str, ...] = BUILT_IN
     notice: str | None = None
+    sides: bool = False  # whether a side call must have failed
 
 
 ROWS = {
@@ -69,7 +70,8 @@ ROWS = {
         state="succeeded",
         said=DONE,
         fails=lambda model: model.fail(Fault.UNAUTHORIZED, sides=True, late=True),
-        agents=("claude", "opencode"),  # codex makes none
+        agents=("claude", "opencode"),  # codex makes none in its turn
+        sides=True,
     ),
     "budget": Row(
         reason="budget_exhausted", said="3 model requests is used up", script=endless, body={"budget": {"requests": 3}}
@@ -105,6 +107,8 @@ async def test_a_turn_is_judged_by_what_was_seen(at_home: House, agent: str, nam
     told = [each["message"] for each in data_of(events, "notice")]
     assert row.notice is None or row.notice in told, (told, data_of(events, "agent.tool"))
     assert not run["changed"]
+    refused = [each for each in at_home.model.asked if each.question and each.question.is_side and each.status == 401]
+    assert refused or not row.sides
     asked = len(at_home.model.asked)
     await asyncio.sleep(0.5)
     assert len(at_home.model.asked) == asked  # nobody goes on

@@ -84,11 +84,17 @@ def verdict(seen: Seen) -> Verdict:
         return Verdict(reason=Reason.BUDGET_EXHAUSTED, message=seen.budget)
     # A program that fell over before it asked its model did so for a reason of its own.
     asked = seen.calls is not None and (seen.calls.begun > 0 or end.trouble is None)
-    if seen.calls is not None and asked and (seen.is_given_up or not seen.calls.is_answered):
+    if seen.calls is not None and asked and (seen.is_given_up or not _is_answered(seen.calls, end)):
         return Verdict(reason=Reason.MODEL_FAILED, message=_model_failed(seen.calls))
     if end.trouble is not None:
         return Verdict(reason=Reason.AGENT_FAILED, message=_sentence(_FAILED[end.trouble], end.said))
     return _stopped(seen, end.stop_reason or "none")
+
+
+def _is_answered(calls: Tally, end: TurnEnd) -> bool:
+    """Agents ask for titles beside their work. On a busy machine such a call may fail after the model's last word; then
+    the work is done all the same, if the agent ended its turn in order."""
+    return calls.is_answered or (calls.is_done and end.trouble is None)
 
 
 def _stopped(seen: Seen, stop_reason: str) -> Verdict:

@@ -57,7 +57,8 @@ class ModelCall:
     error: str = ""  # the provider's own sentence, bounded, without secrets
     tokens: Tokens | None = None  # what the provider told of them, maybe not all; None: nothing
     is_counted: bool = False  # whether that is all that it cost
-    is_side: bool = False  # it offered the model no tools: for a title or a summary, beside the work
+    is_final: bool = False  # it offered tools, and the whole answer asked for none: the model is done
+    is_side: bool = False  # it is known to have offered no tools: for a title or a summary
 
     @property
     def process(self) -> str:
@@ -76,6 +77,7 @@ class ModelCall:
             "error": self.error,
             "tokens": "" if self.tokens is None else self.tokens.to_text(),
             "counted": "yes" if self.is_counted else "",
+            "final": "yes" if self.is_final else "",
             "side": "yes" if self.is_side else "",
         }
 
@@ -91,6 +93,7 @@ class ModelCall:
             error=data["error"],
             tokens=Tokens.of_text(data["tokens"]) if data["tokens"] else None,
             is_counted=data["counted"] == "yes",
+            is_final=data["final"] == "yes",
             is_side=data["side"] == "yes",
         )
 
@@ -102,8 +105,10 @@ class Tally:
     begun: int = 0
     answered: int = 0  # with a whole answer
     failed: int = 0
-    failing: int = 0  # of those that failed: how many ended after the last whole answer
+    failing: int = 0  # of those that failed: how many ended after the last whole answer that counts
     last_failure: ModelCall | None = None
+    is_done: bool = False  # the last answer to the work asked for no tool; what failed after it was a side call
+    is_work_failing: bool = False  # the last call that was no side call failed
 
     @property
     def is_answered(self) -> bool:
@@ -116,8 +121,7 @@ class ModelCalls:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._all = Tally()
-        self._work = Tally()  # without side calls
+        self._tally = Tally()
         self._open: dict[str, ModelCall] = {}
         self._sign = clock()
         self._changed = asyncio.Event()
@@ -127,15 +131,8 @@ class ModelCalls:
 
     @property
     def tally(self) -> Tally:
-        """Of this prompt, by now. Side calls count only as long as no other call has ended: a title that fails after
-        the last answer, as it may on a busy machine, does not make that answer undone."""
-        tally = self._work if self._work.answered or self._work.failed else self._all
-        return replace(tally, begun=self._all.begun)
-
-    @property
-    def failing(self) -> int:
-        """How many calls of any kind failed since a model answered."""
-        return self._all.failing
+        """Of this prompt, by now."""
+        return self._tally
 
     @property
     def open(self) -> int:
@@ -155,7 +152,7 @@ class ModelCalls:
     def give_up(self, failures: int) -> None:
         """The broker passes no more requests on to one host, which failed so often in a row. The turn goes on if
         another host answered meanwhile."""
-        if self.failing >= failures:
+        if self._tally.failing >= failures:
             self.given_up = True
             self._over.set()
 
@@ -165,7 +162,7 @@ class ModelCalls:
 
     def begin(self) -> None:
         """A prompt begins: what was before does not count for it."""
-        self._all, self._work = Tally(), Tally()
+        self._tally = Tally()
         self._sign = self._clock()
 
     def heard(self) -> None:
@@ -184,13 +181,12 @@ class ModelCalls:
                 return False
             if len(self._open) < _MOST_OPEN:
                 self._open[call.id] = call
-            self._all = replace(self._all, begun=self._all.begun + 1)
+            self._tally = replace(self._tally, begun=self._tally.begun + 1)
         else:
             self._open.pop(call.id, None)
-            before, self._all = self._all, _ended(self._all, call)
-            self._work = self._work if call.is_side else _ended(self._work, call)
+            before, self._tally = self._tally, _ended(self._tally, call)
             self._changed.set()
-            return self._all.failing > before.failing and _is_worth_telling(self._all.failing)
+            return self._tally.failing > before.failing and _is_worth_telling(self._tally.failing)
         self._changed.set()
         return False
 
@@ -219,6 +215,10 @@ def _is_worth_telling(failing: int) -> bool:
 def _ended(tally: Tally, call: ModelCall) -> Tally:
     if call.outcome is Outcome.ABANDONED:
         return tally
-    if call.outcome is Outcome.ANSWERED:
-        return replace(tally, answered=tally.answered + 1, failing=0)
-    return replace(tally, failed=tally.failed + 1, failing=tally.failing + 1, last_failure=call)
+    is_answered = call.outcome is Outcome.ANSWERED
+    if not call.is_side:
+        tally = replace(tally, is_done=call.is_final, is_work_failing=not is_answered)
+    if not is_answered:
+        return replace(tally, failed=tally.failed + 1, failing=tally.failing + 1, last_failure=call)
+    # A title that is answered does not stand for work that is not.
+    return replace(tally, answered=tally.answered + 1, failing=tally.failing if tally.is_work_failing else 0)

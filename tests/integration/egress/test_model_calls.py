@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
 from gitward_standin.language_model import Fault, StandInModel, endless
 from gitward_standin.language_model.faults import SENTENCES
-from gitward_standin.language_model.scripts import SIDE_ANSWER
+from gitward_standin.language_model.scripts import SIDE_ANSWER, Say
 
 from .world import Inside, config, sandboxed
 
@@ -37,10 +37,12 @@ class World:
     inside: Inside
     model: StandInModel
 
-    async def ask(self, path: str, *, stream: bool, seconds: float = 20) -> tuple[str, list[ModelCall]]:
+    async def ask(
+        self, path: str, *, stream: bool, seconds: float = 20, tools: Sequence[object] = ()
+    ) -> tuple[str, list[ModelCall]]:
         """What curl said, and what the broker told of it."""
         before = len(self.inside.told.events)
-        body = json.dumps({"model": "some-model", "stream": stream, **BODIES[path]})
+        body = json.dumps({"model": "some-model", "stream": stream, **BODIES[path], "tools": list(tools)})
         url = f"https://{HOST}{path}"
         argv = ("curl", "-sS", "--max-time", str(seconds), "-H", "Content-Type: application/json", "-d", body, url)
         said = await self.inside.run(*argv)
@@ -96,7 +98,17 @@ async def test_a_whole_answer_is_told_with_its_model(world: World, path: str, st
     begun, ended = calls
     assert begun.outcome is None
     assert (ended.id, ended.host, ended.model, ended.status) == (begun.id, HOST, "some-model", 200)
-    assert ended.outcome is Outcome.ANSWERED
+    assert (ended.outcome, ended.is_side, ended.is_final) == (Outcome.ANSWERED, True, False)
+
+
+async def test_an_answer_to_a_request_with_tools_may_be_the_model_s_last_word(world: World) -> None:
+    tools = [{"name": "bash", "description": "", "input_schema": {"type": "object"}}]
+    world.model.script = lambda _: Say(text="Done.")
+    _, calls = await world.ask("/v1/messages", stream=True, tools=tools)
+    assert (calls[-1].outcome, calls[-1].is_side, calls[-1].is_final) == (Outcome.ANSWERED, False, True)
+    world.model.script = endless
+    _, calls = await world.ask("/v1/messages", stream=True, tools=tools)
+    assert (calls[-1].outcome, calls[-1].is_side, calls[-1].is_final) == (Outcome.ANSWERED, False, False)
 
 
 @pytest.mark.parametrize("path", BODIES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gitward.agents.verdict import Seen, Trouble, TurnEnd, Verdict, verdict
@@ -32,6 +34,11 @@ def stopped(
 ) -> Seen:
     end = TurnEnd(stop_reason=stop_reason)
     return Seen(end=end, calls=calls, budget=budget, last_message=said, tools=tools, failed_tools=failed_tools)
+
+
+def done(status: int = 401) -> Tally:
+    """The model's last word was heard; then a side call failed."""
+    return replace(failing(status, answered=2), is_done=True)
 
 
 UNAVAILABLE, FAILED, MODEL = Reason.AGENT_UNAVAILABLE, Reason.AGENT_FAILED, Reason.MODEL_FAILED
@@ -71,6 +78,11 @@ ROWS: list[tuple[str, Seen, Reason | None, str]] = [
     ("error", ended(Trouble.ERROR), FAILED, "The agent ended its turn with an error: so it says."),
     ("too much", ended(Trouble.TOO_MUCH, ""), FAILED, "it wrote more than a turn may."),
     ("silent", ended(Trouble.SILENT, "900 s passed"), FAILED, "showed activity: 900 s passed."),
+    # a side call failed after the model's last word
+    ("done", stopped(calls=done()), None, "Done."),
+    ("done, but the agent erred", ended(Trouble.ERROR, calls=done(429)), MODEL, REFUSED),
+    ("done, key refused", ended(Trouble.NOT_SIGNED_IN, calls=done()), MODEL, "answered 401: Slow down."),
+    ("done, given up", Seen(end=TurnEnd(), calls=done(), is_given_up=True), MODEL, "answered 401: Slow down."),
     # refusal, max_tokens, max_turn_requests
     ("refusal", stopped("refusal"), Reason.TASK_FAILED, "The agent refused to go on."),
     ("max_tokens", stopped("max_tokens"), Reason.TASK_FAILED, "reached its limit of tokens."),

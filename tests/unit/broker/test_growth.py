@@ -109,6 +109,8 @@ def fed(reader: Callable[[], Any], most: int, *begins: str) -> Case:
             one.feed(piece)
             if isinstance(one, PktReader):
                 list(one)
+        if isinstance(one, models.RequestReader):
+            assert (one.model is None, one.is_side) == (False, False)
 
     return Case(most=most, run=run, begins=("", *begins), made=pieces)
 

@@ -66,6 +66,51 @@ def test_a_whole_answer_is_one(api: Api, content: Say | Call) -> None:
     assert judged(api, body, kind="application/json").outcome is Outcome.ANSWERED
 
 
+@pytest.mark.parametrize("api", Api)
+def test_an_answer_is_final_that_asks_for_no_tool(api: Api) -> None:
+    for content, is_final in ((CONTENTS["words"], True), (CONTENTS["a call"], False)):
+        assert judged(api, b"".join(streamed(api, content))).is_final is is_final
+        body = json.dumps(answers.whole(Asked(api.value), answer(content))).encode()
+        assert judged(api, body, kind="application/json").is_final is is_final
+        assert not judged(api, body, kind="application/json", ended=False).is_final
+
+
+NOT_FINAL = {
+    "it says stop, and calls a tool": (
+        Api.CHAT,
+        [
+            {"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"name": "bash"}}]}}]},
+            {"choices": [{"delta": {}, "finish_reason": "stop"}]},
+        ],
+    ),
+    "its output is not shown": (Api.RESPONSES, [{"type": "response.completed", "response": {"output": []}}]),
+    "an item of it is a call": (
+        Api.RESPONSES,
+        [
+            {"type": "response.output_item.done", "item": {"type": "custom_tool_call"}},
+            {"type": "response.completed", "response": {"output": [{"type": "message"}]}},
+        ],
+    ),
+    "it reached its limit": (
+        Api.MESSAGES,
+        [{"type": "message_delta", "delta": {"stop_reason": "max_tokens"}}, {"type": "message_stop"}],
+    ),
+    "a call came before its end": (
+        Api.GEMINI,
+        [
+            {"candidates": [{"content": {"parts": [{"functionCall": {"name": "ls"}}]}}]},
+            {"candidates": [{"content": {"parts": [{"text": ""}]}, "finishReason": "STOP"}]},
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("api", "documents"), NOT_FINAL.values(), ids=NOT_FINAL)
+def test_an_answer_that_may_go_on_is_not_final(api: Api, documents: list[dict[str, Any]]) -> None:
+    verdict = judged(api, b"".join(f"data: {json.dumps(each)}\n\n".encode() for each in documents))
+    assert (verdict.outcome, verdict.is_final) == (Outcome.ANSWERED, False)
+
+
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
 @pytest.mark.parametrize("api", Api)
 def test_a_stream_that_breaks_off_anywhere_is_cut(api: Api, content: Say | Call) -> None:
@@ -209,18 +254,21 @@ WITH_TOOLS = [
     b' {"messages": [' + b" " * 9000 + b'],\n "tools" : [ {"name": "bash"} ]}',
     b'{"input":[{"type":"additional_tools","tools":[{"type":"function","name":"shell"}]}],"tools":[]}',
     b'{"contents":[],"tools":[{"functionDeclarations":[]}]}',
+    b'{"contents":[],"tools":{"functionDeclarations":[]}}',
+    b'{"contents":[],"cachedContent":"cachedContents/7"}',
+    b'{"messages":[],"functions":[{"name":"ls"}]}',
 ]
 WITHOUT = [
     b'{"model":"m","messages":[{"role":"user","content":"A title, please."}]}',
     b'{"model":"m","tools":[],"messages":[]}',
-    b'{"tools": null}',
+    b'{"tools": null, "functions": [ ], "cachedContent": null}',
     json.dumps({"messages": [{"role": "user", "content": 'Which "tools":[{"name":"x"}] are there?'}]}).encode(),
 ]
 
 
 @pytest.mark.parametrize("body", WITH_TOOLS)
 def test_a_request_that_offers_tools_is_for_the_work(body: bytes) -> None:
-    assert not read(body).is_side
+    assert (read(body).is_side, read(body).has_tools) == (False, True)
 
 
 @pytest.mark.parametrize("body", WITHOUT)

@@ -36,39 +36,46 @@ def side(number: str, outcome: Outcome, status: int | None = 200) -> ModelCall:
     return replace(ended(number, outcome, status), is_side=True)
 
 
-def test_a_side_call_that_fails_last_does_not_undo_the_work() -> None:
-    calls = ModelCalls()
-    calls.begin()
-    calls.saw(ended("1", Outcome.ANSWERED))
-    calls.saw(side("2", Outcome.REFUSED, 401))
+def final(number: str) -> ModelCall:
+    return replace(ended(number, Outcome.ANSWERED), is_final=True)
+
+
+def tallied(*calls: ModelCall) -> ModelCalls:
+    made = ModelCalls()
+    made.begin()
+    for call in calls:
+        made.saw(call)
+    return made
+
+
+def test_the_work_is_done_by_the_model_s_last_word_whatever_side_calls_do_after_it() -> None:
+    failing = side("3", Outcome.REFUSED, 401)
+    calls = tallied(ended("1", Outcome.ANSWERED), final("2"), failing)
+    assert calls.tally.is_done
+    assert (calls.tally.failing, calls.tally.last_failure) == (1, failing)
+
+
+def test_the_work_is_not_done_while_the_model_asks_for_tools_or_fails() -> None:
+    assert not tallied(final("1"), ended("2", Outcome.ANSWERED)).tally.is_done
+    assert not tallied(final("1"), ended("2", Outcome.REFUSED, 500)).tally.is_done
+    assert not tallied(side("1", Outcome.ANSWERED)).tally.is_done
+    assert tallied(final("1"), ended("2", Outcome.ABANDONED)).tally.is_done
+
+
+def test_a_side_call_that_is_answered_does_not_stand_for_the_work() -> None:
+    failure = ended("2", Outcome.REFUSED, 500)
+    calls = tallied(ended("1", Outcome.ANSWERED), failure, side("3", Outcome.ANSWERED))
+    assert not answered(calls)
+    assert calls.tally.last_failure == failure
+    calls.saw(ended("4", Outcome.ANSWERED))
     assert answered(calls)
-    assert (calls.tally.failed, calls.failing) == (0, 1)
-    calls.saw(ended("3", Outcome.REFUSED, 500))
-    calls.saw(side("4", Outcome.ANSWERED))
-    assert not answered(calls)  # nor does one that is answered stand for it
-    assert calls.tally.last_failure is not None
-    assert calls.tally.last_failure.status == 500
 
 
 def test_side_calls_count_when_there_is_no_other() -> None:
-    calls = ModelCalls()
-    calls.begin()
-    calls.saw(side("1", Outcome.REFUSED, 401))
+    calls = tallied(side("1", Outcome.REFUSED, 401))
     assert not answered(calls)
-    assert calls.tally.last_failure is not None
     calls.saw(side("2", Outcome.ANSWERED))
     assert answered(calls)
-
-
-def test_a_host_that_is_given_up_for_side_calls_ends_the_turn() -> None:
-    """It is asked for the work no more either."""
-    calls = ModelCalls()
-    calls.begin()
-    calls.saw(ended("1", Outcome.ANSWERED))
-    for number in range(4):
-        calls.saw(side(f"2{number}", Outcome.REFUSED, 401))
-    calls.give_up(4)
-    assert calls.given_up
 
 
 def test_what_was_before_a_prompt_does_not_count_for_it() -> None:
@@ -85,6 +92,7 @@ def test_a_call_crosses_the_channel_unchanged() -> None:
         ended("2", Outcome.CUT),
         ended("3", Outcome.UNREACHABLE, None, "no way"),
         side("4", Outcome.CUT),
+        final("5"),
     ):
         assert ModelCall.of(call.to_data()) == call
 

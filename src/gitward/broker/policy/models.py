@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from gitward.broker.policy.model_closing import Closing
 from gitward.broker.policy.model_usage import UsageReader
 from gitward.grants.model_calls import MAX_ERROR, MAX_MODEL, Api, Outcome
 from gitward.grants.usage import Tokens
@@ -23,9 +24,10 @@ _HEAD_BYTES = 4096  # of a request, in which its model is looked for
 _MOST_JSON = 4 * 1024 * 1024  # of an answer that is no stream; a longer one counts by its status
 _MOST_LINE = 1024 * 1024  # of a stream; of a longer one only its event's name counts, and its tokens are unknown
 _MODEL = re.compile(rb'"model"\s*:\s*"([\x20\x21\x23-\x5b\x5d-\x7e]{1,%d})"' % MAX_MODEL)
-# A key of JSON: within a text its quotes would stand behind a backslash. Codex has it in an entry of its input too.
-_TOOLS = re.compile(rb'"tools"[ \t\r\n]*:[ \t\r\n]*\[[ \t\r\n]*\{')
-_LONGEST_TOOLS = 64  # bytes of it that may stand in another piece
+# Keys of JSON at any depth, and something in them; within a text their quotes would stand behind a backslash. Gemini's
+# tools may be in a cache.
+_TOOLS = re.compile(rb'"(?:tools|functions)"\s*:\s*[\[{]\s*[^\s\]}]|"cachedContent"\s*:\s*"')
+_LONGEST_TOOLS = 64  # bytes of that which may stand in another piece
 _PATHS = {
     "/messages": Api.MESSAGES,
     "/responses": Api.RESPONSES,
@@ -39,7 +41,8 @@ _GEMINI_MODEL = re.compile(rf"/models/([\w.-]{{1,{MAX_MODEL}}}):", re.ASCII)
 # A line of a stream is understood only when it has one of these: most hold a piece of text.
 _TELLING = (
     *(b"message_stop", b"error", b"response.", b"finish_reason", b"[DONE]", b'"usage"'),
-    *(b"finishReason", b"blockReason", b"usageMetadata"),  # Gemini's
+    *(b"finishReason", b"blockReason", b"usageMetadata", b"functionCall"),  # Gemini's
+    *(b'"stop_reason"', b'"tool_calls"', b'"function_call"'),
 )
 _WHOLE = frozenset({"message_stop", "response.completed", "response.incomplete"})
 _FAILED = frozenset({"error", "response.failed"})
@@ -66,8 +69,8 @@ class RequestReader:
     def __init__(self) -> None:
         self._head = b""
         self._tail = b""  # where the key may have begun
-        self._has_tools = False
         self._ended = False
+        self.has_tools = False  # it offers the model some
 
     @property
     def model(self) -> str:
@@ -77,16 +80,15 @@ class RequestReader:
 
     @property
     def is_side(self) -> bool:
-        """Whether it is known to offer the model no tools. An agent asks that way for titles, summaries and guesses;
-        what does its work always offers tools."""
-        return self._ended and not self._has_tools and self._head.lstrip().startswith(b"{")
+        """Whether it is known to offer the model no tools. An agent asks that way for titles and summaries."""
+        return self._ended and not self.has_tools and self._head.lstrip().startswith(b"{")
 
     def feed(self, piece: bytes) -> None:
         if len(self._head) < _HEAD_BYTES:
             self._head = (self._head + piece[:_HEAD_BYTES])[:_HEAD_BYTES]
-        if not self._has_tools:
+        if not self.has_tools:
             seen = self._tail + piece
-            self._has_tools = _TOOLS.search(seen) is not None
+            self.has_tools = _TOOLS.search(seen) is not None
             self._tail = seen[-_LONGEST_TOOLS:]
 
     def end(self) -> None:
@@ -103,6 +105,7 @@ class Verdict:
     model: str = ""  # that answered, by its own word
     tokens: Tokens | None = None  # what was told of them
     is_counted: bool = False  # whether that is all that the answer cost
+    is_final: bool = False  # the answer is known to ask for no tool
 
 
 class AnswerReader:
@@ -118,6 +121,7 @@ class AnswerReader:
         self._event = ""  # the name of the stream's present event
         self._whole = False
         self._error: str | None = None
+        self._closing = Closing(api)
 
     def feed(self, piece: bytes) -> None:
         if not self._streamed:
@@ -136,7 +140,14 @@ class AnswerReader:
         usage, whole = self._usage, outcome is Outcome.ANSWERED
         is_free = not 200 <= self._status < 300  # no provider counts what it refused at once
         is_counted = is_free or usage.is_counted(whole=whole)
-        return Verdict(outcome=outcome, error=error, model=usage.model, tokens=usage.tokens, is_counted=is_counted)
+        return Verdict(
+            outcome=outcome,
+            error=error,
+            model=usage.model,
+            tokens=usage.tokens,
+            is_counted=is_counted,
+            is_final=whole and self._closing.is_final,
+        )
 
     def _judged(self, *, ended: bool) -> tuple[Outcome, str]:
         if not self._streamed:
@@ -171,6 +182,7 @@ class AnswerReader:
     def _data(self, document: Mapping[str, Any], *, done: bool) -> None:
         kind = str(document.get("type") or self._event)
         self._usage.event(kind, document)
+        self._closing.event(document)
         if kind in _FAILED or (self._api in {Api.CHAT, Api.GEMINI} and document.get("error")):
             self._error = _sentence(document)
         elif self._api is Api.CHAT:
@@ -189,6 +201,7 @@ class AnswerReader:
             return Outcome.CUT, ""
         for each in documents:
             self._usage.document(each)
+            self._closing.event(each)
         if self._overlong or _is_whole(self._api, document):
             return Outcome.ANSWERED, ""
         return Outcome.REFUSED, _sentence(document) or "the answer is not that of a model"

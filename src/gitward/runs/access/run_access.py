@@ -164,7 +164,7 @@ class _Witness:
     def _called(self, call: ModelCall) -> None:
         self._usage.saw(call)
         if self._models.saw(call):
-            times = self._models.failing
+            times = self._models.tally.failing
             data = {"host": call.host, "status": call.status, "times": times}
             self._write(self._attempt.record((EventType.MODEL_FAILING, data)))
 

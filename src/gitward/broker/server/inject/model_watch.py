@@ -95,6 +95,7 @@ class ModelWatch:
             model=verdict.model or self.call.model or self._request.model,
             tokens=verdict.tokens,
             is_counted=verdict.is_counted,
+            is_final=verdict.is_final and self._request.has_tools,
             is_side=self._request.is_side,
         )
         failures = self.on_end(self.call)
