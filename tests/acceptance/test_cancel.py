@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from pathlib import Path
 
 import pytest
 
+from command_line import gitward
 from gitward_standin import Repository
 from machine import slowness
 from processes import processes_of, until_output
@@ -79,7 +82,7 @@ async def cancelled_while_applied(
 
 
 def pushed_already(run: Json) -> str:
-    return f"Cancelled by its owner. The branch was pushed already, and stays at {run['head_sha'][:12]}."
+    return f"Cancelled. The branch was pushed already, and stays at {run['head_sha'][:12]}."
 
 
 @pytest.mark.parametrize("step", GATES)
@@ -114,6 +117,43 @@ async def test_the_wish_may_come_from_another_process(there: Rig, client: Client
     run, _, seconds = await ended(there, client, session)
     assert run["state"] == "cancelled"
     assert seconds < ENDING_SECONDS * slowness()
+
+
+async def test_an_operator_on_the_machine_stops_an_owner(there: Rig, client: Client, tmp_path: Path) -> None:
+    repository = await there.repository()
+    body = {"repo": repository.full_name, "schedule": "0 6 * * MON", "command": "true"}
+    async with there.client("mallory") as mallory:
+        running = await mallory.session(repository, command="echo started; sleep 300")
+        follow_up = await mallory.post(f"/sessions/{running['id']}/runs", {"command": "true"})
+        schedule = await mallory.post("/schedules", body)
+        other = await client.session(repository, command="echo started; sleep 300")
+        for owner, session in ((mallory, running), (client, other)):
+            await until_output(owner, session)
+        told = await gitward("stop-owner", "mallory", cwd=tmp_path, GITWARD_DATA_DIR=str(there.data))
+        assert told[0] == 0, told
+        assert "mallory at gitward: sessions cancelled: 1; schedules paused: 1." in told[1]
+        for run in (running["runs"][0], follow_up):
+            assert (await mallory.finished(running, run["id"]))[0]["state"] == "cancelled"
+        now = await mallory.get(f"/schedules/{schedule['id']}")
+        assert (now["paused"], now["skipped_because"]) == (True, "An operator paused it.")
+        again = await gitward("stop-owner", "mallory", cwd=tmp_path, GITWARD_DATA_DIR=str(there.data))
+        assert "sessions cancelled: 0; schedules paused: 0" in again[1]
+    assert (await client.get(f"/sessions/{other['id']}"))["state"] == "running"
+    await client.post(f"/sessions/{other['id']}/cancel", status=200)
+    _, out, _ = await gitward("audit-log", "export", cwd=tmp_path, GITWARD_DATA_DIR=str(there.data))
+    lines = [json.loads(line) for line in out.splitlines()]
+    stopped = [line["detail"] for line in lines if line["detail"].get("what") == "stopped an owner"]
+    assert stopped == 2 * [{"what": "stopped an owner", "owner_issuer": "gitward", "owner_subject": "mallory"}]
+    by = [line["act"] for line in lines if line["detail"].get("by") == "an operator, on the machine"]
+    assert sorted(by) == ["schedule.paused", "session.cancelled"]
+
+
+async def test_of_several_issuers_the_owner_s_must_be_named(tmp_path: Path) -> None:
+    issuers = {"GITWARD_OIDC_ISSUERS": "https://a.example, https://b.example", "GITWARD_DATA_DIR": str(tmp_path / "d")}
+    code, _, err = await gitward("stop-owner", "alice", cwd=tmp_path, **issuers)
+    assert (code, "by --issuer: https://a.example, https://b.example" in err) == (2, True), err
+    code, out, err = await gitward("stop-owner", "alice", "--issuer", "https://b.example", cwd=tmp_path, **issuers)
+    assert (code, "alice at https://b.example: sessions cancelled: 0" in out) == (0, True), err
 
 
 async def test_a_push_that_arrived_stands_and_is_told(there: Rig, client: Client) -> None:

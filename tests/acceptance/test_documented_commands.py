@@ -174,6 +174,8 @@ async def test_the_pages_of_operators(reader: Reader, caller: Client) -> None:
     assert "session.posted" in (reader.folder / "audit.jsonl").read_text()
     out = await reader.types(shell("docs/incidents.md", "incidents"))
     assert "The database answers." in out
+    out = await reader.types(shell("docs/incidents.md", "a-command-does-harm"))
+    assert "alice at gitward: sessions cancelled: 0" in out
 
 
 async def test_the_webhooks_page(reader: Reader, repository: Repository, caller: Client) -> None:

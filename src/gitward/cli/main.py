@@ -121,6 +121,23 @@ def token(
     print(mint_local(subject, hours=hours))
 
 
+@app.command(name="stop-owner")
+def stop_owner(
+    subject: Annotated[str, typer.Argument(help="The subject (`sub`) of the owner.", metavar="SUBJECT")],
+    issuer: Annotated[
+        str | None, typer.Option(help="The owner's issuer. Needed when GITWARD_OIDC_ISSUERS names several.")
+    ] = None,
+) -> None:
+    """Cancel all unfinished runs of an owner and pause their schedules, for an operator on the machine.
+
+    It says how much that was, and nothing of what it was. The audit log notes it.
+    """
+    from gitward.cli.stop_owner import run
+    from gitward.settings.loading import load_settings
+
+    run(load_settings(), subject, issuer)
+
+
 @app.command(name="sign-in")
 def sign_in(
     subject: Annotated[str | None, typer.Option(help="Whom the link signs in. Default: GITWARD_LOCAL_SUBJECT.")] = None,

@@ -77,9 +77,7 @@ class ScheduleService:
 
     def list(self, tx: Transaction, owner: Owner) -> Sequence[Schedule]:
         """The owner's schedules, newest first."""
-        query = sa.select(_schedules).where(_schedules.c.issuer == owner.issuer, _schedules.c.subject == owner.subject)
-        query = query.order_by(_schedules.c.created_at.desc(), _schedules.c.id.desc())
-        return [schedule_from_row(row) for row in tx.execute(query)]
+        return schedules_of(tx, owner)
 
     def get(self, tx: Transaction, owner: Owner, schedule_id: str) -> Schedule:
         """:raises NotFound: there is none, or it is another owner's."""
@@ -108,6 +106,13 @@ class ScheduleService:
         old = self.get(tx, owner, schedule_id)
         tx.execute(sa.delete(_schedules).where(_schedules.c.id == schedule_id))
         audit_log.note(tx, Act.SCHEDULE_REMOVED, owner, schedule_id=schedule_id, repo=old.template.repo)
+
+
+def schedules_of(tx: Transaction, owner: Owner, *, lock: bool = False) -> Sequence[Schedule]:
+    """Newest first. `lock` keeps others from changing them until the transaction ends."""
+    query = sa.select(_schedules).where(_schedules.c.issuer == owner.issuer, _schedules.c.subject == owner.subject)
+    query = query.order_by(_schedules.c.created_at.desc(), _schedules.c.id.desc())
+    return [schedule_from_row(row) for row in tx.execute(query.with_for_update() if lock else query)]
 
 
 def find(tx: Transaction, schedule_id: str, *, lock: bool = False) -> Schedule | None:

@@ -227,8 +227,11 @@ class SessionService:
         has_place = self._places.enter(tx, run.id, owner, standing)
         return explain_new(run, standing, self._places.limits, has_place=has_place)
 
-    def cancel(self, tx: Transaction, owner: Owner, session_id: str) -> Session:
-        """Ends what is queued at once and asks what is running to end. Of ended runs it changes nothing."""
+    def cancel(self, tx: Transaction, owner: Owner, session_id: str, *, by: str | None = None) -> Session:
+        """Ends what is queued at once and asks what is running to end. Of ended runs it changes nothing.
+
+        :param by: who wished it, for the audit log, if it was not the owner.
+        """
         session = self._own(tx, owner, session_id, lock=True)
         at = now()
         unfinished = unfinished_runs.list_unfinished(tx, session_id)
@@ -245,7 +248,7 @@ class SessionService:
                 tx, session_id, at, states={run.state for run in unfinished}, events=len(entries)
             )
             self._journal.add(tx, session_id, seq, at, *entries)
-            audit_log.note(tx, Act.SESSION_CANCELLED, owner, session_id=session_id, repo=session.repo)
+            audit_log.note(tx, Act.SESSION_CANCELLED, owner, session_id=session_id, repo=session.repo, by=by)
         if unfinished and unfinished[0].state is RunState.QUEUED:  # only the first of a session has a ticket
             self._places.leave(tx, unfinished[0].id)
         return self._with_runs(tx, owner, session)

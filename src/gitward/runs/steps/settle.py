@@ -32,7 +32,7 @@ def failed(failure: RunFailure, result: WorkResult | None) -> Outcome:
 
 def cancelled(end: RunCancelled, result: WorkResult | None) -> Outcome:
     """What was done by then is told: a cancel takes nothing back."""
-    known, message = _known(result), "Cancelled by its owner."
+    known, message = _known(result), "Cancelled."
     if end.pushed_sha is not None:
         known = replace(known, changed=True, head_sha=end.pushed_sha)
     if end.pushed_sha is not None or (result is not None and result.wants_pull_request):
