@@ -18,7 +18,8 @@ from pathlib import Path
 import minimal_machines
 import wheels
 
-UNIT = Path(__file__).parents[1] / "deploy" / "gitward.service"
+DEPLOY = Path(__file__).parents[1] / "deploy"
+UNIT = DEPLOY / "gitward.service"
 PULL_REQUEST = "Pull request: https://github.example/octocat/hello-world/pull/1"
 _SECONDS = 120.0  # bounds a hang
 _PACKAGES = ("bubblewrap", "ca-certificates", "curl", "dbus", "gh", "git", "git-lfs", "python3-venv", "systemd")
@@ -65,11 +66,15 @@ def furnish(root: Path) -> None:
         (*pip, "gitward"),
         ("useradd", "--system", "--no-create-home", "--home-dir=/var/lib/gitward", "gitward"),
         ("install", "-d", "-m", "0755", "/etc/gitward"),
+        ("install", "-d", "-m", "0700", "-o", "gitward", "/var/backups/gitward"),
     ):
         subprocess.run(("chroot", str(root), *argv), check=True)
-    token = root / "etc/gitward/github-token"
-    token.write_text(f"ghp_{secrets.token_hex(18)}\n")
-    token.chmod(0o600)
+    for source, place in ((DEPLOY / "settings", "etc/gitward"), (DEPLOY / "gitward", "usr/local/bin")):
+        shutil.copy(source, root / place)
+    (root / "etc/gitward/github-token").write_text(f"ghp_{secrets.token_hex(18)}\n")
+    for name, mode, owner in (("github-token", "0400", "gitward:"), ("settings", "0640", "root:gitward")):
+        for change in (("chown", owner), ("chmod", mode)):
+            subprocess.run(("chroot", str(root), *change, f"/etc/gitward/{name}"), check=True)
     units = root / "etc/systemd/system"
     shutil.copy(UNIT, units)
     (units / "gitward-demo.service").write_text(demo_unit())
@@ -138,6 +143,7 @@ def try_out(root: Path) -> None:
     with booted(root) as systemd:
         ready = ("curl", "-fsS", "http://127.0.0.1:8000/ready")
         wait("the service is ready", lambda: inside(systemd, *ready).returncode == 0)
+        try_commands(systemd, root)
         out, errors = root / "var/tmp/demo", root / "var/tmp/errors"
         state = ("systemctl", "is-failed", "gitward-demo")
         wait(
@@ -150,6 +156,28 @@ def try_out(root: Path) -> None:
         result = inside(systemd, "systemctl", "show", "gitward", "--property=Result,ExecMainStatus,ActiveState").stdout
         assert set(result.split()) == {"Result=success", "ExecMainStatus=0", "ActiveState=inactive"}, result
         print("systemd: the service stopped in order", flush=True)
+
+
+def try_commands(systemd: int, root: Path) -> None:
+    """They mean the service's database, key and token."""
+
+    def gitward(*argv: str) -> str:
+        done = inside(systemd, "/usr/local/bin/gitward", *argv)
+        assert done.returncode == 0, (argv, done.stdout, done.stderr)
+        return done.stdout.strip()
+
+    asked = ("curl", "-fsS", "-H", f"Authorization: Bearer {gitward('token')}", "http://127.0.0.1:8000/me")
+    assert inside(systemd, *asked).returncode == 0
+    assert gitward("migrate") == "The database is up to date"
+    assert "/sign-in" in gitward("sign-in")
+    gitward("backup", "/var/backups/gitward/gitward.db")
+    copies = [path.stat().st_size for path in (root / "var/backups/gitward").iterdir()]
+    assert len(copies) == 1
+    assert copies[0] > 100_000
+    done = inside(systemd, "/usr/local/bin/gitward", "backup", "/var/backups/gitward/gitward.db")
+    assert (done.returncode, "already exists" in done.stderr) == (2, True), done.stderr
+    assert "token" in inside(systemd, "/usr/local/bin/gitward", "doctor").stdout
+    print("systemd: commands beside the service use its database, key and token", flush=True)
 
 
 def _text(file: Path) -> str:

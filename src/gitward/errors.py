@@ -2,6 +2,7 @@
 
 GitwardError
 ├── SettingsError            the process cannot start: a setting is wrong
+├── DatabaseUnavailable      the process cannot start now; later it may
 ├── RequestError             a caller's request is refused; `code` is part of the API
 │   ├── Unauthenticated  Forbidden  NotFound  InvalidRequest  Conflict  IdempotencyKeyReused
 │   └── TooLarge  TooManyRequests  Unavailable  Internal
@@ -107,6 +108,10 @@ class SettingsError(GitwardError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+
+
+class DatabaseUnavailable(GitwardError):
+    """The database does not answer, or refuses. Unlike a wrong setting it may pass: a service manager tries again."""
 
 
 @dataclass(frozen=True, kw_only=True)

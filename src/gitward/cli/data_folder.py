@@ -54,12 +54,19 @@ def check_owner(data_dir: Path) -> None:
         raise SettingsError(
             [
                 f"GITWARD_DATA_DIR: {data_dir} belongs to {user_name(owner)}, and Gitward runs as {user_name(mine)}; "
-                f"start it as {user_name(owner)}, or run: chown -R {user_name(mine, for_command=True)} {data_dir}"
+                + _remedy(data_dir, user_name(owner), user_name(mine, for_command=True))
             ]
         )
     for entry in _way_to(data_dir):
         if entry.is_symlink() or not entry.samefile(data_dir):
             _check_replaceable(data_dir, entry)
+
+
+def _remedy(data_dir: Path, owner: str, mine: str) -> str:
+    """A folder in use keeps its owner, or its service could not go on."""
+    as_owner = f"start it as {owner}"
+    in_use = any((data_dir / name).exists() for name in ("gitward.db", "jwt.key", "mirrors"))
+    return as_owner if in_use else f"{as_owner}, or run: chown -R {mine} {data_dir}"
 
 
 def _way_to(path: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gitward.errors import SettingsError
+from gitward.errors import DatabaseUnavailable, SettingsError
 from gitward.grants import processes
 from gitward.store import sqlite_files
 from gitward.store.database import Database, Transaction
@@ -31,7 +31,8 @@ Rows = Sequence[sa.Row[Any]]
 async def migrate_all(database: Database) -> None:
     """Safe to run twice, and from two machines at once.
 
-    :raises SettingsError: the database cannot be used.
+    :raises DatabaseUnavailable: the database does not answer, or refuses.
+    :raises SettingsError: the file is damaged, or a newer version has changed the tables.
     """
     for left in reversed(range(_TRIES)):
         try:
@@ -43,13 +44,14 @@ async def migrate_all(database: Database) -> None:
             if left and database.is_sqlite and "locked" in why:
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
-            raise SettingsError([f"GITWARD_DATABASE_URL: the database cannot be used: {why}"]) from None
+            raise DatabaseUnavailable(f"GITWARD_DATABASE_URL: the database cannot be used: {why}") from None
         except sa.exc.DatabaseError as error:
             if database.is_sqlite and sqlite_files.tells_of_damage(error):
                 raise sqlite_files.damaged(str(error.orig)) from None
             raise
         except TimeoutError:
-            raise SettingsError(["GITWARD_DATABASE_URL: the database cannot be used: it does not answer"]) from None
+            message = "GITWARD_DATABASE_URL: the database cannot be used: it does not answer"
+            raise DatabaseUnavailable(message) from None
         return
 
 

@@ -50,6 +50,9 @@ def test_a_data_folder_of_somebody_else_is_refused(folder: Path, monkeypatch: py
     data = folder / "data"
     assert problem.startswith(f"GITWARD_DATA_DIR: {data} belongs to {owner}, and Gitward runs as user 12345; ")
     assert problem.endswith(f"start it as {owner}, or run: chown -R 12345 {data}")
+    (data / "gitward.db").touch()
+    [problem] = refusal(given)
+    assert problem.endswith(f"start it as {owner}")  # whose service has its database there
 
 
 def test_a_data_folder_that_everybody_may_replace_is_refused(folder: Path) -> None:

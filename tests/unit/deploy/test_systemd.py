@@ -11,13 +11,14 @@ import pytest
 
 from gitward.settings.fields import Settings
 
-UNIT = Path(__file__).parents[3] / "deploy" / "gitward.service"
+DEPLOY = Path(__file__).parents[3] / "deploy"
+UNIT, SETTINGS, COMMAND = DEPLOY / "gitward.service", DEPLOY / "settings", DEPLOY / "gitward"
 # What we use of systemd.unit(5), systemd.service(5), systemd.exec(5), systemd.kill(5) and systemd.resource-control(5).
 DOCUMENTED = {
     "Unit": {"Description", "Wants", "After"},
     "Install": {"WantedBy"},
     "Service": {
-        *("Type", "User", "Group", "ExecStart", "Environment", "EnvironmentFile", "LoadCredential", "StateDirectory"),
+        *("Type", "User", "Group", "ExecStart", "EnvironmentFile", "StateDirectory"),
         *(
             "StateDirectoryMode",
             "RuntimeDirectory",
@@ -76,10 +77,23 @@ def test_what_a_sandbox_needs_is_left_and_named() -> None:
 
 
 def test_the_environment_has_settings_only() -> None:
-    names = {line.partition("=")[0] for line in values("Environment")}
-    assert names <= {str(field.alias) for field in Settings.model_fields.values()}
-    assert "GITHUB_TOKEN_FILE=%d/github-token" in values("Environment")
-    assert values("LoadCredential") == ["github-token:/etc/gitward/github-token"]
+    lines = [line.removeprefix("#") for line in SETTINGS.read_text().splitlines() if re.match(r"#?[A-Z_]+=", line)]
+    names = [line.partition("=")[0] for line in lines]
+    assert len(names) == 5
+    assert set(names) <= {str(field.alias) for field in Settings.model_fields.values()}
+    state = f"/var/lib/{values('StateDirectory')[0]}"
+    assert f"GITWARD_DATA_DIR={state}" in lines
+
+
+def test_commands_run_as_the_service_does() -> None:
+    [file], [user], [group] = values("EnvironmentFile"), values("User"), values("Group")
+    program = values("ExecStart")[0].partition(" ")[0]
+    [command] = re.findall(r"^exec systemd-run (.*?)$", COMMAND.read_text().replace("\\\n", ""), re.MULTILINE)
+    words = command.split()
+    assert {f"--uid={user}", f"--gid={group}", f"--property=EnvironmentFile={file}"} <= set(words)
+    assert {f"--property=UMask={values('UMask')[0]}", "--wait", "--pipe", "--pty", "--collect"} <= set(words)
+    assert words[-3:] == ["--", program, '"$@"']
+    assert COMMAND.stat().st_mode & 0o111 == 0o111
 
 
 def test_a_stop_leaves_runs_their_time() -> None:
