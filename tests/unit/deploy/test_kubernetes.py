@@ -66,7 +66,9 @@ def test_every_document_is_of_a_kind_that_there_is() -> None:
 
 @pytest.mark.parametrize("name", ["gitward-api", "gitward-worker"])
 def test_every_setting_exists_and_takes_its_value(name: str) -> None:
-    [source] = container(name)["envFrom"]
+    source, secrets = container(name)["envFrom"]
+    assert secrets["secretRef"] == {"name": f"{name}-secrets", "optional": True}
+    assert f"create secret generic {name}-secrets" in (DEPLOY.parent / "docs" / "deployment.md").read_text()
     given = {**find("ConfigMap", source["configMapRef"]["name"])["data"], **plain_variables(name)}
     assert set(given) <= set(ALIASES)
     assert {each["name"] for each in container(name)["env"]} <= set(ALIASES)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from gitward.api import problems, request_gate
+from gitward.api.audit_log import list_audit_log
 from gitward.api.field_types import MAX_BYTES
 from gitward.api.request_shapes import InstructionIn, PublishIn, SessionIn
 from gitward.api.sessions import Key, list_sessions
@@ -55,7 +56,10 @@ def test_lists() -> None:
 
 
 def test_texts() -> None:
-    assert told("`command`, `commit_message`, `publish.body`").startswith(f"{MAX_BYTES} bytes")
+    texts = told("`command`, `prompt`, `setup`, `commit_message`, `publish.body`")
+    assert texts.startswith(f"{MAX_BYTES} bytes")
+    lengths = [of(FIELDS[name])["maxLength"] for name in ("callback_url", "callback_secret")]
+    assert told("`callback_url`, `callback_secret`") == "{} characters, {} characters |".format(*lengths)
     assert f"{FIELDS['env']['maxProperties']} variables; a name has 128 characters, a value {MAX_BYTES} bytes" in told(
         "`env`"
     )
@@ -68,6 +72,8 @@ def test_the_rest() -> None:
     assert told("`Idempotency-Key`").startswith("255 characters")
     assert "le=200" in repr(list_sessions.__annotations__["limit"])
     assert told("`limit` of a page").startswith("200 ")
+    assert "le=500" in repr(list_audit_log.__annotations__["limit"])
+    assert told("`limit` of the audit log").startswith("500 ")
     assert told("schedules of a user").startswith(f"{MOST} ")
     assert told("`sub` of a JWT").startswith(f"{verifier.MAX_SUBJECT} ")
     assert told("rejected values").startswith(f"{problems.MAX_ERRORS} ")

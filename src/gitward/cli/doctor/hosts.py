@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from gitward.broker.client.injected_secrets import SecretSources
-from gitward.broker.policy.egress.addresses import Reach, parse_addresses, parse_networks
 from gitward.broker.policy.inject.rules import Injection
 from gitward.cli.doctor.findings import Finding, fail, ok, warn
 from gitward.cli.doctor.parts import Findings, in_thread
@@ -32,13 +31,12 @@ async def look_at_keys(settings: Settings, sources: SecretSources) -> Findings:
     if not checked:
         yield ok("injected keys", "none")
         return
-    reach = _reach(settings)
-    findings = await asyncio.gather(*(_key(settings, reach, each, problem) for each, problem in checked))
+    findings = await asyncio.gather(*(_key(settings, each, problem) for each, problem in checked))
     for finding in findings:
         yield finding
 
 
-async def _key(settings: Settings, reach: Reach, injection: Injection, problem: str | None) -> Finding:
+async def _key(settings: Settings, injection: Injection, problem: str | None) -> Finding:
     target = injection.target
     part = f"key: {target.host}"
     if problem is not None:
@@ -47,28 +45,17 @@ async def _key(settings: Settings, reach: Reach, injection: Injection, problem: 
     if settings.route.proxy_for(target.host, target.port) is not None:
         return ok(part, f"{there}; the host is reached by the proxy")
     try:
-        addresses = await _addresses(target.host, target.port)
+        await _require_address(target.host, target.port)
     except OSError as error:  # TimeoutError is one
         detail = f"{there}, but the host has no address here ({type(error).__name__})"
         return warn(part, detail, "check its spelling, and this machine's DNS")
-    if not reach.allowed(parse_addresses(addresses)):
-        detail = f"{there}, but {target.host} is on a private network ({addresses[0]}), which the broker does not reach"
-        return fail(part, detail, "name that network in GITWARD_EGRESS_PRIVATE")
-    return ok(part, f"{there}; the broker may connect to the host")
+    return ok(part, f"{there}; the broker may connect to the host")  # at any address: the operator named the host
 
 
-def _reach(settings: Settings) -> Reach:
-    try:
-        return Reach(parse_networks(settings.egress_private))
-    except ValueError:
-        return Reach()  # what is wrong with the setting is told among the other hosts
-
-
-async def _addresses(host: str, port: int) -> list[str]:
+async def _require_address(host: str, port: int) -> None:
     """:raises OSError: it has none, or nobody says so in time."""
     async with asyncio.timeout(_NAME_SECONDS):
-        found = await in_thread(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    return list(dict.fromkeys(str(each[4][0]).partition("%")[0] for each in found))
+        await in_thread(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 
 async def look_at_webhooks(settings: Settings) -> Findings:

@@ -77,7 +77,7 @@ class OperationSettings(EnvironmentSettings):
     commit_email: Line | None = Field(
         None,
         alias="GITWARD_COMMIT_EMAIL",
-        description="E-mail address of the author. Default: the token owner's noreply address.",
+        description="E-mail address of the author. Default: the token owner's public address, else the noreply one.",
     )
 
     @property
