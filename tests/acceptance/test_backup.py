@@ -21,7 +21,7 @@ def commands(section: str) -> list[str]:
 
 
 async def test_sqlite_is_copied_while_it_is_used_and_restored(tmp_path: Path) -> None:
-    for name in ("var/backups", "var/lib"):
+    for name in ("var/backups/gitward", "var/lib"):
         (tmp_path / name).mkdir(parents=True)
     backup, *restore = commands("sqlite")
     async with warm_rig() as service, service.client() as client:
@@ -44,7 +44,7 @@ async def test_sqlite_is_copied_while_it_is_used_and_restored(tmp_path: Path) ->
             await again.get(f"/sessions/{lost['id']}", status=404)
             run_, _ = await again.finished(await again.session(await service.repository(), command="true"))
             assert run_["state"] == "succeeded"
-    copy = tmp_path / "var/backups/gitward.db"
+    copy = tmp_path / "var/backups/gitward/gitward.db"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert [path.name for path in copy.parent.iterdir()] == ["gitward.db"]
 

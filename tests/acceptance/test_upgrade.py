@@ -93,7 +93,7 @@ class House:
 async def house(database_kind: str, postgres: Postgres, open_folder: Path) -> AsyncIterator[House]:
     """Its data folder is where the page says, below a folder of the test's."""
     data = open_folder / "var" / "lib" / "gitward"
-    (open_folder / "var" / "backups").mkdir(parents=True)
+    (open_folder / "var" / "backups" / "gitward").mkdir(parents=True)
     for each in (open_folder / "var", open_folder / "var" / "lib"):
         each.mkdir(exist_ok=True)
         each.chmod(0o711)

@@ -26,7 +26,7 @@ async def run(line: str, folder: Path, **environment: str) -> str:
     """What it printed; it must succeed."""
     for name in _FOLDERS:
         line = line.replace(name, f"{folder}{name}")
-    words = shlex.split(re.sub(r"\$(\w+)", lambda name: environment[name[1]], line))
+    words = shlex.split(re.sub(r"\$\{?(\w+)(?::\?\})?", lambda name: environment[name[1]], line))
     argv = [sys.executable, "-m", *words] if words[0] == "gitward" else words
     process = await asyncio.create_subprocess_exec(
         *argv,

@@ -12,8 +12,10 @@ _REMEDY = {
     ),
     "namespaces": (
         "User namespaces are closed to unprivileged users on this machine. "
-        "On Ubuntu 24.04 and later: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile "
-        "that allows them; on older Debian: sysctl -w kernel.unprivileged_userns_clone=1; in a container: run it with "
+        "On Ubuntu 24.04 and later: kernel.apparmor_restrict_unprivileged_userns=0 in a file of /etc/sysctl.d, then "
+        "sysctl --system (an AppArmor profile for bwrap alone is not enough: Gitward's Python makes the namespace); on "
+        "older Debian: kernel.unprivileged_userns_clone=1; on a hardened system ('No space left on device'): "
+        "user.max_user_namespaces above 0; in LXC: nesting=1; in a container: run it with "
         "--security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined. "
         "In a chroot they are always closed."
     ),

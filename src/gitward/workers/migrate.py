@@ -20,6 +20,7 @@ from gitward.workers.file_lock import FileLock
 
 _TRIES, _PAUSE_SECONDS = 40, 0.25
 _SECONDS = 3600.0  # to read every page of a large database, and to change its tables
+_MAY_NOT = "42501"  # Postgres' insufficient_privilege
 _QUEUE_REVISION = "0008"  # since then the queue is ours; who works in the way of an earlier one must have ended
 _IN_USE = (
     "GITWARD_DATABASE_URL: a worker of an older version still uses this database; stop it, and start this one again"
@@ -48,6 +49,10 @@ async def migrate_all(database: Database) -> None:
         except sa.exc.DatabaseError as error:
             if database.is_sqlite and sqlite_files.tells_of_damage(error):
                 raise sqlite_files.damaged(str(error.orig)) from None
+            if getattr(error.orig, "sqlstate", None) == _MAY_NOT:
+                why = str(error.orig).strip().splitlines()[0]
+                message = f"GITWARD_DATABASE_URL: the database cannot be used: {why}; its user must own the database"
+                raise DatabaseUnavailable(message) from None
             raise
         except TimeoutError:
             message = "GITWARD_DATABASE_URL: the database cannot be used: it does not answer"

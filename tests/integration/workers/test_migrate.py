@@ -6,11 +6,13 @@ import asyncio
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from gitward.settings.environment import clean_environment
 from gitward.store.database import Database
 from outside import look
+from postgres import Postgres
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -39,6 +41,17 @@ async def test_two_at_once_and_then_once_more(tmp_path: Path, database_url: str)
     assert look(database, tables) == [(0,)]
     assert (await migrate(tmp_path, database_url))[0] == 0
     await database.stop()
+
+
+async def test_a_user_that_may_make_no_tables_is_told_so(postgres: Postgres, tmp_path: Path) -> None:
+    """As Postgres 15 and newer answer whoever does not own the database."""
+    name = postgres.make(template="template1")
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'a-password'")
+    url = postgres.url(name)
+    code, _, err = await migrate(tmp_path, f"postgresql://stranger:a-password@{url.partition('@')[2]}")
+    assert (code, err.count("\n")) == (1, 1), err
+    assert "permission denied for schema public; its user must own the database" in err
 
 
 async def test_a_database_that_cannot_be_reached_is_told_in_a_line(tmp_path: Path) -> None:

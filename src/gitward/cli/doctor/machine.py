@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import subprocess
 from collections.abc import AsyncIterator
+from functools import partial
 
 from gitward.agents.catalogue import Agent
 from gitward.agents.installed import Agents
@@ -19,11 +22,39 @@ from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.settings.fields import Settings
 from gitward.settings.values import LimitsMode
 
+_GH_VERSION = re.compile(r"gh version (\d{1,6})\.(\d{1,6})\.", re.ASCII)
+_GH_OF_TODAY = (2, 82)  # the first that does not ask for classic projects: https://github.com/cli/cli/issues/11983
+
 
 async def look_at_programs(settings: Settings) -> Findings:
     for program in PACKAGES:
         path = programs.path_of(program, settings)
-        yield ok(program, path) if path else fail(program, programs.missing(program))
+        if path is None:
+            yield fail(program, programs.missing(program))
+        elif program == "gh":
+            yield await _gh(path)
+        else:
+            yield ok(program, path)
+
+
+async def _gh(path: str) -> Finding:
+    """Whether github.com still answers all that it asks. Gitward's own steps work with any."""
+    done = await in_thread(partial(_version_of, path))
+    found = _GH_VERSION.match(done)
+    if found is None:
+        return warn("gh", f"{path} tells no version", f"run: {path} --version")
+    version = (int(found[1]), int(found[2]))
+    if version >= _GH_OF_TODAY:
+        return ok("gh", path)
+    old, today = (".".join(map(str, each)) for each in (version, _GH_OF_TODAY))
+    detail = f"{path} is {old}: on github.com its `pr view`, `pr edit` and `issue view` fail in the sandbox"
+    return warn("gh", detail, f"if commands need them, install gh {today} or newer in /usr/local/bin")
+
+
+def _version_of(path: str) -> str:
+    argv = (path, "--version")
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=False)
+    return done.stdout[:200]
 
 
 async def look_at_sandbox(settings: Settings) -> Findings:

@@ -57,7 +57,7 @@ async def look_at_token(settings: Settings, tokens: TokenReader) -> Findings:
         yield fail("token", str(error))
         return
     if found is None:
-        remedy = "export GITHUB_TOKEN, or name a file in GITHUB_TOKEN_FILE"
+        remedy = "set GITHUB_TOKEN, or name a file in GITHUB_TOKEN_FILE"
         yield fail("token", "GITHUB_TOKEN is not set; runs will fail with token_missing", remedy)
         return
     secret, origin = found
