@@ -149,7 +149,8 @@ async def test_an_operator_on_the_machine_stops_an_owner(there: Rig, client: Cli
 
 
 async def test_of_several_issuers_the_owner_s_must_be_named(tmp_path: Path) -> None:
-    issuers = {"GITWARD_OIDC_ISSUERS": "https://a.example, https://b.example", "GITWARD_DATA_DIR": str(tmp_path / "d")}
+    issuers = {"GITWARD_OIDC_ISSUERS": "https://a.example, https://b.example", "GITWARD_REPOS": "acme/*"}
+    issuers["GITWARD_DATA_DIR"] = str(tmp_path / "d")
     code, _, err = await gitward("stop-owner", "alice", cwd=tmp_path, **issuers)
     assert (code, "by --issuer: https://a.example, https://b.example" in err) == (2, True), err
     code, out, err = await gitward("stop-owner", "alice", "--issuer", "https://b.example", cwd=tmp_path, **issuers)
