@@ -33,7 +33,7 @@ from .reaches import Reach
 _BATCH = 1000  # cases that hypothesis keeps in mind, so as not to repeat them
 SHARES = {Reach.REPOSITORY: 4, Reach.OWN: 4, Reach.NARROWED: 2}  # of ten requests
 _TOLD_EVERY = 1_000  # requests
-_HOLE_CASES = 10_000  # requests of a hole's kind, within which it must be found
+_HOLE_CASES = 60_000  # requests of a hole's kind, within which it must be found; the rarest takes some thousands
 
 
 class Beyond(AssertionError):

@@ -198,7 +198,8 @@ def _rest(draw: st.DrawFn) -> Asked:
 
 _ref = st.sampled_from(
     [f"refs/heads/{BRANCH}"] * 5
-    + ["refs/heads/main", "refs/tags/v1", "HEAD", f"refs/heads/{BRANCH}/", f"refs/heads/{BRANCH}x", "refs/heads/x"]
+    + ["refs/heads/main", "refs/tags/v1", "HEAD", "refs/heads/x"]
+    + [f"refs/heads/{BRANCH}/", f"refs/heads/{BRANCH}x"] * 3
 )
 _oid = st.sampled_from(["1" * 40, "2" * 40, "0" * 40])
 

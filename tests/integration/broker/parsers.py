@@ -48,13 +48,15 @@ def hello(data: bytes) -> None:
 
 
 def _name(data: bytes, pieces: Callable[[bytes], Iterator[bytes]]) -> str | None:
-    reader = HelloReader()
+    """What stands behind the hello is refused where the reader sees it; else it is not read before the server's
+    answer."""
+    reader, rest = HelloReader(), pieces(data)
     try:
-        for piece in pieces(data):
+        for piece in rest:
             if (name := reader.feed(piece)) is not None:
-                return name
-    except PolicyDenied as denied:
-        return f"({denied.rule})"
+                return "(refused)" if any(rest) else name
+    except PolicyDenied:
+        return "(refused)"
     return None
 
 
