@@ -23,7 +23,7 @@ UNIT = DEPLOY / "gitward.service"
 PULL_REQUEST = "Pull request: https://github.example/octocat/hello-world/pull/1"
 _SECONDS = 120.0  # bounds a hang
 _PACKAGES = ("bubblewrap", "ca-certificates", "curl", "dbus", "gh", "git", "git-lfs", "python3-venv", "systemd")
-_TARGET = "[Unit]\nDescription=What is tried\nWants=gitward.service gitward-demo.service\nAllowIsolate=yes\n"
+_TARGET = "[Unit]\nDescription=Tried\nWants=dbus.socket gitward.service gitward-demo.service\nAllowIsolate=yes\n"
 # In cgroups of its own, with the devices of a container.
 _BOOT = """
 while IFS=: read -r _ name path; do
