@@ -30,6 +30,7 @@ from gitward.broker.policy.graphql.mutations import OWN_VIEWS, VIEWS
 from gitward.broker.policy.inject import headers as inject_headers
 from gitward.broker.policy.inject.mask import StreamMask
 from gitward.broker.policy.inject.paths import admitted
+from gitward.broker.policy.model_closing import Closing
 from gitward.broker.policy.model_usage import UsageReader
 from gitward.broker.server.request_bodies import MAX_INSPECTED
 from gitward.broker.wire import credentials, json_body, ls_refs, target
@@ -229,6 +230,7 @@ CASES: dict[str, Case] = {
     "policy.lfs.hidden": header(lambda text: lfs.hidden(text, PUBLIC, 404)),
     "policy.lfs.read_verification": body(lfs.read_verification, '{"ref":{"name":"', '{"cursor":"'),
     "policy.lfs.read_batch": body(lfs.read_batch, '{"operation":"', '{"objects":['),
+    "policy.model_closing.Closing": header(lambda text: Closing(Api.RESPONSES).event({"output": [{"type": text}]})),
     "policy.model_usage.UsageReader": header(lambda text: UsageReader(Api.CHAT).document({"model": text})),
     "policy.models.api_of": header(lambda text: models.api_of("POST", "/" + text), "v1/messages", "v1/messages?"),
     "policy.models.model_in": header(models.model_in, "/v1beta/models/", "/models/a"),
