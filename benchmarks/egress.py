@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 import ssl
@@ -109,7 +110,7 @@ async def _server(chain: Path) -> AsyncIterator[int]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.egress", str(chain)),
         stdout=asyncio.subprocess.PIPE,
-        env=clean_environment(),
+        env=clean_environment(PYTHONPATH=os.environ["PYTHONPATH"]),  # as scripts/bench sets it
     )
     assert process.stdout is not None
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import os
 import re
 import secrets
@@ -176,7 +178,15 @@ def try_commands(systemd: int, root: Path) -> None:
     assert copies[0] > 100_000
     done = inside(systemd, "/usr/local/bin/gitward", "backup", "/var/backups/gitward/gitward.db")
     assert (done.returncode, "already exists" in done.stderr) == (2, True), done.stderr
-    assert "token" in inside(systemd, "/usr/local/bin/gitward", "doctor").stdout
+    doctor = inside(systemd, "/usr/local/bin/gitward", "doctor").stdout
+    assert re.search(r"token .*a classic token, found in GITHUB_TOKEN_FILE", doctor), doctor
+    name = "a$$b${GITHUB_TOKEN_FILE}$HOME"
+    jwt = gitward("token", "--subject", name)
+    assert json.loads(base64.urlsafe_b64decode(jwt.split(".")[1] + "=="))["sub"] == name
+    done = inside(systemd, "/usr/local/bin/gitward", "stop-owner", name)
+    assert (done.returncode, f"{name} at gitward has no session" in done.stderr) == (1, True), done.stderr
+    done = inside(systemd, "setpriv", "--reuid=nobody", "/usr/local/bin/gitward", "doctor")
+    assert (done.returncode, "run it as root" in done.stderr) == (2, True), done.stderr
     print("systemd: commands beside the service use its database, key and token", flush=True)
 
 

@@ -131,7 +131,7 @@ async def test_an_operator_on_the_machine_stops_an_owner(there: Rig, client: Cli
             await until_output(owner, session)
         told = await gitward("stop-owner", "mallory", cwd=tmp_path, GITWARD_DATA_DIR=str(there.data))
         assert told[0] == 0, told
-        assert "mallory at gitward: sessions cancelled: 1; schedules paused: 1." in told[1]
+        assert "mallory at gitward: sessions cancelled: 1; schedules paused: 1\n" in told[1]
         for run in (running["runs"][0], follow_up):
             assert (await mallory.finished(running, run["id"]))[0]["state"] == "cancelled"
         now = await mallory.get(f"/schedules/{schedule['id']}")
@@ -153,8 +153,17 @@ async def test_of_several_issuers_the_owner_s_must_be_named(tmp_path: Path) -> N
     issuers["GITWARD_DATA_DIR"] = str(tmp_path / "d")
     code, _, err = await gitward("stop-owner", "alice", cwd=tmp_path, **issuers)
     assert (code, "by --issuer: https://a.example, https://b.example" in err) == (2, True), err
-    code, out, err = await gitward("stop-owner", "alice", "--issuer", "https://b.example", cwd=tmp_path, **issuers)
-    assert (code, "alice at https://b.example: sessions cancelled: 0" in out) == (0, True), err
+    for named, code, said in (
+        ("https://b.example/", 2, "by --issuer: https://a.example"),
+        ("https://b.example", 2, "there is no database at"),
+    ):
+        told = await gitward("stop-owner", "alice", "--issuer", named, cwd=tmp_path, **issuers)
+        assert (told[0], said in told[2]) == (code, True), told
+    assert not (tmp_path / "d").exists()
+    assert (await gitward("migrate", cwd=tmp_path, **issuers))[0] == 0
+    told = await gitward("stop-owner", "alice", "--issuer", "https://b.example", cwd=tmp_path, **issuers)
+    assert told[0] == 1
+    assert "alice at https://b.example has no session and no schedule here" in told[2]
 
 
 async def test_a_push_that_arrived_stands_and_is_told(there: Rig, client: Client) -> None:

@@ -174,8 +174,10 @@ async def test_the_pages_of_operators(reader: Reader, caller: Client) -> None:
     assert "session.posted" in (reader.folder / "audit.jsonl").read_text()
     out = await reader.types(shell("docs/incidents.md", "incidents"))
     assert "The database answers." in out
+    async with reader.there.client("alice") as alice:
+        await alice.post("/sessions", {"repo": "owner/name", "command": "sleep 300"})
     out = await reader.types(shell("docs/incidents.md", "a-command-does-harm"))
-    assert "alice at gitward: sessions cancelled: 0" in out
+    assert "alice at gitward: sessions cancelled: 1" in out
 
 
 async def test_the_webhooks_page(reader: Reader, repository: Repository, caller: Client) -> None:

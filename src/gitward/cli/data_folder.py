@@ -65,7 +65,10 @@ def check_owner(data_dir: Path) -> None:
 def _remedy(data_dir: Path, owner: str, mine: str) -> str:
     """A folder in use keeps its owner, or its service could not go on."""
     as_owner = f"start it as {owner}"
-    in_use = any((data_dir / name).exists() for name in ("gitward.db", "jwt.key", "mirrors"))
+    try:
+        in_use = any((data_dir / name).exists() for name in ("gitward.db", "jwt.key", "mirrors"))
+    except PermissionError:
+        in_use = True  # its owner lets nobody look
     return as_owner if in_use else f"{as_owner}, or run: chown -R {mine} {data_dir}"
 
 

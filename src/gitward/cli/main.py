@@ -130,7 +130,7 @@ def stop_owner(
 ) -> None:
     """Cancel all unfinished runs of an owner and pause their schedules, for an operator on the machine.
 
-    It says how much that was, and nothing of what it was. The audit log notes it.
+    Prints how much that was, and not what it was. The audit log notes it.
     """
     from gitward.cli.stop_owner import run
     from gitward.settings.loading import load_settings

@@ -22,6 +22,8 @@ MOST_FAILURES = 16  # in a row, of one host: then the broker passes no more requ
 PATIENCE_SECONDS = 75.0  # … if they lasted so long; a provider's overload often passes within a minute
 MOST_UNAUTHORIZED = 4  # the same at once, when the host does not know the key: that does not pass
 _FIRST_TOLD = 5  # failures in a row, before it is an event
+# An agent may ask again in another way, without tools, when a model takes none.
+_OF_ITS_FORM = frozenset({400, 404, 422})
 _MOST_OPEN = 1000  # calls under way that are remembered
 
 
@@ -108,7 +110,7 @@ class Tally:
     failing: int = 0  # of those that failed: how many ended after the last whole answer that counts
     last_failure: ModelCall | None = None
     is_done: bool = False  # the last answer to the work asked for no tool; what failed after it was a side call
-    is_work_failing: bool = False  # the last call that was no side call failed
+    is_work_failing: bool = False  # the last call that was no side call failed, and not for its own form
 
     @property
     def is_answered(self) -> bool:
@@ -217,7 +219,8 @@ def _ended(tally: Tally, call: ModelCall) -> Tally:
         return tally
     is_answered = call.outcome is Outcome.ANSWERED
     if not call.is_side:
-        tally = replace(tally, is_done=call.is_final, is_work_failing=not is_answered)
+        is_failing = not is_answered and call.status not in _OF_ITS_FORM
+        tally = replace(tally, is_done=call.is_final, is_work_failing=is_failing)
     if not is_answered:
         return replace(tally, failed=tally.failed + 1, failing=tally.failing + 1, last_failure=call)
     # A title that is answered does not stand for work that is not.

@@ -1,4 +1,4 @@
-"""What an operator may do about another's work: end it. They learn how much it was, and nothing of what it was."""
+"""What an operator may do about another's work: end it. They are told how much it was, and not what it was."""
 
 from __future__ import annotations
 
@@ -26,32 +26,48 @@ _runs, _sessions = schema.runs, schema.sessions
 class Stopped:
     """How much of an owner's work ends."""
 
+    known: bool  # whether the owner has, or had, a session or a schedule here
     sessions: int
     schedules: int
-    goes_on: bool  # still more was posted, again and again
+    goes_on: bool  # still more was posted, or resumed, again and again
 
 
 async def stop_owner(database: Database, sessions: SessionService, owner: Owner) -> Stopped:
     """Pauses the owner's schedules, and cancels each session that has a queued or running run. Workers end running
     ones as after a cancel of the owner's own."""
-    schedules = await database.write(partial(_pause, owner))
+    if not await database.read(partial(_is_known, owner)):
+        return Stopped(known=False, sessions=0, schedules=0, goes_on=False)
+    await database.write(partial(_note, owner))
     cancelled: set[str] = set()
+    schedules = 0
     for _ in range(_MOST_ROUNDS):
+        paused = await database.write(partial(_pause, owner))
         active = await database.read(partial(_active, owner))
-        if not active:
+        if not paused and not active:
             break
         for session_id in active:
             await database.write(partial(_cancel, sessions, owner, session_id))
+        schedules += paused
         cancelled.update(active)
-    goes_on = bool(await database.read(partial(_active, owner)))
-    return Stopped(sessions=len(cancelled), schedules=schedules, goes_on=goes_on)
+    else:
+        return Stopped(known=True, sessions=len(cancelled), schedules=schedules, goes_on=True)
+    return Stopped(known=True, sessions=len(cancelled), schedules=schedules, goes_on=False)
+
+
+def _is_known(owner: Owner, tx: Transaction) -> bool:
+    its = (_sessions.c.issuer == owner.issuer, _sessions.c.subject == owner.subject)
+    return tx.execute(sa.select(_sessions.c.id).where(*its).limit(1)).first() is not None or bool(
+        schedules_of(tx, owner)
+    )
+
+
+def _note(owner: Owner, tx: Transaction) -> None:
+    whom = {"owner_issuer": owner.issuer, "owner_subject": owner.subject}
+    audit_log.note(tx, Act.OPERATOR, None, what="stopped an owner", **whom)
 
 
 def _pause(owner: Owner, tx: Transaction) -> int:
     at, paused = now(), 0
-    audit_log.note(
-        tx, Act.OPERATOR, None, what="stopped an owner", owner_issuer=owner.issuer, owner_subject=owner.subject
-    )
     for schedule in schedules_of(tx, owner, lock=True):
         if not schedule.paused:
             update(tx, replace(schedule, paused=True, next_at=None, skipped_because=WHY, updated_at=at))

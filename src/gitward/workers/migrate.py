@@ -51,8 +51,8 @@ async def migrate_all(database: Database) -> None:
                 raise sqlite_files.damaged(str(error.orig)) from None
             if getattr(error.orig, "sqlstate", None) == _MAY_NOT:
                 why = str(error.orig).strip().splitlines()[0]
-                message = f"GITWARD_DATABASE_URL: the database cannot be used: {why}; its user must own the database"
-                raise DatabaseUnavailable(message) from None
+                message = f"GITWARD_DATABASE_URL: the database cannot be used: {why}"
+                raise DatabaseUnavailable(f"{message}; its user must own the database and its tables") from None
             raise
         except TimeoutError:
             message = "GITWARD_DATABASE_URL: the database cannot be used: it does not answer"

@@ -47,11 +47,11 @@ async def test_a_user_that_may_make_no_tables_is_told_so(postgres: Postgres, tmp
     """As Postgres 15 and newer answer whoever does not own the database."""
     name = postgres.make(template="template1")
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-        connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'a-password'")
+        connection.execute(f"CREATE ROLE {name}_stranger LOGIN PASSWORD 'a-password'".encode())
     url = postgres.url(name)
-    code, _, err = await migrate(tmp_path, f"postgresql://stranger:a-password@{url.partition('@')[2]}")
+    code, _, err = await migrate(tmp_path, f"postgresql://{name}_stranger:a-password@{url.partition('@')[2]}")
     assert (code, err.count("\n")) == (1, 1), err
-    assert "permission denied for schema public; its user must own the database" in err
+    assert "permission denied for schema public; its user must own the database and its tables" in err
 
 
 async def test_a_database_that_cannot_be_reached_is_told_in_a_line(tmp_path: Path) -> None:

@@ -111,7 +111,9 @@ def fed(reader: Callable[[], Any], most: int, *begins: str) -> Case:
             if isinstance(one, PktReader):
                 list(one)
         if isinstance(one, models.RequestReader):
-            assert (one.model is None, one.is_side) == (False, False)
+            one.end()
+            assert isinstance(one.model, str)
+            assert one.is_side in {True, False}
 
     return Case(most=most, run=run, begins=("", *begins), made=pieces)
 

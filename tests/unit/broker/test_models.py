@@ -83,12 +83,23 @@ NOT_FINAL = {
             {"choices": [{"delta": {}, "finish_reason": "stop"}]},
         ],
     ),
+    "it is incomplete": (
+        Api.RESPONSES,
+        [{"type": "response.incomplete", "response": {"status": "incomplete", "output": [{"type": "message"}]}}],
+    ),
+    "a part is too long to be read": (
+        Api.GEMINI,
+        [
+            {"candidates": [{"content": {"parts": [{"functionCall": {"name": "w", "args": "x" * 1_100_000}}]}}]},
+            {"candidates": [{"finishReason": "STOP"}]},
+        ],
+    ),
     "its output is not shown": (Api.RESPONSES, [{"type": "response.completed", "response": {"output": []}}]),
     "an item of it is a call": (
         Api.RESPONSES,
         [
             {"type": "response.output_item.done", "item": {"type": "custom_tool_call"}},
-            {"type": "response.completed", "response": {"output": [{"type": "message"}]}},
+            {"type": "response.completed", "response": {"status": "completed", "output": [{"type": "message"}]}},
         ],
     ),
     "it reached its limit": (
@@ -107,7 +118,10 @@ NOT_FINAL = {
 
 @pytest.mark.parametrize(("api", "documents"), NOT_FINAL.values(), ids=NOT_FINAL)
 def test_an_answer_that_may_go_on_is_not_final(api: Api, documents: list[dict[str, Any]]) -> None:
-    verdict = judged(api, b"".join(f"data: {json.dumps(each)}\n\n".encode() for each in documents))
+    reader = AnswerReader(api, status=200, content_type="text/event-stream")
+    for each in documents:
+        reader.feed(f"data: {json.dumps(each)}\n\n".encode())
+    verdict = reader.verdict(ended=True)
     assert (verdict.outcome, verdict.is_final) == (Outcome.ANSWERED, False)
 
 

@@ -18,7 +18,7 @@ DOCUMENTED = {
     "Unit": {"Description", "Wants", "After"},
     "Install": {"WantedBy"},
     "Service": {
-        *("Type", "User", "Group", "ExecStart", "EnvironmentFile", "StateDirectory"),
+        *("Type", "User", "Group", "ExecStart", "Environment", "EnvironmentFile", "StateDirectory"),
         *(
             "StateDirectoryMode",
             "RuntimeDirectory",
@@ -79,10 +79,11 @@ def test_what_a_sandbox_needs_is_left_and_named() -> None:
 def test_the_environment_has_settings_only() -> None:
     lines = [line.removeprefix("#") for line in SETTINGS.read_text().splitlines() if re.match(r"#?[A-Z_]+=", line)]
     names = [line.partition("=")[0] for line in lines]
-    assert len(names) == 5
+    assert len(names) == 3
+    [environment] = values("Environment")
+    names += [each.partition("=")[0] for each in environment.split()]
     assert set(names) <= {str(field.alias) for field in Settings.model_fields.values()}
-    state = f"/var/lib/{values('StateDirectory')[0]}"
-    assert f"GITWARD_DATA_DIR={state}" in lines
+    assert f"GITWARD_DATA_DIR=%S/{values('StateDirectory')[0]}" in environment.split()
 
 
 def test_commands_run_as_the_service_does() -> None:
@@ -92,7 +93,8 @@ def test_commands_run_as_the_service_does() -> None:
     words = command.split()
     assert {f"--uid={user}", f"--gid={group}", f"--property=EnvironmentFile={file}"} <= set(words)
     assert {f"--property=UMask={values('UMask')[0]}", "--wait", "--pipe", "--pty", "--collect"} <= set(words)
-    assert words[-3:] == ["--", program, '"$@"']
+    assert f"--setenv=GITWARD_DATA_DIR=/var/lib/{values('StateDirectory')[0]}" in words
+    assert words[-3:] == ["--", program, '"${@//\\$/\\$\\$}"']
     assert COMMAND.stat().st_mode & 0o111 == 0o111
 
 

@@ -71,6 +71,10 @@ def test_a_side_call_that_is_answered_does_not_stand_for_the_work() -> None:
     assert answered(calls)
 
 
+def test_an_agent_may_ask_again_without_tools() -> None:
+    assert answered(tallied(ended("1", Outcome.REFUSED, 400, "no tools"), side("2", Outcome.ANSWERED)))
+
+
 def test_side_calls_count_when_there_is_no_other() -> None:
     calls = tallied(side("1", Outcome.REFUSED, 401))
     assert not answered(calls)

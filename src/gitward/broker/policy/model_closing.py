@@ -7,6 +7,9 @@ from typing import Any
 
 from gitward.grants.model_calls import Api
 
+# Calls of OpenAI's Responses API that the provider itself carries out, within the same answer.
+_BY_THE_PROVIDER = frozenset({"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call"})
+
 
 class Closing:
     """Fed with the documents of one answer, whole or as a stream. What a provider does not say counts as not final."""
@@ -20,6 +23,10 @@ class Closing:
     def is_final(self) -> bool:
         """The answer says that it ended, and no part that was seen asks for a tool."""
         return self._ended and not self._asks
+
+    def unread(self) -> None:
+        """A part of the answer was too long to be read: it may ask for a tool."""
+        self._asks = True
 
     def event(self, document: Mapping[str, Any]) -> None:
         match self._api:
@@ -41,14 +48,12 @@ class Closing:
 
     def _responses(self, document: Mapping[str, Any]) -> None:
         """An event carries the response, or an item of it; a whole answer is the response."""
-        response = document.get("response")
-        kinds = [
-            str(each.get("type")) for each in _dicts((response if isinstance(response, dict) else document), "output")
-        ]
-        item = document.get("item")
-        kinds += [str(item.get("type"))] if isinstance(item, dict) else []
-        self._ended = self._ended or "message" in kinds
-        self._asks = self._asks or any(kind.endswith("_call") for kind in kinds)
+        carried, item = document.get("response"), document.get("item")
+        response = carried if isinstance(carried, dict) else document
+        kinds = {str(each.get("type")) for each in _dicts(response, "output")}
+        self._ended = self._ended or (response.get("status") == "completed" and "message" in kinds)
+        kinds |= {str(item.get("type"))} if isinstance(item, dict) else set()
+        self._asks = self._asks or any(kind.endswith("_call") for kind in kinds - _BY_THE_PROVIDER)
 
     def _chat(self, document: Mapping[str, Any]) -> None:
         """Some providers say `stop` also when they call tools."""

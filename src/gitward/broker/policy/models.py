@@ -172,6 +172,8 @@ class AnswerReader:
     def _line(self, line: bytes) -> None:
         overlong, self._overlong = self._overlong, False
         name, _, value = line.partition(b":")
+        if overlong:
+            self._closing.unread()
         if name == b"event":
             self._event = value.strip().decode("ascii", "replace")[:64]
         elif name == b"data" and (overlong or any(mark in value for mark in _TELLING)):

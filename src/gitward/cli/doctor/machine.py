@@ -19,11 +19,13 @@ from gitward.cli.doctor.parts import Findings, in_thread
 from gitward.cli.tools import PACKAGES
 from gitward.sandboxes import Guard
 from gitward.sandboxes.engine import BubblewrapEngine
+from gitward.settings.environment import clean_environment
 from gitward.settings.fields import Settings
 from gitward.settings.values import LimitsMode
 
 _GH_VERSION = re.compile(r"gh version (\d{1,6})\.(\d{1,6})\.", re.ASCII)
-_GH_OF_TODAY = (2, 82)  # the first that does not ask for classic projects: https://github.com/cli/cli/issues/11983
+_GH_OF_TODAY = (2, 82)  # older ones ask for classic projects here or there: https://github.com/cli/cli/issues/11983
+_VERSION_SECONDS = 10.0
 
 
 async def look_at_programs(settings: Settings) -> Findings:
@@ -47,14 +49,24 @@ async def _gh(path: str) -> Finding:
     if version >= _GH_OF_TODAY:
         return ok("gh", path)
     old, today = (".".join(map(str, each)) for each in (version, _GH_OF_TODAY))
-    detail = f"{path} is {old}: on github.com its `pr view`, `pr edit` and `issue view` fail in the sandbox"
+    detail = f"{path} is {old}: on github.com its `pr view`, `pr edit` and `issue view` may fail in the sandbox"
     return warn("gh", detail, f"if commands need them, install gh {today} or newer in /usr/local/bin")
 
 
 def _version_of(path: str) -> str:
-    argv = (path, "--version")
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=False)
-    return done.stdout[:200]
+    """Empty when it does not say."""
+    try:
+        done = subprocess.run(
+            (path, "--version"),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=clean_environment(),
+            timeout=_VERSION_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout[:200].decode("utf-8", "replace")
 
 
 async def look_at_sandbox(settings: Settings) -> Findings:
