@@ -146,7 +146,10 @@ def beyond_own_mutation(name: str, given: Mapping[str, Any], opened: frozenset[i
 _LISTS = re.compile(
     r"/octo/demo\.git/(info/refs|git-upload-pack|git-receive-pack|info/lfs/(objects/batch|locks/verify))"
 )
-_PUSH = re.compile(rb"0000|[0-9a-f]{4}%b[\0\n0].*" % f"{OLD} {NEW} refs/heads/{BRANCH}".encode(), re.DOTALL)
+# In a shallow clone git also says where that ends, even when it has nothing to push.
+_SHALLOW = rb"(?:[0-9a-f]{4}shallow (?:[0-9a-f]{40}|[0-9a-f]{64})\n?)*"
+_UPDATE = rb"[0-9a-f]{4}%b[\0\n0].*" % f"{OLD} {NEW} refs/heads/{BRANCH}".encode()
+_PUSH = re.compile(rb"%b(?:0000|%b)" % (_SHALLOW, _UPDATE), re.DOTALL)
 
 
 def beyond_narrowed(method: str, path: str, body: bytes) -> str | None:
