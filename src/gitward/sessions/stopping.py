@@ -39,19 +39,18 @@ async def stop_owner(database: Database, sessions: SessionService, owner: Owner)
         return Stopped(known=False, sessions=0, schedules=0, goes_on=False)
     await database.write(partial(_note, owner))
     cancelled: set[str] = set()
-    schedules = 0
+    schedules, goes_on = 0, True
     for _ in range(_MOST_ROUNDS):
         paused = await database.write(partial(_pause, owner))
         active = await database.read(partial(_active, owner))
-        if not paused and not active:
+        goes_on = bool(paused or active)
+        if not goes_on:
             break
         for session_id in active:
             await database.write(partial(_cancel, sessions, owner, session_id))
         schedules += paused
         cancelled.update(active)
-    else:
-        return Stopped(known=True, sessions=len(cancelled), schedules=schedules, goes_on=True)
-    return Stopped(known=True, sessions=len(cancelled), schedules=schedules, goes_on=False)
+    return Stopped(known=True, sessions=len(cancelled), schedules=schedules, goes_on=goes_on)
 
 
 def _is_known(owner: Owner, tx: Transaction) -> bool:

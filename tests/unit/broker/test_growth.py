@@ -40,7 +40,7 @@ from gitward.broker.wire.pktline import FLUSH, PktReader, pkt, sideband
 from gitward.broker.wire.upstream import is_one_of
 from gitward.errors import PolicyDenied
 from gitward.grants.grant import ExactPush, Grant
-from gitward.grants.model_calls import Api
+from gitward.grants.model_calls import MAX_MODEL, Api
 from gitward.secrets import Secret
 from hostile_texts import ALPHABET, SHAPES, text_of
 
@@ -112,8 +112,8 @@ def fed(reader: Callable[[], Any], most: int, *begins: str) -> Case:
                 list(one)
         if isinstance(one, models.RequestReader):
             one.end()
-            assert isinstance(one.model, str)
-            assert one.is_side in {True, False}
+            assert len(one.model) <= MAX_MODEL
+            assert not (one.is_side and one.has_tools)
 
     return Case(most=most, run=run, begins=("", *begins), made=pieces)
 
