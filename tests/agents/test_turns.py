@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitward_standin.language_model import Say
+from gitward_standin.language_model import Say, Shell
 
 from .stage import CHECKOUT, KEY, Theatre
 
@@ -33,6 +33,17 @@ async def test_an_agent_uses_a_tool_edits_a_file_and_answers(theatre: Theatre, n
             assert {each.question.model for each in theatre.model.calls if each.question} == {model.rpartition("/")[2]}
         assert await stage.places_of_key() == ""
         assert stage.heard.refusals == []
+
+
+@pytest.mark.parametrize("model", [None, "gpt-5.1"])
+async def test_the_model_waits_for_a_command_that_takes_its_time(theatre: Theatre, model: str | None) -> None:
+    """Codex itself gives its model a first look after ten seconds, and ends the command with the turn."""
+    slow = Shell(command=f"sleep 11; echo done > {CHECKOUT}/RESULT")
+    theatre.model.script = lambda question: slow if question.done == 0 else Say(text="Tested.")
+    async with theatre.stage("codex") as stage:
+        turn = await stage.turn("Test it.", model=model)
+        assert turn.stop_reason == "end_turn", str(turn)
+        assert await stage.sh(f"cat {CHECKOUT}/RESULT") == "done\n"
 
 
 async def test_what_a_model_refuses_is_an_answer(theatre: Theatre) -> None:

@@ -83,8 +83,8 @@ def endless(question: Question) -> Step:
 _SHELLS: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
     "Bash": lambda command: {"command": command, "description": "Runs a command"},
     "bash": lambda command: {"command": command, "description": "Runs a command"},
-    "exec_command": lambda command: {"cmd": command},
-    "shell_command": lambda command: {"command": command},
+    "exec_command": lambda command: {"cmd": command, "yield_time_ms": 30000},  # its longest wait
+    "shell_command": lambda command: {"command": command, "timeout_ms": 600000},
     "shell": lambda command: {"command": ["bash", "-c", command]},
     "run_shell_command": lambda command: {"command": command, "is_background": False, "description": "Runs a command"},
 }
@@ -95,6 +95,15 @@ _WRITERS: Mapping[str, Callable[[Write], Mapping[str, Any]]] = {
 }
 _DELEGATES: Mapping[str, str] = {"Task": "general-purpose", "Agent": "general-purpose", "task": "general"}
 _PATCH, _PROGRAM = "apply_patch", "exec"
+# Codex answers after ten seconds, whether the command has ended or not. A model asks again; so does this.
+_UNTIL_IT_ENDS = """// @exec: {"yield_time_ms": 600000}
+let ran = await tools.exec_command({cmd: %s, yield_time_ms: 30000});
+text(ran);
+while (ran.session_id != null) {
+  ran = await tools.write_stdin({session_id: ran.session_id, chars: "", yield_time_ms: 30000});
+  text(ran);
+}
+"""
 
 
 class NoSuchTool(LookupError):
@@ -128,7 +137,7 @@ def _delegation(step: Delegate, question: Question) -> Call:
 def _program(step: Shell | Write) -> Call:
     """For an agent whose models call tools by a program in JavaScript: newer models of Codex."""
     if isinstance(step, Shell):
-        text = f"text(await tools.exec_command({json.dumps({'cmd': step.command})}))"
+        text = _UNTIL_IT_ENDS % json.dumps(step.command)
     else:
         text = f"text(await tools.apply_patch({json.dumps(_patch(step))}))"
     return Call(name=_PROGRAM, namespace="functions", arguments=text)
