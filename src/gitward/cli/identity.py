@@ -33,7 +33,9 @@ async def identities(settings: Settings, client_secret: Secret | None) -> AsyncI
     """With issuers, theirs are the only tokens that are taken; without, those of the local key."""
     unsafe = [issuer for issuer in settings.issuers if not is_safe_url(issuer)]
     if unsafe:
-        raise SettingsError([f"GITWARD_OIDC_ISSUERS: {issuer} must begin with https://" for issuer in unsafe])
+        raise SettingsError(
+            [f"GITWARD_OIDC_ISSUERS: {issuer} is no https:// address that can be asked" for issuer in unsafe]
+        )
     if not settings.issuers:
         key = load_or_make_key(settings.data_dir)
         yield Identities(verifier=Verifier(public_key(key), audience=settings.oidc_audience), flow=None)

@@ -24,7 +24,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from gitward.errors import GitwardError, Unauthenticated, Unavailable
 from gitward.identity import credentials
 from gitward.identity.credentials import Tokens
-from gitward.identity.oidc import ANSWER_SECONDS, Issuer, asked, is_safe_url
+from gitward.identity.oidc import ANSWER_SECONDS, CANNOT_ASK, Issuer, asked, is_safe_url
 from gitward.identity.verifier import LEEWAY_SECONDS, Identity, Verifier
 from gitward.secrets import Secret
 from gitward.sessions.model import Owner
@@ -234,7 +234,7 @@ class CodeFlow:
         try:
             async with asyncio.timeout(self._answer_seconds), self._turns:
                 return await asked(self._http, method, url, **more)
-        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TimeoutError) as error:
+        except CANNOT_ASK as error:
             self._warn("The issuer %s does not answer: %s", type(error).__name__)
             raise Unavailable(_SILENT) from None
 

@@ -33,6 +33,8 @@ ANSWER_SECONDS = 10.0  # for a whole answer; an issuer that sends a byte now and
 ASK_AGAIN_SECONDS = 1.0
 WAIT_SECONDS = 3.0  # for a key that is not known; longer than two questions of an issuer that is well
 SAY_AGAIN_SECONDS, SAY_NEWS_SECONDS = 60.0, 5.0  # between two warnings: of the same fault, of another one
+# What `asked` raises when an issuer cannot be asked, or answers nothing of use. InvalidURL is no HTTPError.
+CANNOT_ASK = (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TimeoutError)
 
 
 class Issuer:
@@ -59,7 +61,7 @@ class Issuer:
         self._began = 0  # questions
         self._answered = 0  # the newest question that was answered well
         self._question: asyncio.Task[None] | None = None
-        self._fault: str | None = None  # of the last question
+        self._said: str | None = None  # the fault that the log names; None since a question was answered well
         self._said_at = float("-inf")
 
     def start(self) -> None:
@@ -113,7 +115,7 @@ class Issuer:
                 self._description = None
                 self._keys_url = await self._discover()
                 self._keys = await self._fetch()
-        except (httpx2.HTTPError, ValueError, TimeoutError) as error:
+        except CANNOT_ASK as error:
             raise Unavailable(_fault_of(error)) from None
         return len(self._keys)
 
@@ -149,7 +151,7 @@ class Issuer:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 self._keys = await self._fetch()
-        except (httpx2.HTTPError, ValueError, TimeoutError) as error:
+        except CANNOT_ASK as error:
             self._keys_url = None
             self._record_fault(_fault_of(error))
             return
@@ -157,11 +159,16 @@ class Issuer:
         self._record_fault(None)
 
     def _record_fault(self, fault: str | None) -> None:
-        """Logs a fault when it is new, and again after a while: how often it is asked is up to strangers."""
-        pause = SAY_AGAIN_SECONDS if fault == self._fault else SAY_NEWS_SECONDS
-        self._fault = fault
-        if fault is not None and self._clock() - self._said_at >= pause:
-            self._said_at = self._clock()
+        """Logs a fault when it is new, and again after a while: how often it is asked is up to strangers.
+
+        New is what the log does not name yet, so a fault that came too early to be said is said a little later.
+        """
+        if fault is None:
+            self._said = None
+            return
+        pause = SAY_AGAIN_SECONDS if fault == self._said else SAY_NEWS_SECONDS
+        if self._clock() - self._said_at >= pause:
+            self._said, self._said_at = fault, self._clock()
             log.warning("The keys of the issuer %s could not be fetched: %s", self.url, fault)
 
     async def _fetch(self) -> dict[str, jwt.PyJWK]:
@@ -202,7 +209,7 @@ async def asked(
 ) -> tuple[int, dict[str, Any]]:
     """What an issuer answers: its status and its document, within limits. Redirects are not followed.
 
-    :raises httpx2.HTTPError, ValueError: it cannot be reached, or what it sends is no document.
+    :raises httpx2.HTTPError, httpx2.InvalidURL, ValueError: it cannot be reached, or what it sends is no document.
     """
     sent = {"Accept": "application/json", **(headers or {})}
     async with http.stream(method, url, headers=sent, data=form) as answer:
@@ -236,6 +243,8 @@ def _fault_of(error: Exception) -> str:
         return f"it did not answer within {ANSWER_SECONDS:g} s ({type(error).__name__})"
     if isinstance(error, httpx2.HTTPError):
         return f"it cannot be reached ({type(error).__name__}: {error})" if str(error) else type(error).__name__
+    if isinstance(error, httpx2.InvalidURL):
+        return f"its address cannot be read ({error})"
     return str(error)
 
 
@@ -243,23 +252,33 @@ def _signing_keys(published: list[Any]) -> dict[str, jwt.PyJWK]:
     keys = {}
     for each in published[:MAX_KEYS]:
         if _is_signing_key(each):
-            with contextlib.suppress(jwt.PyJWTError, ValueError):  # a curve that we do not know; others are good
+            # One with a curve that we do not know, or without form, costs only itself: the others are good. PyJWT has
+            # TypeError for an `alg` that is no string, and NotImplementedError for "none".
+            with contextlib.suppress(jwt.PyJWTError, ValueError, TypeError, NotImplementedError):
                 keys[str(each["kid"])] = jwt.PyJWK(each)
     return keys
 
 
 def _is_signing_key(entry: Any) -> bool:
+    """A private key that is published (`d`) is none: anybody may sign with it."""
     return (
         isinstance(entry, dict)
         and entry.get("use", "sig") == "sig"
-        and entry.get("kty") in ALGORITHMS
+        and isinstance(entry.get("kty"), str)
+        and entry["kty"] in ALGORITHMS
         and isinstance(entry.get("kid"), str)
+        and "d" not in entry
     )
 
 
 def is_safe_url(url: str) -> bool:
-    """https, or http on this machine (tests, a proxy beside the service)."""
-    parts = urlsplit(url)
+    """https, or http on this machine (tests, a proxy beside the service); and one that can be asked at all."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # a ValueError when it is no number in range
+        httpx2.URL(url)
+    except (ValueError, httpx2.InvalidURL):
+        return False
     return bool(parts.hostname) and (
         parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"})
     )

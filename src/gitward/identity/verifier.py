@@ -21,6 +21,8 @@ MAX_SUBJECT = 255  # characters
 _REQUIRED = ["exp", "iat", "sub", "aud", "iss"]
 _TIMES = ("exp", "iat", "nbf")
 _SUBJECT = f"it must be a string of 1 to {MAX_SUBJECT} printable characters."
+_MISFIT = "The token's signature algorithm (`alg`) does not fit the key that the token names (`kid`)."
+_HEADER = "The token's header is not allowed: its `kid` must be a string, and it must have no `crit` and no `b64`."
 _MINT_ONE = "send `Authorization: Bearer <jwt>`; `gitward token --subject <name>` mints one."
 _ASK_ISSUER = "send `Authorization: Bearer <jwt>` with a token of an issuer that this server trusts."
 
@@ -34,6 +36,7 @@ _SENTENCES: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
     (InvalidJTIError, "The token's `jti` must be a string."),
     (jwt.InvalidAlgorithmError, "The token is unsigned, or its signature algorithm is not allowed here."),
     (jwt.InvalidSignatureError, "The token is signed by another key."),
+    (jwt.InvalidKeyError, _MISFIT),
 )
 
 
@@ -108,6 +111,10 @@ class Verifier:
             return f"The token lacks the claim `{error.claim}`; it must have exp, iat, sub, aud and iss."
         if isinstance(error, InvalidSubjectError):
             return f"The token's subject (`sub`) is {_kind(_unproved(token).get('sub'))}; {_SUBJECT}"
+        if type(error) is jwt.InvalidTokenError:  # PyJWT has the base itself for what a header says, and nothing else
+            return _HEADER
+        if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
+            return _MISFIT  # cryptography's, of an RSA key that is too short for PS256
         known = next((sentence for kind, sentence in _SENTENCES if isinstance(error, kind)), None)
         return known or _wrong_time(token) or f"The token is not a readable JWT: {self._hint}"
 

@@ -16,6 +16,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.exceptions import InvalidJTIError, InvalidSubjectError
 
 from api import make_api, problem
 from gitward.api.app import create_app
@@ -38,12 +39,15 @@ class Provider:
 
     def __init__(self) -> None:
         self.keys: dict[str, Any] = {"one": RSA_KEY}
+        self.bad_keys: list[Any] = []  # published before the good ones
         self.issuer = URL
+        self.jwks_uri = "https://id.example/keys"
         self.fault: Exception | httpx2.Response | None = None
         self.answers = asyncio.Event()  # while it is not set, questions hang
         self.answers.set()
         self.came = asyncio.Event()  # a question
         self.asked = self.at_once = self.most_at_once = 0
+        self.paths: list[str] = []  # that were asked for
         self.now = 1000.0
         self.http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer))
         self.one = self.made()
@@ -58,6 +62,7 @@ class Provider:
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             keys = [_jwk(kid, key) for kid, key in self.keys.items()]
+            self.paths.append(request.url.path)
             self.came.set()
             await self.answers.wait()
             if isinstance(self.fault, Exception):
@@ -65,9 +70,9 @@ class Provider:
             if self.fault is not None:
                 return self.fault
             if request.url.path.endswith("/openid-configuration"):
-                return httpx2.Response(200, json={"issuer": self.issuer, "jwks_uri": "https://id.example/keys"})
+                return httpx2.Response(200, json={"issuer": self.issuer, "jwks_uri": self.jwks_uri})
             self.asked += 1
-            return httpx2.Response(200, json={"keys": keys})
+            return httpx2.Response(200, json={"keys": [*self.bad_keys, *keys]})
         finally:
             self.at_once -= 1
 
@@ -197,6 +202,7 @@ FAULTS: list[tuple[Exception | httpx2.Response, str]] = [
     (httpx2.ConnectError("connection refused"), "it cannot be reached (ConnectError: connection refused)"),
     (httpx2.ReadTimeout(""), "it did not answer within 10 s (ReadTimeout)"),
     (httpx2.RemoteProtocolError(""), "RemoteProtocolError"),
+    (httpx2.InvalidURL("Invalid port: 'abc'"), "its address cannot be read (Invalid port: 'abc')"),
     (httpx2.Response(503), "it answered 503"),
     (httpx2.Response(200, content=b"<html>"), "its document is not JSON"),
     (httpx2.Response(200, content=b"[" * 100_000), "its document is not JSON"),
@@ -214,9 +220,55 @@ async def test_the_warning_names_the_fault_and_is_not_repeated_for_each_caller(
     for _ in range(5):
         with pytest.raises(Unavailable):
             await provider.verifier.identify(provider.token())
-    assert [record.getMessage() for record in caplog.records if record.name == "gitward.identity.oidc"] == [
-        f"The keys of the issuer {URL} could not be fetched: {name}"
-    ]
+    assert said(caplog) == [name]
+
+
+@pytest.mark.parametrize(("fault", "name"), FAULTS, ids=[name for _, name in FAULTS])
+async def test_whoever_counts_the_keys_is_told_the_fault(
+    provider: Provider, fault: Exception | httpx2.Response, name: str
+) -> None:
+    provider.fault = fault
+    with pytest.raises(Unavailable, match=re.escape(name)):
+        await provider.one.count_keys()
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The faults that the log names."""
+    lines = [record.getMessage() for record in caplog.records if record.name == "gitward.identity.oidc"]
+    start = f"The keys of the issuer {URL} could not be fetched: "
+    assert all(line.startswith(start) for line in lines)
+    return [line.removeprefix(start) for line in lines]
+
+
+A, B = "ReadError", "RemoteProtocolError"
+# Questions, by the second: the fault of each, or None where the issuer answers. Then what is said, and when.
+SAID: dict[str, tuple[dict[int, str | None], list[tuple[int, str]]]] = {
+    "the same fault": (dict.fromkeys(range(0, 130, 2), A), [(0, A), (60, A), (120, A)]),
+    "another one, at once": ({0: A, **dict.fromkeys(range(2, 70, 2), B)}, [(0, A), (6, B), (66, B)]),
+    "another one, later": ({0: A, **dict.fromkeys(range(10, 76, 6), B)}, [(0, A), (10, B), (70, B)]),
+    "another one, and back": ({0: A, 2: B, **dict.fromkeys(range(4, 66, 2), A)}, [(0, A), (60, A)]),
+    "in turns": ({at: B if at % 2 else A for at in range(12)}, [(0, A), (5, B), (10, A)]),
+    "after a recovery": ({0: A, 2: None, 10: A, 12: A, 69: A, 70: A}, [(0, A), (10, A), (70, A)]),
+    "after a recovery, at once": ({0: A, 2: None, 4: A, 6: A, 64: A, 66: A}, [(0, A), (6, A), (66, A)]),
+}
+
+
+@pytest.mark.parametrize(("questions", "wanted"), SAID.values(), ids=SAID)
+async def test_the_log_names_the_present_fault_soon_and_repeats_itself_seldom(
+    provider: Provider,
+    caplog: pytest.LogCaptureFixture,
+    questions: dict[int, str | None],
+    wanted: list[tuple[int, str]],
+) -> None:
+    faults = {A: httpx2.ReadError(""), B: httpx2.RemoteProtocolError(""), None: None}
+    begin, found = provider.now, []
+    for at, fault in questions.items():
+        provider.now, provider.fault = begin + at, faults[fault]
+        caplog.clear()
+        provider.one.start()
+        await provider.settle()
+        found += [(at, name) for name in said(caplog)]
+    assert found == wanted
 
 
 async def test_the_answer_says_when_to_try_again(backend: Backend, provider: Provider) -> None:
@@ -270,6 +322,69 @@ async def test_what_the_issuer_did_not_sign_for_us_is_refused(
         await provider.verifier.identify(provider.token(**options))
 
 
+def with_header(token: str, **header: Any) -> str:
+    """The same token under a header that PyJWT would not write; it is refused before its signature is looked at."""
+    text = json.dumps({"alg": "RS256", "kid": "one", **header}).encode()
+    return f"Bearer {jwt.utils.base64url_encode(text).decode()}.{token.partition('.')[2]}"
+
+
+P384_KEY = ec.generate_private_key(ec.SECP384R1())
+# An RSA key too short for a signature by PS256; nobody needs its private half.
+SHORT_KEY = {"kty": "RSA", "kid": "short", "e": "AQAB", "n": jwt.utils.base64url_encode(b"\xff" * 32).decode()}
+# Each error that PyJWT raises about a token, with the sentence that it becomes.
+ERRORS: list[tuple[type[Exception], Callable[[Provider], str], str]] = [
+    (jwt.InvalidKeyError, lambda its: its.token("two", "ES384", key=P384_KEY), "does not fit the key that the token"),
+    (ValueError, lambda its: its.token("short", "PS256", key=RSA_KEY), "does not fit the key that the token names"),
+    (jwt.InvalidAlgorithmError, lambda its: its.token("two", "RS256", key=RSA_KEY), "algorithm is not allowed here"),
+    (jwt.InvalidAlgorithmError, lambda its: with_header(its.token(), alg=["RS256"]), "algorithm is not allowed here"),
+    (jwt.InvalidSignatureError, lambda its: its.token()[:-8] + "AAAAAAAA", "is signed by another key"),
+    (jwt.InvalidTokenError, lambda its: with_header(its.token(), kid=[]), "header is not allowed: its `kid` must be"),
+    (jwt.InvalidTokenError, lambda its: with_header(its.token(), crit=["x"]), "must have no `crit` and no `b64`"),
+    (jwt.DecodeError, lambda its: with_header("a..b"), "not a readable JWT"),
+    (jwt.DecodeError, lambda its: its.token().replace(".", ""), "not a readable JWT"),
+    (jwt.DecodeError, lambda its: its.token(nbf="soon"), "`nbf` must be a number of seconds"),
+    (jwt.ExpiredSignatureError, lambda its: its.token(exp=1), "has expired"),
+    (jwt.ImmatureSignatureError, lambda its: its.token(iat=2**40), "not valid yet"),
+    (jwt.InvalidIssuedAtError, lambda its: its.token(iat="soon"), "`iat` must be a number of seconds"),
+    (jwt.InvalidAudienceError, lambda its: its.token(aud=[1]), "for another audience"),
+    (jwt.InvalidIssuerError, lambda its: its.token(iss="https://x.example"), "does not trust the token's issuer"),
+    (jwt.MissingRequiredClaimError, lambda its: its.token(aud=[]), "lacks the claim `aud`"),
+    (InvalidSubjectError, lambda its: with_claims(its, sub=1), "subject (`sub`) is a number"),
+    (InvalidJTIError, lambda its: with_claims(its, jti=1), "`jti` must be a string"),
+]
+
+
+def with_claims(provider: Provider, **claims: Any) -> str:
+    """PyJWT's `encode` refuses some claims; `PyJWS` signs whatever it is given."""
+    body = jwt.decode(provider.token().removeprefix("Bearer "), options={"verify_signature": False}) | claims
+    return "Bearer " + jwt.PyJWS().encode(json.dumps(body).encode(), RSA_KEY, "RS256", headers={"kid": "one"})
+
+
+@pytest.mark.filterwarnings("ignore::jwt.InsecureKeyLengthWarning")
+@pytest.mark.parametrize(
+    ("kind", "token", "sentence"), ERRORS, ids=[f"{case[0].__name__}: {case[2]}" for case in ERRORS]
+)
+async def test_each_error_of_pyjwt_becomes_a_true_sentence(
+    provider: Provider, kind: type[Exception], token: Callable[[Provider], str], sentence: str
+) -> None:
+    provider.keys["two"] = EC_KEY
+    provider.bad_keys = [SHORT_KEY]
+    with pytest.raises(Unauthenticated, match=re.escape(sentence)) as raised:
+        await provider.verifier.identify(token(provider))
+    assert type(raised.value.__context__) is kind
+
+
+def test_no_error_of_pyjwt_is_left_out() -> None:
+    """But for those of what we do not use: its client for keys."""
+    kinds = {
+        kind for kind in vars(jwt.exceptions).values() if isinstance(kind, type) and kind.__module__ == "jwt.exceptions"
+    }
+    about_tokens = {kind for kind in kinds if issubclass(kind, jwt.InvalidTokenError | jwt.InvalidKeyError)}
+    assert about_tokens == {kind for kind, _, _ in ERRORS} - {ValueError}
+    others = {kind.__name__ for kind in kinds - about_tokens}
+    assert all(name == "PyJWTError" or name.startswith(("PyJWK", "MissingCryptography")) for name in others)
+
+
 async def test_the_public_key_is_no_hmac_secret(provider: Provider) -> None:
     pem = RSA_KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     real = provider.token().removeprefix("Bearer ").split(".")
@@ -286,6 +401,90 @@ async def test_a_discovery_document_of_another_issuer_is_not_believed(provider: 
     provider.issuer = "https://evil.example"
     with pytest.raises(Unavailable):
         await provider.verifier.identify(provider.token())
+
+
+# Entries that are no signing keys, beside which the others are good. None is more than its own loss.
+BAD_KEYS: dict[str, Any] = {
+    "no object": "key",
+    "kty is a list": {"kty": []},
+    "kty is an object": {"kty": {}},
+    "alg is a list": {"alg": ["RS256"]},
+    "alg is an object": {"alg": {"RS256": 1}},
+    "alg is none": {"alg": "none"},
+    "alg is another type's": {"alg": "ES256"},
+    "alg is HMAC": {"alg": "HS256"},
+    "use is a list": {"use": ["sig"]},
+    "kid is a list": {"kid": []},
+    "n is a number": {"n": 1},
+    "n is empty": {"n": ""},
+    "e is null": {"e": None},
+    "crv is a list": {"kty": "EC", "crv": []},
+    "private": json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(RSA_KEY)),
+}
+
+
+@pytest.mark.parametrize("changed", BAD_KEYS.values(), ids=BAD_KEYS)
+async def test_a_key_without_form_costs_only_itself(provider: Provider, changed: Any) -> None:
+    bad = {**_jwk("bad", RSA_KEY), **changed} if isinstance(changed, dict) else changed
+    provider.bad_keys = [bad]
+    await provider.verifier.identify(provider.token())
+    with pytest.raises(Unauthenticated, match="does not publish"):
+        await provider.verifier.identify(provider.token("bad", key=RSA_KEY))
+    assert await provider.one.count_keys() == 1
+
+
+async def test_keys_at_an_address_that_cannot_be_asked_are_found_when_the_issuer_has_mended_it(
+    provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    good, provider.jwks_uri = provider.jwks_uri, "https://id.example:abc/keys"
+    with pytest.raises(Unavailable, match="cannot get the signing key"):
+        await provider.verifier.identify(provider.token())
+    assert said(caplog) == ["its discovery document has no https jwks_uri"]
+    with pytest.raises(Unavailable, match="no https jwks_uri"):
+        await provider.one.count_keys()
+    provider.jwks_uri = good
+    await provider.verifier.identify(provider.token())
+
+
+async def test_an_address_that_proves_to_be_none_is_forgotten(provider: Provider) -> None:
+    """Whoever asks is the last to say so, whatever was looked at before."""
+    await provider.verifier.identify(provider.token())
+    provider.fault = httpx2.InvalidURL("Invalid port: 'abc'")
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await provider.verifier.identify(provider.token("two", "ES256", key=EC_KEY))
+    provider.fault, provider.keys, provider.jwks_uri = None, {"two": EC_KEY}, "https://id.example/new/keys"
+    await known(provider, "two")
+    assert provider.paths[-1] == "/new/keys"
+
+
+NO_ADDRESSES = [
+    "https://id.example:abc",
+    "https://id.example:99999",
+    "https://id.example:-1",
+    "https://[::1",
+    "https://[id.example]",
+    "https://1.2.3.999",
+    "https://id.example/\n",
+    "https://\ud800.example",
+    "https://id.example/\ud800",
+    f"https://id.example/{'x' * 70_000}",
+    "https:///path",
+]
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES, ids=lambda address: ascii(address)[:40])
+def test_an_address_that_cannot_be_asked_is_not_safe(address: str) -> None:
+    assert not is_safe_url(address)
+
+
+async def test_the_start_is_refused_with_an_issuer_that_cannot_be_asked(tmp_path: Path) -> None:
+    given = {"GITWARD_OIDC_ISSUERS": "https://id.example:abc", "GITWARD_DATA_DIR": tmp_path / "data"}
+    settings = load_settings(**{"GITWARD_REPOS": "acme/*", "GITWARD_AUTHORIZE": "groups=a -> acme/*", **given})
+    settings.data_dir.mkdir(mode=0o711)
+    with pytest.raises(SettingsError, match=r"GITWARD_OIDC_ISSUERS: https://id\.example:abc"):
+        async with running_service(settings, TokenReader(None), None, base_url="http://x"):
+            pass
 
 
 def test_only_https_or_this_machine() -> None:

@@ -149,6 +149,8 @@ async def _reach(http: httpx2.AsyncClient, url: str) -> Reached | str:
             date = answer.headers.get("date")
     except TimeoutError:
         return f"does not answer within {ANSWER_SECONDS:g} s"
+    except httpx2.InvalidURL as error:
+        return f"is no address that can be asked ({error})"
     except httpx2.HTTPError as error:
         told = str(error) if isinstance(error, ProxyFailed) else type(error).__name__
         return f"cannot be reached ({told})"
