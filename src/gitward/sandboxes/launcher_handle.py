@@ -21,6 +21,7 @@ _SEND_SECONDS = 10.0
 ASK_SECONDS = 2.0  # between two questions whether it lives
 SLOW_SECONDS = 5  # without an answer: `answers` is False
 HANGS_SECONDS = 10  # without an answer: it is replaced, and every sandbox ends with it
+_PIECES = 10  # in which a launcher that hangs is waited for
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +29,25 @@ log = logging.getLogger(__name__)
 class LauncherHandle:
     """One launcher. `send` may be called by many commands at once."""
 
-    def __init__(self, *, inherits_environment: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        inherits_environment: bool = False,
+        ask_seconds: float = ASK_SECONDS,
+        slow_seconds: float = SLOW_SECONDS,
+        hangs_seconds: float = HANGS_SECONDS,
+    ) -> None:
+        self._ask_seconds = ask_seconds
+        self._slow_seconds = slow_seconds
+        self._hangs_seconds = hangs_seconds
         self._environment = None if inherits_environment else dict[str, str]()
         self._process: asyncio.subprocess.Process | None = None
         self._channel: socket.socket | None = None
         self._changing = asyncio.Lock()
         self._sending = asyncio.Lock()  # one at a time may wait for the channel
-        self._watching: asyncio.Task[None] | None = None
-        self._unanswered = 0  # seconds
+        self._asking = asyncio.Lock()  # held by who waits for an answer
+        self._watching: asyncio.Task[None] | None = None  # from `start` to `stop`
+        self._unanswered = 0.0  # seconds
         self._until: float | None = None  # of the boot clock: the end of the worker's lease; None: it has none
 
     @property
@@ -44,8 +56,13 @@ class LauncherHandle:
 
     @property
     def answers(self) -> bool:
-        """Whether it answered lately."""
-        return self._unanswered < SLOW_SECONDS
+        """Whether it answered lately. False while there is none although there should be one."""
+        is_missing = self._channel is None and self._watching is not None and self._lease_held
+        return not is_missing and self._unanswered < self._slow_seconds
+
+    @property
+    def _lease_held(self) -> bool:
+        return self._until is None or Lease(self._until).held
 
     async def start(self) -> None:
         """Starts the launcher, unless it runs."""
@@ -78,9 +95,11 @@ class LauncherHandle:
     async def send(self, prepare: PrepareRequest, fds: tuple[int, ...]) -> None:
         """Asks for one supervisor; a launcher that has died is replaced first."""
         for attempt in range(2):
-            if self._until is not None and not Lease(self._until).held:
+            if not self._lease_held:
                 raise SandboxError("this worker was silent for too long, and another one may have its runs")
             sock = self._channel
+            if sock is None and self._watching is not None:
+                raise SandboxError("the launcher of sandboxes ended, and is being replaced; retry the run")
             if sock is None:
                 raise SandboxError("the sandbox engine is stopped")
             try:
@@ -93,44 +112,61 @@ class LauncherHandle:
             except channel.ChannelClosed:
                 if attempt:
                     raise SandboxError("the launcher of sandboxes keeps dying; see the log") from None
-                await self._replace(sock)
+                try:
+                    await self._replace(sock)
+                except OSError as error:  # the machine has no room for a process: the watch tries again
+                    raise SandboxError(
+                        f"the launcher of sandboxes ended, and cannot be replaced yet ({error}); retry the run"
+                    ) from error
             else:
                 return
 
     async def _watch(self) -> None:
-        """Asks again and again, and replaces a launcher that has died, or that hangs."""
+        """Asks again and again, and replaces a launcher that has died, or that hangs, until a new one runs."""
         while True:
-            await asyncio.sleep(ASK_SECONDS)
-            sock = self._channel
-            if sock is None or (self._until is not None and not Lease(self._until).held):
+            await asyncio.sleep(self._ask_seconds)
+            if not self._lease_held:
                 continue  # it ended by the clock
-            try:
-                if await self._answered(sock):
-                    continue
-                log.warning("The launcher of sandboxes hung. It is replaced; what ran in its sandboxes ends")
-            except channel.ChannelClosed:
-                log.warning("The launcher of sandboxes ended, and is replaced")
+            sock = self._channel
+            if sock is not None and await self._lives(sock):
+                continue
             try:
                 await self._replace(sock)
             except OSError as error:  # the machine has no room for a process: ask again
                 log.warning("The launcher of sandboxes cannot be replaced yet: %s", error)
-            else:
-                self._unanswered = 0
+
+    async def _lives(self, sock: socket.socket) -> bool:
+        """Also when somebody has replaced it meanwhile: the next question goes to the new one."""
+        try:
+            if await self._answered(sock):
+                return True
+            what = "hung. It is replaced; what ran in its sandboxes ends"
+        except (OSError, ValueError):  # its end, or a socket that was closed under the wait
+            what = "ended, and is replaced"
+        if self._channel is not sock:
+            return True
+        log.warning("The launcher of sandboxes %s", what)
+        return False
 
     async def _answered(self, sock: socket.socket) -> bool:
         with contextlib.suppress(BlockingIOError):  # a full channel: nobody reads it
             channel.send(sock, {"ask": True})
         # In pieces: while this process itself is stopped, or has no time, only one of them passes.
-        while self._unanswered < HANGS_SECONDS:
+        piece = self._hangs_seconds / _PIECES
+        while self._unanswered < self._hangs_seconds:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
+                async with self._asking, asyncio.timeout(piece):
                     await descriptor_waits.receive(sock)
                 self._unanswered = 0
                 return True
-            self._unanswered += 1
+            self._unanswered += piece
         return False
 
-    async def _replace(self, dead: socket.socket) -> None:
+    async def _replace(self, dead: socket.socket | None) -> None:
+        """Unless somebody else has. None: an earlier attempt left no launcher.
+
+        :raises OSError: there is no room for a process. There is no launcher then.
+        """
         async with self._changing:
             if self._channel is dead:
                 if self._process is not None:
@@ -141,8 +177,9 @@ class LauncherHandle:
 
     async def _spawn(self) -> None:
         ours, theirs = channel.pair()
-        ours.setblocking(False)
-        with theirs:
+        with contextlib.ExitStack() as undo, theirs:
+            undo.callback(ours.close)
+            ours.setblocking(False)
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-m", "gitward.sandboxes.launcher", str(theirs.fileno())),
                 stdin=subprocess.DEVNULL,
@@ -152,13 +189,20 @@ class LauncherHandle:
                 cwd="/",
                 start_new_session=True,  # an interrupt at the terminal is the worker's to handle
             )
-        self._channel = ours
+            undo.pop_all()
+        self._channel, self._unanswered = ours, 0
         self._tell_until(ours)
 
     async def _end(self) -> None:
         if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+            sock, self._channel = self._channel, None
+            sock.shutdown(socket.SHUT_RDWR)
+            try:
+                # That wakes who waits for it. A new descriptor may get its number, so they leave the event loop first.
+                async with self._sending, self._asking:
+                    pass
+            finally:
+                sock.close()
         if self._process is None:
             return
         try:

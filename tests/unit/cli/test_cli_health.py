@@ -64,6 +64,7 @@ async def test_a_database_that_answers_and_whose_tables_cannot_be_read_is_not_re
     assert [check.name for check in await watch.checks() if not check.ok] == ["database"]
 
 
+@pytest.mark.slow  # the engine's launcher counts as hung after ten seconds
 async def test_a_launcher_that_hangs_is_not_ready_until_it_is_replaced(backend: Backend) -> None:
     watch = watch_of(backend)
     watch.sandboxes = engine = BubblewrapEngine(slots=1)
