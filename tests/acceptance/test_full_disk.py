@@ -16,7 +16,7 @@ from gitward.runs.storage.workspace_names import workspace_of
 from postgres import running_postgres
 from processes import until_output
 from rig import Client, Json, Rig, output, rig
-from small_disks import fill, fill_files, remount, seen_by
+from small_disks import fill, fill_files, remount
 
 DISK = {"data": 96}  # MiB
 FILL = "echo precious > work.txt; seq 1 2000; cat /dev/zero > big"
@@ -32,8 +32,7 @@ async def small(**settings: str) -> AsyncIterator[tuple[Rig, Client]]:
 
 def data_of(service: Rig) -> Path:
     """The data folder, as the service sees it."""
-    assert service.process is not None
-    return seen_by(service.process.pid, service.data)
+    return service.seen(service.data)
 
 
 async def patch_of(client: Client, session: Json) -> str:
@@ -88,6 +87,28 @@ async def test_a_command_that_fills_the_disk_and_stays_is_ended_and_costs_no_oth
         assert (run["state"], run["reason"]) == ("failed", "sandbox_failed"), run
         assert "The command was ended to make room: its files took" in run["message"]
         assert "+precious" in await patch_of(client, session)
+        (workspace_of(data_of(service) / "workspaces", other["id"]) / "work" / "go").touch()
+        run, _ = await client.finished(other)
+        assert (run["state"], run["changed"]) == ("succeeded", True), run
+
+
+HOGS = {
+    "a setup": {"setup": "cat /dev/zero > big || sleep 300", "command": "true"},
+    "a file without a name": {"command": "exec 3> big; rm big; cat /dev/zero >&3; sleep 300"},
+}
+
+
+@pytest.mark.parametrize("hog", HOGS)
+async def test_whoever_takes_the_disk_is_ended_and_not_who_has_some_files(hog: str) -> None:
+    async with small() as (service, client):
+        command = f"head -c 20M /dev/zero > ../some; {WAITS}; echo change > change.txt"
+        other = await client.session(await service.repository(), command=command)
+        await until_output(client, other)
+        session = await client.session(await service.repository(), **HOGS[hog])
+        run, _ = await client.finished(session)
+        assert (run["state"], run["reason"]) == ("failed", "sandbox_failed"), run
+        assert f"The {'setup' if hog == 'a setup' else 'command'} was ended to make room" in run["message"]
+        await until_faults(client)
         (workspace_of(data_of(service) / "workspaces", other["id"]) / "work" / "go").touch()
         run, _ = await client.finished(other)
         assert (run["state"], run["changed"]) == ("succeeded", True), run
@@ -213,10 +234,11 @@ async def test_a_restart_on_a_full_disk_makes_room_and_takes_the_run_over_with_i
 
 
 async def test_a_restart_on_a_disk_that_nothing_can_be_removed_from_comes_up_and_says_so() -> None:
-    async with small() as (service, client):
+    """It is the disk of temporary files too, as on a machine that has but one."""
+    async with small(TMPDIR="{root}/data") as (service, client):
         session, run, _ = await client.run(await service.repository(), "echo x > x")
         await service.stop()
-        filler = await asyncio.to_thread(fill, service.data)
+        filler = await asyncio.to_thread(fill, data_of(service))
         await service.start()
         async with service.client() as again:
             assert (await again.get(f"/sessions/{session['id']}"))["runs"][0]["id"] == run["id"]
@@ -277,8 +299,7 @@ async def test_a_disk_that_became_read_only_is_told_and_used_again_when_it_can_b
 
 async def test_a_full_tmp_of_the_machine_harms_nothing() -> None:
     async with rig(None, {"tmp": 4}, TMPDIR="{root}/tmp") as service, service.client() as client:
-        assert service.process is not None
-        await asyncio.to_thread(fill, seen_by(service.process.pid, service.root / "tmp"))
+        await asyncio.to_thread(fill, service.seen(service.root / "tmp"))
         assert await faults(client) == {}
         _, run, _ = await client.run(await service.repository(), "echo x > x")
         assert run["state"] == "succeeded", run

@@ -27,7 +27,7 @@ from gitward.identity.keys import load_or_make_key, mint
 from gitward.settings.environment import clean_environment
 from gitward_standin import Installation, Repository, StandIn, Token
 from machine import slowness
-from small_disks import mounted
+from small_disks import mounted, seen_behind
 from warm_services import WarmService
 
 Json = dict[str, Any]
@@ -98,6 +98,10 @@ class Rig:
         async with asyncio.timeout(START_SECONDS):
             return await self.process.wait()
 
+    def seen(self, path: Path) -> Path:
+        """A path as the service sees it, which may have disks of its own."""
+        return seen_behind(self.prefix, path)
+
     async def calm(self) -> None:
         """What a test that failed half-way has left goes: an outage, gates, faults, its runs, a dead service."""
         await self.github.mend()
@@ -113,17 +117,17 @@ class Rig:
     def _unended(self) -> list[tuple[str, str]]:
         """Session and its owner of every run that has not ended."""
         query = "SELECT s.id, s.subject FROM sessions s JOIN runs r ON r.session_id = s.id WHERE r.ended_at IS NULL"
-        with closing(sqlite3.connect(self.data / "gitward.db", timeout=30)) as connection:
+        with closing(sqlite3.connect(self.seen(self.data) / "gitward.db", timeout=30)) as connection:
             return list(connection.execute(query))
 
     def stored_kinds(self, session_id: str) -> set[str]:
         """The kinds of artifacts that the database has of a session, shown to anybody or not."""
         query = "SELECT DISTINCT kind FROM artifacts a JOIN runs r ON r.id = a.run_id WHERE r.session_id = ?"
-        with closing(sqlite3.connect(self.data / "gitward.db", timeout=30)) as connection:
+        with closing(sqlite3.connect(self.seen(self.data) / "gitward.db", timeout=30)) as connection:
             return {kind for (kind,) in connection.execute(query, (session_id,))}
 
     def jwt(self, subject: str = "alice") -> str:
-        return mint(load_or_make_key(self.data), subject=subject, audience="gitward")
+        return mint(load_or_make_key(self.seen(self.data)), subject=subject, audience="gitward")
 
     @asynccontextmanager
     async def client(self, subject: str = "alice") -> AsyncIterator[Client]:

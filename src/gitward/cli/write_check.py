@@ -30,6 +30,7 @@ class WriteCheck:
         self._turn = asyncio.Lock()
         self._found: list[Check] = []
         self._until = 0.0
+        self._trial: asyncio.Task[str | None] | None = None  # of the disk; a disk that hangs keeps its thread
 
     async def checks(self) -> list[Check]:
         async with self._turn:
@@ -41,6 +42,9 @@ class WriteCheck:
             return self._found
 
     async def _try_database(self) -> Check:
+        if self._database.is_low:  # trials would take the reserve, little by little
+            detail = "The disk of the database is full; its reserve is for the ends of runs."
+            return Check(name="database writes", ok=False, detail=detail)
         try:
             await self._database.write(statistics.check_writes, seconds=TRIAL_SECONDS)
         except (SQLAlchemyError, OSError) as error:
@@ -48,17 +52,13 @@ class WriteCheck:
             fault = disk.fault_of(error)
             why = f": its disk {fault}" if fault else ""
             return Check(name="database writes", ok=False, detail=f"The database accepts no writes{why}.")
-        if self._database.is_low:
-            detail = "The disk of the database is full; its reserve is for the ends of runs."
-            return Check(name="database writes", ok=False, detail=detail)
         return Check(name="database writes", ok=True, detail="The database accepted a write.")
 
     async def _try_disk(self, folder: Path) -> Check:
-        try:
-            async with asyncio.timeout(TRIAL_SECONDS):
-                fault = await asyncio.to_thread(_fault, folder)
-        except TimeoutError:
-            fault = "does not answer"
+        if self._trial is None or self._trial.done():
+            self._trial = asyncio.create_task(asyncio.to_thread(_fault, folder))
+        await asyncio.wait([self._trial], timeout=TRIAL_SECONDS)
+        fault = self._trial.result() if self._trial.done() else "does not answer"
         return Check(name="disk", ok=fault is None, detail=f"The disk of the work {fault or 'accepted a write'}.")
 
 

@@ -17,6 +17,7 @@ from gitward.sandboxes.protocol import Command, Guard, Limits, SandboxEngine, Sa
 from gitward.sandboxes.uids import RUN_FOLDER
 
 _TRIAL_SECONDS = 20.0
+_IN_MEMORY = "/dev/shm"  # noqa: S108 -- its folder is made by mkdtemp
 _PROCESS_LIMITS_SINCE = (5, 14)  # RLIMIT_NPROC is counted for each user namespace (commit 21d1c5e386bc)
 
 
@@ -49,17 +50,23 @@ async def try_out(engine: SandboxEngine) -> None:
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
     """A temporary folder that a sandbox's user can pass through."""
-    parent = None
-    if os.geteuid() == 0:
-        RUN_FOLDER.mkdir(parents=True, exist_ok=True)
-        RUN_FOLDER.chmod(0o711)
-        parent = RUN_FOLDER
-    folder = Path(tempfile.mkdtemp(prefix="trial-", dir=parent))
+    folder = _made()
     try:
         folder.chmod(0o711)
         yield folder
     finally:
         shutil.rmtree(folder)
+
+
+def _made() -> Path:
+    if os.geteuid() == 0:
+        RUN_FOLDER.mkdir(parents=True, exist_ok=True)
+        RUN_FOLDER.chmod(0o711)
+        return Path(tempfile.mkdtemp(prefix="trial-", dir=RUN_FOLDER))
+    try:
+        return Path(tempfile.mkdtemp(prefix="trial-"))
+    except OSError:  # a full disk, on which the service is yet to make room
+        return Path(tempfile.mkdtemp(prefix="trial-", dir=_IN_MEMORY))
 
 
 def limits(controller: Controller | None) -> tuple[Guard, ...]:

@@ -42,7 +42,8 @@ async def set_up(context: Context, commands: CommandRunner, user: User, start: S
         grant = context.access.grant
         await grant.hold_back(True)
         try:
-            ended = await _run(context, commands, argv)
+            running = _run(context, commands, argv)
+            ended = await context.attempt.services.disk.execute(context.workspace, running, name="setup")
         finally:
             await grant.hold_back(False)
         if ended.exit_code != 0:

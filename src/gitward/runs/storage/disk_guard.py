@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Coroutine
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 from gitward.errors import Reason, RunFailure
 from gitward.repositories.mirrors import Mirrors
 from gitward.runs.storage import removable_files
-from gitward.sandboxes import foreign_folders
+from gitward.sandboxes import foreign_folders, processes_inside
 from gitward.store import disk
 from gitward.store.disk_watch import DiskWatch
 
@@ -32,7 +33,7 @@ class DiskGuard:
     def __init__(self, workspaces: Path, mirrors: Mirrors | None = None) -> None:
         self._workspaces = workspaces
         self._mirrors = mirrors
-        self._executing: dict[Path, asyncio.Future[int]] = {}  # by workspace; a result ends its command
+        self._executing: dict[Path, asyncio.Future[int]] = {}  # by workspace; a result ends its foreign code
         self._low_since: float | None = None
         self._watch = DiskWatch(workspaces, of="the workspaces", relieve=self._relieve)
 
@@ -47,9 +48,10 @@ class DiskGuard:
         """Whether the disk is full: no run should begin now."""
         return self._watch.is_low
 
-    async def execute(self, workspace: Path, command: Coroutine[Any, Any, T]) -> T:
-        """What the command of a run comes to.
+    async def execute(self, workspace: Path, command: Coroutine[Any, Any, T], *, name: str = "command") -> T:
+        """What the foreign code of a run comes to.
 
+        :param name: what people call it: "command", "setup".
         :raises RunFailure: `sandbox_failed`: it was ended to make room.
         """
         order: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -65,7 +67,7 @@ class DiskGuard:
             main.cancel()
             await asyncio.gather(main, return_exceptions=True)
         took = order.result() // disk.MiB
-        raise RunFailure(Reason.SANDBOX_FAILED, f"The command was ended to make room: its files took {took} MiB.")
+        raise RunFailure(Reason.SANDBOX_FAILED, f"The {name} was ended to make room: its files took {took} MiB.")
 
     async def _relieve(self) -> None:
         """One measure at a time: the next look tells whether it was enough."""
@@ -82,7 +84,7 @@ class DiskGuard:
             await self._mirrors.make_room(ENOUGH_BYTES)
 
     async def _end_largest(self) -> bool:
-        """Whether a command was told to end."""
+        """Whether a command was told to end, or none need end any more."""
         waiting = [each for each, order in self._executing.items() if not order.done()]
         sizes = dict(
             zip(waiting, await asyncio.gather(*(asyncio.to_thread(_size, each) for each in waiting)), strict=True)
@@ -90,6 +92,9 @@ class DiskGuard:
         workspace = max(sizes, key=sizes.__getitem__, default=None)
         if workspace is None or sizes[workspace] < await asyncio.to_thread(_enough, self._workspaces):
             return False
+        await self._watch.check()  # measuring takes its time, in which somebody may have made room
+        if not self._watch.is_low:
+            return True
         order = self._executing.get(workspace)
         if order is not None and not order.done():
             log.error("The disk is full: ending the command in %s, whose files take most of it", workspace.name)
@@ -105,11 +110,22 @@ def _enough(folder: Path) -> int:
 
 def _size(workspace: Path) -> int:
     """Bytes of its files, or as many as were counted in time."""
-    total, until = 0, time.monotonic() + MEASURE_SECONDS
+    total, until = _without_name(workspace), time.monotonic() + MEASURE_SECONDS
     for name in ("work", "home"):
         with contextlib.suppress(OSError):
             for size in foreign_folders.usage(workspace / name):
                 total += size
                 if time.monotonic() > until:
                     return total
+    return total
+
+
+def _without_name(workspace: Path) -> int:
+    """Bytes of files that were removed while a process of its sandboxes has them open."""
+    name, total, counted = os.fsencode(workspace.name), 0, set[int]()
+    for pid in processes_inside.descendants(os.getpid()):  # parents first: of a sandbox its first process
+        with processes_inside.gone_is_fine(), open(f"/proc/{pid}/mountinfo", "rb") as mounts:
+            if pid not in counted and name in mounts.read():
+                counted.update(processes_inside.descendants(pid))
+                total += sum(processes_inside.unnamed_files(pid).disk.values())
     return total
