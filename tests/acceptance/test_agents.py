@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import signal
 import time
@@ -317,10 +318,24 @@ time.sleep(1000)
 
 
 async def test_the_time_limit_asks_the_agent_first(house: Rig, caller: Client) -> None:
-    prompt = "say('ready ')\nuntil_cancelled()\nsay('I was asked to stop.')\nstop = 'cancelled'"
-    _, run, events = await caller.run(await house.repository(), prompt=prompt, timeout_seconds=6)
+    prompt = """
+import threading
+over = threading.Event()
+def give_signs_of_life():
+    while not over.wait(1):
+        say(".")
+working = threading.Thread(target=give_signs_of_life)
+working.start()
+until_cancelled()
+over.set()
+working.join()
+say("I was asked to stop.")
+stop = "cancelled"
+"""
+    seconds = math.ceil(6 * slowness())  # the agent has all but three of them to start in
+    _, run, events = await caller.run(await house.repository(), prompt=prompt, timeout_seconds=seconds)
     assert (run["state"], run["reason"]) == ("failed", "timed_out"), run
-    assert "time limit of 6 s" in run["message"]
+    assert f"time limit of {seconds} s" in run["message"]
     assert "I was asked to stop." in "".join(each["text"] for each in data_of(events, "agent.message"))
 
 

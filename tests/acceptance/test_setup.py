@@ -166,7 +166,7 @@ async def strict() -> AsyncIterator[tuple[Rig, Client, str]]:
     inject = "api.model.test = x-api-key: MODEL_KEY"
     async with contextlib.AsyncExitStack() as stack:
         service = await stack.enter_async_context(
-            warm_rig(GITWARD_INJECT=inject, MODEL_KEY=key, GITWARD_SETUP_SECONDS="3")
+            warm_rig(GITWARD_INJECT=inject, MODEL_KEY=key, GITWARD_SETUP_SECONDS="10")
         )
         yield service, await stack.enter_async_context(service.client()), key
 
@@ -189,6 +189,6 @@ async def test_a_setup_has_a_limit_of_its_own(strict: tuple[Rig, Client, str]) -
     service, client, _ = strict
     _, run, _ = await client.run(await repository(service), "true", setup="sleep 1000")
     assert run["reason"] == "setup_failed", run
-    assert run["message"].endswith("longer than its time limit of 3 s. It is set by GITWARD_SETUP_SECONDS.")
+    assert run["message"].endswith("longer than its time limit of 10 s. It is set by GITWARD_SETUP_SECONDS.")
     _, run, _ = await client.run(await repository(service), "true", setup="sleep 1000", timeout_seconds=1)
     assert run["reason"] == "timed_out", run

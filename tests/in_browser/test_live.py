@@ -168,8 +168,9 @@ async def test_forty_thousand_lines_appear_at_once(service: Rig, opened: Opened)
     seconds = await page.evaluate("(window.lastLine - window.firstLine) / 1000")
     assert await page.locator("#output > div").count() <= 5000
     print(f"40,000 lines: {seconds:.2f} s, {layouts:.0f} layouts")
-    assert layouts <= 50
-    assert seconds <= 1.0 * machine.slowness()
+    slowness = machine.slowness()
+    assert layouts <= 50 * slowness  # one or two for each of the frames, which are told ten times a second
+    assert seconds <= 1.0 * slowness
 
 
 async def watch_lines(page: Page) -> None:

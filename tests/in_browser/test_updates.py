@@ -78,8 +78,9 @@ async def test_a_hundred_thousand_updates_appear_at_once(opened: Opened, databas
     layouts = await metric(devtools, "LayoutCount") - before
     seconds = await page.evaluate("(window.lastLine - window.firstLine) / 1000")
     print(f"100,000 updates: {seconds:.2f} s, {layouts:.0f} layouts")
-    assert layouts <= 50
-    assert seconds <= 1.0 * machine.slowness()
+    slowness = machine.slowness()
+    assert layouts <= 50 * slowness  # one or two for each of the frames, which are told ten times a second
+    assert seconds <= 1.0 * slowness
     assert await page.locator("#talk > *").count() <= 400
 
 

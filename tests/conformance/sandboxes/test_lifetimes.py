@@ -18,6 +18,7 @@ from gitward.grants import clock
 from gitward.sandboxes import Completed, SandboxError, workspace_lock
 from gitward.sandboxes.processes_inside import children
 from gitward.sandboxes.walls import Wall
+from machine import slowness
 
 from .rig import Inside, Rig, are_gone, close_all, parent_of, processes_with
 
@@ -371,7 +372,7 @@ async def test_a_stopped_workers_command_ends_before_the_workspace_is_used_again
 
 
 async def test_a_stopped_workers_command_still_has_its_time_limit(rig: Rig, token: str) -> None:
-    async with worker(rig, token, seconds=0.5) as process:
+    async with worker(rig, token, seconds=2 * slowness()) as process:
         handles = {pid: handle for pid, handle in processes_with(token).items() if pid != process.pid}
         process.send_signal(signal.SIGSTOP)
         assert await ends(handles)

@@ -123,7 +123,6 @@ async def test_the_watchdog_stops_a_memory_hog(rig: Rig, way: str) -> None:
     async with rig.sandbox(limits=LIMITS, find_cgroups=lambda: None) as inside:
         completed, said = await _hog(inside, way, seconds=5)
         assert (completed.limit, said) == ("memory", "")
-        assert completed.seconds < 5
 
 
 @pytest.mark.parametrize("way", HOGS)

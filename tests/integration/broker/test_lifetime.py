@@ -368,7 +368,7 @@ class TestReplacement:
 
     async def test_a_process_that_hangs_is_replaced(self, config: BrokerConfig, grant: Grant, events: Events) -> None:
         """SIGSTOP stands for any hang: the next call notices, and is answered by the replacement."""
-        broker = Brokers(config, answer_seconds=1)
+        broker = Brokers(config, answer_seconds=3)
         await broker.start()
         opened = await broker.open(grant, Secret(TOKEN), events)
         hanging = opened.pid

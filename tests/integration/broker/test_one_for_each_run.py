@@ -31,6 +31,7 @@ from gitward.sandboxes import Command, Limits, Stream
 from gitward.sandboxes.engine import BubblewrapEngine
 from gitward.secrets import Secret
 from gitward_standin import StandIn, Token
+from machine import slowness
 
 from .conftest import REPOSITORY, TOKEN, Events
 from .holes import Hole
@@ -41,6 +42,7 @@ OTHER = TOKEN[:-1] + "2"
 KEYS = ("sk-FIRST0123456789", "sk-SECOND0123456789")
 LOGIN = "office:pr0xyL0gin0123456789"
 SMALL_SECONDS = 1.0  # for a small call of one run, whatever another does
+PATIENCE_SECONDS = 3.0  # after them whoever does not answer hangs: more than a healthy one ever needs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -173,10 +175,10 @@ async def test_the_processes_are_told_apart_by_their_names(house: House) -> None
 
 async def test_a_broker_that_is_stopped_delays_nobody_else(github: StandIn, grant: Grant) -> None:
     """It is the worst that a run could make of its broker. It is replaced, and serves its run again."""
-    async with housed(github, grant, answer_seconds=1.0) as house:
+    async with housed(github, grant, answer_seconds=PATIENCE_SECONDS) as house:
         stopped, pid = house.first.pid, house.second.pid
         os.kill(stopped, signal.SIGSTOP)
-        assert await house.second.seconds() < SMALL_SECONDS
+        assert await house.second.seconds() < SMALL_SECONDS * slowness()
         await house.first.opened.refresh(Secret(TOKEN))
         assert house.first.pid != stopped
         assert (await house.first.ask()).status == 200
@@ -207,7 +209,7 @@ async def test_a_broker_that_ends_over_and_over_costs_a_few_forks(house: House) 
             async with asyncio.timeout(until - time.monotonic()):
                 await house.first.opened.replaced(killed)
     assert 3 < ended < 9  # without a pause there are some 70
-    assert await house.second.seconds() < SMALL_SECONDS
+    assert await house.second.seconds() < SMALL_SECONDS * slowness()
 
 
 async def test_a_broker_that_starves_delays_nobody_else(github: StandIn, grant: Grant, tmp_path: Path) -> None:
@@ -223,7 +225,7 @@ async def test_a_broker_that_starves_delays_nobody_else(github: StandIn, grant: 
         github.fault(path="*/git/blobs/*", status=200, times=20, body=b'{"content":"' + b"a" * 8_000_000 + b'"}')
         request = house.first.head(f"GET /api/v3/repos/{REPOSITORY}/git/blobs/{'a' * 40}")
         asking = [asyncio.create_task(house.first.ask(request)) for _ in range(20)]
-        assert await house.second.seconds() < SMALL_SECONDS
+        assert await house.second.seconds() < SMALL_SECONDS * slowness()
         async with asyncio.timeout(60):
             answers = await asyncio.gather(*asking)
         assert {answer.status for answer in answers} & {0, 500, 502}, "it had enough"
@@ -248,27 +250,27 @@ async def test_the_end_of_the_parent_ends_no_broker(house: House, grant: Grant) 
 
 
 async def test_a_parent_that_hangs_is_replaced_by_whoever_needs_a_broker(github: StandIn, grant: Grant) -> None:
-    async with housed(github, grant, answer_seconds=1.0) as house:
+    async with housed(github, grant, answer_seconds=PATIENCE_SECONDS) as house:
         hanging = house.parent
         os.kill(hanging, signal.SIGSTOP)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             third = await house.brokers.open(dataclasses.replace(grant, run_id="run-3"), Secret(TOKEN), Events())
         assert house.parent != hanging
         assert not Path(f"/proc/{hanging}").exists()
-        assert await house.second.seconds() < SMALL_SECONDS
+        assert await house.second.seconds() < SMALL_SECONDS * slowness()
         await third.close()
 
 
 async def test_what_hangs_is_noticed_although_nobody_needs_it(config: BrokerConfig, grant: Grant) -> None:
     """The parent, and a broker whose sandbox asks for nothing."""
-    brokers = Brokers(config, answer_seconds=1.0, ping_seconds=0.2)
+    brokers = Brokers(config, answer_seconds=PATIENCE_SECONDS, ping_seconds=0.2)
     await brokers.start()
     try:
         opened = await brokers.open(grant, Secret(TOKEN), Events())
         broker, parent = opened.pid, brokers.parent.pid
         assert broker is not None
         assert parent is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             os.kill(parent, signal.SIGSTOP)
             await brokers.parent.replaced(parent)
             os.kill(broker, signal.SIGSTOP)
@@ -335,7 +337,7 @@ async def test_90_connections_of_one_run_leave_another_in_peace(house: House, ho
     for _, writer in opened:
         writer.write(hold(house.first))
     try:
-        assert await house.second.seconds() < SMALL_SECONDS
+        assert await house.second.seconds() < SMALL_SECONDS * slowness()
     finally:
         for _, writer in opened:
             writer.transport.abort()

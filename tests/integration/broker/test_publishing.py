@@ -261,7 +261,7 @@ async def test_it_stays_narrow_when_the_process_is_replaced(wire: Wire, github: 
 
 async def test_a_process_that_dies_during_the_call(config: BrokerConfig, grant: Grant, events: Events) -> None:
     """SIGSTOP stands for it: the call notices, and returns when the replacement knows."""
-    broker = Brokers(config, answer_seconds=1)
+    broker = Brokers(config, answer_seconds=3)
     await broker.start()
     opened = await broker.open(grant, Secret(TOKEN), events)
     assert opened.pid is not None

@@ -130,7 +130,7 @@ async def test_a_stream_that_the_provider_breaks_is_cut(world: World, path: str)
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.STALL])
 async def test_an_agent_that_hangs_up_has_abandoned_it(world: World, fault: Fault) -> None:
     world.model.fail(fault, times=1)
-    _, calls = await world.ask("/v1/messages", stream=True, seconds=1)
+    _, calls = await world.ask("/v1/messages", stream=True, seconds=5)
     assert calls[-1].outcome is Outcome.ABANDONED
 
 

@@ -34,8 +34,9 @@ async def relayed(database: Database, notifier: Notifier) -> AsyncIterator[None]
 
 
 def listeners(database: Database) -> int:
-    query = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
-    return int(look(database, query)[0][0])
+    """Those that listen by now: with a word of the database that it is done."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND state = 'idle'"
+    return int(look(database, f"{query} AND datname = current_database()")[0][0])
 
 
 async def until_listening(database: Database, number: int) -> None:

@@ -158,7 +158,7 @@ async def test_nothing_is_changed_while_an_older_worker_has_the_file(old: Databa
 async def test_nothing_is_changed_while_an_older_worker_beats(old: Database) -> None:
     """It is on another machine; that it is silent for as long as its lease is the only proof of its end."""
     with old.transaction() as tx:
-        tx.execute(sa.text("UPDATE workers SET machine = 'elsewhere', lease_seconds = 1"))
+        tx.execute(sa.text("UPDATE workers SET machine = 'elsewhere', lease_seconds = 3"))
 
     async def beat() -> None:
         while True:

@@ -111,7 +111,7 @@ def server() -> Iterator[Postgres]:
 async def test_a_database_that_is_away_for_longer_than_the_lease_costs_nothing_but_time(server: Postgres) -> None:
     """The worker stops what it does, as others might take over; nobody does, and no loss is counted."""
     url = server.url(server.make())
-    async with fleet(url, workers=1, warm=True, GITWARD_LEASE_SECONDS="3") as made, made.rig.client() as client:
+    async with fleet(url, workers=1, warm=True, GITWARD_LEASE_SECONDS="8") as made, made.rig.client() as client:
         worker = made.workers[0]
         repository = await made.rig.repository()
         session = await client.session(repository, command=waiting(made, "go"))
