@@ -372,10 +372,11 @@ async def test_a_stopped_workers_command_ends_before_the_workspace_is_used_again
 
 
 async def test_a_stopped_workers_command_still_has_its_time_limit(rig: Rig, token: str) -> None:
-    async with worker(rig, token, seconds=2 * slowness()) as process:
+    limit = 2 * slowness()
+    async with worker(rig, token, seconds=limit) as process:
         handles = {pid: handle for pid, handle in processes_with(token).items() if pid != process.pid}
         process.send_signal(signal.SIGSTOP)
-        assert await ends(handles)
+        assert await ends(handles, seconds=limit + 5 * slowness())
 
 
 async def test_a_sandbox_whose_workspace_was_taken_over_runs_nothing(rig: Rig) -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
+import pytest
+from fastapi.openapi.utils import get_openapi
+
+import gitward.api
 from gitward.api import problems, request_gate
 from gitward.api.audit_log import list_audit_log
 from gitward.api.field_types import MAX_BYTES
@@ -18,6 +25,63 @@ PAGE = Path(__file__).parents[3] / "docs" / "api.md"
 SCHEMA = SessionIn.model_json_schema()
 FIELDS = SCHEMA["properties"]
 PUBLISH = PublishIn.model_json_schema()["properties"]
+
+MAXIMA = ("maxLength", "maxItems", "maxProperties", "maximum", "exclusiveMaximum")
+
+
+def bodies() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """The schema of each request body of the API, with those that it refers to."""
+    names = [f"gitward.api.{each.name}" for each in pkgutil.iter_modules(gitward.api.__path__)]
+    routers = [router for name in names if (router := getattr(importlib.import_module(name), "router", None))]
+    routes = [route for router in routers for route in router.routes]
+    document = get_openapi(title="", version="", routes=routes)
+    for path in document["paths"].values():
+        for call in path.values():
+            for content in call.get("requestBody", {}).get("content", {}).values():
+                yield content["schema"], document["components"]["schemas"]
+
+
+def limits(schema: dict[str, Any], others: dict[str, Any], field: str = "") -> Iterator[tuple[str, int]]:
+    """Each field, as `publish.title`, with each limit that it or what it consists of has."""
+    if "$ref" in schema:
+        schema = others[schema["$ref"].rpartition("/")[2]]
+    yield from ((field, int(schema[maximum])) for maximum in MAXIMA if maximum in schema)
+    parts = [*schema.get("anyOf", ()), *schema.get("allOf", ()), *schema.get("oneOf", ())]
+    parts += [schema[name] for name in ("items", "additionalProperties", "propertyNames") if name in schema]
+    for part in parts:
+        if isinstance(part, dict):
+            yield from limits(part, others, field)
+    for name, inner in schema.get("properties", {}).items():
+        yield from limits(inner, others, f"{field}.{name}".strip("."))
+
+
+LIMITS = sorted({limit for schema, others in bodies() for limit in limits(schema, others)})
+
+
+def tells(page: str, field: str, limit: int) -> bool:
+    """Whether a row for the field, or for what it is part of, has the number."""
+    above, _, name = field.rpartition(".")
+    for line in page.partition("\n## Limits\n")[2].partition("\n## ")[0].splitlines():
+        names, _, cell = re.sub(r"(?<=\d),(?=\d)", "", line).removeprefix("| ").partition(" | ")
+        named, numbers = set(re.findall(r"`([^`]+)`", names)), re.findall(r"\d+", cell)
+        if (named & {field, name} and str(limit) in numbers) or (above in named and f"{limit} `{name}`" in cell):
+            return True
+    return False
+
+
+@pytest.mark.parametrize(("field", "limit"), LIMITS)
+def test_each_limit_of_a_body_has_a_row(field: str, limit: int) -> None:
+    assert tells(PAGE.read_text(), field, limit), f"docs/api.md has no row for {field}: {limit} at most"
+
+
+def test_a_limit_without_a_row_is_found() -> None:
+    assert {("budget.tokens", 10**15), ("schedule", 100), ("submodules", 200), ("publish.reviewers", 15)} <= set(LIMITS)
+    rows = "\n## Limits\n| `title` | 256 characters |\n| `budget` | 1,000 `usd`, 10 `seconds` |\n"
+    assert tells(rows, "publish.title", 256)
+    assert tells(rows, "budget.usd", 1000)
+    assert not tells(rows, "title", 25)
+    assert not tells(rows, "budget.usd", 10)
+    assert not tells(rows, "timezone", 256)
 
 
 def told(row: str) -> str:
@@ -50,7 +114,8 @@ def test_names_and_lines() -> None:
 
 
 def test_lists() -> None:
-    assert told("`submodules`").startswith(f"{FIELDS['submodules']['maxItems']} ")
+    addresses = FIELDS["submodules"]
+    assert told("`submodules`").startswith(f"{addresses['maxItems']}, of {addresses['items']['maxLength']} ")
     reviewers = PUBLISH["reviewers"]
     assert told("`publish.reviewers`").startswith(f"{reviewers['maxItems']}, of {reviewers['items']['maxLength']} ")
 
