@@ -34,8 +34,8 @@ def mounted(disks: Mapping[Path, int | str]) -> Iterator[tuple[str, ...]]:
             yield ()
             return
         mounts = "; ".join(f"mount -t tmpfs -o {each},mode=0711 tmpfs '{place}'" for place, each in options.items())
-        argv = (*_AS_USER, f"set -e; {mounts}; echo mounted; exec sleep infinity")
-        with subprocess.Popen(argv, stdout=subprocess.PIPE) as keeper:
+        argv = (*_AS_USER, f"set -e; {mounts}; echo mounted; exec cat")  # until whoever started it has ended
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as keeper:
             try:
                 assert keeper.stdout is not None
                 assert keeper.stdout.readline() == b"mounted\n"

@@ -30,7 +30,7 @@ class WriteCheck:
         self._turn = asyncio.Lock()
         self._found: list[Check] = []
         self._until = 0.0
-        self._trial: asyncio.Task[str | None] | None = None  # of the disk; a disk that hangs keeps its thread
+        self._trial: asyncio.Task[str | None] | None = None  # a disk that hangs keeps its thread, and so the exit
 
     async def checks(self) -> list[Check]:
         async with self._turn:

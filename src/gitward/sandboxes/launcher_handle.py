@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import math
 import socket
 import subprocess
 import sys
+from typing import Any
 
 from gitward.grants import channel
 from gitward.grants.lease import Lease
@@ -97,9 +99,9 @@ class LauncherHandle:
         for attempt in range(2):
             if not self._lease_held:
                 raise SandboxError("this worker was silent for too long, and another one may have its runs")
+            if self._channel is None:
+                await self._replace_now(None)
             sock = self._channel
-            if sock is None and self._watching is not None:
-                raise SandboxError("the launcher of sandboxes ended, and is being replaced; retry the run")
             if sock is None:
                 raise SandboxError("the sandbox engine is stopped")
             try:
@@ -112,14 +114,17 @@ class LauncherHandle:
             except channel.ChannelClosed:
                 if attempt:
                     raise SandboxError("the launcher of sandboxes keeps dying; see the log") from None
-                try:
-                    await self._replace(sock)
-                except OSError as error:  # the machine has no room for a process: the watch tries again
-                    raise SandboxError(
-                        f"the launcher of sandboxes ended, and cannot be replaced yet ({error}); retry the run"
-                    ) from error
+                await self._replace_now(sock)
             else:
                 return
+
+    async def _replace_now(self, dead: socket.socket | None) -> None:
+        try:
+            await self._replace(dead)
+        except OSError as error:  # the machine has no room for a process: the watch tries again
+            raise SandboxError(
+                f"the launcher of sandboxes ended, and cannot be replaced yet ({error}); retry the run"
+            ) from error
 
     async def _watch(self) -> None:
         """Asks again and again, and replaces a launcher that has died, or that hangs, until a new one runs."""
@@ -134,6 +139,8 @@ class LauncherHandle:
                 await self._replace(sock)
             except OSError as error:  # the machine has no room for a process: ask again
                 log.warning("The launcher of sandboxes cannot be replaced yet: %s", error)
+            except Exception:  # the edge of a task that must go on
+                log.exception("The launcher of sandboxes cannot be replaced yet")
 
     async def _lives(self, sock: socket.socket) -> bool:
         """Also when somebody has replaced it meanwhile: the next question goes to the new one."""
@@ -163,12 +170,12 @@ class LauncherHandle:
         return False
 
     async def _replace(self, dead: socket.socket | None) -> None:
-        """Unless somebody else has. None: an earlier attempt left no launcher.
+        """Unless somebody else has, or it is stopped. None: an earlier attempt left no launcher.
 
         :raises OSError: there is no room for a process. There is no launcher then.
         """
         async with self._changing:
-            if self._channel is dead:
+            if self._channel is dead and self._watching is not None:
                 if self._process is not None:
                     with contextlib.suppress(ProcessLookupError):
                         self._process.kill()  # one that hangs would not see its channel close
@@ -180,7 +187,7 @@ class LauncherHandle:
         with contextlib.ExitStack() as undo, theirs:
             undo.callback(ours.close)
             ours.setblocking(False)
-            self._process = await asyncio.create_subprocess_exec(
+            self._process = await _begun(
                 *(sys.executable, "-I", "-m", "gitward.sandboxes.launcher", str(theirs.fileno())),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -196,13 +203,7 @@ class LauncherHandle:
     async def _end(self) -> None:
         if self._channel is not None:
             sock, self._channel = self._channel, None
-            sock.shutdown(socket.SHUT_RDWR)
-            try:
-                # That wakes who waits for it. A new descriptor may get its number, so they leave the event loop first.
-                async with self._sending, self._asking:
-                    pass
-            finally:
-                sock.close()
+            await descriptor_waits.uninterrupted(self._close(sock))
         if self._process is None:
             return
         try:
@@ -213,3 +214,18 @@ class LauncherHandle:
                 self._process.kill()
             await self._process.wait()
         self._process = None
+
+    async def _close(self, sock: socket.socket) -> None:
+        with sock:
+            sock.shutdown(socket.SHUT_RDWR)
+            # That wakes who waits for it. A new descriptor may get its number, so they leave the event loop first.
+            async with self._sending, self._asking:
+                pass
+
+
+async def _begun(*argv: str, **how: Any) -> asyncio.subprocess.Process:
+    """:raises OSError: there is no room for the process, or for the thread that waits for its end."""
+    try:
+        return await asyncio.create_subprocess_exec(*argv, **how)
+    except RuntimeError as error:  # of threading; the process ends with its channel
+        raise OSError(errno.EAGAIN, str(error)) from error

@@ -66,6 +66,8 @@ def _made() -> Path:
     try:
         return Path(tempfile.mkdtemp(prefix="trial-"))
     except OSError:  # a full disk, on which the service is yet to make room
+        if not os.path.isdir(_IN_MEMORY):
+            raise
         return Path(tempfile.mkdtemp(prefix="trial-", dir=_IN_MEMORY))
 
 

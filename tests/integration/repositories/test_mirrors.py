@@ -251,7 +251,8 @@ async def test_without_a_limit_there_are_none(world: World) -> None:
 
 
 async def test_a_run_s_own_limit_ends_a_direct_fetch(world: World) -> None:
-    await world.repository.commit("main", {"noise": os.urandom(32 * MIB)})
+    # So much that the watch, which looks now and then, sees it on the way.
+    await world.repository.commit("main", {f"noise-{n}": os.urandom(32 * MIB) for n in range(4)})
     async with world.mirrors(limit_bytes=0, limits=Limits(disk_bytes=2 * MIB)) as mirrors:
         with pytest.raises(FetchFailed) as failure:
             await world.take(mirrors)

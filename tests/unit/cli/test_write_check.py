@@ -63,6 +63,9 @@ async def test_a_disk_that_hangs_keeps_one_thread(
         for _ in range(3):
             found = (await check.checks())[-1]
             assert (found.name, found.detail) == ("disk", "The disk of the work does not answer.")
+            async with asyncio.timeout(60):
+                while not tried:
+                    await asyncio.sleep(0.01)
         assert tried == [tmp_path]
     finally:
         goes_on.set()

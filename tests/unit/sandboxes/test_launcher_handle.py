@@ -6,6 +6,7 @@ import asyncio
 import os
 import select
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -60,7 +61,7 @@ async def test_the_watch_tries_until_a_launcher_can_be_started(
             kill(first)
             await until(lambda: caplog.text.count("cannot be replaced yet") >= 3)
             assert (launcher.answers, launcher.pid) == (False, None)
-            with pytest.raises(SandboxError, match="is being replaced; retry the run"):
+            with pytest.raises(SandboxError, match=r"cannot be replaced yet \(.*\); retry the run"):
                 await launcher.send(request(), ())
         await until(lambda: launcher.answers)
         assert launcher.pid not in {None, first}
@@ -68,6 +69,37 @@ async def test_the_watch_tries_until_a_launcher_can_be_started(
     assert launcher.answers  # a stopped one is not missing
     with pytest.raises(SandboxError, match="the sandbox engine is stopped"):
         await launcher.send(request(), ())
+
+
+async def test_the_watch_goes_on_when_there_is_no_room_for_a_thread(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of asyncio's, which waits for the end of the process; then what is raised is no OSError."""
+
+    async def refuses(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    launcher = LauncherHandle(ask_seconds=ASK_SECONDS)
+    async with started(launcher) as first:
+        with monkeypatch.context() as no_room:
+            no_room.setattr(asyncio, "create_subprocess_exec", refuses)
+            kill(first)
+            await until(lambda: caplog.text.count("cannot be replaced yet") >= 2)
+            with pytest.raises(SandboxError, match=r"cannot be replaced yet \(.*new thread\); retry the run"):
+                await launcher.send(request(), ())
+        await until(lambda: launcher.answers)
+
+
+async def test_commands_that_come_while_the_launcher_is_replaced_have_the_next_one() -> None:
+    launcher = LauncherHandle(ask_seconds=60)
+    async with started(launcher) as first:
+        kill(first)
+        sending = [asyncio.create_task(launcher.send(request(), ()))]
+        await asyncio.sleep(0)  # the first waits for its end
+        assert not launcher.answers
+        sending += [asyncio.create_task(launcher.send(request(), ())) for _ in range(3)]
+        await asyncio.gather(*sending)
+        assert launcher.pid not in {None, first}
 
 
 async def test_a_run_is_told_why_its_launcher_cannot_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,13 +158,15 @@ async def test_the_watch_goes_on_after_a_command_replaced_the_launcher(caplog: p
         assert second is not None
         kill(second)
         await until(lambda: launcher.pid not in {None, second})
-    assert caplog.text.count("is replaced") == 1  # the second one
+    assert caplog.text.count("ended, and is replaced") == 1  # the second one
 
 
 async def test_commands_that_wait_for_a_launcher_that_dies_have_the_next_one() -> None:
     launcher = LauncherHandle(ask_seconds=60)
     async with started(launcher) as first:
         os.kill(first, signal.SIGSTOP)
+        assert launcher._channel is not None
+        launcher._channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 200_000)  # whatever this machine gives
         sending = [asyncio.create_task(launcher.send(request(ports=25_000), ())) for _ in range(8)]
         done, waiting = await asyncio.wait(sending, timeout=0.1)
         assert done

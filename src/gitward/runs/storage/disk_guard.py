@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 2.0  # for a command that met the full disk to end by itself, and tell why
-MEASURE_SECONDS = 5.0  # for the size of one workspace
+MEASURE_SECONDS = 5.0  # for the size of one workspace, and for the open files of all
+MOUNTS_BYTES = 2**20  # of a list of mounts; that of a sandbox has a few thousand
 ENOUGH_BYTES = 16 * disk.MiB  # worth ending a run for; of a small disk a quarter of it
 
 
@@ -86,9 +87,9 @@ class DiskGuard:
     async def _end_largest(self) -> bool:
         """Whether a command was told to end, or none need end any more."""
         waiting = [each for each, order in self._executing.items() if not order.done()]
-        sizes = dict(
-            zip(waiting, await asyncio.gather(*(asyncio.to_thread(_size, each) for each in waiting)), strict=True)
-        )
+        unnamed = await asyncio.to_thread(_without_name, waiting)
+        named = await asyncio.gather(*(asyncio.to_thread(_size, each) for each in waiting))
+        sizes = {each: size + unnamed[each] for each, size in zip(waiting, named, strict=True)}
         workspace = max(sizes, key=sizes.__getitem__, default=None)
         if workspace is None or sizes[workspace] < await asyncio.to_thread(_enough, self._workspaces):
             return False
@@ -97,7 +98,7 @@ class DiskGuard:
             return True
         order = self._executing.get(workspace)
         if order is not None and not order.done():
-            log.error("The disk is full: ending the command in %s, whose files take most of it", workspace.name)
+            log.error("The disk is full: ending what runs in %s, whose files take most of it", workspace.name)
             order.set_result(sizes[workspace])
         return True
 
@@ -109,8 +110,8 @@ def _enough(folder: Path) -> int:
 
 
 def _size(workspace: Path) -> int:
-    """Bytes of its files, or as many as were counted in time."""
-    total, until = _without_name(workspace), time.monotonic() + MEASURE_SECONDS
+    """Bytes of its files that have a name, or as many as were counted in time."""
+    total, until = 0, time.monotonic() + MEASURE_SECONDS
     for name in ("work", "home"):
         with contextlib.suppress(OSError):
             for size in foreign_folders.usage(workspace / name):
@@ -120,12 +121,18 @@ def _size(workspace: Path) -> int:
     return total
 
 
-def _without_name(workspace: Path) -> int:
-    """Bytes of files that were removed while a process of its sandboxes has them open."""
-    name, total, counted = os.fsencode(workspace.name), 0, set[int]()
+def _without_name(workspaces: Collection[Path]) -> dict[Path, int]:
+    """Bytes of files that were removed while a process has them open, by workspace; as many as were found in time."""
+    found, counted, until = dict.fromkeys(workspaces, 0), set[int](), time.monotonic() + MEASURE_SECONDS
     for pid in processes_inside.descendants(os.getpid()):  # parents first: of a sandbox its first process
-        with processes_inside.gone_is_fine(), open(f"/proc/{pid}/mountinfo", "rb") as mounts:
-            if pid not in counted and name in mounts.read():
-                counted.update(processes_inside.descendants(pid))
-                total += sum(processes_inside.unnamed_files(pid).disk.values())
-    return total
+        if time.monotonic() > until:
+            break
+        if pid in counted:
+            continue
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/mountinfo", "rb") as file:  # a zombie has none: EINVAL
+            mounts = file.read(MOUNTS_BYTES)
+            for workspace in workspaces:
+                if os.fsencode(workspace.name) in mounts:
+                    counted.update(processes_inside.descendants(pid))
+                    found[workspace] += sum(processes_inside.unnamed_files(pid).disk.values())
+    return found
