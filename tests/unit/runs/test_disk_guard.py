@@ -8,7 +8,13 @@ from pathlib import Path
 
 from gitward.runs.storage.disk_guard import _without_name
 
-ZOMBIE = "import os; os.fork() or os._exit(0); print('there', flush=True); input()"
+ZOMBIE = """
+import os
+child = os.fork() or os._exit(0)
+os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+print("there", flush=True)
+input()
+"""
 
 
 def test_a_process_that_ended_and_that_nobody_asks_for_hides_nothing(tmp_path: Path) -> None:
