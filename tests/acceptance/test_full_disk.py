@@ -93,7 +93,8 @@ async def test_a_command_that_fills_the_disk_and_stays_is_ended_and_costs_no_oth
 
 
 # A process that ended and that nobody asks for: it has no mounts, and no list of open files.
-ZOMBIE = "python3 -c 'import os, time; os.fork() or os._exit(0); print(1, flush=True); time.sleep(300)' & sleep 0.5"
+ENDED = "child = os.fork() or os._exit(0); os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)"
+ZOMBIE = f"read -r < <(python3 -c 'import os, time; {ENDED}; print(1, flush=True); time.sleep(300)')"
 HOGS = {
     "a setup": {"setup": "cat /dev/zero > big || sleep 300", "command": "true"},
     "a file without a name": {"command": f"{ZOMBIE}; exec 3> big; rm big; cat /dev/zero >&3; sleep 300"},

@@ -14,6 +14,7 @@ from gitward.grants import cgroups
 from gitward.sandboxes import Completed
 from gitward.sandboxes.protocol import MIB
 from gitward.sandboxes.walls import Wall
+from machine import slowness
 from small_disks import mounted
 
 from .rig import SMALL, Inside, Rig, reachable_folder
@@ -123,6 +124,7 @@ async def test_the_watchdog_stops_a_memory_hog(rig: Rig, way: str) -> None:
     async with rig.sandbox(limits=LIMITS, find_cgroups=lambda: None) as inside:
         completed, said = await _hog(inside, way, seconds=5)
         assert (completed.limit, said) == ("memory", "")
+        assert completed.seconds < 5 * slowness()
 
 
 @pytest.mark.parametrize("way", HOGS)
