@@ -70,7 +70,7 @@ ROWS = {
         state="succeeded",
         said=DONE,
         fails=lambda model: model.fail(Fault.UNAUTHORIZED, sides=True, late=True),
-        agents=("claude", "opencode"),  # codex makes none in its turn
+        agents=("claude", "opencode"),  # codex makes its own as it ends, or is ended before; the row above has it too
         sides=True,
     ),
     "budget": Row(

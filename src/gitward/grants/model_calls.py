@@ -60,7 +60,7 @@ class ModelCall:
     tokens: Tokens | None = None  # what the provider told of them, maybe not all; None: nothing
     is_counted: bool = False  # whether that is all that it cost
     is_final: bool = False  # it offered tools, and the whole answer asked for none: the model is done
-    is_side: bool = False  # it is known to have offered no tools: for a title or a summary
+    is_side: bool = False  # it is known to be beside the work: for a title or a summary
 
     @property
     def process(self) -> str:

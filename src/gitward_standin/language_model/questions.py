@@ -48,11 +48,13 @@ class Question:
     freeform: frozenset[str]  # of these, the ones that take a text instead of JSON
     prompt: str  # the last thing that a person said
     done: int  # how many tool calls have been answered since
+    form: tuple[str, ...] = ()  # the names that JSON for an answer must have; empty: the answer is text
 
     @property
     def is_side(self) -> bool:
-        """A call beside the work: for a title, a summary, a guess. It offers no tools."""
-        return not self.tools
+        """A call beside the work: for a title, a summary, a guess. It offers no tools, or wants JSON of a form: Codex
+        asks so for a title when its turn ends, and offers tools."""
+        return not self.tools or bool(self.form)
 
 
 def read(api: Api, body: Json) -> Question:
@@ -65,11 +67,17 @@ def read(api: Api, body: Json) -> Question:
         model=str(body["model"]),
         streamed=bool(body.get("stream")),
         wants_usage=bool((body.get("stream_options") or {}).get("include_usage")),
+        form=_form(body),
         tools=tuple(name for name, _ in named if name),
         freeform=frozenset(name for name, is_text in named if is_text),
         prompt=prompt,
         done=done,
     )
+
+
+def _form(body: Json) -> tuple[str, ...]:
+    form = (body.get("text") or {}).get("format") or {}
+    return tuple(form["schema"]["required"]) if form.get("type") == "json_schema" else ()
 
 
 def _tools(body: Json) -> Iterator[Json]:

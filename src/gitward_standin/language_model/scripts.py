@@ -80,6 +80,13 @@ def endless(question: Question) -> Step:
     return Shell(command=f"echo {question.done}")
 
 
+def side_answer(question: Question) -> Say:
+    """To what is asked beside the work, in the form that is wanted."""
+    if not question.form:
+        return Say(text=SIDE_ANSWER)
+    return Say(text=json.dumps(dict.fromkeys(question.form, SIDE_ANSWER)))
+
+
 _SHELLS: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
     "Bash": lambda command: {"command": command, "description": "Runs a command"},
     "bash": lambda command: {"command": command, "description": "Runs a command"},

@@ -18,7 +18,7 @@ from gitward_standin.language_model.answers import Answer, Usage
 from gitward_standin.language_model.faults import Fault
 from gitward_standin.language_model.proxy import NamesProxy
 from gitward_standin.language_model.questions import Api, Question
-from gitward_standin.language_model.scripts import SIDE_ANSWER, Call, Say, Script, call_of, edit_and_answer
+from gitward_standin.language_model.scripts import Call, Say, Script, call_of, edit_and_answer, side_answer
 from gitward_standin.language_model.tls import authority
 
 ANTHROPIC, OPENAI, GOOGLE = "api.anthropic.com", "api.openai.com", "generativelanguage.googleapis.com"
@@ -175,7 +175,7 @@ class StandInModel:
         return response
 
     def _content(self, question: Question) -> Answer:
-        step = Say(text=SIDE_ANSWER) if question.is_side else self.script(question)
+        step = side_answer(question) if question.is_side else self.script(question)
         content: Say | Call = step if isinstance(step, Say) else call_of(step, question)
         number = next(self._numbers)
         usage = Usage(input=100 + number, cached=10, output=20 + number)

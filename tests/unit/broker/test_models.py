@@ -290,6 +290,28 @@ def test_a_request_that_offers_none_is_beside_the_work(body: bytes) -> None:
     assert read(body).is_side
 
 
+FORMED = [
+    b'{"model":"m","tools":[{"name":"exec"}],"text":{"verbosity":"low","format":{"type":"json_schema","schema":{}}}}',
+    b'{"text": {"format" : {\n"type" : "json_schema"}}, "input": [' + b" " * 9000 + b'], "tools": [{"name": "exec"}]}',
+    b'{"response_format":{"type":"json_schema"},"tools":[{"name":"exec"}],"messages":[]}',
+]
+NOT_FORMED = [
+    json.dumps({"tools": [{"name": "x"}], "input": '"format":{"type":"json_schema"}'}).encode(),
+    b'{"tools":[{"name":"x","parameters":{"properties":{"format":{"type":"string"}}}}],"text":{"format":{"type":"text"}}}',
+]
+
+
+@pytest.mark.parametrize("body", FORMED)
+def test_a_request_for_json_of_a_form_is_beside_the_work(body: bytes) -> None:
+    """So Codex asks for its title, with tools."""
+    assert (read(body).is_side, read(body).has_tools) == (True, True)
+
+
+@pytest.mark.parametrize("body", NOT_FORMED)
+def test_a_form_that_is_only_spoken_of_changes_nothing(body: bytes) -> None:
+    assert not read(body).is_side
+
+
 def test_a_request_that_was_not_read_to_its_end_counts_as_work() -> None:
     """Also one that is compressed, or none."""
     assert not read(WITHOUT[0], ended=False).is_side

@@ -27,7 +27,9 @@ _MODEL = re.compile(rb'"model"\s*:\s*"([\x20\x21\x23-\x5b\x5d-\x7e]{1,%d})"' % M
 # Keys of JSON at any depth, and something in them; within a text their quotes would stand behind a backslash. Gemini's
 # tools may be in a cache.
 _TOOLS = re.compile(rb'"(?:tools|functions)"\s*:\s*[\[{]\s*[^\s\]}]|"cachedContent"\s*:\s*"')
-_LONGEST_TOOLS = 64  # bytes of that which may stand in another piece
+# Codex asks for a title with all its tools, but wants the answer in a form of JSON, as nobody does for the work itself.
+_FORM = re.compile(rb'"(?:format|response_format)"\s*:\s*\{\s*"type"\s*:\s*"json_schema"')
+_LONGEST_MARK = 64  # bytes of these two that may stand in another piece
 _PATHS = {
     "/messages": Api.MESSAGES,
     "/responses": Api.RESPONSES,
@@ -71,6 +73,7 @@ class RequestReader:
         self._tail = b""  # where the key may have begun
         self._ended = False
         self.has_tools = False  # it offers the model some
+        self._wants_form = False
 
     @property
     def model(self) -> str:
@@ -80,16 +83,19 @@ class RequestReader:
 
     @property
     def is_side(self) -> bool:
-        """Whether it is known to offer the model no tools. An agent asks that way for titles and summaries."""
-        return self._ended and not self.has_tools and self._head.lstrip().startswith(b"{")
+        """Whether it is known to offer the model no tools, or to want JSON of a form for an answer. An agent asks that
+        way for titles and summaries."""
+        is_beside = self._wants_form or not self.has_tools
+        return self._ended and is_beside and self._head.lstrip().startswith(b"{")
 
     def feed(self, piece: bytes) -> None:
         if len(self._head) < _HEAD_BYTES:
             self._head = (self._head + piece[:_HEAD_BYTES])[:_HEAD_BYTES]
-        if not self.has_tools:
+        if not (self.has_tools and self._wants_form):
             seen = self._tail + piece
-            self.has_tools = _TOOLS.search(seen) is not None
-            self._tail = seen[-_LONGEST_TOOLS:]
+            self.has_tools = self.has_tools or _TOOLS.search(seen) is not None
+            self._wants_form = self._wants_form or _FORM.search(seen) is not None
+            self._tail = seen[-_LONGEST_MARK:]
 
     def end(self) -> None:
         """It was whole."""
