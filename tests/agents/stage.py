@@ -105,14 +105,17 @@ class Stage:
     async def sh(self, script: str) -> str:
         return (await self._run(("/bin/bash", "-c", script), {}))[1]
 
-    async def turn(self, prompt: str, *, model: str | None = None, seconds: float = TURN_SECONDS) -> Turn:
-        """Its folders and files as a run makes them, and one prompt; for so many seconds at most."""
+    async def turn(
+        self, prompt: str, *, model: str | None = None, seconds: float = TURN_SECONDS, linger: float = 0
+    ) -> Turn:
+        """Its folders and files as a run makes them, and one prompt; for so many seconds at most. It may go on for
+        `linger` seconds."""
         start = self.agents.start(self.agent, model=model)
         await self.sh(f"mkdir -p {' '.join(start.folders)}")
         for path, text in start.files.items():
             await self.sandbox.write(path, text.encode())
         self.calls.begin()
-        wish = {"argv": start.argv, "cwd": CHECKOUT, "mode": self.agent.mode, "prompt": prompt}
+        wish = {"argv": start.argv, "cwd": CHECKOUT, "mode": self.agent.mode, "prompt": prompt, "linger": linger}
         await self.sandbox.write("/workspace/driver.py", DRIVER.read_bytes())
         argv = ("python3", "/workspace/driver.py", json.dumps(wish))
         code, out, err = await self._run(argv, dict(start.env), cwd=CHECKOUT, seconds=seconds)

@@ -46,6 +46,15 @@ async def test_the_model_waits_for_a_command_that_takes_its_time(theatre: Theatr
         assert await stage.sh(f"cat {CHECKOUT}/RESULT") == "done\n"
 
 
+async def test_a_model_is_not_asked_to_guess_what_a_person_says_next(theatre: Theatre) -> None:
+    """Nobody types here. Such a call looks like the work, costs as much, and may fail after it."""
+    async with theatre.stage("claude") as stage:
+        turn = await stage.turn("Add NOTES.md.", linger=3)
+        assert turn.stop_reason == "end_turn", str(turn)
+        assert {each.question.prompt for each in theatre.model.calls if each.question} == {"Add NOTES.md."}
+        assert stage.calls.tally.is_done
+
+
 async def test_what_a_model_refuses_is_an_answer(theatre: Theatre) -> None:
     theatre.model.script = lambda _: Say(text="I will not do that.", is_refusal=True)
     async with theatre.stage("claude") as stage:

@@ -1,7 +1,7 @@
 """Starts an agent, gives it one prompt over ACP, and prints what it says; as a program of its own, also in a sandbox.
 
-Argument: a JSON object with `argv`, `cwd`, `mode`, `prompt`, and `strict` where an error ends it. Each line of output
-is a JSON object.
+Argument: a JSON object with `argv`, `cwd`, `mode`, `prompt`, `strict` where an error ends it, and `linger`, the seconds
+that the agent may go on after its turn. Each line of output is a JSON object.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from typing import Any
 
 _WISH = json.loads(sys.argv[1])
@@ -65,4 +66,5 @@ _session = _call("session/new", {"cwd": _WISH["cwd"], "mcpServers": []})["sessio
 if _WISH["mode"]:
     _call("session/set_mode", {"sessionId": _session, "modeId": _WISH["mode"]})
 _call("session/prompt", {"sessionId": _session, "prompt": [{"type": "text", "text": _WISH["prompt"]}]})
+time.sleep(_WISH.get("linger", 0))
 _AGENT.kill()

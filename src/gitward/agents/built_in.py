@@ -17,6 +17,8 @@ CLAUDE = Agent(
         "DISABLE_AUTOUPDATER": "1",
         # A turn ends when its work ends: what goes on in the background would be killed with it.
         "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+        # Else it asks its model after the turn what a person may type next, with the whole conversation.
+        "CLAUDE_CODE_ENABLE_PROMPT_SUGGESTION": "false",
     },
     hosts=(ANTHROPIC,),
     conversation=("projects/**/*.jsonl",),
